@@ -1,0 +1,45 @@
+# regend: `make run` and `make test` set everything up by themselves.
+
+PYTHON ?= python3
+ROOT ?= .
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+.PHONY: run test test-all lint demo bench clean
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "regend needs Python 3.11 or newer; name one with PYTHON=python3.12." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "Python's venv module is missing; on Debian: apt-get install python3-venv." >&2; exit 1; }
+	@command -v $${CXX:-c++} >/dev/null 2>&1 || command -v g++ >/dev/null 2>&1 || \
+	  { echo "hnswlib is built from source and needs a C++ compiler; on Debian: apt-get install g++ python3-dev." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "setting up $(VENV) (hnswlib is compiled, which takes a minute) ..."
+	@HNSWLIB_NO_NATIVE=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# Serve ROOT in the foreground; stop with Ctrl-C. Ask with `.venv/bin/regenctl search ...` from another shell.
+run: $(STAMP)
+	$(BIN)/regend --root "$(ROOT)"
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+test-all: test
+	$(BIN)/pytest -m slow
+
+demo: $(STAMP)
+	$(BIN)/python -m benchmarks demo
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks all
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .coverage

@@ -1,0 +1,225 @@
+"""The user's configuration: built-in defaults < user TOML < environment < flags.
+
+Only the standard library is imported, because `regenctl` reads this too. Files inside a repository can never set any of
+this; what they may set is in `daemon/ignores.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from regend.errors import ConfigError
+from regend.paths import default_config_path
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class WatchConfig:
+    """How changes are collected.
+
+    Attributes:
+        quiet_ms: a path is read once it has not changed for this long.
+        max_delay_ms: …or once its first change is this old, even while it keeps changing.
+        storm_paths: more changed paths than this in one root collapse to one rescan of the root.
+        busy_limit_s: how long `.git/index.lock` may hold changes back.
+        reconcile_interval_s: how often each root is compared with the disk although nothing was reported.
+        poll_interval_s: the same, for a root that cannot be watched (no watches left, network file system).
+        max_watches: directories watched at most, over all roots; beyond that a root is polled.
+    """
+
+    quiet_ms: int = 40
+    max_delay_ms: int = 400
+    storm_paths: int = 512
+    busy_limit_s: float = 10.0
+    reconcile_interval_s: float = 600.0
+    poll_interval_s: float = 5.0
+    max_watches: int = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class LimitConfig:
+    """What is too much for one file.
+
+    Attributes:
+        max_file_bytes: larger files are skipped (`too_large`).
+        max_line_bytes: a file with a longer line is not parsed; much longer: skipped (`minified`).
+        parse_timeout_s: a parse that takes longer gives way to line windows.
+        chunk_tokens: a chunk's size that the chunker aims at.
+        overlap_lines: lines that neighbouring windows of one long definition share.
+    """
+
+    max_file_bytes: int = 1_000_000
+    max_line_bytes: int = 5_000
+    parse_timeout_s: float = 2.0
+    chunk_tokens: int = 400
+    overlap_lines: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """The warm worker processes.
+
+    Attributes:
+        count: workers at most; 0 means one per core, at most 8.
+        window: work items sent ahead to each worker.
+        rss_cap_mb: a worker that grows beyond this is replaced after its current item.
+        deadline_s: a worker that takes longer for one item is killed and replaced.
+        idle_shrink_s: after this long without work all workers but one stop.
+        mode: ``sequential``, ``parallel``, ``pipeline`` or ``auto``; all give the same index.
+    """
+
+    count: int = 0
+    window: int = 4
+    rss_cap_mb: int = 512
+    deadline_s: float = 20.0
+    idle_shrink_s: float = 60.0
+    mode: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingConfig:
+    """Which model turns chunks into vectors, and how batches are closed.
+
+    Attributes:
+        provider: ``builtin`` or ``http`` (an OpenAI-compatible server).
+        url: base URL of the server, such as ``http://127.0.0.1:8080/v1``.
+        model: the model's name at the server.
+        dim: length of its vectors.
+        api_key_env: name of the environment variable that holds the key; empty for none.
+        remote_roots: roots whose text may be sent to a `url` that is not on this machine.
+        batch_items: a batch is closed at this many chunks,
+        batch_tokens: …or this many tokens,
+        batch_bytes: …or this many bytes,
+        linger_ms: …or when its first chunk has waited this long.
+        concurrency: batches under way at once.
+        timeout_s: how long one request may take.
+    """
+
+    provider: str = "builtin"
+    url: str = ""
+    model: str = ""
+    dim: int = 0
+    api_key_env: str = ""
+    remote_roots: tuple[str, ...] = ()
+    batch_items: int = 64
+    batch_tokens: int = 32_000
+    batch_bytes: int = 1_000_000
+    linger_ms: int = 10
+    concurrency: int = 2
+    timeout_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoreConfig:
+    """Patterns in `.gitignore` syntax that apply to every root, last in order."""
+
+    patterns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything a user may set; see `docs/configuration.md`."""
+
+    watch: WatchConfig = field(default_factory=WatchConfig)
+    limits: LimitConfig = field(default_factory=LimitConfig)
+    workers: WorkerConfig = field(default_factory=WorkerConfig)
+    embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
+    ignore: IgnoreConfig = field(default_factory=IgnoreConfig)
+
+
+def load_config(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
+    """Read the user's TOML.
+
+    Args:
+        path: from `--config`; else `REGEND_CONFIG`; else the default place, where a missing file means all defaults.
+
+    Raises:
+        ConfigError: the named file cannot be read, is not TOML, or has an unknown key or a value of the wrong type.
+    """
+    environ = os.environ if environ is None else environ
+    named = path or (Path(environ["REGEND_CONFIG"]) if environ.get("REGEND_CONFIG") else None)
+    file = named or default_config_path(environ)
+    try:
+        raw = file.read_bytes()
+    except FileNotFoundError:
+        if named is None:
+            return Config()
+        raise ConfigError(f"Configuration file {file} does not exist; create it or drop the option.") from None
+    except OSError as error:
+        raise ConfigError(f"Configuration file {file} cannot be read: {error.strerror}.") from error
+    try:
+        table = tomllib.loads(raw.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"Configuration file {file} is not valid TOML: {error}.") from error
+    return config_from_table(table, str(file))
+
+
+def config_from_table(table: Mapping[str, Any], source: str) -> Config:
+    """Check a parsed table against `Config` and build it; `source` is named in errors."""
+    config = _build(Config, table, source, "")
+    _check(config, source)
+    return config
+
+
+def _build(cls: type[_T], table: Mapping[str, Any], source: str, prefix: str) -> _T:
+    hints = get_type_hints(cls)
+    known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        name = f"{prefix}{key}"
+        if key not in known:
+            raise ConfigError(f"{source}: unknown key `{name}`; known here: {', '.join(sorted(known))}.")
+        want = hints[key]
+        if is_dataclass(want):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{source}: `{name}` must be a table, not {value!r}.")
+            values[key] = _build(want, value, source, f"{name}.")  # type: ignore[arg-type]
+        else:
+            values[key] = _scalar(want, value, source, name)
+    return cls(**values)
+
+
+def _scalar(want: Any, value: Any, source: str, name: str) -> Any:
+    if want is float and type(value) in (int, float):
+        return float(value)
+    if want is int and type(value) is int:
+        return value
+    if want is str and isinstance(value, str):
+        return value
+    if want == tuple[str, ...] and isinstance(value, list) and all(isinstance(v, str) for v in value):
+        return tuple(value)
+    wanted = {float: "a number", int: "a whole number", str: "a string"}.get(want, "a list of strings")
+    raise ConfigError(f"{source}: `{name}` must be {wanted}, not {value!r}.")
+
+
+_POSITIVE = (
+    "watch.storm_paths", "watch.max_delay_ms", "watch.reconcile_interval_s", "watch.poll_interval_s",
+    "limits.max_file_bytes", "limits.max_line_bytes", "limits.parse_timeout_s", "limits.chunk_tokens",
+    "workers.window", "workers.rss_cap_mb", "workers.deadline_s",
+    "embedding.batch_items", "embedding.batch_tokens", "embedding.batch_bytes", "embedding.concurrency",
+    "embedding.timeout_s",
+)  # fmt: skip
+
+
+def _check(config: Config, source: str) -> None:
+    for section in fields(config):
+        values = getattr(config, section.name)
+        for item in fields(values):
+            value, name = getattr(values, item.name), f"{section.name}.{item.name}"
+            if isinstance(value, (int, float)) and (value < 0 or (value == 0 and name in _POSITIVE)):
+                raise ConfigError(f"{source}: `{name}` is {value}, which is too small; give a positive number.")
+    if config.workers.mode not in ("auto", "sequential", "parallel", "pipeline"):
+        raise ConfigError(
+            f"{source}: `workers.mode` is {config.workers.mode!r}; use auto, sequential, parallel or pipeline."
+        )
+    embedding = config.embedding
+    if embedding.provider not in ("builtin", "http"):
+        raise ConfigError(f"{source}: `embedding.provider` is {embedding.provider!r}; use builtin or http.")
+    if embedding.provider == "http" and not (embedding.url and embedding.model and embedding.dim):
+        raise ConfigError(f"{source}: provider http needs `embedding.url`, `embedding.model` and `embedding.dim`.")

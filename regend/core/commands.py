@@ -1,0 +1,147 @@
+"""What the pipeline asks the shell to do. Each command but `ResolveFlush` is answered by exactly one event
+(`Observe` by one or more `Observed`, of which one is the last).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from regend.types import BlobId, ChunkedFile, ChunkId, RootId, StatSig
+
+
+class Lane(enum.IntEnum):
+    """Order in which waiting work is taken up. Queries never enter the pipeline, so they have no lane here."""
+
+    EDIT = 0
+    BULK = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Observe:
+    """Look at the disk. Answered by `Observed` with the same `scan_id`.
+
+    Attributes:
+        scopes: paths relative to the root; each stands for itself and all below it. ``("",)`` is the whole root.
+        known: signatures within the scopes that may be trusted: an equal one means `unchanged`, without reading.
+    """
+
+    scan_id: int
+    root: RootId
+    scopes: tuple[str, ...]
+    known: Mapping[str, StatSig]
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkFile:
+    """Read, hash and chunk one file in a warm worker. Answered by `Chunked` or `ChunkFailed`.
+
+    Attributes:
+        alone: this file failed before: give it a worker with nothing else in its window.
+    """
+
+    root: RootId
+    path: str
+    version: int
+    lane: Lane
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Embed:
+    """Embed these chunks; the shell reads their texts from the store. Answered by `Embedded` or `EmbedFailed`."""
+
+    batch_id: int
+    chunks: tuple[ChunkId, ...]
+    token_count: int
+    lane: Lane
+
+
+@dataclass(frozen=True, slots=True)
+class PutFile:
+    """The path now has this blob. `chunked` is None when the pool holds the blob's chunks already."""
+
+    root: RootId
+    path: str
+    sig: StatSig
+    blob: BlobId
+    chunked: ChunkedFile | None
+
+
+@dataclass(frozen=True, slots=True)
+class TouchFile:
+    """Same blob, new signature."""
+
+    root: RootId
+    path: str
+    sig: StatSig
+
+
+@dataclass(frozen=True, slots=True)
+class SkipFile:
+    """The path exists but is not indexed, and why; whatever was indexed there goes."""
+
+    root: RootId
+    path: str
+    sig: StatSig
+    blob: BlobId | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteFile:
+    """The path is gone from disk, or now ignored."""
+
+    root: RootId
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutVectors:
+    """Vectors for chunks, in order; `vectors` is opaque here (float32 [n, dim], rows L2-normalised)."""
+
+    chunks: tuple[ChunkId, ...]
+    vectors: object
+
+
+FileOp = PutFile | TouchFile | SkipFile | DeleteFile
+Op = FileOp | PutVectors
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Apply all operations atomically, in order, and publish a snapshot. Answered by `Committed` or `CommitFailed`."""
+
+    commit_id: int
+    ops: tuple[Op, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FetchUnembedded:
+    """List up to `limit` live chunks without a vector of the current model. Answered by `UnembeddedFound`.
+
+    Attributes:
+        exclude: chunks that are known already (waiting, in flight, or quarantined).
+    """
+
+    limit: int
+    exclude: frozenset[ChunkId]
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveFlush:
+    """Everything older than the ticket is done.
+
+    Attributes:
+        failed: (root, path, reason) of what could not be indexed, among what is not searchable now.
+        complete: no vector is missing for anything searchable by words.
+    """
+
+    ticket: int
+    generation: int
+    failed: tuple[tuple[RootId, str, str], ...]
+    complete: bool
+
+
+Command = Observe | ChunkFile | Embed | Commit | FetchUnembedded | ResolveFlush

@@ -1,0 +1,274 @@
+"""What the shell tells the pipeline. Every asyncio task, thread and process reports back with one of these.
+
+An event is a fact about the past; it never asks. All are immutable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from regend.types import BlobId, ChunkedFile, ChunkId, PoolId, RootId, StatSig
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What the catalog holds for one path: `blob` is None where the file was skipped before it was hashed."""
+
+    sig: StatSig
+    blob: BlobId | None
+
+
+@dataclass(frozen=True, slots=True)
+class RootAdded:
+    """A root is now served. The pipeline reconciles it at once.
+
+    Attributes:
+        files: the tree as last committed, path -> state.
+        pool_blobs: every blob whose chunks the pool holds, live or not.
+    """
+
+    root: RootId
+    pool: PoolId
+    files: Mapping[str, FileState]
+    pool_blobs: frozenset[BlobId]
+
+
+@dataclass(frozen=True, slots=True)
+class RootRemoved:
+    """The user removed the root; whatever is in flight for it is dropped."""
+
+    root: RootId
+
+
+@dataclass(frozen=True, slots=True)
+class RootLost:
+    """The root's directory or its marker is gone: hold everything, delete nothing."""
+
+    root: RootId
+
+
+@dataclass(frozen=True, slots=True)
+class RootFound:
+    """A lost root is back: reconcile it."""
+
+    root: RootId
+
+
+@dataclass(frozen=True, slots=True)
+class RootBusy:
+    """`.git/index.lock` appeared (`busy`) or went away: changes wait, for a bounded time."""
+
+    root: RootId
+    busy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PathChanged:
+    """A hint that `path` (relative, ``/``) may differ on disk: a file, a directory, or gone."""
+
+    root: RootId
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class RescanNeeded:
+    """Hints were lost, or nobody knows: compare `path` and all below it (empty: the whole root) with the disk.
+
+    Attributes:
+        rehash: read every file, even where its signature is unchanged.
+    """
+
+    root: RootId
+    path: str = ""
+    rehash: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One regular file that exists.
+
+    Attributes:
+        blob: its content's name; None when `unchanged` or skipped before reading.
+        skip_reason: why it is not indexed (``too_large``, ``unreadable``, ``symlink`` …), or empty.
+        unchanged: its signature equals the one in `Observe.known`, so it was not read.
+    """
+
+    path: str
+    sig: StatSig
+    blob: BlobId | None = None
+    skip_reason: str = ""
+    unchanged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Part of the answer to an `Observe`: files that exist within its scopes, each reported once.
+
+    Attributes:
+        last: no more parts follow. What was known within the scopes and not reported is gone,
+            unless it lies in `unsure`.
+        unsure: paths (and all below) that could not be looked at, with the reason; nothing is concluded of them.
+        root_gone: the root itself was not there before or after the scan; nothing is concluded at all.
+    """
+
+    scan_id: int
+    files: tuple[Observation, ...]
+    last: bool
+    unsure: tuple[tuple[str, str], ...] = ()
+    root_gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chunked:
+    """A worker read and chunked the file. `result.blob` is what was read, not what was planned."""
+
+    root: RootId
+    path: str
+    version: int
+    result: ChunkedFile
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkFailed:
+    """A worker could not. Retried once alone, then quarantined by (path, blob).
+
+    Attributes:
+        gone: the file does not exist any more (no failure: it is observed again).
+    """
+
+    root: RootId
+    path: str
+    version: int
+    reason: str
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PendingChunk:
+    """A committed chunk that has no vector of the current model yet."""
+
+    chunk: ChunkId
+    token_count: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Vectors arrived for a batch, in the order of its chunks.
+
+    Attributes:
+        vectors: opaque to the core; handed on to the commit as it is (float32 [n, dim], rows L2-normalised).
+        failed: chunks of the batch that have no vector and will not get one, with the reason.
+    """
+
+    batch_id: int
+    vectors: object
+    failed: tuple[tuple[ChunkId, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedFailed:
+    """The whole batch failed.
+
+    Attributes:
+        retry_after_s: seconds after which a retry makes sense; None when a retry with the same input cannot help.
+    """
+
+    batch_id: int
+    reason: str
+    retry_after_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The commit is durable and published.
+
+    Attributes:
+        pending: chunks of its files that still need a vector.
+        missing: (root, path) of operations that named a blob the store does not hold; not applied.
+    """
+
+    commit_id: int
+    generation: int
+    pending: tuple[PendingChunk, ...] = ()
+    missing: tuple[tuple[RootId, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CommitFailed:
+    """Nothing of the commit was applied; it is tried again after a pause."""
+
+    commit_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnembeddedFound:
+    """Answer to `FetchUnembedded`. `exhausted`: there are no others beyond these."""
+
+    chunks: tuple[PendingChunk, ...]
+    exhausted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FlushRequested:
+    """Everything reported before this event must be searchable before the ticket resolves.
+
+    Attributes:
+        ticket: chosen by the shell, unique.
+        wait_vectors: wait for embeddings too (a `flush`), not only for words (a `sync` query).
+    """
+
+    ticket: int
+    wait_vectors: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FlushAbandoned:
+    """The asker went away or its time is up."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class PauseRequested:
+    """Stop taking up new work (`paused`) or take it up again; changes are still collected."""
+
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityChanged:
+    """How many files the warm workers take at once now."""
+
+    chunk_slots: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed; sent when `next_deadline()` is reached."""
+
+
+Event = (
+    RootAdded
+    | RootRemoved
+    | RootLost
+    | RootFound
+    | RootBusy
+    | PathChanged
+    | RescanNeeded
+    | Observed
+    | Chunked
+    | ChunkFailed
+    | Embedded
+    | EmbedFailed
+    | Committed
+    | CommitFailed
+    | UnembeddedFound
+    | FlushRequested
+    | FlushAbandoned
+    | PauseRequested
+    | CapacityChanged
+    | Tick
+)

@@ -1,0 +1,115 @@
+"""Every error regend raises on purpose.
+
+::
+
+    RegendError
+    ├── ConfigError            the user's configuration or a command line value is wrong
+    ├── PathError              a path is outside its root, not a directory, or not readable
+    ├── RootError              a root is unknown, already there, refused, or gone
+    ├── StoreError             the state directory cannot be used
+    │   ├── StoreLockedError   another daemon holds it
+    │   ├── StoreVersionError  it was written by a newer regend
+    │   └── EnvelopeError      a cache file failed its check and must be rebuilt
+    ├── EmbeddingError         an embedding provider gave no usable vectors
+    │   ├── ProviderUnavailableError   worth a retry later (timeout, 429, 5xx, connection refused)
+    │   └── ProviderRejectedError      not worth a retry with the same input (4xx, wrong shape, NaN)
+    ├── ChunkError             a file could not be chunked
+    ├── WorkerError            a worker process crashed, ran too long, or grew too large
+    └── RpcError               a request cannot be answered
+        ├── ProtocolError      the bytes are not valid MessagePack-RPC, or break a limit
+        ├── ConnectionLostError   the daemon went away
+        └── DaemonNotRunningError nobody listens on the socket
+
+Each carries a ``code``: a stable snake_case word that crosses the wire (``docs/rpc.md`` lists them).
+A message names the thing, the value and the remedy in one sentence.
+"""
+
+from __future__ import annotations
+
+
+class RegendError(Exception):
+    """Base of all errors raised on purpose; ``str(error)`` is fit to be shown to a user."""
+
+    code = "error"
+
+
+class ConfigError(RegendError):
+    code = "config_error"
+
+
+class PathError(RegendError):
+    code = "path_error"
+
+
+class RootError(RegendError):
+    code = "root_error"
+
+
+class StoreError(RegendError):
+    code = "store_error"
+
+
+class StoreLockedError(StoreError):
+    code = "store_locked"
+
+
+class StoreVersionError(StoreError):
+    code = "store_version"
+
+
+class EnvelopeError(StoreError):
+    code = "envelope_error"
+
+
+class EmbeddingError(RegendError):
+    code = "embedding_error"
+
+
+class ProviderUnavailableError(EmbeddingError):
+    """The provider may answer later.
+
+    Attributes:
+        retry_after_s: seconds the provider asked us to wait, or None.
+    """
+
+    code = "provider_unavailable"
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class ProviderRejectedError(EmbeddingError):
+    code = "provider_rejected"
+
+
+class ChunkError(RegendError):
+    code = "chunk_error"
+
+
+class WorkerError(RegendError):
+    code = "worker_error"
+
+
+class RpcError(RegendError):
+    """A request failed; ``code`` is set per instance when it came over the wire."""
+
+    code = "rpc_error"
+
+    def __init__(self, message: str, code: str | None = None, data: object = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+        self.data = data
+
+
+class ProtocolError(RpcError):
+    code = "protocol_error"
+
+
+class ConnectionLostError(RpcError):
+    code = "connection_lost"
+
+
+class DaemonNotRunningError(RpcError):
+    code = "daemon_not_running"

@@ -1,0 +1,148 @@
+"""Protocols of the store: what the index thread writes and what a query reads.
+
+A `Snapshot` is immutable: one generation's trees, lexical searcher and vectors, published whole. Any thread may read
+it. It must never block on, lock, or be changed by the writer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from regend.types import BlobId, ChunkId, PoolId, RootId
+
+FloatMatrix = npt.NDArray[np.float32]
+
+
+class Hit(NamedTuple):
+    """One candidate: `doc` as in `types.doc_id`, and its score (BM25 at least 0; cosine from -1 to 1)."""
+
+    doc: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class RootRecord:
+    """A root as stored.
+
+    Attributes:
+        path: absolute real path.
+        marker: ``device:inode`` of the directory when it was added or last confirmed.
+        pool_key: what makes roots share a pool: the real path of the git common directory, or the root's own path.
+    """
+
+    root: RootId
+    path: str
+    pool: PoolId
+    pool_key: str
+    marker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One (path, blob) of a pool and the roots whose trees hold it now. Worktrees share entries."""
+
+    entry_id: int
+    pool: PoolId
+    path: str
+    blob: BlobId
+    language: str
+    roots: frozenset[RootId]
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkView:
+    """A chunk as a query shows it."""
+
+    doc: int
+    chunk: ChunkId
+    start_line: int
+    end_line: int
+    symbol: str
+    kind: str
+    token_count: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolView:
+    """A definition as a query shows it; `entry_id` says where."""
+
+    entry_id: int
+    name: str
+    path: str
+    kind: str
+    start_line: int
+    end_line: int
+
+
+@dataclass(frozen=True, slots=True)
+class LexicalQuery:
+    """Terms in the lexical leg's own form, and how much each field counts.
+
+    Attributes:
+        terms: lower-case tokens as `chunking.tokens` makes them; repeated terms count once.
+        body: boost of the chunk's text field.
+        symbol: boost of the symbol path field.
+        path: boost of the file path field.
+    """
+
+    terms: tuple[str, ...]
+    body: float = 1.0
+    symbol: float = 1.0
+    path: float = 1.0
+
+
+class PoolSnapshot(Protocol):
+    """One pool at one generation.
+
+    `entries` holds live entries only. `allow` in the searches is a set of entry ids to which the answer is
+    limited; None means all live entries. Results are sorted by score descending, then doc ascending, and never name a dead entry.
+    """
+
+    pool: PoolId
+    entries: Mapping[int, Entry]
+
+    def lexical(self, query: LexicalQuery, limit: int, allow: frozenset[int] | None = None) -> list[Hit]: ...
+
+    def nearest(self, vector: npt.NDArray[np.float32], limit: int, allow: frozenset[int] | None = None) -> list[Hit]:
+        """By cosine. `vector`: float32 [dim], L2-normalised. Empty while the pool has no vectors."""
+        ...
+
+    def similarity(self, vector: npt.NDArray[np.float32], docs: Sequence[int]) -> list[float | None]:
+        """Exact cosine of `vector` with each doc's chunk; None where the chunk has no vector yet."""
+        ...
+
+    def vector(self, doc: int) -> npt.NDArray[np.float32] | None: ...
+
+    def entry_at(self, root: RootId, path: str) -> Entry | None: ...
+
+
+class Snapshot(Protocol):
+    """All pools at one generation."""
+
+    generation: int
+    complete: bool
+    """No live chunk lacks a vector of `model_id`."""
+    model_id: str
+    roots: Mapping[RootId, RootRecord]
+    pools: Mapping[PoolId, PoolSnapshot]
+
+    def chunks(self, docs: Sequence[int]) -> list[ChunkView]:
+        """In the order of `docs`; a doc that no longer exists is left out."""
+        ...
+
+    def outline(self, entry: Entry) -> list[SymbolView]:
+        """All definitions of the entry's blob in order of lines."""
+        ...
+
+    def symbols(self, name: str, limit: int) -> list[SymbolView]:
+        """Definitions in live entries: exact name first, then equal ignoring case, then by prefix; then by entry, line.
+
+        A dotted `name` matches the end of the qualified path.
+        """
+        ...

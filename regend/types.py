@@ -1,0 +1,132 @@
+"""Values that several packages share: names for things, and what a worker reports about a file.
+
+Everything here is immutable and knows nothing about IO. The words are those of ``docs/architecture.md``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import NamedTuple, NewType
+
+RootId = NewType("RootId", int)
+PoolId = NewType("PoolId", int)
+BlobId = NewType("BlobId", bytes)
+"""16 bytes: names a file's content together with its language and the chunker version (see `blob_id`)."""
+ChunkId = NewType("ChunkId", bytes)
+"""16 bytes: names the text that is embedded (see `chunk_id`)."""
+
+DOC_ORDINAL_BITS = 16
+MAX_CHUNKS_PER_BLOB = 1 << DOC_ORDINAL_BITS
+
+
+class StatSig(NamedTuple):
+    """What `stat` said of a file when it was read; equal signatures mean "surely unchanged".
+
+    `UNSURE` (all zero) never equals a real signature. It is stored when the file was written so recently
+    that a later write could carry the same timestamps.
+    """
+
+    mtime_ns: int
+    ctime_ns: int
+    size_bytes: int
+    inode: int
+
+
+UNSURE = StatSig(0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A span of a blob, the unit of retrieval.
+
+    Attributes:
+        chunk_id: `chunk_id(symbol, text)`; equal texts under equal symbols share one vector.
+        ordinal: position in the blob, from 0, in order of `start_line`.
+        start_line: first line, 1-based.
+        end_line: last line, inclusive.
+        symbol: path of the enclosing definition, such as ``Outer.method``; empty at file level.
+        kind: ``function``, ``class``, ``method``, …, ``section``, ``key``, ``block`` or ``window``.
+        token_count: estimated model tokens of the embedded text.
+        text: the source lines, without the final newline.
+        lexical: what the lexical leg indexes of the text: lower-case tokens, identifiers both whole and split,
+            separated by single spaces.
+    """
+
+    chunk_id: ChunkId
+    ordinal: int
+    start_line: int
+    end_line: int
+    symbol: str
+    kind: str
+    token_count: int
+    text: str
+    lexical: str
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A definition in a blob.
+
+    Attributes:
+        name: the bare name, such as ``method``.
+        path: the qualified name, such as ``Outer.method``.
+        kind: ``class function method interface struct enum trait type module constant variable field section key …``.
+        start_line: first line of the definition, 1-based.
+        end_line: last line, inclusive.
+    """
+
+    name: str
+    path: str
+    kind: str
+    start_line: int
+    end_line: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkedFile:
+    """What a worker read from one file, hashed from the very bytes it chunked.
+
+    Attributes:
+        blob: `blob_id` of those bytes.
+        sig: the signature taken before reading and equal after it, else `UNSURE`.
+        language: language name, such as ``python``; ``text`` where no grammar fits.
+        skip_reason: why there are no chunks (``binary``, ``too_large``, …), or empty.
+        degraded_reason: why line windows were used in place of syntax (``parse_timeout``, …), or empty.
+    """
+
+    blob: BlobId
+    sig: StatSig
+    language: str
+    line_count: int
+    chunks: tuple[Chunk, ...]
+    symbols: tuple[Symbol, ...]
+    skip_reason: str = ""
+    degraded_reason: str = ""
+
+
+def blob_id(content: bytes, language: str, chunker_version: int) -> BlobId:
+    """Name a file's content: BLAKE2b-128 keyed by what else its chunks depend on (RFC 7693)."""
+    key = f"{chunker_version}:{language}".encode()[:64]
+    return BlobId(hashlib.blake2b(content, digest_size=16, key=key).digest())
+
+
+def embedded_text(symbol: str, text: str) -> str:
+    """The text that is embedded for a chunk: its symbol path on a line of its own, then its source."""
+    return f"{symbol}\n{text}" if symbol else text
+
+
+def chunk_id(symbol: str, text: str) -> ChunkId:
+    """Name a chunk by the hash of the text that is embedded."""
+    raw = embedded_text(symbol, text).encode("utf-8", "surrogatepass")
+    return ChunkId(hashlib.blake2b(raw, digest_size=16).digest())
+
+
+def doc_id(entry_id: int, ordinal: int) -> int:
+    """One indexed occurrence of a chunk: which pool entry, which position in its blob. Fits 63 bits."""
+    return entry_id << DOC_ORDINAL_BITS | ordinal
+
+
+def split_doc_id(doc: int) -> tuple[int, int]:
+    """Inverse of `doc_id`: `(entry_id, ordinal)`."""
+    return doc >> DOC_ORDINAL_BITS, doc & (MAX_CHUNKS_PER_BLOB - 1)
