@@ -101,7 +101,8 @@ class PoolSnapshot(Protocol):
     """One pool at one generation.
 
     `entries` holds live entries only. `allow` in the searches is a set of entry ids to which the answer is
-    limited; None means all live entries. Results are sorted by score descending, then doc ascending, and never name a dead entry.
+    limited; None means all live entries. Results are sorted by score descending, then doc ascending, and never name a
+    dead entry.
     """
 
     pool: PoolId
