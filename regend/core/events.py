@@ -13,10 +13,16 @@ from regend.types import BlobId, ChunkedFile, ChunkId, PoolId, RootId, StatSig
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """What the catalog holds for one path: `blob` is None where the file was skipped before it was hashed."""
+    """What the catalog holds for one path.
+
+    Attributes:
+        blob: None where the file was skipped before it was hashed.
+        skipped: it is not indexed, for a reason that the catalog keeps.
+    """
 
     sig: StatSig
     blob: BlobId | None
+    skipped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +140,8 @@ class ChunkFailed:
     """A worker could not. Retried once alone, then quarantined by (path, blob).
 
     Attributes:
-        gone: the file does not exist any more (no failure: it is observed again).
+        gone: the file does not exist any more, or is no longer one to be read (too large, a link):
+            no failure, it is observed again.
     """
 
     root: RootId
@@ -158,7 +165,8 @@ class Embedded:
     """Vectors arrived for a batch, in the order of its chunks.
 
     Attributes:
-        vectors: opaque to the core; handed on to the commit as it is (float32 [n, dim], rows L2-normalised).
+        vectors: opaque to the core; handed on to the commit as it is (float32 [n, dim], rows L2-normalised):
+            one row for each chunk of the batch that did not fail, in the batch's order.
         failed: chunks of the batch that have no vector and will not get one, with the reason.
     """
 
@@ -186,7 +194,8 @@ class Committed:
 
     Attributes:
         pending: chunks of its files that still need a vector.
-        missing: (root, path) of operations that named a blob the store does not hold; not applied.
+        missing: (root, path) of operations that named a blob the store does not hold, or touched a path that it does
+            not hold; not applied.
     """
 
     commit_id: int

@@ -1,0 +1,144 @@
+"""Operations that were accepted and wait to be committed, and the commit that is under way.
+
+One commit is under way at a time. What arrives meanwhile gathers and goes together into the next one, so commits are
+small and quick when little happens and large when much does. Within a commit deletes come last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from regend.core.commands import Commit, DeleteFile, FileOp, PutFile, PutVectors, SkipFile, TouchFile
+from regend.core.inflight import Key
+from regend.core.scans import Scan
+from regend.types import RootId
+
+MAX_OPS = 256
+MAX_BYTES = 8_000_000
+
+
+@dataclass(slots=True, eq=False)
+class PendingOp:
+    """An accepted operation and the scans that wait for it."""
+
+    op: FileOp
+    scans: list[Scan] = field(default_factory=list)
+
+    @property
+    def key(self) -> Key:
+        return self.op.root, self.op.path
+
+
+@dataclass(frozen=True, slots=True)
+class Underway:
+    """The commit that the index thread works on."""
+
+    commit_id: int
+    ops: tuple[PendingOp, ...]
+    vectors: tuple[PutVectors, ...]
+
+
+def size_of(op: FileOp) -> int:
+    """Bytes of text that the operation keeps in memory."""
+    if isinstance(op, PutFile) and op.chunked is not None:
+        return sum(len(chunk.text) for chunk in op.chunked.chunks)
+    return 0
+
+
+def merged(older: FileOp, newer: FileOp) -> FileOp:
+    """One operation with the effect of both, in this order."""
+    if isinstance(newer, TouchFile) and isinstance(older, PutFile | SkipFile):
+        return replace(older, sig=newer.sig)
+    return newer
+
+
+class Commits:
+    """Owns the operations between acceptance and durability."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Key, PendingOp] = {}
+        self._vectors: list[PutVectors] = []
+        self._underway: Underway | None = None
+        self._next_id = 0
+        self.waiting_bytes = 0
+
+    def add(self, pending: PendingOp) -> None:
+        """Accept an operation; one of the same path that still waits is merged into it."""
+        older = self._waiting.pop(pending.key, None)
+        if older is not None:
+            self.waiting_bytes -= size_of(older.op)
+            pending = PendingOp(merged(older.op, pending.op), older.scans + pending.scans)
+        self.waiting_bytes += size_of(pending.op)
+        self._waiting[pending.key] = pending
+
+    def add_vectors(self, vectors: PutVectors) -> None:
+        self._vectors.append(vectors)
+
+    def find(self, key: Key) -> PendingOp | None:
+        """The operation of this path that will be durable last, if one is not durable yet."""
+        if key in self._waiting:
+            return self._waiting[key]
+        if self._underway is not None:
+            return next((p for p in self._underway.ops if p.key == key), None)
+        return None
+
+    def start(self) -> Commit | None:
+        """The next commit, when none is under way and something waits."""
+        if self._underway is not None or not (self._waiting or self._vectors):
+            return None
+        taken: list[PendingOp] = []
+        size_bytes = 0
+        for pending in self._waiting.values():
+            if len(taken) >= MAX_OPS or size_bytes >= MAX_BYTES:
+                break
+            taken.append(pending)
+            size_bytes += size_of(pending.op)
+        for pending in taken:
+            del self._waiting[pending.key]
+        self.waiting_bytes -= size_bytes
+        taken.sort(key=lambda p: isinstance(p.op, DeleteFile))  # Stable: deletes last, all else in order.
+        vectors, self._vectors = tuple(self._vectors), []
+        self._underway = Underway(self._next_id, tuple(taken), vectors)
+        self._next_id += 1
+        return Commit(self._underway.commit_id, (*(p.op for p in taken), *vectors))
+
+    def finish(self, commit_id: int) -> Underway:
+        """The commit was applied."""
+        return self._end(commit_id)
+
+    def fail(self, commit_id: int) -> None:
+        """Nothing was applied: everything waits again, merged under what was accepted meanwhile."""
+        done = self._end(commit_id)
+        newer, self._waiting = self._waiting, {}
+        self.waiting_bytes = 0
+        for pending in (*done.ops, *newer.values()):
+            self.add(pending)
+        self._vectors[:0] = done.vectors
+
+    def drop(self, root: RootId) -> None:
+        """Forget what waits for a root that was removed."""
+        for key in [key for key in self._waiting if key[0] == root]:
+            self.waiting_bytes -= size_of(self._waiting.pop(key).op)
+
+    @property
+    def underway(self) -> Underway | None:
+        return self._underway
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting) + len(self._vectors)
+
+    def paths(self, root: RootId) -> list[str]:
+        """Paths of the root with an operation that is not durable; one may occur twice."""
+        ops = [*self._waiting.values(), *(self._underway.ops if self._underway else ())]
+        return [p.op.path for p in ops if p.op.root == root]
+
+    def check_invariants(self) -> None:
+        assert self.waiting_bytes == sum(size_of(p.op) for p in self._waiting.values())
+        assert all(p.key == key for key, p in self._waiting.items())
+
+    def _end(self, commit_id: int) -> Underway:
+        done = self._underway
+        assert done is not None and done.commit_id == commit_id, "commits are answered once, in order"
+        self._underway = None
+        return done

@@ -1,0 +1,216 @@
+"""Decide what an observation means: the difference between the disk as seen and the tree as planned.
+
+The planner keeps, per root, the tree that the store holds or will hold once the operations already accepted are
+committed. It compares files by signature and blob, knows which blobs the pool holds (so a rename, a branch switch back
+or a second worktree needs no chunking), and decides which observation of a path is the newer one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from regend.core.commands import DeleteFile, FileOp, PutFile, SkipFile, TouchFile
+from regend.core.events import FileState, Observation
+from regend.types import UNSURE, BlobId, PoolId, RootId, StatSig
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The file's content is new to the pool: read and chunk it."""
+
+    path: str
+    blob: BlobId
+    sig: StatSig
+
+
+@dataclass(slots=True)
+class _Tree:
+    pool: PoolId
+    files: dict[str, FileState]
+    below: dict[str, int] = field(default_factory=dict)
+    accepted: dict[str, int] = field(default_factory=dict)
+    concluded: dict[str, int] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+
+
+def ancestors(path: str) -> Iterator[str]:
+    """`a/b/c` -> `a/b`, `a`, and the root itself as the empty string."""
+    while path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+def covers(scope: str, path: str) -> bool:
+    """Does `path` equal `scope` or lie below it?"""
+    return scope == "" or path == scope or path.startswith(scope + "/")
+
+
+class Planner:
+    """Owns the planned trees and the set of blobs each pool holds."""
+
+    def __init__(self) -> None:
+        self._trees: dict[RootId, _Tree] = {}
+        self._blobs: dict[PoolId, set[BlobId]] = {}
+
+    def add_root(self, root: RootId, pool: PoolId, files: Mapping[str, FileState], blobs: Iterable[BlobId]) -> None:
+        """Start from what the store holds."""
+        tree = self._trees[root] = _Tree(pool, dict(files))
+        for path in tree.files:
+            self._count(tree, path, 1)
+        self._blobs.setdefault(pool, set()).update(blobs)
+
+    def remove_root(self, root: RootId) -> None:
+        tree = self._trees.pop(root)
+        if all(other.pool != tree.pool for other in self._trees.values()):
+            del self._blobs[tree.pool]
+
+    def file_count(self, root: RootId) -> int:
+        return len(self._trees[root].files)
+
+    def known(self, root: RootId, scopes: Iterable[str]) -> dict[str, StatSig]:
+        """Signatures within the scopes that a scan may trust.
+
+        A file that was skipped unread is left out, because the limit that excluded it may have changed.
+        """
+        files = self._trees[root].files
+        scopes = tuple(scopes)
+        if "" in scopes:
+            return {path: state.sig for path, state in files.items() if state.blob is not None}
+        found = (path for scope in scopes for path in self._under(root, scope))
+        return {path: files[path].sig for path in found if files[path].blob is not None}
+
+    def planned_sig(self, root: RootId, path: str) -> StatSig | None:
+        """The signature in the planned tree; None where the tree has no such path."""
+        state = self._trees[root].files.get(path)
+        return None if state is None else state.sig
+
+    # -- which observation is newer --------------------------------------------------------------------------------
+
+    def is_stale(self, root: RootId, path: str, version: int) -> bool:
+        """Was a newer observation of this path accepted already? Versions are scan ids."""
+        tree = self._trees[root]
+        if version < tree.accepted.get(path, -1):
+            return True
+        if not tree.concluded:
+            return False
+        return any(version < tree.concluded.get(p, -1) for p in (path, *ancestors(path)))
+
+    def is_doomed(self, root: RootId, path: str) -> bool:
+        """Is the path still in the planned tree although the newest word is that it is gone?"""
+        tree = self._trees[root]
+        return path in tree.gone and path in tree.files
+
+    def accept(self, root: RootId, path: str, version: int, gone: bool = False) -> None:
+        """From now on, older observations of this path are stale."""
+        tree = self._trees[root]
+        tree.accepted[path] = version
+        if gone:
+            tree.gone.add(path)
+        else:
+            tree.gone.discard(path)
+
+    def conclude(self, root: RootId, scopes: Iterable[str], version: int) -> None:
+        """A scan saw everything within the scopes: what older scans say of any path there is stale."""
+        concluded = self._trees[root].concluded
+        for scope in scopes:
+            concluded[scope] = max(version, concluded.get(scope, -1))
+
+    def forget_versions(self, root: RootId) -> None:
+        """Nothing of this root is in flight, so no stale answer can arrive any more."""
+        tree = self._trees[root]
+        tree.accepted.clear()
+        tree.concluded.clear()
+        tree.gone.clear()
+
+    # -- the difference --------------------------------------------------------------------------------------------
+
+    def diff(self, root: RootId, seen: Observation, retry_skipped: bool = False) -> FileOp | Read | None:
+        """What to do about one file that exists; None when the tree holds it as it is.
+
+        Args:
+            retry_skipped: read again what was skipped although its content is the same (the user asked for it).
+        """
+        tree = self._trees[root]
+        state = tree.files.get(seen.path)
+        if seen.unchanged:
+            return None
+        if seen.blob is None:
+            if state is not None and state.blob is None and state.sig == seen.sig:
+                return None
+            return SkipFile(root, seen.path, seen.sig, None, seen.skip_reason)
+        retry = retry_skipped and state is not None and state.skipped
+        if state is not None and state.blob == seen.blob and not retry:
+            return None if state.sig == seen.sig else TouchFile(root, seen.path, seen.sig)
+        if seen.blob in self._blobs[tree.pool] and not retry:
+            return PutFile(root, seen.path, seen.sig, seen.blob, None)
+        return Read(seen.path, seen.blob, seen.sig)
+
+    def missing(self, root: RootId, scopes: Iterable[str], seen: set[str], unsure: Iterable[str]) -> list[str]:
+        """Planned paths within the scopes that a finished scan did not see, sorted; what lies in `unsure` is kept."""
+        kept = tuple(unsure)
+        gone = {path for scope in scopes for path in self._under(root, scope) if path not in seen}
+        return sorted(path for path in gone if not any(covers(place, path) for place in kept))
+
+    def plan(self, op: FileOp, skipped: bool = False) -> None:
+        """The operation was accepted: the planned tree now includes it."""
+        tree = self._trees[op.root]
+        state = tree.files.get(op.path)
+        match op:
+            case PutFile():
+                self._set(tree, op.path, FileState(op.sig, op.blob, skipped))
+            case SkipFile():
+                self._set(tree, op.path, FileState(op.sig, op.blob, True))
+            case TouchFile():
+                assert state is not None, "only a planned file can be touched"
+                self._set(tree, op.path, FileState(op.sig, state.blob, state.skipped))
+            case DeleteFile():
+                del tree.files[op.path]
+                self._count(tree, op.path, -1)
+
+    def pool_holds(self, root: RootId, blob: BlobId) -> None:
+        """The blob's chunks are committed."""
+        self._blobs[self._trees[root].pool].add(blob)
+
+    def pool_lost(self, root: RootId, path: str) -> None:
+        """The store does not hold what was planned for this path: doubt the path and its blob."""
+        tree = self._trees[root]
+        state = tree.files.get(path)
+        if state is not None:
+            if state.blob is not None:
+                self._blobs[tree.pool].discard(state.blob)
+            self._set(tree, path, FileState(UNSURE, None, True))
+
+    def check_invariants(self) -> None:
+        for tree in self._trees.values():
+            counts: dict[str, int] = {}
+            for path in tree.files:
+                for above in ancestors(path):
+                    counts[above] = counts.get(above, 0) + 1
+            assert counts == tree.below
+            assert tree.pool in self._blobs
+
+    def _under(self, root: RootId, scope: str) -> list[str]:
+        """Planned paths equal to the scope or below it. Looks through the tree only if something lies below."""
+        tree = self._trees[root]
+        found = [scope] if scope in tree.files else []
+        if scope == "":
+            return list(tree.files)
+        if scope in tree.below:
+            start = scope + "/"
+            found.extend(path for path in tree.files if path.startswith(start))
+        return found
+
+    def _set(self, tree: _Tree, path: str, state: FileState) -> None:
+        if path not in tree.files:
+            self._count(tree, path, 1)
+        tree.files[path] = state
+
+    @staticmethod
+    def _count(tree: _Tree, path: str, by: int) -> None:
+        for above in ancestors(path):
+            count = tree.below.get(above, 0) + by
+            if count:
+                tree.below[above] = count
+            else:
+                del tree.below[above]

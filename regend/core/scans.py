@@ -1,0 +1,160 @@
+"""Scans: what is to be looked at, what is being looked at, and what each look still waits for.
+
+A scan is open until the listing is complete and every file operation that came of it is committed or dropped. Only then
+are its sequence numbers released, so a flush that waits for a hint waits for all that the hint led to. Scan ids grow by
+one and serve as versions: a later scan's word about a path beats an earlier one's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from regend.core.planner import covers
+from regend.types import RootId
+
+EDIT_FILES = 64
+"""A scan's first files go into the edit lane, the others are bulk. A guess: more than a person saves at once."""
+
+
+@dataclass(slots=True, eq=False)
+class Scan:
+    """One look at some scopes of a root.
+
+    Attributes:
+        trust: unchanged signatures are believed.
+        rehash: the user asked to read everything, skipped files included.
+        seqs: numbers to release at the end.
+        parents: scans whose work item turned into this scan; they wait for it.
+        seen: paths reported so far.
+        gone: paths found missing, whose deletion waits until `work` is 0 (deletes are sent last).
+        listed: the last part arrived.
+        work: files being chunked for it, and child scans.
+        ops: operations accepted for it that are not committed.
+        dropped: the root went away; nothing of this scan counts any more.
+    """
+
+    root: RootId
+    scopes: tuple[str, ...]
+    trust: bool
+    rehash: bool = False
+    scan_id: int = -1
+    seqs: list[int] = field(default_factory=list)
+    parents: list[Scan] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+    gone: list[str] = field(default_factory=list)
+    listed: bool = False
+    work: int = 0
+    ops: int = 0
+    dropped: bool = False
+
+    @property
+    def whole(self) -> bool:
+        return self.scopes == ("",)
+
+    @property
+    def finished(self) -> bool:
+        return self.listed and not self.work and not self.ops and not self.gone
+
+
+class Scans:
+    """Owns all scans that are not finished."""
+
+    def __init__(self, slots: int, max_scopes: int) -> None:
+        self._slots = slots
+        self._max_scopes = max_scopes
+        self._next_id = 0
+        self._waiting: list[Scan] = []
+        self._listing: dict[int, Scan] = {}
+        self._open: dict[int, Scan] = {}
+
+    def request(self, wanted: Scan) -> None:
+        """Wait for a slot; a request of the same kind that still waits is joined."""
+        for scan in self._waiting:
+            if scan.root == wanted.root and scan.trust == wanted.trust:
+                scan.scopes = self._joined(scan.scopes, wanted.scopes)
+                scan.rehash |= wanted.rehash
+                scan.seqs += wanted.seqs
+                scan.parents += wanted.parents
+                return
+        wanted.scopes = self._joined(wanted.scopes, ())
+        self._waiting.append(wanted)
+
+    def start(self) -> Scan | None:
+        """Give the next waiting scan its id and a slot; None when there is none, or no slot.
+
+        Narrow scans go first, and only one scan of a whole root runs at a time, so that an edit is never held up by it.
+        """
+        if len(self._listing) >= self._slots or not self._waiting:
+            return None
+        scan = min(self._waiting, key=lambda s: s.whole)
+        if scan.whole and self._slots > 1 and any(s.whole for s in self._listing.values()):
+            return None
+        self._waiting.remove(scan)
+        scan.scan_id = self._next_id
+        self._next_id += 1
+        self._listing[scan.scan_id] = self._open[scan.scan_id] = scan
+        return scan
+
+    def listing(self, scan_id: int) -> Scan | None:
+        """The scan whose answer is still coming in."""
+        return self._listing.get(scan_id)
+
+    def root_of(self, scan_id: int) -> RootId:
+        """The root that a listing scan looks at."""
+        return self._listing[scan_id].root
+
+    def listed(self, scan: Scan) -> None:
+        """The last part arrived: the slot is free."""
+        del self._listing[scan.scan_id]
+        scan.listed = True
+
+    def take_finished(self) -> list[Scan]:
+        """Close and return scans that wait for nothing any more."""
+        done = [scan for scan in self._open.values() if scan.finished]
+        for scan in done:
+            del self._open[scan.scan_id]
+            for parent in scan.parents:
+                parent.work -= 1
+        return done
+
+    def take_deletable(self) -> list[Scan]:
+        """Scans whose missing paths may go now, because all that replaces them is ready."""
+        return [scan for scan in self._open.values() if scan.gone and scan.listed and not scan.work]
+
+    def drop(self, root: RootId) -> list[Scan]:
+        """Forget the root's scans; a listing still under way keeps its slot until it answers."""
+        dropped = [s for s in (*self._waiting, *self._open.values()) if s.root == root]
+        self._waiting = [s for s in self._waiting if s.root != root]
+        for scan in dropped:
+            scan.dropped = True
+            self._open.pop(scan.scan_id, None)
+        return dropped
+
+    @property
+    def last_id(self) -> int:
+        """The newest id given out, -1 before the first."""
+        return self._next_id - 1
+
+    def is_idle(self, root: RootId) -> bool:
+        """Nothing of the root is waiting, listing or open."""
+        return not any(s.root == root for s in (*self._waiting, *self._listing.values(), *self._open.values()))
+
+    def count(self, root: RootId | None = None) -> int:
+        """Scans that wait or are listing."""
+        return sum(1 for s in (*self._waiting, *self._listing.values()) if root is None or s.root == root)
+
+    def check_invariants(self) -> None:
+        assert len(self._listing) <= self._slots
+        for scan in self._open.values():
+            assert scan.work >= 0 and scan.ops >= 0 and not scan.dropped
+            assert scan.listed == (scan.scan_id not in self._listing)
+
+    def _joined(self, left: tuple[str, ...], right: tuple[str, ...]) -> tuple[str, ...]:
+        scopes = sorted({*left, *right})
+        if "" in scopes or len(scopes) > self._max_scopes:
+            return ("",)
+        narrow: list[str] = []
+        for scope in scopes:
+            if not any(covers(kept, scope) for kept in narrow[-1:]):
+                narrow.append(scope)
+        return tuple(narrow)

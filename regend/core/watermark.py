@@ -1,0 +1,72 @@
+"""Flush tickets over input sequence numbers.
+
+Every input that may cause work gets a sequence number. As long as any work that stems from it is outstanding, the
+number is *held* (counted, because one rescan fans out into many files). A ticket taken at number *n* resolves when no
+number up to *n* is held any more. The same idea as the low watermark of a stream processor (Akidau et al., VLDB 2015).
+"""
+
+from __future__ import annotations
+
+import heapq
+
+
+class Watermark:
+    """Owns which numbers are held and which tickets wait. Pure; time plays no part."""
+
+    def __init__(self) -> None:
+        self._holds: dict[int, int] = {}
+        self._heap: list[int] = []
+        self._tickets: dict[int, int] = {}
+
+    def hold(self, seq: int) -> None:
+        """Work that stems from `seq` came into being."""
+        count = self._holds.get(seq, 0)
+        if count == 0:
+            heapq.heappush(self._heap, seq)
+        self._holds[seq] = count + 1
+
+    def release(self, seq: int) -> None:
+        """One piece of work that stems from `seq` is done, or dropped for good."""
+        count = self._holds[seq]
+        if count == 1:
+            del self._holds[seq]
+        else:
+            self._holds[seq] = count - 1
+
+    def oldest(self) -> int | None:
+        """The smallest number that is held, or None when nothing is outstanding."""
+        while self._heap and self._heap[0] not in self._holds:
+            heapq.heappop(self._heap)
+        return self._heap[0] if self._heap else None
+
+    def add_ticket(self, ticket: int, seq: int) -> None:
+        """Let `ticket` wait for every number up to `seq`."""
+        self._tickets[ticket] = seq
+
+    def abandon(self, ticket: int) -> None:
+        """Forget the ticket; unknown tickets are ignored."""
+        self._tickets.pop(ticket, None)
+
+    def take_resolved(self) -> list[int]:
+        """Tickets that have nothing older outstanding, in the order they were taken; each is returned once."""
+        if not self._tickets:
+            return []
+        oldest = self.oldest()
+        done = [ticket for ticket, seq in self._tickets.items() if oldest is None or oldest > seq]
+        for ticket in done:
+            del self._tickets[ticket]
+        return done
+
+    @property
+    def waiting(self) -> tuple[int, ...]:
+        """Tickets that are not resolved yet."""
+        return tuple(self._tickets)
+
+    @property
+    def held_count(self) -> int:
+        """How many numbers are held; 0 means nothing is outstanding."""
+        return len(self._holds)
+
+    def check_invariants(self) -> None:
+        assert all(count > 0 for count in self._holds.values())
+        assert set(self._holds) <= set(self._heap)

@@ -1,0 +1,71 @@
+"""What is never indexed, whatever any file says: secrets, and version control's own data.
+
+The lists below are the whole of it, in `.gitignore` syntax, compared without regard to case. No rule elsewhere can
+bring these back; the ``!`` lines are the exceptions that are part of the list: templates that people commit on purpose.
+A pattern is here when its files hold credentials by convention. Names that source code also uses (``credentials.py``,
+``secrets.go``) are left out.
+"""
+
+from __future__ import annotations
+
+from regend.daemon.ignore_rules import RuleList
+
+SECRET_PATTERNS = (
+    # Environment files, except the templates for them.
+    ".env",
+    ".env.*",
+    "*.env",
+    ".envrc",
+    "!.env.example",
+    "!.env.sample",
+    "!.env.template",
+    "!.env.dist",
+    "!example.env",
+    "!sample.env",
+    "!template.env",
+    # Private keys and key stores.
+    "*.pem",
+    "*.key",
+    "*.p12",
+    "*.pfx",
+    "*.ppk",
+    "*.jks",
+    "*.keystore",
+    "*.kdbx",
+    "*.ovpn",
+    "id_rsa*",
+    "id_dsa*",
+    "id_ecdsa*",
+    "id_ed25519*",
+    # Credential files of well-known programs.
+    ".netrc",
+    "_netrc",
+    ".pgpass",
+    ".my.cnf",
+    ".htpasswd",
+    ".git-credentials",
+    ".npmrc",
+    ".pypirc",
+    ".dockercfg",
+    ".vault-token",
+    ".s3cfg",
+    ".boto",
+    "credentials",
+    "credentials.json",
+    "credentials.csv",
+    "client_secret*.json",
+    "*.tfstate",
+    "*.tfstate.backup",
+    # Directories that hold nothing else.
+    ".ssh/",
+    ".aws/",
+    ".gnupg/",
+    ".azure/",
+    ".kube/",
+    ".docker/",
+    ".password-store/",
+)
+VERSION_CONTROL_PATTERNS = (".git", ".hg", ".svn", ".jj")
+
+SECRETS = RuleList("\n".join(SECRET_PATTERNS).encode(), "built-in secret list", fold=True)
+VERSION_CONTROL = frozenset(VERSION_CONTROL_PATTERNS)

@@ -1,0 +1,240 @@
+"""What a root is: which git repository it belongs to, which pool it shares, and what its own files may configure.
+
+No git process is started: the layout of `.git` directories, `.git` files and `commondir` is documented
+(gitrepository-layout) and stable.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from regend.config import LimitConfig
+from regend.errors import ConfigError, PathError, RootError
+
+REPOSITORY_CONFIG_NAME = ".regend.toml"
+_MAX_POINTER_BYTES = 8_192
+_MAX_CONFIG_BYTES = 65_536
+_REFUSED = frozenset(map(Path, ("/", "/proc", "/sys", "/dev")))
+
+
+@dataclass(frozen=True, slots=True)
+class RootIdentity:
+    """A root as found on disk.
+
+    Attributes:
+        path: absolute, without symbolic links.
+        pool_key: the real path of the git common directory; the root's own path for a plain folder.
+        marker: ``device:inode`` of the root directory.
+        git_dir: this worktree's git directory (it holds `HEAD` and `index`), or None for a plain folder.
+    """
+
+    path: Path
+    pool_key: str
+    marker: str
+    git_dir: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A worktree that contains a directory.
+
+    Attributes:
+        top: where its `.git` is.
+        git_dir: this worktree's git directory.
+        common_dir: the directory that all its worktrees share.
+    """
+
+    top: Path
+    git_dir: Path
+    common_dir: Path
+
+    @property
+    def linked(self) -> bool:
+        """A worktree made by `git worktree add`."""
+        return self.git_dir != self.common_dir
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryConfig:
+    """What the file `.regend.toml` in a root may say. Limits can only be lowered.
+
+    Attributes:
+        patterns: ignore patterns in `.gitignore` syntax, relative to the root.
+        max_file_bytes: None where it says nothing.
+        max_line_bytes: None where it says nothing.
+    """
+
+    patterns: tuple[str, ...] = ()
+    max_file_bytes: int | None = None
+    max_line_bytes: int | None = None
+
+    def apply(self, limits: LimitConfig) -> LimitConfig:
+        """The user's limits, lowered where the repository asks for less.
+
+        A repository cannot raise them: it could otherwise make the daemon spend more than its user allowed.
+        """
+        return replace(
+            limits,
+            max_file_bytes=min(limits.max_file_bytes, self.max_file_bytes or limits.max_file_bytes),
+            max_line_bytes=min(limits.max_line_bytes, self.max_line_bytes or limits.max_line_bytes),
+        )
+
+
+def identify(path: Path) -> RootIdentity:
+    """Look at a directory that is to be a root.
+
+    A directory inside a worktree belongs to that worktree's repository, as it does for git.
+
+    Raises:
+        RootError: it does not exist, or is refused.
+        PathError: it is not a directory, cannot be read, or its name is not UTF-8.
+    """
+    try:
+        real = Path(path).resolve(strict=True)
+    except (FileNotFoundError, NotADirectoryError):
+        raise RootError(f"Root {path} does not exist; check the path.") from None
+    except (OSError, RuntimeError) as error:
+        raise PathError(f"Root {path} cannot be resolved: {error}; check its permissions and links.") from error
+    try:
+        str(real).encode()
+    except UnicodeEncodeError:
+        raise PathError(f"Root {str(real)!a} has a name that is not UTF-8; rename the directory.") from None
+    found = real.stat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise PathError(f"Root {real} is not a directory; name the directory that contains it.")
+    if real in _REFUSED:
+        raise RootError(f"Root {real} is refused because it is not a source tree; add a directory below it.")
+    if not os.access(real, os.R_OK | os.X_OK):
+        raise PathError(f"Root {real} cannot be read by this user; change its permissions or choose another one.")
+    repository = find_repository(real)
+    key = str(repository.common_dir) if repository else str(real)
+    return RootIdentity(real, key, _marker(found), repository.git_dir if repository else None)
+
+
+def marker_of(path: Path) -> str | None:
+    """``device:inode`` of the directory at `path`; None when there is none (any more), or a link in its place."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return _marker(found) if stat.S_ISDIR(found.st_mode) else None
+
+
+def find_repository(directory: Path) -> Repository | None:
+    """The worktree that contains `directory`, looking upwards from it, or None."""
+    for top in (directory, *directory.parents):
+        repository = repository_at(top)
+        if repository is not None:
+            return repository
+    return None
+
+
+def repository_at(top: Path) -> Repository | None:
+    """The worktree whose top is exactly `top`, or None.
+
+    A `.git` that leads nowhere counts as none: its files are still there to be indexed.
+    """
+    dot_git = os.path.join(top, ".git")  # noqa: PTH118  (called for every directory of a walk)
+    try:
+        mode = os.lstat(dot_git).st_mode
+    except OSError:
+        return None
+    if stat.S_ISREG(mode):
+        target = _pointer(Path(dot_git), b"gitdir:")
+        git_dir = None if target is None else Path(top) / target
+    else:
+        git_dir = Path(dot_git)
+    if git_dir is None:
+        return None
+    try:
+        git_dir = git_dir.resolve(strict=True)
+        (git_dir / "HEAD").lstat()
+    except (OSError, RuntimeError):
+        return None
+    common = _pointer(git_dir / "commondir", b"")
+    try:
+        common_dir = git_dir if common is None else (git_dir / common).resolve(strict=True)
+    except (OSError, RuntimeError):
+        return None
+    return Repository(Path(top), git_dir, common_dir)
+
+
+def load_repository_config(root: Path) -> RepositoryConfig:
+    """Read `.regend.toml` of a root; without one, nothing is set.
+
+    It may hold ``[ignore] patterns`` and ``[limits] max_file_bytes, max_line_bytes`` only. A repository is other
+    people's text: it must not choose URLs, models or commands.
+
+    Raises:
+        ConfigError: it cannot be read, is not TOML, or has any other key or a value of the wrong type.
+    """
+    file = root / REPOSITORY_CONFIG_NAME
+    try:
+        raw = read_small(file, _MAX_CONFIG_BYTES + 1, os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return RepositoryConfig()
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}; make it a plain readable file.") from error
+    if len(raw) > _MAX_CONFIG_BYTES:
+        raise ConfigError(f"{file} is larger than {_MAX_CONFIG_BYTES} bytes; shorten it.")
+    try:
+        table = tomllib.loads(raw.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not valid TOML: {error}.") from error
+    return _checked(table, file)
+
+
+def read_small(file: Path, limit_bytes: int, flags: int = 0) -> bytes:
+    """Read at most `limit_bytes` of a plain file, never waiting on a FIFO that was put in its place.
+
+    Raises:
+        OSError: it cannot be opened, or is not a plain file (EINVAL).
+    """
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
+    with os.fdopen(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a plain file")
+        return stream.read(limit_bytes)
+
+
+def _checked(table: dict[str, Any], file: Path) -> RepositoryConfig:
+    allowed = {"ignore": {"patterns"}, "limits": {"max_file_bytes", "max_line_bytes"}}
+    for section, values in table.items():
+        if section not in allowed or not isinstance(values, dict):
+            raise ConfigError(
+                f"{file}: `{section}` may not be set in a repository; only `[ignore]` and `[limits]` may. "
+                "Move it to your own configuration."
+            )
+        for key in values:
+            if key not in allowed[section]:
+                known = ", ".join(sorted(allowed[section]))
+                raise ConfigError(f"{file}: `{section}.{key}` may not be set in a repository; allowed here: {known}.")
+    patterns = table.get("ignore", {}).get("patterns", [])
+    if not isinstance(patterns, list) or not all(isinstance(p, str) and "\n" not in p for p in patterns):
+        raise ConfigError(f"{file}: `ignore.patterns` must be a list of one-line strings, not {patterns!r}.")
+    limits = table.get("limits", {})
+    for key, value in limits.items():
+        if type(value) is not int or value <= 0:
+            raise ConfigError(f"{file}: `limits.{key}` must be a positive whole number, not {value!r}.")
+    return RepositoryConfig(tuple(patterns), limits.get("max_file_bytes"), limits.get("max_line_bytes"))
+
+
+def _pointer(file: Path, prefix: bytes) -> str | None:
+    """The path that a `.git` or `commondir` file holds, or None."""
+    try:
+        raw = read_small(file, _MAX_POINTER_BYTES)
+    except OSError:
+        return None
+    if not raw.startswith(prefix):
+        return None
+    return os.fsdecode(raw.removeprefix(prefix).strip(b" \r\n")) or None
+
+
+def _marker(found: os.stat_result) -> str:
+    return f"{found.st_dev}:{found.st_ino}"

@@ -1,0 +1,120 @@
+"""Messages of the methods that ask: search, related, symbols, outline. On the wire each is a map with the same keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from regend.rpc.fields import Checked, wire
+
+MAX_RESULTS = 1_000
+"""The largest `k`."""
+
+_ROOT = "absolute path of one root; empty for all roots"
+_PATH = "glob on the path relative to its root; `*` stays in one directory, `**` crosses them; empty for all"
+_LANG = "language name such as `python`; empty for all"
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest(Checked):
+    query: str = wire("words, an identifier, or a question")
+    k: int = wire("results at most", 10, low=1, high=MAX_RESULTS)
+    root: str = wire(_ROOT, "")
+    path: str = wire(_PATH, "")
+    lang: str = wire(_LANG, "")
+    sync: bool = wire("see every write that finished before this request was sent (by words at least)", False)
+    explain: bool = wire("say what each ranking feature contributed", False)
+    context: int | None = wire(
+        "lines of each snippet at most, from its first line on; null for all", None, low=0, high=10_000
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    value: float = wire("what was measured")
+    contribution: float = wire("what it added to `score`")
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    root: str = wire("absolute path of the root")
+    path: str = wire("relative to the root, with `/`")
+    start_line: int = wire("first line of the chunk, 1-based")
+    end_line: int = wire("last line, inclusive")
+    score: float = wire("larger is better; comparable within one answer only")
+    language: str = wire("language name")
+    symbol: str = wire("path of the enclosing definition, such as `Outer.method`; empty at file level")
+    kind: str = wire("`function`, `class`, `method`, …, `section`, `key`, `block` or `window`")
+    snippet: str = wire("the chunk's lines as indexed, beginning at `start_line`")
+    explain: Mapping[str, Feature] | None = wire("feature name to `Feature`; null unless asked for", None)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResponse:
+    results: tuple[SearchResult, ...] = wire("best first; each is a `SearchResult`")
+    generation: int = wire("of the snapshot that was read")
+    complete: bool = wire("false while chunks still lack a vector or changes are still being read")
+    took_ms: float = wire("time spent in the daemon")
+
+
+@dataclass(frozen=True, slots=True)
+class RelatedRequest(Checked):
+    file: str = wire("absolute path, or relative to `root`")
+    line: int = wire("1-based line in it", 1, low=1)
+    k: int = wire("results at most", 10, low=1, high=MAX_RESULTS)
+    root: str = wire("limits the results to one root, and is the base of a relative `file`; empty for all", "")
+    path: str = wire(_PATH, "")
+    lang: str = wire(_LANG, "")
+    context: int | None = wire("as in `search`", None, low=0, high=10_000)
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolsRequest(Checked):
+    name: str = wire("a name, or a dotted end of a qualified name; exact first, then ignoring case, then by prefix")
+    k: int = wire("symbols at most", 20, low=1, high=MAX_RESULTS)
+    root: str = wire(_ROOT, "")
+    path: str = wire(_PATH, "")
+    lang: str = wire(_LANG, "")
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolResult:
+    root: str = wire("absolute path of the root")
+    path: str = wire("relative to the root, with `/`")
+    name: str = wire("the bare name")
+    qualified: str = wire("the qualified name, such as `Outer.method`")
+    kind: str = wire("`class`, `function`, `method`, …")
+    language: str = wire("language name")
+    start_line: int = wire("first line of the definition, 1-based")
+    end_line: int = wire("last line, inclusive")
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolsResponse:
+    symbols: tuple[SymbolResult, ...] = wire("best first; each is a `SymbolResult`")
+    generation: int = wire("of the snapshot that was read")
+    complete: bool = wire("false while changes are still being read")
+
+
+@dataclass(frozen=True, slots=True)
+class OutlineRequest(Checked):
+    file: str = wire("absolute path, or relative to `root`")
+    root: str = wire("absolute path of the root that a relative `file` is in", "")
+
+
+@dataclass(frozen=True, slots=True)
+class OutlineSymbol:
+    name: str = wire("the bare name")
+    qualified: str = wire("the qualified name")
+    kind: str = wire("`class`, `function`, `method`, …")
+    start_line: int = wire("first line, 1-based")
+    end_line: int = wire("last line, inclusive")
+
+
+@dataclass(frozen=True, slots=True)
+class OutlineResponse:
+    root: str = wire("absolute path of the root")
+    path: str = wire("relative to the root, with `/`")
+    language: str = wire("language name")
+    symbols: tuple[OutlineSymbol, ...] = wire("in order of lines; each is an `OutlineSymbol`")
+    generation: int = wire("of the snapshot that was read")

@@ -1,0 +1,134 @@
+"""Every method of the socket: its request, its response, its errors. The wire contract, and nothing else.
+
+On the wire each message is a MessagePack map with the keys of its dataclass. `docs/rpc.md` is generated from this
+module (`python -m regend.rpc.reference`) and compared with it by a test. `regenctl` does not import it: building the
+classes takes longer than its whole start-up may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from regend.rpc.codec import PROTOCOL_VERSION
+from regend.rpc.operations import (
+    TOPICS,
+    WHY_STATES,
+    AddRequest,
+    AddResponse,
+    ConfigResponse,
+    Empty,
+    FailedPath,
+    FilesRequest,
+    FilesResponse,
+    FlushRequest,
+    FlushResponse,
+    HelloRequest,
+    HelloResponse,
+    IgnoreRule,
+    IndexEvent,
+    ListedFile,
+    ListedRoot,
+    ListResponse,
+    PausedResponse,
+    ProgressEvent,
+    RootRequest,
+    RootResponse,
+    RootStatus,
+    StateEvent,
+    StatusResponse,
+    StopResponse,
+    SubscribedResponse,
+    SubscribeRequest,
+    SyncRequest,
+    SyncResponse,
+    UnsubscribeRequest,
+    WhyRequest,
+    WhyResponse,
+    WorkerStatus,
+)
+from regend.rpc.queries import (
+    Feature,
+    OutlineRequest,
+    OutlineResponse,
+    OutlineSymbol,
+    RelatedRequest,
+    SearchRequest,
+    SearchResponse,
+    SearchResult,
+    SymbolResult,
+    SymbolsRequest,
+    SymbolsResponse,
+)
+
+__all__ = [
+    "ERRORS", "METHODS", "NOTIFICATIONS", "PROTOCOL_VERSION", "TOPICS", "WHY_STATES", "AddRequest", "AddResponse",
+    "ConfigResponse", "Empty", "FailedPath", "Feature", "FilesRequest", "FilesResponse", "FlushRequest",
+    "FlushResponse", "HelloRequest", "HelloResponse", "IgnoreRule", "IndexEvent", "ListResponse", "ListedFile",
+    "ListedRoot", "Method", "OutlineRequest", "OutlineResponse", "OutlineSymbol", "PausedResponse", "ProgressEvent",
+    "RelatedRequest", "RootRequest", "RootResponse", "RootStatus", "SearchRequest", "SearchResponse",
+    "SearchResult", "StateEvent", "StatusResponse", "StopResponse", "SubscribeRequest", "SubscribedResponse",
+    "SymbolResult", "SymbolsRequest", "SymbolsResponse", "SyncRequest", "SyncResponse", "UnsubscribeRequest",
+    "WhyRequest", "WhyResponse", "WorkerStatus",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method: its messages, what it does, and the errors it may answer besides those of every method."""
+
+    name: str
+    request: type
+    response: type
+    doc: str
+    errors: tuple[str, ...] = ()
+
+
+ERRORS: Mapping[str, str] = {
+    "method_not_found": "any method: the daemon does not know it; `hello` lists those it knows",
+    "invalid_params": "any method: a parameter is unknown, missing, mistyped or out of range; the message names it",
+    "internal_error": "any method: a bug; the daemon's log has the details",
+    "unsupported_protocol": "`hello`: the client's protocol version is not spoken here; `data` has ours",
+    "root_error": "the root is unknown, already there, refused or gone",
+    "path_error": "the path is outside of all roots, missing, or not what it should be",
+    "timeout": "`flush`: not everything was searchable in time; it goes on in the background",
+    "not_synced": "`sync`, and `search` with `sync`: the newest writes could not be read in time",
+    "store_error": "the state directory cannot be used",
+    "embedding_error": "no usable vector came from the embedding provider",
+    "stopping": "the daemon is shutting down",
+}
+"""Code to when it is answered. Codes of `regend.errors` that are not listed may appear too."""
+
+
+def _table(*methods: Method) -> Mapping[str, Method]:
+    return {method.name: method for method in methods}
+
+
+METHODS: Mapping[str, Method] = _table(
+    Method("hello", HelloRequest, HelloResponse, "Agree on the protocol; optional.", ("unsupported_protocol",)),
+    Method("search", SearchRequest, SearchResponse, "Rank chunks by words and meaning.", ("root_error", "not_synced")),
+    Method("symbols", SymbolsRequest, SymbolsResponse, "Find definitions by name.", ("root_error",)),
+    Method(
+        "related", RelatedRequest, SearchResponse, "Rank chunks by likeness to the chunk at a line.",
+        ("path_error", "root_error"),
+    ),
+    Method("outline", OutlineRequest, OutlineResponse, "List a file's definitions.", ("path_error", "root_error")),
+    Method("status", Empty, StatusResponse, "Say what is indexed, what is not and why, and what is going on."),
+    Method("files", FilesRequest, FilesResponse, "List a root's files page by page.", ("root_error",)),
+    Method("flush", FlushRequest, FlushResponse, "Wait until earlier writes are searchable.", ("timeout",)),
+    Method("sync", SyncRequest, SyncResponse, "Wait until earlier writes are searchable by words.", ("not_synced",)),
+    Method("add", AddRequest, AddResponse, "Add a root and start to index it.", ("path_error", "root_error")),
+    Method("remove", RootRequest, RootResponse, "Remove a root and forget what only it used.", ("root_error",)),
+    Method("list", Empty, ListResponse, "List the roots."),
+    Method("reindex", RootRequest, RootResponse, "Read every file of a root again.", ("root_error",)),
+    Method("pause", Empty, PausedResponse, "Stop indexing; queries go on."),
+    Method("resume", Empty, PausedResponse, "Index again."),
+    Method("why", WhyRequest, WhyResponse, "Say whether a file is indexed, and if not, which rule or error says so."),
+    Method("config", Empty, ConfigResponse, "Show the effective configuration."),
+    Method("subscribe", SubscribeRequest, SubscribedResponse, "Get notifications on this connection."),
+    Method("unsubscribe", UnsubscribeRequest, SubscribedResponse, "Get no more of them."),
+    Method("stop", Empty, StopResponse, "Shut the daemon down in order."),
+)  # fmt: skip
+
+NOTIFICATIONS: Mapping[str, type] = {"progress": ProgressEvent, "index": IndexEvent, "state": StateEvent}
+"""Topic to the payload of its notifications."""

@@ -1,0 +1,190 @@
+"""Ranking features: a table, each row one small pure function with its reason.
+
+A score is the sum of `weight * value` over `FEATURES`; nothing else changes the order, so `explain` shows all of it.
+To add a feature: write one function from `(Candidate, QueryContext)` to a number in -1..1, add one row. Its `scope`
+says how dear it is: ``file`` features see only the path and run once per file, ``chunk`` features see the legs' scores,
+``text`` features see the hydrated chunk and run only for the candidates that reach the last round,
+``order`` features see how the others have ordered them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from regend.search.query import Query
+from regend.search.words import ROLE_WORDS, PathWords, identifier_stems
+from regend.store.base import ChunkView, Entry
+
+_SHORT_TOKENS = 48
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A chunk under consideration; owned by one query.
+
+    Attributes:
+        blended: both legs' scores, 0..1.
+        evidence: what the file's best three chunks say together, as a share of the best file's, 0..1.
+        base: sum of its ``file`` and ``chunk`` features, once known.
+        defines: 1 where it holds a definition of the query's name, less for a looser match, 0 otherwise.
+        repeat: how many better chunks of the same file stand before it.
+        view: the chunk itself; None until it is hydrated.
+    """
+
+    doc: int
+    entry: Entry
+    words: PathWords
+    blended: float
+    evidence: float
+    base: float = 0.0
+    defines: float = 0.0
+    repeat: int = 0
+    view: ChunkView | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueryContext:
+    """What the features need to know of the query, made once per query."""
+
+    query: Query
+    stems: frozenset[str]
+    wanted_roles: frozenset[str]
+    whole_name: bool
+    phrases: tuple[str, ...] = ()
+    names: tuple[str, ...] = field(default=())
+
+
+def query_context(query: Query, path_filter: str = "") -> QueryContext:
+    """Context of `query`; a `path_filter` asks for the roles that its words name, as the query's own words do."""
+    asked = query.stems | identifier_stems(path_filter) if path_filter else query.stems
+    return QueryContext(
+        query=query,
+        stems=query.stems,
+        wanted_roles=frozenset(role for role, words in ROLE_WORDS.items() if words & asked),
+        whole_name=query.kind == "identifier",
+        phrases=tuple(phrase.casefold() for phrase in query.phrases),
+        names=tuple(name.rpartition(".")[2] for name in query.identifiers),
+    )
+
+
+def blended_score(candidate: Candidate, context: QueryContext) -> float:
+    """Both legs agree that the words or the meaning fit."""
+    return candidate.blended
+
+
+def file_evidence(candidate: Candidate, context: QueryContext) -> float:
+    """A file about the topic matches in several places; a chance match stands alone."""
+    return candidate.evidence
+
+
+def whole_definition(candidate: Candidate, context: QueryContext) -> float:
+    """Who types just a name wants its definition first. Its weight exceeds all others together, on purpose."""
+    return candidate.defines if context.whole_name else 0.0
+
+
+def named_definition(candidate: Candidate, context: QueryContext) -> float:
+    """A name within a question is usually its subject, and its definition the answer."""
+    return 0.0 if context.whole_name else candidate.defines
+
+
+def symbol_words(candidate: Candidate, context: QueryContext) -> float:
+    """The enclosing definition's own name says what the chunk is for; uses in a body do not."""
+    view = candidate.view
+    if view is None or not view.symbol:
+        return 0.0
+    stems = identifier_stems(view.symbol)
+    shared = len(stems & context.stems)
+    return shared / len(stems) * min(1.0, shared / 2) if shared else 0.0
+
+
+def file_name(candidate: Candidate, context: QueryContext) -> float:
+    """A file's name is its author's summary of it."""
+    stems = candidate.words.name
+    return len(stems & context.stems) / len(stems) if stems else 0.0
+
+
+def folder_names(candidate: Candidate, context: QueryContext) -> float:
+    """Folders name the component; two shared words are as good as it gets."""
+    return min(1.0, len(candidate.words.folders & context.stems) / 2)
+
+
+def named_path(candidate: Candidate, context: QueryContext) -> float:
+    """The query names this very file; its weight lifts the file above all others for a query that is only a path."""
+    wanted = context.query.path
+    path = candidate.entry.path
+    return 1.0 if wanted and (path == wanted or path.endswith("/" + wanted)) else 0.0
+
+
+def unasked_role(candidate: Candidate, context: QueryContext) -> float:
+    """Tests, vendored, generated and example code, stubs, prose and data repeat the words of the code that does it."""
+    role = candidate.words.role
+    return 0.0 if role in context.wanted_roles else _ROLE_PENALTIES[role]
+
+
+_ROLE_PENALTIES = {
+    "source": 0.0,
+    "test": -1.0,
+    "vendor": -1.0,
+    "generated": -1.0,
+    "example": -0.8,
+    "prose": -0.8,
+    "data": -0.8,
+    "stub": -0.5,
+}
+
+
+def exact_phrase(candidate: Candidate, context: QueryContext) -> float:
+    """Quotation marks mean: these very words."""
+    if not context.phrases or candidate.view is None:
+        return 0.0
+    text = candidate.view.text.casefold()
+    return sum(phrase in text for phrase in context.phrases) / len(context.phrases)
+
+
+def verbatim_name(candidate: Candidate, context: QueryContext) -> float:
+    """A name spelt exactly so, case included, is worth more than its words scattered."""
+    if not context.names or candidate.view is None:
+        return 0.0
+    text = candidate.view.text
+    return sum(name in text for name in context.names) / len(context.names)
+
+
+def too_short(candidate: Candidate, context: QueryContext) -> float:
+    """BM25 favours short chunks, and an import line or a closing brace answers nothing."""
+    if candidate.view is None:
+        return 0.0
+    return min(0.0, candidate.view.token_count / _SHORT_TOKENS - 1.0)
+
+
+def same_file_again(candidate: Candidate, context: QueryContext) -> float:
+    """One file should not fill the page: each further chunk of it adds less that is new."""
+    return -(1.0 - 0.5**candidate.repeat)
+
+
+class Feature(NamedTuple):
+    """One row of the table."""
+
+    name: str
+    weight: float
+    scope: Literal["file", "chunk", "text", "order"]
+    value: Callable[[Candidate, QueryContext], float]
+
+
+FEATURES: tuple[Feature, ...] = (
+    Feature("blend", 1.0, "chunk", blended_score),
+    Feature("file_evidence", 0.35, "chunk", file_evidence),
+    Feature("whole_definition", 6.0, "text", whole_definition),
+    Feature("named_definition", 0.3, "text", named_definition),
+    Feature("symbol_words", 0.25, "text", symbol_words),
+    Feature("file_name", 0.5, "file", file_name),
+    Feature("folder_names", 0.15, "file", folder_names),
+    Feature("named_path", 3.0, "file", named_path),
+    Feature("unasked_role", 0.35, "file", unasked_role),
+    Feature("exact_phrase", 1.0, "text", exact_phrase),
+    Feature("verbatim_name", 0.15, "text", verbatim_name),
+    Feature("too_short", 0.15, "text", too_short),
+    Feature("same_file_again", 0.5, "order", same_file_again),
+)
+"""Weights were set by hand on three to six repositories of the development split and are to be fitted by script."""

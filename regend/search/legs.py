@@ -1,0 +1,125 @@
+"""Legs: candidates from words, from meaning and from symbol tables, each bounded, together as blended scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from regend.search.fusion import blend, normalised_bm25, normalised_cosine
+from regend.search.scope import Scope
+from regend.store.base import LexicalQuery, Snapshot, SymbolView
+
+Vector = npt.NDArray[np.float32]
+
+BODY_BOOST = 1.0
+SYMBOL_BOOST = 1.0
+PATH_BOOST = 1.5
+
+_LEXICAL_HITS = 200
+_VECTOR_HITS = 100
+_FILLED_IN = 50
+"""So many of the best lexical candidates get their exact cosine when the vector leg did not bring them."""
+_MAX_DEFINITIONS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """Definitions of the query's names.
+
+    Attributes:
+        tiers: by (entry id, first line): 1 for the exact name, less for a looser match.
+        views: the same definitions, best first.
+    """
+
+    tiers: dict[tuple[int, int], float]
+    views: tuple[SymbolView, ...]
+
+    def tier_within(self, entry_id: int, start_line: int, end_line: int) -> float:
+        """The best tier of a definition that begins within the lines, or 0."""
+        return max((tier for _, tier in self._within(entry_id, start_line, end_line)), default=0.0)
+
+    def line_within(self, entry_id: int, start_line: int, end_line: int) -> int:
+        """First line of the first definition that begins within the lines, or 0."""
+        return min((line for line, _ in self._within(entry_id, start_line, end_line)), default=0)
+
+    def _within(self, entry_id: int, start_line: int, end_line: int) -> list[tuple[int, float]]:
+        return [
+            (line, tier)
+            for (entry, line), tier in self.tiers.items()
+            if entry == entry_id and start_line <= line <= end_line
+        ]
+
+
+def blended_candidates(
+    scope: Scope, terms: tuple[str, ...], vector: Vector | None, weight: float, k: int
+) -> dict[int, float]:
+    """Scores in 0..1 by doc, from both legs over all pools in scope.
+
+    Args:
+        vector: of the query, float32 [dim], L2-normalised; None leaves the vector leg out.
+        weight: of the vector leg beside the lexical leg's 1.
+    """
+    lexical_limit, vector_limit = max(_LEXICAL_HITS, 2 * k), max(_VECTOR_HITS, k)
+    query = LexicalQuery(terms, body=BODY_BOOST, symbol=SYMBOL_BOOST, path=PATH_BOOST)
+    bm25: dict[int, float] = {}
+    cosine: dict[int, float] = {}
+    for pool, allow in scope.pools:
+        if allow is not None and not allow:
+            continue
+        hits = pool.lexical(query, lexical_limit, allow) if terms else []
+        bm25.update(hits)
+        if vector is None or weight <= 0.0:
+            continue
+        near = dict(pool.nearest(vector, vector_limit, allow))
+        missing = [hit.doc for hit in hits[:_FILLED_IN] if hit.doc not in near]
+        if near and missing:
+            exact = pool.similarity(vector, missing)
+            near.update((doc, score) for doc, score in zip(missing, exact, strict=True) if score is not None)
+        cosine.update(near)
+    return blend(normalised_bm25(bm25), normalised_cosine(cosine), weight)
+
+
+def find_definitions(snapshot: Snapshot, scope: Scope, names: tuple[str, ...]) -> Definitions:
+    """Definitions in scope of each name; of a qualified name that is unknown, those of its last part.
+
+    Tiers: 1 exact, 0.8 equal but for case, 0.5 last part only. A prefix is no definition of the name.
+    """
+    tiers: dict[tuple[int, int], float] = {}
+    views: dict[tuple[int, int], SymbolView] = {}
+    for name in names:
+        found = _matching(snapshot, scope, name, 1.0)
+        last = name.rpartition(".")[2]
+        if not found and last != name:
+            found = _matching(snapshot, scope, last, 0.5)
+        for tier, view in found:
+            key = (view.entry_id, view.start_line)
+            if tier > tiers.get(key, 0.0):
+                tiers[key] = tier
+                views[key] = view
+    ordered = sorted(views, key=lambda key: -tiers[key])
+    return Definitions(tiers, tuple(views[key] for key in ordered))
+
+
+def _matching(snapshot: Snapshot, scope: Scope, name: str, tier: float) -> list[tuple[float, SymbolView]]:
+    found = []
+    for view in snapshot.symbols(name, _MAX_DEFINITIONS):
+        match = name_tier(view, name)
+        if match >= 0.8 and scope.entry(view.entry_id) is not None:
+            found.append((tier * match, view))
+    return found
+
+
+def name_tier(view: SymbolView, name: str) -> float:
+    """How well a definition's name matches: 1 exact, 0.8 equal but for case, 0.5 otherwise (a prefix).
+
+    The final ``?``, ``!`` or ``=`` of Ruby and Elixir names need not be typed.
+    """
+    path = view.path or view.name
+    if name in (view.name, view.name.rstrip("?!="), path) or path == name or path.endswith("." + name):
+        return 1.0
+    lowered, folded = name.casefold(), path.casefold()
+    if view.name.casefold() == lowered or folded == lowered or folded.endswith("." + lowered):
+        return 0.8
+    return 0.5

@@ -1,0 +1,154 @@
+"""Ranking: from the legs' blended scores to an order, in rounds, so that dear features run for few candidates.
+
+Pure. Round one weighs scores and paths and picks a shortlist; its chunks are hydrated by the caller; round two adds
+what their text says and spreads files over the page. Equal inputs give equal order: ties go by root, path and line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from heapq import nlargest
+from typing import NamedTuple, TypeVar
+
+from regend.search.features import FEATURES, Candidate, Feature, QueryContext
+from regend.search.fusion import best_three
+from regend.search.results import FeatureShare
+from regend.search.words import path_words
+from regend.store.base import Entry
+from regend.types import DOC_ORDINAL_BITS
+
+_Place = TypeVar("_Place", str, tuple[str, str])
+
+_ROUND_ONE_FACTOR = 3
+"""Round one looks at this many times the shortlist's length."""
+
+
+@dataclass(frozen=True, slots=True)
+class RankingTable:
+    """The features in use, split by scope once. Leave rows out to see what each is worth."""
+
+    features: tuple[Feature, ...]
+    file: tuple[Feature, ...]
+    chunk: tuple[Feature, ...]
+    text: tuple[Feature, ...]
+    order: tuple[Feature, ...]
+
+    @classmethod
+    def of(cls, features: tuple[Feature, ...]) -> RankingTable:
+        """The table of `features`, which are evaluated and explained in the given order."""
+        file, chunk, text, order = (
+            tuple(f for f in features if f.scope == scope) for scope in ("file", "chunk", "text", "order")
+        )
+        return cls(features, file, chunk, text, order)
+
+
+RANKING = RankingTable.of(FEATURES)
+
+
+class Ranked(NamedTuple):
+    """A hydrated candidate, its score, and the root under which it is shown."""
+
+    score: float
+    root: str
+    candidate: Candidate
+
+
+def shortlist(
+    blended: Mapping[int, float],
+    entry_of: Callable[[int], Entry | None],
+    context: QueryContext,
+    count: int,
+    table: RankingTable = RANKING,
+) -> list[Candidate]:
+    """Round one: the `count` most promising candidates, best first, with `Candidate.base` set.
+
+    Args:
+        blended: score in 0..1 by doc.
+        entry_of: the entry of an id if it is live and in scope.
+    """
+    by_entry: dict[int, list[float]] = {}
+    for doc, score in blended.items():
+        by_entry.setdefault(doc >> DOC_ORDINAL_BITS, []).append(score)
+    sums = {entry_id: best_three(scores) if len(scores) > 1 else scores[0] for entry_id, scores in by_entry.items()}
+    scale = 1.0 / (max(sums.values(), default=0.0) or 1.0)
+    promising = nlargest(
+        count * _ROUND_ONE_FACTOR,
+        ((score + sums[doc >> DOC_ORDINAL_BITS] * scale, -doc) for doc, score in blended.items()),
+    )
+    file_scores: dict[int, float] = {}
+    scored: list[tuple[float, str, int, Candidate]] = []
+    for _, negative in promising:
+        doc = -negative
+        entry_id = doc >> DOC_ORDINAL_BITS
+        entry = entry_of(entry_id)
+        if entry is None:
+            continue
+        candidate = Candidate(doc, entry, path_words(entry.path), blended[doc], sums[entry_id] * scale)
+        base = file_scores.get(entry_id)
+        if base is None:
+            base = file_scores[entry_id] = _sum(table.file, candidate, context)
+        candidate.base = base + _sum(table.chunk, candidate, context)
+        scored.append((candidate.base, entry.path, doc, candidate))
+    return [row[-1] for row in _spread(scored, context, table)[:count]]
+
+
+def added_candidate(doc: int, entry: Entry, blended: float, context: QueryContext, table: RankingTable) -> Candidate:
+    """A candidate that no leg found, such as a definition from the symbol leg."""
+    candidate = Candidate(doc, entry, path_words(entry.path), blended, 0.0)
+    candidate.base = _sum(table.file, candidate, context) + _sum(table.chunk, candidate, context)
+    return candidate
+
+
+def rank(
+    candidates: list[Candidate],
+    root_of: Callable[[Entry], str],
+    context: QueryContext,
+    table: RankingTable = RANKING,
+) -> list[Ranked]:
+    """Round two: all of `candidates`, whose `view` is set, in their final order."""
+    scored = []
+    for candidate in candidates:
+        view = candidate.view
+        assert view is not None, "rank() is for hydrated candidates"
+        score = candidate.base + _sum(table.text, candidate, context)
+        place = (root_of(candidate.entry), candidate.entry.path)
+        scored.append((score, place, view.start_line, candidate))
+    return [Ranked(score, place[0], candidate) for score, place, _, candidate in _spread(scored, context, table)]
+
+
+def explain(candidate: Candidate, context: QueryContext, table: RankingTable = RANKING) -> tuple[FeatureShare, ...]:
+    """Every feature's share of a ranked candidate's score."""
+    return tuple(
+        FeatureShare(name, found := value(candidate, context), weight, weight * found)
+        for name, weight, _, value in table.features
+    )
+
+
+def _sum(features: tuple[Feature, ...], candidate: Candidate, context: QueryContext) -> float:
+    total = 0.0
+    for _, weight, _, value in features:
+        total += weight * value(candidate, context)
+    return total
+
+
+def _spread(
+    scored: list[tuple[float, _Place, int, Candidate]], context: QueryContext, table: RankingTable
+) -> list[tuple[float, _Place, int, Candidate]]:
+    """Order by score, then place and line; count repeats of a file in that order, charge for them, order again."""
+    scored.sort(key=_order)
+    seen: dict[int, int] = {}
+    spread = []
+    for score, place, line, candidate in scored:
+        entry_id = candidate.entry.entry_id
+        candidate.repeat = seen.get(entry_id, 0)
+        seen[entry_id] = candidate.repeat + 1
+        if candidate.repeat:
+            score += _sum(table.order, candidate, context)
+        spread.append((score, place, line, candidate))
+    spread.sort(key=_order)
+    return spread
+
+
+def _order(row: tuple[float, _Place, int, Candidate]) -> tuple[float, _Place, int]:
+    return -row[0], row[1], row[2]

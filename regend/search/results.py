@@ -1,0 +1,133 @@
+"""What the engine is asked and what it answers: plain values, free of store and wire types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from regend.search.errors import FilterError
+from regend.search.query import Filters, QueryKind
+
+MAX_K = 1_000
+MAX_CONTEXT_LINES = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """A search request.
+
+    Attributes:
+        query: what the user typed.
+        k: results at most, 1 to `MAX_K`.
+        root, path, lang: see `query.Filters`.
+        explain: also say what each feature contributed.
+        context: lines of the file to show around the default snippet, 0 to `MAX_CONTEXT_LINES`.
+
+    Raises:
+        FilterError: `k` or `context` is out of range.
+    """
+
+    query: str
+    k: int = 10
+    root: str = ""
+    path: str = ""
+    lang: str = ""
+    explain: bool = False
+    context: int = 0
+
+    def __post_init__(self) -> None:
+        check_k(self.k)
+        if not 0 <= self.context <= MAX_CONTEXT_LINES:
+            raise FilterError(f"`context` is {self.context}; give a number of lines from 0 to {MAX_CONTEXT_LINES}.")
+
+    @property
+    def filters(self) -> Filters:
+        return Filters(self.root, self.path, self.lang)
+
+
+class FeatureShare(NamedTuple):
+    """What one feature added to a score: `contribution` is `weight * value`, and all of them sum to the score."""
+
+    name: str
+    value: float
+    weight: float
+    contribution: float
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """One chunk or definition.
+
+    Attributes:
+        root: absolute path of the root that shows it.
+        path: relative to the root, with ``/``.
+        start_line: of the chunk or definition, 1-based.
+        end_line: inclusive.
+        score: comparable within one answer only.
+        symbol: path of the enclosing definition, or empty.
+        snippet: the most telling lines, without final newline.
+        snippet_line: 1-based line at which `snippet` begins.
+        explain: empty unless asked for.
+    """
+
+    root: str
+    path: str
+    start_line: int
+    end_line: int
+    score: float
+    language: str
+    symbol: str
+    kind: str
+    snippet: str
+    snippet_line: int
+    explain: tuple[FeatureShare, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOutcome:
+    """An answer and how it came about.
+
+    Attributes:
+        generation: of the snapshot that was read.
+        complete: False while some chunk still waits for its vector.
+        kind: how the query was understood.
+        notes: sentences a user should read: why there is nothing, what was cut.
+        stage_ms: milliseconds by stage; for `--explain` and status.
+    """
+
+    results: tuple[SearchResult, ...]
+    generation: int
+    complete: bool
+    kind: QueryKind | None = None
+    notes: tuple[str, ...] = ()
+    stage_ms: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One line of an outline; `depth` counts enclosing definitions."""
+
+    name: str
+    symbol: str
+    kind: str
+    start_line: int
+    end_line: int
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A file's definitions in order of lines."""
+
+    root: str
+    path: str
+    language: str
+    definitions: tuple[Definition, ...]
+    generation: int
+
+
+def check_k(k: int) -> None:
+    """Raise FilterError unless `k` is from 1 to `MAX_K`."""
+    if not 1 <= k <= MAX_K:
+        raise FilterError(f"`k` is {k}; give a number of results from 1 to {MAX_K}.")

@@ -1,0 +1,151 @@
+"""The checked envelope around cache files that a foreign library writes and loads by path.
+
+hnswlib loads a damaged file silently or crashes the process, so a payload is hashed before it is loaded. The payload
+keeps its own file because the library wants a path; its name carries the start of its hash and the header names it,
+so a header never meets another build's payload. Both are written temp -> fsync -> rename -> fsync directory, the
+header last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from regend.errors import EnvelopeError
+
+MAGIC = b"RGNDENV1"
+FORMAT_VERSION = 1
+_DIGEST_BYTES = 32
+_MAX_HEADER_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What is known of a payload.
+
+    Attributes:
+        kind: what the payload is, such as ``hnsw``.
+        count: rows in it.
+        generation: the store's generation when it was built.
+    """
+
+    kind: str
+    model_id: str
+    dim: int
+    metric: str
+    count: int
+    generation: int
+
+
+def fsync_dir(directory: Path) -> None:
+    """Make renames in `directory` durable."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace `path` by `data` durably: temp -> fsync -> rename -> fsync directory."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    fsync_dir(path.parent)
+
+
+def _sha256_of(path: Path) -> tuple[bytes, int]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").digest()
+        return digest, os.fstat(file.fileno()).st_size
+
+
+def seal(directory: Path, name: str, envelope: Envelope, write_payload: Callable[[str], object]) -> Path:
+    """Write a payload and its header as `<name>.envelope`; the payloads of earlier headers of that name go.
+
+    Args:
+        write_payload: called with the path to write to.
+
+    Returns:
+        The payload's path.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = directory / f"{name}.payload.tmp"
+    write_payload(str(temporary))
+    fd = os.open(temporary, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    digest, size_bytes = _sha256_of(temporary)
+    payload = directory / f"{name}.{digest.hex()[:16]}.payload"
+    temporary.replace(payload)
+    fsync_dir(directory)
+    fields = {
+        "format": FORMAT_VERSION,
+        "payload": payload.name,
+        "payload_bytes": size_bytes,
+        "payload_sha256": digest.hex(),
+        **asdict(envelope),
+    }
+    body = MAGIC + json.dumps(fields, sort_keys=True).encode()
+    write_atomically(directory / f"{name}.envelope", body + hashlib.sha256(body).digest())
+    for old in directory.glob(f"{name}.*.payload"):
+        if old != payload:
+            old.unlink(missing_ok=True)
+    return payload
+
+
+def unseal(directory: Path, name: str, kind: str, model_id: str, dim: int, metric: str) -> tuple[Envelope, Path]:
+    """Verify a header and the payload that it names.
+
+    Returns:
+        The header's fields and the path of the verified payload.
+
+    Raises:
+        EnvelopeError: it is missing, damaged, of another format, or about something else than asked for.
+    """
+    header = directory / f"{name}.envelope"
+    try:
+        with header.open("rb") as file:
+            raw = file.read(_MAX_HEADER_BYTES + 1)
+    except OSError as error:
+        raise EnvelopeError(f"{header} cannot be read ({error.strerror}); it is rebuilt.") from error
+    body, digest = raw[:-_DIGEST_BYTES], raw[-_DIGEST_BYTES:]
+    if not body.startswith(MAGIC) or len(raw) > _MAX_HEADER_BYTES or hashlib.sha256(body).digest() != digest:
+        raise EnvelopeError(f"{header} is damaged; it is rebuilt.")
+    try:
+        fields = json.loads(body[len(MAGIC) :])
+        found = Envelope(**{key: fields[key] for key in Envelope.__slots__})
+        payload_name, size_bytes, sha256 = fields["payload"], fields["payload_bytes"], fields["payload_sha256"]
+        version = fields["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise EnvelopeError(f"{header} lacks a field; it is rebuilt.") from error
+    if version != FORMAT_VERSION:
+        raise EnvelopeError(f"{header} has format {version} where {FORMAT_VERSION} is known; it is rebuilt.")
+    if (found.kind, found.model_id, found.dim, found.metric) != (kind, model_id, dim, metric):
+        raise EnvelopeError(
+            f"{header} is for {found.kind} {found.model_id} {found.dim} {found.metric}, "
+            f"not {kind} {model_id} {dim} {metric}; it is rebuilt."
+        )
+    payload = directory / Path(payload_name).name
+    try:
+        actual, actual_bytes = _sha256_of(payload)
+    except OSError as error:
+        raise EnvelopeError(f"{payload} cannot be read ({error.strerror}); it is rebuilt.") from error
+    if actual_bytes != size_bytes or actual.hex() != sha256:
+        raise EnvelopeError(f"{payload} does not match its checksum; it is rebuilt.")
+    return found, payload
+
+
+def discard(directory: Path, name: str) -> None:
+    """Remove a header and its payloads, if any."""
+    for path in (directory / f"{name}.envelope", *directory.glob(f"{name}.*payload*")):
+        path.unlink(missing_ok=True)

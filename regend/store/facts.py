@@ -1,0 +1,166 @@
+"""What is true for ever of a pool's entries, and which of them are live.
+
+That entry 7 is path ``a.py`` with blob 3, and that its chunk 2 is chunk key 41, never changes, because entry ids are
+never reused. Such facts sit in plain dicts that only grow, so all snapshots share them and publishing copies none of
+them. What does change, the set of live entries, is a layered map. A reader filters facts by its own snapshot's entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from math import isqrt
+
+import numpy as np
+
+from regend.store.base import Entry
+from regend.store.hnsw import KeyArray
+from regend.types import DOC_ORDINAL_BITS, doc_id
+
+_MIN_OVERLAY = 256
+
+
+class LiveEntries(Mapping[int, Entry]):
+    """Immutable map entry id -> live entry: a large base shared by many versions, and a small overlay."""
+
+    __slots__ = ("_base", "_count", "_overlay")
+
+    def __init__(self, base: dict[int, Entry], overlay: dict[int, Entry | None], count: int) -> None:
+        self._base = base
+        self._overlay = overlay
+        self._count = count
+
+    def __getitem__(self, entry_id: int) -> Entry:
+        found = self.get(entry_id)
+        if found is None:
+            raise KeyError(entry_id)
+        return found
+
+    def get(self, entry_id: int, default: Entry | None = None) -> Entry | None:  # type: ignore[override]
+        overlay = self._overlay
+        if overlay and entry_id in overlay:
+            found = overlay[entry_id]
+            return default if found is None else found
+        return self._base.get(entry_id, default)
+
+    def __contains__(self, entry_id: object) -> bool:
+        overlay = self._overlay
+        if overlay and entry_id in overlay:
+            return overlay[entry_id] is not None  # type: ignore[index]
+        return entry_id in self._base
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[int]:
+        overlay = self._overlay
+        if not overlay:
+            yield from self._base
+            return
+        for entry_id in self._base:
+            if entry_id not in overlay:
+                yield entry_id
+        for entry_id, entry in overlay.items():
+            if entry is not None:
+                yield entry_id
+
+
+class LiveEntryWriter:
+    """Mutable side of `LiveEntries`. Owned by the index thread."""
+
+    def __init__(self) -> None:
+        self._base: dict[int, Entry] = {}
+        self._overlay: dict[int, Entry | None] = {}
+        self._count = 0
+
+    def get(self, entry_id: int) -> Entry | None:
+        if entry_id in self._overlay:
+            return self._overlay[entry_id]
+        return self._base.get(entry_id)
+
+    def load(self, entries: Iterable[Entry]) -> None:
+        """Start over with these entries."""
+        self._base = {entry.entry_id: entry for entry in entries}
+        self._overlay = {}
+        self._count = len(self._base)
+
+    def set(self, entry_id: int, entry: Entry | None) -> None:
+        """Make an entry live (or change its roots), or dead (None)."""
+        self._count += (entry is not None) - (self.get(entry_id) is not None)
+        self._overlay[entry_id] = entry
+
+    def publish(self) -> LiveEntries:
+        """The map as it is now. Copies the overlay, and the base once the overlay outgrows its square root."""
+        if len(self._overlay) > _MIN_OVERLAY + 8 * isqrt(len(self._base)):
+            merged = {**self._base, **self._overlay}
+            self._base = {entry_id: entry for entry_id, entry in merged.items() if entry is not None}
+            self._overlay = {}
+        return LiveEntries(self._base, dict(self._overlay), self._count)
+
+    def values(self) -> list[Entry]:
+        """All live entries."""
+        return [entry for entry in {**self._base, **self._overlay}.values() if entry is not None]
+
+
+class PoolFacts:
+    """Grow-only facts of one pool. Written by the index thread, read by all: every write is one dict assignment."""
+
+    def __init__(self) -> None:
+        self.docs_of_key: dict[int, int | tuple[int, ...]] = {}
+        """chunk key -> the document with it, or all of them."""
+        self.keys_of_blob: dict[int, KeyArray] = {}
+        """blob key -> chunk keys in order."""
+        self.blob_of_entry: dict[int, int] = {}
+        self.entries_of_blob: dict[int, tuple[int, ...]] = {}
+        self.entries_of_path: dict[str, tuple[int, ...]] = {}
+
+    def knows(self, entry_id: int) -> bool:
+        return entry_id in self.blob_of_entry
+
+    def add(self, entry_id: int, path: str, blob_key: int, keys: KeyArray) -> None:
+        """Record an entry; harmless when known."""
+        if entry_id in self.blob_of_entry:
+            return
+        self.keys_of_blob.setdefault(blob_key, keys)
+        docs_of_key = self.docs_of_key
+        for doc, key in enumerate(keys.tolist(), doc_id(entry_id, 0)):
+            known = docs_of_key.get(key)
+            if known is None:
+                docs_of_key[key] = doc
+            else:
+                docs_of_key[key] = (known, doc) if isinstance(known, int) else (*known, doc)
+        self.entries_of_blob[blob_key] = (*self.entries_of_blob.get(blob_key, ()), entry_id)
+        self.entries_of_path[path] = (*self.entries_of_path.get(path, ()), entry_id)
+        # Last, because it is what readers start from.
+        self.blob_of_entry[entry_id] = blob_key
+
+    def docs(self, key: int) -> tuple[int, ...]:
+        """Every document that ever had this chunk."""
+        found = self.docs_of_key.get(key)
+        if found is None:
+            return ()
+        return (found,) if isinstance(found, int) else found
+
+    def keys(self, entry_id: int) -> KeyArray:
+        """Chunk keys of a known entry, in order (int64 [n])."""
+        return self.keys_of_blob[self.blob_of_entry[entry_id]]
+
+    def key_of_doc(self, doc: int) -> int | None:
+        """The chunk key of a document, or None where it is unknown."""
+        blob_key = self.blob_of_entry.get(doc >> DOC_ORDINAL_BITS)
+        if blob_key is None:
+            return None
+        keys = self.keys_of_blob[blob_key]
+        ordinal = doc & ((1 << DOC_ORDINAL_BITS) - 1)
+        return int(keys[ordinal]) if ordinal < len(keys) else None
+
+
+def facts_of(
+    entries: Iterable[Entry], blob_of_entry: Mapping[int, int], keys_of_blob: Mapping[int, KeyArray]
+) -> PoolFacts:
+    """Facts of these entries only; used at opening, and to forget entries that died long ago."""
+    facts = PoolFacts()
+    none = np.empty(0, np.int64)
+    for entry in entries:
+        blob_key = blob_of_entry[entry.entry_id]
+        facts.add(entry.entry_id, entry.path, blob_key, keys_of_blob.get(blob_key, none))
+    return facts

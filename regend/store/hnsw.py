@@ -1,0 +1,138 @@
+"""An immutable HNSW base over unit vectors: built or extended off-thread, never searched while it is mutated.
+
+hnswlib's labels are the catalog's chunk keys, which are never reused, so a file and the catalog cannot be mismatched
+row by row. Facts relied on (hnswlib 0.8.0): a query with `k` above `ef` searches with `k`; asking for more rows than
+can be reached raises `RuntimeError`; `load_index` trusts its file, hence the envelope.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import hnswlib
+import numpy as np
+import numpy.typing as npt
+
+from regend.errors import EnvelopeError
+from regend.store.base import FloatMatrix
+from regend.store.envelope import Envelope, seal, unseal
+
+KeyArray = npt.NDArray[np.int64]
+FloatVector = npt.NDArray[np.float32]
+
+METRIC = "ip"
+KIND = "hnsw"
+_LINKS = 16
+_EF_CONSTRUCTION = 120
+_EF = 100
+_STEP_ROWS = 256
+
+
+class BuildStoppedError(Exception):
+    """The builder was asked to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class HnswBase:
+    """Rows of a base.
+
+    Attributes:
+        keys: int64 [n], ascending, unique.
+        vectors: float32 [n, dim], unit rows, in the order of `keys`.
+        index: hnswlib index with the same rows, labelled by key; only ever searched.
+    """
+
+    keys: KeyArray
+    vectors: FloatMatrix
+    index: hnswlib.Index
+
+    def search(self, vector: FloatVector, count: int) -> tuple[npt.NDArray[np.int64], FloatVector]:
+        """About the `count` nearest rows: `(row numbers, cosines)`, best first."""
+        count = min(count, len(self.keys))
+        if count <= 0:
+            return np.empty(0, np.int64), np.empty(0, np.float32)
+        try:
+            labels, distances = self.index.knn_query(vector[None, :], k=count, num_threads=1)
+        except RuntimeError:
+            # The graph reaches fewer rows than asked for: exact search always has an answer.
+            scores = self.vectors @ vector
+            rows = np.argsort(-scores, kind="stable")[:count]
+            return rows.astype(np.int64), scores[rows]
+        rows = np.searchsorted(self.keys, labels[0].astype(np.int64))
+        return rows, (1.0 - distances[0]).astype(np.float32)
+
+    def rows_of(self, keys: KeyArray) -> npt.NDArray[np.int64]:
+        """Row numbers of `keys`, -1 where absent."""
+        if not len(self.keys):
+            return np.full(len(keys), -1, np.int64)
+        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[at] == keys, at, -1).astype(np.int64)
+
+
+def build(keys: KeyArray, vectors: FloatMatrix, stop: threading.Event) -> HnswBase:
+    """Build a base from scratch, about 0.2 ms of CPU per row.
+
+    Raises:
+        BuildStoppedError: `stop` was set.
+    """
+    order = np.argsort(keys, kind="stable")
+    keys, vectors = keys[order], np.ascontiguousarray(vectors[order])
+    index = hnswlib.Index(METRIC, vectors.shape[1])
+    index.init_index(max(len(keys), 1), M=_LINKS, ef_construction=_EF_CONSTRUCTION, random_seed=100)
+    _add(index, keys, vectors, stop)
+    return HnswBase(keys, vectors, index)
+
+
+def extend(base: HnswBase, file: Path, keys: KeyArray, vectors: FloatMatrix, stop: threading.Event) -> HnswBase:
+    """A new base with the rows of `base`, copied by loading its verified `file`, and these new ones.
+
+    Raises:
+        BuildStoppedError: `stop` was set.
+    """
+    dim = base.vectors.shape[1]
+    index = hnswlib.Index(METRIC, dim)
+    index.load_index(str(file), max_elements=len(base.keys) + len(keys))
+    _add(index, keys, vectors, stop)
+    all_keys = np.concatenate((base.keys, keys))
+    order = np.argsort(all_keys, kind="stable")
+    return HnswBase(all_keys[order], np.concatenate((base.vectors, vectors))[order], index)
+
+
+def _add(index: hnswlib.Index, keys: KeyArray, vectors: FloatMatrix, stop: threading.Event) -> None:
+    index.set_num_threads(1)
+    for start in range(0, len(keys), _STEP_ROWS):
+        if stop.is_set():
+            raise BuildStoppedError
+        index.add_items(vectors[start : start + _STEP_ROWS], keys[start : start + _STEP_ROWS], num_threads=1)
+    index.set_ef(_EF)
+
+
+def save(base: HnswBase, directory: Path, name: str, model_id: str, generation: int) -> Path:
+    """Write the graph in its envelope; returns the payload's path."""
+    envelope = Envelope(KIND, model_id, base.vectors.shape[1], METRIC, len(base.keys), generation)
+    return seal(directory, name, envelope, base.index.save_index)
+
+
+def load(directory: Path, name: str, model_id: str, dim: int) -> tuple[KeyArray, hnswlib.Index, Path]:
+    """Load a verified graph.
+
+    Returns:
+        Its keys (ascending), the index, and the payload's path; the caller brings the vectors.
+
+    Raises:
+        EnvelopeError: missing, damaged or about something else.
+    """
+    envelope, payload = unseal(directory, name, KIND, model_id, dim, METRIC)
+    index = hnswlib.Index(METRIC, dim)
+    try:
+        index.load_index(str(payload))
+    except RuntimeError as error:
+        raise EnvelopeError(f"{payload} cannot be loaded: {error}; it is rebuilt.") from error
+    keys = np.sort(np.asarray(index.get_ids_list(), dtype=np.int64))
+    if len(keys) != envelope.count:
+        raise EnvelopeError(f"{payload} has {len(keys)} rows where {envelope.count} are named; it is rebuilt.")
+    index.set_num_threads(1)
+    index.set_ef(_EF)
+    return keys, index, payload

@@ -1,0 +1,278 @@
+"""The lexical leg: one tantivy index per pool, a cache that can be rebuilt from the catalog.
+
+Layout of `<state_dir>/lexical/<pool>/`: `marker.json` names the directory of the current index and the generation of
+its last commit; an index under construction has a directory that no marker names yet, so a crash leaves no half index.
+
+A crash between the catalog's commit and this index's commit leaves a marker with an older generation: the owner then
+re-applies what changed since (`changed > generation`), which is harmless to repeat.
+
+tantivy-py facts that this module relies on, all of version 0.27: `delete_documents_by_term` with an integer silently
+deletes nothing in an unsigned field, deletion by query works; a document field of the wrong integer type kills the
+writer; the default reader polls `meta.json` from a thread of its own, a "manual" one does not.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+import time
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from tantivy import Document, Index, IndexWriter, Query, Schema, SchemaBuilder, Searcher
+
+from regend.errors import EnvelopeError
+from regend.types import doc_id
+
+FORMAT_VERSION = 1
+_FIELDS = ("body", "symbol", "path")
+_HEAP_BYTES = 20_000_000
+_FOOTER_MAGIC = 1337
+_FOOTER_LIMIT_BYTES = 4096
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LexicalDoc:
+    """One chunk occurrence, its fields as space-separated lower-case tokens."""
+
+    entry_id: int
+    ordinal: int
+    body: str
+    symbol: str
+    path: str
+
+
+def build_schema() -> Schema:
+    """The index schema; raise `FORMAT_VERSION` with every change."""
+    builder = SchemaBuilder()
+    for name in _FIELDS:
+        # No phrase queries are asked, so positions would only cost space and commit time.
+        builder.add_text_field(name, tokenizer_name="whitespace", index_option="freq")
+    builder.add_unsigned_field("entry", indexed=True)
+    builder.add_unsigned_field("doc", fast=True)
+    return builder.build()
+
+
+@dataclass(frozen=True, slots=True)
+class LexicalView:
+    """What a snapshot holds of the index: immutable, for any thread."""
+
+    searcher: Searcher
+    schema: Schema
+
+
+class LexicalIndex:
+    """Writer of one pool's lexical index. Owned by the index thread."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._schema = build_schema()
+        self._index: Index | None = None
+        self._writer: IndexWriter | None = None
+        self._name = ""
+        self.generation = -1
+        self.behind = False
+        """A commit failed: the owner must re-apply what changed since `generation`."""
+        self.deleted_docs = 0
+        """Documents deleted since the index was opened: they still weigh on term statistics until merged away."""
+
+    def open(self, generation: int) -> bool:
+        """Open what is on disk.
+
+        Args:
+            generation: the catalog's; a marker ahead of it means that the catalog was restored from the past.
+
+        Returns:
+            Whether it can be used (after re-applying what changed since `self.generation`); else `rebuild` it.
+        """
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            name, marked = self._read_marker()
+            if marked > generation:
+                raise EnvelopeError(f"{self._directory} is at generation {marked}, the catalog at {generation}.")
+            path = self._directory / name
+            check_files(path)
+            index = Index.open(str(path))
+            index.config_reader(reload_policy="manual")
+            index.reload()
+            index.searcher().num_docs  # noqa: B018 - reads the segments' metadata
+        except (EnvelopeError, OSError, ValueError) as error:
+            log.warning("lexical_index_unusable", directory=str(self._directory), reason=str(error))
+            return False
+        self._index, self._name, self.generation = index, name, marked
+        self._remove_others()
+        return True
+
+    def matches(self, doc_count: int) -> bool:
+        """Whether the index holds as many documents as the catalog has live ones."""
+        return self.view().searcher.num_docs == doc_count
+
+    def rebuild(self, docs: Iterable[LexicalDoc], generation: int) -> None:
+        """Write a new index beside the current one and switch to it.
+
+        Args:
+            docs: every live document; consumed as a stream.
+        """
+        started_at = time.perf_counter()
+        self.close_writer()
+        name = f"index-{time.time_ns():x}"
+        path = self._directory / name
+        path.mkdir(mode=0o700, parents=True)
+        index = Index(self._schema, path=str(path), reuse=False)
+        index.config_reader(reload_policy="manual")
+        writer = index.writer(heap_size=_HEAP_BYTES, num_threads=1)
+        count = 0
+        for doc in docs:
+            writer.add_document(_document(doc))
+            count += 1
+        writer.commit()
+        writer.wait_merging_threads()
+        index.reload()
+        self._index, self._name = index, name
+        self._write_marker(generation)
+        self._remove_others()
+        self.behind = False
+        self.deleted_docs = 0
+        took_ms = round((time.perf_counter() - started_at) * 1e3)
+        log.info("lexical_index_rebuilt", directory=str(self._directory), docs=count, took_ms=took_ms)
+
+    def apply(self, delete_entries: Sequence[int], docs: Iterable[LexicalDoc]) -> None:
+        """Delete all documents of these entries, add the new ones, and make both visible at once to new views.
+
+        Call `mark` afterwards. On an error nothing is visible, and `behind` says so.
+        """
+        assert self._index is not None
+        try:
+            if self._writer is None:
+                self._writer = self._index.writer(heap_size=_HEAP_BYTES, num_threads=1)
+            if delete_entries:
+                before = self._index.searcher().num_docs
+                self._writer.delete_documents_by_query(
+                    Query.term_set_query(self._schema, "entry", list(delete_entries))
+                )
+            added = 0
+            for doc in docs:
+                self._writer.add_document(_document(doc))
+                added += 1
+            self._writer.commit()
+            self._index.reload()
+            if delete_entries:
+                self.deleted_docs += max(0, before + added - self._index.searcher().num_docs)
+        except BaseException:
+            self.behind = True
+            self._writer = None
+            raise
+
+    def mark(self, generation: int) -> None:
+        """Record that everything up to `generation` is in the index."""
+        self._write_marker(generation)
+        self.behind = False
+
+    def view(self) -> LexicalView:
+        """The index as of the last `apply` or `rebuild`."""
+        assert self._index is not None
+        return LexicalView(self._index.searcher(), self._schema)
+
+    @property
+    def writing(self) -> bool:
+        """Whether a writer (threads, heap) is open."""
+        return self._writer is not None
+
+    def close_writer(self) -> None:
+        """Finish merges and give the writer's threads and memory back."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            try:
+                writer.wait_merging_threads()
+            except ValueError as error:
+                log.warning("lexical_merge_failed", directory=str(self._directory), reason=str(error))
+                self.behind = True
+
+    def remove(self) -> None:
+        """Close and delete everything; views that are still held keep working."""
+        self.close_writer()
+        self._index = None
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _read_marker(self) -> tuple[str, int]:
+        path = self._directory / "marker.json"
+        try:
+            marker = json.loads(path.read_bytes())
+            if marker["format"] != FORMAT_VERSION:
+                raise EnvelopeError(f"{path} has format {marker['format']} where {FORMAT_VERSION} is known.")
+            return Path(str(marker["directory"])).name, int(marker["generation"])
+        except FileNotFoundError:
+            raise EnvelopeError(f"{path} does not exist.") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise EnvelopeError(f"{path} is damaged.") from error
+
+    def _write_marker(self, generation: int) -> None:
+        """Replace the marker atomically but without fsync.
+
+        After a power cut it may be older than the index, which only re-applies more, or unreadable, which rebuilds.
+        """
+        self.generation = generation
+        body = {"format": FORMAT_VERSION, "directory": self._name, "generation": generation}
+        temporary = self._directory / "marker.json.tmp"
+        temporary.write_bytes(json.dumps(body).encode())
+        temporary.replace(self._directory / "marker.json")
+
+    def _remove_others(self) -> None:
+        for path in self._directory.iterdir():
+            if path.is_dir() and path.name != self._name:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _document(doc: LexicalDoc) -> Document:
+    document = Document()
+    document.add_text("body", doc.body)
+    document.add_text("symbol", doc.symbol)
+    document.add_text("path", doc.path)
+    document.add_unsigned("entry", doc.entry_id)
+    document.add_unsigned("doc", doc_id(doc.entry_id, doc.ordinal))
+    return document
+
+
+def check_files(directory: Path) -> None:
+    """Verify the CRC-32 that tantivy keeps at the end of each file of a committed segment.
+
+    tantivy itself does not look at it when it opens an index, and damaged postings give wrong answers or abort a query.
+
+    Raises:
+        EnvelopeError: a file is missing or damaged.
+    """
+    try:
+        meta = json.loads((directory / "meta.json").read_bytes())
+        segments = [(s["segment_id"].replace("-", ""), s["deletes"]) for s in meta["segments"]]
+        names = [(stem, [f"{stem}.{deletes['opstamp']}.del"] if deletes else []) for stem, deletes in segments]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EnvelopeError(f"{directory / 'meta.json'} is missing or damaged.") from error
+    for stem, deletes in names:
+        parts = [f"{stem}.{part}" for part in ("term", "idx", "fieldnorm", "fast", "store")]
+        for name in parts + deletes:
+            _check_file(directory / name)
+
+
+def _check_file(path: Path) -> None:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise EnvelopeError(f"{path} cannot be read: {error.strerror}.") from error
+    if len(data) < 8:
+        raise EnvelopeError(f"{path} is cut short.")
+    footer_bytes, magic = struct.unpack("<II", data[-8:])
+    body_end = len(data) - 8 - footer_bytes
+    if magic != _FOOTER_MAGIC or footer_bytes > _FOOTER_LIMIT_BYTES or body_end < 0:
+        raise EnvelopeError(f"{path} is damaged.")
+    try:
+        crc = json.loads(data[body_end:-8])["crc"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise EnvelopeError(f"{path} is damaged.") from error
+    if zlib.crc32(memoryview(data)[:body_end]) != crc:
+        raise EnvelopeError(f"{path} does not match its checksum.")

@@ -1,0 +1,56 @@
+"""The lock that keeps two daemons out of one state directory."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from regend.errors import StoreError, StoreLockedError
+
+
+def prepare_state_dir(state_dir: Path) -> None:
+    """Create the state directory, readable by its owner only.
+
+    Raises:
+        StoreError: it cannot be created or used.
+    """
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if state_dir.stat().st_mode & 0o077:
+            state_dir.chmod(0o700)
+    except OSError as error:
+        raise StoreError(
+            f"State directory {state_dir} cannot be used: {error.strerror}; name another one with --state-dir."
+        ) from error
+
+
+class StateLock:
+    """An flock on `<state_dir>/lock`, held until `release` or the end of the process."""
+
+    def __init__(self, state_dir: Path) -> None:
+        """Take the lock.
+
+        Raises:
+            StoreLockedError: another process holds it; the message names it.
+        """
+        path = state_dir / "lock"
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(self._fd)
+            raise StoreLockedError(
+                f"State directory {state_dir} is held by process {holder}; stop that daemon or name another "
+                "directory with --state-dir."
+            ) from None
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Give the lock back; harmless when done already."""
+        if self._fd >= 0:
+            os.ftruncate(self._fd, 0)
+            os.close(self._fd)
+            self._fd = -1

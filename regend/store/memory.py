@@ -1,0 +1,268 @@
+"""The store's memory: pools and counts, how they are loaded, changed after a transaction, and published.
+
+Owned by the index thread. It only ever follows the catalog.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import structlog
+
+from regend.chunking.tokens import lexical_tokens
+from regend.embedding.base import ModelInfo
+from regend.store import loading
+from regend.store.base import Entry, RootRecord
+from regend.store.catalog import Catalog
+from regend.store.counts import RootCounts
+from regend.store.facts import facts_of
+from regend.store.lexical import LexicalDoc
+from regend.store.pool import Pool
+from regend.store.reader import Reader
+from regend.store.snapshot import StoreSnapshot
+from regend.store.staging import PoolEffects, Staging
+from regend.types import PoolId, RootId
+
+log = structlog.get_logger(__name__)
+
+
+class Memory:
+    """All pools. Use: `load` once, then `staging`, `install`, `publish` per transaction."""
+
+    def __init__(
+        self, state_dir: Path, connection: sqlite3.Connection, catalog: Catalog, reader: Reader, model: ModelInfo
+    ) -> None:
+        self._lexical_dir = state_dir / "lexical"
+        self._connection = connection
+        self._catalog = catalog
+        self._reader = reader
+        self._model = model
+        self._roots: dict[RootId, RootRecord] = {}
+        self._counts: dict[RootId, RootCounts] = {}
+        self.pools: dict[PoolId, Pool] = {}
+        self.lexical_s = 0.0
+        """How long the lexical part of the last `install` took."""
+
+    # Loading.
+
+    def load(self) -> StoreSnapshot:
+        """Read everything from the catalog; open, catch up or rebuild the lexical indexes."""
+        started_at = time.perf_counter()
+        for pool in self.pools.values():
+            pool.lexical.close_writer()
+        generation = self._catalog.generation
+        records = self._catalog.roots()
+        self._roots = {record.root: record for record in records}
+        self._counts = {root: RootCounts() for root in self._roots}
+        self.pools = {record.pool: self._new_pool(record.pool) for record in records}
+        self._load_entries()
+        self._load_vectors()
+        self._load_counts()
+        for pool in self.pools.values():
+            self._open_lexical(pool, generation)
+        self._remove_strays()
+        took_ms = round((time.perf_counter() - started_at) * 1e3)
+        log.info("store_loaded", generation=generation, pools=len(self.pools), roots=len(records), took_ms=took_ms)
+        return self.publish(None, generation, self.pools)
+
+    def _new_pool(self, pool: PoolId) -> Pool:
+        return Pool(pool, self._lexical_dir / str(pool), self._model.dim)
+
+    def _load_entries(self) -> None:
+        roots_of: dict[int, list[RootId]] = {}
+        for root, entry_id, reason in loading.tree_rows(self._connection):
+            self._counts[root].count_file(entry_id, reason, 1)
+            if entry_id is not None:
+                roots_of.setdefault(entry_id, []).append(root)
+        shared: dict[tuple[RootId, ...], frozenset[RootId]] = {}
+        entries: dict[PoolId, list[Entry]] = {pool: [] for pool in self.pools}
+        blob_of_entry: dict[int, int] = {}
+        for row in loading.live_entries(self._connection):
+            key = tuple(sorted(roots_of.get(row.entry_id, ())))
+            roots = shared.setdefault(key, frozenset(key))
+            if roots:
+                blob_of_entry[row.entry_id] = row.blob_key
+                entries[row.pool].append(Entry(row.entry_id, row.pool, row.path, row.blob, row.language, roots))
+        keys_of_blob = loading.live_blob_keys(self._connection)
+        for pool_id, pool in self.pools.items():
+            pool.facts = facts_of(entries[pool_id], blob_of_entry, keys_of_blob)
+            pool.live.load(entries[pool_id])
+
+    def _load_vectors(self) -> None:
+        live_keys = {
+            pool_id: np.fromiter(pool.facts.docs_of_key, np.int64, len(pool.facts.docs_of_key))
+            for pool_id, pool in self.pools.items()
+        }
+        for keys in live_keys.values():
+            keys.sort()
+        for keys, vectors in loading.vector_blocks(self._connection, self._catalog.model, self._model.dim):
+            for pool_id, pool in self.pools.items():
+                wanted = live_keys[pool_id]
+                if len(wanted):
+                    at = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
+                    inside = wanted[at] == keys
+                    pool.slab.add(keys[inside], vectors[inside])
+
+    def _load_counts(self) -> None:
+        for pool in self.pools.values():
+            for entry in pool.live.values():
+                pool.count_loaded(entry, self._counts)
+
+    # Lexical indexes.
+
+    def _open_lexical(self, pool: Pool, generation: int) -> None:
+        usable = pool.lexical.open(generation)
+        if usable:
+            usable = self.catch_up(pool, generation) and pool.lexical.matches(pool.doc_count)
+        if not usable:
+            self.rebuild_lexical(pool, generation)
+
+    def catch_up(self, pool: Pool, generation: int) -> bool:
+        """Apply to the lexical index what changed since its last commit; False where that failed."""
+        changed, live = loading.entries_changed_since(self._connection, pool.pool, pool.lexical.generation)
+        try:
+            if changed:
+                pool.lexical.apply(changed, loading.lexical_docs(self._connection, live))
+            pool.lexical.mark(generation)
+        except (ValueError, OSError) as error:
+            log.warning("lexical_catch_up_failed", pool=pool.pool, reason=str(error))
+            return False
+        return True
+
+    def rebuild_lexical(self, pool: Pool, generation: int) -> None:
+        """Write the lexical index anew from the catalog."""
+        entry_ids = sorted(entry.entry_id for entry in pool.live.values())
+        pool.lexical.rebuild(loading.lexical_docs(self._connection, entry_ids), generation)
+
+    def _remove_strays(self) -> None:
+        """Delete lexical indexes of pools that are not served any more (a crash while a root was removed)."""
+        if self._lexical_dir.is_dir():
+            for path in self._lexical_dir.iterdir():
+                if path.name not in {str(pool) for pool in self.pools}:
+                    shutil.rmtree(path, ignore_errors=True)
+
+    # Changes.
+
+    def staging(self, generation: int) -> Staging:
+        """A transaction over the current state."""
+        return Staging(self._catalog, self.pools, self._roots, self._model.dim, generation)
+
+    def install(
+        self,
+        staging: Staging,
+        effects: Mapping[PoolId, PoolEffects],
+        generation: int,
+        *,
+        skip_lexical: bool = False,
+        on_step: Callable[[str], None] = lambda _name: None,
+    ) -> None:
+        """Follow a transaction that is durable now."""
+        for count in staging.counts:
+            self._counts[count.root].count_file(count.entry_id, count.reason, count.step)
+        self.lexical_s = 0.0
+        for pool_id, effect in effects.items():
+            pool = self.pools[pool_id]
+            if (effect.born or effect.died) and not skip_lexical:
+                started_at = time.perf_counter()
+                self._install_lexical(pool, effect, staging, generation, on_step)
+                self.lexical_s += time.perf_counter() - started_at
+            self._install_vectors(pool, effect, staging)
+
+    def _install_lexical(
+        self, pool: Pool, effect: PoolEffects, staging: Staging, generation: int, on_step: Callable[[str], None]
+    ) -> None:
+        """A failure here leaves the index behind the catalog; queries see no wrong documents, and it is made good."""
+        if not pool.lexical.behind:
+            try:
+                pool.lexical.apply(effect.died, self._born_docs(effect, staging))
+                on_step("lexical")
+                pool.lexical.mark(generation)
+                on_step("marked")
+                return
+            except (ValueError, OSError) as error:
+                log.warning("lexical_commit_failed", pool=pool.pool, generation=generation, reason=str(error))
+        if not self.catch_up(pool, generation):
+            pool.lexical.behind = True
+
+    def _born_docs(self, effect: PoolEffects, staging: Staging) -> Iterator[LexicalDoc]:
+        for entry_id in effect.born:
+            staged = staging.entries[entry_id]
+            file = staging.fresh.get(staged.blob_key)
+            if file is None:
+                yield from loading.lexical_docs(self._connection, (entry_id,))
+                continue
+            path = lexical_tokens(staged.entry.path)
+            for ordinal, chunk in enumerate(file.chunks):
+                yield LexicalDoc(entry_id, ordinal, chunk.lexical, lexical_tokens(chunk.symbol), path)
+
+    def _install_vectors(self, pool: Pool, effect: PoolEffects, staging: Staging) -> None:
+        if len(effect.new_keys):
+            pool.slab.add(effect.new_keys, effect.new_vectors)
+            # Before entries change: these counted their chunks as pending, entries born now will not.
+            pool.count_vectors(effect.new_keys.tolist(), self._counts)
+        pool.slab.revive(effect.revive)
+        pool.slab.kill(effect.kill)
+        for entry_id in effect.born:
+            staged = staging.entries[entry_id]
+            pool.facts.add(entry_id, staged.entry.path, staged.blob_key, staged.keys)
+        for entry_id, roots in effect.roots.items():
+            entry = pool.live.get(entry_id) or staging.entries[entry_id].entry
+            pool.set_roots(entry, roots, self._counts)
+
+    def add_root(self, record: RootRecord) -> None:
+        """Serve a root that was just added, empty."""
+        self._roots[record.root] = record
+        self._counts[record.root] = RootCounts()
+        if record.pool not in self.pools:
+            pool = self.pools[record.pool] = self._new_pool(record.pool)
+            pool.lexical.rebuild((), self._catalog.generation)
+
+    def set_marker(self, root: RootId, marker: str) -> RootRecord:
+        """Change a root's record."""
+        self._roots[root] = replace(self._roots[root], marker=marker)
+        return self._roots[root]
+
+    def is_last_root(self, root: RootId) -> bool:
+        """Whether no other root shares its pool."""
+        pool = self._roots[root].pool
+        return not any(record.pool == pool for record in self._roots.values() if record.root != root)
+
+    def drop_root(self, root: RootId) -> None:
+        """Stop serving a root, and its pool with the last one."""
+        last = self.is_last_root(root)
+        pool = self._roots.pop(root).pool
+        self._counts.pop(root)
+        if last:
+            self.pools.pop(pool).lexical.remove()
+
+    # Publishing.
+
+    def publish(self, old: StoreSnapshot | None, generation: int, changed: Iterable[PoolId]) -> StoreSnapshot:
+        """A snapshot in which only the `changed` pools have new views."""
+        views = {} if old is None else dict(old.pools)
+        for pool_id in changed:
+            if pool_id in self.pools:
+                views[pool_id] = self.pools[pool_id].view()
+            else:
+                views.pop(pool_id, None)
+        return StoreSnapshot(
+            generation,
+            not self._catalog.has_pending(),
+            self._model.model_id,
+            MappingProxyType(dict(self._roots)),
+            MappingProxyType(views),
+            MappingProxyType({root: counts.freeze() for root, counts in self._counts.items()}),
+            self._reader,
+        )
+
+    def close(self) -> None:
+        """Close the writers."""
+        for pool in self.pools.values():
+            pool.lexical.close_writer()

@@ -1,0 +1,95 @@
+"""One pool in memory: facts, live entries, slab and lexical index. Owned by the index thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from regend.store.base import Entry
+from regend.store.counts import RootCounts
+from regend.store.facts import LiveEntryWriter, PoolFacts, facts_of
+from regend.store.hnsw import KeyArray
+from regend.store.lexical import LexicalIndex
+from regend.store.slab import Slab
+from regend.store.snapshot import PoolView
+from regend.types import DOC_ORDINAL_BITS, PoolId, RootId
+
+_FORGET_MIN = 1_000
+
+
+class Pool:
+    """Mutable state of one pool."""
+
+    def __init__(self, pool: PoolId, lexical_dir: Path, dim: int) -> None:
+        self.pool = pool
+        self.facts = PoolFacts()
+        self.live = LiveEntryWriter()
+        self.slab = Slab(dim)
+        self.lexical = LexicalIndex(lexical_dir)
+        self.pending_of_entry: dict[int, int] = {}
+        self.doc_count = 0
+
+    def is_live(self, entry_id: int) -> bool:
+        return self.live.get(entry_id) is not None
+
+    def has_live_doc(self, key: int) -> bool:
+        """Whether a live entry has this chunk."""
+        return any(self.is_live(doc >> DOC_ORDINAL_BITS) for doc in self.facts.docs(key))
+
+    def set_roots(self, entry: Entry, roots: frozenset[RootId], counts: dict[RootId, RootCounts]) -> None:
+        """Change which roots hold an entry; it lives while any does. Its facts must be known."""
+        before = self.live.get(entry.entry_id)
+        old = frozenset() if before is None else before.roots
+        chunk_count = len(self.facts.keys(entry.entry_id))
+        if before is None and roots:
+            self.doc_count += chunk_count
+            self.pending_of_entry[entry.entry_id] = self._count_pending(entry.entry_id)
+        pending = self.pending_of_entry.get(entry.entry_id, 0)
+        for step, changed in ((1, roots - old), (-1, old - roots)):
+            for root in changed:
+                counts[root].chunks += step * chunk_count
+                counts[root].pending += step * pending
+        if before is not None and not roots:
+            self.doc_count -= chunk_count
+            self.pending_of_entry.pop(entry.entry_id, None)
+        self.live.set(entry.entry_id, replace(entry, roots=roots) if roots else None)
+
+    def _count_pending(self, entry_id: int) -> int:
+        return sum(key not in self.slab for key in self.facts.keys(entry_id).tolist())
+
+    def count_loaded(self, entry: Entry, counts: dict[RootId, RootCounts]) -> None:
+        """Count a live entry that was read from the catalog, once slab and facts are loaded."""
+        chunk_count = len(self.facts.keys(entry.entry_id))
+        pending = self._count_pending(entry.entry_id)
+        self.doc_count += chunk_count
+        self.pending_of_entry[entry.entry_id] = pending
+        for root in entry.roots:
+            counts[root].chunks += chunk_count
+            counts[root].pending += pending
+
+    def count_vectors(self, keys: Iterable[int], counts: dict[RootId, RootCounts]) -> None:
+        """These chunks, which lacked vectors until now, have them: call after the slab got them."""
+        for key in keys:
+            for doc in self.facts.docs(key):
+                entry = self.live.get(doc >> DOC_ORDINAL_BITS)
+                if entry is not None and self.pending_of_entry.get(entry.entry_id, 0):
+                    self.pending_of_entry[entry.entry_id] -= 1
+                    for root in entry.roots:
+                        counts[root].pending -= 1
+
+    def keys_of(self, entry_id: int) -> KeyArray | None:
+        """Chunk keys of an entry that is known in memory, else None."""
+        return self.facts.keys(entry_id) if self.facts.knows(entry_id) else None
+
+    def forget_dead(self) -> bool:
+        """Drop facts of dead entries once they are the majority; held snapshots keep the old facts."""
+        live = self.live.values()
+        if len(self.facts.blob_of_entry) < 2 * len(live) + _FORGET_MIN:
+            return False
+        self.facts = facts_of(live, self.facts.blob_of_entry, self.facts.keys_of_blob)
+        return True
+
+    def view(self) -> PoolView:
+        """The pool as it is now, immutable."""
+        return PoolView(self.pool, self.live.publish(), self.facts, self.slab.view(), self.lexical.view())

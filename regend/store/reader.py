@@ -1,0 +1,192 @@
+"""Reads of the catalog from any thread: one read connection per thread, in no transaction for longer than a call.
+
+Rows that are found by blob or chunk key are content-addressed and immutable, so an old snapshot may read them; garbage
+collection leaves alone what a snapshot of the last minute may ask for.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from regend.errors import StoreError
+from regend.store.base import ChunkView, SymbolView
+from regend.store.schema import open_reader
+from regend.store.textcodec import unpack
+from regend.types import BlobId, ChunkId, RootId
+
+_PREFIX_SCAN_ROWS = 5_000
+_LAST_CODE_POINT = "\U0010ffff"
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """What the catalog says of one path.
+
+    Attributes:
+        state: ``indexed`` or ``skipped``.
+        reason: why it is skipped, or empty.
+        chunk_count: chunks of its blob.
+        degraded_reason: why line windows were used, or empty.
+    """
+
+    path: str
+    state: Literal["indexed", "skipped"]
+    reason: str
+    blob: BlobId | None
+    language: str
+    chunk_count: int
+    degraded_reason: str
+
+
+class Reader:
+    """Read side of the catalog; safe to use from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._closed = False
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """This thread's connection, opened on first use and closed with the thread.
+
+        Raises:
+            StoreError: the store was closed.
+        """
+        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if self._closed:
+            raise StoreError("The store is closed; ask the daemon that runs now.")
+        if found is None:
+            found = self._local.connection = open_reader(self._path)
+        return found
+
+    def close(self) -> None:
+        """Refuse further reads and close this thread's connection; others close with their threads."""
+        self._closed = True
+        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if found is not None:
+            found.close()
+            self._local.connection = None
+
+    def chunks(self, places: Sequence[tuple[int, int, int]]) -> list[ChunkView]:
+        """Chunks at `(doc, blob_key, ordinal)`, in order, without those that no longer exist."""
+        execute = self.connection.execute
+        views: list[ChunkView] = []
+        for doc, blob_key, ordinal in places:
+            row = execute(
+                "SELECT c.chunk, b.start_line, b.end_line, b.symbol, b.kind, c.token_count, c.text FROM blob_chunks b "
+                "JOIN chunks c USING (chunk_key) WHERE b.blob_key = ? AND b.ordinal = ?",
+                (blob_key, ordinal),
+            ).fetchone()
+            if row is not None:
+                chunk, start, end, symbol, kind, tokens, packed = row
+                # The stored text is what is embedded: the symbol's line comes first.
+                text = unpack(packed)[len(symbol) + 1 if symbol else 0 :]
+                views.append(ChunkView(doc, ChunkId(chunk), start, end, symbol, kind, tokens, text))
+        return views
+
+    def outline(self, entry_id: int, blob_key: int) -> list[SymbolView]:
+        """Definitions of a blob in order of lines."""
+        rows = self.connection.execute(
+            "SELECT name, path, kind, start_line, end_line FROM symbols WHERE blob_key = ? "
+            "ORDER BY start_line, end_line DESC, ordinal",
+            (blob_key,),
+        ).fetchall()
+        return [SymbolView(entry_id, *row) for row in rows]
+
+    def symbols(self, name: str, limit: int, entries_of_blob: Callable[[int], list[int]]) -> list[SymbolView]:
+        """Definitions by name: exact, then ignoring case, then by prefix; in each by entry, then line.
+
+        A dotted name matches the end of the qualified path. Of the prefix matches, the first few thousand rows by name
+        are looked at, enough for an answer to a person who is still typing.
+        """
+        if not name or limit <= 0:
+            return []
+        bare = name.rpartition(".")[2] or name
+        found: list[SymbolView] = []
+        seen: set[tuple[int, int, int, str]] = set()
+        exact: list[SymbolView] = []
+        equal: list[SymbolView] = []
+        folded_name = name.casefold()
+        for row in self._symbol_rows("folded IN (?, ?)", (bare.casefold(), folded_name), -1):
+            own, path = row[1], row[2]
+            if own == name or path == name or path.endswith(f".{name}"):
+                _spread(row, exact, seen, entries_of_blob)
+            elif own.casefold() == folded_name or f".{path.casefold()}".endswith(f".{folded_name}"):
+                _spread(row, equal, seen, entries_of_blob)
+        for tier in (exact, equal):
+            found.extend(sorted(tier, key=_place))
+        if len(found) < limit:
+            prefix: list[SymbolView] = []
+            start = bare.casefold()
+            qualifier = folded_name[: len(folded_name) - len(start)].rstrip(".")
+            condition = "folded >= ? AND folded < ?"
+            rows = self._symbol_rows(condition, (start, start + _LAST_CODE_POINT), max(_PREFIX_SCAN_ROWS, 20 * limit))
+            for row in rows:
+                # The qualifier before a dotted prefix must be the end of the enclosing path.
+                enclosing = f".{row[2].casefold()}".removesuffix(f".{row[1].casefold()}")
+                if not qualifier or enclosing.endswith(f".{qualifier}"):
+                    _spread(row, prefix, seen, entries_of_blob)
+            found.extend(sorted(prefix, key=_place))
+        return found[:limit]
+
+    def _symbol_rows(
+        self, condition: str, values: Sequence[str], limit: int
+    ) -> list[tuple[int, str, str, str, int, int]]:
+        return self.connection.execute(
+            "SELECT blob_key, name, path, kind, start_line, end_line FROM symbols "  # noqa: S608 - constant conditions
+            f"WHERE {condition} ORDER BY folded, blob_key, ordinal LIMIT ?",
+            (*values, limit),
+        ).fetchall()
+
+    def texts(self, chunks: Sequence[ChunkId]) -> list[str]:
+        """What is to be embedded for these chunks, in order; a chunk that is gone gives an empty text."""
+        execute = self.connection.execute
+        rows = (execute("SELECT text FROM chunks WHERE chunk = ?", (chunk,)).fetchone() for chunk in chunks)
+        return ["" if row is None else unpack(row[0]) for row in rows]
+
+    _FILES = (
+        "SELECT t.path, t.entry_id IS NOT NULL, t.reason, t.blob, coalesce(b.language, ''), "
+        "coalesce(b.chunk_count, 0), coalesce(b.degraded_reason, '') FROM trees t LEFT JOIN blobs b ON b.blob = t.blob "
+    )
+
+    def file(self, root: RootId, path: str) -> FileRow | None:
+        """One path of a root, or None where the catalog does not know it."""
+        row = self.connection.execute(f"{self._FILES} WHERE t.root = ? AND t.path = ?", (root, path)).fetchone()
+        return None if row is None else _file_row(row)
+
+    def files(self, root: RootId, state: Literal["indexed", "skipped", ""], limit: int, after: str) -> list[FileRow]:
+        """Up to `limit` paths of a root in order, beyond `after`."""
+        only = {"indexed": "AND t.entry_id IS NOT NULL", "skipped": "AND t.entry_id IS NULL", "": ""}[state]
+        rows = self.connection.execute(
+            f"{self._FILES} WHERE t.root = ? AND t.path > ? {only} ORDER BY t.path LIMIT ?", (root, after, limit)
+        )
+        return [_file_row(row) for row in rows.fetchall()]
+
+
+def _file_row(row: tuple[str, int, str, bytes | None, str, int, str]) -> FileRow:
+    path, indexed, reason, blob, language, chunk_count, degraded = row
+    state: Literal["indexed", "skipped"] = "indexed" if indexed else "skipped"
+    return FileRow(path, state, reason, None if blob is None else BlobId(blob), language, chunk_count, degraded)
+
+
+def _place(symbol: SymbolView) -> tuple[int, int, int, str]:
+    return symbol.entry_id, symbol.start_line, symbol.end_line, symbol.path
+
+
+def _spread(
+    row: tuple[int, str, str, str, int, int],
+    tier: list[SymbolView],
+    seen: set[tuple[int, int, int, str]],
+    entries_of_blob: Callable[[int], list[int]],
+) -> None:
+    for entry_id in entries_of_blob(row[0]):
+        view = SymbolView(entry_id, *row[1:])
+        if _place(view) not in seen:
+            seen.add(_place(view))
+            tier.append(view)

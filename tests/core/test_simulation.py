@@ -1,0 +1,136 @@
+"""The whole core under a virtual clock: random edits, renames, deletes, lost hints, reordered and failing answers,
+crashes and restarts. Once quiet, the index equals one built from scratch; each flush in between shows what was on disk
+when it was asked for.
+
+`REGEND_SCHEDULES` sets how many seeds are tried (2,000 by default; `make test-all` tries 20,000).
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from regend.core import events as ev
+from regend.core.planner import Planner
+from regend.types import PoolId, RootId
+from tests.core.world import HUGE, MUTE, POISON, World
+
+SCHEDULES = int(os.environ.get("REGEND_SCHEDULES", "2000"))
+SHARDS = 20
+
+PATHS = ("a", "b", "d/a", "d/b", "d/e/a", "d/e/b", "f/a", "f/b")
+DIRECTORIES = ("d", "d/e", "f")
+LINES = ("one", "two", "three", "four", MUTE, POISON, HUGE)
+A, B, C = RootId(1), RootId(2), RootId(3)
+
+
+def random_content(world: World) -> tuple[str, ...]:
+    weights = (8, 8, 8, 8, 1, 1, 1)
+    return tuple(world.rng.choices(LINES, weights, k=world.rng.randint(1, 3)))
+
+
+def edit(world: World, root: RootId) -> None:
+    path = world.rng.choice(PATHS)
+    world.write(root, path, random_content(world))
+    world.hint(root, path)
+
+
+def delete(world: World, root: RootId) -> None:
+    path = world.rng.choice(PATHS)
+    world.write(root, path, None)
+    world.hint(root, path)
+
+
+def rename(world: World, root: RootId) -> None:
+    source, target = world.rng.sample(PATHS, 2)
+    content = world.disk[root].get(source)
+    if content is not None:
+        world.write(root, source, None)
+        world.write(root, target, content)
+        world.hint(root, source)
+        world.hint(root, target)
+
+
+def move_directory(world: World, root: RootId) -> None:
+    """Out of the root, or from one place to another; only the directories are hinted."""
+    source = world.rng.choice(DIRECTORIES)
+    target = world.rng.choice(("f", None))
+    inside = world.visible(root, source)
+    for path, content in inside.items():
+        world.write(root, path, None)
+        if target is not None:
+            world.write(root, target + path[len(source) :].replace("/e", ""), content)
+    world.hint(root, source)
+    if target is not None:
+        world.hint(root, target)
+
+
+def storm(world: World, root: RootId) -> None:
+    world.send(ev.RootBusy(root, True))
+    for path in PATHS:
+        if world.rng.random() < 0.8:
+            world.write(root, path, random_content(world))
+            world.hint(root, path)
+    if world.rng.random() < 0.8:
+        world.later(0.2, lambda: world.send(ev.RootBusy(root, False)))
+
+
+def disturb(world: World, root: RootId) -> None:
+    roll, chaos = world.rng.random(), world.chaos
+    if roll < chaos.crash:
+        world.crash()
+    elif roll < chaos.crash + chaos.root_lost:
+        if root not in world.gone:
+            world.lose_root(root)
+    elif roll < chaos.crash + chaos.root_lost + chaos.forget_blob:
+        world.forget_blob()
+    elif roll < 0.1:
+        world.send(ev.RescanNeeded(root, rehash=world.rng.random() < 0.5))
+    elif roll < 0.13:
+        world.send(ev.PauseRequested(True))
+        world.later(0.3, lambda: world.send(ev.PauseRequested(False)), survives=True)
+
+
+def run_schedule(seed: int) -> World:
+    """One seeded life of a daemon."""
+    world = World(seed)
+    for root, pool in ((A, PoolId(1)), (B, PoolId(1)), (C, PoolId(2))):
+        world.add_root(root, pool)
+    actions = (edit, edit, edit, edit, delete, rename, move_directory, storm)
+    for step in range(world.rng.randint(5, 40)):
+        root = world.rng.choice((A, A, B, C))
+        if root not in world.gone:
+            world.rng.choice(actions)(world, root)
+        disturb(world, root)
+        if world.rng.random() < 0.15:
+            world.flush(step, wait_vectors=world.rng.random() < 0.5)
+        world.run(world.now + world.rng.random() ** 4)
+    world.settle()
+    world.check_converged()
+    return world
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_converges(shard: int) -> None:
+    for seed in range(shard, SCHEDULES, SHARDS):
+        try:
+            run_schedule(seed)
+        except Exception as error:
+            raise AssertionError(f"seed {seed}: {error}") from error
+
+
+def test_flushes_resolve() -> None:
+    assert sum(run_schedule(seed).resolved for seed in range(100)) > 100
+
+
+def test_a_broken_rule_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The simulation can fail: without versions, an old answer overwrites a new one."""
+    monkeypatch.setattr(Planner, "is_stale", lambda *_: False)
+    caught = 0
+    for seed in range(200):
+        try:
+            run_schedule(seed)
+        except AssertionError:
+            caught += 1
+    assert caught > 0

@@ -1,0 +1,418 @@
+"""A simulated machine around the pipeline: a disk that changes, a watcher that delays and loses hints, workers and an
+embedder that fail and answer out of order, a store that survives crashes, and a clock that only the simulation moves.
+
+What it does not model: partial file reads, clock jumps, and a store that loses what it reported as durable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from regend.core import commands as cmd
+from regend.core import events as ev
+from regend.core.batcher import BatchConfig
+from regend.core.debouncer import DebounceConfig
+from regend.core.pipeline import Pipeline, PipelineConfig
+from regend.types import BlobId, Chunk, ChunkedFile, ChunkId, PoolId, RootId, StatSig
+
+Content = tuple[str, ...]
+"""A file is a tuple of lines; each line is one chunk. `POISON` crashes its worker, `HUGE` is skipped unread."""
+
+POISON = "poison"
+HUGE = "huge"
+MUTE = "mute"
+"""A chunk that the embedder refuses for good."""
+TOO_LARGE = "too_large"
+
+
+def digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def blob_of(content: Content) -> BlobId:
+    return BlobId(digest("\n".join(content)))
+
+
+def chunked(content: Content, sig: StatSig) -> ChunkedFile:
+    chunks = tuple(
+        Chunk(ChunkId(digest("chunk " + line)), n, n + 1, n + 1, "", "window", 3, line, line)
+        for n, line in enumerate(content)
+    )
+    return ChunkedFile(blob_of(content), sig, "text", len(content), chunks, ())
+
+
+@dataclass
+class Store:
+    """The durable part: what `Commit` promises, over plain dicts."""
+
+    trees: dict[RootId, dict[str, ev.FileState]] = field(default_factory=dict)
+    reasons: dict[tuple[RootId, str], str] = field(default_factory=dict)
+    pools: dict[RootId, PoolId] = field(default_factory=dict)
+    blobs: dict[PoolId, dict[BlobId, tuple[ChunkId, ...]]] = field(default_factory=dict)
+    vectors: set[ChunkId] = field(default_factory=set)
+    generation: int = 0
+    embedded_twice: int = 0
+
+    def live_chunks(self) -> list[ChunkId]:
+        found: dict[ChunkId, None] = {}
+        for root, tree in self.trees.items():
+            for path, state in tree.items():
+                if (root, path) not in self.reasons and state.blob is not None:
+                    found.update(dict.fromkeys(self.blobs[self.pools[root]][state.blob]))
+        return list(found)
+
+    def pending(self, chunks: list[ChunkId]) -> tuple[ev.PendingChunk, ...]:
+        return tuple(ev.PendingChunk(c, 3, 10) for c in chunks if c not in self.vectors)
+
+    def apply(self, commit: cmd.Commit) -> ev.Committed:
+        self.generation += 1
+        missing = []
+        touched: dict[ChunkId, None] = {}
+        for op in commit.ops:
+            if isinstance(op, cmd.PutVectors):
+                self.embedded_twice += sum(c in self.vectors for c in op.chunks)
+                self.vectors.update(op.chunks)
+                continue
+            if op.root not in self.trees:
+                continue
+            tree, blobs = self.trees[op.root], self.blobs[self.pools[op.root]]
+            key = (op.root, op.path)
+            if isinstance(op, cmd.PutFile):
+                if op.chunked is not None:
+                    blobs[op.blob] = tuple(c.chunk_id for c in op.chunked.chunks)
+                elif op.blob not in blobs:
+                    missing.append(key)
+                    continue
+                tree[op.path] = ev.FileState(op.sig, op.blob)
+                self.reasons.pop(key, None)
+                touched.update(dict.fromkeys(blobs[op.blob]))
+            elif isinstance(op, cmd.TouchFile):
+                old = tree.get(op.path)
+                if old is None:
+                    missing.append(key)
+                    continue
+                tree[op.path] = ev.FileState(op.sig, old.blob, old.skipped)
+            elif isinstance(op, cmd.SkipFile):
+                tree[op.path] = ev.FileState(op.sig, op.blob, True)
+                self.reasons[key] = op.reason
+            else:
+                tree.pop(op.path, None)
+                self.reasons.pop(key, None)
+        return ev.Committed(commit.commit_id, self.generation, self.pending(list(touched)), tuple(missing))
+
+
+@dataclass(frozen=True)
+class Chaos:
+    """How hostile the world is; each is a probability unless its name says otherwise."""
+
+    chunk_crash: float = 0.05
+    embed_failure: float = 0.1
+    commit_failure: float = 0.05
+    hint_lost: float = 0.03
+    crash: float = 0.02
+    root_lost: float = 0.02
+    forget_blob: float = 0.02
+    latency_s: float = 0.2
+
+
+class World:
+    """One seeded run. `step` does one random thing a user or a machine might do."""
+
+    def __init__(self, seed: int, chaos: Chaos | None = None) -> None:
+        self.rng = random.Random(seed)
+        self.chaos = chaos or Chaos()
+        self.now = 0.0
+        self.disk: dict[RootId, dict[str, Content]] = {}
+        self.sigs: dict[tuple[RootId, str], StatSig] = {}
+        self.gone: set[RootId] = set()
+        self.history: dict[tuple[RootId, str], list[tuple[float, Content | None]]] = {}
+        self.store = Store()
+        self.crashes = 0
+        self._stamp = 0
+        self._queue: list[tuple[float, int, int, Callable[[], None]]] = []
+        self._order = 0
+        self._life = 0
+        self._last_hint_at = 0.0
+        self._index_free_at = 0.0
+        self._tickets: dict[int, float] = {}
+        self._lost_until: dict[RootId, float] = {}
+        self.resolved = 0
+        self.config = PipelineConfig(
+            debounce=DebounceConfig(0.04, 0.4, self.rng.choice((2, 5, 512)), 1.0),
+            batch=BatchConfig(self.rng.choice((1, 3, 64)), 1000, 1000, 0.01),
+            mode=self.rng.choice(("sequential", "parallel", "pipeline")),
+            scan_slots=self.rng.choice((1, 2)),
+            chunk_slots=self.rng.choice((1, 4)),
+            embed_slots=self.rng.choice((1, 2)),
+            embed_limit=self.rng.choice((2, 8, 1000)),
+        )
+        self.pipeline = Pipeline(self.config)
+
+    # -- the clock -------------------------------------------------------------------------------------------------
+
+    def later(self, delay_s: float, action: Callable[[], None], survives: bool = False) -> float:
+        """Run `action` after a delay; unless it survives, not if the daemon crashed in between."""
+        at = self.now + delay_s
+        life = -1 if survives else self._life
+        heapq.heappush(self._queue, (at, self._order, life, action))
+        self._order += 1
+        return at
+
+    def run(self, until: float) -> None:
+        while True:
+            at = self._queue[0][0] if self._queue else float("inf")
+            tick_at = self.pipeline.next_deadline()
+            if tick_at is not None and tick_at <= at:
+                if tick_at > until:
+                    break
+                self.now = max(self.now, tick_at)
+                self.send(ev.Tick())
+                continue
+            if at > until:
+                break
+            _, _, life, action = heapq.heappop(self._queue)
+            self.now = max(self.now, at)
+            if life in (-1, self._life):
+                action()
+        self.now = max(self.now, until) if until != float("inf") else self.now
+
+    def settle(self, limit_s: float = 600.0) -> None:
+        """Run until nothing is left to do."""
+        end = self.now + limit_s
+        while self.now < end and (self._queue or not self.pipeline.is_idle):
+            deadline = self.pipeline.next_deadline()
+            times = [t for t in (deadline, self._queue[0][0] if self._queue else None) if t is not None]
+            assert times, f"stuck: {self.pipeline.queues()}"
+            self.run(min(times))
+
+    def latency(self) -> float:
+        return self.rng.random() ** 3 * self.chaos.latency_s
+
+    def send(self, event: ev.Event) -> None:
+        for command in self.pipeline.handle(event, self.now):
+            self.carry_out(command)
+        self.pipeline.check_invariants()
+
+    # -- the disk --------------------------------------------------------------------------------------------------
+
+    def add_root(self, root: RootId, pool: PoolId) -> None:
+        self.disk[root] = {}
+        self.store.trees[root] = {}
+        self.store.pools[root] = pool
+        self.store.blobs.setdefault(pool, {})
+        self._serve(root)
+
+    def _serve(self, root: RootId) -> None:
+        pool = self.store.pools[root]
+        self.send(ev.RootAdded(root, pool, dict(self.store.trees[root]), frozenset(self.store.blobs[pool])))
+
+    def write(self, root: RootId, path: str, content: Content | None) -> None:
+        if content is None:
+            self.disk[root].pop(path, None)
+        else:
+            self.disk[root][path] = content
+            self._stamp += 1
+            self.sigs[root, path] = StatSig(self._stamp, self._stamp, len(content), 1)
+        self.history.setdefault((root, path), []).append((self.now, content))
+
+    def hint(self, root: RootId, path: str) -> None:
+        """The watcher notices, later and in order; or the queue overflows."""
+        if root in self.gone:
+            return
+        event: ev.Event = ev.PathChanged(root, path)
+        if self.rng.random() < self.chaos.hint_lost:
+            event = ev.RescanNeeded(root)
+        at = max(self.now + self.latency() * 0.3, self._last_hint_at)
+        self._last_hint_at = at
+        self.later(at - self.now, lambda: self.send(event))
+
+    def visible(self, root: RootId, scope: str) -> dict[str, Content]:
+        return {p: c for p, c in self.disk[root].items() if scope in ("", p) or p.startswith(scope + "/")}
+
+    # -- carrying out commands -------------------------------------------------------------------------------------
+
+    def carry_out(self, command: cmd.Command) -> None:
+        match command:
+            case cmd.Observe():
+                self._observe(command)
+            case cmd.ChunkFile():
+                self.later(self.latency(), lambda: self._chunk(command))
+            case cmd.Embed():
+                self.later(self.latency(), lambda: self._embed(command))
+            case cmd.Commit():
+                self._in_index_thread(lambda: self._commit(command))
+            case cmd.FetchUnembedded():
+                self._in_index_thread(lambda: self._fetch(command))
+            case cmd.ResolveFlush():
+                self._check_flush(command)
+
+    def _in_index_thread(self, work: Callable[[], ev.Event]) -> None:
+        """One thing after the other; each answer is on its way before the next thing begins."""
+        start = max(self.now, self._index_free_at)
+        done_at = start + self.latency()
+        answered_at = self._index_free_at = done_at + self.latency() * 0.2
+
+        def run() -> None:
+            event = work()
+            self.later(answered_at - self.now, lambda: self.send(event))
+
+        self.later(done_at - self.now, run)
+
+    def _observe(self, command: cmd.Observe) -> None:
+        gone = command.root in self.gone
+        scopes = list(command.scopes)
+        self.rng.shuffle(scopes)
+        delays = sorted(self.latency() for _ in range(len(scopes) + 1))
+        seen: set[str] = set()
+        broken = [gone]
+
+        def look(scope: str, last: bool) -> None:
+            broken[0] |= command.root in self.gone
+            files = []
+            if not broken[0] and not last:
+                for path, content in self.visible(command.root, scope).items():
+                    if path not in seen:
+                        seen.add(path)
+                        files.append(self._observation(command, path, content))
+            self.rng.shuffle(files)
+            event = ev.Observed(command.scan_id, tuple(files), last, root_gone=last and broken[0])
+            # Only the last part may say that the root is gone; parts before it may have been sent already.
+            self.send(event)
+
+        for scope, delay in zip(scopes, delays, strict=False):
+            self.later(delay, lambda scope=scope: look(scope, False))
+        self.later(delays[-1], lambda: look("", True))
+
+    def _observation(self, command: cmd.Observe, path: str, content: Content) -> ev.Observation:
+        sig = self.sigs[command.root, path]
+        if command.known.get(path) == sig:
+            return ev.Observation(path, sig, unchanged=True)
+        if HUGE in content:
+            return ev.Observation(path, sig, skip_reason=TOO_LARGE)
+        return ev.Observation(path, sig, blob_of(content))
+
+    def _chunk(self, command: cmd.ChunkFile) -> None:
+        root, path, version = command.root, command.path, command.version
+        content = self.disk[root].get(path) if root not in self.gone else None
+        event: ev.Event
+        if content is None or HUGE in content:
+            event = ev.ChunkFailed(root, path, version, "gone", gone=True)
+        elif POISON in content or (self.rng.random() < self.chaos.chunk_crash and not command.alone):
+            event = ev.ChunkFailed(root, path, version, "crashed")
+        else:
+            event = ev.Chunked(root, path, version, chunked(content, self.sigs[root, path]))
+        self.later(self.latency(), lambda: self.send(event))
+
+    def _embed(self, command: cmd.Embed) -> None:
+        if self.rng.random() < self.chaos.embed_failure:
+            self.send(ev.EmbedFailed(command.batch_id, "unavailable", 0.1))
+            return
+        mute = ChunkId(digest("chunk " + MUTE))
+        failed = tuple((c, "rejected") for c in command.chunks if c == mute)
+        self.send(ev.Embedded(command.batch_id, None, failed))
+
+    def _commit(self, command: cmd.Commit) -> ev.Event:
+        if self.rng.random() < self.chaos.commit_failure:
+            return ev.CommitFailed(command.commit_id, "disk full")
+        return self.store.apply(command)
+
+    def _fetch(self, command: cmd.FetchUnembedded) -> ev.Event:
+        open_chunks = [c for c in self.store.pending(self.store.live_chunks()) if c.chunk not in command.exclude]
+        found = tuple(open_chunks[: command.limit])
+        return ev.UnembeddedFound(found, len(found) == len(open_chunks))
+
+    # -- what a user does ------------------------------------------------------------------------------------------
+
+    def crash(self) -> None:
+        """`kill -9` and start again: only the store and the disk remain."""
+        self.crashes += 1
+        self._life += 1
+        self._index_free_at = self.now
+        self._tickets.clear()
+        self.pipeline = Pipeline(self.config)
+        for root in self.store.trees:
+            self._serve(root)
+            if root in self.gone:
+                self.send(ev.RootLost(root))
+
+    def forget_blob(self) -> None:
+        """The store collects a blob that no tree uses, which the pipeline still believes to be there."""
+        for root, blobs in ((r, self.store.blobs[self.store.pools[r]]) for r in self.store.trees):
+            pool = self.store.pools[root]
+            used = {s.blob for r, t in self.store.trees.items() if self.store.pools[r] == pool for s in t.values()}
+            free = [blob for blob in blobs if blob not in used]
+            if free:
+                del blobs[self.rng.choice(free)]
+                return
+
+    def lose_root(self, root: RootId) -> None:
+        self.gone.add(root)
+        self._lost_until[root] = float("inf")
+        self.later(self.latency(), lambda: self.send(ev.RootLost(root)))
+
+        def back() -> None:
+            self.gone.discard(root)
+            self.later(0.3 + self.latency(), found, survives=True)
+
+        def found() -> None:
+            if root in self.gone:
+                return  # Lost once more meanwhile; the later find counts.
+            self._lost_until[root] = self.now
+            self.send(ev.RootFound(root))
+
+        self.later(0.3 + self.latency(), back, survives=True)
+
+    def flush(self, ticket: int, wait_vectors: bool) -> None:
+        """Ask behind all hints that are on their way, as the cookie does."""
+        asked_at = self.now
+        delay = max(0.0, self._last_hint_at - self.now)
+
+        def ask() -> None:
+            self._tickets[ticket] = asked_at
+            self.send(ev.FlushRequested(ticket, wait_vectors))
+
+        self.later(delay, ask)
+
+    def _check_flush(self, answer: cmd.ResolveFlush) -> None:
+        """Nothing that was on disk when the flush was asked for may be missing, and nothing older may be left."""
+        asked_at = self._tickets.pop(answer.ticket)
+        self.resolved += 1
+        failed = {(root, path) for root, path, _ in answer.failed}
+        for (root, path), changes in self.history.items():
+            if self._lost_until.get(root, 0.0) >= asked_at:
+                continue  # A lost root promises nothing until it was found and looked at again.
+            if (root, path) in failed:
+                continue  # The answer names it, and `check_converged` sees that it ends well.
+            before = [content for at, content in changes if at <= asked_at]
+            allowed = [before[-1] if before else None, *(content for at, content in changes if at > asked_at)]
+            state = self.store.trees[root].get(path)
+            reason = self.store.reasons.get((root, path))
+            assert any(self._shows(state, reason, content) for content in allowed), (
+                f"flush {answer.ticket} at {asked_at:.3f}: {path} is {state} {reason}, disk had {allowed}"
+            )
+
+    def _shows(self, state: ev.FileState | None, reason: str | None, content: Content | None) -> bool:
+        if content is None or state is None:
+            return content is None and state is None
+        if HUGE in content:
+            return reason == TOO_LARGE
+        if POISON in content:
+            return reason == "quarantined: crashed" and state.blob == blob_of(content)
+        return reason is None and state.blob == blob_of(content)
+
+    def check_converged(self) -> None:
+        """The index equals one built from scratch from the disk as it is."""
+        for root, files in self.disk.items():
+            tree = self.store.trees[root]
+            assert set(tree) == set(files), f"root {root}: {sorted(tree)} in the index, {sorted(files)} on disk"
+            for path, content in files.items():
+                assert self._shows(tree[path], self.store.reasons.get((root, path)), content), (root, path, content)
+        lacking = {c.chunk for c in self.store.pending(self.store.live_chunks())}
+        assert lacking <= {ChunkId(digest("chunk " + MUTE))}, "chunks were left without a vector"
+        assert self.pipeline.is_idle, self.pipeline.queues()
+        if self.crashes == 0:
+            assert self.store.embedded_twice == 0, "a chunk was embedded twice"

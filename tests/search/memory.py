@@ -1,0 +1,212 @@
+"""A small store in memory with the semantics of `regend.store.base`, for tests of the search alone.
+
+Known limits: one chunk per top-level ``def``/``class`` block or blank-line paragraph, BM25 without caching, exact vectors
+by hashed tokens. `test_contract.py` runs the same checks against it and the real store.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from regend.chunking.tokens import lexical_tokens
+from regend.store.base import ChunkView, Entry, Hit, LexicalQuery, PoolSnapshot, RootRecord, SymbolView
+from regend.types import BlobId, Chunk, ChunkId, PoolId, RootId, Symbol, blob_id, chunk_id, doc_id, split_doc_id
+
+DIM = 64
+
+
+def hashed_vector(text: str) -> npt.NDArray[np.float32]:
+    """float32 [DIM], L2-normalised: signed hashes of the text's tokens."""
+    vector = np.zeros(DIM, dtype=np.float32)
+    for token in lexical_tokens(text).split():
+        digest = zlib.crc32(token.encode())
+        vector[digest % DIM] += 1.0 if digest & 0x8000_0000 else -1.0
+    norm = float(np.linalg.norm(vector))
+    if norm == 0.0:
+        vector[0] = norm = 1.0
+    return vector / np.float32(norm)
+
+
+@dataclass
+class MemoryPool:
+    pool: PoolId
+    chunks: dict[int, list[Chunk]]
+    entries: Mapping[int, Entry]
+    vectors: Mapping[ChunkId, npt.NDArray[np.float32]]
+
+    def lexical(self, query: LexicalQuery, limit: int, allow: frozenset[int] | None = None) -> list[Hit]:
+        docs = {d: self._fields(d) for d in self._docs(None)}
+        average = [max(1.0, sum(sum(f[i].values()) for f in docs.values()) / max(1, len(docs))) for i in range(3)]
+        hits = []
+        for doc, fields in docs.items():
+            score = 0.0
+            for i, boost in enumerate((query.body, query.symbol, query.path)):
+                for term in set(query.terms):
+                    found = sum(1 for other in docs.values() if other[i][term])
+                    count = fields[i][term]
+                    idf = math.log(1 + (len(docs) - found + 0.5) / (found + 0.5))
+                    norm = 0.25 + 0.75 * sum(fields[i].values()) / average[i]
+                    score += boost * idf * count * 2.2 / (count + 1.2 * norm)
+            if score > 0 and (allow is None or doc >> 16 in allow):
+                hits.append(Hit(doc, score))
+        return sorted(hits, key=lambda h: (-h.score, h.doc))[:limit]
+
+    def nearest(self, vector: npt.NDArray[np.float32], limit: int, allow: frozenset[int] | None = None) -> list[Hit]:
+        docs = self._docs(allow)
+        known = [(d, s) for d, s in zip(docs, self.similarity(vector, docs), strict=True) if s is not None]
+        return sorted((Hit(d, s) for d, s in known), key=lambda h: (-h.score, h.doc))[:limit]
+
+    def similarity(self, vector: npt.NDArray[np.float32], docs: Sequence[int]) -> list[float | None]:
+        found = [self.vector(doc) for doc in docs]
+        return [None if other is None else float(vector @ other) for other in found]
+
+    def vector(self, doc: int) -> npt.NDArray[np.float32] | None:
+        entry_id, ordinal = split_doc_id(doc)
+        return self.vectors.get(self.chunks[entry_id][ordinal].chunk_id)
+
+    def entry_at(self, root: RootId, path: str) -> Entry | None:
+        return next((e for e in self.entries.values() if e.path == path and root in e.roots), None)
+
+    def _docs(self, allow: frozenset[int] | None) -> list[int]:
+        return [doc_id(e, i) for e in self.entries if allow is None or e in allow for i in range(len(self.chunks[e]))]
+
+    def _fields(self, doc: int) -> tuple[Counter[str], Counter[str], Counter[str]]:
+        entry_id, ordinal = split_doc_id(doc)
+        chunk = self.chunks[entry_id][ordinal]
+        texts = (chunk.lexical, lexical_tokens(chunk.symbol), lexical_tokens(self.entries[entry_id].path))
+        body, symbol, path = (Counter(text.split()) for text in texts)
+        return body, symbol, path
+
+
+@dataclass
+class MemoryStore:
+    """A snapshot that tests write to directly."""
+
+    generation: int = 1
+    complete: bool = True
+    model_id: str = "hashed-test"
+    roots: dict[RootId, RootRecord] = field(default_factory=dict)
+    pools: dict[PoolId, PoolSnapshot] = field(default_factory=dict)
+    _entries: dict[PoolId, dict[int, Entry]] = field(default_factory=dict)
+    _chunks: dict[int, list[Chunk]] = field(default_factory=dict)
+    _symbols: dict[int, list[Symbol]] = field(default_factory=dict)
+    _vectors: dict[ChunkId, npt.NDArray[np.float32]] = field(default_factory=dict)
+
+    def add_root(self, path: str, pool: int = 1) -> RootId:
+        root, pool_id = RootId(len(self.roots) + 1), PoolId(pool)
+        self.roots[root] = RootRecord(root, path, pool_id, path, "0:0")
+        entries = self._entries.setdefault(pool_id, {})
+        self.pools[pool_id] = MemoryPool(pool_id, self._chunks, entries, self._vectors)
+        return root
+
+    def put(self, root: RootId, path: str, text: str, language: str = "python", vectors: bool = True) -> Entry:
+        """Index one file for one root, replacing what was there."""
+        chunks, symbols = split_source(text)
+        self.generation += 1
+        pool = self.roots[root].pool
+        entries = self._entries[pool]
+        blob = blob_id(text.encode(), language, 1)
+        for entry_id, old in list(entries.items()):
+            if old.path == path and root in old.roots:
+                self._replace(entries, entry_id, old, old.roots - {root})
+        for entry_id, entry in entries.items():
+            if entry.path == path and entry.blob == blob:
+                return self._replace(entries, entry_id, entry, entry.roots | {root})
+        entry_id = len(self._chunks) + 1
+        self._chunks[entry_id], self._symbols[entry_id] = chunks, symbols
+        if vectors:
+            self._vectors.update((c.chunk_id, hashed_vector(f"{c.symbol}\n{c.text}")) for c in chunks)
+        entries[entry_id] = Entry(entry_id, pool, path, BlobId(blob), language, frozenset({root}))
+        return entries[entry_id]
+
+    @staticmethod
+    def _replace(entries: dict[int, Entry], entry_id: int, old: Entry, roots: frozenset[RootId]) -> Entry:
+        entry = Entry(entry_id, old.pool, old.path, old.blob, old.language, roots)
+        if roots:
+            entries[entry_id] = entry
+        else:
+            del entries[entry_id]
+        return entry
+
+    def chunks(self, docs: Sequence[int]) -> list[ChunkView]:
+        views = []
+        for doc in docs:
+            entry_id, ordinal = split_doc_id(doc)
+            live = any(entry_id in entries for entries in self._entries.values())
+            if live and ordinal < len(self._chunks[entry_id]):
+                c = self._chunks[entry_id][ordinal]
+                views.append(
+                    ChunkView(doc, c.chunk_id, c.start_line, c.end_line, c.symbol, c.kind, c.token_count, c.text)
+                )
+        return views
+
+    def outline(self, entry: Entry) -> list[SymbolView]:
+        found = self._symbols[entry.entry_id]
+        return [SymbolView(entry.entry_id, s.name, s.path, s.kind, s.start_line, s.end_line) for s in found]
+
+    def symbols(self, name: str, limit: int) -> list[SymbolView]:
+        ranked = []
+        for entries in self._entries.values():
+            for entry in entries.values():
+                for view in self.outline(entry):
+                    of = view.path if "." in name else view.name
+                    if of == name or ("." in name and of.endswith("." + name)):
+                        tier = 0
+                    elif of.casefold() == name.casefold():
+                        tier = 1
+                    elif of.casefold().startswith(name.casefold()):
+                        tier = 2
+                    else:
+                        continue
+                    ranked.append((tier, view.entry_id, view.start_line, view))
+        return [view for *_, view in sorted(ranked, key=lambda row: row[:3])][:limit]
+
+
+def split_source(text: str) -> tuple[list[Chunk], list[Symbol]]:
+    """Blank-line paragraphs as chunks; ``def`` and ``class`` lines at any depth as symbols."""
+    lines = text.rstrip("\n").split("\n")
+    chunks: list[Chunk] = []
+    symbols: list[Symbol] = []
+    owner = ""
+    start = 0
+    for end in range(len(lines) + 1):
+        if end < len(lines) and lines[end].strip():
+            continue
+        body = lines[start:end]
+        if any(line.strip() for line in body):
+            symbol, kind = "", "block"
+            for number, line in enumerate(body, start + 1):
+                word, _, rest = line.strip().partition(" ")
+                if word in ("def", "class"):
+                    name = rest.split("(")[0].split(":")[0].strip()
+                    nested = line.startswith(" ") and owner
+                    owner = name if word == "class" and not nested else owner
+                    path = f"{owner}.{name}" if nested else name
+                    last = end if nested else _block_end(lines, number)
+                    symbols.append(Symbol(name, path, "class" if word == "class" else "function", number, last))
+                    symbol, kind = (symbol, kind) if symbol else (path, symbols[-1].kind)
+            source = "\n".join(body)
+            tokens = lexical_tokens(source)
+            ident = chunk_id(symbol, source)
+            size = len(tokens.split())
+            chunks.append(Chunk(ident, len(chunks), start + 1, end, symbol, kind, size, source, tokens))
+        start = end + 1
+    return chunks, symbols
+
+
+def _block_end(lines: list[str], first: int) -> int:
+    """Last line of the block that a top-level definition on line `first` opens."""
+    last = first
+    for number in range(first + 1, len(lines) + 1):
+        line = lines[number - 1]
+        if line.strip() and not line.startswith(" "):
+            break
+        last = number if line.strip() else last
+    return last
