@@ -11,17 +11,14 @@ import os
 import stat
 import time
 
-from regend.chunking.grammars import CHUNKER_VERSION, detect_language
 from regend.errors import PathError
-from regend.types import UNSURE, BlobId, StatSig, blob_id
+from regend.types import UNSURE, StatSig
 
 RACY_NS = 50_000_000
 """A file whose timestamps are this close to the clock may be written again under the same timestamps: kernels stamp
 with the time of the last tick, 1 to 10 ms apart. Five ticks of the slowest kernel are safe."""
 COARSE_RACY_NS = 2_100_000_000
 """The same for whole-second timestamps, which mark a file system that has no finer ones (FAT counts in 2 s)."""
-HEAD_BYTES = 4_096
-"""How much of a file `detect_language` sees."""
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _ATTEMPTS = 3
@@ -66,12 +63,6 @@ def read_file(root_path: str, path: str, max_bytes: int) -> tuple[bytes, StatSig
             os.close(directory)
     finally:
         os.close(root)
-
-
-def name_blob(path: str, content: bytes) -> tuple[BlobId, str]:
-    """The blob's name and its language: scanner and workers must agree on both, so both ask here."""
-    language = detect_language(path, content[:HEAD_BYTES])
-    return blob_id(content, language, CHUNKER_VERSION), language
 
 
 def open_root(root_path: str) -> int:

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 from regend.core.commands import Observe
 from regend.core.events import Observation, Observed
+from regend.daemon.blob_names import name_blob
 from regend.daemon.ignores import IgnoreRules
+from regend.daemon.path_names import is_utf8, printable_name
 from regend.daemon.repository import RootIdentity, marker_of
-from regend.daemon.safe_read import FileRefusedError, name_blob, open_directory, open_root, read_at, signature
+from regend.daemon.safe_read import FileRefusedError, open_directory, open_root, read_at, signature
 from regend.types import StatSig
 
 PART_FILES = 256
@@ -65,22 +67,6 @@ def merge_scopes(scopes: Sequence[str]) -> tuple[str, ...]:
         if at < 0:
             kept.add(scope)
     return tuple(sorted(kept))
-
-
-def printable_name(name: str) -> str:
-    """A file name that is not UTF-8, with its odd bytes written as ``\\xff``."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def is_utf8(name: str) -> bool:
-    """Whether a name from the file system is UTF-8 (odd bytes arrive as surrogates)."""
-    if name.isascii():
-        return True
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 class _Look:

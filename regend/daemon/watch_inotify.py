@@ -16,8 +16,6 @@ import itertools
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 from watchdog.observers.inotify_c import (
@@ -30,12 +28,10 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
-from regend.core.events import Event, PathChanged, RescanNeeded, RootBusy
-from regend.daemon.ignores import IgnoreRules
-from regend.daemon.repository import RootIdentity
-from regend.daemon.scanner import is_utf8
+from regend.core.events import PathChanged, RescanNeeded, RootBusy
+from regend.daemon.path_names import is_utf8
 from regend.daemon.watch_budget import WatchBudget, WatchLimitError
-from regend.types import RootId
+from regend.daemon.watch_place import WatchOutlets, WatchPlace
 
 _C = InotifyConstants
 _PLACE = _C.IN_ONLYDIR | _C.IN_DONT_FOLLOW
@@ -52,32 +48,6 @@ _EXHAUSTED = {
     errno.ENOMEM: "no kernel memory left for watches",
 }
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class WatchPlace:
-    """What is watched: the root, and the directory where cookies appear."""
-
-    root: RootId
-    identity: RootIdentity
-    rules: IgnoreRules
-    cookie_dir: Path
-
-
-@dataclass(frozen=True, slots=True)
-class WatchOutlets:
-    """Where the reader thread reports.
-
-    Attributes:
-        post: hints for the pipeline.
-        cookie: the name of a cookie seen, after everything older was posted; None after an overflow, which stands
-            for any.
-        trouble: the watch cannot go on as it is, and why.
-    """
-
-    post: Callable[[Event], None]
-    cookie: Callable[[str | None], None]
-    trouble: Callable[[str], None]
 
 
 class _Reader(InotifyFD):
@@ -168,6 +138,7 @@ class InotifyRoot:
 
     def stop(self) -> None:
         """Give all watches back; no event is posted once this returned."""
+        self._set_busy(False)
         reader = self._reader
         if reader is not None:
             reader.stop()
@@ -334,11 +305,9 @@ class InotifyRoot:
         assert reader is not None
         with self._lock:
             id_ = CallbackId(next(self._ids))
-            self._budget.take()
             try:
                 wd = reader.add_callback(os.fsencode(path), mask, self, id_)
             except OSError as error:
-                self._budget.give(1)
                 if error.errno in _EXHAUSTED:
                     raise WatchLimitError(_EXHAUSTED[error.errno]) from error
                 if error.errno in _GONE:
@@ -346,13 +315,17 @@ class InotifyRoot:
                 raise
             if wd == -1:
                 # watchdog files a directory that may not be read under -1.
-                self._budget.give(1)
                 reader.remove_callbacks([(wd, id_)])
                 return None
             old = self._id_of.get(wd)
             if old is not None:
-                self._budget.give(1)
                 reader.remove_callbacks([(wd, old)])
+            else:
+                try:
+                    self._budget.take()
+                except WatchLimitError:
+                    reader.remove_callbacks([(wd, id_)])
+                    raise
             self._id_of[wd] = id_
             return wd
 

@@ -117,6 +117,14 @@ def named_path(candidate: Candidate, context: QueryContext) -> float:
     return 1.0 if wanted and (path == wanted or path.endswith("/" + wanted)) else 0.0
 
 
+def named_line(candidate: Candidate, context: QueryContext) -> float:
+    """With a line behind the path (``x.py:12``) the chunk at that line is meant."""
+    line, view = context.query.line, candidate.view
+    if not line or view is None or not view.start_line <= line <= view.end_line:
+        return 0.0
+    return named_path(candidate, context)
+
+
 def unasked_role(candidate: Candidate, context: QueryContext) -> float:
     """Tests, vendored, generated and example code, stubs, prose and data repeat the words of the code that does it."""
     role = candidate.words.role
@@ -181,6 +189,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature("file_name", 0.5, "file", file_name),
     Feature("folder_names", 0.15, "file", folder_names),
     Feature("named_path", 3.0, "file", named_path),
+    Feature("named_line", 2.0, "text", named_line),
     Feature("unasked_role", 0.35, "file", unasked_role),
     Feature("exact_phrase", 1.0, "text", exact_phrase),
     Feature("verbatim_name", 0.15, "text", verbatim_name),

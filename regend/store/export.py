@@ -27,30 +27,29 @@ class RootExport:
     embedded: tuple[str, ...]
 
 
-_BLOBS = "(SELECT DISTINCT e.blob_key FROM trees t JOIN entries e USING (entry_id) WHERE t.root = ?)"
+_WITH_BLOBS = (
+    "WITH held(blob_key) AS (SELECT DISTINCT e.blob_key FROM trees t JOIN entries e USING (entry_id) WHERE t.root = ?) "
+)
+_CHUNKS = _WITH_BLOBS + (
+    "SELECT lower(hex(b.blob)), c.ordinal, lower(hex(k.chunk)), c.start_line, c.end_line, c.symbol, c.kind "
+    "FROM held JOIN blob_chunks c USING (blob_key) JOIN blobs b USING (blob_key) JOIN chunks k USING (chunk_key) "
+    "ORDER BY 1, 2"
+)
+_SYMBOLS = _WITH_BLOBS + (
+    "SELECT lower(hex(b.blob)), s.path, s.name, s.kind, s.start_line, s.end_line "
+    "FROM held JOIN symbols s USING (blob_key) JOIN blobs b USING (blob_key) ORDER BY 1, 5, 6, 2, 3, 4"
+)
+_EMBEDDED = _WITH_BLOBS + (  # noqa: S608 - constants only
+    "SELECT DISTINCT lower(hex(k.chunk)) FROM held JOIN blob_chunks c USING (blob_key) "
+    "JOIN chunks k USING (chunk_key) JOIN vectors v ON v.vector_key = (? | c.chunk_key) ORDER BY 1"
+)
 
 
 def export_root(connection: sqlite3.Connection, root: RootId, model: int) -> RootExport:
     """Dump a root."""
-    tree = connection.execute(
-        "SELECT path, lower(hex(blob)), blob, reason FROM trees WHERE root = ? ORDER BY path", (root,)
-    )
-    rows = tuple((path, None if blob is None else name, reason) for path, name, blob, reason in tree)
-    chunks = connection.execute(
-        "SELECT lower(hex(b.blob)), c.ordinal, lower(hex(k.chunk)), c.start_line, c.end_line, c.symbol, c.kind "
-        "FROM blob_chunks c JOIN blobs b USING (blob_key) JOIN chunks k USING (chunk_key) "
-        f"WHERE c.blob_key IN {_BLOBS} ORDER BY 1, 2",
-        (root,),
-    ).fetchall()
-    symbols = connection.execute(
-        "SELECT lower(hex(b.blob)), s.path, s.name, s.kind, s.start_line, s.end_line FROM symbols s "
-        f"JOIN blobs b USING (blob_key) WHERE s.blob_key IN {_BLOBS} ORDER BY 1, 5, 6, 2, 3, 4",
-        (root,),
-    ).fetchall()
-    embedded = connection.execute(
-        "SELECT DISTINCT lower(hex(k.chunk)) FROM blob_chunks c JOIN chunks k USING (chunk_key) "
-        "JOIN vectors v ON v.vector_key = (? | c.chunk_key) "
-        f"WHERE c.blob_key IN {_BLOBS} ORDER BY 1",
-        (model << MODEL_SHIFT, root),
-    ).fetchall()
+    tree = connection.execute("SELECT path, blob, reason FROM trees WHERE root = ? ORDER BY path", (root,))
+    rows = tuple((path, None if blob is None else blob.hex(), reason) for path, blob, reason in tree)
+    chunks = connection.execute(_CHUNKS, (root,)).fetchall()
+    symbols = connection.execute(_SYMBOLS, (root,)).fetchall()
+    embedded = connection.execute(_EMBEDDED, (root, model << MODEL_SHIFT)).fetchall()
     return RootExport(rows, tuple(chunks), tuple(symbols), tuple(name for (name,) in embedded))

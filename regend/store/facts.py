@@ -45,7 +45,7 @@ class LiveEntries(Mapping[int, Entry]):
     def __contains__(self, entry_id: object) -> bool:
         overlay = self._overlay
         if overlay and entry_id in overlay:
-            return overlay[entry_id] is not None  # type: ignore[index]
+            return overlay[entry_id] is not None
         return entry_id in self._base
 
     def __len__(self) -> int:
@@ -112,9 +112,6 @@ class PoolFacts:
         self.blob_of_entry: dict[int, int] = {}
         self.entries_of_blob: dict[int, tuple[int, ...]] = {}
         self.entries_of_path: dict[str, tuple[int, ...]] = {}
-
-    def knows(self, entry_id: int) -> bool:
-        return entry_id in self.blob_of_entry
 
     def add(self, entry_id: int, path: str, blob_key: int, keys: KeyArray) -> None:
         """Record an entry; harmless when known."""

@@ -191,8 +191,8 @@ class LexicalIndex:
             try:
                 writer.wait_merging_threads()
             except ValueError as error:
+                # What was committed stays as it is; only smaller segments were not joined.
                 log.warning("lexical_merge_failed", directory=str(self._directory), reason=str(error))
-                self.behind = True
 
     def remove(self) -> None:
         """Close and delete everything; views that are still held keep working."""

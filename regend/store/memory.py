@@ -236,28 +236,29 @@ class Memory:
 
     def drop_root(self, root: RootId) -> None:
         """Stop serving a root, and its pool with the last one."""
-        last = self.is_last_root(root)
-        pool = self._roots.pop(root).pool
-        self._counts.pop(root)
-        if last:
-            self.pools.pop(pool).lexical.remove()
+        record = self._roots.pop(root, None)
+        self._counts.pop(root, None)
+        if record is not None and not any(other.pool == record.pool for other in self._roots.values()):
+            self.pools.pop(record.pool).lexical.remove()
 
     # Publishing.
 
     def publish(self, old: StoreSnapshot | None, generation: int, changed: Iterable[PoolId]) -> StoreSnapshot:
         """A snapshot in which only the `changed` pools have new views."""
-        views = {} if old is None else dict(old.pools)
+        views = {} if old is None else dict(old.views)
         for pool_id in changed:
             if pool_id in self.pools:
                 views[pool_id] = self.pools[pool_id].view()
             else:
                 views.pop(pool_id, None)
+        published = MappingProxyType(views)
         return StoreSnapshot(
             generation,
             not self._catalog.has_pending(),
             self._model.model_id,
             MappingProxyType(dict(self._roots)),
-            MappingProxyType(views),
+            published,
+            published,
             MappingProxyType({root: counts.freeze() for root, counts in self._counts.items()}),
             self._reader,
         )

@@ -9,7 +9,6 @@ from pathlib import Path
 from regend.store.base import Entry
 from regend.store.counts import RootCounts
 from regend.store.facts import LiveEntryWriter, PoolFacts, facts_of
-from regend.store.hnsw import KeyArray
 from regend.store.lexical import LexicalIndex
 from regend.store.slab import Slab
 from regend.store.snapshot import PoolView
@@ -32,10 +31,6 @@ class Pool:
 
     def is_live(self, entry_id: int) -> bool:
         return self.live.get(entry_id) is not None
-
-    def has_live_doc(self, key: int) -> bool:
-        """Whether a live entry has this chunk."""
-        return any(self.is_live(doc >> DOC_ORDINAL_BITS) for doc in self.facts.docs(key))
 
     def set_roots(self, entry: Entry, roots: frozenset[RootId], counts: dict[RootId, RootCounts]) -> None:
         """Change which roots hold an entry; it lives while any does. Its facts must be known."""
@@ -77,10 +72,6 @@ class Pool:
                     self.pending_of_entry[entry.entry_id] -= 1
                     for root in entry.roots:
                         counts[root].pending -= 1
-
-    def keys_of(self, entry_id: int) -> KeyArray | None:
-        """Chunk keys of an entry that is known in memory, else None."""
-        return self.facts.keys(entry_id) if self.facts.knows(entry_id) else None
 
     def forget_dead(self) -> bool:
         """Drop facts of dead entries once they are the majority; held snapshots keep the old facts."""

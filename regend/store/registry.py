@@ -1,8 +1,8 @@
 """The store: one object that keeps catalog, lexical indexes and slabs in step and publishes snapshots.
 
-SQLite is the truth and is committed first. The lexical index and the slabs follow; a crash in between is made good at the
-next opening, a failure in between at once or in `maintain`. All methods belong to the index thread, except those that
-say otherwise.
+SQLite is the truth and is committed first. The lexical index and the slabs follow; a crash in between is made good at
+the next opening, a failure in between at once or in `maintain`. All methods belong to the index thread, except those
+that say otherwise.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ class Store:
             change()
         except Exception:
             log.exception("memory_reloaded")
-            self._memory.load()
+            self.snapshot = self._memory.load()
 
     def _publish(self, generation: int, pools: Iterable[PoolId]) -> None:
         self.snapshot = self._memory.publish(self.snapshot, generation, pools)

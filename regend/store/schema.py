@@ -115,7 +115,7 @@ CREATE TABLE trees(
   mtime_ns INTEGER NOT NULL,
   ctime_ns INTEGER NOT NULL,
   size_bytes INTEGER NOT NULL,
-  inode BLOB NOT NULL,                         -- decimal: may exceed 63 bits
+  inode TEXT NOT NULL,                         -- decimal: may exceed 63 bits
   blob BLOB,
   reason TEXT NOT NULL,                        -- why it is skipped, or empty
   entry_id INTEGER,                            -- NULL where skipped

@@ -1,7 +1,8 @@
 """When a slab gets an HNSW base, and the background thread that builds or loads it.
 
-One job runs at a time. It works on an immutable view and hands its result back through `poll`; the index thread installs it.
-Building costs about 0.2 ms of CPU per vector, so a base is extended by what is new and rebuilt only for its dead.
+One job runs at a time. It works on an immutable view and hands its result back through `poll`; the index thread
+installs it. Building costs about 0.2 ms of CPU per vector, so a base is extended by what is new and rebuilt only for
+its dead.
 """
 
 from __future__ import annotations

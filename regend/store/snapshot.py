@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from regend.store.base import ChunkView, Entry, Hit, LexicalQuery, RootRecord, SymbolView
+from regend.store.base import ChunkView, Entry, Hit, LexicalQuery, PoolSnapshot, RootRecord, SymbolView
 from regend.store.counts import RootStats
 from regend.store.facts import LiveEntries, PoolFacts
 from regend.store.lexical import LexicalView
@@ -135,11 +135,12 @@ class PoolView:
         return [e for e in self._facts.entries_of_blob.get(blob_key, ()) if e in self.entries]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StoreSnapshot:
-    """All pools at one generation.
+    """All pools at one generation. Never changed; not `frozen` because the protocol's attributes are plain ones.
 
     Attributes:
+        views: the same pools as `pools`, by their own type.
         stats: per root, for `status`.
     """
 
@@ -147,7 +148,8 @@ class StoreSnapshot:
     complete: bool
     model_id: str
     roots: Mapping[RootId, RootRecord]
-    pools: Mapping[PoolId, PoolView]
+    pools: Mapping[PoolId, PoolSnapshot]
+    views: Mapping[PoolId, PoolView]
     stats: Mapping[RootId, RootStats]
     reader: Reader
 
@@ -170,11 +172,11 @@ class StoreSnapshot:
         return self.reader.symbols(name, limit, self._entries_of_blob)
 
     def _blob_key(self, entry_id: int) -> int | None:
-        for pool in self.pools.values():
+        for pool in self.views.values():
             blob_key = pool.blob_key(entry_id)
             if blob_key is not None:
                 return blob_key
         return None
 
     def _entries_of_blob(self, blob_key: int) -> list[int]:
-        return [entry_id for pool in self.pools.values() for entry_id in pool.entries_of_blob(blob_key)]
+        return [entry_id for pool in self.views.values() for entry_id in pool.entries_of_blob(blob_key)]

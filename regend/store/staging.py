@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 import numpy as np
+import structlog
 
 from regend.core.commands import DeleteFile, Op, PutFile, PutVectors, SkipFile, TouchFile
 from regend.core.events import PendingChunk
@@ -28,6 +29,8 @@ from regend.types import (
     RootId,
     StatSig,
 )
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,10 @@ class Staging:
             StoreError: vectors of the wrong shape, not finite, or zero; the transaction must be rolled back.
         """
         for op in ops:
+            if not isinstance(op, PutVectors) and not _is_utf8(op.path):
+                # Neither SQLite nor the wire can carry such a name; one of them must not hold up all other files.
+                log.warning("path_not_utf8", path=ascii(op.path))
+                continue
             match op:
                 case PutFile():
                     self._put(op)
@@ -256,7 +263,7 @@ class Staging:
         for entry_id in dict.fromkeys(self._put_entries):
             if self._roots_after[entry_id]:
                 pool = self._pools[self._pool_of[entry_id]]
-                new = stored.get(pool.pool, frozenset())
+                new = stored.get(pool.pool, set())
                 keys = self.entries[entry_id].keys.tolist()
                 lacking.update(key for key in keys if key not in pool.slab and key not in new)
         self.pending = tuple(self._catalog.pending_chunks(sorted(lacking)))
@@ -269,6 +276,14 @@ class Staging:
             if after if after is not None else pool.is_live(entry_id):
                 return True
         return key in self._staged_keys.get(pool.pool, ())
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def checked_vectors(value: object, count: int, dim: int) -> FloatMatrix:

@@ -369,7 +369,7 @@ class World:
     def flush(self, ticket: int, wait_vectors: bool) -> None:
         """Ask behind all hints that are on their way, as the cookie does."""
         asked_at = self.now
-        delay = max(0.0, self._last_hint_at - self.now)
+        delay = max(0.0, self._last_hint_at - self.now) + 1e-9  # Behind the last hint whatever the rounding.
 
         def ask() -> None:
             self._tickets[ticket] = asked_at

@@ -10,9 +10,56 @@ from pathlib import Path
 
 NAMES = ["a", "b", "foo", "bar", "foo.py", "bar.pyc", "Foo", "build", "x y", "é", "日本", ".hid", "[ab]", "a*", "a-b"]
 NAMES += ["q!", "#h", "t ", "back\\slash", "foo.tar.gz", "fooXbar", "1", "~tmp", "lib", "src"]
-PIECES = ["*", "**", "?", "foo", "bar", "a", "b", "[ab]", "[!a]", "[^f]*", "*.py", "*.py[co]", "f*", "*r", "[[:alpha:]]*"]
-PIECES += ["[[:digit:]]", "\\a", "\\*", "\\#h", "é", "日*", "x y", ".hid", ".*", "a**", "**b", "f**r", "*o*", "build", "Foo"]
-PIECES += ["[a-c]", "[", "[a", "[]a]", "[\\]a]", "[[:nope:]]", "q\\!", "t\\ ", "foo.*", "back\\\\slash", "[a-]*", "f?o", "lib", "src"]
+PIECES = [
+    "*",
+    "**",
+    "?",
+    "foo",
+    "bar",
+    "a",
+    "b",
+    "[ab]",
+    "[!a]",
+    "[^f]*",
+    "*.py",
+    "*.py[co]",
+    "f*",
+    "*r",
+    "[[:alpha:]]*",
+]
+PIECES += [
+    "[[:digit:]]",
+    "\\a",
+    "\\*",
+    "\\#h",
+    "é",
+    "日*",
+    "x y",
+    ".hid",
+    ".*",
+    "a**",
+    "**b",
+    "f**r",
+    "*o*",
+    "build",
+    "Foo",
+]
+PIECES += [
+    "[a-c]",
+    "[",
+    "[a",
+    "[]a]",
+    "[\\]a]",
+    "[[:nope:]]",
+    "q\\!",
+    "t\\ ",
+    "foo.*",
+    "back\\\\slash",
+    "[a-]*",
+    "f?o",
+    "lib",
+    "src",
+]
 PIECES += ["[é]", "??", "*a*b*", "foo\\", "[[:upper:]]*", "[[:x]", "***", "lib**", "[f-]oo", "[--0]", "*\\*", "?*"]
 SEPARATORS = ["/", "/", "/", "/**/", "**/", "/*/", "//"]
 
@@ -75,7 +122,9 @@ def random_rule_file(rng: random.Random, lines: int) -> bytes:
     end = "\r\n" if rng.random() < 0.12 else "\n"
     rows = [random_pattern(rng) for _ in range(rng.randint(1, lines))]
     if rng.random() < 0.2:
-        rows.insert(rng.randrange(len(rows)), rng.choice(["# comment", "", "   ", "!", "/", "//", "/.*/", "!/", "\\", "*"]))
+        rows.insert(
+            rng.randrange(len(rows)), rng.choice(["# comment", "", "   ", "!", "/", "//", "/.*/", "!/", "\\", "*"])
+        )
     text = end.join(rows) + (end if rng.random() < 0.8 else "")
     return (b"\xef\xbb\xbf" if rng.random() < 0.1 else b"") + text.encode()
 

@@ -1,7 +1,7 @@
 """A small store in memory with the semantics of `regend.store.base`, for tests of the search alone.
 
-Known limits: one chunk per top-level ``def``/``class`` block or blank-line paragraph, BM25 without caching, exact vectors
-by hashed tokens. `test_contract.py` runs the same checks against it and the real store.
+Known limits: one chunk per blank-line paragraph, BM25 without caching, exact vectors by hashed tokens.
+`test_contract.py` runs the same checks against it and the real store.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-
 from regend.chunking.tokens import lexical_tokens
+
 from regend.store.base import ChunkView, Entry, Hit, LexicalQuery, PoolSnapshot, RootRecord, SymbolView
 from regend.types import BlobId, Chunk, ChunkId, PoolId, RootId, Symbol, blob_id, chunk_id, doc_id, split_doc_id
 
@@ -210,3 +210,12 @@ def _block_end(lines: list[str], first: int) -> int:
             break
         last = number if line.strip() else last
     return last
+
+
+class MemoryCorpus:
+    """`MemoryStore` behind the surface that `stored.StoredCorpus` has too."""
+
+    def __init__(self) -> None:
+        self.snapshot = MemoryStore()
+        self.add_root = self.snapshot.add_root
+        self.put = self.snapshot.put

@@ -1,0 +1,15 @@
+"""How a file's content is named: scanner threads and worker processes must agree, so both ask here."""
+
+from __future__ import annotations
+
+from regend.chunking.grammars import CHUNKER_VERSION, detect_language
+from regend.types import BlobId, blob_id
+
+HEAD_BYTES = 4_096
+"""How much of a file `detect_language` sees."""
+
+
+def name_blob(path: str, content: bytes) -> tuple[BlobId, str]:
+    """The blob's name and its language."""
+    language = detect_language(path, content[:HEAD_BYTES])
+    return blob_id(content, language, CHUNKER_VERSION), language

@@ -1,0 +1,210 @@
+"""The index thread: sole writer of the store. Commands go in, exactly one event comes out for each.
+
+It never waits on the network or on a query. While commands wait, background work of the store is done in small pieces
+between them; while none wait, all of it.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from regend.core.commands import Commit, FetchUnembedded
+from regend.core.events import CommitFailed, Event, UnembeddedFound
+from regend.embedding.base import ModelInfo
+from regend.errors import StoreError
+from regend.store.registry import Store, open_store
+
+_T = TypeVar("_T")
+_STEP_INTERVAL_S = 2.0
+_IDLE_AFTER_S = 0.3
+_NICENESS = 2
+
+log = structlog.get_logger(__name__)
+
+
+class _Call:
+    """A function to run on the index thread, and where its result goes."""
+
+    __slots__ = ("function", "future")
+
+    def __init__(self, function: Callable[[Store], object], future: Future[object]) -> None:
+        self.function = function
+        self.future = future
+
+
+class _Stop:
+    """The last thing in the queue."""
+
+
+class Indexer:
+    """Owns the store and its thread.
+
+    `post` is called from the index thread with `Committed`, `CommitFailed` and `UnembeddedFound`; it must only hand the
+    event on (such as by `loop.call_soon_threadsafe`).
+    """
+
+    def __init__(self, state_dir: Path, model: ModelInfo, post: Callable[[Event], None]) -> None:
+        self._state_dir = state_dir
+        self._model = model
+        self._post = post
+        # Bounded by the core, which issues commands only while a slot is free.
+        self._queue: queue.SimpleQueue[Commit | FetchUnembedded | _Call | _Stop] = queue.SimpleQueue()
+        self._store: Store | None = None
+        self._opened: Future[Store] = Future()
+        self._thread = threading.Thread(target=self._run, name="regend-index", daemon=True)
+        self._gate = threading.Lock()
+        self._stopping = False
+
+    def start(self) -> Store:
+        """Open the store on the index thread and wait until it serves.
+
+        Returns:
+            The store; other threads may use its `snapshot` and the methods marked for any thread.
+
+        Raises:
+            StoreLockedError: another daemon holds the state directory.
+            StoreError: it cannot be used.
+        """
+        self._thread.start()
+        self._store = self._opened.result()
+        return self._store
+
+    @property
+    def store(self) -> Store:
+        """The open store. Only after `start`."""
+        assert self._store is not None, "start() comes first"
+        return self._store
+
+    def submit(self, command: Commit | FetchUnembedded) -> None:
+        """Queue a command. Each is answered by exactly one event, also while stopping."""
+        with self._gate:
+            if not self._stopping:
+                self._queue.put(command)
+                return
+        self._post(_refusal(command, "the daemon is stopping"))
+
+    def call(self, function: Callable[[Store], _T]) -> Future[_T]:
+        """Run a function of the store on the index thread, such as ``lambda store: store.remove_root(root)``."""
+        future: Future[_T] = Future()
+        with self._gate:
+            if not self._stopping:
+                self._queue.put(_Call(function, future))  # type: ignore[arg-type]
+                return future
+        future.set_exception(StoreError("The store is closing; ask again after the next start."))
+        return future
+
+    @property
+    def queued_count(self) -> int:
+        """Commands that wait, roughly."""
+        return self._queue.qsize()
+
+    def stop(self, timeout_s: float = 30.0) -> bool:
+        """Finish what is queued, close the store and end the thread.
+
+        Returns:
+            Whether it ended in time. What was committed is durable in any case.
+        """
+        with self._gate:
+            first, self._stopping = not self._stopping, True
+        if first:
+            self._queue.put(_Stop())
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        _yield_to_queries()
+        try:
+            store = open_store(self._state_dir, self._model)
+        except BaseException as error:
+            self._opened.set_exception(error)
+            return
+        self._opened.set_result(store)
+        try:
+            self._serve(store)
+        finally:
+            try:
+                store.close()
+            except Exception:
+                log.exception("store_close_failed")
+
+    def _serve(self, store: Store) -> None:
+        delay_s = _IDLE_AFTER_S
+        stepped_at = time.monotonic()
+        while True:
+            try:
+                item = self._queue.get(timeout=delay_s)
+            except queue.Empty:
+                delay_s = self._maintain(store, idle=True)
+                stepped_at = time.monotonic()
+                continue
+            if isinstance(item, _Stop):
+                return
+            self._handle(store, item)
+            delay_s = _IDLE_AFTER_S
+            if time.monotonic() - stepped_at >= _STEP_INTERVAL_S:
+                self._maintain(store, idle=False)
+                stepped_at = time.monotonic()
+
+    def _handle(self, store: Store, item: Commit | FetchUnembedded | _Call) -> None:
+        if isinstance(item, _Call):
+            if item.future.set_running_or_notify_cancel():
+                try:
+                    item.future.set_result(item.function(store))
+                except BaseException as error:
+                    item.future.set_exception(error)
+            return
+        event: Event
+        try:
+            event = _carry_out(store, item)
+        except Exception as error:
+            log.warning("index_command_failed", command=type(item).__name__, reason=str(error), exc_info=True)
+            event = _refusal(item, str(error) or type(error).__name__)
+        self._post(event)
+
+    def _maintain(self, store: Store, *, idle: bool) -> float:
+        try:
+            return store.maintain(idle=idle)
+        except Exception:
+            # Background work is never worth a stop; it is tried again after a pause.
+            log.exception("store_maintenance_failed")
+            return 30.0
+
+
+def _carry_out(store: Store, command: Commit | FetchUnembedded) -> Event:
+    if isinstance(command, FetchUnembedded):
+        return store.unembedded(command.limit, command.exclude)
+    started_at = time.perf_counter()
+    committed = store.apply(command)
+    log.info(
+        "commit",
+        generation=committed.generation,
+        ops=len(command.ops),
+        missing=len(committed.missing),
+        took_ms=round((time.perf_counter() - started_at) * 1e3, 2),
+    )
+    return committed
+
+
+def _refusal(command: Commit | FetchUnembedded, reason: str) -> Event:
+    if isinstance(command, Commit):
+        return CommitFailed(command.commit_id, reason)
+    # The list is asked for again when something changes, or at the next start.
+    return UnembeddedFound((), exhausted=False)
+
+
+def _yield_to_queries() -> None:
+    """Let query threads go first where the system can say so per thread (Linux; not tested elsewhere)."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+    except (AttributeError, OSError):
+        pass  # Merely less polite.

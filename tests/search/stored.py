@@ -1,0 +1,51 @@
+"""The real store behind the same small surface as `memory.MemoryStore`, so that one test can run on both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from regend.core.commands import Commit, PutFile, PutVectors
+from regend.embedding.base import ModelInfo
+from regend.store.base import Entry, Snapshot
+from regend.store.registry import open_store
+from regend.types import ChunkedFile, ChunkId, RootId, StatSig, blob_id
+from tests.search.memory import DIM, hashed_vector, split_source
+
+MODEL = ModelInfo("hashed-test", DIM, True, "Hashed tokens, for tests.")
+
+
+class StoredCorpus:
+    """Files put straight into a real store."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.store = open_store(state_dir, MODEL)
+        self._commits = 0
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self.store.snapshot
+
+    def add_root(self, path: str, pool: int = 1) -> RootId:
+        return self.store.add_root(path, f"pool-{pool}", f"1:{path}").root
+
+    def put(self, root: RootId, path: str, text: str, language: str = "python", vectors: bool = True) -> Entry:
+        chunks, symbols = split_source(text)
+        blob = blob_id(text.encode(), language, 1)
+        sig = StatSig(1, 1, len(text), 1)
+        lines = text.count("\n") + 1
+        file = ChunkedFile(blob, sig, language, lines, tuple(chunks), tuple(symbols))
+        self._commits += 1
+        self.store.apply(Commit(self._commits, (PutFile(root, path, sig, blob, file),)))
+        fresh = dict.fromkeys(chunk.chunk_id for chunk in chunks)
+        if vectors and fresh:
+            texts = {chunk.chunk_id: f"{chunk.symbol}\n{chunk.text}" for chunk in chunks}
+            rows = np.stack([hashed_vector(texts[chunk]) for chunk in fresh])
+            self.store.apply(Commit(self._commits, (PutVectors(tuple(map(ChunkId, fresh)), rows),)))
+        entry = self.snapshot.pools[self.snapshot.roots[root].pool].entry_at(root, path)
+        assert entry is not None
+        return entry
+
+    def close(self) -> None:
+        self.store.close()
