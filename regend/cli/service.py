@@ -117,7 +117,7 @@ def service_command(
     options = _parser().parse_args(argv)
     report = Report(options.action)
     shell = _Shell(report, environ, getattr(options, "dry_run", False))
-    files = service_files(platform, environ, installed_program(environ))
+    files = service_files(platform, environ, _program(options.action, environ))
     if options.action == "install":
         _install(files, report, shell, platform, environ, options.dry_run)
     elif options.action == "uninstall":
@@ -126,6 +126,15 @@ def service_command(
         _status(files, report, shell, platform)
     print(json.dumps(asdict(report)) if as_json else _text(report))
     return 0 if report.ok else 1
+
+
+def _program(action: str, environ: Mapping[str, str]) -> Path:
+    try:
+        return installed_program(environ)
+    except PathError:
+        if action == "install":
+            raise
+        return Path("/regend")  # What is installed can be looked at and removed without the program.
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -290,8 +299,8 @@ def _answers(path: Path) -> bool:
 
 def _text(report: Report) -> str:
     lines = [f"{name:<24} {value}" for name, value in report.status.items()]
-    for step in report.steps:
-        lines.append(
-            f"{step.result:<10} {step.action:<7} {step.target}" + (f"  ({step.detail})" if step.detail else "")
-        )
+    lines += [
+        f"{step.result:<10} {step.action:<7} {step.target}" + (f"  ({step.detail})" if step.detail else "")
+        for step in report.steps
+    ]
     return "\n".join([*lines, *report.notes])

@@ -1,7 +1,8 @@
 """The files that make regend a service of the user: what they contain, where they go, and whose they are.
 
-The templates are `systemd/` and `launchd/` of the source tree; a wheel carries them in `regend/service_units`. Every file
-we write ends with a line that names us and the hash of the rest, so that we overwrite and remove our own work only.
+The templates are `systemd/` and `launchd/` of the source tree; a wheel carries them in `regend/service_units`.
+Every file we write ends with a line that names us and the hash of the rest, so that we overwrite and remove our own
+work only.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class ServiceFile:
     content: str
 
     def state(self) -> str:
-        """What is at `path` now: ``absent``, ``current``, ``outdated`` (ours, other content), ``edited`` or ``foreign``."""
+        """What is at `path` now: ``absent``, ``current``, ``outdated`` (ours, but of other content), ``edited``, ``foreign``."""
         try:
             found = self.path.read_text()
         except FileNotFoundError:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, assert_never
 
 from regend.core import events as ev
 from regend.core.batcher import BatchConfig
@@ -221,6 +221,8 @@ class Pipeline:
                 self._chunk_slots = 1 if self._config.mode == "sequential" else chunk_slots
             case ev.Tick():
                 pass
+            case _ as unreachable:
+                assert_never(unreachable)
 
     def _hold_if(self, new: bool) -> None:
         """The debouncer was offered the next number; it is used up only if the hint is a new one."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from regend.core.commands import DeleteFile, FileOp, PutFile, SkipFile, TouchFile
 from regend.core.events import FileState, Observation
@@ -167,6 +168,8 @@ class Planner:
             case DeleteFile():
                 del tree.files[op.path]
                 self._count(tree, op.path, -1)
+            case _ as unreachable:
+                assert_never(unreachable)
 
     def pool_holds(self, root: RootId, blob: BlobId) -> None:
         """The blob's chunks are committed."""

@@ -27,6 +27,7 @@ _T = TypeVar("_T")
 _STEP_INTERVAL_S = 2.0
 _IDLE_AFTER_S = 0.3
 _NICENESS = 2
+_FETCH_RETRY_S = 0.5
 
 log = structlog.get_logger(__name__)
 
@@ -169,6 +170,9 @@ class Indexer:
         except Exception as error:
             log.warning("index_command_failed", command=type(item).__name__, reason=str(error), exc_info=True)
             event = _refusal(item, str(error) or type(error).__name__)
+            if isinstance(item, FetchUnembedded):
+                # The core asks again at once; a catalog that cannot be read must not make a busy loop of that.
+                time.sleep(_FETCH_RETRY_S)
         self._post(event)
 
     def _maintain(self, store: Store, *, idle: bool) -> float:

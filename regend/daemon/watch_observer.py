@@ -122,7 +122,7 @@ class ObserverRoot(FileSystemEventHandler):
     def _changed(self, absolute: str, is_dir: bool) -> None:
         if absolute == self._top:
             if not os.path.isdir(absolute):  # noqa: PTH112
-                self._out.trouble("the root directory was moved or deleted")
+                self._out.root_moved()
             return
         if not absolute.startswith(self._top + "/"):
             return

@@ -34,12 +34,14 @@ class WatchOutlets:
         post: hints for the pipeline.
         cookie: the name of a cookie seen, after everything older was posted; None after an overflow, which stands
             for any.
-        trouble: the watch cannot go on as it is, and why.
+        trouble: the watch stopped and cannot go on as it is, and why.
+        root_moved: the root directory was deleted, moved or unmounted; another may be in its place.
     """
 
     post: Callable[[Event], None]
     cookie: Callable[[str | None], None]
     trouble: Callable[[str], None]
+    root_moved: Callable[[], None]
 
 
 class RootWatch(Protocol):

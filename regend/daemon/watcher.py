@@ -174,9 +174,11 @@ class Watcher:
             entries = list(self._roots.values())
         name = self._barriers.begin(token, done, {entry.root for entry in entries}, BARRIER_LIMIT_S)
         for entry in entries:
-            if marker_of(entry.identity.path) != entry.identity.marker:
+            watch = entry.watch
+            marker = marker_of(entry.identity.path)
+            if marker != entry.identity.marker or (entry.state == "lost" and marker is not None):
                 self._jobs.put(lambda entry=entry: self._examine_for(entry, name))  # type: ignore[misc]
-            elif entry.state != "watching" or entry.watch is None or not entry.watch.ordered:
+            elif entry.state != "watching" or watch is None or not watch.ordered or not watch.alive:
                 self._rescan_instead(entry, name)
         if not self._barriers.write(name):
             for entry in entries:
@@ -241,6 +243,7 @@ class Watcher:
             lambda event: self._emit(entry, event),
             lambda name: self._barriers.arrive(entry.root, name),
             lambda reason: self._jobs.put(lambda: self._troubled(entry, watch, reason)),
+            lambda: self._jobs.put(lambda: self._root_moved(entry, watch)),
         )
         watch = self._factory(place, self._budget, outlets, self._config.storm_paths)
         entry.watch = watch
@@ -265,18 +268,28 @@ class Watcher:
 
     def _poll(self, entry: _Watched, reason: str) -> None:
         _log.warning("watch_degraded_to_polling", root=str(entry.identity.path), reason=reason)
-        entry.state, entry.reason, entry.poll_at = "polling", reason, None
         self._halt(entry)
+        entry.state, entry.reason, entry.poll_at = "polling", reason, None
         self._rescan_instead(entry, None)
 
     def _troubled(self, entry: _Watched, watch: RootWatch, reason: str) -> None:
-        """A watch asked for help: its root may be gone, or it cannot hold all watches."""
-        if not entry.active or entry.watch is not watch:
-            return
-        if marker_of(entry.identity.path) != entry.identity.marker:
+        """A watch stopped: its root may be gone, or it cannot hold all watches."""
+        if entry.active and entry.watch is watch:
             self._examine(entry)
-        elif not watch.alive:
-            self._poll(entry, reason)
+            if entry.watch is watch:
+                self._poll(entry, reason)
+
+    def _root_moved(self, entry: _Watched, watch: RootWatch) -> None:
+        """The root's directory went away, or was another for a moment."""
+        if entry.active and entry.watch is watch:
+            self._examine(entry)
+            if entry.watch is watch and not watch.alive:
+                self._restart(entry)
+
+    def _restart(self, entry: _Watched) -> None:
+        _log.warning("watch_restarted", root=str(entry.identity.path))
+        entry.rules.refresh()
+        self._start(entry)
 
     def _check_all(self, now: float) -> None:
         self._check_waits = False
@@ -309,11 +322,10 @@ class Watcher:
             if entry.poll_at is None or now >= entry.poll_at:
                 entry.poll_at = now + self._config.poll_interval_s
         elif entry.watch is not None:
-            if not entry.watch.alive:
-                _log.warning("watch_restarted", root=str(entry.identity.path))
-                self._start(entry)
-            else:
+            if entry.watch.alive:
                 entry.watch.check_busy()
+            else:
+                self._restart(entry)
 
     def _resync(self, entry: _Watched) -> None:
         if entry.watch is not None:

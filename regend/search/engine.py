@@ -28,7 +28,8 @@ from regend.types import MAX_CHUNKS_PER_BLOB
 
 QueryEncoder = Callable[[str], Vector]
 
-_SHORTLIST = 40
+_SHORTLIST = 24
+"""Chunks hydrated at least; from 16 to 80 NDCG@10 on six repositories did not move (0.902), time did."""
 _LOCATED_DEFINITIONS = 8
 
 
@@ -79,7 +80,7 @@ class Engine:
         clock.lap("embed")
         blended = blended_candidates(scope, query.terms, query_vector, weight, options.k)
         clock.lap("legs")
-        candidates = shortlist(blended, scope.entry, context, max(_SHORTLIST, 2 * options.k), self._table)
+        candidates = shortlist(blended, scope.entry, context, max(_SHORTLIST, options.k + 10), self._table)
         clock.lap("shortlist")
         definitions = find_definitions(snapshot, scope, query.identifiers)
         candidates = self._hydrated(snapshot, scope, candidates, definitions, blended, context)

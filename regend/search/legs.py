@@ -17,10 +17,13 @@ BODY_BOOST = 1.0
 SYMBOL_BOOST = 1.0
 PATH_BOOST = 1.5
 
-_LEXICAL_HITS = 200
-_VECTOR_HITS = 100
-_FILLED_IN = 50
-"""So many of the best lexical candidates get their exact cosine when the vector leg did not bring them."""
+_LEXICAL_HITS = 100
+_VECTOR_HITS = 50
+_FILLED_IN = 25
+"""So many of the best lexical candidates get their exact cosine when the vector leg did not bring them.
+
+With 200, 100 and 50 NDCG@10 on eight repositories of the development split was the same (0.860 and 0.863), and the legs
+took half as long again."""
 _MAX_DEFINITIONS = 32
 
 

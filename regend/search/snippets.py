@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from typing import NamedTuple
 
 from regend.search.locate import surrounding
@@ -12,7 +11,8 @@ from regend.store.base import ChunkView, Snapshot
 SNIPPET_LINES = 12
 _HEADER_LINES = 4
 """A definition whose name stands within so many first lines is shown from the chunk's top, comments included."""
-_MATCHES_PER_TERM = 16
+_MATCHES_PER_TERM = 8
+_SCANNED_TERMS = 8
 _MAX_LINE_CHARS = 400
 """A longer line is cut: one minified line must not make an answer of megabytes."""
 
@@ -64,24 +64,27 @@ def _first_line(view: ChunkView, lines: list[str], terms: tuple[str, ...], ancho
 def _densest(text: str, terms: tuple[str, ...], line_count: int) -> int:
     """Index of the line at which the window with the most distinct terms begins; the first such window."""
     lowered = text.lower()
-    if lowered.count("\n") != line_count - 1:  # Lower-casing never adds line breaks, but be safe with exotic text.
-        return 0
-    starts = [0]
-    for _ in range(line_count - 1):
-        starts.append(lowered.index("\n", starts[-1]) + 1)
-    found: list[tuple[int, str]] = []
-    for term in terms:
-        position = lowered.find(term)
+    found: list[tuple[int, int]] = []
+    for number, term in enumerate(terms[:_SCANNED_TERMS]):
+        position, line, counted = lowered.find(term), 0, 0
         for _ in range(_MATCHES_PER_TERM):
             if position < 0:
                 break
-            found.append((bisect_right(starts, position) - 1, term))
-            position = lowered.find(term, position + len(term))
+            line += lowered.count("\n", counted, position)
+            counted = position
+            found.append((line, 1 << number))
+            line_end = lowered.find("\n", position)
+            position = -1 if line_end < 0 else lowered.find(term, line_end)
+    found.sort()
     best, best_count = 0, 0
-    for first in sorted({line for line, _ in found}):
-        count = len({term for line, term in found if first <= line < first + SNIPPET_LINES})
-        if count > best_count:
-            best, best_count = first, count
+    for index, (first, _) in enumerate(found):
+        mask = 0
+        for line, bit in found[index:]:
+            if line >= first + SNIPPET_LINES:
+                break
+            mask |= bit
+        if mask.bit_count() > best_count:
+            best, best_count = first, mask.bit_count()
     return max(0, min(best - 1, line_count - SNIPPET_LINES))
 
 

@@ -253,6 +253,12 @@ class Store:
             self._publish(self.generation, changed)
         return self._upkeep.next_delay_s()
 
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Finish and release everything; snapshots can search no texts afterwards. Harmless to repeat."""
         if self._closed:

@@ -88,24 +88,8 @@ class SlabView:
 
     def search_among(self, vector: FloatVector, keys: KeyArray, limit: int) -> tuple[KeyArray, FloatVector]:
         """The `limit` nearest among `keys` (unique), exactly; keys without a live vector are left out."""
-        found_keys: list[KeyArray] = []
-        found_scores: list[FloatVector] = []
-        rest = keys
-        if self.base is not None:
-            rows = self.base.rows_of(keys)
-            inside = rows >= 0
-            rest = keys[~inside]
-            rows = rows[inside]
-            rows = rows[~self.base_dead[rows]]
-            found_keys.append(self.base.keys[rows])
-            found_scores.append(self.base.vectors[rows] @ vector)
-        row_of, count = self.row_of, self.count
-        delta = np.fromiter((row_of.get(key, count) for key in rest.tolist()), np.int64, len(rest))
-        delta = delta[delta < count]
-        delta = delta[~self.dead[delta]]
-        found_keys.append(self.keys[delta])
-        found_scores.append(self.vectors[delta] @ vector)
-        return _best(np.concatenate(found_keys), np.concatenate(found_scores), limit)
+        scores, known = self.scores(vector, keys)
+        return _best(keys[known], scores[known], limit)
 
     def vector(self, key: int) -> FloatVector | None:
         """The unit vector of a live key, or None."""
@@ -117,6 +101,21 @@ class SlabView:
             if row >= 0 and not self.base_dead[row]:
                 return np.asarray(self.base.vectors[row])
         return None
+
+    def scores(self, vector: FloatVector, keys: KeyArray) -> tuple[FloatVector, Mask]:
+        """Exact cosines of `keys`, and which of them have a live vector (the others' cosines mean nothing)."""
+        scores, known = np.zeros(len(keys), np.float32), np.zeros(len(keys), np.bool_)
+        row_of, count = self.row_of, self.count
+        rows = np.fromiter((row_of.get(key, count) for key in keys.tolist()), np.int64, len(keys))
+        at = np.flatnonzero(rows < count)
+        at = at[~self.dead[rows[at]]]
+        scores[at], known[at] = self.vectors[rows[at]] @ vector, True
+        if self.base is not None:
+            rows = self.base.rows_of(keys)
+            at = np.flatnonzero(rows >= 0)
+            at = at[~self.base_dead[rows[at]]]
+            scores[at], known[at] = self.base.vectors[rows[at]] @ vector, True
+        return scores, known
 
     def live_rows(self) -> tuple[KeyArray, FloatMatrix]:
         """All live keys and vectors, copied."""

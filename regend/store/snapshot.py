@@ -104,19 +104,19 @@ class PoolView:
 
     def similarity(self, vector: npt.NDArray[np.float32], docs: Sequence[int]) -> list[float | None]:
         """Exact cosines."""
-        rows = [self.vector(doc) for doc in docs]
-        known = [row for row in rows if row is not None]
-        if not known:
-            return [None] * len(docs)
-        scores = iter(np.clip(np.stack(known) @ vector, -1.0, 1.0).tolist())
-        return [None if row is None else next(scores) for row in rows]
+        keys = [self._key(doc) for doc in docs]
+        scores, known = self._slab.scores(vector, np.array([-1 if key is None else key for key in keys], np.int64))
+        clipped = np.clip(scores, -1.0, 1.0).tolist()
+        return [score if there else None for score, there in zip(clipped, known.tolist(), strict=True)]
 
     def vector(self, doc: int) -> npt.NDArray[np.float32] | None:
         """The unit vector of a document's chunk, or None while it has none."""
-        if doc >> DOC_ORDINAL_BITS not in self.entries:
-            return None
-        key = self._facts.key_of_doc(doc)
+        key = self._key(doc)
         return None if key is None else self._slab.vector(key)
+
+    def _key(self, doc: int) -> int | None:
+        """The chunk key of a live document."""
+        return self._facts.key_of_doc(doc) if doc >> DOC_ORDINAL_BITS in self.entries else None
 
     def entry_at(self, root: RootId, path: str) -> Entry | None:
         """What the root has at this path."""

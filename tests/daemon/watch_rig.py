@@ -12,7 +12,7 @@ from regend.config import WatchConfig
 from regend.core.events import Event, PathChanged, RescanNeeded
 from regend.daemon.ignores import IgnoreRules
 from regend.daemon.repository import identify
-from regend.daemon.watcher import WatchFactory, Watcher, default_watch
+from regend.daemon.watcher import Watcher, WatchFactory, default_watch
 from regend.types import RootId
 
 DEADLINE_S = 20.0

@@ -1,0 +1,106 @@
+"""Operations gather while a commit is under way, deletes come last, and a failed commit loses nothing."""
+
+from __future__ import annotations
+
+from regend.core.commands import Commit, DeleteFile, PutFile, PutVectors, SkipFile, TouchFile
+from regend.core.commits import MAX_OPS, Commits, PendingOp
+from regend.types import BlobId, Chunk, ChunkedFile, ChunkId, RootId, StatSig
+
+R, S = RootId(1), RootId(2)
+SIG, LATER = StatSig(1, 1, 1, 1), StatSig(2, 2, 2, 2)
+BLOB = BlobId(b"b")
+
+
+def chunked(text: str) -> ChunkedFile:
+    chunk = Chunk(ChunkId(b"c"), 0, 1, 1, "", "window", 1, text, text)
+    return ChunkedFile(BLOB, SIG, "text", 1, (chunk,), ())
+
+
+def put(path: str, text: str | None = None) -> PutFile:
+    return PutFile(R, path, SIG, BLOB, None if text is None else chunked(text))
+
+
+def test_one_commit_at_a_time_and_deletes_last() -> None:
+    commits = Commits()
+    assert commits.start() is None
+    commits.add(PendingOp(DeleteFile(R, "old")))
+    commits.add(PendingOp(put("new")))
+    vectors = PutVectors((ChunkId(b"c"),), None)
+    commits.add_vectors(vectors)
+    assert commits.waiting == 3
+    assert commits.start() == Commit(0, (put("new"), DeleteFile(R, "old"), vectors))
+    commits.add(PendingOp(put("next")))
+    assert commits.start() is None
+    done = commits.finish(0)
+    assert [p.op.path for p in done.ops] == ["new", "old"] and done.vectors == (vectors,)
+    assert commits.start() == Commit(1, (put("next"),))
+
+
+def test_a_touch_is_merged_into_what_waits() -> None:
+    commits = Commits()
+    commits.add(PendingOp(put("f", "text")))
+    commits.add(PendingOp(TouchFile(R, "f", LATER)))
+    commits.add(PendingOp(SkipFile(R, "g", SIG, None, "why")))
+    commits.add(PendingOp(TouchFile(R, "g", LATER)))
+    commits.check_invariants()
+    assert commits.start() == Commit(
+        0, (PutFile(R, "f", LATER, BLOB, chunked("text")), SkipFile(R, "g", LATER, None, "why"))
+    )
+
+
+def test_bytes_are_counted_and_a_commit_is_bounded() -> None:
+    commits = Commits()
+    commits.add(PendingOp(put("f", "12345")))
+    commits.add(PendingOp(put("f", "123")))
+    assert commits.waiting_bytes == 3
+    for n in range(MAX_OPS + 5):
+        commits.add(PendingOp(put(f"p{n}")))
+    first = commits.start()
+    assert first is not None and len(first.ops) == MAX_OPS
+    assert commits.waiting == 6 and commits.waiting_bytes == 0
+    commits.check_invariants()
+
+
+def test_a_failed_commit_waits_again_below_what_came_since() -> None:
+    commits = Commits()
+    commits.add(PendingOp(put("f", "text")))
+    commits.add(PendingOp(put("g", "old")))
+    commits.add_vectors(PutVectors((), 1))
+    assert commits.start() is not None
+    commits.add(PendingOp(TouchFile(R, "f", LATER)))
+    commits.add(PendingOp(put("g", "newer")))
+    commits.add_vectors(PutVectors((), 2))
+    assert commits.paths(R) == ["f", "g", "f", "g"]
+    commits.fail(0)
+    commits.check_invariants()
+    assert commits.start() == Commit(
+        1,
+        (
+            PutFile(R, "f", LATER, BLOB, chunked("text")),
+            put("g", "newer"),
+            PutVectors((), 1),
+            PutVectors((), 2),
+        ),
+    )
+
+
+def test_find_prefers_what_will_be_durable_last() -> None:
+    commits = Commits()
+    assert commits.find((R, "f")) is None
+    first, second = PendingOp(put("f")), PendingOp(DeleteFile(R, "f"))
+    commits.add(first)
+    commits.start()
+    assert commits.find((R, "f")) is first
+    assert commits.find((R, "g")) is None
+    commits.add(second)
+    assert commits.find((R, "f")) is second
+    assert commits.underway is not None
+
+
+def test_a_removed_root_is_dropped() -> None:
+    commits = Commits()
+    commits.add(PendingOp(put("f", "text")))
+    commits.add(PendingOp(PutFile(S, "f", SIG, BLOB, None)))
+    commits.drop(R)
+    assert commits.waiting_bytes == 0
+    assert commits.start() == Commit(0, (PutFile(S, "f", SIG, BLOB, None),))

@@ -1,0 +1,164 @@
+"""Chunks wait for vectors in bounded memory; failures pause or give up; tickets wait for exactly what was due."""
+
+from __future__ import annotations
+
+from regend.core.batcher import BatchConfig
+from regend.core.commands import FetchUnembedded, Lane
+from regend.core.events import PendingChunk
+from regend.core.vectors import EDIT_CHUNKS, FIRST_PAUSE_S, LONGEST_PAUSE_S, VectorWork
+from regend.types import ChunkId
+
+
+def ids(*numbers: int) -> tuple[ChunkId, ...]:
+    return tuple(ChunkId(n.to_bytes(2, "big")) for n in numbers)
+
+
+def pending(*numbers: int) -> tuple[PendingChunk, ...]:
+    return tuple(PendingChunk(c, 1, 1) for c in ids(*numbers))
+
+
+def work(slots: int = 1, limit: int = 1000, items: int = 2) -> VectorWork:
+    """Without the backlog that a fresh start has to assume."""
+    made = VectorWork(BatchConfig(items=items, linger_s=1.0), slots, limit)
+    assert made.fetch() == FetchUnembedded(limit, frozenset())
+    assert made.fetch() is None, "one question at a time"
+    made.found((), exhausted=True, now=0.0)
+    assert made.complete
+    return made
+
+
+def test_from_commit_to_stored() -> None:
+    vectors = work()
+    vectors.add(pending(1, 2), 0.0)
+    vectors.add(pending(1), 0.0)
+    embed = vectors.start(0.0)
+    assert embed is not None and embed.chunks == ids(1, 2) and embed.lane == Lane.EDIT
+    assert vectors.start(0.0) is None
+    assert (vectors.running, vectors.waiting, vectors.complete) == (2, 0, False)
+    assert vectors.embedded(embed.batch_id, ()) == ids(1, 2)
+    vectors.check_invariants()
+    vectors.stored(ids(1, 2))
+    assert vectors.complete
+
+
+def test_a_batch_lingers_for_company() -> None:
+    vectors = work()
+    vectors.add(pending(1), 0.0)
+    assert vectors.next_deadline() == 1.0
+    assert vectors.start(0.5) is None
+    vectors.add(pending(2), 0.6)
+    assert vectors.start(0.6) is not None
+    assert vectors.next_deadline() is None, "no slot is free, so time alone makes nothing due"
+
+
+def test_many_new_chunks_are_bulk() -> None:
+    vectors = work(items=2)
+    vectors.add(pending(*range(EDIT_CHUNKS + 1)), 0.0)
+    embed = vectors.start(0.0)
+    assert embed is not None and embed.lane == Lane.BULK
+
+
+def test_what_does_not_fit_stays_in_the_store() -> None:
+    vectors = work(limit=2)
+    vectors.add(pending(1, 2, 3), 0.0)
+    assert vectors.backlog and not vectors.complete
+    assert vectors.fetch() is None, "no room yet"
+    embed = vectors.start(0.0)
+    assert embed is not None
+    vectors.stored(vectors.embedded(embed.batch_id, ()))
+    assert vectors.fetch() == FetchUnembedded(2, frozenset())
+    vectors.add(pending(4), 0.0)
+    vectors.found(pending(3, 5), exhausted=True, now=0.0)
+    vectors.check_invariants()
+    assert vectors.backlog, "room ran out while the store was looking, so it must be asked again"
+
+
+def test_a_rejected_chunk_is_given_up_and_not_asked_for_again() -> None:
+    vectors = work()
+    vectors.add(pending(1, 2), 0.0)
+    embed = vectors.start(0.0)
+    assert embed is not None
+    assert vectors.embedded(embed.batch_id, [(ids(1)[0], "too long")]) == ids(2)
+    vectors.stored(ids(2))
+    vectors.add(pending(1), 0.0)
+    assert vectors.waiting == 0 and not vectors.complete
+    vectors.expect_backlog()
+    assert vectors.fetch() == FetchUnembedded(1000, frozenset(ids(1)))
+    vectors.found(pending(1), exhausted=True, now=0.0)
+    assert vectors.given_up == {ids(1)[0]: "too long"}
+
+
+def test_a_rejected_batch_is_given_up() -> None:
+    vectors = work()
+    vectors.add(pending(1, 2), 0.0)
+    embed = vectors.start(0.0)
+    assert embed is not None
+    vectors.failed(embed.batch_id, "unauthorised", None, 0.0)
+    assert set(vectors.given_up) == set(ids(1, 2)) and not vectors.unavailable
+
+
+def test_an_unavailable_embedder_is_tried_again_with_growing_pauses() -> None:
+    vectors = work(slots=2)
+    vectors.add(pending(1, 2), 0.0)
+    now, pauses = 0.0, list[float]()
+    for _ in range(9):
+        embed = vectors.start(now)
+        assert embed is not None
+        vectors.failed(embed.batch_id, "refused", 0.0, now)
+        assert vectors.unavailable
+        assert vectors.start(now) is None
+        deadline = vectors.next_deadline()
+        assert deadline is not None
+        pauses.append(deadline - now)
+        now = deadline
+    assert pauses[:3] == [FIRST_PAUSE_S, FIRST_PAUSE_S * 2, FIRST_PAUSE_S * 4] and pauses[-1] == LONGEST_PAUSE_S
+    embed = vectors.start(now)
+    assert embed is not None
+    vectors.embedded(embed.batch_id, ())
+    assert not vectors.unavailable and vectors.last_error == ""
+
+
+def test_the_server_may_ask_for_a_longer_pause() -> None:
+    vectors = work()
+    vectors.add(pending(1, 2), 0.0)
+    embed = vectors.start(0.0)
+    assert embed is not None
+    vectors.failed(embed.batch_id, "429", 99.0, 1.0)
+    assert vectors.next_deadline() == 100.0
+
+
+def test_a_ticket_waits_for_what_was_due_and_no_longer() -> None:
+    vectors = work(slots=2)
+    vectors.add(pending(1, 2), 0.0)
+    vectors.add_ticket(7)
+    vectors.add(pending(3, 4), 0.0)
+    first, second = vectors.start(0.0), vectors.start(0.0)
+    assert first is not None and second is not None
+    vectors.stored(vectors.embedded(second.batch_id, ()))
+    assert vectors.take_resolved() == []
+    vectors.stored(vectors.embedded(first.batch_id, ()))
+    assert vectors.take_resolved() == [7]
+
+
+def test_a_ticket_waits_for_the_backlog() -> None:
+    vectors = VectorWork(BatchConfig(items=1), 1, 10)
+    vectors.add_ticket(7)
+    vectors.fetch()
+    vectors.found(pending(1), exhausted=True, now=0.0)
+    assert vectors.take_resolved() == []
+    vectors.flush()
+    embed = vectors.start(0.0)
+    assert embed is not None
+    vectors.stored(vectors.embedded(embed.batch_id, ()))
+    assert vectors.take_resolved() == [7]
+
+
+def test_a_ticket_does_not_wait_for_an_embedder_that_is_away() -> None:
+    vectors = work()
+    vectors.add(pending(1, 2), 0.0)
+    vectors.add_ticket(7)
+    embed = vectors.start(0.0)
+    assert embed is not None
+    vectors.failed(embed.batch_id, "refused", 0.0, 0.0)
+    assert vectors.take_resolved() == [7]
+    assert vectors.take_resolved() == []

@@ -1,0 +1,260 @@
+"""What one commit after another does to the store: sharing, counts, pending vectors, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from regend.core.commands import Commit, DeleteFile, PutVectors, SkipFile, TouchFile
+from regend.core.events import FileState
+from regend.errors import RootError, StoreError
+from regend.store.base import LexicalQuery, Snapshot
+from regend.store.registry import Store
+from regend.types import RootId, StatSig
+from tests.store.samples import DIM, apply, chunked, put, put_vectors, sig, vector_of
+
+A = chunked(["alpha one", "beta two", "gamma three"])
+B = chunked(["delta four", "beta two"])
+
+
+def words(store: Store, *terms: str) -> list[tuple[str, str]]:
+    """`(path, symbol)` of what the words find."""
+    found = []
+    for pool in store.snapshot.pools.values():
+        hits = pool.lexical(LexicalQuery(terms), 100)
+        views = {view.doc: view for view in store.snapshot.chunks([hit.doc for hit in hits])}
+        found += [(pool.entries[hit.doc >> 16].path, views[hit.doc].symbol) for hit in hits]
+    return sorted(found)
+
+
+def test_a_file_is_found_by_words_and_then_by_vector(store: Store) -> None:
+    root = store.add_root("/r", "/r", "1:2").root
+    pending = apply(store, put(root, "src/a.py", A))
+    assert pending == [chunk.chunk_id for chunk in A.chunks]
+    assert words(store, "beta") == [("src/a.py", "Outer.beta")]
+    assert words(store, "src") == [("src/a.py", f"Outer.{name}") for name in ("alpha", "beta", "gamma")]
+    snapshot: Snapshot = store.snapshot
+    (pool,) = snapshot.pools.values()
+    beta = A.chunks[1]
+    assert pool.nearest(vector_of(beta.chunk_id), 5) == []
+    assert not snapshot.complete
+    apply(store, put_vectors(pending))
+    snapshot = store.snapshot
+    (pool,) = snapshot.pools.values()
+    assert snapshot.complete
+    best = pool.nearest(vector_of(beta.chunk_id), 5)
+    assert len(best) == 3
+    (view,) = snapshot.chunks([best[0].doc])
+    assert (view.chunk, view.text, view.kind, view.token_count) == (beta.chunk_id, "beta two", "method", 2)
+    assert (view.start_line, view.end_line) == (11, 20)
+    assert best[0].score == pytest.approx(1.0, abs=1e-3)
+    scores = pool.similarity(vector_of(beta.chunk_id), [hit.doc for hit in best])
+    assert scores == pytest.approx([hit.score for hit in best])
+    vector = pool.vector(best[0].doc)
+    assert vector is not None
+    assert np.allclose(vector, vector_of(beta.chunk_id), atol=1e-3)
+
+
+def test_a_rename_embeds_nothing_and_moves_the_words(store: Store) -> None:
+    root = store.add_root("/r", "/r", "").root
+    apply(store, put_vectors(apply(store, put(root, "old.py", A))))
+    apply(store, put_vectors([chunk.chunk_id for chunk in A.chunks]))
+    assert apply(store, put(root, "new.py", A, known=True), DeleteFile(root, "old.py")) == []
+    assert words(store, "beta") == [("new.py", "Outer.beta")]
+    assert words(store, "old") == []
+    assert store.snapshot.complete
+    (pool,) = store.snapshot.pools.values()
+    assert len(pool.nearest(vector_of(A.chunks[0].chunk_id), 10)) == 3
+    assert pool.entry_at(root, "old.py") is None
+    entry = pool.entry_at(root, "new.py")
+    assert entry is not None
+    assert (entry.blob, entry.roots, entry.language) == (A.blob, {root}, "python")
+
+
+def test_a_second_root_of_the_pool_shares_entries(store: Store) -> None:
+    first = store.add_root("/one", "/git", "").root
+    apply(store, put_vectors(apply(store, put(first, "a.py", A))))
+    apply(store, put_vectors([chunk.chunk_id for chunk in A.chunks]))
+    second = store.add_root("/two", "/git", "")
+    assert store.pool_blobs(second.pool) == {A.blob}
+    docs = store.snapshot.pools[second.pool].lexical(LexicalQuery(("beta",)), 10)
+    assert apply(store, put(second.root, "a.py", A, known=True)) == []
+    pool = store.snapshot.pools[second.pool]
+    assert pool.lexical(LexicalQuery(("beta",)), 10) == docs
+    assert [entry.roots for entry in pool.entries.values()] == [{first, second.root}]
+    assert apply(store, put(second.root, "a.py", B)) == [B.chunks[0].chunk_id]
+    assert [entry.roots for entry in store.snapshot.pools[second.pool].entries.values()] == [{first}, {second.root}]
+    store.remove_root(first)
+    assert words(store, "beta") == [("a.py", "Outer.beta")]
+    assert words(store, "gamma") == []
+
+
+def test_another_pool_embeds_nothing_that_any_pool_has(store: Store) -> None:
+    first = store.add_root("/one", "/one", "").root
+    apply(store, put_vectors(apply(store, put(first, "a.py", A))))
+    second = store.add_root("/two", "/two", "")
+    assert apply(store, put(second.root, "b.py", A)) == []
+    assert len(store.snapshot.pools[second.pool].nearest(vector_of(A.chunks[0].chunk_id), 9)) == 3
+    # Only a pool in which the chunk is live gets its vector, and both do.
+    pending = apply(store, put(first, "c.py", B), put(second.root, "c.py", B))
+    assert pending == [B.chunks[0].chunk_id]
+    apply(store, put_vectors(pending))
+    for pool in store.snapshot.pools.values():
+        assert len(pool.nearest(vector_of(pending[0]), 9)) == 5
+
+
+def test_counts_follow_every_change(store: Store) -> None:
+    root = store.add_root("/r", "/r", "").root
+    skip = SkipFile(root, "big.bin", sig(3), None, "too_large")
+    binary = chunked(["x"], skip_reason="binary")
+    apply(store, put(root, "a.py", A), put(root, "b.py", B), skip, put(root, "c.bin", binary))
+    stats = store.root_stats(root)
+    assert (stats.files_indexed, stats.files_skipped, stats.chunks, stats.pending_vectors) == (2, 2, 5, 5)
+    assert stats.skipped_by_reason == {"binary": 1, "too_large": 1}
+    apply(store, put_vectors([B.chunks[1].chunk_id]))
+    assert store.root_stats(root).pending_vectors == 3
+    apply(store, put(root, "big.bin", B), DeleteFile(root, "a.py"))
+    stats = store.root_stats(root)
+    assert (stats.files_indexed, stats.files_skipped, stats.chunks, stats.pending_vectors) == (2, 1, 4, 2)
+    assert store.root_stats(RootId(99)).files_indexed == 0
+
+
+def test_a_known_skipped_blob_makes_the_file_skipped(store: Store) -> None:
+    record = store.add_root("/r", "/r", "")
+    binary = chunked(["x"], skip_reason="binary")
+    apply(store, put(record.root, "one.bin", binary))
+    assert binary.blob in store.pool_blobs(record.pool)
+    apply(store, put(record.root, "two.bin", binary, known=True))
+    row = store.file_row(record.root, "two.bin")
+    assert row is not None
+    assert (row.state, row.reason, row.blob, row.chunk_count) == ("skipped", "binary", binary.blob, 0)
+    assert words(store, "two") == []
+
+
+def test_a_blob_that_is_not_held_is_missing(store: Store) -> None:
+    root = store.add_root("/r", "/r", "").root
+    committed = store.apply(Commit(7, (put(root, "a.py", A, known=True), put(root, "b.py", B))))
+    assert committed.missing == ((root, "a.py"),)
+    assert committed.commit_id == 7
+    assert store.tree(root) == {"b.py": FileState(sig(1), B.blob)}
+
+
+def test_touch_changes_the_signature_only(store: Store) -> None:
+    root = store.add_root("/r", "/r", "").root
+    apply(store, put(root, "a.py", A))
+    apply(store, TouchFile(root, "a.py", sig(9)), TouchFile(root, "none.py", sig(9)))
+    assert store.tree(root) == {"a.py": FileState(StatSig(10**18 + 9, 10**18 + 9, 109, 2**63 + 9), A.blob)}
+
+
+def test_operations_of_an_unknown_root_and_odd_names_hold_nothing_up(store: Store) -> None:
+    root = store.add_root("/r", "/r", "").root
+    gone = RootId(99)
+    apply(
+        store,
+        put(gone, "a.py", A),
+        DeleteFile(gone, "a.py"),
+        TouchFile(gone, "a.py", sig(1)),
+        SkipFile(gone, "a.py", sig(1), None, "x"),
+        put(root, "caf\udce9.py", A),
+        put(root, "b.py", B),
+    )
+    assert list(store.tree(root)) == ["b.py"]
+
+
+@pytest.mark.parametrize(
+    "vectors",
+    [
+        np.ones((1, DIM + 1), np.float32),
+        np.ones((2, DIM), np.float32),
+        np.full((1, DIM), np.nan, np.float32),
+        np.full((1, DIM), np.inf, np.float32),
+        np.zeros((1, DIM), np.float32),
+        np.ones((1, DIM), np.int64),
+        "not vectors",
+    ],
+    ids=["dim", "count", "nan", "inf", "zero", "int", "text"],
+)
+def test_bad_vectors_are_refused_and_nothing_of_the_commit_is_applied(store: Store, vectors: object) -> None:
+    root = store.add_root("/r", "/r", "").root
+    apply(store, put(root, "a.py", A))
+    before = store.snapshot
+    with pytest.raises(StoreError):
+        apply(store, put(root, "b.py", B), PutVectors((A.chunks[0].chunk_id,), vectors))
+    assert store.snapshot is before
+    assert list(store.tree(root)) == ["a.py"]
+    # The ids that were rolled back are not confused with those of the next commit.
+    apply(store, put(root, "c.py", B))
+    assert words(store, "delta") == [("c.py", "Outer.delta")]
+
+
+def test_vectors_for_chunks_that_are_gone_are_dropped(store: Store) -> None:
+    root = store.add_root("/r", "/r", "").root
+    apply(store, put_vectors([chunk.chunk_id for chunk in A.chunks]))
+    apply(store, put(root, "a.py", B), put_vectors([A.chunks[0].chunk_id, B.chunks[0].chunk_id]))
+    assert [pending.chunk for pending in store.unembedded(10, frozenset()).chunks] == [B.chunks[1].chunk_id]
+
+
+def test_unembedded_lists_live_chunks_outside_the_excluded(store: Store) -> None:
+    root = store.add_root("/r", "/r", "").root
+    apply(store, put(root, "a.py", A), put(root, "b.py", B))
+    found = store.unembedded(2, frozenset({A.chunks[0].chunk_id}))
+    assert [pending.chunk for pending in found.chunks] == [A.chunks[1].chunk_id, A.chunks[2].chunk_id]
+    assert not found.exhausted
+    assert store.texts([found.chunks[0].chunk]) == ["Outer.beta\nbeta two"]
+    assert found.chunks[0].size_bytes == len("Outer.beta\nbeta two")
+    apply(store, DeleteFile(root, "a.py"))
+    found = store.unembedded(5, frozenset())
+    assert {pending.chunk for pending in found.chunks} == {chunk.chunk_id for chunk in B.chunks}
+    assert found.exhausted
+
+
+def test_roots_are_confirmed_moved_and_removed(store: Store) -> None:
+    record = store.add_root("/r", "/r", "1:2")
+    apply(store, put_vectors(apply(store, put(record.root, "a.py", A))))
+    assert store.add_root("/r", "/r", "1:3") == store.roots()[0]
+    assert store.roots()[0].marker == "1:3"
+    assert store.roots()[0].root == record.root
+    moved = store.add_root("/r", "/r/.git", "1:3")
+    assert moved.root != record.root
+    assert store.tree(moved.root) == {}
+    assert apply(store, put(moved.root, "a.py", A)) == []
+    store.remove_root(moved.root)
+    assert store.roots() == []
+    assert store.snapshot.pools == {}
+    with pytest.raises(RootError):
+        store.remove_root(moved.root)
+
+
+def test_symbols_and_outline(store: Store) -> None:
+    root = store.add_root("/r", "/r", "").root
+    apply(store, put(root, "a.py", A), put(root, "b.py", chunked(["Beta x", "betamax y"])), put(root, "c.py", B))
+    apply(store, DeleteFile(root, "c.py"))
+    snapshot = store.snapshot
+    paths = {
+        e: snapshot.pools[snapshot.roots[root].pool].entries[e].path
+        for e in next(iter(snapshot.pools.values())).entries
+    }
+
+    def found(name: str, limit: int = 10) -> list[tuple[str, str]]:
+        return [(paths[view.entry_id], view.path) for view in snapshot.symbols(name, limit)]
+
+    assert found("beta") == [("a.py", "Outer.beta"), ("b.py", "Outer.Beta"), ("b.py", "Outer.betamax")]
+    assert found("beta", 1) == [("a.py", "Outer.beta")]
+    assert found("Outer.beta")[0] == ("a.py", "Outer.beta")
+    assert found("outer.bet") == [("a.py", "Outer.beta"), ("b.py", "Outer.Beta"), ("b.py", "Outer.betamax")]
+    assert found("Inner.beta") == []
+    assert found("delta") == found("") == []
+    pool = next(iter(snapshot.pools.values()))
+    entry = pool.entry_at(root, "a.py")
+    assert entry is not None
+    assert [view.name for view in snapshot.outline(entry)] == ["alpha", "beta", "gamma"]
+
+
+def test_files_are_listed_in_pages(store: Store) -> None:
+    root = store.add_root("/r", "/r", "").root
+    apply(store, *(put(root, f"{n}.py", A) for n in range(5)), SkipFile(root, "2.x", sig(1), None, "too_large"))
+    assert [row.path for row in store.files(root, "", 3)] == ["0.py", "1.py", "2.py"]
+    assert [row.path for row in store.files(root, "", 3, "2.py")] == ["2.x", "3.py", "4.py"]
+    assert [(row.path, row.reason) for row in store.files(root, "skipped")] == [("2.x", "too_large")]
+    assert len(store.files(root, "indexed")) == 5
+    assert store.file_row(root, "none") is None
