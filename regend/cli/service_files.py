@@ -42,7 +42,7 @@ class ServiceFile:
     content: str
 
     def state(self) -> str:
-        """What is at `path` now: ``absent``, ``current``, ``outdated`` (ours, but of other content), ``edited``, ``foreign``."""
+        """What is there now: ``absent``, ``current``, ``outdated`` (ours, other content), ``edited`` or ``foreign``."""
         try:
             found = self.path.read_text()
         except FileNotFoundError:

@@ -31,6 +31,9 @@ from regend.rpc.codec import (
 
 _log = structlog.get_logger()
 
+_LINGER_S = 1.0
+"""How long a refused client may go on sending before its connection is cut."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
@@ -102,10 +105,12 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._registered = False
+        self._refused = False
         self._paused_reading = False
         self._paused_writing = False
         self._partial_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
+        self._linger_timer: asyncio.TimerHandle | None = None
 
     # --- for handlers and the server ----------------------------------------------------------------------------------
 
@@ -120,7 +125,7 @@ class Connection(asyncio.Protocol):
 
     def send_notification(self, data: bytes) -> bool:
         """Send an encoded notification, or count it as dropped while the client does not read."""
-        if self._transport is None or self._transport.is_closing():
+        if not self._open or self._transport is None:
             return False
         if self._paused_writing:
             self.dropped_notifications += 1
@@ -129,10 +134,18 @@ class Connection(asyncio.Protocol):
         return True
 
     def refuse(self, code: str, message: str) -> None:
-        """Tell the client why, in an ``error`` notification, and close once that is sent."""
-        if self._transport is not None and not self._transport.is_closing():
+        """Tell the client why, in an ``error`` notification, and answer nothing more.
+
+        The connection closes when the client does, or soon after: if we closed it while the client still sends, the
+        client would see a broken pipe in place of our reason.
+        """
+        if self._open and self._transport is not None:
             self._transport.write(encode_notification("error", {"code": code, "message": message, "data": None}))
-            self._transport.close()
+            self._refused = True
+            self._watch_partial(False)
+            self._resume_reading()
+            self._transport.write_eof()
+            self._linger_timer = self._loop.call_later(_LINGER_S, self.abort)
 
     def close(self) -> None:
         """Close once everything written is sent."""
@@ -144,10 +157,17 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def cancel_requests(self) -> None:
-        """Cancel the handlers that are under way."""
-        for task in list(self._tasks):
+    def cancel_requests(self) -> set[asyncio.Task[None]]:
+        """Cancel the handlers that are under way; their tasks, whose ends are answered with ``stopping``."""
+        tasks = set(self._tasks)
+        for task in tasks:
             task.cancel()
+        return tasks
+
+    @property
+    def _open(self) -> bool:
+        """Whether the client may still be written to."""
+        return self._transport is not None and not self._transport.is_closing() and not self._refused
 
     # --- asyncio.Protocol ---------------------------------------------------------------------------------------------
 
@@ -172,7 +192,7 @@ class Connection(asyncio.Protocol):
         self._registered = True
 
     def data_received(self, data: bytes) -> None:
-        if not self._registered:
+        if not self._registered or self._refused:
             return
         try:
             self._decoder.feed(data)
@@ -197,7 +217,7 @@ class Connection(asyncio.Protocol):
         self._take_requests()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for timer in (self._partial_timer, self._write_timer):
+        for timer in (self._partial_timer, self._write_timer, self._linger_timer):
             if timer is not None:
                 timer.cancel()
         self.cancel_requests()
@@ -210,8 +230,7 @@ class Connection(asyncio.Protocol):
 
     def _take_requests(self) -> None:
         """Decode and start requests while there is room; then set the transport and the timer to what is left."""
-        assert self._transport is not None
-        while not (closing := self._transport.is_closing()):
+        while self._open:
             if self._paused_writing or len(self._tasks) >= self._limits.max_in_flight:
                 # EOF is not noticed until there is room again; answers to a client that left are then discarded.
                 self._pause_reading()
@@ -230,7 +249,7 @@ class Connection(asyncio.Protocol):
                 self._tasks[task] = message.id
                 task.add_done_callback(self._answered)
             # Notifications and responses mean nothing to us; Neovim sends some of its own accord.
-        self._watch_partial(self._decoder.partial and not closing)
+        self._watch_partial(self._decoder.partial and self._open)
 
     async def _answer(self, request: Request) -> None:
         started_at = time.monotonic()
@@ -253,8 +272,7 @@ class Connection(asyncio.Protocol):
 
     def _answered(self, task: asyncio.Task[None]) -> None:
         request_id = self._tasks.pop(task)
-        transport = self._transport
-        if transport is None or transport.is_closing():
+        if not self._open:
             return
         if task.cancelled():
             # Only shutting down cancels a handler whose client is still there.
@@ -262,7 +280,7 @@ class Connection(asyncio.Protocol):
             self._write(self._encode_error(request_id, stopped))
         elif (error := task.exception()) is not None:
             _log.error("rpc_answer_failed", exc_info=error)
-            transport.abort()
+            self.abort()
             return
         if self._paused_reading and not self._paused_writing:
             self._take_requests()
@@ -276,7 +294,7 @@ class Connection(asyncio.Protocol):
 
     def _write(self, data: bytes) -> None:
         transport = self._transport
-        if transport is None or transport.is_closing():
+        if not self._open or transport is None:
             return
         if transport.get_write_buffer_size() > self._limits.max_unsent_bytes:
             self._cut_off("has too many unread bytes")

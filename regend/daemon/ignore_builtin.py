@@ -12,9 +12,9 @@ from regend.daemon.ignore_rules import RuleList
 
 SECRET_PATTERNS = (
     # Environment files, except the templates for them.
+    "*.env",
     ".env",
     ".env.*",
-    "*.env",
     ".envrc",
     "!.env.example",
     "!.env.sample",

@@ -2,7 +2,7 @@
 
 `asyncio` and `uvloop` unlink whatever socket is at the path, even a live one, and create theirs for everyone. So the
 socket is made here and handed to them: a directory of mode 0700 that is ours and no symlink, a lock file beside the
-socket held for life, a connect-probe of what is at the path, and `bind` under umask 077.
+socket held for life, a connect-probe of what is at the path, and `bind` under umask 177, which makes mode 0600.
 """
 
 from __future__ import annotations
@@ -219,7 +219,7 @@ def _bind(path: Path) -> tuple[socket.socket, tuple[int, int]]:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
-        before = os.umask(0o077)
+        before = os.umask(0o177)
         try:
             sock.bind(str(path))
         finally:

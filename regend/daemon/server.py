@@ -33,6 +33,8 @@ from regend.rpc.schema import (
 
 __all__ = ["Connection", "Handler", "RpcServer", "ServerLimits", "ServerStats"]
 
+_CANCEL_S = 0.5
+"""How long cancelled handlers get to end when the server closes."""
 _encoder = msgspec.msgpack.Encoder()
 _FIELD = re.compile(r"(?:\$\.|required field `|^`)(\w+)")
 """The parameter that a message of msgspec, or of `rpc.fields.Checked`, is about."""
@@ -132,9 +134,10 @@ class RpcServer:
             if asyncio.get_running_loop().time() >= deadline:
                 break
             await asyncio.sleep(0.01)
-        for connection in list(self._connections):
-            connection.cancel_requests()
-        await asyncio.sleep(0)  # The cancelled handlers' answers are written before their connections close.
+        cancelled = [task for connection in self._connections for task in connection.cancel_requests()]
+        if cancelled:
+            # A task's end is answered before it wakes us, and a handler that will not end is left behind.
+            await asyncio.wait(cancelled, timeout=_CANCEL_S)
         for connection in list(self._connections):
             connection.close()
         self._note_closed()

@@ -20,8 +20,13 @@ from regend.types import RootId
 class _Barrier:
     token: int
     done: Callable[[int], None]
-    waiting: set[RootId]
+    cookies: set[RootId]
+    rescans: set[RootId]
     deadline: float
+
+    @property
+    def passed(self) -> bool:
+        return not self.cookies and not self.rescans
 
 
 class Barriers:
@@ -43,12 +48,22 @@ class Barriers:
                 stale.unlink(missing_ok=True)
         return missing
 
-    def begin(self, token: int, done: Callable[[int], None], roots: set[RootId], limit_s: float) -> str:
-        """Open a barrier that waits for `roots`; nothing is written yet. Returns its cookie's name."""
+    def begin(
+        self, token: int, done: Callable[[int], None], cookies: set[RootId], rescans: set[RootId], limit_s: float
+    ) -> str:
+        """Open a barrier; nothing is written yet.
+
+        Args:
+            cookies: roots whose watch is trusted to report the cookie.
+            rescans: roots that only a rescan satisfies. A cookie that a dying watch of theirs still reports is ignored.
+
+        Returns:
+            The cookie's name.
+        """
         with self._lock:
             self._count += 1
             name = f"cookie-{os.getpid()}-{self._count}"
-            self._open[name] = _Barrier(token, done, set(roots), time.monotonic() + limit_s)
+            self._open[name] = _Barrier(token, done, set(cookies), set(rescans), time.monotonic() + limit_s)
         return name
 
     def write(self, name: str) -> bool:
@@ -59,47 +74,44 @@ class Barriers:
             return False
         return True
 
-    def arrive(self, root: RootId, name: str | None) -> None:
-        """A root reported the cookie (None: it stands for all of them); passes the barriers that waited for it last."""
-        passed: list[_Barrier] = []
-        with self._lock:
-            for key in [name] if name is not None else list(self._open):
-                barrier = self._open.get(key)
-                if barrier is None:
-                    continue
-                barrier.waiting.discard(root)
-                if not barrier.waiting:
-                    passed.append(self._close(key))
-        for barrier in passed:
-            barrier.done(barrier.token)
+    def cookie_seen(self, root: RootId, name: str) -> None:
+        """The root's watch reported the cookie."""
+        self._update(lambda barrier: barrier.cookies.discard(root), name)
+
+    def rescanned(self, root: RootId, name: str | None) -> None:
+        """The root was told to rescan, or is no more: it holds up this barrier (None: any begun before) no longer."""
+
+        def discard(barrier: _Barrier) -> None:
+            barrier.cookies.discard(root)
+            barrier.rescans.discard(root)
+
+        self._update(discard, name)
 
     def settle(self, name: str) -> None:
-        """Pass a barrier that waits for nobody."""
-        with self._lock:
-            barrier = self._open.get(name)
-            if barrier is None or barrier.waiting:
-                return
-            self._close(name)
-        barrier.done(barrier.token)
-
-    def waiting(self, name: str) -> set[RootId]:
-        """The roots that a barrier still waits for."""
-        with self._lock:
-            barrier = self._open.get(name)
-            return set(barrier.waiting) if barrier else set()
+        """Pass the barrier if it waits for nobody."""
+        self._update(lambda barrier: None, name)
 
     def overdue(self) -> list[tuple[str, set[RootId]]]:
         """Barriers whose time is up, and the roots that have not reported."""
         now = time.monotonic()
         with self._lock:
-            return [(name, set(barrier.waiting)) for name, barrier in self._open.items() if barrier.deadline <= now]
+            return [(name, b.cookies | b.rescans) for name, b in self._open.items() if b.deadline <= now]
+
+    def _update(self, change: Callable[[_Barrier], None], name: str | None) -> None:
+        passed: list[_Barrier] = []
+        with self._lock:
+            for key in [name] if name is not None else list(self._open):
+                barrier = self._open.get(key)
+                if barrier is not None:
+                    change(barrier)
+                    if barrier.passed:
+                        passed.append(barrier)
+                        del self._open[key]
+                        (self._dir / key).unlink(missing_ok=True)
+        for barrier in passed:
+            barrier.done(barrier.token)
 
     def next_deadline(self) -> float | None:
         """When the next barrier is overdue (monotonic seconds)."""
         with self._lock:
             return min((barrier.deadline for barrier in self._open.values()), default=None)
-
-    def _close(self, name: str) -> _Barrier:
-        barrier = self._open.pop(name)
-        (self._dir / name).unlink(missing_ok=True)
-        return barrier

@@ -200,20 +200,28 @@ class InotifyRoot:
             self._forget(wd)
 
     def on_queue_overflow(self) -> None:
-        """Events were lost: compare everything, and count every cookie as seen."""
+        """Events were lost, perhaps those of cookies: compare everything, then answer the cookies that are there."""
         _log.warning("watch_queue_overflowed", root=str(self._top))
         self._hints.clear()
         self._dirty.clear()
         self._rules.refresh()
         self.resync("")
+        # Listed before the rescan is posted: a later cookie vouches for later writes, and has an event of its own.
+        try:
+            cookies = [file.name for file in self._cookie_dir.iterdir()]
+        except OSError:
+            cookies = []
         self._out.post(RescanNeeded(self._root))
         self.check_busy()
-        self._out.cookie(None)
+        for cookie in cookies:
+            self._out.cookie(cookie)
 
     def _tree_event(self, directory: str, event: InotifyEvent) -> None:
         if not event.name:
             if directory == "":
                 if event.is_delete_self or event.is_move_self or event.mask & _C.IN_UNMOUNT:
+                    if not event.is_move_self:
+                        self.on_watch_deleted(event.wd)
                     # Another directory may be there already, with its files written: before any cookie, look.
                     self._out.post(RescanNeeded(self._root))
                     self._out.root_moved()

@@ -32,14 +32,13 @@ class WatchOutlets:
 
     Attributes:
         post: hints for the pipeline.
-        cookie: the name of a cookie seen, after everything older was posted; None after an overflow, which stands
-            for any.
+        cookie: the name of a cookie seen, after everything older was posted.
         trouble: the watch stopped and cannot go on as it is, and why.
         root_moved: the root directory was deleted, moved or unmounted; another may be in its place.
     """
 
     post: Callable[[Event], None]
-    cookie: Callable[[str | None], None]
+    cookie: Callable[[str], None]
     trouble: Callable[[str], None]
     root_moved: Callable[[], None]
 

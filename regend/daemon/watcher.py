@@ -124,7 +124,7 @@ class Watcher:
             entry = self._roots.pop(root, None)
         if entry is not None:
             entry.active = False
-            self._barriers.arrive(root, None)
+            self._barriers.rescanned(root, None)
             self._jobs.put(lambda: self._halt(entry))
 
     def stop(self) -> None:
@@ -134,7 +134,7 @@ class Watcher:
             self._roots.clear()
         for entry in entries:
             entry.active = False
-            self._barriers.arrive(entry.root, None)
+            self._barriers.rescanned(entry.root, None)
             self._jobs.put(lambda entry=entry: self._halt(entry))  # type: ignore[misc]
         self._jobs.put(None)
         self._thread.join(_STOP_LIMIT_S)
@@ -172,16 +172,27 @@ class Watcher:
         """
         with self._lock:
             entries = list(self._roots.values())
-        name = self._barriers.begin(token, done, {entry.root for entry in entries}, BARRIER_LIMIT_S)
+        watched: list[_Watched] = []
+        unwatched: list[_Watched] = []
+        moved: list[_Watched] = []
         for entry in entries:
             watch = entry.watch
             marker = marker_of(entry.identity.path)
             if marker != entry.identity.marker or (entry.state == "lost" and marker is not None):
-                self._jobs.put(lambda entry=entry: self._examine_for(entry, name))  # type: ignore[misc]
+                moved.append(entry)
             elif entry.state != "watching" or watch is None or not watch.ordered or not watch.alive:
-                self._rescan_instead(entry, name)
+                unwatched.append(entry)
+            else:
+                watched.append(entry)
+        by_cookie = {entry.root for entry in watched}
+        by_rescan = {entry.root for entry in (*unwatched, *moved)}
+        name = self._barriers.begin(token, done, by_cookie, by_rescan, BARRIER_LIMIT_S)
+        for entry in moved:
+            self._jobs.put(lambda entry=entry: self._examine_for(entry, name))  # type: ignore[misc]
+        for entry in unwatched:
+            self._rescan_instead(entry, name)
         if not self._barriers.write(name):
-            for entry in entries:
+            for entry in watched:
                 self._rescan_instead(entry, name)
         self._barriers.settle(name)
         self._jobs.put(_nothing)
@@ -212,13 +223,13 @@ class Watcher:
                     _log.warning("watch_barrier_late", root=str(entry.identity.path))
                     self._rescan_instead(entry, name)
                 else:
-                    self._barriers.arrive(root, name)
+                    self._barriers.rescanned(root, name)
             self._barriers.settle(name)
 
     def _rescan_instead(self, entry: _Watched, name: str | None) -> None:
         """Any thread."""
         self._emit(entry, RescanNeeded(entry.root))
-        self._barriers.arrive(entry.root, name)
+        self._barriers.rescanned(entry.root, name)
 
     def _examine_for(self, entry: _Watched, name: str) -> None:
         self._examine(entry)
@@ -238,10 +249,12 @@ class Watcher:
             self._poll(entry, f"changes on a {remote} file system are not reported here")
             return
         self._halt(entry)
+        # Before the new watch is visible: while its tree is watched in part, no barrier may rely on it.
+        entry.state = "starting"
         place = WatchPlace(entry.root, entry.identity, entry.rules, self._cookie_dir)
         outlets = WatchOutlets(
             lambda event: self._emit(entry, event),
-            lambda name: self._barriers.arrive(entry.root, name),
+            lambda name: self._barriers.cookie_seen(entry.root, name),
             lambda reason: self._jobs.put(lambda: self._troubled(entry, watch, reason)),
             lambda: self._jobs.put(lambda: self._root_moved(entry, watch)),
         )
@@ -257,9 +270,10 @@ class Watcher:
             else:
                 self._poll(entry, f"watching failed: {error}")
         else:
-            entry.state, entry.reason = "watching", ""
-            # Also answers barriers that waited for a watch this one replaces.
+            # In this order: a barrier that still finds "starting" rescans by itself, and one that finds "watching" must
+            # not be answered for the watch that this one replaces.
             self._rescan_instead(entry, None)
+            entry.state, entry.reason = "watching", ""
 
     def _halt(self, entry: _Watched) -> None:
         watch, entry.watch = entry.watch, None
@@ -340,23 +354,26 @@ class Watcher:
         """Compare the root's directory with the one that was added: is it gone, is it back?"""
         path = entry.identity.path
         marker = marker_of(path)
-        if entry.state != "lost" and marker != entry.identity.marker:
+        lost_now = entry.state != "lost" and marker != entry.identity.marker
+        if lost_now:
             _log.warning("root_lost", root=str(path))
             entry.state, entry.reason = "lost", "the root directory is gone, or another one is in its place"
             self._emit(entry, RootLost(entry.root))
             self._halt(entry)
-            self._barriers.arrive(entry.root, None)
         if entry.state == "lost" and marker is not None and _plausible(path, marker, entry.identity.marker):
             try:
                 entry.identity = identify(path)
             except RegendError as error:
                 entry.reason = str(error)
+            else:
+                _log.info("root_found", root=str(path))
+                entry.rules.refresh()
+                entry.state = "starting"
+                self._emit(entry, RootFound(entry.root))
+                self._start(entry)
                 return
-            _log.info("root_found", root=str(path))
-            entry.rules.refresh()
-            entry.state = "starting"
-            self._emit(entry, RootFound(entry.root))
-            self._start(entry)
+        if lost_now:
+            self._rescan_instead(entry, None)
 
 
 def _plausible(path: Path, marker: str, lost: str) -> bool:

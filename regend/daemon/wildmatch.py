@@ -14,6 +14,8 @@ import string
 _SPECIAL = frozenset("*?[\\")
 _STAR = "*"
 _SLASH = "/"
+_TREE = "**/"
+_BELOW = "**\\/"
 _CLASSES = {
     "alnum": string.ascii_letters + string.digits,
     "alpha": string.ascii_letters,
@@ -74,7 +76,10 @@ def translate(pattern: str, fold: bool) -> str | None:
                 items.append(_STAR)
             elif at < end and pattern[at] == "/":
                 at += 1
-                items.append(r"(?:[\s\S]*/)?")
+                items.append(_TREE)
+            elif at < end:
+                at += 2
+                items.append(_BELOW)
             else:
                 items.append(r"[\s\S]*")
         elif char == "?":
@@ -97,11 +102,24 @@ def translate(pattern: str, fold: bool) -> str | None:
 
 
 def _join(items: list[str]) -> str:
-    """Put the pieces together so that matching takes linear time within one path component.
+    """Put the pieces together so that matching never backtracks over more than one star or one `**` at a time.
 
-    Between two stars of one component everything has a fixed length, so the leftmost match is as good as any other
-    and an atomic group may forget the rest; a hostile ``*a*a*a*a*b`` cannot make the daemon backtrack for minutes.
+    Between two `**` lies a fixed number of path components, so the leftmost match is as good as any other, and an
+    atomic group may forget the rest. Otherwise ``**/a/**/a/**/a`` could keep the daemon busy for minutes.
     """
+    starts = [at for at, item in enumerate(items) if item in (_TREE, _BELOW)]
+    if not starts:
+        return _join_stars(items)
+    out = [_join_stars(items[: starts[0]])]
+    for start, stop in zip(starts, [*starts[1:], len(items)], strict=True):
+        # `**/` stands for any number of components, `**\\/` (git's own oddity) for at least one.
+        run = f"(?:[^/]*/){'*' if items[start] == _TREE else '+'}?{_join_stars(items[start + 1 : stop])}"
+        out.append(run if stop == len(items) else f"(?>{run})")
+    return "".join(out)
+
+
+def _join_stars(items: list[str]) -> str:
+    """The same within a component: between two stars everything has a fixed length, so the leftmost match will do."""
     out: list[str] = []
     at = 0
     while at < len(items):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from regend.errors import ConnectionLostError, ProtocolError, RegendError, RpcError
 from regend.paths import default_socket_path
@@ -16,13 +16,15 @@ from regend.rpc.codec import (
     MAX_ID,
     PROTOCOL_VERSION,
     Decoder,
-    Message,
     Notification,
     Request,
     Response,
     encode_request,
     error_from_wire,
 )
+
+if TYPE_CHECKING:
+    from regend.rpc.codec import Message
 
 
 class AsyncClient:

@@ -9,6 +9,8 @@ from regend.rpc.fields import Checked, wire
 
 MAX_RESULTS = 1_000
 """The largest `k`."""
+MAX_CONTEXT_LINES = 1_000
+"""The largest `context`."""
 
 _ROOT = "absolute path of one root; empty for all roots"
 _PATH = "glob on the path relative to its root; `*` stays in one directory, `**` crosses them; empty for all"
@@ -24,8 +26,8 @@ class SearchRequest(Checked):
     lang: str = wire(_LANG, "")
     sync: bool = wire("see every write that finished before this request was sent (by words at least)", False)
     explain: bool = wire("say what each ranking feature contributed", False)
-    context: int | None = wire(
-        "lines of each snippet at most, from its first line on; null for all", None, low=0, high=10_000
+    context: int = wire(
+        "lines of the file to show before and after the usual snippet", 0, low=0, high=MAX_CONTEXT_LINES
     )
 
 
@@ -45,7 +47,8 @@ class SearchResult:
     language: str = wire("language name")
     symbol: str = wire("path of the enclosing definition, such as `Outer.method`; empty at file level")
     kind: str = wire("`function`, `class`, `method`, …, `section`, `key`, `block` or `window`")
-    snippet: str = wire("the chunk's lines as indexed, beginning at `start_line`")
+    snippet: str = wire("its most telling lines as indexed, without the final newline")
+    snippet_line: int = wire("the line at which `snippet` begins, 1-based")
     explain: Mapping[str, Feature] | None = wire("feature name to `Feature`; null unless asked for", None)
 
 
@@ -55,6 +58,7 @@ class SearchResponse:
     generation: int = wire("of the snapshot that was read")
     complete: bool = wire("false while chunks still lack a vector or changes are still being read")
     took_ms: float = wire("time spent in the daemon")
+    notes: tuple[str, ...] = wire("sentences for the user, such as why nothing was found", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class RelatedRequest(Checked):
     root: str = wire("limits the results to one root, and is the base of a relative `file`; empty for all", "")
     path: str = wire(_PATH, "")
     lang: str = wire(_LANG, "")
-    context: int | None = wire("as in `search`", None, low=0, high=10_000)
+    context: int = wire("as in `search`", 0, low=0, high=MAX_CONTEXT_LINES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,8 @@ ERRORS: Mapping[str, str] = {
     "path_error": "the path is outside of all roots, missing, or not what it should be",
     "timeout": "`flush`: not everything was searchable in time; it goes on in the background",
     "not_synced": "`sync`, and `search` with `sync`: the newest writes could not be read in time",
+    "query_error": "nothing in the query can be searched for",
+    "filter_error": "a glob or limit cannot be used",
     "store_error": "the state directory cannot be used",
     "embedding_error": "no usable vector came from the embedding provider",
     "stopping": "the daemon is shutting down",
@@ -106,11 +108,17 @@ def _table(*methods: Method) -> Mapping[str, Method]:
 
 METHODS: Mapping[str, Method] = _table(
     Method("hello", HelloRequest, HelloResponse, "Agree on the protocol; optional.", ("unsupported_protocol",)),
-    Method("search", SearchRequest, SearchResponse, "Rank chunks by words and meaning.", ("root_error", "not_synced")),
-    Method("symbols", SymbolsRequest, SymbolsResponse, "Find definitions by name.", ("root_error",)),
+    Method(
+        "search", SearchRequest, SearchResponse, "Rank chunks by words and meaning.",
+        ("query_error", "filter_error", "root_error", "not_synced"),
+    ),
+    Method(
+        "symbols", SymbolsRequest, SymbolsResponse, "Find definitions by name.",
+        ("query_error", "filter_error", "root_error"),
+    ),
     Method(
         "related", RelatedRequest, SearchResponse, "Rank chunks by likeness to the chunk at a line.",
-        ("path_error", "root_error"),
+        ("path_error", "filter_error", "root_error"),
     ),
     Method("outline", OutlineRequest, OutlineResponse, "List a file's definitions.", ("path_error", "root_error")),
     Method("status", Empty, StatusResponse, "Say what is indexed, what is not and why, and what is going on."),

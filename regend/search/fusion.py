@@ -15,6 +15,10 @@ _SURE_COSINE = 0.35
 
 A guess; fitting it to the built-in model settles it."""
 
+_EVIDENCE_CHUNKS = 5
+"""Of 2, 3, 5 and 8 chunks the last two were best and equally good (NDCG@10 on nine repositories of the development split:
+0.835, 0.836, 0.841, 0.842) with chunks cut at definitions."""
+
 KIND_FACTORS: Mapping[QueryKind, float] = {
     "language": 1.0,
     "mixed": 0.8,
@@ -34,37 +38,40 @@ def vector_weight(strength: float, kind: QueryKind) -> float:
     return strength * KIND_FACTORS[kind]
 
 
-def normalised_bm25(scores: Mapping[int, float]) -> dict[int, float]:
-    """Divide by the query's top, which makes 1 the best match there is."""
-    top = max(scores.values(), default=0.0)
-    if top <= 0.0:
-        return dict.fromkeys(scores, 0.0)
-    scale = 1.0 / top
-    return {doc: score * scale for doc, score in scores.items()}
+def bm25_scale(scores: Iterable[float]) -> float:
+    """Factor that makes the query's top 1, the best match there is."""
+    top = max(scores, default=0.0)
+    return 1.0 / top if top > 0.0 else 0.0
 
 
-def normalised_cosine(scores: Mapping[int, float]) -> dict[int, float]:
-    """Divide by the query's top (at least `_SURE_COSINE`); what points away from the query counts as nothing."""
-    scale = 1.0 / max(max(scores.values(), default=0.0), _SURE_COSINE)
-    return {doc: score * scale if score > 0.0 else 0.0 for doc, score in scores.items()}
+def cosine_scale(scores: Iterable[float]) -> float:
+    """Factor that makes the query's top 1, unless it is below `_SURE_COSINE`."""
+    return 1.0 / max(max(scores, default=0.0), _SURE_COSINE)
 
 
-def blend(lexical: Mapping[int, float], cosine: Mapping[int, float], weight: float) -> dict[int, float]:
-    """Weighted mean of normalised scores; a candidate that a leg does not know counts 0 there.
+def blend(bm25: Mapping[int, float], cosine: Mapping[int, float], weight: float) -> dict[int, float]:
+    """Weighted mean of both legs' normalised scores, 0..1 by doc.
+
+    A candidate that a leg does not know counts 0 there, and so does one that points away from the query.
 
     Args:
+        bm25: scores of the lexical leg, at least 0.
+        cosine: scores of the vector leg, -1..1.
         weight: of the vector leg, from `vector_weight`; the lexical leg weighs 1.
     """
     if not cosine or weight <= 0.0:
-        return dict(lexical)
+        scale = bm25_scale(bm25.values())
+        return {doc: score * scale for doc, score in bm25.items()}
     total = 1.0 / (1.0 + weight)
-    blended = {doc: score * total for doc, score in lexical.items()}
-    share = weight * total
+    scale = bm25_scale(bm25.values()) * total
+    blended = {doc: score * scale for doc, score in bm25.items()}
+    scale = cosine_scale(cosine.values()) * weight * total
+    known = blended.get
     for doc, score in cosine.items():
-        blended[doc] = blended.get(doc, 0.0) + score * share
+        blended[doc] = known(doc, 0.0) + score * scale if score > 0.0 else known(doc, 0.0)
     return blended
 
 
-def best_three(scores: Iterable[float]) -> float:
-    """Sum of the three highest scores: what a file's chunks say together, without favouring long files."""
-    return sum(sorted(scores, reverse=True)[:3])
+def file_evidence_sum(scores: Iterable[float]) -> float:
+    """Sum of a file's `_EVIDENCE_CHUNKS` best scores: what its chunks say together, without favouring long files."""
+    return sum(sorted(scores, reverse=True)[:_EVIDENCE_CHUNKS])

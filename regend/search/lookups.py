@@ -17,7 +17,7 @@ from regend.search.ranking import RANKING, RankingTable, rank, shortlist
 from regend.search.results import Definition, Outline, SearchOutcome, SearchResult, check_k
 from regend.search.scope import Scope, find_file
 from regend.search.snippets import SNIPPET_LINES, snippet
-from regend.search.words import STOP_WORDS, file_role
+from regend.search.words import QUESTION_WORDS, file_role
 from regend.store.base import ChunkView, Entry, Snapshot, SymbolView
 
 _RELATED_TERMS = 24
@@ -151,7 +151,7 @@ def distinctive_terms(text: str) -> tuple[str, ...]:
     The store gives no document frequencies, so length stands for rarity (long tokens are compound identifiers) and
     BM25's own inverse document frequency does the rest.
     """
-    counts = Counter(token for token in lexical_tokens(text).split() if len(token) > 2 and token not in STOP_WORDS)
+    counts = Counter(token for token in lexical_tokens(text).split() if len(token) > 2 and token not in QUESTION_WORDS)
     ranked = sorted(counts, key=lambda token: (-min(counts[token], 4) * min(len(token), 16), token))
     return tuple(ranked[:_RELATED_TERMS])
 

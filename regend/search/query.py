@@ -11,7 +11,7 @@ from typing import Literal
 
 from regend.chunking.tokens import query_terms
 from regend.search.errors import QueryError
-from regend.search.words import STOP_WORDS, identifier_stems, stem
+from regend.search.words import QUESTION_WORDS, identifier_stems, stem
 
 QueryKind = Literal["identifier", "path", "phrase", "language", "mixed"]
 """One name, one file, quoted text only, words, or words with names, paths or quoted text among them."""
@@ -100,9 +100,10 @@ def parse_query(text: str) -> Query:
     path, line = _named_path(pieces)
     names = _named_identifiers(pieces)
     alone = len(pieces) == 1 and not phrases
-    kept = {token for name in names for token in query_terms(name)}
-    content = tuple(term for term in all_terms if term not in STOP_WORDS or term in kept)
-    # Terms in quotes were meant; a query of stop words only is searched as it stands.
+    # What a name is made of was meant, whatever the words; a query of stop words only is searched as it stands.
+    named = tuple(dict.fromkeys(token for name in names for token in query_terms(name)))
+    content = tuple(term for term in all_terms if term not in QUESTION_WORDS or term in named)
+    content += tuple(term for term in named if term not in content)
     terms = content if content and not phrases else all_terms
     kind: QueryKind
     if alone and path:
@@ -176,7 +177,8 @@ def _named_identifiers(pieces: list[str]) -> tuple[str, ...]:
         quoted = piece.startswith("`") and piece.rstrip(".,;:?!").endswith("`")
         bare, bracket, _ = _ARGUMENTS.sub(r" \1", piece.lstrip(_EDGES + _SIGILS)).partition(" ")
         bare = bare.strip(_EDGES + _SIGILS)
-        if not _QUALIFIED.fullmatch(bare) or (len(pieces) > 1 and bare.lower() in STOP_WORDS):
+        chatter = len(pieces) > 1 and bare.lower() in QUESTION_WORDS and not (quoted or bracket)
+        if chatter or not _QUALIFIED.fullmatch(bare):
             continue
         spelt = "_" in bare.strip("_") or _HUMP.search(bare) or _SEPARATORS.search(bare)
         capital = position > 0 and bare[:1].isupper() and len(bare) > 2

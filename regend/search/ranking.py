@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from heapq import nlargest
 from typing import NamedTuple, TypeVar
 
 from regend.search.features import FEATURES, Candidate, Feature, QueryContext
-from regend.search.fusion import best_three
+from regend.search.fusion import file_evidence_sum
 from regend.search.results import FeatureShare
 from regend.search.words import path_words
 from regend.store.base import Entry
@@ -70,16 +69,15 @@ def shortlist(
     by_entry: dict[int, list[float]] = {}
     for doc, score in blended.items():
         by_entry.setdefault(doc >> DOC_ORDINAL_BITS, []).append(score)
-    sums = {entry_id: best_three(scores) if len(scores) > 1 else scores[0] for entry_id, scores in by_entry.items()}
+    sums = {
+        entry_id: file_evidence_sum(scores) if len(scores) > 1 else scores[0] for entry_id, scores in by_entry.items()
+    }
     scale = 1.0 / (max(sums.values(), default=0.0) or 1.0)
-    promising = nlargest(
-        count * _ROUND_ONE_FACTOR,
-        ((score + sums[doc >> DOC_ORDINAL_BITS] * scale, -doc) for doc, score in blended.items()),
-    )
+    promising = sorted([(-score - sums[doc >> DOC_ORDINAL_BITS] * scale, doc) for doc, score in blended.items()])
+    chosen = _without_crowding([doc for _, doc in promising], count)
     file_scores: dict[int, float] = {}
     scored: list[tuple[float, str, int, Candidate]] = []
-    for _, negative in promising:
-        doc = -negative
+    for doc in chosen:
         entry_id = doc >> DOC_ORDINAL_BITS
         entry = entry_of(entry_id)
         if entry is None:
@@ -91,6 +89,27 @@ def shortlist(
         candidate.base = base + _sum(table.chunk, candidate, context)
         scored.append((candidate.base, entry.path, doc, candidate))
     return [row[-1] for row in _spread(scored, context, table)[:count]]
+
+
+def _without_crowding(docs: list[int], count: int) -> list[int]:
+    """The first of `docs` for round one, at most a quarter of a shortlist from one file while others wait."""
+    wanted, share = count * _ROUND_ONE_FACTOR, max(1, count // 4)
+    if len(docs) <= wanted:
+        return docs
+    chosen: list[int] = []
+    spare: list[int] = []
+    taken: dict[int, int] = {}
+    for doc in docs:
+        entry_id = doc >> DOC_ORDINAL_BITS
+        have = taken.get(entry_id, 0)
+        if have < share:
+            taken[entry_id] = have + 1
+            chosen.append(doc)
+            if len(chosen) == wanted:
+                return chosen
+        else:
+            spare.append(doc)
+    return chosen + spare[: wanted - len(chosen)]
 
 
 def added_candidate(doc: int, entry: Entry, blended: float, context: QueryContext, table: RankingTable) -> Candidate:

@@ -10,31 +10,27 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from regend.chunking.tokens import split_identifier
+from regend.chunking.tokens import STOP_WORDS, split_identifier
 
 
-def _listed(text: str) -> list[str]:
-    return text.split()
+def _listed(text: str) -> frozenset[str]:
+    return frozenset(text.split())
 
 
-STOP_WORDS = frozenset(
-    _listed("""
-    a an and any are as at be been being by can could did do does doing done each for from get gets had has have
-    how i if in into is it its just like me my no not of on one or our please return returns shall should show
-    so some such than that the their them then there these they this those through to up use used uses using via
-    was we were what when where whether which while who whose why will with within would you your code find
-    function functions implement implemented implementation implements implementing file files class classes
-    method methods defined definition definitions work works handle handles handled
-    """)
+QUESTION_WORDS = STOP_WORDS | _listed(
+    """class classes code defined definition definitions does file files find function functions get gets handle handled
+    handles implement implementation implemented implements implementing like method methods no not one please return
+    returns shall show work works"""
 )
 """Words that say how a question is asked, not what it is about.
 
-Code words (for, if, class) count too, because in a question they carry no topic; a query made of nothing else keeps
-them (see `query.parse_query`)."""
+Code words (class, function) count too, because in a question they carry no topic; a query made of nothing else keeps
+them (see `query.parse_query`). They stay in the index: `chunking.tokens` leaves out fewer.
+"""
 
 _SUFFIXES = (
-    "izations", "ization", "ations", "ation", "ators", "ator", "ating", "ates", "ated", "ate", "ments", "ment", "ables", "able", "ings", "ing",
-    "ions", "ion", "ers", "er", "ors", "or", "ies", "ied", "ed", "es", "s", "y", "e",
+    "izations", "ization", "ations", "ation", "ators", "ator", "ating", "ates", "ated", "ate", "ments", "ment",
+    "ables", "able", "ings", "ing", "ions", "ion", "ers", "er", "ors", "or", "ies", "ied", "ed", "es", "s", "y", "e",
 )  # fmt: skip
 _MIN_STEM_CHARS = 4
 

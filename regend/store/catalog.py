@@ -127,11 +127,14 @@ class Catalog:
 
     def tree(self, root: RootId) -> dict[str, FileState]:
         rows = self._sql.execute(
-            "SELECT path, mtime_ns, ctime_ns, size_bytes, inode, blob FROM trees WHERE root = ?", (root,)
+            "SELECT path, mtime_ns, ctime_ns, size_bytes, inode, blob, entry_id IS NULL FROM trees WHERE root = ?",
+            (root,),
         )
         return {
-            path: FileState(StatSig(mtime, ctime, size, int(inode)), None if blob is None else BlobId(blob))
-            for path, mtime, ctime, size, inode, blob in rows
+            path: FileState(
+                StatSig(mtime, ctime, size, int(inode)), None if blob is None else BlobId(blob), bool(skipped)
+            )
+            for path, mtime, ctime, size, inode, blob, skipped in rows
         }
 
     def tree_row(self, root: RootId, path: str) -> TreeRow | None:

@@ -179,11 +179,6 @@ class LexicalIndex:
         assert self._index is not None
         return LexicalView(self._index.searcher(), self._schema)
 
-    @property
-    def writing(self) -> bool:
-        """Whether a writer (threads, heap) is open."""
-        return self._writer is not None
-
     def close_writer(self) -> None:
         """Finish merges and give the writer's threads and memory back."""
         writer, self._writer = self._writer, None

@@ -100,8 +100,9 @@ class Memory:
             pool_id: np.fromiter(pool.facts.docs_of_key, np.int64, len(pool.facts.docs_of_key))
             for pool_id, pool in self.pools.items()
         }
-        for keys in live_keys.values():
+        for pool_id, keys in live_keys.items():
             keys.sort()
+            self.pools[pool_id].slab.reserve(len(keys))
         for keys, vectors in loading.vector_blocks(self._connection, self._catalog.model, self._model.dim):
             for pool_id, pool in self.pools.items():
                 wanted = live_keys[pool_id]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,7 @@ from regend.store.schema import open_reader
 from regend.store.textcodec import unpack
 from regend.types import BlobId, ChunkId, RootId
 
-_PREFIX_SCAN_ROWS = 5_000
+_ENOUGH_SYMBOLS = 1_000
 _LAST_CODE_POINT = "\U0010ffff"
 
 
@@ -102,47 +102,52 @@ class Reader:
     def symbols(self, name: str, limit: int, entries_of_blob: Callable[[int], list[int]]) -> list[SymbolView]:
         """Definitions by name: exact, then ignoring case, then by prefix; in each by entry, then line.
 
-        A dotted name matches the end of the qualified path. Of the prefix matches, the first few thousand rows by name
-        are looked at, enough for an answer to a person who is still typing.
+        A dotted name matches the end of the qualified path. Of a name that very many definitions share, only the first
+        few thousand are looked at: 10,000 equal names took 50 ms, and nobody reads them all.
         """
         if not name or limit <= 0:
             return []
         bare = name.rpartition(".")[2] or name
-        found: list[SymbolView] = []
-        seen: set[tuple[int, int, int, str]] = set()
-        exact: list[SymbolView] = []
-        equal: list[SymbolView] = []
-        folded_name = name.casefold()
-        for row in self._symbol_rows("folded IN (?, ?)", (bare.casefold(), folded_name), -1):
+        folded_name, folded_bare = name.casefold(), bare.casefold()
+        enough = max(_ENOUGH_SYMBOLS, limit)
+        exact: set[SymbolView] = set()
+        equal: set[SymbolView] = set()
+        for row in self._symbol_rows("folded IN (?, ?)", (folded_bare, folded_name), enough):
             own, path = row[1], row[2]
             if own == name or path == name or path.endswith(f".{name}"):
-                _spread(row, exact, seen, entries_of_blob)
+                _spread(row, exact, entries_of_blob)
             elif own.casefold() == folded_name or f".{path.casefold()}".endswith(f".{folded_name}"):
-                _spread(row, equal, seen, entries_of_blob)
-        for tier in (exact, equal):
-            found.extend(sorted(tier, key=_place))
+                _spread(row, equal, entries_of_blob)
+            if len(exact) >= enough:
+                break
+        found = sorted(exact, key=_place) + sorted(equal - exact, key=_place)
         if len(found) < limit:
-            prefix: list[SymbolView] = []
-            start = bare.casefold()
-            qualifier = folded_name[: len(folded_name) - len(start)].rstrip(".")
-            condition = "folded >= ? AND folded < ?"
-            rows = self._symbol_rows(condition, (start, start + _LAST_CODE_POINT), max(_PREFIX_SCAN_ROWS, 20 * limit))
-            for row in rows:
+            prefix: set[SymbolView] = set()
+            qualifier = folded_name[: len(folded_name) - len(folded_bare)].rstrip(".")
+            span = (folded_bare, folded_bare + _LAST_CODE_POINT)
+            for row in self._symbol_rows("folded >= ? AND folded < ?", span, enough):
                 # The qualifier before a dotted prefix must be the end of the enclosing path.
                 enclosing = f".{row[2].casefold()}".removesuffix(f".{row[1].casefold()}")
                 if not qualifier or enclosing.endswith(f".{qualifier}"):
-                    _spread(row, prefix, seen, entries_of_blob)
-            found.extend(sorted(prefix, key=_place))
+                    _spread(row, prefix, entries_of_blob)
+                if len(prefix) >= enough:
+                    break
+            found += sorted(prefix.difference(exact, equal), key=_place)
         return found[:limit]
 
     def _symbol_rows(
-        self, condition: str, values: Sequence[str], limit: int
-    ) -> list[tuple[int, str, str, str, int, int]]:
-        return self.connection.execute(
+        self, condition: str, values: Sequence[str], enough: int
+    ) -> Iterator[tuple[int, str, str, str, int, int]]:
+        """Rows by folded name, then age; the statement ends with the iteration, or at the latest with its row limit."""
+        cursor = self.connection.execute(
             "SELECT blob_key, name, path, kind, start_line, end_line FROM symbols "  # noqa: S608 - constant conditions
             f"WHERE {condition} ORDER BY folded, blob_key, ordinal LIMIT ?",
-            (*values, limit),
-        ).fetchall()
+            (*values, 10 * enough),
+        )
+        try:
+            yield from cursor
+        finally:
+            cursor.close()
 
     def texts(self, chunks: Sequence[ChunkId]) -> list[str]:
         """What is to be embedded for these chunks, in order; a chunk that is gone gives an empty text."""
@@ -180,13 +185,7 @@ def _place(symbol: SymbolView) -> tuple[int, int, int, str]:
 
 
 def _spread(
-    row: tuple[int, str, str, str, int, int],
-    tier: list[SymbolView],
-    seen: set[tuple[int, int, int, str]],
-    entries_of_blob: Callable[[int], list[int]],
+    row: tuple[int, str, str, str, int, int], tier: set[SymbolView], entries_of_blob: Callable[[int], list[int]]
 ) -> None:
     for entry_id in entries_of_blob(row[0]):
-        view = SymbolView(entry_id, *row[1:])
-        if _place(view) not in seen:
-            seen.add(_place(view))
-            tier.append(view)
+        tier.add(SymbolView(entry_id, *row[1:]))

@@ -7,6 +7,7 @@ that say otherwise.
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -17,7 +18,7 @@ import structlog
 from regend.core.commands import Commit
 from regend.core.events import Committed, FileState, UnembeddedFound
 from regend.embedding.base import ModelInfo
-from regend.errors import RootError
+from regend.errors import RootError, StoreError
 from regend.store.base import RootRecord
 from regend.store.catalog import Catalog
 from regend.store.counts import RootStats
@@ -26,7 +27,7 @@ from regend.store.garbage import GarbageLimits
 from regend.store.lock import StateLock, prepare_state_dir
 from regend.store.memory import Memory
 from regend.store.reader import FileRow, Reader
-from regend.store.recovery import open_or_recover
+from regend.store.recovery import is_damage, mark_clean, open_or_recover
 from regend.store.snapshot import StoreSnapshot
 from regend.store.upkeep import Upkeep
 from regend.types import BlobId, ChunkId, PoolId, RootId
@@ -78,6 +79,7 @@ class Store:
         self.stage_ms: dict[str, float] = {}
         """How long the steps of the last `apply` took; for `status`."""
         self._closed = False
+        self._damaged = False
 
     # Roots.
 
@@ -166,12 +168,21 @@ class Store:
         started_at = time.perf_counter()
         generation = self.generation + 1
         staging = self._memory.staging(generation)
-        with self._catalog.transaction():
-            staging.run(commit.ops)
-            effects = staging.settle()
-            self._catalog.set_generation(generation)
-            staged_at = time.perf_counter()
-            self.on_step("staged")
+        try:
+            with self._catalog.transaction():
+                staging.run(commit.ops)
+                effects = staging.settle()
+                self._catalog.set_generation(generation)
+                staged_at = time.perf_counter()
+                self.on_step("staged")
+        except sqlite3.DatabaseError as error:
+            if is_damage(error):
+                self._damaged = True
+                raise StoreError(
+                    f"{self._catalog_path} is damaged ({error}); restart the daemon, which puts the file aside and "
+                    "indexes the roots anew."
+                ) from error
+            raise
         committed_at = time.perf_counter()
         self.on_step("committed")
         self._install(lambda: self._memory.install(staging, effects, generation, on_step=self.on_step))
@@ -269,4 +280,6 @@ class Store:
         self._reader.close()
         self._catalog.checkpoint()
         self._catalog.close()
+        if not self._damaged:
+            mark_clean(self._catalog_path)
         self._lock.release()

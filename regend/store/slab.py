@@ -152,7 +152,7 @@ class Slab:
 
     def _reset_delta(self, capacity: int) -> None:
         self._keys: KeyArray = np.zeros(capacity, np.int64)
-        self._vectors: FloatMatrix = np.zeros((capacity, self._dim), np.float32)
+        self._vectors: FloatMatrix = np.empty((capacity, self._dim), np.float32)
         self._dead: Mask = np.zeros(capacity, np.bool_)
         self._dead_count = 0
         self._count = 0
@@ -172,21 +172,22 @@ class Slab:
     def add(self, keys: KeyArray, vectors: FloatMatrix) -> None:
         """Append rows for new keys: live at once in the next view. `vectors`: float32 [n, dim], unit rows."""
         needed = self._count + len(keys)
-        if needed > len(self._keys):
-            # Views keep the old arrays; nothing of theirs moves.
-            capacity = max(needed, 2 * len(self._keys))
-            old = (self._keys, self._vectors, self._dead)
-            self._keys = np.zeros(capacity, np.int64)
-            self._vectors = np.zeros((capacity, self._dim), np.float32)
-            self._dead = np.zeros(capacity, np.bool_)
-            for new, previous in zip((self._keys, self._vectors, self._dead), old, strict=True):
-                new[: self._count] = previous[: self._count]
+        self.reserve(needed)
         self._keys[self._count : needed] = keys
         self._vectors[self._count : needed] = vectors
-        for row, key in enumerate(keys.tolist(), self._count):
-            self._row_of[key] = row
+        self._row_of.update(zip(keys.tolist(), range(self._count, needed), strict=True))
         self._count = needed
         self._view = None
+
+    def reserve(self, rows: int) -> None:
+        """Make room for so many rows of the delta in all. Views keep the old arrays; nothing of theirs moves."""
+        if rows <= len(self._keys):
+            return
+        count, capacity = self._count, max(rows, 2 * len(self._keys))
+        keys, vectors, dead = self._keys, self._vectors, self._dead
+        self._keys, self._dead = np.zeros(capacity, np.int64), np.zeros(capacity, np.bool_)
+        self._vectors = np.empty((capacity, self._dim), np.float32)
+        self._keys[:count], self._vectors[:count], self._dead[:count] = keys[:count], vectors[:count], dead[:count]
 
     def kill(self, keys: Iterable[int]) -> None:
         """Tombstone keys; those it does not hold are ignored."""

@@ -88,14 +88,18 @@ class PoolView:
         """Live documents of keys that come best first."""
         docs_of_key, entries, make = self._facts.docs_of_key, self.entries, Hit._make
         hits: list[Hit] = []
-        for key, raw in zip(keys.tolist(), scores.tolist(), strict=True):
+        for key, score in zip(keys.tolist(), np.clip(scores, -1.0, 1.0).tolist(), strict=True):
             found = docs_of_key.get(key)
             if found is None:
                 continue
-            score = min(1.0, max(-1.0, raw))
             if len(hits) >= limit and score < hits[-1].score:
                 break
-            for doc in (found,) if isinstance(found, int) else found:
+            if isinstance(found, int):
+                entry_id = found >> DOC_ORDINAL_BITS
+                if entry_id in entries and (allow is None or entry_id in allow):
+                    hits.append(make((found, score)))
+                continue
+            for doc in found:
                 entry_id = doc >> DOC_ORDINAL_BITS
                 if entry_id in entries and (allow is None or entry_id in allow):
                     hits.append(make((doc, score)))

@@ -232,6 +232,9 @@ class Staging:
                 effect.born.append(entry_id)
             elif not roots:
                 effect.died.append(entry_id)
+        # Put and replaced within this very commit: such an entry was never live.
+        stillborn = [e for e in self.entries if not self._roots_after[e] and not self._was_live(e)]
+        self._catalog.set_unused(stillborn, self._generation)
         for pool_id, pool in self._pools.items():
             if self._vector_keys and any(self._alive_after(pool, key) for key in self._vector_keys):
                 effects.setdefault(pool_id, PoolEffects())
@@ -241,6 +244,9 @@ class Staging:
             self._settle_chunks(self._pools[pool_id], effect)
         self._collect_pending(effects)
         return effects
+
+    def _was_live(self, entry_id: int) -> bool:
+        return self._pools[self._pool_of[entry_id]].is_live(entry_id)
 
     def _settle_chunks(self, pool: Pool, effect: PoolEffects) -> None:
         born_keys = {key for entry_id in effect.born for key in self.entries[entry_id].keys.tolist()}

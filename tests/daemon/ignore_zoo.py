@@ -61,7 +61,7 @@ PIECES += [
     "src",
 ]
 PIECES += ["[é]", "??", "*a*b*", "foo\\", "[[:upper:]]*", "[[:x]", "***", "lib**", "[f-]oo", "[--0]", "*\\*", "?*"]
-SEPARATORS = ["/", "/", "/", "/**/", "**/", "/*/", "//"]
+SEPARATORS = ["/", "/", "/", "/**/", "/**/**/", "**/", "/*/", "//", "**\\/", "/**\\/"]
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def bare_git_dir(directory: Path, config: str = "") -> None:
 
 
 def random_pattern(rng: random.Random) -> str:
-    count = rng.choice([1, 1, 1, 2, 2, 3])
+    count = rng.choice([1, 1, 1, 2, 2, 3, 4])
     pattern = "".join(rng.choice(PIECES) + (rng.choice(SEPARATORS) if i + 1 < count else "") for i in range(count))
     if rng.random() < 0.1:
         pattern = rng.choice(NAMES)

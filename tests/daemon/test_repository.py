@@ -1,4 +1,4 @@
-"""A root's identity is found without git, and equals what git says; its own file may set ignore rules and limits only."""
+"""A root's identity is found without git and equals git's; its own file may set ignore rules and limits only."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -61,19 +61,16 @@ class Script:
         results = (
             schema.SearchResult(
                 ROOT, "core/debounce.py", 10, 12, 0.75, "python", "Debouncer.push", "method",
-                "def push(self, path, now):\n    due = now + self.quiet_s\n    self._due[path] = due", explain,
+                "def push(self, path, now):\n    due = now + self.quiet_s\n    self._due[path] = due", 10, explain,
             ),
-            schema.SearchResult(ROOT, "README.md", 1, 2, 0.25, "markdown", "", "section", "# App\nQuiet.", explain),
+            schema.SearchResult(ROOT, "README.md", 1, 2, 0.25, "markdown", "", "section", "# App\nQuiet.", 1, explain),
         )  # fmt: skip
-        if request.context is not None:
-            results = tuple(
-                replace(r, snippet="\n".join(r.snippet.split("\n")[: request.context])) for r in results
-            )
         if request.lang:
             results = tuple(r for r in results if r.language == request.lang)
         if request.query == "nothing":
             results = ()
-        return schema.SearchResponse(results[: request.k], self.generation, True, 0.5)
+        notes = () if results else ("No file matches.",)
+        return schema.SearchResponse(results[: request.k], self.generation, True, 0.5, notes)
 
     async def on_related(self, connection: Connection, request: schema.RelatedRequest) -> schema.SearchResponse:
         if not request.file.startswith(ROOT):
@@ -101,7 +98,8 @@ class Script:
         )  # fmt: skip
         return schema.StatusResponse(
             version="0.1.0", pid=4242, uptime_s=3725.0, model={"id": "hash-256", "dim": 256}, roots=roots,
-            queues={"chunk": 4, "embed": 0}, stages={"chunk": {"count": 120, "p50_ms": 1.5, "p95_ms": 9.0, "max_ms": 80.0}},
+            queues={"chunk": 4, "embed": 0},
+            stages={"chunk": {"count": 120, "p50_ms": 1.5, "p95_ms": 9.0, "max_ms": 80.0}},
             workers=(schema.WorkerStatus(4243, "busy", 52_428_800, 120),), memory={"rss_bytes": 104_857_600},
             counters={"embedded_chunks": 900}, generation=self.generation, complete=not self.pending,
             paused=self.paused, socket="/run/regend.sock", state_dir="/state/regend",

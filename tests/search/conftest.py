@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +23,8 @@ class Corpus(Protocol):
     def add_root(self, path: str, pool: int = 1) -> RootId: ...
 
     def put(self, root: RootId, path: str, text: str, language: str = "python", vectors: bool = True) -> Entry: ...
+
+    def fill(self, root: RootId, files: Sequence[tuple[str, str, str]], vectors: bool = True) -> None: ...
 
 
 @pytest.fixture(params=["memory", "stored"])
@@ -79,9 +81,14 @@ SERVER_GO = "func Serve(addr string) error {\n\treturn listen(addr)\n}\n"
 def project(corpus: Corpus) -> Corpus:
     """A small project at `/r/app`."""
     root = corpus.add_root("/r/app")
-    corpus.put(root, "src/jobs/queue.py", QUEUE)
-    corpus.put(root, "src/jobs/retry.py", RETRY)
-    corpus.put(root, "tests/test_queue.py", TEST_QUEUE)
-    corpus.put(root, "README.md", README, "markdown")
-    corpus.put(root, "server/serve.go", SERVER_GO, "go")
+    corpus.fill(
+        root,
+        [
+            ("src/jobs/queue.py", QUEUE, "python"),
+            ("src/jobs/retry.py", RETRY, "python"),
+            ("tests/test_queue.py", TEST_QUEUE, "python"),
+            ("README.md", README, "markdown"),
+            ("server/serve.go", SERVER_GO, "go"),
+        ],
+    )
     return corpus

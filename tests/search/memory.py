@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from regend.chunking.tokens import lexical_tokens
 
+from regend.chunking.tokens import lexical_tokens
 from regend.store.base import ChunkView, Entry, Hit, LexicalQuery, PoolSnapshot, RootRecord, SymbolView
 from regend.types import BlobId, Chunk, ChunkId, PoolId, RootId, Symbol, blob_id, chunk_id, doc_id, split_doc_id
 
@@ -219,3 +219,7 @@ class MemoryCorpus:
         self.snapshot = MemoryStore()
         self.add_root = self.snapshot.add_root
         self.put = self.snapshot.put
+
+    def fill(self, root: RootId, files: Sequence[tuple[str, str, str]], vectors: bool = True) -> None:
+        for path, text, language in files:
+            self.put(root, path, text, language, vectors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,21 +32,27 @@ class StoredCorpus:
         return self.store.add_root(path, f"pool-{pool}", f"1:{path}").root
 
     def put(self, root: RootId, path: str, text: str, language: str = "python", vectors: bool = True) -> Entry:
-        chunks, symbols = split_source(text)
-        blob = blob_id(text.encode(), language, 1)
-        sig = StatSig(1, 1, len(text), 1)
-        lines = text.count("\n") + 1
-        file = ChunkedFile(blob, sig, language, lines, tuple(chunks), tuple(symbols))
-        self._commits += 1
-        self.store.apply(Commit(self._commits, (PutFile(root, path, sig, blob, file),)))
-        fresh = dict.fromkeys(chunk.chunk_id for chunk in chunks)
-        if vectors and fresh:
-            texts = {chunk.chunk_id: f"{chunk.symbol}\n{chunk.text}" for chunk in chunks}
-            rows = np.stack([hashed_vector(texts[chunk]) for chunk in fresh])
-            self.store.apply(Commit(self._commits, (PutVectors(tuple(map(ChunkId, fresh)), rows),)))
+        self.fill(root, [(path, text, language)], vectors)
         entry = self.snapshot.pools[self.snapshot.roots[root].pool].entry_at(root, path)
         assert entry is not None
         return entry
+
+    def fill(self, root: RootId, files: Sequence[tuple[str, str, str]], vectors: bool = True) -> None:
+        """Put several files in one commit."""
+        ops: list[PutFile | PutVectors] = []
+        texts: dict[ChunkId, str] = {}
+        for path, text, language in files:
+            chunks, symbols = split_source(text)
+            blob = blob_id(text.encode(), language, 1)
+            sig = StatSig(1, 1, len(text), 1)
+            lines = text.count("\n") + 1
+            file = ChunkedFile(blob, sig, language, lines, tuple(chunks), tuple(symbols))
+            ops.append(PutFile(root, path, sig, blob, file))
+            texts.update((chunk.chunk_id, f"{chunk.symbol}\n{chunk.text}") for chunk in chunks)
+        if vectors and texts:
+            ops.append(PutVectors(tuple(texts), np.stack([hashed_vector(text) for text in texts.values()])))
+        self._commits += 1
+        self.store.apply(Commit(self._commits, tuple(ops)))
 
     def close(self) -> None:
         self.store.close()

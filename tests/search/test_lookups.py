@@ -37,8 +37,7 @@ def test_tests_come_last_among_equals(project: Corpus) -> None:
 
 def test_symbols_are_filtered_before_they_are_counted(project: Corpus) -> None:
     root = next(iter(project.snapshot.roots))
-    for i in range(12):
-        project.put(root, f"other/m{i}.py", f"def thing():\n    return {i}\n")
+    project.fill(root, [(f"other/m{i}.py", f"def thing():\n    return {i}\n", "python") for i in range(12)])
     project.put(root, "zone/last.py", "def thing():\n    return 99\n")
     assert names(project, "thing", 1, path="zone/**") == [("zone/last.py", "thing")]
     assert len(names(project, "thing", 5)) == 5

@@ -23,7 +23,7 @@ def reopen(directory: Path) -> tuple[Envelope, Path]:
     return unseal(directory, "base", "hnsw", "model-1", 16, "ip")
 
 
-def rewrite_header(directory: Path, change: Callable[[dict[str, object]], None]) -> None:
+def rewrite_header(directory: Path, change: Callable[[dict[str, object]], object]) -> None:
     """Change a field and sign the header again: only the field's own check can notice."""
     header = directory / "base.envelope"
     fields = json.loads(header.read_bytes()[len(MAGIC) : -32])

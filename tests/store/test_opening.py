@@ -111,6 +111,7 @@ def test_roots_of_a_partly_damaged_catalog_are_saved(tmp_path: Path) -> None:
     with (tmp_path / "index.db").open("r+b") as file:
         file.seek((page - 1) * size)
         file.write(b"\xff" * size)
+    (tmp_path / "index.db.clean").unlink()  # As after a kill or a power cut.
     with open_store(tmp_path, MODEL) as store:
         assert [(record.path, record.marker) for record in store.roots()] == [("/r", "1:2")]
         assert store.tree(store.roots()[0].root) == {}
@@ -152,3 +153,20 @@ def test_a_lost_or_damaged_lexical_index_is_rebuilt(tmp_path: Path, what: str) -
         # Term statistics of deleted documents may differ, so scores may; what is found may not.
         assert [hit.doc for hit in after[0]] == [hit.doc for hit in before[0]]  # type: ignore[index]
         assert after[1:] == before[1:]  # type: ignore[index]
+
+
+def test_damage_that_a_commit_meets_is_named_and_repaired_by_the_next_opening(tmp_path: Path) -> None:
+    filled(tmp_path).close()
+    connection = sqlite3.connect(tmp_path / "index.db")
+    query = "SELECT rootpage FROM sqlite_master WHERE name = 'chunks'"
+    page = connection.execute(query).fetchone()[0]
+    size = connection.execute("PRAGMA page_size").fetchone()[0]
+    connection.close()
+    with (tmp_path / "index.db").open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    with open_store(tmp_path, MODEL) as store, pytest.raises(StoreError, match="restart the daemon"):
+        apply(store, put(store.roots()[0].root, "c.py", chunked(["epsilon six"])))
+    with open_store(tmp_path, MODEL) as store:
+        assert [record.path for record in store.roots()] == ["/r"]
+        assert len(apply(store, put(store.roots()[0].root, "a.py", A))) == 3

@@ -68,7 +68,7 @@ def test_a_rename_embeds_nothing_and_moves_the_words(store: Store) -> None:
     assert pool.entry_at(root, "old.py") is None
     entry = pool.entry_at(root, "new.py")
     assert entry is not None
-    assert (entry.blob, entry.roots, entry.language) == (A.blob, {root}, "python")
+    assert (entry.blob, entry.roots, entry.language) == (A.blob, frozenset({root}), "python")
 
 
 def test_a_second_root_of_the_pool_shares_entries(store: Store) -> None:
@@ -230,10 +230,8 @@ def test_symbols_and_outline(store: Store) -> None:
     apply(store, put(root, "a.py", A), put(root, "b.py", chunked(["Beta x", "betamax y"])), put(root, "c.py", B))
     apply(store, DeleteFile(root, "c.py"))
     snapshot = store.snapshot
-    paths = {
-        e: snapshot.pools[snapshot.roots[root].pool].entries[e].path
-        for e in next(iter(snapshot.pools.values())).entries
-    }
+    (pool,) = snapshot.pools.values()
+    paths = {entry_id: entry.path for entry_id, entry in pool.entries.items()}
 
     def found(name: str, limit: int = 10) -> list[tuple[str, str]]:
         return [(paths[view.entry_id], view.path) for view in snapshot.symbols(name, limit)]
@@ -244,7 +242,6 @@ def test_symbols_and_outline(store: Store) -> None:
     assert found("outer.bet") == [("a.py", "Outer.beta"), ("b.py", "Outer.Beta"), ("b.py", "Outer.betamax")]
     assert found("Inner.beta") == []
     assert found("delta") == found("") == []
-    pool = next(iter(snapshot.pools.values()))
     entry = pool.entry_at(root, "a.py")
     assert entry is not None
     assert [view.name for view in snapshot.outline(entry)] == ["alpha", "beta", "gamma"]

@@ -1,0 +1,95 @@
+"""`regend`: the daemon in the foreground. Parses the command line, sets up logging, runs the event loop."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+from regend import __version__
+from regend.config import load_config
+from regend.errors import RegendError
+from regend.paths import default_socket_path, default_state_dir
+
+SWITCH_INTERVAL_S = 0.0005
+"""How long one thread may keep the interpreter from another. Python's 5 ms would be a query's whole time budget."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of `regend`."""
+    made = argparse.ArgumentParser(
+        prog="regend", description="Keep a fresh search index of source trees and answer questions over a Unix socket."
+    )
+    made.add_argument("--config", type=Path, metavar="F", help="configuration file (default: $REGEND_CONFIG)")
+    made.add_argument("--state-dir", type=Path, metavar="D", help="where the index is kept ($REGEND_STATE_DIR)")
+    made.add_argument("--socket", type=Path, metavar="P", help="Unix socket to listen on ($REGEND_SOCKET)")
+    made.add_argument(
+        "--root", type=Path, action="append", default=[], metavar="DIR", help="serve this directory too; repeatable"
+    )
+    made.add_argument("--log-format", choices=("console", "json"), default="console")
+    made.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
+    made.add_argument("--version", action="version", version=f"regend {__version__}")
+    return made
+
+
+def set_up_logging(form: str, level: str) -> None:
+    """Log to standard error: for people, or as one JSON object a line."""
+    import structlog
+
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    options = parser().parse_args(argv)
+    os.umask(0o077)
+    try:
+        config = load_config(options.config)
+        set_up_logging(options.log_format, options.log_level)
+        return _serve(config, options)
+    except RegendError as error:
+        print(f"regend: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _serve(config: object, options: argparse.Namespace) -> int:
+    import uvloop
+
+    from regend.config import Config
+    from regend.daemon.app import App, Places
+    from regend.daemon.notify import Notifier
+
+    assert isinstance(config, Config)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    places = Places(
+        state_dir=(options.state_dir or default_state_dir()).absolute(),
+        socket=(options.socket or default_socket_path()).absolute(),
+    )
+
+    async def serve() -> None:
+        await App(config, places, [root.absolute() for root in options.root]).run(Notifier.from_environ())
+
+    uvloop.run(serve())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

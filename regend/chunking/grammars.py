@@ -1,0 +1,153 @@
+"""Languages: one data file each in `languages/`, and which of them a file is in.
+
+A data file names the grammar, the file names and extensions, and which syntax nodes are definitions.
+`docs/architecture.md` says how to add one. tree-sitter itself is imported only where something is parsed.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tree_sitter import Language as Grammar
+    from tree_sitter import Parser
+
+CHUNKER_VERSION = 1
+"""Part of every blob's name: raise it when the same content would give other chunks or symbols."""
+TEXT = "text"
+_SHEBANG = re.compile(rb"#!\s*\S*?/?(?:env\s+(?:-\S+\s+)*)?([A-Za-z][A-Za-z_+-]*)[\d.]*(?:\s|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageSpec:
+    """One data file.
+
+    Attributes:
+        grammar: name in tree-sitter-language-pack; empty for languages that are only recognised.
+        definitions: syntax node type -> kind of symbol.
+        names: node type -> how its name is found, see `symbols.NAME_RULES`; by default its field ``name``.
+        qualifiers: node type -> the same for a path before the name (a Go receiver).
+        scopes: node types that only contribute to paths (a Rust ``impl``).
+        leading: node types that belong to the definition below them (comments, attributes).
+        wrappers: node types whose span replaces that of the definition inside (a decorated definition).
+        tails: node types that belong to the definition right before them (a Dart function's body).
+        needs_body: node types that define something only where they have a body (a C ``struct``).
+        local: kinds that count only outside of functions.
+        max_depth: definitions nested deeper than this are left out; 0 for no bound.
+        extensions, filenames, shebangs: how files are recognised; file names may be ``fnmatch`` patterns.
+        generated: file names (patterns) that tools write.
+    """
+
+    name: str
+    grammar: str = ""
+    extensions: tuple[str, ...] = ()
+    filenames: tuple[str, ...] = ()
+    shebangs: tuple[str, ...] = ()
+    definitions: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    qualifiers: dict[str, str] = field(default_factory=dict)
+    scopes: tuple[str, ...] = ()
+    leading: tuple[str, ...] = ("comment",)
+    wrappers: tuple[str, ...] = ()
+    tails: tuple[str, ...] = ()
+    needs_body: tuple[str, ...] = ()
+    local: tuple[str, ...] = ("variable", "constant", "field")
+    max_depth: int = 0
+    generated: tuple[str, ...] = ()
+
+
+@cache
+def _specs() -> dict[str, LanguageSpec]:
+    specs = {}
+    for file in resources.files(__package__).joinpath("languages").iterdir():
+        if file.name.endswith(".toml"):
+            spec = _parse(tomllib.loads(file.read_text("utf-8")), file.name)
+            specs[spec.name] = spec
+    return specs
+
+
+def _parse(table: dict[str, Any], source: str) -> LanguageSpec:
+    known = set(LanguageSpec.__dataclass_fields__)
+    unknown = table.keys() - known
+    if unknown:
+        raise ValueError(f"languages/{source}: unknown keys {sorted(unknown)}; known are {sorted(known)}")
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
+    return LanguageSpec(**values)
+
+
+@cache
+def _by_extension() -> dict[str, str]:
+    return {extension: spec.name for spec in _specs().values() for extension in spec.extensions}
+
+
+@cache
+def _by_filename() -> dict[str, str]:
+    return {name.lower(): spec.name for spec in _specs().values() for name in spec.filenames}
+
+
+@cache
+def _by_shebang() -> dict[str, str]:
+    return {name: spec.name for spec in _specs().values() for name in spec.shebangs}
+
+
+def language_names() -> frozenset[str]:
+    """All languages, ``text`` included."""
+    return frozenset(_specs()) | {TEXT}
+
+
+def spec_of(language: str) -> LanguageSpec:
+    """The data of a language; an empty one for ``text`` and for names that nobody knows."""
+    return _specs().get(language) or LanguageSpec(TEXT)
+
+
+def detect_language(path: str, head: bytes = b"") -> str:
+    """The language of a file, by its name, then its extension, then its first line.
+
+    Args:
+        path: relative or absolute, with ``/``.
+        head: the beginning of the content.
+
+    Returns:
+        A name in `language_names()`; ``text`` when nothing fits.
+    """
+    name = path.rpartition("/")[2].lower()
+    found = _by_filename().get(name)
+    if found is None:
+        extensions = _by_extension()
+        parts = name.split(".")
+        for start in range(1, len(parts)):  # The longest extension first: `.d.ts` before `.ts`.
+            found = extensions.get("." + ".".join(parts[start:]))
+            if found is not None:
+                break
+    if found == "c" and name.endswith(".h") and _CPP_HEADER.search(head):
+        return "cpp"
+    if found is None and head.startswith(b"#!"):
+        match = _SHEBANG.match(head)
+        found = _by_shebang().get(match.group(1).decode().lower()) if match else None
+    return found or TEXT
+
+
+_CPP_HEADER = re.compile(
+    rb"^\s*(?:class\s+\w|namespace\s+\w|template\s*<|using\s+\w|(?:public|private|protected):)", re.MULTILINE
+)
+
+
+@cache
+def parser_of(grammar: str) -> Parser:
+    """A parser for a grammar of tree-sitter-language-pack; one per process, not to be shared between threads."""
+    from tree_sitter import Parser
+
+    return Parser(grammar_of(grammar))
+
+
+@cache
+def grammar_of(grammar: str) -> Grammar:
+    """The compiled grammar itself."""
+    from tree_sitter_language_pack import get_language
+
+    return get_language(grammar)  # type: ignore[arg-type]

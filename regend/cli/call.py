@@ -1,0 +1,33 @@
+"""How commands reach the daemon: the client, and the arguments in the form that the daemon takes."""
+
+from __future__ import annotations
+
+import os
+
+from regend.rpc.client import Client
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+
+def client(arguments: argparse.Namespace) -> Client:
+    """A client that is not yet connected, for the socket that the command line names."""
+    return Client(os.path.abspath(arguments.socket) if arguments.socket else None, name="regenctl")  # noqa: PTH100 - pathlib is slower to import.
+
+
+def call(arguments: argparse.Namespace, method: str, **params: Any) -> dict[str, Any]:
+    """One call on a connection of its own."""
+    with client(arguments) as daemon:
+        return daemon.call(method, **params)
+
+
+def absolute(path: str) -> str:
+    """The path as the daemon needs it; our working directory is not its."""
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - as above.
+
+
+def given(**params: Any) -> dict[str, Any]:
+    """Those parameters that were given; the daemon has the defaults of the others."""
+    return {name: value for name, value in params.items() if value is not None}

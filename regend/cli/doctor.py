@@ -1,0 +1,279 @@
+"""`regenctl doctor`: check what regend needs from this machine, and say how to mend what is wrong.
+
+It changes nothing and needs no running daemon. Heavy packages are imported in another process: an extension that was
+built for another processor kills the process that imports it, and that is one of the faults to be found.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from regend.config import Config, load_config
+from regend.errors import ConfigError, DaemonNotRunningError, RegendError
+from regend.paths import default_state_dir
+
+PACKAGES = (
+    "aiohttp", "hnswlib", "msgpack", "msgspec", "numpy", "pathspec", "psutil", "rich", "sqlite3", "structlog",
+    "tantivy", "tree_sitter", "tree_sitter_language_pack", "uvloop", "watchdog",
+)  # fmt: skip
+MIN_PYTHON = (3, 11)
+LOW_DISK_BYTES = 1_000_000_000
+"""Below this we warn; a guess: the index of a tree of 7,000 files is well below it."""
+FULL_DISK_BYTES = 100_000_000
+_PACKAGES_TIMEOUT_S = 60.0
+_STATUS_TIMEOUT_S = 5.0
+_MIN_INSTANCES = 128
+_PROBE = """
+import importlib, sys
+for name in sys.argv[1:]:
+    print(name, flush=True)
+    try:
+        importlib.import_module(name)
+        print("", flush=True)
+    except BaseException as error:
+        print(f"{type(error).__name__}: {error}".replace("\\n", " "), flush=True)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding.
+
+    Attributes:
+        result: ``ok``, ``warn`` (works, but not as it should) or ``fail``.
+        detail: what was found.
+        remedy: what to do; empty where all is well.
+    """
+
+    name: str
+    result: str
+    detail: str
+    remedy: str = ""
+
+
+def doctor_command(socket: str, as_json: bool, environ: Mapping[str, str] | None = None) -> int:
+    """Check everything and print it.
+
+    Args:
+        socket: the socket that `regenctl` would use.
+
+    Returns:
+        1 when a check failed, else 0.
+    """
+    checks = list(run_checks(Path(socket), os.environ if environ is None else environ))
+    if as_json:
+        print(json.dumps([asdict(check) for check in checks]))
+    else:
+        print("\n".join(_line(check) for check in checks))
+    return 1 if any(check.result == "fail" for check in checks) else 0
+
+
+def run_checks(socket: Path, environ: Mapping[str, str]) -> Iterator[Check]:
+    """All checks in order; each stands for itself."""
+    yield check_python(sys.version_info[:3])
+    yield check_packages(PACKAGES)
+    yield check_git(environ)
+    config, check = check_config(environ)
+    yield check
+    status, daemon = check_daemon(socket)
+    state_dir = Path(str(status["state_dir"])) if status.get("state_dir") else default_state_dir(environ)
+    yield check_directory("state directory", state_dir)
+    yield check_disk(state_dir)
+    yield check_directory("socket directory", socket.parent)
+    if sys.platform == "linux":
+        yield from check_inotify(config, Path("/proc/sys/fs/inotify"))
+    yield daemon
+    yield from check_roots(status)
+
+
+def check_python(version: tuple[int, ...]) -> Check:
+    shown = ".".join(map(str, version))
+    if version < MIN_PYTHON:
+        return Check("python", "fail", shown, "Install regend with Python 3.11 or newer.")
+    return Check("python", "ok", f"{shown} ({sys.executable})")
+
+
+def check_packages(names: tuple[str, ...]) -> Check:
+    """Import every package in one other process, and name those that cannot be imported."""
+    remedy = "Install regend again in this environment: pip install --force-reinstall regend"
+    command = [sys.executable, "-c", _PROBE, *names]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PACKAGES_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Check("packages", "fail", f"they could not be imported: {error}", remedy)
+    lines = done.stdout.splitlines()
+    broken = [f"{name}: {error}" for name, error in zip(lines[::2], lines[1::2], strict=False) if error]
+    if done.returncode:
+        ended = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
+        broken.append(f"{lines[-1] if lines else 'Python'} ended the process ({ended})")
+        if lines[-1:] == ["hnswlib"]:
+            remedy = (
+                "hnswlib was built for another processor: "
+                "HNSWLIB_NO_NATIVE=1 pip install --force-reinstall --no-binary hnswlib --no-cache-dir hnswlib"
+            )
+    if broken:
+        return Check("packages", "fail", "; ".join(broken), remedy)
+    return Check("packages", "ok", f"{len(names)} can be imported")
+
+
+def check_git(environ: Mapping[str, str]) -> Check:
+    found = shutil.which("git", path=environ.get("PATH"))
+    if found is None:
+        remedy = "Install git; without it the global excludes that its configuration names are not honoured."
+        return Check("git", "warn", "not on PATH", remedy)
+    return Check("git", "ok", found)
+
+
+def check_config(environ: Mapping[str, str]) -> tuple[Config, Check]:
+    """The configuration (all defaults where it is wrong), and the finding."""
+    try:
+        config = load_config(environ=environ)
+    except ConfigError as error:
+        return Config(), Check("configuration", "fail", str(error), "See docs/configuration.md for the keys.")
+    key = config.embedding.api_key_env
+    if key and not environ.get(key):
+        remedy = f"Set {key} where the daemon starts; for the service, in the file `environment` beside config.toml."
+        return config, Check("configuration", "warn", f"`embedding.api_key_env` names {key}, which is not set", remedy)
+    return config, Check("configuration", "ok", "valid")
+
+
+def check_directory(name: str, directory: Path) -> Check:
+    """It is a directory of this user that nobody else may enter, or can be created."""
+    try:
+        found = directory.lstat()
+    except FileNotFoundError:
+        return _check_creatable(name, directory)
+    except OSError as error:
+        return Check(name, "fail", f"{directory}: {error.strerror}", f"Check the permissions above {directory}.")
+    if not stat.S_ISDIR(found.st_mode) and not (name == "state directory" and directory.is_dir()):
+        return Check(name, "fail", f"{directory} is not a directory", f"Move {directory} away.")
+    if stat.S_ISLNK(found.st_mode):
+        found = directory.stat()
+    if found.st_uid != os.geteuid():
+        remedy = f"chown -R {os.geteuid()} {directory}, or name another place."
+        return Check(name, "fail", f"{directory} belongs to user {found.st_uid}, not to {os.geteuid()}", remedy)
+    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        return Check(name, "fail", f"{directory} cannot be written", f"chmod 700 {directory}")
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & 0o077:
+        # The daemon closes its state directory itself, but refuses a socket directory that others can enter.
+        result = "warn" if name == "state directory" else "fail"
+        return Check(name, result, f"{directory} has mode {mode:04o}: others may enter", f"chmod 700 {directory}")
+    return Check(name, "ok", str(directory))
+
+
+def _check_creatable(name: str, directory: Path) -> Check:
+    above = directory.parent
+    while not above.exists() and above != above.parent:
+        above = above.parent
+    if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
+        return Check(name, "ok", f"{directory} does not exist yet")
+    remedy = f"Create {directory} with mode 0700 for user {os.geteuid()}, or name another place."
+    return Check(name, "fail", f"{directory} does not exist and cannot be created in {above}", remedy)
+
+
+def check_disk(state_dir: Path) -> Check:
+    place = state_dir
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        free_bytes = shutil.disk_usage(place).free
+    except OSError as error:
+        return Check("disk", "warn", f"free space of {place} is unknown: {error.strerror}", "Look with `df`.")
+    return _disk_check(free_bytes, place)
+
+
+def _disk_check(free_bytes: int, place: Path) -> Check:
+    detail = f"{free_bytes / 1e9:.1f} GB free for {place}"
+    if free_bytes >= LOW_DISK_BYTES:
+        return Check("disk", "ok", detail)
+    result = "warn" if free_bytes >= FULL_DISK_BYTES else "fail"
+    return Check("disk", result, detail, "Free some space, or move the index with REGEND_STATE_DIR.")
+
+
+def check_inotify(config: Config, directory: Path) -> Iterator[Check]:
+    """The kernel's limits on watches, from `/proc/sys/fs/inotify`."""
+    wanted = {"max_user_watches": config.watch.max_watches, "max_user_instances": _MIN_INSTANCES}
+    for name, least in wanted.items():
+        try:
+            value = int((directory / name).read_text())
+        except (OSError, ValueError) as error:
+            yield Check(f"inotify {name}", "warn", f"cannot be read: {error}", "Roots may be polled.")
+            continue
+        if value >= least:
+            yield Check(f"inotify {name}", "ok", str(value))
+            continue
+        line = f"fs.inotify.{name}={least}"
+        remedy = (
+            f"sudo sysctl {line}; for good: echo {line} | sudo tee /etc/sysctl.d/60-regend.conf. "
+            "Until then a tree that needs more is polled."
+        )
+        yield Check(f"inotify {name}", "warn", f"{value}, less than {least}", remedy)
+
+
+def check_daemon(socket: Path) -> tuple[dict[str, Any], Check]:
+    """The daemon's `status` (empty if there is none), and the finding."""
+    from regend.rpc.client import Client
+
+    try:
+        with Client(str(socket), timeout_s=_STATUS_TIMEOUT_S, name="doctor") as client:
+            status = client.call("status")
+    except DaemonNotRunningError:
+        if socket.is_socket():
+            detail = f"not running, and it left a stale socket {socket}"
+            return {}, Check("daemon", "warn", detail, "Start `regend`; it removes the stale socket itself.")
+        remedy = "Start `regend`, or `regenctl service install` for good."
+        return {}, Check("daemon", "warn", f"not running: nobody listens on {socket}", remedy)
+    except RegendError as error:
+        return {}, Check("daemon", "fail", str(error), "See its log; `regenctl stop` and start it again.")
+    detail = f"version {status.get('version')}, pid {status.get('pid')}, {len(status.get('roots', ()))} roots"
+    if status.get("paused"):
+        return status, Check("daemon", "warn", f"{detail}, indexing is paused", "regenctl resume")
+    return status, Check("daemon", "ok", detail)
+
+
+def check_roots(status: Mapping[str, Any]) -> Iterator[Check]:
+    """One finding for each root, from the daemon's own words."""
+    for root in status.get("roots", ()):
+        name, state = f"root {root['path']}", root["state"]
+        skipped = root.get("skipped_by_reason", {})
+        failed = sum(count for reason, count in skipped.items() if reason.startswith("quarantined"))
+        detail = f"{state}: {root['files_indexed']} files, {root.get('pending', 0)} pending"
+        why = root.get("reason") or ""
+        if why:
+            detail += f" ({why})"
+        if state == "gone":
+            yield Check(name, "warn", detail, f"Mount or restore it, or: regenctl remove {root['path']}")
+        elif state == "degraded":
+            yield Check(name, "warn", detail, "See docs/operations.md, State names.")
+        elif root.get("watching") == "polling":
+            yield Check(name, "warn", f"{detail}, polled", "Raise fs.inotify.max_user_watches or `watch.max_watches`.")
+        elif failed:
+            remedy = "regenctl why FILE says what went wrong; a changed file is tried again."
+            yield Check(name, "warn", f"{detail}, {failed} files quarantined", remedy)
+        else:
+            yield Check(name, "ok", detail)
+
+
+def _line(check: Check) -> str:
+    colours: dict[str, Callable[[str], str]] = {
+        "ok": lambda word: word,
+        "warn": lambda word: f"\x1b[33m{word}\x1b[0m",
+        "fail": lambda word: f"\x1b[31m{word}\x1b[0m",
+    }
+    word = f"{check.result:<5}"
+    if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
+        word = colours[check.result](word)
+    remedy = f"\n      -> {check.remedy}" if check.remedy else ""
+    return f"{word} {check.name}: {check.detail}{remedy}"

@@ -1,0 +1,59 @@
+"""`regenctl`: parse, call the daemon, print. Starts with the standard library and msgpack only.
+
+Exit codes: 0 done, 1 the command failed, 2 wrong command line, 3 no daemon, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+from regend.cli.arguments import parse
+from regend.cli.terminal import Style, print_json
+from regend.errors import DaemonNotRunningError, RegendError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+EXIT_ERROR = 1
+EXIT_NO_DAEMON = 3
+EXIT_INTERRUPTED = 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    # File names and snippets may hold bytes that are no text; they must not end the program.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        arguments = parse(sys.argv[1:] if argv is None else argv)
+        code = _run(arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # The reader, such as `head`, has enough. Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Run the command's function: `run_NAME(arguments)` of its module."""
+    try:
+        module = import_module(f"regend.cli.{arguments.command.module}")
+        code: int = getattr(module, f"run_{arguments.command.name}")(arguments)
+        return code
+    except RegendError as error:
+        if arguments.json:
+            print_json({"error": {"code": error.code, "message": str(error)}})
+        else:
+            print(f"{Style.of(sys.stderr)('regenctl:', 'red', 'bold')} {error}", file=sys.stderr)
+        return EXIT_NO_DAEMON if isinstance(error, DaemonNotRunningError) else EXIT_ERROR
+
+
+if __name__ == "__main__":
+    sys.exit(main())

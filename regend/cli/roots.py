@@ -1,0 +1,103 @@
+"""Commands about roots and their files: add, remove, list, reindex, why."""
+
+from __future__ import annotations
+
+import sys
+
+from regend.cli.call import absolute, call, client
+from regend.cli.terminal import Style, columns, count_text, print_json, printable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+PAGE_FILES = 5_000
+
+
+def run_add(arguments: argparse.Namespace) -> int:
+    answer = call(arguments, "add", path=absolute(arguments.directory), force=arguments.force)
+    return _say(arguments, answer, f"added {answer['root']}; see `regenctl status --watch`")
+
+
+def run_remove(arguments: argparse.Namespace) -> int:
+    answer = call(arguments, "remove", path=absolute(arguments.directory))
+    return _say(arguments, answer, f"removed {answer['root']}")
+
+
+def run_reindex(arguments: argparse.Namespace) -> int:
+    answer = call(arguments, "reindex", path=absolute(arguments.directory))
+    return _say(arguments, answer, f"reading {answer['root']} again; see `regenctl status --watch`")
+
+
+def run_list(arguments: argparse.Namespace) -> int:
+    if arguments.files:
+        return _list_files(arguments)
+    answer = call(arguments, "list")
+    if arguments.json:
+        print_json(answer)
+        return 0
+    rows = [(printable(r["path"]), r["state"], count_text(r["files_indexed"], "file")) for r in answer["roots"]]
+    for line in columns(rows, right=frozenset({2})):
+        print(line)
+    if not rows:
+        print("no roots; add one with `regenctl add DIR`")
+    return 0
+
+
+def run_why(arguments: argparse.Namespace) -> int:
+    answer = call(arguments, "why", file=absolute(arguments.file))
+    if arguments.json:
+        print_json(answer)
+        return 0
+    style = Style.of(sys.stdout)
+    colour = {"indexed": "green", "pending": "cyan"}.get(answer["state"], "yellow")
+    place = f"{answer['root']}/{answer['path']}" if answer["root"] else answer["path"]
+    print(f"{style(printable(place), 'magenta')}: {style(answer['state'], colour, 'bold')}")
+    if answer["reason"]:
+        print(f"  {printable(answer['reason'])}")
+    if rule := answer["rule"]:
+        line = f":{rule['line']}" if rule["line"] else ""
+        print(f"  rule {style(printable(rule['pattern']), 'bold')} in {printable(rule['source'])}{line}")
+    if answer["state"] == "indexed":
+        print(f"  {answer['language']}, {count_text(answer['chunks'], 'chunk')}")
+    if answer["degraded"]:
+        print(f"  chunked by lines: {printable(answer['degraded'])}")
+    return 0
+
+
+def _list_files(arguments: argparse.Namespace) -> int:
+    """All pages; with --json as one answer, whose `next` is empty."""
+    root, state, after = absolute(arguments.files), arguments.state or "", ""
+    every: list[dict[str, Any]] = []
+    style = Style.of(sys.stdout)
+    with client(arguments) as daemon:
+        while True:
+            page = daemon.call("files", root=root, state=state, limit=PAGE_FILES, after=after)
+            for file in page["files"]:
+                if arguments.json:
+                    every.append(file)
+                else:
+                    print(_file_line(file, style))
+            after = page["next"]
+            if not after:
+                break
+    if arguments.json:
+        print_json({"files": every, "next": ""})
+    return 0
+
+
+def _file_line(file: dict[str, Any], style: Style) -> str:
+    if file["state"] == "skipped":
+        return f"{printable(file['path'])}  {style('skipped: ' + printable(file['reason']), 'yellow')}"
+    note = f", {file['reason']}" if file["reason"] else ""
+    detail = f"{file['language']}, {count_text(file['chunks'], 'chunk')}{note}"
+    return f"{printable(file['path'])}  {style(detail, 'dim')}"
+
+
+def _say(arguments: argparse.Namespace, answer: dict[str, Any], text: str) -> int:
+    if arguments.json:
+        print_json(answer)
+    else:
+        print(printable(text))
+    return 0

@@ -1,0 +1,114 @@
+"""Text for people: colours where the terminal wants them, columns, and numbers in words.
+
+Hand-written ANSI, because rich costs more to import than `regenctl` may take to start.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, TextIO
+
+_CODES = {
+    "bold": "1",
+    "dim": "2",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "blue": "34",
+    "magenta": "35",
+    "cyan": "36",
+}
+
+
+def wants_colour(stream: TextIO, environ: Mapping[str, str] | None = None) -> bool:
+    """Whether to colour: a terminal that is not dumb, and no `NO_COLOR` (https://no-color.org)."""
+    environ = os.environ if environ is None else environ
+    return not environ.get("NO_COLOR") and environ.get("TERM") != "dumb" and stream.isatty()
+
+
+class Style:
+    """Paints words, or leaves them as they are."""
+
+    __slots__ = ("_on",)
+
+    def __init__(self, on: bool) -> None:
+        self._on = on
+
+    @classmethod
+    def of(cls, stream: TextIO) -> Style:
+        return cls(wants_colour(stream))
+
+    def __call__(self, text: str, *names: str) -> str:
+        """The text in the named colours."""
+        if not self._on or not text:
+            return text
+        return f"\x1b[{';'.join(_CODES[name] for name in names)}m{text}\x1b[0m"
+
+
+def printable(text: str) -> str:
+    """One line that cannot control the terminal: what comes from files may hold escape sequences or surrogates."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else "    " if c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def columns(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> list[str]:
+    """Lines with the cells of each column aligned; the columns in `right` to the right.
+
+    Cells are plain text: colour would be counted as width.
+    """
+    if not rows:
+        return []
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def bytes_text(count: float) -> str:
+    """Such as ``52.4 MB``."""
+    for unit in ("B", "kB", "MB"):
+        if abs(count) < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def duration_text(seconds: float) -> str:
+    """Such as ``1 h 2 min``; the two largest units."""
+    left = int(seconds)
+    parts: list[str] = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        amount, left = divmod(left, size)
+        if amount or (unit == "s" and not parts):
+            parts.append(f"{amount} {unit}")
+    return " ".join(parts[:2])
+
+
+def count_text(count: int, one: str, many: str = "") -> str:
+    """Such as ``1 file`` or ``1,200 files``."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def print_json(value: Any) -> None:
+    """The value on standard output as it is on the wire. Bytes that are not UTF-8 stay escaped surrogates."""
+    import json
+
+    sys.stdout.write(json.dumps(value, ensure_ascii=not _is_utf8(value), indent=None) + "\n")
+
+
+def _is_utf8(value: object) -> bool:
+    if isinstance(value, str):
+        return not any("\ud800" <= c <= "\udfff" for c in value) if not value.isascii() else True
+    if isinstance(value, dict):
+        return all(map(_is_utf8, value.values())) and all(map(_is_utf8, value))
+    return not isinstance(value, list) or all(map(_is_utf8, value))

@@ -1,0 +1,244 @@
+"""Drives the pure pipeline: feeds it events, carries out its commands, and wakes it when time is up.
+
+Runs on the event loop. Every command becomes a task or a message to a thread, and each reports back with an event; no
+state of the indexing lives here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import assert_never
+
+import structlog
+
+from regend.core import commands as cmd
+from regend.core import events as ev
+from regend.core.pipeline import Pipeline
+from regend.daemon.embedder import Embedder
+from regend.daemon.inbox import Inbox
+from regend.daemon.indexer import Indexer
+from regend.daemon.pool import WorkerPool
+from regend.daemon.repository import REPOSITORY_CONFIG_NAME
+from regend.daemon.roots import Roots
+from regend.daemon.scanner import scan
+from regend.daemon.telemetry import StageTimes
+from regend.daemon.watcher import Watcher
+from regend.errors import ChunkError, RpcError, WorkerError
+from regend.types import RootId
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlets:
+    """What carries out commands."""
+
+    pool: WorkerPool
+    embedder: Embedder
+    indexer: Indexer
+    watcher: Watcher
+    roots: Roots
+    scanners: ThreadPoolExecutor
+
+
+class Driver:
+    """Owns the pipeline, its timer, and the flushes that wait.
+
+    Args:
+        tasks: every task started here lives in it.
+
+    Attributes:
+        on_committed: told of each commit, before the pipeline.
+        on_changed: told after every handful of events.
+    """
+
+    def __init__(self, pipeline: Pipeline, tasks: asyncio.TaskGroup, times: StageTimes) -> None:
+        self.pipeline = pipeline
+        self._tasks = tasks
+        self._times = times
+        self._loop = asyncio.get_running_loop()
+        self.inbox = Inbox(self._loop, self._handle)
+        self._outlets: Outlets | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._tickets = itertools.count(1)
+        self._flushes: dict[int, asyncio.Future[cmd.ResolveFlush]] = {}
+        self._commits: dict[int, tuple[cmd.Commit, float]] = {}
+        self._closed = False
+        self.on_committed: Callable[[cmd.Commit, ev.Committed], None] = lambda _commit, _done: None
+        self.on_changed: Callable[[], None] = lambda: None
+
+    def connect(self, outlets: Outlets) -> None:
+        """From now on commands are carried out."""
+        self._outlets = outlets
+
+    def post(self, event: ev.Event) -> None:
+        """Report a fact; any thread."""
+        self.inbox.post(event)
+
+    def send(self, event: ev.Event) -> None:
+        """Report a fact and act on it at once; event loop only, ahead of what waits in the inbox."""
+        self._handle([event])
+
+    async def flush(self, wait_vectors: bool, timeout_s: float) -> cmd.ResolveFlush:
+        """Wait until every write that finished before the call is searchable.
+
+        Raises:
+            RpcError: it took longer (``timeout`` or ``not_synced``), or indexing is paused.
+        """
+        code = "timeout" if wait_vectors else "not_synced"
+        if self.pipeline.paused:
+            raise RpcError("Indexing is paused, so earlier writes will not be read; `regenctl resume` first.", code)
+        outlets = self._connected()
+        ticket = next(self._tickets)
+        future: asyncio.Future[cmd.ResolveFlush] = self._loop.create_future()
+        self._flushes[ticket] = future
+        request = ev.FlushRequested(ticket, wait_vectors)
+        outlets.watcher.barrier(ticket, lambda _token: self.post(request))
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await future
+        except TimeoutError as error:
+            waiting = {name: count for name, count in self.pipeline.queues().items() if count}
+            raise RpcError(
+                f"Not everything was searchable within {timeout_s:g} s; it goes on in the background.", code, waiting
+            ) from error
+        finally:
+            del self._flushes[ticket]
+            if not future.done() or future.cancelled():
+                self.post(ev.FlushAbandoned(ticket))
+
+    def close(self) -> None:
+        """Take up nothing more. What was accepted is in the store or will be read again at the next start."""
+        self._closed = True
+        self.inbox.close()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # -- events in -------------------------------------------------------------------------------------------------
+
+    def _handle(self, events: list[ev.Event]) -> None:
+        if self._closed:
+            return
+        for event in events:
+            self._notice(event)
+            for command in self.pipeline.handle(event, time.monotonic()):
+                self._carry_out(command)
+        self._set_timer()
+        self.on_changed()
+
+    def _notice(self, event: ev.Event) -> None:
+        """What the shell itself must know of an event."""
+        match event:
+            case ev.RootFound(root):
+                self._found(root)
+            case ev.PathChanged(root, path) if path == REPOSITORY_CONFIG_NAME:
+                if self._connected().roots.reload_limits(root):
+                    self._loop.call_soon(self.send, ev.RescanNeeded(root, rehash=True))
+            case ev.Committed(commit_id):
+                commit, started_at = self._commits.pop(commit_id)
+                self._times.add("commit", time.perf_counter() - started_at)
+                self.on_committed(commit, event)
+            case ev.CommitFailed(commit_id, reason):
+                self._commits.pop(commit_id)
+                log.warning("commit_failed", reason=reason)
+            case _:
+                pass
+
+    def _found(self, root: RootId) -> None:
+        """The directory that is back may be another one: note which."""
+        outlets = self._connected()
+        marker = outlets.roots.found(root, outlets.watcher.identity(root))
+        if marker is not None:
+            outlets.indexer.call(lambda store: store.set_marker(root, marker))
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self.pipeline.next_deadline()
+        if deadline is not None and not self._closed:
+            self._timer = self._loop.call_later(max(0.0, deadline - time.monotonic()), self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._handle([ev.Tick()])
+
+    # -- commands out ----------------------------------------------------------------------------------------------
+
+    def _connected(self) -> Outlets:
+        assert self._outlets is not None, "connect() comes first"
+        return self._outlets
+
+    def _carry_out(self, command: cmd.Command) -> None:
+        outlets = self._connected()
+        match command:
+            case cmd.Observe():
+                self._observe(command)
+            case cmd.ChunkFile():
+                self._tasks.create_task(self._chunk(command))
+            case cmd.Embed():
+                self._tasks.create_task(self._embed(command))
+            case cmd.Commit():
+                self._commits[command.commit_id] = (command, time.perf_counter())
+                outlets.indexer.submit(command)
+            case cmd.FetchUnembedded():
+                outlets.indexer.submit(command)
+            case cmd.ResolveFlush():
+                future = self._flushes.get(command.ticket)
+                if future is not None and not future.done():
+                    future.set_result(command)
+            case _ as unreachable:
+                assert_never(unreachable)
+
+    def _observe(self, command: cmd.Observe) -> None:
+        outlets = self._connected()
+        root = outlets.roots.get(command.root)
+        if root is None:  # Removed since; the pipeline has dropped the scan but waits for its slot.
+            self._loop.call_soon(self.send, ev.Observed(command.scan_id, (), last=True, root_gone=True))
+            return
+        identity, rules, limits = root.identity, root.rules, root.limits
+
+        def look() -> None:
+            started_at = time.perf_counter()
+            try:
+                scan(command, identity, rules, limits.max_file_bytes, self.post, lambda: self._closed)
+            except Exception:
+                log.exception("scan_failed", root=str(identity.path))
+            took_s = time.perf_counter() - started_at
+            try:
+                self._loop.call_soon_threadsafe(self._times.add, "scan", took_s)
+            except RuntimeError:
+                pass  # The daemon is past its end.
+
+        outlets.scanners.submit(look)
+
+    async def _chunk(self, command: cmd.ChunkFile) -> None:
+        outlets = self._connected()
+        root, path, version = command.root, command.path, command.version
+        known = outlets.roots.get(root)
+        if known is None:
+            self.post(ev.ChunkFailed(root, path, version, "the root was removed", gone=True))
+            return
+        event: ev.Event
+        try:
+            with self._times.timed("chunk"):
+                result = await outlets.pool.chunk(
+                    str(known.identity.path), path, known.limits, command.lane, command.alone
+                )
+            event = ev.Chunked(root, path, version, result)
+        except FileNotFoundError as error:
+            event = ev.ChunkFailed(root, path, version, str(error), gone=True)
+        except (ChunkError, WorkerError) as error:
+            log.warning("chunk_failed", root=str(known.identity.path), path=path, reason=str(error))
+            event = ev.ChunkFailed(root, path, version, str(error))
+        self.send(event)
+
+    async def _embed(self, command: cmd.Embed) -> None:
+        with self._times.timed("embed"):
+            event = await self._connected().embedder.run(command)
+        self.send(event)

@@ -1,0 +1,90 @@
+"""The one way into the pipeline: events from all threads, in the order in which they were posted.
+
+Bounded where it can grow without end: when too many hints wait, those of a root are replaced by one rescan of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from regend.core.events import Event, PathChanged, RescanNeeded
+from regend.types import RootId
+
+MAX_HINTS = 20_000
+BATCH = 128
+"""Events handled before the event loop gets to serve queries again."""
+
+
+class Inbox:
+    """Takes events from any thread and hands them to `handle` on the event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, handle: Callable[[list[Event]], None]) -> None:
+        self._loop = loop
+        self._handle = handle
+        self._events: deque[Event] = deque()
+        self._hints = 0
+        self._lost: set[RootId] = set()
+        self._lock = threading.Lock()
+        self._scheduled = False
+        self._closed = False
+        self.overflows = 0
+
+    def post(self, event: Event) -> None:
+        """Queue one event; any thread; never blocks for long and never raises."""
+        with self._lock:
+            if self._closed:
+                return
+            if isinstance(event, PathChanged):
+                if event.root in self._lost:
+                    return
+                if self._hints >= MAX_HINTS:
+                    self._replace_hints(event.root)
+                    return
+                self._hints += 1
+            self._events.append(event)
+            if self._scheduled:
+                return
+            self._scheduled = True
+        try:
+            self._loop.call_soon_threadsafe(self._drain)
+        except RuntimeError:
+            pass  # The loop is closed: the daemon is past its end.
+
+    def close(self) -> None:
+        """Take nothing more."""
+        with self._lock:
+            self._closed = True
+            self._events.clear()
+
+    def _replace_hints(self, root: RootId) -> None:
+        """One rescan in place of all the root's hints, where the first of them was: a flush behind it waits for it."""
+        self.overflows += 1
+        events: deque[Event] = deque()
+        for event in self._events:
+            if not (isinstance(event, PathChanged) and event.root == root):
+                events.append(event)
+                continue
+            self._hints -= 1
+            if root not in self._lost:
+                self._lost.add(root)
+                events.append(RescanNeeded(root))
+        if root not in self._lost:
+            self._lost.add(root)
+            events.append(RescanNeeded(root))
+        self._events = events
+
+    def _drain(self) -> None:
+        with self._lock:
+            batch = [self._events.popleft() for _ in range(min(BATCH, len(self._events)))]
+            for event in batch:
+                if isinstance(event, PathChanged):
+                    self._hints -= 1
+                elif isinstance(event, RescanNeeded):
+                    self._lost.discard(event.root)
+            self._scheduled = bool(self._events)
+            if self._scheduled:
+                self._loop.call_soon(self._drain)
+        self._handle(batch)

@@ -1,0 +1,160 @@
+"""The roots that are served, with what the shell knows of each: where it is, its rules, its limits.
+
+Owned by the event loop; `prepare` looks at the disk and may run in a thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+
+from regend.config import Config, LimitConfig
+from regend.daemon.ignores import IgnoreRules
+from regend.daemon.repository import RootIdentity, identify, load_repository_config
+from regend.errors import ConfigError, PathError, RegendError, RootError
+from regend.store.base import RootRecord
+from regend.types import RootId
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A directory that can be served."""
+
+    identity: RootIdentity
+    rules: IgnoreRules
+    limits: LimitConfig
+
+
+@dataclass(slots=True)
+class ServedRoot:
+    """One root; changed by `Roots` only.
+
+    Attributes:
+        problem: why its `.regend.toml` is not in force, or empty.
+    """
+
+    record: RootRecord
+    identity: RootIdentity
+    rules: IgnoreRules
+    limits: LimitConfig
+    problem: str = ""
+
+    @property
+    def path(self) -> str:
+        return str(self.identity.path)
+
+
+class Roots:
+    """Owns the served roots."""
+
+    def __init__(self, config: Config, state_dir: Path) -> None:
+        self._config = config
+        self._state_dir = state_dir
+        self._roots: dict[RootId, ServedRoot] = {}
+
+    def prepare(self, path: Path, force: bool) -> Prepared:
+        """Look at a directory that the user wants served.
+
+        Raises:
+            PathError: it is no directory, or cannot be read.
+            RootError: it is refused, because it is far more than source code.
+            ConfigError: its `.regend.toml` says what a repository may not say.
+        """
+        identity = identify(path)
+        home = Path.home().resolve()
+        if not force and (identity.path == home or identity.path in home.parents):
+            raise RootError(
+                f"{identity.path} is or holds your home directory, with far more than source code in it; "
+                "add the repositories below it, or add it with --force."
+            )
+        return self._prepared(identity, load_repository_config(identity.path).apply(self._config.limits))
+
+    def recall(self, record: RootRecord) -> Prepared:
+        """A root from the store. If its directory is gone, or replaced by an empty one, it keeps its old marker:
+        the watcher then reports it lost, and found when it is back."""
+        path = Path(record.path)
+        try:
+            identity = identify(path)
+            if identity.marker != record.marker and not any(path.iterdir()):
+                identity = replace(identity, marker=record.marker)
+            limits = load_repository_config(identity.path).apply(self._config.limits)
+        except (PathError, RootError, OSError) as error:
+            log.warning("root_gone", root=record.path, reason=str(error))
+            identity = RootIdentity(path, record.pool_key, record.marker, None)
+            limits = self._config.limits
+        except ConfigError as error:
+            log.warning("repository_config_refused", root=record.path, reason=str(error))
+            limits = self._config.limits
+        return self._prepared(identity, limits)
+
+    def add(self, record: RootRecord, prepared: Prepared) -> ServedRoot:
+        served = ServedRoot(record, prepared.identity, prepared.rules, prepared.limits)
+        self._roots[record.root] = served
+        return served
+
+    def remove(self, root: RootId) -> None:
+        self._roots.pop(root, None)
+
+    def get(self, root: RootId) -> ServedRoot | None:
+        return self._roots.get(root)
+
+    def all(self) -> list[ServedRoot]:
+        """By path."""
+        return sorted(self._roots.values(), key=lambda served: served.path)
+
+    def by_path(self, path: str) -> ServedRoot:
+        """The root at exactly this path, links resolved.
+
+        Raises:
+            RootError: there is none.
+        """
+        wanted = Path(path)
+        real = wanted.resolve() if wanted.is_absolute() else wanted
+        for served in self._roots.values():
+            if served.identity.path in (wanted, real):
+                return served
+        known = ", ".join(served.path for served in self.all()) or "none"
+        raise RootError(f"{path} is not a root (known: {known}); add it with `regenctl add {path}`.")
+
+    def containing(self, path: Path) -> tuple[ServedRoot, str] | None:
+        """The innermost root that holds an absolute path, and the path relative to it."""
+        found = [s for s in self._roots.values() if path == s.identity.path or s.identity.path in path.parents]
+        if not found:
+            return None
+        served = max(found, key=lambda s: len(s.path))
+        relative = path.relative_to(served.identity.path).as_posix()
+        return served, "" if relative == "." else relative
+
+    def found(self, root: RootId, identity: RootIdentity | None) -> str | None:
+        """A lost root is back, perhaps as another directory.
+
+        Returns:
+            Its marker, if that is another than before.
+        """
+        served = self._roots.get(root)
+        if served is None or identity is None or identity.marker == served.identity.marker:
+            return None
+        served.identity = identity
+        return identity.marker
+
+    def reload_limits(self, root: RootId) -> bool:
+        """Its `.regend.toml` changed; returns whether the limits did. Errors leave the old ones in force."""
+        served = self._roots.get(root)
+        if served is None:
+            return False
+        try:
+            limits = load_repository_config(served.identity.path).apply(self._config.limits)
+        except RegendError as error:
+            served.problem = str(error)
+            return False
+        served.problem = ""
+        changed, served.limits = limits != served.limits, limits
+        return changed
+
+    def _prepared(self, identity: RootIdentity, limits: LimitConfig) -> Prepared:
+        rules = IgnoreRules(identity.path, identity.git_dir, self._config.ignore.patterns, (self._state_dir,))
+        return Prepared(identity, rules, limits)

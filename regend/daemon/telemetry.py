@@ -1,0 +1,48 @@
+"""How long things take: the last durations of each stage, for `status`. No averages over ages, no estimates."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+KEPT = 512
+
+
+class StageTimes:
+    """The last `KEPT` durations by stage, in milliseconds; owned by the event loop."""
+
+    def __init__(self) -> None:
+        self._stages: dict[str, deque[float]] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, stage: str, took_s: float) -> None:
+        """Record one duration."""
+        if stage not in self._stages:
+            self._stages[stage] = deque(maxlen=KEPT)
+            self._counts[stage] = 0
+        self._stages[stage].append(took_s * 1e3)
+        self._counts[stage] += 1
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Record how long the block takes, also when it raises."""
+        started_at = perf_counter()
+        try:
+            yield
+        finally:
+            self.add(stage, perf_counter() - started_at)
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        """By stage: `count` since the start; `p50_ms`, `p95_ms` and `max_ms` of the last `KEPT`."""
+        answer = {}
+        for stage, durations in sorted(self._stages.items()):
+            ordered = sorted(durations)
+            answer[stage] = {
+                "count": float(self._counts[stage]),
+                "p50_ms": round(ordered[len(ordered) // 2], 3),
+                "p95_ms": round(ordered[min(len(ordered) - 1, len(ordered) * 95 // 100)], 3),
+                "max_ms": round(ordered[-1], 3),
+            }
+        return answer

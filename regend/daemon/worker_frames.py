@@ -1,0 +1,100 @@
+"""What the daemon and a warm worker say to each other: length-prefixed msgpack frames over a socketpair.
+
+The first frame is a `Setup`, answered by `Ready`; each further one is a task, answered in order. Both ends are of one
+version, since the daemon starts the worker, so there is nothing to negotiate.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import msgspec
+
+from regend.config import LimitConfig
+from regend.types import ChunkedFile
+
+LENGTH = struct.Struct("!I")
+"""In front of each message: its length in bytes, big-endian."""
+MAX_FRAME_BYTES = 256 * 1024 * 1024
+"""Far above any real answer (the largest file makes some 10 MB); beyond it the stream is taken to be broken."""
+
+
+class Setup(msgspec.Struct, tag="setup", frozen=True):
+    """First frame: what stays the same for all tasks. `encoder` is a spec for `embedding.registry.local_encoder`."""
+
+    encoder: str
+    rss_cap_bytes: int
+
+
+class ChunkTask(msgspec.Struct, tag="chunk", frozen=True):
+    """Read, hash and chunk one file."""
+
+    job: int
+    root_path: str
+    path: str
+    limits: LimitConfig
+
+
+class EmbedTask(msgspec.Struct, tag="embed", frozen=True):
+    """Embed documents with the local model."""
+
+    job: int
+    texts: list[str]
+
+
+class Ready(msgspec.Struct, tag="ready", frozen=True):
+    """Answer to `Setup`."""
+
+    rss_bytes: int
+
+
+class ChunkReply(msgspec.Struct, tag="chunked", frozen=True):
+    """Answer to `ChunkTask`."""
+
+    job: int
+    result: ChunkedFile
+    rss_bytes: int
+
+
+class EmbedReply(msgspec.Struct, tag="embedded", frozen=True):
+    """Answer to `EmbedTask`. `data`: float32 rows, little-endian, `dim` columns."""
+
+    job: int
+    dim: int
+    data: bytes
+    rss_bytes: int
+
+
+class Failure(msgspec.Struct, tag="failure", frozen=True):
+    """The task could not be done. `kind`: ``gone`` (observe again) or ``failed``."""
+
+    job: int
+    kind: str
+    reason: str
+    rss_bytes: int
+
+
+Task = Setup | ChunkTask | EmbedTask
+Reply = Ready | ChunkReply | EmbedReply | Failure
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def frame(message: Task | Reply) -> bytes:
+    """Encode a message with its length in front.
+
+    Raises:
+        UnicodeEncodeError: it holds a string that is not valid Unicode.
+    """
+    body = _encode(message)
+    return LENGTH.pack(len(body)) + body
+
+
+def task_decoder() -> msgspec.msgpack.Decoder[Task]:
+    """Decoder of the worker's side."""
+    return msgspec.msgpack.Decoder(Setup | ChunkTask | EmbedTask)
+
+
+def reply_decoder() -> msgspec.msgpack.Decoder[Reply]:
+    """Decoder of the daemon's side."""
+    return msgspec.msgpack.Decoder(Ready | ChunkReply | EmbedReply | Failure)

@@ -1,0 +1,86 @@
+"""Which providers and local encoders exist: one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from regend.config import EmbeddingConfig
+from regend.embedding.base import EmbeddingProvider, LocalEncoder, ModelInfo, Task
+from regend.embedding.hashing import HashingEncoder
+from regend.errors import ConfigError
+
+EmbedInWorkers = Callable[[Sequence[str]], Awaitable[npt.NDArray[np.float32]]]
+"""Embeds documents in the warm workers: float32 [n, dim], rows L2-normalised."""
+
+_BUILTIN = "hashing"
+_LOCAL: dict[str, Callable[[], LocalEncoder]] = {
+    "hashing": HashingEncoder,
+}
+"""Local encoders by spec."""
+
+
+class LocalProvider:
+    """A local encoder as a provider: documents in the warm workers, queries in this process."""
+
+    def __init__(self, encoder: LocalEncoder, embed_in_workers: EmbedInWorkers) -> None:
+        self.info: ModelInfo = encoder.info
+        self._encoder = encoder
+        self._embed_in_workers = embed_in_workers
+
+    async def embed(self, texts: Sequence[str], task: Task) -> npt.NDArray[np.float32]:
+        """See `EmbeddingProvider.embed`."""
+        if task == "query":
+            return self._encoder.encode(texts, task)
+        return await self._embed_in_workers(texts)
+
+    async def close(self) -> None:
+        """Nothing to close; the workers belong to the pool."""
+
+
+def _open_builtin(config: EmbeddingConfig, embed_in_workers: EmbedInWorkers) -> EmbeddingProvider:
+    return LocalProvider(local_encoder(encoder_spec(config)), embed_in_workers)
+
+
+def _open_http(config: EmbeddingConfig, embed_in_workers: EmbedInWorkers) -> EmbeddingProvider:
+    from regend.embedding.http import HttpProvider  # aiohttp takes 0.2 s to import; workers never need it.
+
+    return HttpProvider(config)
+
+
+_PROVIDERS: dict[str, Callable[[EmbeddingConfig, EmbedInWorkers], EmbeddingProvider]] = {
+    "builtin": _open_builtin,
+    "http": _open_http,
+}
+"""Providers by their name in the configuration."""
+
+
+def encoder_spec(config: EmbeddingConfig) -> str:
+    """The spec that workers get: which local encoder to load, should they be asked to embed."""
+    return _BUILTIN
+
+
+def local_encoder(spec: str) -> LocalEncoder:
+    """Open a local encoder.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if spec not in _LOCAL:
+        raise ConfigError(f"Local model {spec!r} is unknown; there are: {', '.join(_LOCAL)}.")
+    return _LOCAL[spec]()
+
+
+def open_provider(config: EmbeddingConfig, embed_in_workers: EmbedInWorkers) -> EmbeddingProvider:
+    """Open the provider that the configuration names. Whether texts leave the machine is in its `info.local`.
+
+    Raises:
+        ConfigError: there is none of that name, or it is not usable as configured.
+    """
+    if config.provider not in _PROVIDERS:
+        raise ConfigError(
+            f"`embedding.provider` is {config.provider!r}, which is unknown; there are: {', '.join(_PROVIDERS)}."
+        )
+    return _PROVIDERS[config.provider](config, embed_in_workers)

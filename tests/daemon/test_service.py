@@ -1,0 +1,84 @@
+"""The daemon under a service manager: it serves on the socket it was given, says when it is ready, and feeds the watchdog."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from regend.rpc.client import Client
+from tests.rpc.scripted import short_directory
+
+DEADLINE_S = 30.0
+# LISTEN_PID must be the daemon's own, so a shell fills in its pid and becomes the daemon; descriptor 3 is the protocol.
+LAUNCH = 'export LISTEN_PID=$$; exec "$0" -m regend "$@" 3<&"$PASSED_FD"'
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    with short_directory() as path:
+        yield path
+
+
+def received(manager: socket.socket, wanted: bytes) -> bytes:
+    """Read messages until one begins with `wanted`."""
+    while not (message := manager.recv(4096)).startswith(wanted):
+        pass
+    return message
+
+
+def test_socket_activation_and_notifications(directory: Path) -> None:
+    (directory / "src").mkdir()
+    (directory / "src" / "a.py").write_text("def greeting():\n    return 'hello'\n")
+    place = directory / "run" / "regend.sock"
+    place.parent.mkdir(mode=0o700)
+    with (
+        socket.socket(socket.AF_UNIX) as listening,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
+    ):
+        manager.bind(str(directory / "notify"))
+        manager.settimeout(DEADLINE_S)
+        listening.bind(str(place))
+        listening.listen()
+        environ = {
+            **os.environ,
+            "HOME": str(directory),
+            "XDG_CONFIG_HOME": str(directory / "config"),
+            "REGEND_STATE_DIR": str(directory / "state"),
+            "REGEND_SOCKET": str(directory / "elsewhere" / "regend.sock"),
+            "LISTEN_FDS": "1",
+            "PASSED_FD": str(listening.fileno()),
+            "NOTIFY_SOCKET": str(directory / "notify"),
+            "WATCHDOG_USEC": "2000000",
+        }
+        environ.pop("REGEND_CONFIG", None)
+        daemon = subprocess.Popen(
+            ["sh", "-c", LAUNCH, sys.executable, "--root", str(directory / "src")],
+            env=environ,
+            pass_fds=(listening.fileno(),),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            # Connect at once: whoever comes before the daemon is ready waits in the socket and is served.
+            with Client(place, timeout_s=DEADLINE_S) as client:
+                assert client.server["pid"] == daemon.pid
+                assert b"READY=1\nSTATUS=" in received(manager, b"READY=1")
+                assert received(manager, b"WATCHDOG=1") == b"WATCHDOG=1"
+                assert client.call("flush", timeout_s=DEADLINE_S)["failed"] == []
+                assert client.call("status")["roots"][0]["files_indexed"] == 1
+                assert client.call("stop") == {"stopping": True}
+            assert received(manager, b"STOPPING=1")
+            _, log = daemon.communicate(timeout=DEADLINE_S)
+        finally:
+            daemon.kill()
+            daemon.wait()
+        assert (daemon.returncode, "Traceback" in log) == (0, False)
+        # The socket is the manager's: the daemon leaves it where it is, and does not make another one.
+        assert place.is_socket()
+        assert not (directory / "elsewhere").exists()

@@ -1,0 +1,243 @@
+"""Background work: HNSW bases are built, saved, loaded and replaced; garbage goes; old snapshots stay whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from regend.core.commands import Commit, DeleteFile, PutVectors
+from regend.store.base import LexicalQuery
+from regend.store.garbage import GarbageLimits
+from regend.store.pool import Pool
+from regend.store.registry import Store, open_store
+from regend.types import ChunkedFile, ChunkId, RootId
+from tests.store.samples import DIM, MODEL, apply, chunked, clustered, put, put_vectors
+
+FILES = [chunked([f"word{n}x{c} body" for c in range(20)]) for n in range(60)]
+CHUNKS = [chunk.chunk_id for file in FILES for chunk in file.chunks]
+VECTORS = dict(zip(CHUNKS, clustered(len(CHUNKS), DIM, seed=4), strict=True))
+NO_GARBAGE = GarbageLimits(max_unused_bytes=0, min_age_s=-1)
+
+
+@pytest.fixture(autouse=True)
+def _small_slabs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regend.store.slab_merge.EXACT_ROWS", 300)
+
+
+def vectors(chunks: list[ChunkId]) -> PutVectors:
+    return PutVectors(tuple(chunks), np.stack([VECTORS[chunk] for chunk in chunks]))
+
+
+def add(store: Store, root: RootId, files: list[ChunkedFile]) -> None:
+    pending = apply(store, *(put(root, f"f{FILES.index(file)}.py", file) for file in files))
+    if pending:
+        apply(store, vectors(pending))
+
+
+def only_pool(store: Store) -> Pool:
+    (pool,) = store._memory.pools.values()
+    return pool
+
+
+def base_rows(store: Store) -> int:
+    base = only_pool(store).slab.view().base
+    return 0 if base is None else len(base.keys)
+
+
+def maintain_until(store: Store, condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "background work did not come to an end"
+        store.maintain(idle=True)
+        time.sleep(0.005)
+
+
+def check_search(store: Store, root: RootId, files: list[ChunkedFile]) -> None:
+    """The ten nearest of an exact scan over the live chunks."""
+    (pool,) = store.snapshot.pools.values()
+    live = [chunk.chunk_id for file in files for chunk in file.chunks]
+    matrix = np.stack([VECTORS[chunk] for chunk in live])
+    found = wanted = 0
+    for query in clustered(20, DIM, seed=4):
+        exact = {live[row] for row in np.argsort(-(matrix @ query))[:10]}
+        hits = pool.nearest(query, 10)
+        assert len(hits) == 10
+        found += len({view.chunk for view in store.snapshot.chunks([hit.doc for hit in hits])} & exact)
+        wanted += 10
+    assert found >= 0.97 * wanted
+
+
+def test_a_base_is_built_saved_and_loaded_again(tmp_path: Path) -> None:
+    with open_store(tmp_path, MODEL) as store:
+        root = store.add_root("/r", "/r", "").root
+        add(store, root, FILES[:20])
+        check_search(store, root, FILES[:20])
+        maintain_until(store, lambda: base_rows(store) == 400)
+        check_search(store, root, FILES[:20])
+        add(store, root, FILES[20:25])
+        check_search(store, root, FILES[:25])
+    with open_store(tmp_path, MODEL) as store:
+        assert base_rows(store) == 0
+        check_search(store, root, FILES[:25])
+        maintain_until(store, lambda: base_rows(store) == 400)
+        assert only_pool(store).slab.view().count == 100
+        check_search(store, root, FILES[:25])
+        # Enough new rows extend it; enough dead ones replace it.
+        add(store, root, FILES[25:50])
+        maintain_until(store, lambda: base_rows(store) == 1000)
+        check_search(store, root, FILES[:50])
+        apply(store, *(DeleteFile(root, f"f{n}.py") for n in range(20)))
+        check_search(store, root, FILES[20:50])
+        maintain_until(store, lambda: base_rows(store) == 600)
+        check_search(store, root, FILES[20:50])
+        apply(store, *(DeleteFile(root, f"f{n}.py") for n in range(20, 48)))
+        maintain_until(store, lambda: base_rows(store) == 0)
+        check_search(store, root, FILES[48:50])
+        assert list((tmp_path / "vectors").iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["payload", "header", "gone"])
+def test_a_damaged_base_is_rebuilt_while_search_goes_on(tmp_path: Path, what: str) -> None:
+    with open_store(tmp_path, MODEL) as store:
+        root = store.add_root("/r", "/r", "").root
+        add(store, root, FILES[:20])
+        maintain_until(store, lambda: base_rows(store) == 400)
+    (payload,) = (tmp_path / "vectors").glob("*.payload")
+    (header,) = (tmp_path / "vectors").glob("*.envelope")
+    victim = header if what == "header" else payload
+    if what == "gone":
+        victim.unlink()
+    else:
+        data = bytearray(victim.read_bytes())
+        data[len(data) // 2] ^= 0x40
+        victim.write_bytes(data)
+    with open_store(tmp_path, MODEL) as store:
+        check_search(store, root, FILES[:20])
+        maintain_until(store, lambda: base_rows(store) == 400)
+        check_search(store, root, FILES[:20])
+    with open_store(tmp_path, MODEL) as store:
+        maintain_until(store, lambda: base_rows(store) == 400)
+
+
+def test_files_that_changed_while_the_base_was_built_are_right(tmp_path: Path) -> None:
+    with open_store(tmp_path, MODEL) as store:
+        root = store.add_root("/r", "/r", "").root
+        add(store, root, FILES[:20])
+        store.maintain(idle=False)
+        assert store._upkeep.merger.busy
+        apply(store, *(DeleteFile(root, f"f{n}.py") for n in range(5)))
+        add(store, root, FILES[30:35])
+        live = FILES[5:20] + FILES[30:35]
+        maintain_until(store, lambda: base_rows(store) > 0)
+        check_search(store, root, live)
+        apply(store, put(root, "f2.py", FILES[2], known=True))
+        check_search(store, root, [*live, FILES[2]])
+
+
+def test_snapshots_stay_constant_while_the_writer_goes_on(tmp_path: Path) -> None:
+    with open_store(tmp_path, MODEL) as store:
+        root = store.add_root("/r", "/r", "").root
+        add(store, root, FILES[:20])
+        snapshot = store.snapshot
+        (pool,) = snapshot.pools.values()
+        query = VECTORS[CHUNKS[7]]
+
+        def observe() -> object:
+            docs = [hit.doc for hit in pool.nearest(query, 50)]
+            words = pool.lexical(LexicalQuery(("body", "word3x3")), 50)
+            at = [pool.entry_at(root, f"f{n}.py") for n in range(60)]
+            some = frozenset(list(pool.entries)[:7])
+            near = pool.nearest(query, 30, some)
+            texts = snapshot.chunks(docs[:10])
+            return docs, words, at, near, texts, dict(pool.entries), pool.similarity(query, docs), snapshot.generation
+
+        before = observe()
+        for n in range(20):
+            apply(store, DeleteFile(root, f"f{n}.py"))
+        add(store, root, FILES[20:50])
+        add(store, root, FILES[5:10])
+        maintain_until(store, lambda: base_rows(store) > 0)
+        assert observe() == before
+        store.remove_root(root)
+        assert observe() == before
+
+
+def test_garbage_is_collected_and_nothing_else(tmp_path: Path) -> None:
+    with open_store(tmp_path, MODEL, NO_GARBAGE) as store:
+        root = store.add_root("/r", "/r", "").root
+        shared = chunked(["word0x0 body", "own text"])
+        add(store, root, FILES[:3])
+        apply(store, put_vectors(apply(store, put(root, "shared.py", shared))))
+        before = store.export(root)
+        binary = chunked(["x"], skip_reason="binary")
+        apply(store, put(root, "x.bin", binary))
+        apply(store, DeleteFile(root, "f0.py"), DeleteFile(root, "x.bin"))
+        time_travel(store)
+        maintain_until(store, lambda: len(store.pool_blobs(store.roots()[0].pool)) == 3)
+        assert store.texts([FILES[0].chunks[0].chunk_id]) == ["Outer.word0x0\nword0x0 body"]
+        assert store.texts([FILES[0].chunks[1].chunk_id]) == [""]
+        # What was collected is not held any more, and comes back whole.
+        assert store.apply(Commit(1, (put(root, "f0.py", FILES[0], known=True),))).missing == ((root, "f0.py"),)
+        pending = apply(store, put(root, "f0.py", FILES[0]))
+        assert pending == [chunk.chunk_id for chunk in FILES[0].chunks[1:]]
+        apply(store, vectors(pending))
+        assert store.export(root) == before
+    with open_store(tmp_path, MODEL) as store:
+        assert store.export(root) == before
+
+
+def test_what_became_unused_just_now_is_kept(tmp_path: Path) -> None:
+    with open_store(tmp_path, MODEL, GarbageLimits(max_unused_bytes=0)) as store:
+        root = store.add_root("/r", "/r", "").root
+        add(store, root, FILES[:2])
+        apply(store, DeleteFile(root, "f0.py"))
+        time_travel(store)
+        store.maintain(idle=True)
+        assert apply(store, put(root, "f0.py", FILES[0], known=True)) == []
+
+
+def time_travel(store: Store) -> None:
+    """Make garbage collection due now."""
+    store._upkeep._garbage_at = time.monotonic() - 1e6
+
+
+def test_many_edits_do_not_pile_up_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regend.store.pool._FORGET_MIN", 20)
+    with open_store(tmp_path, MODEL) as store:
+        root = store.add_root("/r", "/r", "").root
+        for number in range(30):
+            apply(store, put(root, "same.py", chunked([f"edit{number} body"])))
+        facts = only_pool(store).facts
+        store.maintain(idle=True)
+        assert len(only_pool(store).facts.blob_of_entry) < len(facts.blob_of_entry)
+        (pool,) = store.snapshot.pools.values()
+        assert len(pool.entries) == 1
+        assert len(pool.lexical(LexicalQuery(("edit29",)), 5)) == 1
+
+
+def test_a_lexical_failure_is_made_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_store(tmp_path, MODEL) as store:
+        root = store.add_root("/r", "/r", "").root
+        add(store, root, FILES[:2])
+        lexical = only_pool(store).lexical
+
+        def broken(*_args: object) -> None:
+            raise OSError("disk full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(lexical, "apply", broken)
+            add(store, root, FILES[2:4])
+            apply(store, DeleteFile(root, "f0.py"))
+        assert lexical.behind
+        (pool,) = store.snapshot.pools.values()
+        assert pool.lexical(LexicalQuery(("word2x2",)), 5) == []
+        assert pool.lexical(LexicalQuery(("word0x2",)), 5) == []
+        store.maintain(idle=True)
+        (pool,) = store.snapshot.pools.values()
+        assert len(pool.lexical(LexicalQuery(("word2x2",)), 5)) == 1
+        assert pool.lexical(LexicalQuery(("word0x2",)), 5) == []
+        assert not lexical.behind

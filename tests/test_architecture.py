@@ -1,0 +1,268 @@
+"""The architecture, as docs/architecture.md draws it: who may import whom, what stays pure, and how long a module is.
+
+A new edge in `EDGES` is a change of the design: say why in docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.import_graph import (
+    cycle,
+    forbidden_edges,
+    foreign_imports,
+    imports_of,
+    impure,
+    loaded_by,
+    long_modules,
+    read_sources,
+    third_party,
+    within,
+)
+
+REPOSITORY = Path(__file__).parents[1]
+SOURCES = read_sources(REPOSITORY / "regend")
+MAX_LINES = 400
+
+BASICS = ("regend", "regend.errors", "regend.types")
+EDGES: dict[str, tuple[str, ...]] = {
+    # Values and errors know nobody. `regend` itself is `__version__` only.
+    "regend": (),
+    "regend.errors": (),
+    "regend.types": (),
+    "regend.paths": (),
+    "regend.config": ("regend.errors", "regend.paths"),
+    # Pure: decides, and does nothing itself.
+    "regend.core": (*BASICS, "regend.core.*"),
+    # `LimitConfig` is a plain value; a second class with the same fields would be a synonym.
+    "regend.chunking": (*BASICS, "regend.chunking.*", "regend.config"),
+    # Seams: protocols and the wire.
+    "regend.store.base": BASICS,
+    "regend.embedding.base": BASICS,
+    "regend.rpc": (*BASICS, "regend.paths", "regend.rpc.*"),
+    # Adapters. The store applies the core's commands and answers with its events, hence these two.
+    "regend.store": (
+        *BASICS, "regend.store.*", "regend.core.commands", "regend.core.events", "regend.embedding.base",
+        "regend.chunking.tokens",
+    ),
+    "regend.embedding": (*BASICS, "regend.embedding.*", "regend.config", "regend.chunking.tokens"),
+    # Reads snapshots through the protocol; no adapter is known here.
+    "regend.search": (
+        *BASICS, "regend.search.*", "regend.store.base", "regend.embedding.base", "regend.chunking.tokens",
+    ),
+    # Joins everything, but picks adapters by their registries only.
+    "regend.daemon": (
+        *BASICS, "regend.config", "regend.paths", "regend.daemon.*", "regend.core.*", "regend.chunking.*",
+        "regend.search.*", "regend.rpc.*", "regend.store.base", "regend.store.registry", "regend.store.lock",
+        "regend.embedding.base", "regend.embedding.registry",
+    ),
+    "regend.__main__": ("regend", "regend.errors", "regend.paths", "regend.config", "regend.daemon.*"),
+    # Clients: they see the socket and the configuration, never the index.
+    "regend.cli": ("regend", "regend.errors", "regend.paths", "regend.config", "regend.rpc.*", "regend.cli.*"),
+    "regend.integrations": (
+        "regend", "regend.errors", "regend.paths", "regend.config", "regend.rpc.*", "regend.integrations.*",
+    ),
+}  # fmt: skip
+
+FOREIGN: dict[str, tuple[str, ...]] = {
+    "aiohttp": ("regend.embedding", "regend.integrations"),
+    "hnswlib": ("regend.store",),
+    "msgpack": ("regend.rpc", "regend.daemon"),
+    "msgspec": ("regend.rpc", "regend.daemon"),
+    "numpy": ("regend.store", "regend.embedding", "regend.search", "regend.daemon"),
+    "pathspec": ("regend.daemon",),
+    "psutil": ("regend.daemon",),
+    "rich": ("regend.cli",),
+    "structlog": ("regend.daemon", "regend.store", "regend.embedding", "regend.__main__"),
+    "tantivy": ("regend.store",),
+    "tree_sitter": ("regend.chunking",),
+    "tree_sitter_language_pack": ("regend.chunking",),
+    "uvloop": ("regend.daemon", "regend.__main__"),
+    "watchdog": ("regend.daemon",),
+}
+IO = frozenset(
+    ("asyncio", "concurrent", "fcntl", "http", "io", "logging", "mmap", "multiprocessing", "os", "pathlib", "queue",
+     "random", "secrets", "select", "selectors", "shutil", "signal", "socket", "sqlite3", "ssl", "subprocess",
+     "tempfile", "threading", "time", "urllib", "uuid")
+)  # fmt: skip
+PURE: dict[str, frozenset[str]] = {
+    "regend.errors": frozenset(),
+    "regend.types": frozenset(),
+    "regend.core": frozenset(),
+    "regend.chunking": frozenset(("tree_sitter",)),
+    # Stops a parse that takes too long; only the clock can tell.
+    "regend.chunking.chunker": frozenset(("tree_sitter", "time")),
+    # Loads grammars and, through importlib, the languages' data files, once per process.
+    "regend.chunking.grammars": frozenset(("tree_sitter", "tree_sitter_language_pack")),
+}
+BUILTINS = frozenset(("open", "print", "input", "exec", "eval"))
+FAST_PATH = ("regend.cli.main", "regend.rpc.client", "regend.config", "regend.paths")
+FAST_PATH_FOREIGN = frozenset(("msgpack",))
+FORBIDDEN_NAMES = frozenset(("utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"))
+
+
+def python_files() -> Iterator[Path]:
+    for directory in ("regend", "tests", "benchmarks", "training", "editors"):
+        yield from sorted((REPOSITORY / directory).rglob("*.py"))
+
+
+# --- the project ------------------------------------------------------------------------------------------------------
+
+
+def test_the_project_was_read() -> None:
+    assert set(SOURCES) >= {"regend", "regend.core.pipeline", "regend.store.base", "regend.rpc.client", "regend.config"}
+
+
+def test_every_import_is_allowed() -> None:
+    assert "\n".join(forbidden_edges(SOURCES, EDGES)) == ""
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    assert " -> ".join(cycle(SOURCES)) == ""
+
+
+def test_pure_modules_do_no_io() -> None:
+    assert "\n".join(impure(SOURCES, PURE, IO, BUILTINS)) == ""
+
+
+def test_foreign_packages_stay_where_they_belong() -> None:
+    assert "\n".join(foreign_imports(SOURCES, FOREIGN)) == ""
+
+
+@pytest.mark.parametrize("module", FAST_PATH)
+def test_the_command_line_starts_with_the_standard_library_and_msgpack(module: str) -> None:
+    assert module in SOURCES
+    foreign = {top for name in loaded_by(module, SOURCES) if (top := third_party(name))}
+    assert foreign <= FAST_PATH_FOREIGN
+
+
+@pytest.mark.parametrize("module", FAST_PATH)
+def test_what_the_command_line_really_loads(module: str) -> None:
+    """The same, asked of Python itself."""
+    code = f"import sys; before = set(sys.modules); import {module}; print(*sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    loaded = [name for name in done.stdout.split() if "cython" not in name]  # Cython's run time is part of msgpack.
+    assert {top for name in loaded if (top := third_party(name))} <= FAST_PATH_FOREIGN
+
+
+def test_clients_use_rich_lazily_and_nothing_else() -> None:
+    for name in SOURCES:
+        if not within(name, "regend.cli"):
+            continue
+        for found in imports_of(name, SOURCES):
+            top = third_party(found.target)
+            assert top in ("", "msgpack", "rich"), f"{name}:{found.line} imports {top}"
+            assert top != "rich" or found.lazy or found.typing or name.startswith("regend.cli.rich_"), (
+                f"{name}:{found.line} imports rich at start-up"
+            )
+
+
+def test_no_module_is_too_long() -> None:
+    assert "\n".join(long_modules(python_files(), MAX_LINES)) == ""
+
+
+def test_names_say_what_a_module_is_for() -> None:
+    assert [str(file) for file in python_files() if FORBIDDEN_NAMES & set(file.stem.lower().split("_"))] == []
+
+
+# --- the checker itself -----------------------------------------------------------------------------------------------
+
+
+def test_edges_by_the_longest_row() -> None:
+    edges = {"regend": (), "regend.a": ("regend.a.*", "regend.b.seam"), "regend.a.base": (), "regend.b": ()}
+    sources = {
+        "regend": "",
+        "regend.a": "",
+        "regend.a.base": "",
+        "regend.a.one": "from regend.a.base import X\nfrom regend.b import seam\nimport os, numpy",
+        "regend.b": "",
+        "regend.b.seam": "",
+        "regend.b.deep": "",
+    }
+    assert list(forbidden_edges(sources, edges)) == []
+    rows = [
+        ("regend.a.one", "import regend.b.deep", "regend.a.one:1 imports regend.b.deep, which `regend.a` may not"),
+        ("regend.a.one", "from regend.b import deep", "regend.a.one:1 imports regend.b.deep"),
+        ("regend.a.one", "from regend import b", "regend.a.one:1 imports regend.b"),
+        ("regend.a.one", "from ..b import deep", "regend.a.one:1 imports regend.b.deep"),
+        ("regend.a.one", "def f():\n    import regend.b", "regend.a.one:2 imports regend.b"),
+        ("regend.a.one", "if TYPE_CHECKING:\n    from regend.b.deep import X", "regend.a.one:2 imports regend.b.deep"),
+        ("regend.a.one", "import_module('regend.b')", "regend.a.one:1 imports regend.b"),
+        ("regend.a.base", "from regend.a import one", "regend.a.base:1 imports regend.a.one, which `regend.a.base`"),
+        ("regend.a", "from .base import X\nfrom ..b import Y", "regend.a:2 imports regend.b"),
+        ("regend.c", "", "regend.c has no row"),
+    ]
+    for name, source, expected in rows:
+        (found,) = forbidden_edges({**sources, name: source}, edges)
+        assert found.startswith(expected), source
+
+
+def test_cycles() -> None:
+    sources = {"regend.a": "import regend.b", "regend.b": "def f():\n    from regend.c import X", "regend.c": ""}
+    assert cycle(sources) == []
+    sources["regend.c"] = "if typing.TYPE_CHECKING:\n    from regend import a"
+    assert cycle(sources) == ["regend.a", "regend.b", "regend.c", "regend.a"]
+    assert cycle({"regend.a": "import regend.a"}) == ["regend.a", "regend.a"]
+
+
+@pytest.mark.parametrize("module", sorted(("asyncio", "threading", "time", "os", "socket", "random", "logging")))
+def test_io_in_the_core(module: str) -> None:
+    for source in (f"import {module}", f"from {module} import x", f"def f():\n    import {module}.y"):
+        assert len(list(impure({"regend.core.x": source}, PURE, IO, BUILTINS))) == 1, source
+        assert list(impure({"regend.daemon.x": source}, PURE, IO, BUILTINS)) == []
+
+
+@pytest.mark.parametrize("module", ["watchdog", "aiohttp", "hnswlib", "msgpack", "numpy", "tree_sitter", "structlog"])
+def test_foreign_packages_in_the_core(module: str) -> None:
+    assert len(list(impure({"regend.core.x": f"import {module}"}, PURE, IO, BUILTINS))) == 1
+
+
+def test_builtins_that_do_io() -> None:
+    assert list(impure({"regend.core.x": "def f(): return open('/x')"}, PURE, IO, BUILTINS)) == [
+        "regend.core.x:1 calls open(), but it must be pure"
+    ]
+
+
+def test_what_is_pure_in_chunking() -> None:
+    assert list(impure({"regend.chunking.x": "import tree_sitter, re"}, PURE, IO, BUILTINS)) == []
+    assert len(list(impure({"regend.chunking.x": "import hnswlib, socket"}, PURE, IO, BUILTINS))) == 2
+    assert list(impure({"regend.chunking.grammars": "import tree_sitter_language_pack"}, PURE, IO, BUILTINS)) == []
+    assert len(list(impure({"regend.chunking.x": "import time, tree_sitter_language_pack"}, PURE, IO, BUILTINS))) == 2
+    assert list(impure({"regend.chunking.chunker": "import time"}, PURE, IO, BUILTINS)) == []
+    assert len(list(impure({"regend.chunking.grammars": "import socket"}, PURE, IO, BUILTINS))) == 1
+
+
+def test_what_is_loaded_at_start() -> None:
+    sources = {
+        "regend": "",
+        "regend.cli": "import aiohttp",
+        "regend.cli.main": "from regend.paths import X\nimport json\ndef f():\n    import rich\n    import regend.big",
+        "regend.paths": "if TYPE_CHECKING:\n    import hnswlib\nelse:\n    import msgpack",
+        "regend.big": "import numpy",
+    }
+    loaded = loaded_by("regend.cli.main", sources)
+    assert {top for name in loaded if (top := third_party(name))} == {"aiohttp", "msgpack"}
+    assert "regend.big" not in loaded
+
+
+def test_owners_of_foreign_packages() -> None:
+    owners = {"numpy": ("regend.store",)}
+    assert list(foreign_imports({"regend.store.x": "import numpy.typing, os"}, owners)) == []
+    assert list(foreign_imports({"regend.search.x": "import numpy"}, owners)) == [
+        "regend.search.x:1 imports numpy, which is for regend.store"
+    ]
+    assert list(foreign_imports({"regend.store.x": "import requests"}, owners)) == [
+        "regend.store.x:1 imports requests, which no row allows"
+    ]
+
+
+def test_length(tmp_path: Path) -> None:
+    (tmp_path / "good.py").write_text("x\n" * 400)
+    (tmp_path / "bad.py").write_text("x\n" * 401)
+    (found,) = long_modules(sorted(tmp_path.iterdir()), 400)
+    assert "bad.py has 401 lines" in found

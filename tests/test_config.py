@@ -1,0 +1,163 @@
+"""The configuration: what is read from where, and that everything wrong is refused by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from regend.config import _POSITIVE, Config, EmbeddingConfig, config_from_table, load_config
+from regend.errors import ConfigError
+
+KEYS = [
+    (section.name, key.name, key.default)
+    for section in dataclasses.fields(Config)
+    for key in dataclasses.fields(section.default_factory())  # type: ignore[misc, arg-type]
+]
+
+
+def table(section: str, key: str, value: Any) -> dict[str, Any]:
+    return {section: {key: value}}
+
+
+# --- where it comes from ----------------------------------------------------------------------------------------------
+
+
+def test_without_a_file_all_defaults_hold(tmp_path: Path) -> None:
+    assert load_config(environ={"HOME": str(tmp_path)}) == Config()
+
+
+def test_flag_before_environment_before_default_place(tmp_path: Path) -> None:
+    places = [tmp_path / "flag.toml", tmp_path / "environment.toml", tmp_path / "config/regend/config.toml"]
+    places[2].parent.mkdir(parents=True)
+    for number, place in enumerate(places, 1):
+        place.write_text(f"[watch]\nquiet_ms = {number}\n")
+    environ = {"XDG_CONFIG_HOME": str(tmp_path / "config"), "REGEND_CONFIG": str(places[1])}
+    assert load_config(places[0], environ).watch.quiet_ms == 1
+    assert load_config(None, environ).watch.quiet_ms == 2
+    assert load_config(None, {**environ, "REGEND_CONFIG": ""}).watch.quiet_ms == 3
+
+
+def test_a_named_file_must_exist(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.toml"
+    with pytest.raises(ConfigError, match=r"missing\.toml does not exist"):
+        load_config(missing, {"HOME": str(tmp_path)})
+    with pytest.raises(ConfigError, match=r"missing\.toml does not exist"):
+        load_config(None, {"HOME": str(tmp_path), "REGEND_CONFIG": str(missing)})
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(tmp_path, {})
+
+
+@pytest.mark.parametrize("content", [b"[watch\n", b"a = 1\na = 2\n", b"x = '\xff'\n"])
+def test_a_file_that_is_not_toml(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "config.toml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"config\.toml is not valid TOML"):
+        load_config(file, {})
+
+
+# --- what may be in it ------------------------------------------------------------------------------------------------
+
+
+def test_every_key_can_be_set_to_its_default() -> None:
+    written: dict[str, Any] = {}
+    for section, key, default in KEYS:
+        written.setdefault(section, {})[key] = list(default) if isinstance(default, tuple) else default
+    assert config_from_table(written, "here") == Config()
+
+
+@pytest.mark.parametrize(("section", "key", "default"), KEYS)
+def test_a_value_of_the_wrong_type_is_refused(section: str, key: str, default: object) -> None:
+    wrong: list[Any] = [{}, True, [1]]
+    wrong += [5, ["x"]] if isinstance(default, str) else ["x"]
+    wrong += [1.5] if isinstance(default, int) else []
+    for value in wrong:
+        with pytest.raises(ConfigError, match=rf"here: `{section}\.{key}` must be"):
+            config_from_table(table(section, key, value), "here")
+
+
+@pytest.mark.parametrize(("section", "key", "default"), [row for row in KEYS if isinstance(row[2], (int, float))])
+def test_numbers_have_a_lower_bound(section: str, key: str, default: object) -> None:
+    with pytest.raises(ConfigError, match=rf"`{section}\.{key}` is -1"):
+        config_from_table(table(section, key, -1), "here")
+    if f"{section}.{key}" in _POSITIVE:
+        with pytest.raises(ConfigError, match=rf"`{section}\.{key}` is 0"):
+            config_from_table(table(section, key, 0), "here")
+    else:
+        assert getattr(getattr(config_from_table(table(section, key, 0), "here"), section), key) == 0
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_numbers_are_finite(value: float) -> None:
+    with pytest.raises(ConfigError, match="poll_interval_s"):
+        config_from_table(table("watch", "poll_interval_s", value), "here")
+
+
+def test_every_positive_key_exists() -> None:
+    assert {f"{section}.{key}" for section, key, _ in KEYS} >= set(_POSITIVE)
+
+
+@pytest.mark.parametrize(
+    ("given_table", "message"),
+    [
+        ({"wathc": {}}, "here: unknown key `wathc`; known here: embedding, ignore, limits, watch, workers"),
+        ({"watch": {"quiet": 1}}, "unknown key `watch.quiet`; known here: busy_limit_s"),
+        ({"watch": 5}, "`watch` must be a table, not 5"),
+        ({"workers": {"mode": "fast"}}, "`workers.mode` is 'fast'; use auto"),
+        ({"embedding": {"provider": "cloud"}}, "`embedding.provider` is 'cloud'; use builtin or http"),
+        ({"embedding": {"provider": "http", "url": "http://x"}}, "needs `embedding.url`, `embedding.model`"),
+    ],
+)
+def test_what_is_wrong_is_named(given_table: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        config_from_table(given_table, "here")
+    assert message in str(error.value)
+
+
+def test_whole_numbers_do_for_seconds() -> None:
+    value = config_from_table({"watch": {"poll_interval_s": 3}}, "here").watch.poll_interval_s
+    assert (value, type(value)) == (3.0, float)
+
+
+def test_http_provider() -> None:
+    text = (
+        '[embedding]\nprovider = "http"\nurl = "http://127.0.0.1:8080/v1"\nmodel = "m"\ndim = 8\nremote_roots = ["/a"]'
+    )
+    expected = EmbeddingConfig(provider="http", url="http://127.0.0.1:8080/v1", model="m", dim=8, remote_roots=("/a",))
+    assert config_from_table(tomllib.loads(text), "here").embedding == expected
+
+
+_SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+_VALUES = st.recursive(
+    _SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner)
+)
+_NAMES = st.sampled_from([key for _, key, _ in KEYS]) | st.text(max_size=4)
+_SECTIONS = st.sampled_from([field.name for field in dataclasses.fields(Config)]) | st.text(max_size=4)
+
+
+@given(st.dictionaries(_SECTIONS, st.dictionaries(_NAMES, _VALUES, max_size=3) | _VALUES, max_size=3))
+def test_any_table_is_a_configuration_or_a_named_error(random_table: dict[str, Any]) -> None:
+    try:
+        config = config_from_table(random_table, "here")
+    except ConfigError as error:
+        assert str(error).startswith("here: ")
+    else:
+        assert isinstance(config, Config)
+        hash(config)
+
+
+def test_only_the_standard_library_is_imported() -> None:
+    code = "import sys; before = set(sys.modules); import regend.config; print(*sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    foreign = {name.partition(".")[0] for name in done.stdout.split()} - sys.stdlib_module_names - {"regend"}
+    assert foreign == set()

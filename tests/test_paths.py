@@ -1,0 +1,72 @@
+"""Where files go: regend's own variables first, then XDG, then the usual places below the home directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from regend.paths import default_config_path, default_socket_path, default_state_dir
+
+HOME = {"HOME": "/home/ada"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        (HOME, "/home/ada/.config/regend/config.toml"),
+        ({**HOME, "XDG_CONFIG_HOME": "/x/c"}, "/x/c/regend/config.toml"),
+        ({**HOME, "XDG_CONFIG_HOME": ""}, "/home/ada/.config/regend/config.toml"),
+        # The specification says that relative paths are to be ignored.
+        ({**HOME, "XDG_CONFIG_HOME": "c"}, "/home/ada/.config/regend/config.toml"),
+    ],
+)
+def test_config(environ: dict[str, str], expected: str) -> None:
+    assert default_config_path(environ) == Path(expected)
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        (HOME, "/home/ada/.local/state/regend"),
+        ({**HOME, "XDG_STATE_HOME": "/x/s"}, "/x/s/regend"),
+        ({**HOME, "XDG_STATE_HOME": "s"}, "/home/ada/.local/state/regend"),
+        ({**HOME, "XDG_STATE_HOME": "/x/s", "REGEND_STATE_DIR": "/y"}, "/y"),
+        ({**HOME, "REGEND_STATE_DIR": ""}, "/home/ada/.local/state/regend"),
+    ],
+)
+def test_state_dir(environ: dict[str, str], expected: str) -> None:
+    assert default_state_dir(environ) == Path(expected)
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        (HOME, "/home/ada/.local/state/regend/run/regend.sock"),
+        ({**HOME, "REGEND_STATE_DIR": "/y"}, "/y/run/regend.sock"),
+        ({**HOME, "XDG_RUNTIME_DIR": "/run/user/7"}, "/run/user/7/regend/regend.sock"),
+        ({**HOME, "XDG_RUNTIME_DIR": "run"}, "/home/ada/.local/state/regend/run/regend.sock"),
+        ({**HOME, "XDG_RUNTIME_DIR": "/run/user/7", "REGEND_SOCKET": "/z/s"}, "/z/s"),
+    ],
+)
+def test_socket(environ: dict[str, str], expected: str) -> None:
+    assert default_socket_path(environ) == Path(expected)
+
+
+def test_relative_values_of_our_own_variables_are_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert default_state_dir({"REGEND_STATE_DIR": "s"}) == tmp_path / "s"
+    assert default_socket_path({"REGEND_SOCKET": "a.sock"}) == tmp_path / "a.sock"
+
+
+def test_the_process_environment_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGEND_STATE_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "c"))
+    monkeypatch.setenv("REGEND_SOCKET", str(tmp_path / "s"))
+    assert default_state_dir() == tmp_path
+    assert default_config_path() == tmp_path / "c/regend/config.toml"
+    assert default_socket_path() == tmp_path / "s"
+
+
+def test_without_home_the_password_database_is_asked() -> None:
+    assert default_state_dir({}) == Path.home() / ".local/state/regend"
