@@ -139,8 +139,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
         top.add_argument(*argument.names, **argument.options)
     top.add_argument("--version", action="store_true", help="print the version")
     top.add_argument("command", metavar="COMMAND", nargs="?", help="one of the commands below")
-    top.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
-    values = top.parse_args(argv)
+    place = _command_place(argv)
+    values = top.parse_args(argv[: place + 1])
     if values.version:
         from importlib.metadata import version
 
@@ -153,7 +153,15 @@ def parse(argv: list[str]) -> argparse.Namespace:
         top.error(f"there is no command {values.command!r}; see `regenctl --help`")
     parser = command_parser(command)
     chosen = argparse.Namespace(socket=values.socket, json=values.json, command=command)
-    return parser.parse_args(values.rest, chosen)
+    return parser.parse_args(argv[place + 1 :], chosen)
+
+
+def _command_place(argv: list[str]) -> int:
+    """Index of the command. argparse could hand on the rest by itself, but would swallow the command's ``--``."""
+    place = 0
+    while place < len(argv) and argv[place].startswith("-"):
+        place += 2 if argv[place] == "--socket" else 1
+    return place
 
 
 def command_parser(command: Command) -> argparse.ArgumentParser:

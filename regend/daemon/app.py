@@ -115,9 +115,9 @@ class App:
         try:
             await self.pool.start()
             await self._recall_roots()
-            await self.server.start(listener.sock)
             for path in self._wanted:
                 await self.add_root(path, force=False)
+            await self.server.start(listener.sock)  # Clients have waited in the backlog; none sees half of the roots.
             notifier.ready(f"serving {len(self.roots.all())} roots")
             log.info("serving", version=__version__, socket=str(listener.path), pid=os.getpid())
             await self._look_after(notifier)

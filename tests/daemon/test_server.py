@@ -23,6 +23,9 @@ from tests.rpc.scripted import Script, serving, short_directory
 
 DEADLINE_S = 5.0
 
+# The hook that replaces this fixture works for a whole directory only, and the other tests there need one loop.
+pytestmark = pytest.mark.filterwarnings("ignore:Overriding the .event_loop_policy. fixture")
+
 
 @pytest.fixture(params=["asyncio", "uvloop"])
 def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:

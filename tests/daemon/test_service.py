@@ -1,4 +1,4 @@
-"""The daemon under a service manager: it serves on the socket it was given, says when it is ready, and feeds the watchdog."""
+"""The daemon under a service manager: it serves on the socket it was given, and says how it is."""
 
 from __future__ import annotations
 
@@ -15,8 +15,13 @@ from regend.rpc.client import Client
 from tests.rpc.scripted import short_directory
 
 DEADLINE_S = 30.0
-# LISTEN_PID must be the daemon's own, so a shell fills in its pid and becomes the daemon; descriptor 3 is the protocol.
-LAUNCH = 'export LISTEN_PID=$$; exec "$0" -m regend "$@" 3<&"$PASSED_FD"'
+# LISTEN_PID must be the daemon's own and the socket descriptor 3, so a program prepares both and becomes the daemon.
+LAUNCH = """
+import os, sys
+os.dup2(int(os.environ["PASSED_FD"]), 3)
+os.environ["LISTEN_PID"] = str(os.getpid())
+os.execv(sys.executable, [sys.executable, "-m", "regend", *sys.argv[1:]])
+"""
 
 
 @pytest.fixture
@@ -58,12 +63,13 @@ def test_socket_activation_and_notifications(directory: Path) -> None:
         }
         environ.pop("REGEND_CONFIG", None)
         daemon = subprocess.Popen(
-            ["sh", "-c", LAUNCH, sys.executable, "--root", str(directory / "src")],
+            [sys.executable, "-c", LAUNCH, "--root", str(directory / "src")],
             env=environ,
             pass_fds=(listening.fileno(),),
             stderr=subprocess.PIPE,
             text=True,
         )
+        listening.close()  # The daemon has the only one now: should it die, connecting fails at once.
         try:
             # Connect at once: whoever comes before the daemon is ready waits in the socket and is served.
             with Client(place, timeout_s=DEADLINE_S) as client:

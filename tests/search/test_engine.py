@@ -68,7 +68,7 @@ def test_shares_add_up_to_the_score(project: Corpus) -> None:
     for query in ("JobQueue", "push a job to the queue", "src/jobs/retry.py", '"a job" run'):
         for result in search(project, query, explain=True):
             assert sum(share.contribution for share in result.explain) == pytest.approx(result.score, abs=1e-9)
-            assert all(s.contribution == s.weight * s.value and -1.0 <= s.value <= 1.0 for s in result.explain)
+            assert all(s.contribution == s.weight * s.value and abs(s.value) <= 1.0 + 1e-9 for s in result.explain)
 
 
 def test_no_shares_unless_asked_for(project: Corpus) -> None:

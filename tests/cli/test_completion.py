@@ -1,0 +1,68 @@
+"""Completion scripts are valid for their shell and offer what the table of commands has."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from regend.cli.arguments import COMMANDS
+from regend.cli.completion import bash, fish, zsh
+from regend.cli.main import main
+
+
+def complete(*words: str) -> list[str]:
+    """What bash offers for the last of `words`."""
+    script = (
+        f"{bash()}\ncompopt() {{ :; }}\nCOMP_WORDS=({' '.join(repr(w) for w in words)})\n"
+        f'COMP_CWORD={len(words) - 1}\n_regenctl\nprintf "%s\\n" "${{COMPREPLY[@]}}"'
+    )
+    done = subprocess.run(["bash", "--norc", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("regenctl", "rei"), ["reindex"]),
+        (("regenctl", "--so"), ["--socket"]),
+        (("regenctl", "--json", "sea"), ["search"]),
+        (("regenctl", "--socket", "/none/x", "out"), ["outline"]),
+        (("regenctl", "search", "--ex"), ["--explain"]),
+        (("regenctl", "list", "--state", ""), ["indexed", "skipped"]),
+        (("regenctl", "service", "u"), ["uninstall"]),
+        (("regenctl", "completion", "z"), ["zsh"]),
+        (("regenctl", "add", "/et"), ["/etc"]),
+        (("regenctl", "search", "--root", "/et"), ["/etc"]),
+    ],
+)
+def test_bash_offers(words: tuple[str, ...], expected: list[str]) -> None:
+    assert complete(*words) == expected
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_bash_offers_every_command() -> None:
+    assert {command.name for command in COMMANDS} < set(complete("regenctl", ""))
+
+
+@pytest.mark.parametrize(("shell", "script"), [("bash", bash), ("zsh", zsh), ("fish", fish)])
+def test_each_script_is_valid_for_its_shell(shell: str, script: object) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    text = script()  # type: ignore[operator]
+    done = subprocess.run([shell, "-n"], input=text, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_script_is_printed_and_names_everything(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    text = capsys.readouterr().out
+    for command in COMMANDS:
+        assert command.name in text
+        for argument in command.arguments:
+            if argument.names[0].startswith("--"):
+                assert argument.names[0][2:] in text

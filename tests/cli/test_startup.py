@@ -1,0 +1,64 @@
+"""`regenctl` starts quickly: what it imports, and what that costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.rpc.scripted import ROOT, ServerThread, short_directory
+
+REPOSITORY = Path(__file__).parents[2]
+COMMANDS = [
+    ("search", "x"), ("symbols", "push"), ("related", f"{ROOT}/a.py"), ("outline", "a.py"), ("status",), ("flush",),
+    ("list",), ("add", "/src/x"), ("why", "a"), ("stop",), ("completion", "bash"),
+]  # fmt: skip
+
+SHOW_MODULES = """
+import sys
+from regend.cli.main import main
+assert main(sys.argv[1:]) == 0
+sys.stdout.flush()
+print("\\nMODULES", *sorted({name.partition(".")[0] for name in sys.modules}))
+print("OURS", *sorted(name for name in sys.modules if name.startswith("regend.")))
+"""
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_only_the_standard_library_and_msgpack_are_imported(command: tuple[str, ...]) -> None:
+    with short_directory() as directory, ServerThread(directory / "s"):
+        done = subprocess.run(
+            [sys.executable, "-c", SHOW_MODULES, "--socket", str(directory / "s"), *command],
+            cwd=REPOSITORY, capture_output=True, text=True, timeout=20,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    *_, modules, ours = done.stdout.splitlines()
+    ambient = set(
+        subprocess.run(
+            [sys.executable, "-c", "import sys; print(*{name.partition('.')[0] for name in sys.modules})"],
+            capture_output=True, text=True, check=True,
+        ).stdout.split()
+    )  # fmt: skip
+    foreign = set(modules.split()[1:]) - sys.stdlib_module_names - ambient - {"msgpack", "regend", "__main__"}
+    assert {name for name in foreign if "cython" not in name} == set()  # msgpack is compiled by Cython.
+    assert not {"dataclasses", "typing", "json", "asyncio"} & set(modules.split())
+    assert not {"regend.rpc.schema", "regend.config", "regend.daemon"} & set(ours.split())
+
+
+def test_a_search_takes_little_more_than_python_itself() -> None:
+    """At most 60 ms of its own; the best of several, because other processes share the machine."""
+
+    def best_ms(*command: str) -> float:
+        times = []
+        for _ in range(7):
+            began_at = time.perf_counter()
+            subprocess.run([sys.executable, *command], cwd=REPOSITORY, capture_output=True, check=True)
+            times.append(time.perf_counter() - began_at)
+        return 1000 * min(times)
+
+    with short_directory() as directory, ServerThread(directory / "s"):
+        whole = best_ms("-m", "regend.cli.main", "--socket", str(directory / "s"), "search", "x")
+    assert whole - best_ms("-c", "pass") < 60

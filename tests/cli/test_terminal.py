@@ -1,0 +1,106 @@
+"""Text for people: colour only where it is wanted, nothing that could control the terminal, aligned columns."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from regend.cli.operations import toml_lines
+from regend.cli.terminal import (
+    Style,
+    bytes_text,
+    columns,
+    count_text,
+    duration_text,
+    print_json,
+    printable,
+    wants_colour,
+)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "environ", "expected"),
+    [
+        (Terminal(), {}, True),
+        (Terminal(), {"NO_COLOR": "1"}, False),
+        (Terminal(), {"NO_COLOR": ""}, True),
+        (Terminal(), {"TERM": "dumb"}, False),
+        (io.StringIO(), {}, False),
+    ],
+)
+def test_colour_is_for_terminals_that_want_it(stream: io.StringIO, environ: dict[str, str], expected: bool) -> None:
+    assert wants_colour(stream, environ) is expected
+
+
+def test_style() -> None:
+    assert Style(True)("x", "red", "bold") == "\x1b[31;1mx\x1b[0m"
+    assert Style(True)("", "red") == ""
+    assert Style(False)("x", "red") == "x"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain café", "plain café"),
+        ("\tx", "    x"),
+        ("a\x1b[2Jb", "a�[2Jb"),
+        ("a\r\x07b", "a��b"),
+        ("caf\udce9", "caf�"),
+        ("a\u202eb", "a�b"),
+    ],
+)
+def test_what_comes_from_files_cannot_control_the_terminal(text: str, expected: str) -> None:
+    assert printable(text) == expected
+
+
+def test_columns() -> None:
+    assert columns([("a", "1"), ("bbb", "22")], frozenset({1})) == ["a     1", "bbb  22"]
+    assert columns([]) == []
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (52_428_800, "52.4 MB"), (3e12, "3000.0 GB")]
+)
+def test_bytes(count: float, expected: str) -> None:
+    assert bytes_text(count) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0, "0 s"), (59.9, "59 s"), (61, "1 min 1 s"), (3_600, "1 h"), (90_061, "1 d 1 h")]
+)
+def test_durations(seconds: float, expected: str) -> None:
+    assert duration_text(seconds) == expected
+
+
+def test_counts() -> None:
+    assert [count_text(n, "file") for n in (0, 1, 1200)] == ["0 files", "1 file", "1,200 files"]
+    assert count_text(2, "entry", "entries") == "2 entries"
+
+
+@pytest.mark.parametrize("value", [{"a": ["é", None, 1.5, True]}, {"p": "caf\udce9"}, {"caf\udce9": {}}])
+def test_json_can_always_be_read_back(value: object, capsys: pytest.CaptureFixture[str]) -> None:
+    print_json(value)
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == value
+    printed.encode()
+
+
+def test_toml_of_every_kind_of_value() -> None:
+    import tomllib
+
+    table = {
+        "a": 1,
+        "b": 1.5,
+        "s": 'quote " and \\ and é',
+        "t": True,
+        "l": ["x", "y"],
+        "n": {"m": {"k": False}, "e": []},
+    }
+    assert tomllib.loads("\n".join(toml_lines(table))) == table

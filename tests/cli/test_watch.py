@@ -1,0 +1,122 @@
+"""`status --watch`: bars on a terminal, a line for each change elsewhere, an end at Ctrl-C or with the daemon."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from regend.cli.status import change_line, status_lines
+from regend.cli.terminal import Style
+from regend.cli.watch import render
+from tests.rpc.scripted import DEADLINE_S, Script, ServerThread, short_directory, wire
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def served() -> Iterator[ServerThread]:
+    with short_directory() as directory, ServerThread(directory / "s", Script(pending=80)) as server:
+        yield server
+
+
+def watch(served: ServerThread, *options: str, **streams: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "regend.cli.main", "--socket", str(served.path), "status", "--watch", *options]
+    environ = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "50"}
+    return subprocess.Popen(command, cwd=REPOSITORY, text=True, env=environ, **streams)
+
+
+def finish(served: ServerThread) -> None:
+    served.script.pending = 0
+    served.script.generation += 1
+    assert served.server is not None
+    served.run(served.server.publish, "progress", {})
+
+
+def test_a_pipe_gets_a_line_for_each_change_until_ctrl_c(served: ServerThread) -> None:
+    process = watch(served, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "indexing: 1 root, 120 indexed, 80 pending, generation 7\n"
+    finish(served)
+    assert process.stdout.readline() == "complete: 1 root, 120 indexed, 0 pending, generation 8\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=DEADLINE_S) == ("", "")
+    assert process.returncode == 130
+
+
+def test_json_gets_a_status_for_each_change(served: ServerThread) -> None:
+    process = watch(served, "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["roots"][0]["pending"] == 80
+    finish(served)
+    assert json.loads(process.stdout.readline())["complete"] is True
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=DEADLINE_S)
+
+
+def test_the_end_of_the_daemon_is_the_end_of_the_watch(served: ServerThread) -> None:
+    process = watch(served, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("indexing")
+    served.stop()
+    _, error = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 1
+    assert "daemon" in error
+    assert "Traceback" not in error
+
+
+def read_until(fd: int, words: str) -> str:
+    text, deadline = "", time.monotonic() + DEADLINE_S
+    while words not in text:
+        left = deadline - time.monotonic()
+        assert left > 0, f"{words!r} did not come in {text!r}"
+        if select.select([fd], [], [], left)[0]:
+            text += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", os.read(fd, 65536).decode(errors="replace"))
+    return text
+
+
+def test_a_terminal_gets_bars_that_move(served: ServerThread) -> None:
+    ours, theirs = pty.openpty()
+    process = watch(served, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    first = read_until(ours, "4243")
+    assert " 61 %" in first
+    assert "123 of 203 files" in first
+    finish(served)
+    assert "123 of 123 files" in read_until(ours, "100 %") + read_until(ours, "4243")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(DEADLINE_S) == 0
+    os.close(ours)
+
+
+async def test_the_page_and_its_bars(served: ServerThread) -> None:
+    from rich.console import Console
+
+    status = wire(await Script(pending=40, roots=["/src/a", "/src/b"]).on_status(None, None))  # type: ignore[arg-type]
+    stream = io.StringIO()
+    Console(file=stream, width=120).print(render(json.loads(json.dumps(status)), colour=False))
+    page = stream.getvalue()
+    assert page.count("━") == 2 * 40 * 3 / 4
+    assert page.count("123 of 163 files") == 2
+    assert all(line.rstrip() in page for line in status_lines(status, Style(False)))
+
+
+async def test_reasons_and_pauses_are_shown(served: ServerThread) -> None:
+    status = json.loads(json.dumps(wire(await Script(paused=True).on_status(None, None))))  # type: ignore[arg-type]
+    status["roots"][0] |= {"state": "degraded", "reason": "Out of watches; raise fs.inotify.max_user_watches."}
+    text = "\n".join(status_lines(status, Style(False)))
+    assert "    Out of watches; raise fs.inotify.max_user_watches." in text
+    assert change_line(status).startswith("paused: ")
+    status["roots"] = []
+    assert "none; add one with `regenctl add DIR`" in "\n".join(status_lines(status, Style(False)))

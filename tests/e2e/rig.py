@@ -1,0 +1,163 @@
+"""A real daemon in a process of its own, and the comparison of its index with a fresh one."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from regend.rpc.client import Client
+from regend.store.export import RootExport, export_root
+from regend.types import RootId
+
+START_LIMIT_S = 20.0
+FLUSH_LIMIT_S = 60.0
+
+
+def wait_for(condition: Callable[[], bool], what: str, limit_s: float = 20.0) -> None:
+    """Poll until the condition holds; fail naming it when it does not in time."""
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {limit_s:g} s: {what}"
+        time.sleep(0.01)
+
+
+class Daemon:
+    """One daemon with its own home, state and socket. `start` and `kill` may alternate."""
+
+    def __init__(self, home: Path, config: str = "") -> None:
+        self.home = home
+        self.state_dir = home / "state"
+        self.socket = home / "run" / "s"
+        self._config = home / "config.toml"
+        self._config.write_text(config)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log = (home / "log").open("ab")
+
+    def start(self, *roots: Path, wait: bool = True) -> Daemon:
+        arguments = [sys.executable, "-m", "regend", "--config", str(self._config), "--log-format", "json"]
+        arguments += ["--state-dir", str(self.state_dir), "--socket", str(self.socket)]
+        for root in roots:
+            arguments += ["--root", str(root)]
+        environ = {**os.environ, "HOME": str(self.home), "XDG_CONFIG_HOME": str(self.home / ".config")}
+        self._process = subprocess.Popen(arguments, stdout=self._log, stderr=self._log, env=environ)
+        if wait:
+            wait_for(self.answers, "the daemon answers", START_LIMIT_S)
+        return self
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None, "start() comes first"
+        return self._process
+
+    def answers(self) -> bool:
+        assert self.process.poll() is None, f"the daemon ended early:\n{self.log()[-3000:]}"
+        try:
+            self.call("list")
+        except Exception:
+            return False
+        return True
+
+    def call(self, method: str, timeout_s: float = FLUSH_LIMIT_S + 5, **params: Any) -> dict[str, Any]:
+        with Client(self.socket, timeout_s=timeout_s) as client:
+            return client.call(method, **params)
+
+    def flush(self) -> dict[str, Any]:
+        return self.call("flush", timeout_s=FLUSH_LIMIT_S + 5)
+
+    def status(self) -> dict[str, Any]:
+        return self.call("status")
+
+    def root(self, path: Path) -> dict[str, Any]:
+        return next(root for root in self.status()["roots"] if root["path"] == str(path))
+
+    def search(self, query: str, **params: Any) -> list[str]:
+        """Where the results are, best first, as `path:first-last`."""
+        found = self.call("search", query=query, **params)["results"]
+        return [f"{r['path']}:{r['start_line']}-{r['end_line']}" for r in found]
+
+    def paths(self, query: str, **params: Any) -> list[str]:
+        return [place.rpartition(":")[0] for place in self.search(query, **params)]
+
+    def log(self) -> str:
+        return (self.home / "log").read_text(errors="replace")
+
+    def worker_pids(self) -> list[int]:
+        return [worker["pid"] for worker in self.status()["workers"]]
+
+    def kill(self) -> None:
+        """`kill -9`, and wait for its end."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self) -> int:
+        """In order; returns the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+    def close(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(10)
+        self._log.close()
+
+    def export(self, root: Path) -> RootExport:
+        """What the catalog holds of a root, read beside the running daemon."""
+        connection = sqlite3.connect(f"file:{self.state_dir / 'index.db'}?mode=ro", uri=True)
+        try:
+            (number,) = connection.execute("SELECT root FROM roots WHERE path = ?", (str(root),)).fetchone()
+            (model,) = connection.execute("SELECT max(model) FROM models").fetchone()
+            return export_root(connection, RootId(number), model)
+        finally:
+            connection.close()
+
+
+@contextmanager
+def daemon(config: str = "") -> Iterator[Daemon]:
+    """A daemon that is gone at the end. Its home has a short name, because socket paths must be short."""
+    home = Path(tempfile.mkdtemp(prefix="rg-"))
+    made = Daemon(home, config)
+    try:
+        yield made
+    finally:
+        made.close()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def queries_about(root: Path, count: int, seed: int = 1) -> list[str]:
+    """Words and pairs of words that occur in the root's files."""
+    words: set[str] = set()
+    for path in sorted(root.rglob("*")):
+        if path.is_file() and ".git" not in path.parts and path.stat().st_size < 200_000:
+            words.update(re.findall(r"[A-Za-z_]{4,24}", path.read_text(errors="ignore"))[:400])
+    rng = random.Random(seed)
+    ordered = sorted(words)
+    return [" ".join(rng.sample(ordered, min(len(ordered), 1 + n % 3))) for n in range(count)] if ordered else []
+
+
+def assert_as_fresh(subject: Daemon, root: Path, queries: int = 50) -> None:
+    """After a flush, the daemon's index of the root must equal that of a daemon that has never seen it before."""
+    done = subject.flush()
+    assert done["failed"] == [], done
+    assert done["complete"], done
+    with daemon() as fresh:
+        fresh.start(root)
+        assert fresh.flush()["complete"]
+        ours, theirs = subject.export(root), fresh.export(root)
+        assert [row[:2] for row in ours.tree] == [row[:2] for row in theirs.tree]
+        assert ours == theirs
+        for query in queries_about(root, queries):
+            mine, wanted = subject.search(query, k=10, root=str(root)), fresh.search(query, k=10, root=str(root))
+            assert mine == wanted, f"query {query!r}: {mine} but fresh {wanted}"

@@ -1,0 +1,107 @@
+"""What every provider promises, asked of each: the hashing encoder, the same in warm workers, and a real HTTP server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+
+from regend.config import EmbeddingConfig, WorkerConfig
+from regend.daemon.pool import WorkerPool
+from regend.embedding.base import EmbeddingProvider, LocalEncoder, Task
+from regend.embedding.registry import LocalProvider, encoder_spec, local_encoder, open_provider
+from tests.embedding.server import serving
+
+TEXTS = [
+    "def parse_header(line):\n    return line.split(':')",
+    "",
+    "class HTTPServer:\n    pass",
+    " \n\t",
+    "größe = 'Ω≈ç√' # 你好",
+    "x" * 100_000,
+    "def parse_header(line):\n    return line.split(':')",
+    "\0\x01\udcff",
+]
+
+
+@asynccontextmanager
+async def in_process() -> AsyncIterator[EmbeddingProvider]:
+    encoder: LocalEncoder = local_encoder("hashing")
+
+    async def embed(texts: object) -> object:
+        return encoder.encode(texts, "document")  # type: ignore[arg-type]
+
+    yield LocalProvider(encoder, embed)  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def in_workers() -> AsyncIterator[EmbeddingProvider]:
+    config = EmbeddingConfig()
+    pool = WorkerPool(WorkerConfig(count=2), encoder_spec(config))
+    await pool.start()
+    try:
+        yield open_provider(config, pool.embed)
+    finally:
+        await pool.close()
+
+
+@asynccontextmanager
+async def over_http() -> AsyncIterator[EmbeddingProvider]:
+    async with serving() as server:
+        provider = open_provider(server.config(), _no_workers)
+        try:
+            yield provider
+        finally:
+            await provider.close()
+
+
+async def _no_workers(texts: object) -> object:
+    raise AssertionError("the HTTP provider does not use the workers")
+
+
+@pytest.fixture(params=[in_process, in_workers, over_http], ids=["in_process", "in_workers", "over_http"])
+async def provider(request: pytest.FixtureRequest) -> AsyncIterator[EmbeddingProvider]:
+    async with request.param() as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("task", ["document", "query"])
+async def test_unit_vectors_in_order(provider: EmbeddingProvider, task: Task) -> None:
+    texts = TEXTS[:-1]
+    vectors = await provider.embed(texts, task)
+    assert vectors.dtype == np.float32 and vectors.shape == (len(texts), provider.info.dim)
+    assert np.isfinite(vectors).all()
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
+    np.testing.assert_array_equal(vectors[0], vectors[6])
+    expected = local_encoder("hashing").encode(texts, task)
+    np.testing.assert_allclose(vectors, expected, atol=1e-6)
+
+
+async def test_bits_do_not_depend_on_the_batch(provider: EmbeddingProvider) -> None:
+    texts = TEXTS[:-1]
+    together = await provider.embed(texts, "document")
+    for text, row in zip(texts, together, strict=True):
+        np.testing.assert_array_equal((await provider.embed([text], "document"))[0], row)
+
+
+async def test_nothing_to_embed(provider: EmbeddingProvider) -> None:
+    assert (await provider.embed([], "document")).shape == (0, provider.info.dim)
+
+
+async def test_requests_side_by_side(provider: EmbeddingProvider) -> None:
+    texts = [f"def function_{n}(argument_{n}): pass" for n in range(40)]
+    answers = await asyncio.gather(*(provider.embed([text], "document") for text in texts))
+    expected = local_encoder("hashing").encode(texts, "document")
+    np.testing.assert_allclose(np.concatenate(answers), expected, atol=1e-6)
+
+
+async def test_close_twice(provider: EmbeddingProvider) -> None:
+    await provider.close()
+    await provider.close()
+
+
+async def test_says_what_it_is(provider: EmbeddingProvider) -> None:
+    assert provider.info.model_id and provider.info.note and provider.info.dim == 256 and provider.info.local
