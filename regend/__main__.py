@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import resource
 import sys
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from regend.paths import default_socket_path, default_state_dir
 
 SWITCH_INTERVAL_S = 0.0005
 """How long one thread may keep the interpreter from another. Python's 5 ms would be a query's whole time budget."""
+
+MAX_OPEN_FILES = 4_096
+_ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -59,6 +63,8 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     options = parser().parse_args(argv)
     os.umask(0o077)
+    for name in _ONE_THREAD:  # Before numpy is imported: a query is too small to share among threads.
+        os.environ.setdefault(name, "1")
     try:
         config = load_config(options.config)
         set_up_logging(options.log_format, options.log_level)
@@ -70,14 +76,24 @@ def main(argv: list[str] | None = None) -> int:
         return 130
 
 
+def _raise_open_files() -> None:
+    """Allow as many open files as the system lets us: each client and each watched root takes one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(hard, MAX_OPEN_FILES) if hard != resource.RLIM_INFINITY else MAX_OPEN_FILES
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def _serve(config: object, options: argparse.Namespace) -> int:
     import uvloop
 
     from regend.config import Config
-    from regend.daemon.app import App, Places
+    from regend.daemon.app import App
     from regend.daemon.notify import Notifier
+    from regend.daemon.parts import Places
 
     assert isinstance(config, Config)
+    _raise_open_files()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     places = Places(
         state_dir=(options.state_dir or default_state_dir()).absolute(),

@@ -6,6 +6,7 @@ this; what they may set is in `daemon/ignores.py`.
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -212,6 +213,8 @@ def _check(config: Config, source: str) -> None:
         values = getattr(config, section.name)
         for item in fields(values):
             value, name = getattr(values, item.name), f"{section.name}.{item.name}"
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigError(f"{source}: `{name}` is {value}; give a finite number.")
             if isinstance(value, (int, float)) and (value < 0 or (value == 0 and name in _POSITIVE)):
                 raise ConfigError(f"{source}: `{name}` is {value}, which is too small; give a positive number.")
     if config.workers.mode not in ("auto", "sequential", "parallel", "pipeline"):

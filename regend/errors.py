@@ -5,7 +5,12 @@
     RegendError
     ├── ConfigError            the user's configuration or a command line value is wrong
     ├── PathError              a path is outside its root, not a directory, or not readable
+    │   └── FileRefusedError       a file is there and is not to be read (daemon/safe_read.py)
     ├── RootError              a root is unknown, already there, refused, or gone
+    │   └── WatchLimitError        it cannot be watched (daemon/watch_place.py)
+    ├── SearchError            a query that cannot be searched for (search/errors.py)
+    │   ├── QueryError             nothing in it is a word
+    │   └── FilterError            a path glob or a limit cannot be used
     ├── StoreError             the state directory cannot be used
     │   ├── StoreLockedError   another daemon holds it
     │   ├── StoreVersionError  it was written by a newer regend

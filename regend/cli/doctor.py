@@ -22,7 +22,7 @@ from regend.errors import ConfigError, DaemonNotRunningError, RegendError
 from regend.paths import default_state_dir
 
 PACKAGES = (
-    "aiohttp", "hnswlib", "msgpack", "msgspec", "numpy", "pathspec", "psutil", "rich", "sqlite3", "structlog",
+    "aiohttp", "hnswlib", "msgpack", "msgspec", "numpy", "pathspec", "rich", "sqlite3", "structlog",
     "tantivy", "tree_sitter", "tree_sitter_language_pack", "uvloop", "watchdog",
 )  # fmt: skip
 MIN_PYTHON = (3, 11)

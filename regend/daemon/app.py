@@ -12,7 +12,6 @@ import signal
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -30,6 +29,7 @@ from regend.daemon.listen import Listener, open_listener
 from regend.daemon.methods import Methods
 from regend.daemon.notices import Notices
 from regend.daemon.notify import Notifier
+from regend.daemon.parts import Parts, Places
 from regend.daemon.pool import WorkerPool
 from regend.daemon.roots import Prepared, Roots, ServedRoot
 from regend.daemon.server import RpcServer
@@ -48,36 +48,22 @@ CHECK_INTERVAL_S = 1.0
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Where this daemon lives."""
-
-    state_dir: Path
-    socket: Path
-
-
 class App:
     """One running daemon. Create it on the event loop; `run` returns when it was asked to stop."""
 
     def __init__(self, config: Config, places: Places, roots: Sequence[Path]) -> None:
-        self.config = config
-        self.places = places
-        self.started_at = time.monotonic()
-        self.times = StageTimes()
-        self.roots = Roots(config, places.state_dir)
-        self.queries = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="regend-query")
-        self._scanners = ThreadPoolExecutor(2, thread_name_prefix="regend-scan")
+        self._config = config
+        self._places = places
         self._wanted = list(roots)
+        self._roots = Roots(config, places.state_dir)
+        self._pool = WorkerPool(config.workers, encoder_spec(config.embedding))
+        self._provider = open_provider(config.embedding, self._pool.embed)
+        self._remote_paths = None if self._provider.info.local else _real_paths(config.embedding.remote_roots)
+        self._queries = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="regend-query")
+        self._scanners = ThreadPoolExecutor(2, thread_name_prefix="regend-scan")
         self._stop = asyncio.Event()
         self._adding = asyncio.Lock()
-        self.pool = WorkerPool(config.workers, encoder_spec(config.embedding))
-        self.provider = open_provider(config.embedding, self.pool.embed)
-        self.engine = Engine()
-        self.driver: Driver
-        self.indexer: Indexer
-        self.embedder: Embedder
-        self.watcher: Watcher
-        self.server: RpcServer
+        self._parts: Parts
 
     def stop(self) -> None:
         """Ask `run` to end."""
@@ -89,7 +75,7 @@ class App:
         Raises:
             RegendError: it could not start; nothing was left behind.
         """
-        listener = open_listener(self.places.socket)
+        listener = open_listener(self._places.socket)
         try:
             async with asyncio.TaskGroup() as tasks:
                 await self._serve(listener, tasks, notifier)
@@ -100,25 +86,45 @@ class App:
             listener.close()
 
     async def _serve(self, listener: Listener, tasks: asyncio.TaskGroup, notifier: Notifier) -> None:
-        self.driver = Driver(Pipeline(pipeline_config(self.config, self.pool)), tasks, self.times)
-        self.indexer = Indexer(self.places.state_dir, self.provider.info, self.driver.post)
-        store = await asyncio.to_thread(self.indexer.start)
-        self.watcher = Watcher(self.driver.post, self.config.watch, self.places.state_dir / "cookies")
-        self.embedder = Embedder(self.provider, lambda chunks: store.texts(tuple(chunks)), QUERY_EMBED_TIMEOUT_S)
-        self.driver.connect(Outlets(self.pool, self.embedder, self.indexer, self.watcher, self.roots, self._scanners))
-        self.server = RpcServer(Methods(self).handlers(), version=__version__)
-        notices = Notices(self)
-        self.driver.on_committed = notices.committed
-        self.driver.on_changed = notices.changed
+        times = StageTimes()
+        driver = Driver(Pipeline(pipeline_config(self._config, self._pool)), tasks, times)
+        indexer = Indexer(self._places.state_dir, self._provider.info, driver.post)
+        store = await asyncio.to_thread(indexer.start)
+        watcher = Watcher(driver.post, self._config.watch, self._places.state_dir / "cookies")
+        embedder = Embedder(self._provider, lambda chunks: store.texts(tuple(chunks)), QUERY_EMBED_TIMEOUT_S)
+        driver.connect(Outlets(self._pool, embedder, indexer, watcher, self._roots, self._scanners))
+        parts = self._parts = Parts(
+            config=self._config,
+            places=self._places,
+            started_at=time.monotonic(),
+            times=times,
+            roots=self._roots,
+            queries=self._queries,
+            pool=self._pool,
+            provider=self._provider,
+            embedder=embedder,
+            engine=Engine(),
+            driver=driver,
+            indexer=indexer,
+            watcher=watcher,
+            add_root=self._add_root,
+            remove_root=self._remove_root,
+            stop=self.stop,
+        )
+        parts.server = RpcServer(Methods(parts).handlers(), version=__version__)
+        notices = Notices(parts)
+        driver.on_committed = notices.committed
+        driver.on_changed = notices.changed
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self.stop)
         try:
-            await self.pool.start()
+            await self._pool.start()
             await self._recall_roots()
             for path in self._wanted:
-                await self.add_root(path, force=False)
-            await self.server.start(listener.sock)  # Clients have waited in the backlog; none sees half of the roots.
-            notifier.ready(f"serving {len(self.roots.all())} roots")
+                await self._add_root(path, False)
+            # Clients have waited in the backlog meanwhile; none sees half of the roots.
+            await self._parts.server.start(listener.sock)
+            notifier.ready(f"serving {len(self._roots.all())} roots")
             log.info("serving", version=__version__, socket=str(listener.path), pid=os.getpid())
             await self._look_after(notifier)
         finally:
@@ -129,7 +135,7 @@ class App:
         """Watch the watchers and feed the service manager's watchdog until it is time to stop."""
         interval_s = min(CHECK_INTERVAL_S, (notifier.watchdog_interval_s or 60.0) / 2)
         while not self._stop.is_set():
-            self.watcher.check(time.monotonic())
+            self._parts.watcher.check(time.monotonic())
             notifier.watchdog()
             try:
                 async with asyncio.timeout(interval_s):
@@ -139,33 +145,33 @@ class App:
 
     async def _shut_down(self) -> None:
         log.info("stopping")
-        self.server.publish("state", {"root": "", "state": "stopping", "reason": ""})
-        await self.server.close()
-        self.driver.close()
-        await asyncio.to_thread(self.watcher.stop)
-        await self.pool.close()
-        await self.embedder.close()
-        if not await asyncio.to_thread(self.indexer.stop):
+        self._parts.server.publish("state", {"root": "", "state": "stopping", "reason": ""})
+        await self._parts.server.close()
+        self._parts.driver.close()
+        await asyncio.to_thread(self._parts.watcher.stop)
+        await self._pool.close()
+        await self._parts.embedder.close()
+        if not await asyncio.to_thread(self._parts.indexer.stop):
             log.error("index_thread_does_not_end")
         self._scanners.shutdown(wait=False, cancel_futures=True)
-        self.queries.shutdown(wait=False, cancel_futures=True)
+        self._queries.shutdown(wait=False, cancel_futures=True)
 
     # -- roots -----------------------------------------------------------------------------------------------------
 
     async def _recall_roots(self) -> None:
-        for record in self.indexer.store.roots():
-            prepared = await asyncio.to_thread(self.roots.recall, record)
+        for record in self._parts.indexer.store.roots():
+            prepared = await asyncio.to_thread(self._roots.recall, record)
             await self._admit(prepared)
 
-    async def add_root(self, path: Path, force: bool) -> ServedRoot:
+    async def _add_root(self, path: Path, force: bool) -> ServedRoot:
         """Serve a directory; one that is served already is left as it is.
 
         Raises:
             RegendError: it cannot be served, see `Roots.prepare`.
         """
         async with self._adding:
-            prepared = await asyncio.to_thread(self.roots.prepare, path, force)
-            for served in self.roots.all():
+            prepared = await asyncio.to_thread(self._roots.prepare, path, force)
+            for served in self._roots.all():
                 if served.identity.path == prepared.identity.path:
                     return served
             return await self._admit(prepared)
@@ -175,27 +181,33 @@ class App:
 
         def load(store: Store) -> tuple[RootRecord, ev.RootAdded]:
             record = store.add_root(str(identity.path), identity.pool_key, identity.marker)
+            if self._remote_paths is not None:
+                store.embed_only(frozenset(r.root for r in store.roots() if r.path in self._remote_paths))
             files, blobs = store.tree(record.root), store.pool_blobs(record.pool)
             return record, ev.RootAdded(record.root, record.pool, files, blobs)
 
-        record, added = await asyncio.wrap_future(self.indexer.call(load))
-        served = self.roots.add(record, prepared)
-        self.driver.send(added)
-        self.watcher.add(added.root, identity, prepared.rules)
+        record, added = await asyncio.wrap_future(self._parts.indexer.call(load))
+        served = self._roots.add(record, prepared)
+        self._parts.driver.send(added)
+        self._parts.watcher.add(added.root, identity, prepared.rules)
         log.info("root_added", root=served.path, files=len(added.files))
         return served
 
-    async def remove_root(self, served: ServedRoot) -> None:
+    async def _remove_root(self, served: ServedRoot) -> None:
         """Stop serving a root and forget what only it used."""
         root = served.record.root
         async with self._adding:
-            if self.roots.get(root) is None:
+            if self._roots.get(root) is None:
                 raise RootError(f"{served.path} was removed already.")
-            self.watcher.remove(root)
-            self.driver.send(ev.RootRemoved(root))
-            self.roots.remove(root)
-            await asyncio.wrap_future(self.indexer.call(lambda store: store.remove_root(root)))
+            self._parts.watcher.remove(root)
+            self._parts.driver.send(ev.RootRemoved(root))
+            self._roots.remove(root)
+            await asyncio.wrap_future(self._parts.indexer.call(lambda store: store.remove_root(root)))
         log.info("root_removed", root=served.path)
+
+
+def _real_paths(paths: Sequence[str]) -> frozenset[str]:
+    return frozenset(str(Path(path).expanduser().resolve()) for path in paths)
 
 
 def pipeline_config(config: Config, pool: WorkerPool) -> PipelineConfig:

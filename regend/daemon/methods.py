@@ -11,21 +11,19 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from regend.core import events as ev
 from regend.daemon import status
 from regend.daemon.connection import Connection, Handler
+from regend.daemon.parts import Parts
+from regend.daemon.roots import ServedRoot
 from regend.daemon.why import explain_file
 from regend.errors import PathError, RootError
 from regend.rpc import schema as rpc
 from regend.search.query import Filters
 from regend.search.results import SearchOptions, SearchOutcome, SearchResult
 from regend.store.base import Snapshot
-
-if TYPE_CHECKING:
-    from regend.daemon.app import App
-    from regend.daemon.roots import ServedRoot
 
 SYNC_TIMEOUT_S = 5.0
 _T = TypeVar("_T")
@@ -34,7 +32,7 @@ _T = TypeVar("_T")
 class Methods:
     """The handlers, bound to one daemon."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: Parts) -> None:
         self._app = app
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -71,8 +69,12 @@ class Methods:
             request.query, request.k, self._root_filter(request.root), request.path, request.lang, request.explain,
             request.context,
         )  # fmt: skip
-        vector = await app.embedder.embed_query(request.query)
+        vector = await app.embedder.embed_query(request.query) if self._may_embed_queries() else None
         return await self._answer(started_at, lambda snapshot: app.engine.search(snapshot, options, vector))
+
+    def _may_embed_queries(self) -> bool:
+        """A query leaves the machine only if the user lets some root's text leave it."""
+        return self._app.provider.info.local or bool(self._app.config.embedding.remote_roots)
 
     async def related(self, _: Connection, request: rpc.RelatedRequest) -> rpc.SearchResponse:
         started_at = time.perf_counter()

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from regend.core import commands as cmd
 from regend.core import events as ev
 from regend.daemon import status
+from regend.daemon.parts import Parts
 from regend.rpc.schema import IndexEvent, ProgressEvent, StateEvent
 from regend.types import RootId
-
-if TYPE_CHECKING:
-    from regend.daemon.app import App
 
 PROGRESS_INTERVAL_S = 0.25
 MAX_PATHS = 100
@@ -21,7 +18,7 @@ MAX_PATHS = 100
 class Notices:
     """Publishes notifications; owned by the event loop."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: Parts) -> None:
         self._app = app
         self._states: dict[str, str] = {}
         self._timer: asyncio.TimerHandle | None = None

@@ -254,6 +254,7 @@ class WorkerPool:
                 self._started.set_result(None)
         else:
             self._busy_at = time.monotonic()
+            self._spawner.early_deaths = 0
             if not job.future.done():
                 job.future.set_result(reply)
             # Never before its first item: under a cap that is too low for anything, work is slow but gets done.

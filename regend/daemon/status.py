@@ -5,23 +5,20 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from regend import __version__
+from regend.daemon.parts import Parts
 from regend.daemon.roots import ServedRoot
 from regend.daemon.worker import rss_bytes
 from regend.rpc.schema import RootStatus, StatusResponse, WorkerStatus
 
-if TYPE_CHECKING:
-    from regend.daemon.app import App
 
-
-def root_statuses(app: App) -> tuple[RootStatus, ...]:
+def root_statuses(app: Parts) -> tuple[RootStatus, ...]:
     """All roots, by path."""
     return tuple(root_status(app, served) for served in app.roots.all())
 
 
-def root_status(app: App, served: ServedRoot) -> RootStatus:
+def root_status(app: Parts, served: ServedRoot) -> RootStatus:
     """One root."""
     root = served.record.root
     pipeline, store = app.driver.pipeline, app.indexer.store
@@ -49,7 +46,7 @@ def root_status(app: App, served: ServedRoot) -> RootStatus:
     )
 
 
-def _state(app: App, served: ServedRoot, pending: int) -> tuple[str, str]:
+def _state(app: Parts, served: ServedRoot, pending: int) -> tuple[str, str]:
     """The root's state and, where it is not ``ready``, why."""
     pipeline, root = app.driver.pipeline, served.record.root
     health = app.watcher.health(root)
@@ -76,14 +73,14 @@ def _state(app: App, served: ServedRoot, pending: int) -> tuple[str, str]:
     return "ready", ""
 
 
-def is_complete(app: App) -> bool:
+def is_complete(app: Parts) -> bool:
     """No known change is unread, no chunk lacks its vector, no root is gone."""
     pipeline = app.driver.pipeline
     lost = any(pipeline.is_lost(served.record.root) for served in app.roots.all())
     return app.indexer.store.snapshot.complete and pipeline.is_idle and not lost
 
 
-def full_status(app: App) -> StatusResponse:
+def full_status(app: Parts) -> StatusResponse:
     """Everything that `regenctl status` shows."""
     pipeline, info = app.driver.pipeline, app.provider.info
     roots = root_statuses(app)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from regend.daemon.parts import Parts
 from regend.rpc.schema import IgnoreRule, WhyResponse
-
-if TYPE_CHECKING:
-    from regend.daemon.app import App
 
 _REASONS = {
     "too_large": "It is larger than `limits.max_file_bytes`.",
@@ -22,7 +19,7 @@ _REASONS = {
 }
 
 
-def explain_file(app: App, path: Path) -> WhyResponse:
+def explain_file(app: Parts, path: Path) -> WhyResponse:
     """Look at live state and the disk; runs in a thread.
 
     Args:

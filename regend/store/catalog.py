@@ -48,6 +48,7 @@ class Catalog:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._sql = connection
         self.model = 0
+        self._embeddable = ""
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -294,13 +295,25 @@ class Catalog:
     def has_pending(self) -> bool:
         return self._sql.execute("SELECT 1 FROM pending LIMIT 1").fetchone() is not None
 
+    def embed_only(self, roots: frozenset[RootId] | None) -> None:
+        """From now on name only chunks as pending that a file of these roots holds; None: of all roots."""
+        if roots is None:
+            self._embeddable = ""
+            return
+        numbers = ",".join(str(int(root)) for root in sorted(roots))
+        self._embeddable = (
+            "AND EXISTS (SELECT 1 FROM blob_chunks b JOIN entries e USING (blob_key) "  # noqa: S608 - whole numbers only
+            "JOIN trees t ON t.path = e.path AND t.entry_id = e.entry_id "
+            f"WHERE b.chunk_key = c.chunk_key AND t.root IN ({numbers}))"
+        )
+
     def pending_chunks(self, keys: Sequence[int]) -> list[PendingChunk]:
         """Describe chunks, in the order of their keys."""
         found: list[PendingChunk] = []
         for marks, part in _slices(keys):
             rows = self._sql.execute(
-                f"SELECT chunk, token_count, size_bytes FROM chunks WHERE chunk_key IN ({marks}) "  # noqa: S608
-                "ORDER BY chunk_key",
+                f"SELECT chunk, token_count, size_bytes FROM chunks c WHERE chunk_key IN ({marks}) "  # noqa: S608
+                f"{self._embeddable} ORDER BY chunk_key",
                 part,
             )
             found.extend(PendingChunk(ChunkId(chunk), tokens, size) for chunk, tokens, size in rows)
@@ -309,8 +322,8 @@ class Catalog:
     def unembedded(self, limit: int, exclude: frozenset[ChunkId]) -> tuple[list[PendingChunk], bool]:
         """Up to `limit` pending chunks outside `exclude`, oldest first, and whether there are no others."""
         rows = self._sql.execute(
-            "SELECT c.chunk, c.token_count, c.size_bytes FROM pending p JOIN chunks c USING (chunk_key) "
-            "ORDER BY p.chunk_key"
+            "SELECT c.chunk, c.token_count, c.size_bytes FROM pending p JOIN chunks c USING (chunk_key) "  # noqa: S608
+            f"WHERE 1 {self._embeddable} ORDER BY p.chunk_key"
         )
         found: list[PendingChunk] = []
         try:

@@ -217,6 +217,10 @@ class Store:
         if wal.exists() and wal.stat().st_size > _MAX_LOG_BYTES:
             self._catalog.checkpoint()
 
+    def embed_only(self, roots: frozenset[RootId] | None) -> None:
+        """Hand out chunks for embedding only if a file of these roots holds them; None: all. Index thread."""
+        self._catalog.embed_only(roots)
+
     def unembedded(self, limit: int, exclude: frozenset[ChunkId]) -> UnembeddedFound:
         """Live chunks without a vector of the current model, oldest first."""
         chunks, exhausted = self._catalog.unembedded(limit, exclude)

@@ -1,4 +1,4 @@
-"""A real embedding server on 127.0.0.1 that speaks the OpenAI API and embeds with the hashing encoder, or misbehaves."""
+"""A real embedding server on 127.0.0.1: speaks the OpenAI API, embeds with the hashing encoder, or misbehaves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every provider promises, asked of each: the hashing encoder, the same in warm workers, and a real HTTP server."""
+"""What every provider promises, asked of each: the hashing encoder, the same in warm workers, a real HTTP server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TEXTS = [
     "größe = 'Ω≈ç√' # 你好",
     "x" * 100_000,
     "def parse_header(line):\n    return line.split(':')",
-    "\0\x01\udcff",
+    "\0\x01",
 ]
 
 
@@ -70,20 +70,18 @@ async def provider(request: pytest.FixtureRequest) -> AsyncIterator[EmbeddingPro
 
 @pytest.mark.parametrize("task", ["document", "query"])
 async def test_unit_vectors_in_order(provider: EmbeddingProvider, task: Task) -> None:
-    texts = TEXTS[:-1]
-    vectors = await provider.embed(texts, task)
-    assert vectors.dtype == np.float32 and vectors.shape == (len(texts), provider.info.dim)
+    vectors = await provider.embed(TEXTS, task)
+    assert vectors.dtype == np.float32 and vectors.shape == (len(TEXTS), provider.info.dim)
     assert np.isfinite(vectors).all()
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
     np.testing.assert_array_equal(vectors[0], vectors[6])
-    expected = local_encoder("hashing").encode(texts, task)
+    expected = local_encoder("hashing").encode(TEXTS, task)
     np.testing.assert_allclose(vectors, expected, atol=1e-6)
 
 
 async def test_bits_do_not_depend_on_the_batch(provider: EmbeddingProvider) -> None:
-    texts = TEXTS[:-1]
-    together = await provider.embed(texts, "document")
-    for text, row in zip(texts, together, strict=True):
+    together = await provider.embed(TEXTS, "document")
+    for text, row in zip(TEXTS, together, strict=True):
         np.testing.assert_array_equal((await provider.embed([text], "document"))[0], row)
 
 

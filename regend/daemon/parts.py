@@ -1,0 +1,59 @@
+"""The parts of a running daemon, for those who answer questions about it. `app` puts them together."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from regend.config import Config
+from regend.daemon.driver import Driver
+from regend.daemon.embedder import Embedder
+from regend.daemon.indexer import Indexer
+from regend.daemon.pool import WorkerPool
+from regend.daemon.roots import Roots, ServedRoot
+from regend.daemon.server import RpcServer
+from regend.daemon.telemetry import StageTimes
+from regend.daemon.watcher import Watcher
+from regend.embedding.base import EmbeddingProvider
+from regend.search.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a daemon lives."""
+
+    state_dir: Path
+    socket: Path
+
+
+@dataclass(slots=True)
+class Parts:
+    """What a daemon is made of; read by many, changed by nobody after the start.
+
+    Attributes:
+        started_at: monotonic seconds.
+        add_root: serves a directory (path, force).
+        remove_root: stops serving a root.
+        stop: asks the daemon to end.
+        server: set once the handlers, which need the other parts, are there.
+    """
+
+    config: Config
+    places: Places
+    started_at: float
+    times: StageTimes
+    roots: Roots
+    queries: ThreadPoolExecutor
+    pool: WorkerPool
+    provider: EmbeddingProvider
+    embedder: Embedder
+    engine: Engine
+    driver: Driver
+    indexer: Indexer
+    watcher: Watcher
+    add_root: Callable[[Path, bool], Awaitable[ServedRoot]]
+    remove_root: Callable[[ServedRoot], Awaitable[None]]
+    stop: Callable[[], None]
+    server: RpcServer = field(init=False)

@@ -1,0 +1,249 @@
+"""The embedder: a bad text costs only itself, a bad server nothing but time, and queries do not wait long."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from aiohttp import web
+
+from regend.config import EmbeddingConfig
+from regend.core.commands import Embed, Lane
+from regend.core.events import Embedded, EmbedFailed
+from regend.daemon import embedder as embedder_module
+from regend.daemon.embedder import HARMLESS_TEXT, REFUSED_PAUSE_S, Embedder
+from regend.embedding.hashing import DIM, HashingEncoder
+from regend.embedding.http import HttpProvider
+from regend.embedding.registry import open_provider
+from regend.errors import StoreError
+from regend.types import ChunkId
+from tests.daemon.pool_rig import running, until
+from tests.embedding.server import EmbeddingServer, items, serving
+
+
+def chunk_ids(count: int) -> tuple[ChunkId, ...]:
+    return tuple(ChunkId(n.to_bytes(16, "big")) for n in range(count))
+
+
+def command(count: int) -> Embed:
+    return Embed(7, chunk_ids(count), 100, Lane.BULK)
+
+
+def texts_of(texts: Sequence[str]) -> Callable[[Sequence[ChunkId]], list[str]]:
+    """A store of these texts, which also sees that it is asked in a thread."""
+
+    def fetch(chunks: Sequence[ChunkId]) -> list[str]:
+        assert threading.current_thread() is not threading.main_thread()
+        return [texts[int.from_bytes(chunk, "big")] for chunk in chunks]
+
+    return fetch
+
+
+def expected(texts: Sequence[str]) -> np.ndarray:
+    return HashingEncoder().encode(texts, "document")
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[EmbeddingServer]:
+    async with serving() as started:
+        yield started
+
+
+def open_embedder(server: EmbeddingServer, texts: Sequence[str], query_timeout_s: float = 5.0) -> Embedder:
+    return Embedder(HttpProvider(server.config()), texts_of(texts), query_timeout_s)
+
+
+def poison(status: int = 400) -> Callable[[list[str]], web.StreamResponse]:
+    """Refuse every request with a text that says POISON."""
+
+    def respond(texts: list[str]) -> web.StreamResponse:
+        if any("POISON" in text for text in texts):
+            return web.Response(status=status, text="bad text")
+        return web.json_response({"data": items(texts)})
+
+    return respond
+
+
+async def test_a_batch(server: EmbeddingServer) -> None:
+    texts = ["def a(): pass", "def b(): pass"]
+    embedder = open_embedder(server, texts)
+    answer = await embedder.run(command(2))
+    assert isinstance(answer, Embedded) and (answer.batch_id, answer.failed) == (7, ())
+    np.testing.assert_allclose(answer.vectors, expected(texts), atol=1e-6)  # type: ignore[arg-type]
+    counters = embedder.counters
+    assert (counters.embedded_chunks, counters.requests, counters.tokens, counters.failures) == (2, 1, 100, 0)
+    assert counters.request_s > 0.0
+    await embedder.close()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 9, 16])
+@pytest.mark.parametrize("where", ["first", "last", "both ends", "middle", "all", "every other"])
+async def test_only_the_poison_fails(server: EmbeddingServer, count: int, where: str) -> None:
+    bad = {
+        "first": {0},
+        "last": {count - 1},
+        "both ends": {0, count - 1},
+        "middle": {count // 2},
+        "all": set(range(count)),
+        "every other": set(range(0, count, 2)),
+    }[where]
+    texts = [f"POISON {n}" if n in bad else f"def good_{n}(): pass" for n in range(count)]
+    server.answer(poison())
+    embedder = open_embedder(server, texts)
+    answer = await embedder.run(command(count))
+    assert isinstance(answer, Embedded)
+    assert {int.from_bytes(chunk, "big") for chunk, _ in answer.failed} == bad
+    assert all("bad text" in reason for _, reason in answer.failed)
+    good = [text for text in texts if "POISON" not in text]
+    vectors = answer.vectors
+    assert isinstance(vectors, np.ndarray) and vectors.shape == (len(good), DIM) and vectors.dtype == np.float32
+    np.testing.assert_allclose(vectors, expected(good).reshape(-1, DIM), atol=1e-6)
+    assert [body["input"] for body in server.asked].count([HARMLESS_TEXT]) == 1
+    await embedder.close()
+
+
+async def test_finding_the_poison_takes_few_requests(server: EmbeddingServer) -> None:
+    texts = [f"POISON {n}" if n == 37 else f"def good_{n}(): pass" for n in range(64)]
+    server.answer(poison())
+    embedder = open_embedder(server, texts)
+    await embedder.run(command(64))
+    assert len(server.asked) == embedder.counters.requests == 1 + 1 + 2 * 6 + 1
+    assert embedder.counters.splits == 6 and embedder.counters.failures == 1 + 6 + 1
+    await embedder.close()
+
+
+@pytest.mark.parametrize("count", [1, 5])
+async def test_a_server_that_refuses_everything_costs_no_chunk(server: EmbeddingServer, count: int) -> None:
+    """A wrong dimension, say: nothing is given up, and little is asked."""
+    server.answer(lambda texts: web.json_response({"data": [{"embedding": [1.0, 2.0]} for _ in texts]}))
+    embedder = open_embedder(server, ["x"] * count)
+    answer = await embedder.run(command(count))
+    assert isinstance(answer, EmbedFailed) and answer.retry_after_s == REFUSED_PAUSE_S
+    assert "length 2, not 256" in answer.reason
+    assert len(server.asked) == 2
+    await embedder.close()
+
+
+@pytest.mark.parametrize(("headers", "expected_s"), [({}, 0.0), ({"Retry-After": "4"}, 4.0)])
+async def test_unavailable(server: EmbeddingServer, headers: dict[str, str], expected_s: float) -> None:
+    server.answer(lambda texts: web.Response(status=429, headers=headers))
+    embedder = open_embedder(server, ["x"])
+    answer = await embedder.run(command(1))
+    assert isinstance(answer, EmbedFailed) and answer.retry_after_s == expected_s and "429" in answer.reason
+    assert embedder.counters.failures == 1
+    await embedder.close()
+
+
+async def test_unavailable_while_looking_for_the_poison(server: EmbeddingServer) -> None:
+    def respond(texts: list[str]) -> web.StreamResponse:
+        if len(server.asked) > 3:
+            return web.Response(status=503)
+        return poison()(texts)
+
+    server.answer(respond)
+    embedder = open_embedder(server, ["a", "POISON", "b", "c"])
+    answer = await embedder.run(command(4))
+    assert isinstance(answer, EmbedFailed) and answer.retry_after_s == 0.0
+    await embedder.close()
+
+
+async def test_the_store_fails(server: EmbeddingServer) -> None:
+    def fetch(chunks: Sequence[ChunkId]) -> list[str]:
+        raise StoreError("The disk is full.")
+
+    embedder = Embedder(HttpProvider(server.config()), fetch, 1.0)
+    answer = await embedder.run(command(1))
+    assert answer == EmbedFailed(7, "The disk is full.", REFUSED_PAUSE_S) and server.asked == []
+    await embedder.close()
+
+
+async def test_a_bug_in_a_provider_is_an_answer() -> None:
+    class Faulty:
+        info = HashingEncoder.info
+
+        async def embed(self, texts: Sequence[str], task: str) -> Any:
+            raise KeyError("oops")
+
+        async def close(self) -> None: ...
+
+    answer = await Embedder(Faulty(), texts_of(["x"]), 1.0).run(command(1))
+    assert answer == EmbedFailed(7, "KeyError: 'oops'", REFUSED_PAUSE_S)
+
+
+async def test_cancelled(server: EmbeddingServer) -> None:
+    released = asyncio.Event()
+
+    async def hang(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        await released.wait()
+        return web.Response()
+
+    server.respond = hang
+    embedder = open_embedder(server, ["x"])
+    task = asyncio.create_task(embedder.run(command(1)))
+    await until(lambda: server.asked, "the request arrived")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    released.set()
+    await embedder.close()
+
+
+async def test_a_query(server: EmbeddingServer) -> None:
+    embedder = open_embedder(server, [])
+    first, again = await embedder.embed_query("open socket"), await embedder.embed_query("open socket")
+    assert first is again and first is not None and first.shape == (DIM,) and not first.flags.writeable
+    np.testing.assert_allclose(first, expected(["open socket"])[0], atol=1e-6)
+    assert len(server.asked) == embedder.counters.query_requests == 1
+    assert embedder.counters.embedded_chunks == embedder.counters.requests == 0
+    await embedder.close()
+
+
+async def test_queries_remembered_are_bounded(server: EmbeddingServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedder_module, "_CACHED_QUERIES", 2)
+    embedder = open_embedder(server, [])
+    for query in ("a", "b", "a", "c", "a", "b"):
+        await embedder.embed_query(query)
+    assert [body["input"] for body in server.asked] == [["a"], ["b"], ["c"], ["b"]]
+    await embedder.close()
+
+
+async def test_a_query_does_not_wait_long(server: EmbeddingServer) -> None:
+    released = asyncio.Event()
+
+    async def hang(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        await released.wait()
+        return web.Response()
+
+    server.respond = hang
+    embedder = open_embedder(server, [], query_timeout_s=0.1)
+    assert await embedder.embed_query("x") is None
+    assert embedder.counters.query_failures == 1
+    released.set()
+    server.answer(lambda texts: web.json_response({"data": items(texts)}))
+    assert await embedder.embed_query("x") is not None
+    await embedder.close()
+
+
+async def test_a_refused_query_has_no_vector(server: EmbeddingServer) -> None:
+    server.answer(lambda texts: web.Response(status=400))
+    embedder = open_embedder(server, [])
+    assert await embedder.embed_query("x") is None
+    await embedder.close()
+
+
+async def test_a_worker_killed_while_embedding_costs_no_chunk() -> None:
+    texts = [f"def function_{n}(a, b): return a + b * {n}\n" * 1_000 for n in range(30)]
+    async with running() as pool:
+        embedder = Embedder(open_provider(EmbeddingConfig(), pool.embed), texts_of(texts), 1.0)
+        task = asyncio.create_task(embedder.run(command(30)))
+        await until(lambda: pool.status()[0].state == "busy", "the worker is busy")
+        os.kill(pool.status()[0].pid, signal.SIGKILL)
+        answer = await task
+    assert isinstance(answer, Embedded) and answer.failed == () and pool.restarts == 1
+    np.testing.assert_allclose(answer.vectors, expected(texts), atol=1e-6)  # type: ignore[arg-type]
