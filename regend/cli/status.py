@@ -1,16 +1,16 @@
-"""`regenctl status`: what is indexed, what is not and why, and what is going on."""
+"""`regenctl status`, once or live."""
 
 from __future__ import annotations
 
 import sys
 
 from regend.cli.call import call
-from regend.cli.terminal import Style, bytes_text, columns, count_text, duration_text, print_json, printable
+from regend.cli.status_page import status_lines
+from regend.cli.terminal import Style, print_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from typing import Any
 
 
 def run_status(arguments: argparse.Namespace) -> int:
@@ -25,89 +25,3 @@ def run_status(arguments: argparse.Namespace) -> int:
     for line in status_lines(answer, Style.of(sys.stdout)):
         print(line)
     return 0
-
-
-def status_lines(status: dict[str, Any], style: Style) -> list[str]:
-    """The page that people read."""
-    state = "paused" if status["paused"] else "complete" if status["complete"] else "indexing"
-    colour = {"paused": "yellow", "complete": "green", "indexing": "cyan"}[state]
-    lines = [
-        f"{style('regend ' + status['version'], 'bold')}  pid {status['pid']}, up {duration_text(status['uptime_s'])}, "
-        f"{style(state, colour)}, generation {status['generation']}",
-        f"model    {_model(status['model'])}",
-        f"memory   {_memory(status)}",
-    ]
-    lines += ["", style("roots", "bold")] + [f"  {line}" for line in _root_lines(status["roots"], style)]
-    skipped = _skipped(status["roots"])
-    if skipped:
-        lines += ["", style("skipped files", "bold") + style("  (`regenctl list --files ROOT --state skipped`)", "dim")]
-        lines += [f"  {line}" for line in columns([(f"{n:,}", printable(r)) for r, n in skipped], frozenset({0}))]
-    busy = [(name, f"{depth:,}") for name, depth in status["queues"].items()]
-    if busy:
-        lines += ["", style("queues", "bold"), "  " + ", ".join(f"{name} {depth}" for name, depth in busy)]
-    if status["stages"]:
-        lines += ["", style("stages", "bold")] + [f"  {line}" for line in _stage_lines(status["stages"])]
-    if status["workers"]:
-        lines += ["", style("workers", "bold")]
-        rows = [
-            (str(w["pid"]), w["state"], bytes_text(w["rss_bytes"]), f"{w['items']:,} items") for w in status["workers"]
-        ]
-        lines += [f"  {line}" for line in columns(rows, frozenset({0, 2, 3}))]
-    return lines
-
-
-def _model(model: dict[str, Any]) -> str:
-    rest = [f"{key} {value}" for key, value in model.items() if key != "id" and not isinstance(value, (dict, list))]
-    return printable(", ".join([str(model.get("id", "unknown")), *rest]))
-
-
-def _memory(status: dict[str, Any]) -> str:
-    text = bytes_text(status["memory"].get("rss_bytes", 0))
-    workers = sum(worker["rss_bytes"] for worker in status["workers"])
-    return f"{text}, workers {bytes_text(workers)}" if workers else text
-
-
-def _root_lines(roots: list[dict[str, Any]], style: Style) -> list[str]:
-    if not roots:
-        return ["none; add one with `regenctl add DIR`"]
-    rows = [("", "state", "indexed", "skipped", "chunks", "pending", "watching")]
-    rows += [
-        (
-            printable(root["path"]), root["state"], f"{root['files_indexed']:,}", f"{root['files_skipped']:,}",
-            f"{root['chunks']:,}", f"{root['pending']:,}", str(root["watching"]),
-        )
-        for root in roots
-    ]  # fmt: skip
-    head, *body = columns(rows, frozenset({2, 3, 4, 5}))
-    lines = [style(head, "dim")]
-    for line, root in zip(body, roots, strict=True):
-        lines.append(line if root["complete"] else style(line, "cyan"))
-        if root["reason"]:
-            lines.append(style(f"    {printable(root['reason'])}", "yellow"))
-    return lines
-
-
-def _skipped(roots: list[dict[str, Any]]) -> list[tuple[str, int]]:
-    total: dict[str, int] = {}
-    for root in roots:
-        for reason, number in root["skipped_by_reason"].items():
-            total[reason] = total.get(reason, 0) + number
-    return sorted(total.items(), key=lambda item: (-item[1], item[0]))
-
-
-def _stage_lines(stages: dict[str, dict[str, float]]) -> list[str]:
-    names = [key for key in ("count", "p50_ms", "p95_ms", "max_ms") if any(key in s for s in stages.values())]
-    rows = [("", *names)]
-    for stage, figures in stages.items():
-        cells = (f"{figures[n]:,.0f}" if n == "count" else f"{figures[n]:,.1f}" if n in figures else "" for n in names)
-        rows.append((printable(stage), *cells))
-    return columns(rows, frozenset(range(1, len(names) + 1)))
-
-
-def change_line(status: dict[str, Any]) -> str:
-    """One line on the whole, for logs: `status --watch` without a terminal."""
-    pending = sum(root["pending"] for root in status["roots"])
-    indexed = sum(root["files_indexed"] for root in status["roots"])
-    state = "paused" if status["paused"] else "complete" if status["complete"] else "indexing"
-    roots = count_text(len(status["roots"]), "root")
-    return f"{state}: {roots}, {indexed:,} indexed, {pending:,} pending, generation {status['generation']}"

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from regend.cli.call import client
-from regend.cli.status import change_line, status_lines
+from regend.cli.status_page import change_line, status_lines
 from regend.cli.terminal import Style, print_json, wants_colour
 
 if TYPE_CHECKING:

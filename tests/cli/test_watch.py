@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from regend.cli.status import change_line, status_lines
+from regend.cli.status_page import change_line, status_lines
 from regend.cli.terminal import Style
 from regend.cli.watch import render
 from tests.rpc.scripted import DEADLINE_S, Script, ServerThread, short_directory, wire

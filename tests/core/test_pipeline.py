@@ -14,7 +14,7 @@ from regend.core.debouncer import DebounceConfig
 from regend.core.files import UNSURE_PAUSE_S
 from regend.core.pipeline import COMMIT_PAUSE_S, Pipeline, PipelineConfig
 from regend.types import BlobId, ChunkId, PoolId, RootId, StatSig
-from tests.core.world import blob_of, chunked, digest
+from tests.core.store_model import blob_of, chunked, digest
 
 R, S, POOL = RootId(1), RootId(2), PoolId(1)
 SIG, LATER = StatSig(1, 1, 1, 1), StatSig(2, 2, 2, 2)

@@ -14,7 +14,8 @@ import pytest
 from regend.core import events as ev
 from regend.core.planner import Planner
 from regend.types import PoolId, RootId
-from tests.core.world import HUGE, MUTE, POISON, World
+from tests.core.store_model import HUGE, MUTE, POISON
+from tests.core.world import World
 
 SCHEDULES = int(os.environ.get("REGEND_SCHEDULES", "2000"))
 SHARDS = 20

@@ -6,103 +6,18 @@ What it does not model: partial file reads, clock jumps, and a store that loses 
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from regend.core import commands as cmd
 from regend.core import events as ev
 from regend.core.batcher import BatchConfig
 from regend.core.debouncer import DebounceConfig
 from regend.core.pipeline import Pipeline, PipelineConfig
-from regend.types import BlobId, Chunk, ChunkedFile, ChunkId, PoolId, RootId, StatSig
-
-Content = tuple[str, ...]
-"""A file is a tuple of lines; each line is one chunk. `POISON` crashes its worker, `HUGE` is skipped unread."""
-
-POISON = "poison"
-HUGE = "huge"
-MUTE = "mute"
-"""A chunk that the embedder refuses for good."""
-TOO_LARGE = "too_large"
-
-
-def digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()
-
-
-def blob_of(content: Content) -> BlobId:
-    return BlobId(digest("\n".join(content)))
-
-
-def chunked(content: Content, sig: StatSig) -> ChunkedFile:
-    chunks = tuple(
-        Chunk(ChunkId(digest("chunk " + line)), n, n + 1, n + 1, "", "window", 3, line, line)
-        for n, line in enumerate(content)
-    )
-    return ChunkedFile(blob_of(content), sig, "text", len(content), chunks, ())
-
-
-@dataclass
-class Store:
-    """The durable part: what `Commit` promises, over plain dicts."""
-
-    trees: dict[RootId, dict[str, ev.FileState]] = field(default_factory=dict)
-    reasons: dict[tuple[RootId, str], str] = field(default_factory=dict)
-    pools: dict[RootId, PoolId] = field(default_factory=dict)
-    blobs: dict[PoolId, dict[BlobId, tuple[ChunkId, ...]]] = field(default_factory=dict)
-    vectors: set[ChunkId] = field(default_factory=set)
-    generation: int = 0
-    embedded_twice: int = 0
-
-    def live_chunks(self) -> list[ChunkId]:
-        found: dict[ChunkId, None] = {}
-        for root, tree in self.trees.items():
-            for path, state in tree.items():
-                if (root, path) not in self.reasons and state.blob is not None:
-                    found.update(dict.fromkeys(self.blobs[self.pools[root]][state.blob]))
-        return list(found)
-
-    def pending(self, chunks: list[ChunkId]) -> tuple[ev.PendingChunk, ...]:
-        return tuple(ev.PendingChunk(c, 3, 10) for c in chunks if c not in self.vectors)
-
-    def apply(self, commit: cmd.Commit) -> ev.Committed:
-        self.generation += 1
-        missing = []
-        touched: dict[ChunkId, None] = {}
-        for op in commit.ops:
-            if isinstance(op, cmd.PutVectors):
-                self.embedded_twice += sum(c in self.vectors for c in op.chunks)
-                self.vectors.update(op.chunks)
-                continue
-            if op.root not in self.trees:
-                continue
-            tree, blobs = self.trees[op.root], self.blobs[self.pools[op.root]]
-            key = (op.root, op.path)
-            if isinstance(op, cmd.PutFile):
-                if op.chunked is not None:
-                    blobs[op.blob] = tuple(c.chunk_id for c in op.chunked.chunks)
-                elif op.blob not in blobs:
-                    missing.append(key)
-                    continue
-                tree[op.path] = ev.FileState(op.sig, op.blob)
-                self.reasons.pop(key, None)
-                touched.update(dict.fromkeys(blobs[op.blob]))
-            elif isinstance(op, cmd.TouchFile):
-                old = tree.get(op.path)
-                if old is None:
-                    missing.append(key)
-                    continue
-                tree[op.path] = ev.FileState(op.sig, old.blob, old.skipped)
-            elif isinstance(op, cmd.SkipFile):
-                tree[op.path] = ev.FileState(op.sig, op.blob, True)
-                self.reasons[key] = op.reason
-            else:
-                tree.pop(op.path, None)
-                self.reasons.pop(key, None)
-        return ev.Committed(commit.commit_id, self.generation, self.pending(list(touched)), tuple(missing))
+from regend.types import ChunkId, PoolId, RootId, StatSig
+from tests.core.store_model import HUGE, MUTE, POISON, TOO_LARGE, Content, Store, blob_of, chunked, digest
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ async def test_a_batch(server: EmbeddingServer) -> None:
     embedder = open_embedder(server, texts)
     answer = await embedder.run(command(2))
     assert isinstance(answer, Embedded) and (answer.batch_id, answer.failed) == (7, ())
-    np.testing.assert_allclose(answer.vectors, expected(texts), atol=1e-6)  # type: ignore[arg-type]
+    np.testing.assert_allclose(np.asarray(answer.vectors), expected(texts), atol=1e-6)
     counters = embedder.counters
     assert (counters.embedded_chunks, counters.requests, counters.tokens, counters.failures) == (2, 1, 100, 0)
     assert counters.request_s > 0.0
@@ -246,4 +246,4 @@ async def test_a_worker_killed_while_embedding_costs_no_chunk() -> None:
         os.kill(pool.status()[0].pid, signal.SIGKILL)
         answer = await task
     assert isinstance(answer, Embedded) and answer.failed == () and pool.restarts == 1
-    np.testing.assert_allclose(answer.vectors, expected(texts), atol=1e-6)  # type: ignore[arg-type]
+    np.testing.assert_allclose(np.asarray(answer.vectors), expected(texts), atol=1e-6)

@@ -3,103 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import resource
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgpack
 import pytest
 import structlog
-import uvloop
 
-from regend.daemon.server import Connection, RpcServer, ServerLimits
+from regend.daemon.server import Connection, ServerLimits
 from regend.errors import RootError, RpcError
 from regend.rpc.codec import encode_request
-from regend.rpc.schema import Empty, PausedResponse, SearchResponse, SyncRequest, SyncResponse
-from tests.rpc.scripted import Script, serving, short_directory
+from regend.rpc.schema import Empty, PausedResponse, SearchResponse
+from tests.daemon.server_rig import Gate, Peer, event_loop_policy, path, until
+from tests.rpc.scripted import Script, serving
 
-DEADLINE_S = 5.0
-
-# The hook that replaces this fixture works for a whole directory only, and the other tests there need one loop.
+# The hook that replaces a fixture works for a whole directory only, and the other tests there need one loop.
 pytestmark = pytest.mark.filterwarnings("ignore:Overriding the .event_loop_policy. fixture")
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:
-    return uvloop.EventLoopPolicy() if request.param == "uvloop" else asyncio.DefaultEventLoopPolicy()
-
-
-@pytest.fixture
-def path() -> Iterator[Path]:
-    with short_directory() as directory:
-        yield directory / "s"
-
-
-class Peer:
-    """A raw client: what it sends and gets is in the hands of the test."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-        self._unpacker = msgpack.Unpacker(unicode_errors="surrogateescape")
-
-    @classmethod
-    async def connect(cls, path: Path) -> Peer:
-        return cls(*await asyncio.open_unix_connection(str(path)))
-
-    def send(self, *message: Any) -> None:
-        self.writer.write(msgpack.packb(message))
-
-    async def get(self) -> Any:
-        """The next message, or None at the end of the stream."""
-        async with asyncio.timeout(DEADLINE_S):
-            while True:
-                try:
-                    return self._unpacker.unpack()
-                except msgpack.OutOfData:
-                    pass
-                try:
-                    data = await self.reader.read(65536)
-                except (ConnectionResetError, BrokenPipeError):
-                    return None
-                if not data:
-                    return None
-                self._unpacker.feed(data)
-
-    async def call(self, method: str, **params: Any) -> Any:
-        self.send(0, 1, method, [params])
-        _, _, error, result = await self.get()
-        assert error is None
-        return result
-
-    def close(self) -> None:
-        self.writer.close()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not condition():  # noqa: ASYNC110 - the server has no event for every number that a test may wait for.
-            await asyncio.sleep(0.002)
-
-
-class Gate:
-    """A `sync` handler that waits until it is opened, and what became of its calls."""
-
-    def __init__(self) -> None:
-        self.opened = asyncio.Event()
-        self.began = self.ended = self.cancelled = 0
-
-    async def __call__(self, _: Connection, request: SyncRequest) -> SyncResponse:
-        self.began += 1
-        try:
-            await self.opened.wait()
-        except asyncio.CancelledError:
-            self.cancelled += 1
-            raise
-        self.ended += 1
-        return SyncResponse(self.ended, 0.0)
 
 
 async def test_pipelined_requests_are_answered_as_they_are_ready(path: Path) -> None:
@@ -344,97 +263,3 @@ async def test_each_message_has_its_own_time(path: Path) -> None:
             assert (await peer.get())[3] == {"paused": True}
             await asyncio.wait([asyncio.create_task(asyncio.sleep(0.05))])
         peer.close()
-
-
-async def test_five_hundred_idle_connections(path: Path) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < 1_200:
-        pytest.skip(f"only {hard} open files are allowed here")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1_200), hard))
-    try:
-        async with serving(path, Script().handlers()) as server:
-            idle = [await Peer.connect(path) for _ in range(500)]
-            await until(lambda: server.stats().connections == 500)
-            peer = await Peer.connect(path)
-            assert await peer.call("pause") == {"paused": True}
-            assert (await idle[250].call("resume")) == {"paused": False}
-            for each in (*idle, peer):
-                each.close()
-            await until(lambda: server.stats().connections == 0)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-async def test_one_connection_too_many_is_told_and_the_others_stay(path: Path) -> None:
-    async with serving(path, Script().handlers(), ServerLimits(max_connections=2)) as server:
-        inside = [await Peer.connect(path) for _ in range(2)]
-        for peer in inside:
-            await peer.call("pause")
-        outside = await Peer.connect(path)
-        assert (await outside.get())[2][0]["code"] == "too_many_connections"
-        assert await outside.get() is None
-        assert await inside[0].call("pause") == {"paused": True}
-        assert server.stats().refused_connections == 1
-        for peer in (*inside, outside):
-            peer.close()
-
-
-@pytest.mark.parametrize(("uid", "allowed"), [(os.geteuid(), True), (0, True), (54_321, False)])
-async def test_only_our_user_and_root_may_ask(path: Path, uid: int, allowed: bool) -> None:
-    async with serving(path, Script().handlers(), credentials=lambda sock: (uid, 1)) as server:
-        peer = await Peer.connect(path)
-        peer.send(0, 1, "pause", [])
-        assert await peer.get() == ([1, 1, None, {"paused": True}] if allowed else None)
-        assert server.stats().requests == int(allowed)
-        peer.close()
-
-
-async def test_a_peer_that_the_system_cannot_name_is_refused(path: Path) -> None:
-    def unknown(sock: Any) -> tuple[int, int]:
-        raise OSError("not supported")
-
-    async with serving(path, Script().handlers(), credentials=unknown):
-        peer = await Peer.connect(path)
-        assert await peer.get() is None
-        peer.close()
-
-
-@pytest.fixture
-async def closing(path: Path) -> AsyncIterator[tuple[RpcServer, Gate, Peer]]:
-    gate = Gate()
-    async with serving(path, {**Script().handlers(), "sync": gate}) as server:
-        peer = await Peer.connect(path)
-        peer.send(0, 1, "sync", [])
-        await until(lambda: gate.began == 1)
-        yield server, gate, peer
-        peer.close()
-
-
-async def test_close_waits_for_what_is_under_way_and_takes_nothing_new(
-    path: Path, closing: tuple[RpcServer, Gate, Peer]
-) -> None:
-    server, gate, peer = closing
-    close = asyncio.create_task(server.close(DEADLINE_S))
-    await until(lambda: server.stopping)
-    peer.send(0, 2, "pause", [])
-    assert (await peer.get())[2]["code"] == "stopping"
-    assert not close.done()
-    gate.opened.set()
-    assert (await peer.get())[1:3] == [1, None]
-    assert await peer.get() is None
-    await close
-    assert server.stats().connections == 0
-
-
-async def test_close_cancels_what_takes_too_long_and_says_so(closing: tuple[RpcServer, Gate, Peer]) -> None:
-    server, gate, peer = closing
-    await server.close(0.05)
-    assert gate.cancelled == 1
-    assert (await peer.get())[2]["code"] == "stopping"
-    assert await peer.get() is None
-    assert server.stats().connections == 0
-
-
-async def test_a_handler_without_a_method_is_a_bug() -> None:
-    with pytest.raises(ValueError, match="frobnicate"):
-        RpcServer({"frobnicate": Script().handlers()["list"]}, version="1")
