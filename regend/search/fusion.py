@@ -52,7 +52,8 @@ def cosine_scale(scores: Iterable[float]) -> float:
 def blend(bm25: Mapping[int, float], cosine: Mapping[int, float], weight: float) -> dict[int, float]:
     """Weighted mean of both legs' normalised scores, 0..1 by doc.
 
-    A candidate that a leg does not know counts 0 there, and so does one that points away from the query.
+    A candidate that a leg does not know counts 0 there. One that points away from the query and shares no word with it
+    is none.
 
     Args:
         bm25: scores of the lexical leg, at least 0.
@@ -68,7 +69,8 @@ def blend(bm25: Mapping[int, float], cosine: Mapping[int, float], weight: float)
     scale = cosine_scale(cosine.values()) * weight * total
     known = blended.get
     for doc, score in cosine.items():
-        blended[doc] = known(doc, 0.0) + score * scale if score > 0.0 else known(doc, 0.0)
+        if score > 0.0:
+            blended[doc] = known(doc, 0.0) + score * scale
     return blended
 
 

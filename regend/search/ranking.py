@@ -21,6 +21,9 @@ _Place = TypeVar("_Place", str, tuple[str, str])
 
 _ROUND_ONE_FACTOR = 3
 """Round one looks at this many times the shortlist's length."""
+_DECIMALS = 4
+"""Scores that differ by less are equal: sums of floats depend on their order, and that on an index's history."""
+_ORDINALS = (1 << DOC_ORDINAL_BITS) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,15 @@ def shortlist(
         entry_id: file_evidence_sum(scores) if len(scores) > 1 else scores[0] for entry_id, scores in by_entry.items()
     }
     scale = 1.0 / (max(sums.values(), default=0.0) or 1.0)
-    promising = sorted([(-score - sums[doc >> DOC_ORDINAL_BITS] * scale, doc) for doc, score in blended.items()])
-    chosen = _without_crowding([doc for _, doc in promising], count)
+    # Doc ids tell of an index's history, so they must not break ties: path and position do.
+    promising = sorted(
+        [
+            (round(-score - sums[doc >> DOC_ORDINAL_BITS] * scale, _DECIMALS), entry.path, doc & _ORDINALS, doc)
+            for doc, score in blended.items()
+            if (entry := entry_of(doc >> DOC_ORDINAL_BITS)) is not None
+        ]
+    )
+    chosen = _without_crowding([row[-1] for row in promising], count)
     file_scores: dict[int, float] = {}
     scored: list[tuple[float, str, int, Candidate]] = []
     for doc in chosen:
@@ -170,4 +180,4 @@ def _spread(
 
 
 def _order(row: tuple[float, _Place, int, Candidate]) -> tuple[float, _Place, int]:
-    return -row[0], row[1], row[2]
+    return -round(row[0], _DECIMALS), row[1], row[2]

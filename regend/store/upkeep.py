@@ -19,8 +19,10 @@ _BUSY_DELAY_S = 0.2
 _WRITER_IDLE_S = 5.0
 _GARBAGE_INTERVAL_S = 300.0
 _DEAD_ROWS_MIN = 1_000
-_STALE_DOCS_MIN = 2_000
-_STALE_DOCS_SHARE = 0.3
+_PURGE_IDLE_S = 1.0
+_SMALL_DOCS = 5_000
+"""A lexical index of up to this many documents is written anew (0.1 s) as soon as it holds any deleted one."""
+_STALE_DOCS_SHARE = 0.05
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +50,7 @@ class Upkeep:
         self._idle_generation = -1
         self._garbage_at = time.monotonic()
         self._more_garbage = False
-        self._tidied = True
+        self._purged = self._tidied = True
 
     def step(self) -> set[PoolId]:
         """Install what a background job has finished, and start the next one."""
@@ -78,7 +80,8 @@ class Upkeep:
         changed: set[PoolId] = set()
         now, generation = time.monotonic(), self._catalog.generation
         if self._idle_since is None or generation != self._idle_generation:
-            self._idle_since, self._idle_generation, self._tidied = now, generation, False
+            self._idle_since, self._idle_generation = now, generation
+            self._purged = self._tidied = False
         for pool_id, pool in self._memory.pools.items():
             if pool.lexical.behind:
                 if not self._memory.catch_up(pool, generation):
@@ -86,26 +89,37 @@ class Upkeep:
                 changed.add(pool_id)
             if pool.forget_dead():
                 changed.add(pool_id)
+        if now - self._idle_since >= _PURGE_IDLE_S and not self._purged:
+            changed |= self._purge(generation)
         if now - self._idle_since >= _WRITER_IDLE_S and not self._tidied:
-            changed |= self._tidy(generation)
+            self._tidy()
         if self._more_garbage or now - self._garbage_at >= _GARBAGE_INTERVAL_S:
             self._garbage_at = now
             self._collect()
         return changed
 
-    def _tidy(self, generation: int) -> set[PoolId]:
-        """Give back what writing needed: threads, heaps, log."""
+    def _purge(self, generation: int) -> set[PoolId]:
+        """Write lexical indexes anew in which deleted documents weigh on term statistics.
+
+        Segments merge by themselves, but large ones rarely do, and until then results are ranked by words of files that
+        are gone.
+        """
         changed: set[PoolId] = set()
         for pool_id, pool in self._memory.pools.items():
-            if pool.lexical.deleted_docs > max(_STALE_DOCS_MIN, _STALE_DOCS_SHARE * pool.doc_count):
-                # Deleted documents weigh on term statistics until segments merge, which large ones rarely do.
+            few = 0 if pool.doc_count <= _SMALL_DOCS else _STALE_DOCS_SHARE * pool.doc_count
+            if pool.lexical.deleted_docs > few:
                 self._memory.rebuild_lexical(pool, generation)
                 changed.add(pool_id)
+        self._purged = True
+        return changed
+
+    def _tidy(self) -> None:
+        """Give back what writing needed: threads, heaps, log."""
+        for pool in self._memory.pools.values():
             pool.lexical.close_writer()
         self._catalog.checkpoint()
         self._catalog.optimize()
         self._tidied = True
-        return changed
 
     def _collect(self) -> None:
         with self._catalog.transaction():
@@ -120,6 +134,8 @@ class Upkeep:
             return _BUSY_DELAY_S
         if any(pool.lexical.behind for pool in self._memory.pools.values()):
             return _WRITER_IDLE_S
+        if not self._purged:
+            return _PURGE_IDLE_S
         if not self._tidied:
             return _WRITER_IDLE_S
         return _GARBAGE_INTERVAL_S

@@ -94,7 +94,7 @@ def test_filters(project: Corpus) -> None:
     assert set(paths(search(project, "job", path="src/**"))) == {"src/jobs/queue.py", "src/jobs/retry.py"}
     assert set(paths(search(project, "job", path="*.md"))) == {"README.md"}
     assert set(paths(search(project, "job", lang="md"))) == {"README.md"}
-    assert set(paths(search(project, "address", lang="go"))) == {"server/serve.go"}
+    assert set(paths(search(project, "listen", lang="go"))) == {"server/serve.go"}
     assert set(paths(search(project, "job", root="/r/app", lang="python", path="tests"))) == {"tests/test_queue.py"}
 
 

@@ -12,7 +12,7 @@ def test_bm25_is_divided_by_the_top() -> None:
 
 
 def test_cosines_are_divided_by_the_top_and_never_below_nothing() -> None:
-    assert blend({}, {1: 0.8, 2: 0.4, 3: -0.1}, 1.0) == {1: 0.5, 2: 0.25, 3: 0.0}
+    assert blend({3: 0.0}, {1: 0.8, 2: 0.4, 3: -0.1, 4: -0.1}, 1.0) == {1: 0.5, 2: 0.25, 3: 0.0}
 
 
 def test_a_weak_top_cosine_is_not_stretched() -> None:
