@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from regend.search.fusion import blend
 from regend.search.scope import Scope
-from regend.store.base import LexicalQuery, Snapshot, SymbolView
+from regend.store.base import Hit, LexicalQuery, Snapshot, SymbolView
 
 Vector = npt.NDArray[np.float32]
 
@@ -29,6 +30,9 @@ _FILLED_IN = 16
 With 200, 100 and 50 NDCG@10 on eight repositories of the development split was the same (0.86), and the legs
 took 1.4 times as long."""
 _MAX_DEFINITIONS = 32
+_TIED = 1e-5
+"""Scores within this share of each other are equal: BM25 is summed in single precision."""
+_MANY_HITS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +79,36 @@ def blended_candidates(
     for pool, allow in scope.pools:
         if allow is not None and not allow:
             continue
-        hits = pool.lexical(query, lexical_limit, allow) if terms else []
+        hits = _whole_ties(lambda limit: pool.lexical(query, limit, allow), lexical_limit) if terms else []  # noqa: B023
         bm25.update(hits)
         if vector is None or weight <= 0.0:
             continue
-        near = dict(pool.nearest(vector, vector_limit, allow))
-        missing = [hit.doc for hit in hits[:_FILLED_IN] if hit.doc not in near]
+        near = dict(_whole_ties(lambda limit: pool.nearest(vector, limit, allow), vector_limit))  # noqa: B023
+        missing = [hit.doc for hit in _best(hits, _FILLED_IN) if hit.doc not in near]
         if near and missing:
             exact = pool.similarity(vector, missing)
             near.update((doc, score) for doc, score in zip(missing, exact, strict=True) if score is not None)
         cosine.update(near)
     return blend(bm25, cosine, weight)
+
+
+def _best(hits: list[Hit], count: int) -> list[Hit]:
+    """The first `count` hits and those that tie with the last of them, within reason."""
+    if len(hits) <= count:
+        return hits
+    least = hits[count - 1].score * (1.0 - _TIED)
+    return [hit for hit in hits[:_LEXICAL_HITS] if hit.score >= least]
+
+
+def _whole_ties(find: Callable[[int], list[Hit]], limit: int) -> list[Hit]:
+    """Hits, without those that tie with the last one where the leg was cut off: which of them came was an accident of
+    the index's history, and equal indexes must give equal answers. If all of them tie, many more are looked at."""
+    hits = find(limit)
+    if len(hits) < limit:
+        return hits
+    above = hits[-1].score + abs(hits[-1].score) * _TIED
+    kept = [hit for hit in hits if hit.score > above]
+    return kept or find(_MANY_HITS)
 
 
 def find_definitions(snapshot: Snapshot, scope: Scope, names: tuple[str, ...]) -> Definitions:
