@@ -30,10 +30,13 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 test: lint
+	REGEND_SCHEDULES=500 $(BIN)/pytest -n 2 tests/core --cov=regend.core --cov-branch --cov-report= --cov-fail-under=100
 	$(BIN)/pytest -n 2 --dist loadgroup
 
+# Crash loops, long property runs, and ten times as many simulated schedules.
 test-all: test
-	$(BIN)/pytest -m slow
+	REGEND_SCHEDULES=20000 $(BIN)/pytest -n 2 tests/core/test_simulation.py
+	$(BIN)/pytest -n 2 -m slow
 
 demo: $(STAMP)
 	$(BIN)/python -m benchmarks demo
