@@ -134,8 +134,8 @@ class ResolveFlush:
     """Everything older than the ticket is done.
 
     Attributes:
-        failed: (root, path, reason) of what could not be indexed, among what is not searchable now.
-        complete: no vector is missing for anything searchable by words.
+        failed: (root, path, reason) of files that could not be indexed and of places that could not be looked at.
+        complete: everything was looked at, and no vector is missing for anything searchable by words.
     """
 
     ticket: int

@@ -139,6 +139,11 @@ class Pipeline:
         return self._vectors.complete
 
     @property
+    def _unsure(self) -> bool:
+        """Some place could not be looked at, so nobody knows what lies there."""
+        return any(state.unsure for state in self._files.roots.values())
+
+    @property
     def is_idle(self) -> bool:
         """Nothing waits or runs, vectors included."""
         return not any(self.queues().values())
@@ -313,5 +318,8 @@ class Pipeline:
             yield self._resolved(ticket)
 
     def _resolved(self, ticket: int) -> ResolveFlush:
-        failed = tuple((root, path, reason) for (root, path), reason in sorted(self._files.quarantined.items()))
-        return ResolveFlush(ticket, self.generation, failed, self._vectors.complete)
+        failed = [(root, path, reason) for (root, path), reason in self._files.quarantined.items()]
+        failed += [
+            (root, path, why) for root, state in self._files.roots.items() for path, (_, why) in state.unsure.items()
+        ]
+        return ResolveFlush(ticket, self.generation, tuple(sorted(failed)), self._vectors.complete and not self._unsure)

@@ -40,7 +40,7 @@ def root_status(app: Parts, served: ServedRoot) -> RootStatus:
         chunks=stats.chunks,
         pending=pending,
         generation=snapshot.generation,
-        complete=not pending and not stats.pending_vectors and state != "gone",
+        complete=not pending and not stats.pending_vectors and state != "gone" and not pipeline.unsure(root),
         watching={"watching": "events", "starting": "starting", "polling": "polling", "lost": "nothing"}[health.state],
         reason=reason,
     )
@@ -76,8 +76,9 @@ def _state(app: Parts, served: ServedRoot, pending: int) -> tuple[str, str]:
 def is_complete(app: Parts) -> bool:
     """No known change is unread, no chunk lacks its vector, no root is gone."""
     pipeline = app.driver.pipeline
-    lost = any(pipeline.is_lost(served.record.root) for served in app.roots.all())
-    return app.indexer.store.snapshot.complete and pipeline.is_idle and not lost
+    roots = [served.record.root for served in app.roots.all()]
+    unseen = any(pipeline.is_lost(root) or pipeline.unsure(root) for root in roots)
+    return app.indexer.store.snapshot.complete and pipeline.is_idle and not unseen
 
 
 def full_status(app: Parts) -> StatusResponse:

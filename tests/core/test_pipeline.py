@@ -327,6 +327,8 @@ def test_an_unreadable_directory_keeps_its_files_and_is_tried_again() -> None:
     seen = (ev.Observation("g", SIG, unchanged=True),)
     story.tell(ev.Observed(observe.scan_id, seen, last=True, unsure=(("d", "permission denied"),)))
     assert story.out == [] and story.pipeline.unsure(R) == {"d": "permission denied"}
+    story.tell(ev.FlushRequested(1, wait_vectors=True))
+    assert story.take(cmd.ResolveFlush) == cmd.ResolveFlush(1, 0, ((R, "d", "permission denied"),), complete=False)
     story.wait(story.now + UNSURE_PAUSE_S + 1.0)
     observe = story.take(cmd.Observe)
     assert observe.scopes == ("d",)

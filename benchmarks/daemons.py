@@ -1,0 +1,127 @@
+"""A private daemon: its own home, state and socket, stopped by its own process id."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from regend.errors import RegendError
+from regend.rpc.client import Client
+
+START_LIMIT_S = 30.0
+FLUSH_LIMIT_S = 1_800.0
+
+
+class PrivateDaemon:
+    """Started by `start`, ended by `stop`; the state stays until `remove`."""
+
+    def __init__(self) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="rg-"))
+        self.socket = self.home / "run" / "s"
+        self.state_dir = self.home / "state"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._environ = {**os.environ, "HOME": str(self.home), "REGEND_SOCKET": str(self.socket)}
+        self._environ.pop("REGEND_CONFIG", None)
+        self._environ["XDG_CONFIG_HOME"] = str(self.home)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "start() comes first"
+        return self._process.pid
+
+    def start(self, *roots: Path) -> float:
+        """Start the daemon and wait until it answers; returns the seconds that took."""
+        began_at = time.perf_counter()
+        command = [sys.executable, "-m", "regend", "--state-dir", str(self.state_dir), "--socket", str(self.socket)]
+        for root in roots:
+            command += ["--root", str(root)]
+        with (self.home / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stderr=log, stdout=log, env=self._environ)
+        while True:
+            try:
+                self.call("list")
+                return time.perf_counter() - began_at
+            except RegendError as error:
+                if self._process.poll() is not None or time.perf_counter() - began_at > START_LIMIT_S:
+                    raise SystemExit(f"the daemon does not start: {error}\n{self.log()}") from error
+                time.sleep(0.005)
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        with Client(self.socket, timeout_s=FLUSH_LIMIT_S) as client:
+            return client.call(method, **params)
+
+    def flush(self) -> dict[str, Any]:
+        return self.call("flush", timeout_s=FLUSH_LIMIT_S)
+
+    def regenctl(self, *arguments: str) -> tuple[str, float]:
+        """Run `regenctl` as a person does; returns what it printed and the seconds the process took."""
+        began_at = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-m", "regend.cli.main", *arguments], env=self._environ, capture_output=True, text=True
+        )
+        took_s = time.perf_counter() - began_at
+        if done.returncode != 0:
+            raise SystemExit(f"regenctl {' '.join(arguments)} failed: {done.stderr or done.stdout}")
+        return done.stdout, took_s
+
+    def log(self) -> str:
+        return (self.home / "log").read_text(errors="replace")[-4_000:]
+
+    def processes(self) -> list[int]:
+        """The daemon and its workers."""
+        return [self.pid, *(worker["pid"] for worker in self.call("status")["workers"])]
+
+    def stop(self) -> int:
+        """End the daemon in order; returns its exit status."""
+        assert self._process is not None, "start() comes first"
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(30)
+
+    def remove(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(10)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+@contextmanager
+def private_daemon() -> Iterator[PrivateDaemon]:
+    daemon = PrivateDaemon()
+    try:
+        yield daemon
+    finally:
+        daemon.remove()
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds of a process so far (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_rss_mb(pid: int) -> float:
+    """Peak resident memory of a process (Linux)."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1_000
+    return 0.0
+
+
+def machine() -> str:
+    """One line that names where a figure was measured."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    return f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, commit {commit or 'unknown'}"
+
+
+def percentile(values: list[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
