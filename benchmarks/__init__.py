@@ -1,1 +1,1 @@
-"""Measurements on the real daemon, through its socket and its command line. `python -m benchmarks --help` lists them."""
+"""Measurements on the real daemon, through its socket and command line; `python -m benchmarks --help` lists them."""

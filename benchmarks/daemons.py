@@ -108,6 +108,17 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def quiet(pid: int, limit_s: float = 180.0) -> float:
+    """Wait until the process has done nearly nothing for two seconds (its HNSW graph is built); returns the wait."""
+    began_at = time.perf_counter()
+    while time.perf_counter() - began_at < limit_s:
+        before = cpu_s(pid)
+        time.sleep(2.0)
+        if cpu_s(pid) - before < 0.1:
+            break
+    return time.perf_counter() - began_at
+
+
 def peak_rss_mb(pid: int) -> float:
     """Peak resident memory of a process (Linux)."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():

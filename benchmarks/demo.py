@@ -22,9 +22,10 @@ def run() -> int:
         ready_s = daemon.start(repository, scratch)
         done = daemon.flush()
         root = next(r for r in daemon.call("status")["roots"] if r["path"] == str(repository))
+        took_s = time.perf_counter() - began_at
         print(
-            f"1. indexed {root['files_indexed']} files as {root['chunks']} chunks {time.perf_counter() - began_at:.1f} s "
-            f"after the start (answering after {ready_s:.2f} s); complete: {done['complete']}\n"
+            f"1. indexed {root['files_indexed']} files as {root['chunks']} chunks {took_s:.1f} s after the start "
+            f"(answering after {ready_s:.2f} s); complete: {done['complete']}\n"
         )
         for query in QUERIES:
             page, took_s = daemon.regenctl("search", query, "-k", "3", "--root", str(repository))
@@ -39,17 +40,15 @@ def run() -> int:
         saved_at = time.perf_counter()
         found: list[str] = []
         while not found and time.perf_counter() - saved_at < 10.0:
-            results = daemon.call("search", query=SECRET_NAME, k=1)["results"]
+            results = daemon.call("search", query=SECRET_NAME, k=1, root=str(scratch))["results"]
             found = [r["path"] for r in results if SECRET_NAME in r["snippet"]]
         plain_ms = (time.perf_counter() - saved_at) * 1e3
         file.write_text(f"def {SECRET_NAME}_twice():\n    return 43\n")
         saved_at = time.perf_counter()
-        results = daemon.call("search", query=f"{SECRET_NAME}_twice", k=1, sync=True)["results"]
+        results = daemon.call("search", query=f"{SECRET_NAME}_twice", k=1, root=str(scratch), sync=True)["results"]
         sync_ms = (time.perf_counter() - saved_at) * 1e3
         synced = bool(results) and f"{SECRET_NAME}_twice" in results[0]["snippet"]
-        print(
-            f"3. a scratch file was edited: plain queries found the edit {plain_ms:.0f} ms after the save: {bool(found)}"
-        )
+        print(f"3. a scratch file was edited; plain queries found it {plain_ms:.0f} ms after the save: {bool(found)}")
         print(f"   a query with --sync found the next edit, {sync_ms:.0f} ms after the save: {synced}\n")
         processes = daemon.processes()
         status = daemon.stop()

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.daemons import cpu_s, peak_rss_mb, private_daemon
+from benchmarks.daemons import cpu_s, peak_rss_mb, private_daemon, quiet
 
 
 def run(root: Path, idle_s: float = 10.0) -> dict[str, Any]:
@@ -45,7 +45,8 @@ def run(root: Path, idle_s: float = 10.0) -> dict[str, Any]:
             "state_mb": round(sum(f.stat().st_size for f in daemon.state_dir.rglob("*") if f.is_file()) / 1e6, 1),
             "stages": status["stages"],
         }
-        before = sum(cpu_s(pid) for pid in processes)
+        figures["background_s"] = round(quiet(processes[0]), 1)
+        before = sum(cpu_s(pid) for pid in daemon.processes())
         time.sleep(idle_s)
         figures["idle_cpu_share"] = round((sum(cpu_s(pid) for pid in daemon.processes()) - before) / idle_s, 4)
         daemon.stop()

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.daemons import PrivateDaemon, percentile, private_daemon
+from benchmarks.daemons import PrivateDaemon, percentile, private_daemon, quiet
 from regend.rpc.client import Client
 
 
@@ -52,7 +52,7 @@ def run(root: Path, runs: int = 15) -> dict[str, Any]:
         during = measure(daemon, asked)
         during["seconds"] = round(time.perf_counter() - began_at, 1)
         daemon.flush()
-        time.sleep(1.0)
+        quiet(daemon.pid)
         figures: dict[str, Any] = {"chunks": daemon.call("status")["roots"][0]["chunks"], "while_indexing": during}
         figures["warm"] = measure(daemon, asked)
         wall = [daemon.regenctl("search", query, "-k", "10")[1] * 1e3 for query in asked[:runs]]
