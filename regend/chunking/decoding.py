@@ -8,14 +8,6 @@ from dataclasses import dataclass
 SAMPLE_BYTES = 8_192
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b\b"))
 _CONTROL_SHARE = 0.02
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-"""The marks of UTF-32 come before those of UTF-16, of which one is their beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,30 +25,27 @@ class Decoded:
 
 
 def decode(content: bytes) -> Decoded:
-    """Decode UTF-8, and UTF-16 and UTF-32 with their marks, else Latin-1 as the last resort; never raises."""
-    for mark, encoding in _MARKS:
+    """Decode UTF-8, UTF-16 and UTF-32 with their marks, else Latin-1 as the last resort; never raises."""
+    for mark, encoding in (
+        (codecs.BOM_UTF8, "utf-8"),
+        (codecs.BOM_UTF32_LE, "utf-32"),
+        (codecs.BOM_UTF32_BE, "utf-32"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    ):
         if content.startswith(mark):
             body = content[len(mark) :] if encoding == "utf-8" else content
             try:
-                text = body.decode(encoding)
+                return Decoded(_lines(body.decode(encoding)))
             except UnicodeDecodeError:
                 break
-            return Decoded(skip_reason="binary") if "\0" in text else Decoded(_lines(text))
     sample = content[:SAMPLE_BYTES]
     if b"\0" in content or len(sample) - len(sample.translate(None, _CONTROL)) > _CONTROL_SHARE * len(sample):
         return Decoded(skip_reason="binary")
     try:
         return Decoded(_lines(content.decode("utf-8")))
     except UnicodeDecodeError:
-        return Decoded(_lines(_guess(content)), degraded_reason="bad_encoding")
-
-
-def _guess(content: bytes) -> str:
-    """UTF-8 with some damage, if most of what is not ASCII is UTF-8 all the same; else Latin-1, which fits anything."""
-    mended = content.decode("utf-8", "replace")
-    broken = mended.count("\ufffd")
-    wide = sum(not char.isascii() for char in mended) - broken
-    return mended if wide > broken else content.decode("latin-1")
+        return Decoded(_lines(content.decode("latin-1")), degraded_reason="bad_encoding")
 
 
 def _lines(text: str) -> str:
