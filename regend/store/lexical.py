@@ -79,8 +79,6 @@ class LexicalIndex:
         self.generation = -1
         self.behind = False
         """A commit failed: the owner must re-apply what changed since `generation`."""
-        self.deleted_docs = 0
-        """Documents deleted since the index was opened: they still weigh on term statistics until merged away."""
 
     def open(self, generation: int) -> bool:
         """Open what is on disk.
@@ -138,7 +136,6 @@ class LexicalIndex:
         self._write_marker(generation)
         self._remove_others()
         self.behind = False
-        self.deleted_docs = 0
         took_ms = round((time.perf_counter() - started_at) * 1e3)
         log.info("lexical_index_rebuilt", directory=str(self._directory), docs=count, took_ms=took_ms)
 
@@ -152,18 +149,13 @@ class LexicalIndex:
             if self._writer is None:
                 self._writer = self._index.writer(heap_size=_HEAP_BYTES, num_threads=1)
             if delete_entries:
-                before = self._index.searcher().num_docs
                 self._writer.delete_documents_by_query(
                     Query.term_set_query(self._schema, "entry", list(delete_entries))
                 )
-            added = 0
             for doc in docs:
                 self._writer.add_document(_document(doc))
-                added += 1
             self._writer.commit()
             self._index.reload()
-            if delete_entries:
-                self.deleted_docs += max(0, before + added - self._index.searcher().num_docs)
         except BaseException:
             self.behind = True
             self._writer = None
@@ -173,6 +165,14 @@ class LexicalIndex:
         """Record that everything up to `generation` is in the index."""
         self._write_marker(generation)
         self.behind = False
+
+    def deleted_docs(self) -> int:
+        """Deleted documents that still lie in segments and weigh on term statistics, as tantivy's own record says."""
+        try:
+            meta = json.loads((self._directory / self._name / "meta.json").read_bytes())
+            return sum((segment.get("deletes") or {}).get("num_deleted_docs", 0) for segment in meta["segments"])
+        except (OSError, ValueError, KeyError):
+            return 0  # No index yet, or one that is about to be rebuilt anyway.
 
     def view(self) -> LexicalView:
         """The index as of the last `apply` or `rebuild`."""
