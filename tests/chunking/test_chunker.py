@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -68,7 +69,7 @@ def test_a_large_function_is_cut_into_windows_of_bounded_size() -> None:
 def test_overlap_repeats_lines_within_one_definition() -> None:
     source = function(1, "".join(f"    more_{i} = other_{i}(value)\n" for i in range(400)))
     parts = chunk(source, limits=LimitConfig(overlap_lines=2)).chunks
-    assert all(later.start_line <= earlier.end_line for earlier, later in zip(parts, parts[1:], strict=False))
+    assert all(later.start_line <= earlier.end_line for earlier, later in pairwise(parts))
 
 
 def test_an_edit_changes_only_the_chunks_it_touches() -> None:
