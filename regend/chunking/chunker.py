@@ -11,7 +11,6 @@ import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 
 from tree_sitter import Tree
 
@@ -66,6 +65,8 @@ def chunk_content(content: bytes, language: str, sig: StatSig, limits: LimitConf
     """
     blob = blob_id(content, language, CHUNKER_VERSION)
     empty = ChunkedFile(blob, sig, language, 0, (), ())
+    if spec_of(language).skip:
+        return replace(empty, skip_reason=spec_of(language).skip)
     if len(content) > limits.max_file_bytes:
         return replace(empty, skip_reason="too_large")
     decoded = decode(content)
@@ -95,11 +96,6 @@ def chunk_content(content: bytes, language: str, sig: StatSig, limits: LimitConf
         return replace(empty, skip_reason="too_many_chunks")
     symbols = tuple(d.symbol() for d in definitions if not d.scope_only)
     return replace(empty, chunks=chunks, symbols=_unique(symbols), degraded_reason=degraded)
-
-
-def is_generated_name(name: str, language: str) -> bool:
-    """Is a file of this name written by tools, such as a lock file?"""
-    return any(fnmatchcase(name, pattern) for pattern in spec_of(language).generated)
 
 
 def is_generated(text: str) -> bool:

@@ -39,8 +39,8 @@ class LanguageSpec:
         needs_body: node types that define something only where they have a body (a C ``struct``).
         local: kinds that count only outside of functions.
         max_depth: definitions nested deeper than this are left out; 0 for no bound.
-        extensions, filenames, shebangs: how files are recognised; file names may be ``fnmatch`` patterns.
-        generated: file names (patterns) that tools write.
+        extensions, filenames, shebangs: how files are recognised; file names in lower case.
+        skip: why no file of this "language" is chunked (``generated`` for lock files); empty for all others.
     """
 
     name: str
@@ -58,7 +58,7 @@ class LanguageSpec:
     needs_body: tuple[str, ...] = ()
     local: tuple[str, ...] = ("variable", "constant", "field")
     max_depth: int = 0
-    generated: tuple[str, ...] = ()
+    skip: str = ""
 
 
 @cache

@@ -79,6 +79,9 @@ class LexicalIndex:
         self.generation = -1
         self.behind = False
         """A commit failed: the owner must re-apply what changed since `generation`."""
+        self.deleted_docs = 0
+        """Documents deleted since the index was last written as a whole. They weigh on term statistics, even after a
+        merge, which only estimates the lengths of those that stay."""
 
     def open(self, generation: int) -> bool:
         """Open what is on disk.
@@ -91,7 +94,7 @@ class LexicalIndex:
         """
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            name, marked = self._read_marker()
+            name, marked, deleted = self._read_marker()
             if marked > generation:
                 raise EnvelopeError(f"{self._directory} is at generation {marked}, the catalog at {generation}.")
             path = self._directory / name
@@ -104,6 +107,7 @@ class LexicalIndex:
             log.warning("lexical_index_unusable", directory=str(self._directory), reason=str(error))
             return False
         self._index, self._name, self.generation = index, name, marked
+        self.deleted_docs = deleted + (marked < generation)  # What a crash left half done may have deleted some.
         self._remove_others()
         return True
 
@@ -133,6 +137,7 @@ class LexicalIndex:
         writer.wait_merging_threads()
         index.reload()
         self._index, self._name = index, name
+        self.deleted_docs = 0
         self._write_marker(generation)
         self._remove_others()
         self.behind = False
@@ -148,14 +153,19 @@ class LexicalIndex:
         try:
             if self._writer is None:
                 self._writer = self._index.writer(heap_size=_HEAP_BYTES, num_threads=1)
+            before = self._index.searcher().num_docs if delete_entries else 0
             if delete_entries:
                 self._writer.delete_documents_by_query(
                     Query.term_set_query(self._schema, "entry", list(delete_entries))
                 )
+            added = 0
             for doc in docs:
                 self._writer.add_document(_document(doc))
+                added += 1
             self._writer.commit()
             self._index.reload()
+            if delete_entries:
+                self.deleted_docs += max(0, before + added - self._index.searcher().num_docs)
         except BaseException:
             self.behind = True
             self._writer = None
@@ -165,14 +175,6 @@ class LexicalIndex:
         """Record that everything up to `generation` is in the index."""
         self._write_marker(generation)
         self.behind = False
-
-    def deleted_docs(self) -> int:
-        """Deleted documents that still lie in segments and weigh on term statistics, as tantivy's own record says."""
-        try:
-            meta = json.loads((self._directory / self._name / "meta.json").read_bytes())
-            return sum((segment.get("deletes") or {}).get("num_deleted_docs", 0) for segment in meta["segments"])
-        except (OSError, ValueError, KeyError):
-            return 0  # No index yet, or one that is about to be rebuilt anyway.
 
     def view(self) -> LexicalView:
         """The index as of the last `apply` or `rebuild`."""
@@ -195,13 +197,13 @@ class LexicalIndex:
         self._index = None
         shutil.rmtree(self._directory, ignore_errors=True)
 
-    def _read_marker(self) -> tuple[str, int]:
+    def _read_marker(self) -> tuple[str, int, int]:
         path = self._directory / "marker.json"
         try:
             marker = json.loads(path.read_bytes())
             if marker["format"] != FORMAT_VERSION:
                 raise EnvelopeError(f"{path} has format {marker['format']} where {FORMAT_VERSION} is known.")
-            return Path(str(marker["directory"])).name, int(marker["generation"])
+            return Path(str(marker["directory"])).name, int(marker["generation"]), int(marker.get("deleted", 1))
         except FileNotFoundError:
             raise EnvelopeError(f"{path} does not exist.") from None
         except (ValueError, KeyError, TypeError) as error:
@@ -214,6 +216,7 @@ class LexicalIndex:
         """
         self.generation = generation
         body = {"format": FORMAT_VERSION, "directory": self._name, "generation": generation}
+        body["deleted"] = self.deleted_docs
         temporary = self._directory / "marker.json.tmp"
         temporary.write_bytes(json.dumps(body).encode())
         temporary.replace(self._directory / "marker.json")

@@ -107,7 +107,7 @@ class Upkeep:
         changed: set[PoolId] = set()
         for pool_id, pool in self._memory.pools.items():
             few = 0 if pool.doc_count <= _SMALL_DOCS else _STALE_DOCS_SHARE * pool.doc_count
-            if pool.lexical.deleted_docs() > few:
+            if pool.lexical.deleted_docs > few:
                 self._memory.rebuild_lexical(pool, generation)
                 changed.add(pool_id)
         self._purged = True

@@ -171,3 +171,11 @@ def test_every_data_file_names_real_nodes() -> None:
             grammar = grammar_of(spec.grammar)
             nodes = (*spec.definitions, *spec.scopes, *spec.wrappers, *spec.tails, *spec.names)
             assert not [node for node in nodes if grammar.id_for_node_kind(node, True) is None], language
+
+
+def test_lock_files_are_generated_by_name() -> None:
+    from regend.chunking.grammars import detect_language
+
+    for name in ("package-lock.json", "sub/Cargo.lock", "go.sum", "app.min.js"):
+        assert chunk("{}", detect_language(name)).skip_reason == "generated", name
+    assert detect_language("package.json") == "json"

@@ -88,7 +88,7 @@ def test_apply_replaces_documents_and_old_views_stay(tmp_path: Path) -> None:
     index.mark(6)
     assert search(index, "only1234") == []
     assert docs(search(index, "fresh")) == [doc_id(411, 0)]
-    assert index.deleted_docs() == 3
+    assert index.deleted_docs == 3
     query = LexicalQuery(("only1234",))
     assert docs(lexical_search(old, query, 10, None, 1.0, ENTRIES.__contains__)) == [doc_id(411, 1)]
     index.close_writer()
