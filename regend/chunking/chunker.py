@@ -86,7 +86,7 @@ def chunk_content(content: bytes, language: str, sig: StatSig, limits: LimitConf
     if longest > limits.max_line_bytes:
         degraded = degraded or "long_lines"
     elif spec_of(language).grammar:
-        tree = _parse(decoded.text, language, limits.parse_timeout_s)
+        tree = parsed(decoded.text, language, limits.parse_timeout_s)
         if tree is None:
             degraded = degraded or "parse_timeout"
         else:
@@ -116,7 +116,7 @@ def is_generated(text: str) -> bool:
     return False
 
 
-def _parse(text: str, language: str, timeout_s: float) -> Tree | None:
+def parsed(text: str, language: str, timeout_s: float) -> Tree | None:
     """The syntax tree, or None when it takes too long."""
     deadline = time.monotonic() + timeout_s
     raw = text.encode("utf-8", "surrogatepass")

@@ -10,13 +10,15 @@ import numpy.typing as npt
 from regend.config import EmbeddingConfig
 from regend.embedding.base import EmbeddingProvider, LocalEncoder, ModelInfo, Task
 from regend.embedding.hashing import HashingEncoder
+from regend.embedding.static import StaticEncoder
 from regend.errors import ConfigError
 
 EmbedInWorkers = Callable[[Sequence[str]], Awaitable[npt.NDArray[np.float32]]]
 """Embeds documents in the warm workers: float32 [n, dim], rows L2-normalised."""
 
-_BUILTIN = "hashing"
+_BUILTIN = "static"
 _LOCAL: dict[str, Callable[[], LocalEncoder]] = {
+    "static": StaticEncoder,
     "hashing": HashingEncoder,
 }
 """Local encoders by spec."""

@@ -16,10 +16,10 @@ async def unused(texts: object) -> object:
     raise AssertionError
 
 
-def test_the_default_is_the_named_stand_in() -> None:
+def test_the_default_is_the_built_in_model() -> None:
     provider = open_provider(EmbeddingConfig(), unused)
     assert provider.info == local_encoder(encoder_spec(EmbeddingConfig())).info
-    assert "stand-in" in provider.info.note and provider.info.local
+    assert "static" in provider.info.model_id and provider.info.local
 
 
 def test_unknown_names() -> None:

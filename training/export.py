@@ -1,0 +1,59 @@
+"""Write the trained model as the package ships it.
+
+    python -m training.export NAME [NAME ...]      build/training/models/NAME.pt -> regend/embedding/model.npz
+
+Several names are seeds of one recipe; the first is exported. Rows become int8 with a scale each, and the scale goes into
+the weights, so that the encoder only adds up integers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from regend.embedding import static
+from training.dataset import load
+from training.train import MODELS
+
+TARGET = Path(static.__file__).with_name(static.FILE)
+_WEIGHT_ONE = 96
+"""What the weight of an average word becomes. Larger is finer, but long texts would leave float32's exact range."""
+_MAX_WEIGHT = 4_000
+
+
+def quantised(state: dict[str, torch.Tensor]) -> dict[str, npt.NDArray[Any]]:
+    """`table` int8 [words, dim], `document_weights` and `query_weights` uint16 [words]."""
+    table = state["table"].double().numpy()
+    scale = np.abs(table).max(axis=1) / 127.0
+    scale[scale == 0.0] = 1.0
+    rows = np.round(table / scale[:, None]).astype(np.int8)
+    found: dict[str, npt.NDArray[Any]] = {"table": rows}
+    for side in ("document", "query"):
+        weights = np.exp(state[f"{side}_gain"].double().numpy()) * scale
+        weights *= _WEIGHT_ONE / weights.mean()
+        found[f"{side}_weights"] = np.clip(np.round(weights), 0, _MAX_WEIGHT).astype(np.uint16)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name")
+    parser.add_argument("--model-id", default="regend-static-256-v1")
+    parser.add_argument("--to", type=Path, default=TARGET)
+    options = parser.parse_args()
+    saved = torch.load(MODELS / f"{options.name}.pt")
+    arrays = quantised(saved["state"])
+    with options.to.open("wb") as file:
+        np.savez(file, model_id=np.array(options.model_id), keys=load().vocabulary.keys, **arrays)
+    raw = options.to.read_bytes()
+    print(f"{options.to.name}: {len(raw) / 1e6:.2f} MB, sha256 {hashlib.sha256(raw).hexdigest()}")
+
+
+if __name__ == "__main__":
+    main()

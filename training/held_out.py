@@ -1,0 +1,99 @@
+"""What must not be learnt from: evaluation repositories, packages made from them, and copies of them in other packages."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+
+EVAL = Path(__file__).resolve().parent.parent.parent / "shared" / "eval"
+_RELATED = {
+    "rails": "rails railties activerecord activesupport actionpack actionview actionmailer activemodel activejob actioncable activestorage",
+    "Newtonsoft.Json": "newtonsoft newtonsoft.json newtonsoft-json json.net",
+    "abseil-cpp": "abseil absl abseil-cpp",
+    "commons-lang": "commons-lang commons-lang3 commons-lang2 lang3 libcommons-lang-java libcommons-lang3-java",
+    "jackson-databind": "jackson-databind databind",
+    "framework": "laravel illuminate",
+    "serde": "serde serde-derive serde_derive serde-test serde_test",
+    "tokio": "tokio tokio-macros tokio-util tokio-stream tokio-test",
+    "axum": "axum axum-core axum-macros",
+    "json": "nlohmann nlohmann-json nlohmann-json3",
+    "libuv": "libuv libuv1 uv",
+    "xmonad": "xmonad xmonad-contrib",
+    "guzzle": "guzzle guzzlehttp psr7",
+    "redux": "redux @reduxjs",
+    "kotlinx.coroutines": "kotlinx.coroutines kotlinx-coroutines coroutines",
+    "vitest": "vitest @vitest",
+    "trpc": "trpc @trpc",
+    "requests": "requests",
+    "plug": "plug plug_crypto",
+    "phoenix": "phoenix phoenix_html phoenix_pubsub phoenix_live_view",
+    "ecto": "ecto ecto_sql",
+    "mini.nvim": "mini.nvim",
+    "chi": "go-chi",
+    "fmt": "fmtlib",
+    "zig": "ziglang zig",
+    "cats": "typelevel cats-core cats-effect",
+    "exposed": "exposed",
+    "MessagePack-CSharp": "messagepack-csharp",
+}
+"""Further names under which a repository is packaged or copied. Some names are too common to be excluded as a folder's
+(`json`, `framework`, `fmt`, `chi`); for those only these are."""
+_COMMON = frozenset({"json", "framework", "fmt", "chi", "zig"})
+
+
+@cache
+def excluded_names() -> frozenset[str]:
+    """Lower-case names of packages, folders and file stems that are left out."""
+    listed = [
+        line for line in (EVAL / "held-out-repositories.txt").read_text().splitlines() if "/" in line and line[0] != "#"
+    ]
+    development = [entry["github"] for entry in json.loads((EVAL / "search-dev.json").read_text())]
+    names: set[str] = set()
+    for repository in [*listed, *development]:
+        name = repository.partition("/")[2]
+        names.update(_RELATED.get(name, "").lower().split())
+        if name.lower() not in _COMMON:
+            names.add(name.lower())
+    return frozenset(names)
+
+
+def is_excluded_package(name: str) -> bool:
+    """Is a package one of these, by its name: `libcurl4`, `python-requests`, `golang-github-spf13-cobra`, …?"""
+    whole = name.lower()
+    parts = re.split(r"[-/@]+", whole)
+    bare = re.sub(r"[\d.]+$", "", whole)
+    bare = re.sub(r"^(python|ruby|node|php|rust|lua|haskell|golang|elixir|lib|go)-?", "", bare)
+    names = excluded_names()
+    return (
+        whole in names
+        or bare in names
+        or any(
+            bare == f"{name}-{suffix}"
+            for name in names
+            for suffix in ("core", "derive", "macros", "cpp", "dev", "java")
+        )
+        or (whole.startswith(("golang-", "haskell-", "rust-", "ruby-", "php-")) and bool(set(parts[1:]) & names))
+        or whole.startswith(
+            (
+                "rails",
+                "ruby-active",
+                "ruby-action",
+                "ruby-rack",
+                "ruby-sinatra",
+                "rust-tokio",
+                "rust-serde",
+                "rust-axum",
+            )
+        )
+    )
+
+
+def is_excluded_path(path: str) -> bool:
+    """Does a path run through a folder, or name a file, that is called as one of these (a vendored copy)?"""
+    names = excluded_names()
+    parts = path.lower().split("/")
+    stem = parts[-1].rpartition(".")[0]
+    versionless = (re.sub(r"[-_]v?\d[\d.]*.*$", "", part) for part in parts[1:-1])
+    return stem in names or any(part in names for part in parts[1:-1]) or any(part in names for part in versionless)
