@@ -14,7 +14,6 @@ from regend.embedding.code_words import MAX_TEXT_BYTES, MAX_WORD_BYTES, blocks, 
 from regend.embedding.vocabulary import Vocabulary
 
 
-
 def plain_words(text: str) -> list[str]:
     """The words of a text, found slowly: runs of letters and digits, apart at case changes and digits."""
     found: list[str] = []

@@ -103,9 +103,9 @@ def test_it_knows_meaning_that_shares_no_word() -> None:
     encoder = StaticEncoder()
     code = {
         "delete": "def unlink_all(paths):\n    for p in paths:\n        os.unlink(p)",
-        "network": "func Dial(addr string) (net.Conn, error) { return net.DialTimeout(\"tcp\", addr, timeout) }",
+        "network": 'func Dial(addr string) (net.Conn, error) { return net.DialTimeout("tcp", addr, timeout) }',
         "sort": "pub fn quicksort<T: Ord>(xs: &mut [T]) { if xs.len() <= 1 { return; } let p = partition(xs); }",
-        "hash": "public byte[] digest(byte[] in) { return MessageDigest.getInstance(\"SHA-256\").digest(in); }",
+        "hash": 'public byte[] digest(byte[] in) { return MessageDigest.getInstance("SHA-256").digest(in); }',
     }
     questions = {
         "delete": "remove files from disk",
