@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks import demo, indexing, queries, questions, retrieval
 from benchmarks.daemons import machine
+from benchmarks.misspelling import misspelt
 
 HERE = Path(__file__).resolve().parent
 
@@ -28,6 +29,8 @@ def main() -> int:
     ranking.add_argument("--mode", default=",".join(retrieval.MODES), help="rankings to compare (default: %(default)s)")
     ranking.add_argument("--json", type=Path, help="also write everything to this file")
     ranking.add_argument("--state-dir", type=Path, help="keep the index there between runs (default: index afresh)")
+    ranking.add_argument("--misspell", action="store_true", help="one edit in each identifier or the longest word")
+    ranking.add_argument("--symbols", type=int, default=0, metavar="N", help="also ask for N exact unique names")
     options = parser.parse_args()
     root = options.root.resolve()
     if options.name == "demo":
@@ -39,8 +42,9 @@ def main() -> int:
         if unknown := set(modes) - set(retrieval.MODES):
             parser.error(f"--mode has {', '.join(sorted(unknown))}; there are: {', '.join(retrieval.MODES)}")
         report = retrieval.run(
-            options.questions, options.checkouts, names(options.only), modes, state_dir=options.state_dir
-        )
+            options.questions, options.checkouts, names(options.only), modes, misspelt if options.misspell else str,
+            options.state_dir, options.symbols,
+        )  # fmt: skip
         retrieval.write(report, options.json)
         return 0
     figures: dict[str, object] = {"machine": machine()}

@@ -63,7 +63,7 @@ def load(file: Path, checkouts: Path, only: Iterable[str] = ()) -> list[Reposito
         root = entry.get("root", "").strip("/")
         directory = (checkouts / entry["name"] / root).resolve()
         if not directory.is_dir():
-            raise SystemExit(f"{directory} is not a folder; check out {entry['name']} at {entry.get('revision')} there.")
+            raise SystemExit(f"{directory} is not a folder; check out {entry.get('github', entry['name'])} there.")
         questions = tuple(
             Question(q["query"], tuple(map(_target, [*q["relevant"], *q["secondary"]])), q["category"])
             for q in entry["queries"]

@@ -1,8 +1,8 @@
 """What an answer is worth: binary NDCG@10, reciprocal rank and recall@10 of a ranked list. Pure.
 
-The rules are those of the published annotations. A result counts for a target when it is of the target's file and, where
-the target names lines, overlaps them. Each target counts once, at its best rank. Results are *not* deduplicated here: a
-second chunk of the same file takes a place on the page as it does for a person.
+The rules are those of the published annotations. A result counts for a target when it is of the target's file and,
+where the target names lines, overlaps them. Each target counts once, at its best rank. Results are *not* deduplicated
+here: a second chunk of the same file takes a place on the page as it does for a person.
 """
 
 from __future__ import annotations

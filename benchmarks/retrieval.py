@@ -18,6 +18,7 @@ from benchmarks import semble
 from benchmarks.annotations import Answers, Repository, by_category, by_language, load, overall, table
 from benchmarks.baselines import IndexedChunk, bm25, matching_words, vectors_alone
 from benchmarks.daemons import PrivateDaemon, machine, percentile, private_daemon
+from benchmarks.definitions import Named, missed, sampled
 from benchmarks.metrics import TOP, WHOLE_FILE, Found, Worth, worth
 from regend.config import EmbeddingConfig
 from regend.embedding.base import LocalEncoder
@@ -40,12 +41,16 @@ class Report:
         answers: by mode, then repository.
         latencies_ms: of warm queries over the socket, in the order of asking.
         skipped: sentences on what was left out.
+        names_asked: exact unique names that were asked for.
+        names_missed: those whose definition was not the first result.
     """
 
     repositories: list[Repository]
     answers: dict[str, dict[str, list[Worth]]] = field(default_factory=dict)
     latencies_ms: list[float] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    names_asked: int = 0
+    names_missed: list[Named] = field(default_factory=list)
 
     def note(self, mode: str, repository: Repository, rankings: Sequence[Sequence[Found]]) -> None:
         """Judge one mode's rankings of a repository's questions, paths relative to the indexed directory."""
@@ -63,12 +68,14 @@ def run(
     modes: Sequence[str] = MODES,
     rewrite: Callable[[str], str] = str,
     state_dir: Path | None = None,
+    name_count: int = 0,
 ) -> Report:
     """Measure `modes` on the questions of `file`.
 
     Args:
         rewrite: changes each question before it is asked, such as a misspelling.
         state_dir: where the daemon keeps its index between runs; None indexes afresh and leaves nothing behind.
+        name_count: so many exact unique names are asked for, too.
     """
     report = Report(load(file, checkouts, only))
     encoder = local_encoder(encoder_spec(EmbeddingConfig()))
@@ -81,6 +88,13 @@ def run(
             for repository in report.repositories:
                 ask(daemon, repository, report, rewrite)
         daemon.stop()
+        if name_count:
+            with opened(daemon.state_dir, encoder) as snapshot:
+                asked = sampled(snapshot, report.repositories, name_count)
+            daemon.start()
+            daemon.flush()
+            report.names_asked, report.names_missed = len(asked), missed(daemon, asked)
+            daemon.stop()
         if {"bm25", "vectors", "words"} & set(modes):
             with opened(daemon.state_dir, encoder) as snapshot:
                 for repository in report.repositories:
@@ -169,6 +183,13 @@ def page(report: Report) -> str:
     if report.latencies_ms:
         shown = ", ".join(f"{name} {value:.2f} ms" for name, value in latency(report.latencies_ms).items())
         parts.append(f"warm queries over the socket ({len(report.latencies_ms)}): {shown}")
+    if report.names_asked:
+        right = report.names_asked - len(report.names_missed)
+        parts.append(
+            f"exact unique names: definition first for {right} of {report.names_asked} "
+            f"({right / report.names_asked:.1%})"
+            + "".join(f"\n  missed {m.name} in {m.path}:{m.line}" for m in report.names_missed[:20])
+        )
     return "\n\n".join([*parts, *report.skipped])
 
 
@@ -197,6 +218,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "machine": machine(),
         "latency_ms": latency(report.latencies_ms) if report.latencies_ms else None,
         "skipped": report.skipped,
+        "names": {"asked": report.names_asked, "missed": [named._asdict() for named in report.names_missed]},
         "modes": {mode: figures(answers) for mode, answers in report.answers.items()},
     }
 
