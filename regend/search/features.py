@@ -11,13 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import log1p
 from typing import Literal, NamedTuple
 
 from regend.search.query import Query
+from regend.search.weights import WEIGHTS
 from regend.search.words import ROLE_WORDS, PathWords, identifier_stems
 from regend.store.base import ChunkView, Entry
 
 _SHORT_TOKENS = 48
+_LONG_FILE = 5.0
+"""The logarithm of about 150 chunks: a file with more is no more likely to be the answer."""
 
 
 @dataclass(slots=True)
@@ -105,6 +109,12 @@ def file_name(candidate: Candidate, context: QueryContext) -> float:
     return len(stems & context.stems) / len(stems) if stems else 0.0
 
 
+def file_topic(candidate: Candidate, context: QueryContext) -> float:
+    """``utils``, ``base`` and the like in a file's name do not tell what it is about; the rest of the name does."""
+    stems = candidate.words.topic
+    return len(stems & context.stems) / len(stems) if stems else 0.0
+
+
 def folder_names(candidate: Candidate, context: QueryContext) -> float:
     """Folders name the component; two shared words are as good as it gets."""
     return min(1.0, len(candidate.words.folders & context.stems) / 2)
@@ -143,6 +153,19 @@ _ROLE_PENALTIES = {
 }
 
 
+def long_file(candidate: Candidate, context: QueryContext) -> float:
+    """What a question is about is mostly worked out at length; facades, stubs and re-exports only mention it."""
+    return min(1.0, log1p(candidate.entry.chunk_count) / _LONG_FILE)
+
+
+def words_present(candidate: Candidate, context: QueryContext) -> float:
+    """How many of the query's words the chunk has at all. BM25 may be won by one rare word alone."""
+    if candidate.view is None or not context.stems:
+        return 0.0
+    text = candidate.view.text.lower()
+    return sum(stem in text for stem in context.stems) / len(context.stems)
+
+
 def exact_phrase(candidate: Candidate, context: QueryContext) -> float:
     """Quotation marks mean: these very words."""
     if not context.phrases or candidate.view is None:
@@ -171,31 +194,39 @@ def same_file_again(candidate: Candidate, context: QueryContext) -> float:
     return -(1.0 - 0.5**candidate.repeat)
 
 
+_Value = Callable[[Candidate, QueryContext], float]
+
+
 class Feature(NamedTuple):
     """One row of the table."""
 
     name: str
     weight: float
     scope: Literal["file", "chunk", "text", "order"]
-    value: Callable[[Candidate, QueryContext], float]
+    value: _Value
+
+
+def _row(name: str, scope: Literal["file", "chunk", "text", "order"], value: _Value) -> Feature:
+    return Feature(name, WEIGHTS[name], scope, value)
 
 
 FEATURES: tuple[Feature, ...] = (
-    Feature("blend", 1.0, "chunk", blended_score),
-    Feature("file_evidence", 0.35, "chunk", file_evidence),
-    Feature("whole_definition", 6.0, "text", whole_definition),
-    Feature("named_definition", 0.3, "text", named_definition),
-    Feature("symbol_words", 0.1, "text", symbol_words),
-    Feature("file_name", 0.5, "file", file_name),
-    Feature("folder_names", 0.1, "file", folder_names),
-    Feature("named_path", 3.0, "file", named_path),
-    Feature("named_line", 2.0, "text", named_line),
-    Feature("unasked_role", 0.35, "file", unasked_role),
-    Feature("exact_phrase", 1.0, "text", exact_phrase),
-    Feature("verbatim_name", 0.15, "text", verbatim_name),
-    Feature("too_short", 0.15, "text", too_short),
-    Feature("same_file_again", 1.0, "order", same_file_again),
+    _row("blend", "chunk", blended_score),
+    _row("file_evidence", "chunk", file_evidence),
+    _row("whole_definition", "text", whole_definition),
+    _row("named_definition", "text", named_definition),
+    _row("symbol_words", "text", symbol_words),
+    _row("file_name", "file", file_name),
+    _row("file_topic", "file", file_topic),
+    _row("folder_names", "file", folder_names),
+    _row("named_path", "file", named_path),
+    _row("named_line", "text", named_line),
+    _row("unasked_role", "file", unasked_role),
+    _row("long_file", "file", long_file),
+    _row("words_present", "text", words_present),
+    _row("exact_phrase", "text", exact_phrase),
+    _row("verbatim_name", "text", verbatim_name),
+    _row("too_short", "text", too_short),
+    _row("same_file_again", "order", same_file_again),
 )
-"""Weights were chosen by hand, coarsely, one at a time over nine repositories of the development split together; in the
-ranges tried around them NDCG@10 moves by less than 0.01. On five further repositories they gave 0.82, the first guesses
-0.80. They are to be fitted by script."""
+"""Weights come from `weights`, which a script fits; docs/search.md says what each row is worth."""

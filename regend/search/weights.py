@@ -1,0 +1,28 @@
+"""The weights of the ranking's features: written by `python -m benchmarks fit --write`, not by hand.
+
+Names are those of `features.FEATURES`. How they were found, and what each feature is worth, is in docs/search.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+WEIGHTS: Mapping[str, float] = {
+    "blend": 0.42,
+    "file_evidence": 0.43,
+    "whole_definition": 10.0,
+    "named_definition": 0.29,
+    "symbol_words": 0.05,
+    "file_name": 0.16,
+    "file_topic": 0.53,
+    "folder_names": 0.19,
+    "named_path": 4.0,
+    "named_line": 2.0,
+    "unasked_role": 1.06,
+    "long_file": 0.52,
+    "words_present": 0.48,
+    "exact_phrase": 1.0,
+    "verbatim_name": 0.05,
+    "too_short": 0.05,
+    "same_file_again": 2.0,
+}
