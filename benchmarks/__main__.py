@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import demo, indexing, queries, questions, retrieval
+from benchmarks import demo, fit, indexing, queries, questions, retrieval
 from benchmarks.daemons import machine
 from benchmarks.misspelling import misspelt
 
@@ -19,10 +19,10 @@ HERE = Path(__file__).resolve().parent
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=("demo", "index", "query", "questions", "retrieval", "all"))
+    parser.add_argument("name", choices=("demo", "index", "query", "questions", "retrieval", "fit", "all"))
     parser.add_argument("--root", type=Path, default=HERE.parent, help="the tree to index (default: this repository)")
     parser.add_argument("--file", type=Path, default=HERE / "django_questions.json", help="questions as JSON")
-    ranking = parser.add_argument_group("retrieval")
+    ranking = parser.add_argument_group("retrieval and fit")
     ranking.add_argument("--questions", type=Path, help="annotated questions over repositories, as JSON")
     ranking.add_argument("--checkouts", type=Path, help="folder with a checkout of each repository, by name")
     ranking.add_argument("--only", default="", help="names of repositories, separated by commas (default: all)")
@@ -31,13 +31,23 @@ def main() -> int:
     ranking.add_argument("--state-dir", type=Path, help="keep the index there between runs (default: index afresh)")
     ranking.add_argument("--misspell", action="store_true", help="one edit in each identifier or the longest word")
     ranking.add_argument("--symbols", type=int, default=0, metavar="N", help="also ask for N exact unique names")
+    ranking.add_argument("--ablate", action="store_true", help="fit: also without each feature")
+    ranking.add_argument("--write", action="store_true", help="fit: put the weights into the package")
     options = parser.parse_args()
     root = options.root.resolve()
     if options.name == "demo":
         return demo.run()
+    if options.name in ("retrieval", "fit") and (options.questions is None or options.checkouts is None):
+        parser.error(f"{options.name} needs --questions FILE and --checkouts DIR")
+    if options.name == "fit":
+        if options.state_dir is None:
+            parser.error("fit needs --state-dir DIR, where the indexes are kept from run to run")
+        fit.run(
+            options.questions, options.checkouts, options.state_dir, names(options.only),
+            ablate=options.ablate, write=options.write,
+        )  # fmt: skip
+        return 0
     if options.name == "retrieval":
-        if options.questions is None or options.checkouts is None:
-            parser.error("retrieval needs --questions FILE and --checkouts DIR")
         modes = names(options.mode)
         if unknown := set(modes) - set(retrieval.MODES):
             parser.error(f"--mode has {', '.join(sorted(unknown))}; there are: {', '.join(retrieval.MODES)}")
