@@ -85,6 +85,7 @@ def shortlist(
         ]
     )
     chosen = _without_crowding([row[-1] for row in promising], count)
+    beside = _neighbours({doc >> DOC_ORDINAL_BITS for doc in chosen}, sums, entry_of)
     file_scores: dict[int, float] = {}
     scored: list[tuple[float, str, int, Candidate]] = []
     for doc in chosen:
@@ -92,13 +93,30 @@ def shortlist(
         entry = entry_of(entry_id)
         if entry is None:
             continue
-        candidate = Candidate(doc, entry, path_words(entry.path), blended[doc], sums[entry_id] * scale)
+        evidence = sums[entry_id] * scale
+        candidate = Candidate(doc, entry, path_words(entry.path), blended[doc], evidence, beside[entry_id])
         base = file_scores.get(entry_id)
         if base is None:
             base = file_scores[entry_id] = _sum(table.file, candidate, context)
         candidate.base = base + _sum(table.chunk, candidate, context)
         scored.append((candidate.base, entry.path, doc, candidate))
     return [row[-1] for row in _spread(scored, context, table)[:count]]
+
+
+def _neighbours(
+    entry_ids: set[int], evidence: Mapping[int, float], entry_of: Callable[[int], Entry | None]
+) -> dict[int, float]:
+    """For each entry the share of all evidence that lies in other files of its folder."""
+    folder_of = {
+        entry_id: (entry.pool, entry.path.rpartition("/")[0])
+        for entry_id in entry_ids
+        if (entry := entry_of(entry_id)) is not None
+    }
+    totals: dict[tuple[int, str], float] = {}
+    for entry_id, folder in folder_of.items():
+        totals[folder] = totals.get(folder, 0.0) + evidence[entry_id]
+    total = sum(totals.values()) or 1.0
+    return {entry_id: (totals[folder] - evidence[entry_id]) / total for entry_id, folder in folder_of.items()}
 
 
 def _without_crowding(docs: list[int], count: int) -> list[int]:
