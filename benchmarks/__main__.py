@@ -32,6 +32,7 @@ def main() -> int:
     ranking.add_argument("--misspell", action="store_true", help="one edit in each identifier or the longest word")
     ranking.add_argument("--symbols", type=int, default=0, metavar="N", help="also ask for N exact unique names")
     ranking.add_argument("--ablate", action="store_true", help="fit: also without each feature")
+    ranking.add_argument("--sweep", action="store_true", help="fit: also with the vectors weighing less and more")
     ranking.add_argument("--write", action="store_true", help="fit: put the weights into the package")
     options = parser.parse_args()
     root = options.root.resolve()
@@ -44,7 +45,7 @@ def main() -> int:
             parser.error("fit needs --state-dir DIR, where the indexes are kept from run to run")
         fit.run(
             options.questions, options.checkouts, options.state_dir, names(options.only),
-            ablate=options.ablate, write=options.write,
+            ablate=options.ablate, sweep_strength=options.sweep, write=options.write,
         )  # fmt: skip
         return 0
     if options.name == "retrieval":

@@ -10,13 +10,14 @@ other packages compete with the answer. Weights fitted to bare source folders al
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.annotations import Repository, by_category, by_language, load, overall, table
-from benchmarks.daemons import private_daemon
+from benchmarks.daemons import machine, private_daemon
 from benchmarks.fitting import Asked, Vector, by_repository, fit, judged, left_out, without
 from benchmarks.metrics import Found, Worth
 from benchmarks.retrieval import opened
@@ -38,6 +39,8 @@ that nobody annotated (paths, quotes), some choose among the chunks of one file,
 PRIOR = 0.3
 """Every fitted weight is drawn towards this. It was never fitted, so that it knows nothing of what is left out."""
 STRENGTH = 0.01
+STRENGTHS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0)
+"""Of the vectors, in a sweep."""
 CANDIDATES = 40
 """Results asked of the engine for each question. It hydrates ten more."""
 _NAMES = tuple(feature.name for feature in FEATURES)
@@ -53,9 +56,14 @@ class Collection:
     asked: tuple[Asked, ...]
 
 
-def collect(snapshot: Snapshot, repositories: Sequence[Repository], encoder: LocalEncoder) -> list[Asked]:
+def collect(
+    snapshot: Snapshot,
+    repositories: Sequence[Repository],
+    encoder: LocalEncoder,
+    model_strength: float = table_module.MODEL_STRENGTH,
+) -> list[Asked]:
     """Ask the engine each question and keep its candidates' feature values."""
-    engine = Engine(lambda text: np.asarray(encoder.encode([text], "query")[0]))
+    engine = Engine(lambda text: np.asarray(encoder.encode([text], "query")[0]), model_strength)
     columns = [_NAMES.index(name) for name in FITTED]
     held = np.array([0.0 if f.name not in HELD or f.scope == "order" else f.weight for f in FEATURES])
     asked = []
@@ -71,22 +79,33 @@ def collect(snapshot: Snapshot, repositories: Sequence[Repository], encoder: Loc
     return asked
 
 
-def collections(file: Path, checkouts: Path, state_dir: Path, only: Sequence[str]) -> list[Collection]:
-    """Index both ways, or use what is indexed in `state_dir`, and collect."""
-    encoder = local_encoder(encoder_spec(EmbeddingConfig()))
-    repositories = load(file, checkouts, only)
-    whole = [replace(r, root="", directory=(checkouts / r.name).resolve()) for r in repositories]
-    found = []
-    for title, those in (("folders", repositories), ("checkouts", whole)):
-        place = state_dir / title
-        with private_daemon() as daemon:
-            daemon.state_dir = place.resolve()
-            daemon.start(*(repository.directory for repository in those))
-            daemon.flush()
-            daemon.stop()
-        with opened(place, encoder) as snapshot:
-            found.append(Collection(title, tuple(those), tuple(collect(snapshot, those, encoder))))
-    return found
+class Bench:
+    """The questions' repositories, indexed both ways; what is indexed stays in `state_dir`.
+
+    Args:
+        stack: closes the two stores that are opened here.
+    """
+
+    def __init__(self, file: Path, checkouts: Path, state_dir: Path, only: Sequence[str], stack: ExitStack) -> None:
+        self.encoder = local_encoder(encoder_spec(EmbeddingConfig()))
+        repositories = load(file, checkouts, only)
+        whole = [replace(r, root="", directory=(checkouts / r.name).resolve()) for r in repositories]
+        self.parts: list[tuple[str, list[Repository], Snapshot]] = []
+        for title, those in (("folders", repositories), ("checkouts", whole)):
+            place = (state_dir / title).resolve()
+            with private_daemon() as daemon:
+                daemon.state_dir = place
+                daemon.start(*(repository.directory for repository in those))
+                daemon.flush()
+                daemon.stop()
+            self.parts.append((title, those, stack.enter_context(opened(place, self.encoder))))
+
+    def collections(self, model_strength: float = table_module.MODEL_STRENGTH) -> list[Collection]:
+        """Ask all questions."""
+        return [
+            Collection(title, tuple(those), tuple(collect(snapshot, those, self.encoder, model_strength)))
+            for title, those, snapshot in self.parts
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +179,16 @@ def _crossed(collection: Collection, results: Sequence[Worth]) -> float:
     return overall(by_repository(collection.asked, list(results))).ndcg
 
 
+def sweep(bench: Bench) -> str:
+    """NDCG@10 of left-out repositories with the vectors weighing less and more, as a table."""
+    rows = []
+    for strength in STRENGTHS:
+        found = bench.collections(strength)
+        outcome = fitted(found)
+        rows.append((f"{strength:g}", [_crossed(c, r) for c, r in zip(found, outcome.crossed, strict=True)]))
+    return table("model strength", [title for title, *_ in bench.parts], rows)
+
+
 def rewritten(source: str, weights: Vector) -> str:
     """The source of `regend/search/weights.py` with new fitted weights; everything else stays as it is."""
     lines = source.splitlines(keepends=True)
@@ -172,15 +201,29 @@ def rewritten(source: str, weights: Vector) -> str:
 
 
 def run(
-    file: Path, checkouts: Path, state_dir: Path, only: Sequence[str] = (), *, ablate: bool = False, write: bool = False
+    file: Path,
+    checkouts: Path,
+    state_dir: Path,
+    only: Sequence[str] = (),
+    *,
+    ablate: bool = False,
+    sweep_strength: bool = False,
+    write: bool = False,
 ) -> None:
     """Fit, print the figures, and put the weights into the package where asked."""
-    found = collections(file, checkouts, state_dir, only)
-    outcome = fitted(found)
-    print(page(found, outcome))
-    print("\n" + "\n".join(f"{name:<24}{weight:8.3f}" for name, weight in zip(FITTED, outcome.weights, strict=True)))
-    if ablate:
-        print("\n" + ablation(found, outcome))
+    with ExitStack() as stack:
+        bench = Bench(file, checkouts, state_dir, only, stack)
+        print(f"{machine()}, model {bench.encoder.info.model_id}\n")
+        found = bench.collections()
+        outcome = fitted(found)
+        print(page(found, outcome))
+        print(
+            "\n" + "\n".join(f"{name:<24}{weight:8.3f}" for name, weight in zip(FITTED, outcome.weights, strict=True))
+        )
+        if ablate:
+            print("\n" + ablation(found, outcome))
+        if sweep_strength:
+            print("\n" + sweep(bench))
     if write:
         place = Path(table_module.__file__)
         place.write_text(rewritten(place.read_text(), outcome.weights))

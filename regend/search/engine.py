@@ -23,6 +23,7 @@ from regend.search.ranking import RANKING, Ranked, RankingTable, added_candidate
 from regend.search.results import Outline, SearchOptions, SearchOutcome, SearchResult
 from regend.search.scope import Scope, ScopeResolver
 from regend.search.snippets import snippet
+from regend.search.weights import MODEL_STRENGTH
 from regend.store.base import Snapshot
 from regend.types import MAX_CHUNKS_PER_BLOB
 
@@ -45,7 +46,10 @@ class Engine:
     """
 
     def __init__(
-        self, encode_query: QueryEncoder | None = None, model_strength: float = 0.5, table: RankingTable = RANKING
+        self,
+        encode_query: QueryEncoder | None = None,
+        model_strength: float = MODEL_STRENGTH,
+        table: RankingTable = RANKING,
     ) -> None:
         self._encode_query = encode_query
         self._model_strength = model_strength
