@@ -1,4 +1,7 @@
-"""`python -m benchmarks NAME`: run one measurement and print it as JSON with the machine it was made on."""
+"""`python -m benchmarks NAME`: run one measurement and print it, as JSON with the machine it was made on.
+
+`retrieval` prints tables, and writes the JSON where `--json` says.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,54 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import demo, indexing, queries, questions
+from benchmarks import demo, fit, indexing, queries, questions, retrieval
 from benchmarks.daemons import machine
+from benchmarks.misspelling import misspelt
 
 HERE = Path(__file__).resolve().parent
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=("demo", "index", "query", "questions", "all"))
+    parser.add_argument("name", choices=("demo", "index", "query", "questions", "retrieval", "fit", "all"))
     parser.add_argument("--root", type=Path, default=HERE.parent, help="the tree to index (default: this repository)")
     parser.add_argument("--file", type=Path, default=HERE / "django_questions.json", help="questions as JSON")
+    ranking = parser.add_argument_group("retrieval and fit")
+    ranking.add_argument("--questions", type=Path, help="annotated questions over repositories, as JSON")
+    ranking.add_argument("--checkouts", type=Path, help="folder with a checkout of each repository, by name")
+    ranking.add_argument("--only", default="", help="names of repositories, separated by commas (default: all)")
+    ranking.add_argument("--mode", default=",".join(retrieval.MODES), help="rankings to compare (default: %(default)s)")
+    ranking.add_argument("--json", type=Path, help="also write everything to this file")
+    ranking.add_argument("--state-dir", type=Path, help="keep the index there between runs (default: index afresh)")
+    ranking.add_argument("--misspell", action="store_true", help="one edit in each identifier or the longest word")
+    ranking.add_argument("--symbols", type=int, default=0, metavar="N", help="also ask for N exact unique names")
+    ranking.add_argument("--ablate", action="store_true", help="fit: also without each feature")
+    ranking.add_argument("--sweep", action="store_true", help="fit: also with the vectors weighing less and more")
+    ranking.add_argument("--write", action="store_true", help="fit: put the weights into the package")
     options = parser.parse_args()
     root = options.root.resolve()
     if options.name == "demo":
         return demo.run()
+    if options.name in ("retrieval", "fit") and (options.questions is None or options.checkouts is None):
+        parser.error(f"{options.name} needs --questions FILE and --checkouts DIR")
+    if options.name == "fit":
+        if options.state_dir is None:
+            parser.error("fit needs --state-dir DIR, where the indexes are kept from run to run")
+        fit.run(
+            options.questions, options.checkouts, options.state_dir, names(options.only),
+            ablate=options.ablate, sweep_strength=options.sweep, write=options.write,
+        )  # fmt: skip
+        return 0
+    if options.name == "retrieval":
+        modes = names(options.mode)
+        if unknown := set(modes) - set(retrieval.MODES):
+            parser.error(f"--mode has {', '.join(sorted(unknown))}; there are: {', '.join(retrieval.MODES)}")
+        report = retrieval.run(
+            options.questions, options.checkouts, names(options.only), modes, misspelt if options.misspell else str,
+            options.state_dir, options.symbols,
+        )  # fmt: skip
+        retrieval.write(report, options.json)
+        return 0
     figures: dict[str, object] = {"machine": machine()}
     if options.name in ("index", "all"):
         figures["index"] = indexing.run(root)
@@ -31,6 +67,11 @@ def main() -> int:
         figures["questions"] = questions.run(root, options.file)
     print(json.dumps(figures, indent=2))
     return 0
+
+
+def names(text: str) -> tuple[str, ...]:
+    """The names in a list separated by commas."""
+    return tuple(name for name in (part.strip() for part in text.split(",")) if name)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,10 @@ _Place = TypeVar("_Place", str, tuple[str, str])
 
 _ROUND_ONE_FACTOR = 3
 """Round one looks at this many times the shortlist's length."""
-_DECIMALS = 4
-"""Scores that differ by less are equal: sums of floats depend on their order, and that on an index's history."""
+_ROUND_ONE_SHARE = 3
+_UNITS = 10_000
+"""Scores that differ by less than one part of this are equal: sums of floats depend on their order, and that on an
+index's history."""
 _ORDINALS = (1 << DOC_ORDINAL_BITS) - 1
 
 
@@ -72,27 +74,31 @@ def shortlist(
     by_entry: dict[int, list[float]] = {}
     for doc, score in blended.items():
         by_entry.setdefault(doc >> DOC_ORDINAL_BITS, []).append(score)
-    sums = {
-        entry_id: file_evidence_sum(scores) if len(scores) > 1 else scores[0] for entry_id, scores in by_entry.items()
-    }
+    entries: dict[int, Entry] = {}
+    sums: dict[int, float] = {}
+    for entry_id, scores in by_entry.items():
+        entry = entry_of(entry_id)
+        if entry is not None:
+            entries[entry_id] = entry
+            sums[entry_id] = file_evidence_sum(scores) if len(scores) > 1 else scores[0]
     scale = 1.0 / (max(sums.values(), default=0.0) or 1.0)
     # Doc ids tell of an index's history, so they must not break ties: path and position do.
     promising = sorted(
         [
-            (round(-score - sums[doc >> DOC_ORDINAL_BITS] * scale, _DECIMALS), entry.path, doc & _ORDINALS, doc)
+            (round((score + sums[entry_id] * scale) * -_UNITS), entries[entry_id].path, doc & _ORDINALS, doc)
             for doc, score in blended.items()
-            if (entry := entry_of(doc >> DOC_ORDINAL_BITS)) is not None
+            if (entry_id := doc >> DOC_ORDINAL_BITS) in entries
         ]
     )
     chosen = _without_crowding([row[-1] for row in promising], count)
+    beside = _neighbours({doc >> DOC_ORDINAL_BITS for doc in chosen}, sums, entries)
     file_scores: dict[int, float] = {}
     scored: list[tuple[float, str, int, Candidate]] = []
     for doc in chosen:
         entry_id = doc >> DOC_ORDINAL_BITS
-        entry = entry_of(entry_id)
-        if entry is None:
-            continue
-        candidate = Candidate(doc, entry, path_words(entry.path), blended[doc], sums[entry_id] * scale)
+        entry = entries[entry_id]
+        evidence = sums[entry_id] * scale
+        candidate = Candidate(doc, entry, path_words(entry.path), blended[doc], evidence, beside[entry_id])
         base = file_scores.get(entry_id)
         if base is None:
             base = file_scores[entry_id] = _sum(table.file, candidate, context)
@@ -101,9 +107,21 @@ def shortlist(
     return [row[-1] for row in _spread(scored, context, table)[:count]]
 
 
+def _neighbours(entry_ids: set[int], evidence: Mapping[int, float], entries: Mapping[int, Entry]) -> dict[int, float]:
+    """For each entry the share of all evidence that lies in other files of its folder."""
+    folder_of = {}
+    totals: dict[tuple[int, str], float] = {}
+    for entry_id in entry_ids:
+        entry = entries[entry_id]
+        folder = folder_of[entry_id] = (entry.pool, entry.path.rpartition("/")[0])
+        totals[folder] = totals.get(folder, 0.0) + evidence[entry_id]
+    total = sum(totals.values()) or 1.0
+    return {entry_id: (totals[folder] - evidence[entry_id]) / total for entry_id, folder in folder_of.items()}
+
+
 def _without_crowding(docs: list[int], count: int) -> list[int]:
-    """The first of `docs` for round one, at most a quarter of a shortlist from one file while others wait."""
-    wanted, share = count * _ROUND_ONE_FACTOR, max(1, count // 4)
+    """The first of `docs` for round one, at most `_ROUND_ONE_SHARE` from one file while others wait."""
+    wanted, share = count * _ROUND_ONE_FACTOR, _ROUND_ONE_SHARE
     if len(docs) <= wanted:
         return docs
     chosen: list[int] = []
@@ -165,19 +183,18 @@ def _spread(
     scored: list[tuple[float, _Place, int, Candidate]], context: QueryContext, table: RankingTable
 ) -> list[tuple[float, _Place, int, Candidate]]:
     """Order by score, then place and line; count repeats of a file in that order, charge for them, order again."""
-    scored.sort(key=_order)
+    order = sorted([(round(score * -_UNITS), place, line, n) for n, (score, place, line, _) in enumerate(scored)])
     seen: dict[int, int] = {}
-    spread = []
-    for score, place, line, candidate in scored:
+    again = []
+    for unit, place, line, n in order:
+        candidate = scored[n][-1]
         entry_id = candidate.entry.entry_id
-        candidate.repeat = seen.get(entry_id, 0)
-        seen[entry_id] = candidate.repeat + 1
-        if candidate.repeat:
-            score += _sum(table.order, candidate, context)
-        spread.append((score, place, line, candidate))
-    spread.sort(key=_order)
-    return spread
-
-
-def _order(row: tuple[float, _Place, int, Candidate]) -> tuple[float, _Place, int]:
-    return -round(row[0], _DECIMALS), row[1], row[2]
+        candidate.repeat = repeat = seen.get(entry_id, 0)
+        seen[entry_id] = repeat + 1
+        if repeat:
+            score = scored[n][0] + _sum(table.order, candidate, context)
+            scored[n] = (score, place, line, candidate)
+            unit = round(score * -_UNITS)
+        again.append((unit, place, line, n))
+    again.sort()
+    return [scored[n] for *_, n in again]

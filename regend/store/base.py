@@ -44,7 +44,11 @@ class RootRecord:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One (path, blob) of a pool and the roots whose trees hold it now. Worktrees share entries."""
+    """One (path, blob) of a pool and the roots whose trees hold it now. Worktrees share entries.
+
+    Attributes:
+        chunk_count: chunks of the blob.
+    """
 
     entry_id: int
     pool: PoolId
@@ -52,6 +56,7 @@ class Entry:
     blob: BlobId
     language: str
     roots: frozenset[RootId]
+    chunk_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,13 +84,14 @@ class Memory:
         shared: dict[tuple[RootId, ...], frozenset[RootId]] = {}
         entries: dict[PoolId, list[Entry]] = {pool: [] for pool in self.pools}
         blob_of_entry: dict[int, int] = {}
+        keys_of_blob = loading.live_blob_keys(self._connection)
         for row in loading.live_entries(self._connection):
             key = tuple(sorted(roots_of.get(row.entry_id, ())))
             roots = shared.setdefault(key, frozenset(key))
             if roots:
                 blob_of_entry[row.entry_id] = row.blob_key
-                entries[row.pool].append(Entry(row.entry_id, row.pool, row.path, row.blob, row.language, roots))
-        keys_of_blob = loading.live_blob_keys(self._connection)
+                count = len(keys_of_blob.get(row.blob_key, ()))
+                entries[row.pool].append(Entry(row.entry_id, row.pool, row.path, row.blob, row.language, roots, count))
         for pool_id, pool in self.pools.items():
             pool.facts = facts_of(entries[pool_id], blob_of_entry, keys_of_blob)
             pool.live.load(entries[pool_id])

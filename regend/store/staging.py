@@ -160,8 +160,9 @@ class Staging:
             return
         entry_id = self._catalog.entry(record.pool, op.path, row.blob_key, self._generation)
         if entry_id not in self.entries:
-            entry = Entry(entry_id, record.pool, op.path, blob, row.language, frozenset())
-            self.entries[entry_id] = StagedEntry(entry, row.blob_key, self._keys_of(record.pool, row.blob_key))
+            keys = self._keys_of(record.pool, row.blob_key)
+            entry = Entry(entry_id, record.pool, op.path, blob, row.language, frozenset(), len(keys))
+            self.entries[entry_id] = StagedEntry(entry, row.blob_key, keys)
         self._put_entries.append(entry_id)
         self._replace(op.root, op.path, op.sig, blob, "", entry_id)
 

@@ -123,12 +123,12 @@ class MemoryStore:
         self._chunks[entry_id], self._symbols[entry_id] = chunks, symbols
         if vectors:
             self._vectors.update((c.chunk_id, hashed_vector(f"{c.symbol}\n{c.text}")) for c in chunks)
-        entries[entry_id] = Entry(entry_id, pool, path, BlobId(blob), language, frozenset({root}))
+        entries[entry_id] = Entry(entry_id, pool, path, BlobId(blob), language, frozenset({root}), len(chunks))
         return entries[entry_id]
 
     @staticmethod
     def _replace(entries: dict[int, Entry], entry_id: int, old: Entry, roots: frozenset[RootId]) -> Entry:
-        entry = Entry(entry_id, old.pool, old.path, old.blob, old.language, roots)
+        entry = Entry(entry_id, old.pool, old.path, old.blob, old.language, roots, old.chunk_count)
         if roots:
             entries[entry_id] = entry
         else:

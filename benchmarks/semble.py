@@ -1,0 +1,56 @@
+"""semble, where it is importable: its index and its ranking over the same checkouts, for the comparison table.
+
+Results are its chunks as it ranks them, as its own published figures are made. Its default model is not downloaded; the
+hybrid mode runs with the encoder that it is given, so that both engines are compared with the same vectors.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.metrics import TOP, Found
+from regend.embedding.base import LocalEncoder
+
+MODES: dict[str, float | None] = {"semble-words": 0.0, "semble-hybrid": None}
+"""The share of the vectors in each mode; None is semble's own choice by the kind of query."""
+
+
+def missing() -> str:
+    """Why semble cannot be run, or empty."""
+    return "" if importlib.util.find_spec("semble") else "semble is not installed; `pip install semble` adds its rows."
+
+
+class _Model:
+    """A local encoder with the few methods of a model that semble calls."""
+
+    def __init__(self, encoder: LocalEncoder) -> None:
+        self._encoder = encoder
+        self.dim = encoder.info.dim
+
+    def encode(self, texts: Sequence[str], **_: Any) -> np.ndarray[Any, Any]:
+        return self._encoder.encode(list(texts), "query" if len(texts) == 1 else "document")
+
+
+class SembleIndex:
+    """One checkout as semble indexes it."""
+
+    def __init__(self, directory: Path, encoder: LocalEncoder) -> None:
+        from semble.index.create import create_index_from_path
+        from semble.types import ContentType
+
+        self._model = _Model(encoder)
+        self._words, self._vectors, self._chunks, _ = create_index_from_path(
+            directory, model=self._model, content=(ContentType.CODE,), display_root=directory
+        )
+
+    def search(self, query: str, mode: str) -> list[Found]:
+        """The best chunks, paths relative to the directory."""
+        from semble.search import search
+
+        results = search(query, self._model, self._vectors, self._words, self._chunks, TOP, alpha=MODES[mode])
+        return [Found(r.chunk.file_path, r.chunk.start_line, r.chunk.end_line) for r in results]

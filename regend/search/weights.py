@@ -1,0 +1,33 @@
+"""The weights of the ranking's features: written by `python -m benchmarks fit --write`, not by hand.
+
+Names are those of `features.FEATURES`. How they were found, and what each feature is worth, is in docs/search.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+MODEL_STRENGTH = 0.5
+"""What the built-in model is worth beside BM25 on questions in words, see `fusion.vector_weight`; a sweep of
+`python -m benchmarks fit --sweep` says what others would give."""
+
+WEIGHTS: Mapping[str, float] = {
+    "blend": 0.167,
+    "file_evidence": 0.444,
+    "neighbours": 0.363,
+    "whole_definition": 10.0,
+    "named_definition": 0.279,
+    "symbol_words": 0.05,
+    "file_name": 0.112,
+    "file_topic": 0.492,
+    "folder_names": 0.14,
+    "named_path": 4.0,
+    "named_line": 2.0,
+    "unasked_role": 1.09,
+    "long_file": 0.452,
+    "words_present": 0.504,
+    "exact_phrase": 1.0,
+    "verbatim_name": 0.05,
+    "too_short": 0.117,
+    "same_file_again": 2.0,
+}
