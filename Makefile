@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: run test test-all lint demo bench clean
+.PHONY: run test test-all lint demo bench model clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -43,6 +43,18 @@ demo: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks all
+
+# The built-in model from nothing: fetch the packages of the manifest, mine, train, export. About an hour on two cores;
+# Debian's source packages need `deb-src` in apt's sources. CHECKOUTS= names the evaluation repositories, if at hand.
+MODEL_BIN := build/training/venv/bin
+model:
+	test -x $(MODEL_BIN)/python || $(PYTHON) -m venv build/training/venv
+	HNSWLIB_NO_NATIVE=1 $(MODEL_BIN)/python -m pip install --quiet -c constraints.txt -r training/requirements.txt -e .
+	$(MODEL_BIN)/python -m training.mine fetch
+	$(MODEL_BIN)/python -m training.pairs
+	$(MODEL_BIN)/python -m training.dataset
+	REGEND_CHECKOUTS="$(CHECKOUTS)" $(MODEL_BIN)/python -m training.train --name model
+	$(MODEL_BIN)/python -m training.export model
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .coverage

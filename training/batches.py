@@ -33,10 +33,10 @@ class Sampling:
     """
 
     size: int = 2048
-    shares: tuple[float, float, float, float] = (0.45, 0.2, 0.2, 0.15)
-    dropout: float = 0.3
+    shares: tuple[float, float, float, float] = (0.38, 0.18, 0.28, 0.16)
+    dropout: float = 0.35
     mask_name: float = 0.35
-    mask_asked_name: float = 0.35
+    mask_asked_name: float = 0.1
     with_doc: float = 0.5
     with_symbol: float = 0.9
     packages: float = 0.25

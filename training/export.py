@@ -18,13 +18,17 @@ import numpy.typing as npt
 import torch
 
 from regend.embedding import static
+from training.batches import bags, keyed, merged
 from training.dataset import load
+from training.model import WordBagModel
 from training.train import MODELS
 
 TARGET = Path(static.__file__).with_name(static.FILE)
 _WEIGHT_ONE = 96
 """What the weight of an average word becomes. Larger is finer, but long texts would leave float32's exact range."""
 _MAX_WEIGHT = 4_000
+_SAMPLE = 20_000
+"""Documents looked at for the range of the hidden layer's activations."""
 
 
 def quantised(state: dict[str, torch.Tensor]) -> dict[str, npt.NDArray[Any]]:
@@ -41,6 +45,30 @@ def quantised(state: dict[str, torch.Tensor]) -> dict[str, npt.NDArray[Any]]:
     return found
 
 
+def quantised_layer(state: dict[str, torch.Tensor], vectors: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[Any]]:
+    """The hidden layer in integers, see `StaticModel`.
+
+    Args:
+        vectors: unit vectors as they come into the layer, to see how large its activations are.
+    """
+    into, bias, out = (state[name].double().numpy() for name in ("into.weight", "into.bias", "out.weight"))
+    scale = np.abs(into).max(axis=1) / 127.0
+    rows = np.round(into / scale[:, None])
+    offset = np.round(bias / scale * static.INPUT_ONE)
+    active = np.maximum(np.rint(vectors * static.INPUT_ONE) @ rows.T + offset, 0.0)
+    high = np.maximum(np.quantile(active, 0.9995, axis=0), 1.0)
+    shift = np.maximum(np.ceil(np.log2(high / static.MAX_ACTIVATION)), 0).astype(np.int64)
+    worth = out * (scale * 2.0**shift / static.INPUT_ONE)[None, :]
+    step = np.abs(worth).max() / 127.0
+    return {
+        "into": rows.T.astype(np.int8),
+        "bias": offset.astype(np.int32),
+        "shift": shift.astype(np.int8),
+        "out": np.round(worth / step).T.astype(np.int8),
+        "residual": np.array(round(1.0 / step), np.int64),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name")
@@ -48,9 +76,13 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=TARGET)
     options = parser.parse_args()
     saved = torch.load(MODELS / f"{options.name}.pt")
-    arrays = quantised(saved["state"])
+    state, data = saved["state"], load()
+    model = WordBagModel.of(saved)
+    sample = np.flatnonzero(data.split == 0)[:: max(1, int((data.split == 0).sum()) // _SAMPLE)]
+    keys, counts = merged([keyed(data.fields["body"], sample, np.arange(len(sample)))])
+    arrays = quantised(state) | quantised_layer(state, model.pooled(bags(keys, counts, len(sample))))
     with options.to.open("wb") as file:
-        np.savez(file, model_id=np.array(options.model_id), keys=load().vocabulary.keys, **arrays)
+        np.savez(file, model_id=np.array(options.model_id), keys=data.vocabulary.keys, **arrays)
     raw = options.to.read_bytes()
     print(f"{options.to.name}: {len(raw) / 1e6:.2f} MB, sha256 {hashlib.sha256(raw).hexdigest()}")
 

@@ -13,7 +13,7 @@ _RELATED = {
     "Newtonsoft.Json": "newtonsoft newtonsoft.json newtonsoft-json json.net",
     "abseil-cpp": "abseil absl abseil-cpp",
     "commons-lang": "commons-lang commons-lang3 commons-lang2 lang3 libcommons-lang-java libcommons-lang3-java",
-    "jackson-databind": "jackson-databind databind",
+    "jackson-databind": "jackson-databind databind jackson2-databind",
     "framework": "laravel illuminate",
     "serde": "serde serde-derive serde_derive serde-test serde_test",
     "tokio": "tokio tokio-macros tokio-util tokio-stream tokio-test",
@@ -22,10 +22,10 @@ _RELATED = {
     "libuv": "libuv libuv1 uv",
     "xmonad": "xmonad xmonad-contrib",
     "guzzle": "guzzle guzzlehttp psr7",
-    "redux": "redux @reduxjs",
+    "redux": "redux reduxjs",
     "kotlinx.coroutines": "kotlinx.coroutines kotlinx-coroutines coroutines",
-    "vitest": "vitest @vitest",
-    "trpc": "trpc @trpc",
+    "vitest": "vitest",
+    "trpc": "trpc",
     "requests": "requests",
     "plug": "plug plug_crypto",
     "phoenix": "phoenix phoenix_html phoenix_pubsub phoenix_live_view",
@@ -60,34 +60,16 @@ def excluded_names() -> frozenset[str]:
 
 
 def is_excluded_package(name: str) -> bool:
-    """Is a package one of these, by its name: `libcurl4`, `python-requests`, `golang-github-spf13-cobra`, …?"""
+    """Is a package one of these, by its name: `libcurl4`, `python3-requests`, `golang-github-spf13-cobra-dev`, …?
+
+    Any part of the name that is such a name excludes it, so some packages that are merely related are left out too.
+    """
     whole = name.lower()
-    parts = re.split(r"[-/@]+", whole)
-    bare = re.sub(r"[\d.]+$", "", whole)
-    bare = re.sub(r"^(python|ruby|node|php|rust|lua|haskell|golang|elixir|lib|go)-?", "", bare)
     names = excluded_names()
-    return (
-        whole in names
-        or bare in names
-        or any(
-            bare == f"{name}-{suffix}"
-            for name in names
-            for suffix in ("core", "derive", "macros", "cpp", "dev", "java")
-        )
-        or (whole.startswith(("golang-", "haskell-", "rust-", "ruby-", "php-")) and bool(set(parts[1:]) & names))
-        or whole.startswith(
-            (
-                "rails",
-                "ruby-active",
-                "ruby-action",
-                "ruby-rack",
-                "ruby-sinatra",
-                "rust-tokio",
-                "rust-serde",
-                "rust-axum",
-            )
-        )
-    )
+    parts = [part for part in re.split(r"[-/@_+]+|\.(?!\w+$)", whole) if part]
+    parts += [re.sub(r"^lib|[\d.]+$", "", part) for part in parts]
+    joined = ["-".join(parts[a:b]) for a in range(len(parts)) for b in range(a + 1, min(a + 4, len(parts)) + 1)]
+    return whole in names or bool(names & {*parts, *joined}) or whole.startswith(("ruby-active", "ruby-action"))
 
 
 def is_excluded_path(path: str) -> bool:

@@ -8,8 +8,6 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from debian.copyright import Copyright, Error
-
 PERMISSIVE = frozenset(
     [
         "0bsd",
@@ -118,6 +116,9 @@ class FileLicences:
     """
 
     def __init__(self, text: str) -> None:
+        # Only who mines needs this package.
+        from debian.copyright import Copyright, Error
+
         try:
             parsed = Copyright(text.splitlines(keepends=True), strict=False)
             # The last paragraph that fits a file counts.

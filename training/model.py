@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +61,20 @@ class WordBagModel(nn.Module):
         if self.into is not None and self.out is not None:
             pooled = pooled + self.out(functional.relu(self.into(pooled)))
         return functional.normalize(pooled)
+
+    @torch.no_grad()
+    def pooled(self, bags: Bags) -> npt.NDArray[np.float64]:
+        """What comes into the hidden layer: unit vectors, float64 [len(bags), dim]."""
+        return functional.normalize(self._pool(bags, self.table, self.document_gain)).double().numpy()
+
+    @classmethod
+    def of(cls, saved: dict[str, Any]) -> WordBagModel:
+        """The model of a file that `train` has written."""
+        recipe, state = saved["settings"]["recipe"], saved["state"]
+        words, dim = state["table"].shape
+        model = cls(words, dim, recipe["query_table"], recipe["hidden"], recipe["query_map"])
+        model.load_state_dict(state)
+        return model
 
     def queries(self, bags: Bags) -> Tensor:
         """Unit vectors [len(bags), dim]."""

@@ -52,9 +52,12 @@ def blended(questions: Sequence[str], documents: Sequence[str]) -> Matrix:
 
 def wordllama(questions: Sequence[str], documents: Sequence[str]) -> Matrix:
     """WordLlama's bundled 256-dimensional table."""
-    from wordllama import WordLlama
+    from pathlib import Path
 
-    model = WordLlama.load()
+    import wordllama as package
+
+    # Its tokenizer is bundled too, in a folder that only the search for cached files looks into.
+    model = package.WordLlama.load(cache_dir=Path(package.__file__).parent, disable_download=True)
     asked, told = (model.embed(list(texts), norm=True) for texts in (questions, documents))
     return np.asarray(asked @ told.T, np.float32)
 

@@ -40,7 +40,7 @@ class Recipe:
         matryoshka: also train the first this many dimensions; 0 for not.
     """
 
-    steps: int = 1500
+    steps: int = 2400
     seed: int = 1
     dim: int = 256
     rate: float = 4e-3
@@ -49,7 +49,7 @@ class Recipe:
     decay: float = 0.0
     average: float = 0.995
     query_table: bool = False
-    hidden: int = 0
+    hidden: int = 512
     query_map: bool = False
     matryoshka: int = 0
     both_ways: float = 0.3

@@ -1,11 +1,11 @@
 """The built-in model: a table of word vectors learnt from code and its comments. How it was made: `docs/model.md`.
 
-A text's vector is the weighted sum of its words' vectors, brought to unit length. Words and pairs of words come from
-`code_words`, the table and the weights from `model.npz` beside this module. There is no model to download, no network
-and no GPU.
+A text's vector is the weighted sum of its words' vectors, brought to unit length; a document's goes through one hidden
+layer besides, which sees which words stand together. Words and pairs of words come from `code_words`, all numbers from
+`model.npz` beside this module. There is no model to download, no network and no GPU.
 
-The same text gives the same bits on every machine and in every batch: rows and weights are integers, and their products
-and sums stay below 2**24, where single precision is exact in any order of summation.
+The same text gives the same bits on every machine and in every batch: what is multiplied and added up are integers
+whose sums stay below 2**24, where single precision is exact in any order of summation.
 """
 
 from __future__ import annotations
@@ -29,6 +29,11 @@ _TF_ONE = 16
 _MAX_COUNT = 255
 _MAX_WEIGHT_SUM = (1 << 24) // 128 - 1
 """Rows hold -127 to 127, so sums of at most this weight are exact in float32."""
+INPUT_ONE = 1024
+"""What 1 is as an input of the hidden layer. A unit vector's numbers add up to at most 16 of these, so the layer's sums
+stay below 16 * 1024 * 127, and its bias has room."""
+MAX_ACTIVATION = 255
+"""512 hidden units at most: 512 * 255 * 127 is below 2**24."""
 _DAMPED = np.round((1.0 + np.log(np.arange(1, _MAX_COUNT + 2))) * _TF_ONE).astype(np.int64)
 
 
@@ -39,6 +44,9 @@ class StaticModel:
         table: int8 [words, dim].
         document_weights: int64 [words]; what each word counts in a document, its row's scale included.
         query_weights: int64 [words]; the same in a query.
+        into, bias, shift: of the hidden layer: float32 [dim, hidden] and [hidden], both whole numbers; int64 [hidden].
+        out: float32 [hidden, dim], whole numbers.
+        residual: what 1 of a vector is beside the layer's output.
     """
 
     def __init__(self, raw: bytes) -> None:
@@ -47,16 +55,24 @@ class StaticModel:
             self.table: npt.NDArray[np.int8] = arrays["table"]
             self.document_weights = arrays["document_weights"].astype(np.int64)
             self.query_weights = arrays["query_weights"].astype(np.int64)
+            self.into = arrays["into"].astype(np.float32)
+            self.bias = arrays["bias"].astype(np.float32)
+            self.shift = arrays["shift"].astype(np.int64)
+            self.out = arrays["out"].astype(np.float32)
+            self.residual = int(arrays["residual"])
             keys = arrays["keys"]
         self.vocabulary = Vocabulary(keys, len(self.table) - len(keys))
 
     def encode(self, texts: Sequence[str], task: Task) -> npt.NDArray[np.float32]:
         """Unit vectors, float32 [len(texts), dim]."""
         weights = self.query_weights if task == "query" else self.document_weights
-        sums = np.zeros((len(texts), self.table.shape[1]), np.float32)
+        vectors = np.zeros((len(texts), self.table.shape[1]), np.float32)
         for first, block in blocks(texts):
-            self._sum(self.vocabulary.bag(block), weights, sums[first : first + len(block)])
-        return _unit(sums)
+            rows = vectors[first : first + len(block)]
+            self._sum(self.vocabulary.bag(block), weights, rows)
+            unit = _unit(rows.astype(np.int64))
+            rows[:] = unit if task == "query" else self._deepened(unit)
+        return vectors
 
     def _sum(self, bag: Bag, weights: npt.NDArray[np.int64], out: npt.NDArray[np.float32]) -> None:
         counted = weights[bag.ids] * _DAMPED[np.minimum(bag.counts, _MAX_COUNT) - 1] // _TF_ONE
@@ -70,15 +86,21 @@ class StaticModel:
                 own = own * _MAX_WEIGHT_SUM // total
             np.dot(own.astype(np.float32), self.table[bag.ids[low:high]].astype(np.float32), out=out[row])
 
+    def _deepened(self, unit: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Unit vectors after the hidden layer: ``u + out(relu(into(u) + bias))``, at unit length again."""
+        given = np.rint(unit * INPUT_ONE).astype(np.float32)
+        hidden = np.maximum(given @ self.into + self.bias, 0.0).astype(np.int64) >> self.shift
+        added = np.minimum(hidden, MAX_ACTIVATION).astype(np.float32) @ self.out
+        return _unit(np.rint(unit * self.residual).astype(np.int64) + added.astype(np.int64))
 
-def _unit(sums: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+
+def _unit(whole: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Rows at unit length. Squares are added up as integers: floating-point sums depend on the processor."""
-    whole = sums.astype(np.int64)
     squares = np.einsum("ij,ij->i", whole, whole)
     empty = squares == 0
     if empty.any():  # No words that count: alike among themselves, like nothing else in particular.
         whole[empty, 0] = squares[empty] = 1
-    return np.asarray(whole / np.sqrt(squares.astype(np.float64))[:, None], np.float32)
+    return np.asarray(whole / np.sqrt(squares.astype(np.float64))[:, None])
 
 
 @cache

@@ -86,8 +86,21 @@ def test_every_sum_is_exact_in_single_precision() -> None:
         weights = weights * static._MAX_WEIGHT_SUM // weights.sum()
     exact = weights @ model.table[bag.ids].astype(np.int64)
     unit = exact / np.sqrt(float((exact * exact).sum()))
-    assert model.encode([raw.decode(errors="ignore")], "document")[0].tobytes() == unit.astype(np.float32).tobytes()
-    assert int(np.abs(model.table.astype(np.int64)).max()) * static._MAX_WEIGHT_SUM < 1 << 24
+    given = np.rint(unit * static.INPUT_ONE).astype(np.int64)
+    hidden = np.maximum(given @ model.into.astype(np.int64) + model.bias.astype(np.int64), 0) >> model.shift
+    added = np.minimum(hidden, static.MAX_ACTIVATION) @ model.out.astype(np.int64)
+    deep = np.rint(unit * model.residual).astype(np.int64) + added
+    expected = (deep / np.sqrt(float((deep * deep).sum()))).astype(np.float32)
+    assert model.encode([raw.decode(errors="ignore")], "document")[0].tobytes() == expected.tobytes()
+
+
+def test_no_sum_can_leave_the_exact_range() -> None:
+    model = built_in()
+    exact = 1 << 24
+    assert int(np.abs(model.table.astype(np.int64)).max()) * static._MAX_WEIGHT_SUM < exact
+    longest = 16 * (static.INPUT_ONE + 8)  # Of the numbers of a unit vector of 256, rounded.
+    assert longest * float(np.abs(model.into).max()) + float(np.abs(model.bias).max()) < exact
+    assert float(np.abs(model.out).sum(axis=0).max()) * static.MAX_ACTIVATION < exact
 
 
 def test_the_shipped_file_is_the_one_of_the_model_card() -> None:
