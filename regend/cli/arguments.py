@@ -6,6 +6,7 @@ Only the parser of the command that is called gets built, because argparse is a 
 from __future__ import annotations
 
 import argparse
+import re
 from collections import namedtuple
 
 TYPE_CHECKING = False
@@ -53,6 +54,8 @@ def _seconds(text: str) -> float:
     return value
 
 
+_EXCLUSION = re.compile(r"-(?:(?:lang|path|kind|root):.+|(?!k\d)[^\W\d]\w{2,})", re.DOTALL)
+"""What a query may exclude, see docs/queries.md; our own options with one dash have one letter."""
 _count.__name__ = "count"
 _lines.__name__ = "number of lines (0 to 1000)"
 _seconds.__name__ = "number of seconds (0 to 3600)"
@@ -153,7 +156,11 @@ def parse(argv: list[str]) -> argparse.Namespace:
         top.error(f"there is no command {values.command!r}; see `regenctl --help`")
     parser = command_parser(command)
     chosen = argparse.Namespace(socket=values.socket, json=values.json, command=command)
-    return parser.parse_args(argv[place + 1 :], chosen)
+    rest = argv[place + 1 :]
+    if command.name == "search":
+        # argparse would take `-path:tests/**` and `-mock` for options; with a space in front it does not.
+        rest = [f" {word}" if _EXCLUSION.fullmatch(word) else word for word in rest]
+    return parser.parse_args(rest, chosen)
 
 
 def _command_place(argv: list[str]) -> int:

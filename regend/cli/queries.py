@@ -17,7 +17,7 @@ def run_search(arguments: argparse.Namespace) -> int:
     answer = call(
         arguments,
         "search",
-        query=" ".join(arguments.query),
+        query=" ".join(arguments.query).strip(),
         **_filters(arguments),
         **given(context=arguments.context, sync=arguments.sync or None, explain=arguments.explain or None),
     )

@@ -21,7 +21,7 @@ from regend.daemon.roots import ServedRoot
 from regend.daemon.why import explain_file
 from regend.errors import PathError, RootError
 from regend.rpc import schema as rpc
-from regend.search.query import Filters
+from regend.search.filters import Filters, split_filters
 from regend.search.results import SearchOptions, SearchOutcome, SearchResult
 from regend.store.base import Snapshot
 
@@ -69,7 +69,9 @@ class Methods:
             request.query, request.k, self._root_filter(request.root), request.path, request.lang, request.explain,
             request.context,
         )  # fmt: skip
-        vector = await app.embedder.embed_query(request.query) if self._may_embed_queries() else None
+        vector = (
+            await app.embedder.embed_query(split_filters(request.query).text) if self._may_embed_queries() else None
+        )
         return await self._answer(started_at, lambda snapshot: app.engine.search(snapshot, options, vector))
 
     def _may_embed_queries(self) -> bool:

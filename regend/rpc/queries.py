@@ -19,7 +19,7 @@ _LANG = "language name such as `python`; empty for all"
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest(Checked):
-    query: str = wire("words, an identifier, or a question")
+    query: str = wire("words, an identifier, a path or a question; may hold filters, see `docs/queries.md`")
     k: int = wire("results at most", 10, low=1, high=MAX_RESULTS)
     root: str = wire(_ROOT, "")
     path: str = wire(_PATH, "")

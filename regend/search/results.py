@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from regend.search.errors import FilterError
-from regend.search.query import Filters, QueryKind
+from regend.search.filters import Filters
+from regend.search.query import QueryKind
 
 MAX_K = 1_000
 MAX_CONTEXT_LINES = 1_000
+MAX_OFFSET = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +22,13 @@ class SearchOptions:
     Attributes:
         query: what the user typed.
         k: results at most, 1 to `MAX_K`.
+        offset: results to leave out before the first, 0 to `MAX_OFFSET`.
         root, path, lang: see `query.Filters`.
         explain: also say what each feature contributed.
         context: lines of the file to show around the default snippet, 0 to `MAX_CONTEXT_LINES`.
 
     Raises:
-        FilterError: `k` or `context` is out of range.
+        FilterError: `k`, `context` or `offset` is out of range.
     """
 
     query: str
@@ -35,11 +38,14 @@ class SearchOptions:
     lang: str = ""
     explain: bool = False
     context: int = 0
+    offset: int = 0
 
     def __post_init__(self) -> None:
         check_k(self.k)
         if not 0 <= self.context <= MAX_CONTEXT_LINES:
             raise FilterError(f"`context` is {self.context}; give a number of lines from 0 to {MAX_CONTEXT_LINES}.")
+        if not 0 <= self.offset <= MAX_OFFSET:
+            raise FilterError(f"`offset` is {self.offset}; give a number of results from 0 to {MAX_OFFSET}.")
 
     @property
     def filters(self) -> Filters:
@@ -94,6 +100,8 @@ class SearchOutcome:
         kind: how the query was understood.
         notes: sentences a user should read: why there is nothing, what was cut.
         stage_ms: milliseconds by stage; for `--explain` and status.
+        cpu_ms: CPU milliseconds of the query's thread by stage; empty unless `explain` was asked for.
+        next_offset: where the next page begins, or None where there is none.
     """
 
     results: tuple[SearchResult, ...]
@@ -102,6 +110,8 @@ class SearchOutcome:
     kind: QueryKind | None = None
     notes: tuple[str, ...] = ()
     stage_ms: Mapping[str, float] = field(default_factory=dict)
+    cpu_ms: Mapping[str, float] = field(default_factory=dict)
+    next_offset: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,17 +7,26 @@ content-addressed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from regend.store.base import ChunkView, Entry, Hit, LexicalQuery, PoolSnapshot, RootRecord, SymbolView
+from regend.store.base import (
+    ChunkConditions,
+    ChunkView,
+    Entry,
+    Hit,
+    LexicalQuery,
+    PoolSnapshot,
+    RootRecord,
+    SymbolView,
+)
 from regend.store.counts import RootStats
 from regend.store.facts import LiveEntries, PoolFacts
 from regend.store.lexical import LexicalView
-from regend.store.lexical_search import lexical_search
+from regend.store.lexical_search import frequency, lexical_search, passing
 from regend.store.reader import Reader
 from regend.store.slab import SlabView
 from regend.types import DOC_ORDINAL_BITS, PoolId, RootId
@@ -122,6 +131,14 @@ class PoolView:
         """The chunk key of a live document."""
         return self._facts.key_of_doc(doc) if doc >> DOC_ORDINAL_BITS in self.entries else None
 
+    def passing(self, docs: Sequence[int], conditions: ChunkConditions) -> set[int]:
+        """Those of `docs` whose chunks meet the conditions."""
+        return passing(self._lexical, docs, conditions)
+
+    def frequency(self, term: str) -> int:
+        """About how many documents hold the term; 0 only where none does."""
+        return frequency(self._lexical, term)
+
     def entry_at(self, root: RootId, path: str) -> Entry | None:
         """What the root has at this path."""
         for entry_id in self._facts.entries_of_path.get(path, ()):
@@ -171,9 +188,19 @@ class StoreSnapshot:
         blob_key = self._blob_key(entry.entry_id)
         return [] if blob_key is None else self.reader.outline(entry.entry_id, blob_key)
 
-    def symbols(self, name: str, limit: int) -> list[SymbolView]:
+    def symbols(
+        self, name: str, limit: int, *, prefix: bool = True, within: Callable[[int], bool] | None = None
+    ) -> list[SymbolView]:
         """Definitions by name; see `store.base.Snapshot.symbols`."""
-        return self.reader.symbols(name, limit, self._entries_of_blob)
+        entries = self._entries_of_blob
+        if within is None:
+            return self.reader.symbols(name, limit, entries, prefix)
+        return self.reader.symbols(name, limit, lambda blob: list(filter(within, entries(blob))), prefix)
+
+    def frequencies(self, terms: Sequence[str]) -> list[int]:
+        """About how many chunks hold each term; see `store.base.Snapshot.frequencies`."""
+        pools = list(self.views.values())
+        return [sum(pool.frequency(term) for pool in pools) for term in terms]
 
     def _blob_key(self, entry_id: int) -> int | None:
         for pool in self.views.values():

@@ -315,3 +315,21 @@ def test_a_daemon_that_does_not_accept_is_1(tmp_path: Path, capsys: pytest.Captu
         assert main(["--socket", str(directory / "s"), "status"]) == 3
         assert os.path.exists(directory / "s")
         listener.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "query", "k"),
+    [
+        (["retry", "-mock"], "retry  -mock", None),
+        (["-path:tests/**", "retry", "-k", "5"], "-path:tests/** retry", 5),
+        (["retry", "-kind:class", "-k5"], "retry  -kind:class", 5),
+        (["retry -mock lang:go"], "retry -mock lang:go", None),
+        (["--", "-k", "x"], "-k x", None),
+    ],
+)
+def test_exclusions_are_part_of_the_query(
+    served: ServerThread, capsys: pytest.CaptureFixture[str], arguments: list[str], query: str, k: int | None
+) -> None:
+    out(capsys, "search", *arguments)
+    assert asked(served)["query"] == query
+    assert asked(served)["k"] == (k or 10)
