@@ -34,8 +34,6 @@ from regend.types import MAX_CHUNKS_PER_BLOB
 QueryEncoder = Callable[[str], Vector]
 
 _MAX_NAME_CHARS = 120
-_PATH_LIKE_TIER = 0.45
-"""What looks like a path and is a symbol's name too: a file of that name goes first, anything else does not."""
 
 
 class Engine:
@@ -115,11 +113,12 @@ class Engine:
         conditions = conditions_of(query, filters, query.phrases)
         definitions = find_definitions(snapshot, scope, query.identifiers, conditions)
         context = query_context(query, path)
-        if query.text != query.whole and len(query.text) <= _MAX_NAME_CHARS:
-            # A heading, an operator, a name with signs in it: what is exactly a symbol is one, whatever it looks like.
+        if (query.kind == "path" or query.text != query.whole) and len(query.text) <= _MAX_NAME_CHARS:
+            # A heading, an operator, a name with signs in it: what is exactly a symbol is one, whatever it looks like,
+            # unless there is a file of that name.
             exact = exact_definitions(snapshot, scope, query.text, conditions)
-            if exact.views:
-                definitions = exact.joined(definitions, _PATH_LIKE_TIER if query.kind == "path" else 1.0)
+            if exact.views and not (query.kind == "path" and scope.has_file(query.path)):
+                definitions = exact.joined(definitions)
                 context = replace(context, whole_name=True)
         return Question(
             snapshot, scope, query, context, conditions, query.phrases, definitions, vector, weight, self._table

@@ -57,9 +57,9 @@ class Definitions:
     tiers: dict[tuple[int, int], float]
     views: tuple[SymbolView, ...]
 
-    def joined(self, others: Definitions, tier: float) -> Definitions:
-        """These with `tier` times their tiers, and then the others."""
-        tiers = {**others.tiers, **{key: tier * own for key, own in self.tiers.items()}}
+    def joined(self, others: Definitions) -> Definitions:
+        """These, and then the others."""
+        tiers = {**others.tiers, **self.tiers}
         known = self.tiers.keys()
         rest = tuple(view for view in others.views if (view.entry_id, view.start_line) not in known)
         return Definitions(tiers, self.views + rest)

@@ -58,6 +58,15 @@ class Scope:
         """Whether the entry is live and in scope."""
         return self.entry(entry_id) is not None
 
+    def has_file(self, path: str) -> bool:
+        """Whether a file in scope has this path or one that ends with it; looks at all of them."""
+        ending = "/" + path
+        return any(
+            (entry.path == path or entry.path.endswith(ending)) and (allow is None or entry.entry_id in allow)
+            for pool, allow in self.pools
+            for entry in pool.entries.values()
+        )
+
     def shown_root(self, snapshot: Snapshot, entry: Entry) -> str:
         """Path of the root under which `entry` is shown: of those in scope the first by path."""
         roots = entry.roots if self.roots is None else entry.roots & self.roots
