@@ -9,31 +9,35 @@ It owns two small caches and no other state, so any number of threads may use on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from regend.errors import EmbeddingError
 from regend.search import lookups
+from regend.search.budget import pack, rows_for
 from regend.search.conditions import conditions_of
 from regend.search.errors import QueryError
 from regend.search.features import query_context
+from regend.search.files import select_files
 from regend.search.filters import Filters
 from regend.search.fusion import vector_weight
 from regend.search.legs import Vector, exact_definitions, find_definitions
+from regend.search.presentation import Show
 from regend.search.query import Query, parse_query
-from regend.search.ranking import RANKING, Ranked, RankingTable, explain
-from regend.search.results import Outline, SearchOptions, SearchOutcome, SearchResult
+from regend.search.ranking import RANKING, RankingTable
+from regend.search.related import related
+from regend.search.results import Outline, RelatedOptions, SearchOptions, SearchOutcome, SearchResult
 from regend.search.scope import Scope, ScopeResolver
-from regend.search.selection import MAX_DEPTH, Question, select
-from regend.search.snippets import snippet
+from regend.search.selection import Chosen, Question, next_page, select
 from regend.search.spelling import Correction, correct
 from regend.search.stages import StageClock
 from regend.store.base import Snapshot
-from regend.types import MAX_CHUNKS_PER_BLOB
 
 QueryEncoder = Callable[[str], Vector]
 
 _MAX_NAME_CHARS = 120
+FILE_WEIGHT = 0.3
+"""What the likeness of a whole file adds in file-level search, times the vector leg's share."""
 
 
 class Engine:
@@ -86,18 +90,36 @@ class Engine:
         clock.lap("embed")
         question = self._question(snapshot, scope, query, filters, options.path, query_vector, weight)
         clock.lap("symbols")
-        rows, more = select(question, options.offset, options.k, clock)
+        if not query.terms and not question.definitions.views:
+            raise QueryError(f"Nothing is called {query.text!r}; give a name, a path, or words that describe the code.")
+        rows, more = self._select(question, options, clock)
         if not rows and question.phrases:
             # Better something near than nothing; the note says that it is not what was asked for.
-            rows, more = select(self._without_phrases(question, filters), options.offset, options.k, clock)
+            question = replace(question, conditions=conditions_of(query, filters, ()), phrases=())
+            rows, more = self._select(question, options, clock)
             if rows:
                 notes.append(f"No chunk holds {_quoted(query.phrases)} to the letter; these come nearest.")
-        if not rows and not query.terms:
-            raise QueryError(f"Nothing is called {query.text!r}; give a name, a path, or words that describe the code.")
-        results = tuple(self._result(question, row, options) for row in rows)
+        explained = (question.context, self._table) if options.explain else None
+        show = Show(snapshot, query.terms, question.definitions, options.context, explained)
+        if options.budget:
+            results, tokens = pack(rows, options.budget, options.k, show)
+            if rows and not results:
+                notes.append(f"Not even the first result fits into {options.budget} tokens; give more.")
+            clock.lap("snippets")
+            return replace(_outcome(snapshot, results, query, notes, clock), tokens=tokens)
+        results = [show.result(row) for row in rows]
         clock.lap("snippets")
-        next_offset = options.offset + len(rows) if more and options.offset + len(rows) < MAX_DEPTH else None
-        return _outcome(snapshot, results, query, notes, clock, next_offset)
+        return replace(
+            _outcome(snapshot, results, query, notes, clock), next_offset=next_page(options.offset, len(rows), more)
+        )
+
+    @staticmethod
+    def _select(question: Question, options: SearchOptions, clock: StageClock) -> tuple[list[Chosen], bool]:
+        count = rows_for(options.budget) if options.budget else options.k
+        if not options.files:
+            return select(question, options.offset, count, clock)
+        weight = FILE_WEIGHT * question.weight / (1.0 + question.weight)
+        return select_files(question, options.offset, count, weight, clock)
 
     def _question(
         self,
@@ -124,44 +146,17 @@ class Engine:
             snapshot, scope, query, context, conditions, query.phrases, definitions, vector, weight, self._table
         )
 
-    @staticmethod
-    def _without_phrases(question: Question, filters: Filters) -> Question:
-        return replace(question, conditions=conditions_of(question.query, filters, ()), phrases=())
-
     def symbols(self, snapshot: Snapshot, name: str, k: int = 10, filters: Filters | None = None) -> SearchOutcome:
         """Definitions by name; see `lookups.symbols`."""
         return lookups.symbols(snapshot, name, k, self._scopes.resolve(snapshot, filters or Filters()))
 
-    def related(
-        self, snapshot: Snapshot, root: str, path: str, line: int, k: int = 10, filters: Filters | None = None
-    ) -> SearchOutcome:
-        """Chunks like the one at a line; see `lookups.related`."""
-        scope = self._scopes.resolve(snapshot, filters or Filters())
-        return lookups.related(snapshot, root, path, line, k, scope, self._model_strength)
+    def related(self, snapshot: Snapshot, options: RelatedOptions) -> SearchOutcome:
+        """Chunks like the one at a line, or files like a file; see `related.related`."""
+        return related(snapshot, options, self._scopes.resolve(snapshot, options.filters), self._model_strength)
 
     def outline(self, snapshot: Snapshot, root: str, path: str) -> Outline:
         """A file's definitions; see `lookups.outline`."""
         return lookups.outline(snapshot, root, path)
-
-    def _result(self, question: Question, row: Ranked, options: SearchOptions) -> SearchResult:
-        candidate = row.candidate
-        view = candidate.view
-        assert view is not None
-        anchor = question.definitions.line_within(view.doc // MAX_CHUNKS_PER_BLOB, view.start_line, view.end_line)
-        shown = snippet(question.snapshot, view, question.query.terms, anchor, options.context)
-        return SearchResult(
-            root=row.root,
-            path=candidate.entry.path,
-            start_line=view.start_line,
-            end_line=view.end_line,
-            score=row.score,
-            language=candidate.entry.language,
-            symbol=view.symbol,
-            kind=view.kind,
-            snippet=shown.text,
-            snippet_line=shown.line,
-            explain=explain(candidate, question.context, self._table) if options.explain else (),
-        )
 
 
 def _spelt(query: Query, snapshot: Snapshot) -> tuple[Query, tuple[Correction, ...]]:
@@ -179,17 +174,11 @@ def _spelt(query: Query, snapshot: Snapshot) -> tuple[Query, tuple[Correction, .
 
 
 def _outcome(
-    snapshot: Snapshot,
-    results: tuple[SearchResult, ...],
-    query: Query,
-    notes: list[str],
-    clock: StageClock,
-    next_offset: int | None = None,
+    snapshot: Snapshot, results: Sequence[SearchResult], query: Query, notes: list[str], clock: StageClock
 ) -> SearchOutcome:
     return SearchOutcome(
-        results, snapshot.generation, snapshot.complete, query.kind, tuple(notes), clock.wall_ms, clock.cpu_ms,
-        next_offset,
-    )  # fmt: skip
+        tuple(results), snapshot.generation, snapshot.complete, query.kind, tuple(notes), clock.wall_ms, clock.cpu_ms
+    )
 
 
 def _quoted(phrases: tuple[str, ...]) -> str:

@@ -27,8 +27,8 @@ BODY_BOOST = 1.0
 SYMBOL_BOOST = 0.7
 PATH_BOOST = 0.4
 """Chunks cut at definitions are short, and words of the path soon outweigh what they say; the ranking's features look
-at names and paths more closely. NDCG@10 over repositories left out was 0.900 with 1 and 0.6, 0.889 with 1 and 2.5, 0.889
-with 2 and 0.6, and between 0.899 and 0.907 with 0.25 to 1 and 0.3 to 0.6, without a clear best."""
+at names and paths more closely. NDCG@10 over repositories left out was 0.900 with 1 and 0.6, 0.889 with 1 and 2.5,
+0.889 with 2 and 0.6, and between 0.899 and 0.907 with 0.25 to 1 and 0.3 to 0.6, without a clear best."""
 
 _LEXICAL_HITS = 100
 _VECTOR_HITS = 50
@@ -78,6 +78,9 @@ class Definitions:
             for (entry, line), tier in self.tiers.items()
             if entry == entry_id and start_line <= line <= end_line
         ]
+
+
+NO_DEFINITIONS = Definitions({}, ())
 
 
 def blended_candidates(
@@ -186,9 +189,8 @@ def exact_definitions(snapshot: Snapshot, scope: Scope, name: str, conditions: C
 def _matching(
     snapshot: Snapshot, scope: Scope, name: str, tier: float, conditions: ChunkConditions
 ) -> list[tuple[float, SymbolView]]:
-    limited = any(allow is not None for _, allow in scope.pools)
     found = []
-    for view in snapshot.symbols(name, _MAX_DEFINITIONS, prefix=False, within=scope.holds if limited else None):
+    for view in snapshot.symbols(name, _MAX_DEFINITIONS, prefix=False, within=scope.holds if scope.limited else None):
         match = name_tier(view, name)
         wanted = not conditions.kinds or view.kind in conditions.kinds
         if match >= 0.8 and wanted and view.kind not in conditions.without_kinds and scope.holds(view.entry_id):

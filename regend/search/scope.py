@@ -46,6 +46,11 @@ class Scope:
         """True when no entry can match, so that no search is needed."""
         return not any(allow is None or allow for _, allow in self.pools)
 
+    @property
+    def limited(self) -> bool:
+        """True when some live entries do not count."""
+        return any(allow is not None for _, allow in self.pools)
+
     def entry(self, entry_id: int) -> Entry | None:
         """The live entry of that id if it is in scope."""
         for pool, allow in self.pools:

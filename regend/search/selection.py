@@ -9,8 +9,9 @@ Nearly all questions end with the first page, for which the legs are asked once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from regend.search.conditions import holds, passing, verified
 from regend.search.features import Candidate, QueryContext
@@ -18,13 +19,14 @@ from regend.search.legs import Definitions, Vector, blended_candidates
 from regend.search.locate import Place, chunks_at
 from regend.search.query import Query
 from regend.search.ranking import Ranked, RankingTable, added_candidate, rank, shortlist
+from regend.search.results import MAX_OFFSET, FeatureShare
 from regend.search.scope import Scope
 from regend.search.stages import StageClock
 from regend.store.base import ChunkConditions, ChunkView, Entry, Snapshot
 from regend.types import MAX_CHUNKS_PER_BLOB
 
 MAX_DEPTH = 2_000
-"""No page reaches deeper."""
+"""No page reaches deeper: `MAX_OFFSET` and `MAX_K` together."""
 _SECOND_LOOK = 100
 _SHORTLIST = 24
 """Chunks hydrated at least; from 16 to 80 NDCG@10 on six repositories did not move, time did."""
@@ -42,6 +44,7 @@ class Question:
         definitions: of the query's names.
         vector: of the query, float32 [dim], L2-normalised; None leaves the vector leg out.
         weight: of the vector leg beside the lexical leg's 1.
+        skipped: doc -> whether it is no answer, such as the very code that was asked about.
     """
 
     snapshot: Snapshot
@@ -54,41 +57,82 @@ class Question:
     vector: Vector | None
     weight: float
     table: RankingTable
+    skipped: Callable[[int], bool] | None = None
 
 
-def select(question: Question, offset: int, count: int, clock: StageClock) -> tuple[list[Ranked], bool]:
-    """One page of chunks in order: `count` behind the first `offset`; and whether there are more.
+class Chosen(NamedTuple):
+    """A chunk in its final order.
 
-    A deeper look orders the best chunks a little differently, because it sees more of each file. So each look only
+    Attributes:
+        root: path of the root under which it is shown.
+        shares: what was added to the sum of its features.
+    """
+
+    score: float
+    root: str
+    candidate: Candidate
+    shares: tuple[FeatureShare, ...] = ()
+
+    @property
+    def view(self) -> ChunkView:
+        assert self.candidate.view is not None, "only hydrated candidates are chosen"
+        return self.candidate.view
+
+
+Look = Callable[[int], Iterable[tuple[Hashable, Chosen]]]
+"""Asks the legs so deep that about that many results come, best first, each with what makes it one result."""
+
+
+def select(question: Question, offset: int, count: int, clock: StageClock) -> tuple[list[Chosen], bool]:
+    """One page of chunks in order: `count` behind the first `offset`; and whether there are more."""
+
+    def look(depth: int) -> Iterator[tuple[Hashable, Chosen]]:
+        for row in ranked(question, depth, clock):
+            yield row.candidate.doc, Chosen(row.score, row.root, row.candidate)
+
+    return page_of(look, offset, count)
+
+
+def page_of(look: Look, offset: int, count: int) -> tuple[list[Chosen], bool]:
+    """`count` results behind the first `offset`, and whether there are more.
+
+    A deeper look orders the best results a little differently, because it sees more of each file. So each look only
     adds behind what a smaller one has found, and pages of one length neither repeat nor miss anything.
     """
-    order: list[Ranked] = []
-    known: set[int] = set()
+    order: list[Chosen] = []
+    known: set[Hashable] = set()
     end = offset + count
     for depth in dict.fromkeys((count, max(10 * count, _SECOND_LOOK), MAX_DEPTH)):
-        rows = [row for row in _ranked(question, depth, clock) if row.candidate.doc not in known]
+        rows = [(name, chosen) for name, chosen in look(depth) if name not in known]
         room = max(0, depth - len(order))
-        order += rows[:room]
-        known.update(row.candidate.doc for row in rows[:room])
+        order += [chosen for _, chosen in rows[:room]]
+        known.update(name for name, _ in rows[:room])
         if len(order) >= end or len(rows) <= room:
             return order[offset:end], len(order) > end or len(rows) > room
     return order[offset:end], False
 
 
-def _ranked(question: Question, depth: int, clock: StageClock) -> list[Ranked]:
+def next_page(offset: int, count: int, more: bool) -> int | None:
+    """Where the page behind one of `count` results begins, or None where there is none."""
+    return offset + count if more and offset + count <= MAX_OFFSET else None
+
+
+def ranked(question: Question, depth: int, clock: StageClock) -> list[Ranked]:
     """All candidates that a look to this depth brings, in order; some more than `depth` where there are."""
     q = question
     blended = blended_candidates(q.scope, q.query.terms, q.vector, q.weight, depth, q.conditions)
     if q.phrases or q.query.without_phrases:
         blended = verified(q.snapshot, q.scope, blended, q.phrases, q.query.without_phrases)
+    if q.skipped is not None:
+        blended = {doc: score for doc, score in blended.items() if not q.skipped(doc)}
     clock.lap("legs")
     candidates = shortlist(blended, q.scope.entry, q.context, max(_SHORTLIST, depth + 10), q.table)
     clock.lap("shortlist")
     candidates = _hydrated(q, candidates, blended)
     clock.lap("hydrate")
-    ranked = rank(candidates, lambda entry: q.scope.shown_root(q.snapshot, entry), q.context, q.table)
+    rows = rank(candidates, lambda entry: q.scope.shown_root(q.snapshot, entry), q.context, q.table)
     clock.lap("rank")
-    return ranked
+    return rows
 
 
 def _hydrated(q: Question, candidates: list[Candidate], blended: dict[int, float]) -> list[Candidate]:

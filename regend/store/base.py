@@ -171,6 +171,13 @@ class Snapshot(Protocol):
         """In the order of `docs`; a doc that no longer exists is left out."""
         ...
 
+    def file_vector(self, entry: Entry) -> npt.NDArray[np.float32] | None:
+        """What a file is about as a whole: the mean of its chunks' vectors, weighted by their tokens, L2-normalised.
+
+        None while none of them has a vector, and where they cancel out.
+        """
+        ...
+
     def outline(self, entry: Entry) -> list[SymbolView]:
         """All definitions of the entry's blob in order of lines."""
         ...

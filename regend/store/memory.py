@@ -23,6 +23,7 @@ from regend.store.base import Entry, RootRecord
 from regend.store.catalog import Catalog
 from regend.store.counts import RootCounts
 from regend.store.facts import facts_of
+from regend.store.file_vectors import FileVectors
 from regend.store.lexical import LexicalDoc, chunk_kinds
 from regend.store.pool import Pool
 from regend.store.reader import Reader
@@ -44,6 +45,7 @@ class Memory:
         self._catalog = catalog
         self._reader = reader
         self._model = model
+        self._file_vectors = FileVectors()
         self._roots: dict[RootId, RootRecord] = {}
         self._counts: dict[RootId, RootCounts] = {}
         self.pools: dict[PoolId, Pool] = {}
@@ -265,6 +267,7 @@ class Memory:
             published,
             MappingProxyType({root: counts.freeze() for root, counts in self._counts.items()}),
             self._reader,
+            self._file_vectors,
         )
 
     def close(self) -> None:

@@ -90,6 +90,15 @@ class Reader:
                 views.append(ChunkView(doc, ChunkId(chunk), start, end, symbol, kind, tokens, text))
         return views
 
+    def token_counts(self, blob_key: int) -> list[int]:
+        """Tokens of each of a blob's chunks, in order."""
+        rows = self.connection.execute(
+            "SELECT c.token_count FROM blob_chunks b JOIN chunks c USING (chunk_key) WHERE b.blob_key = ? "
+            "ORDER BY b.ordinal",
+            (blob_key,),
+        )
+        return [count for (count,) in rows.fetchall()]
+
     def outline(self, entry_id: int, blob_key: int) -> list[SymbolView]:
         """Definitions of a blob in order of lines."""
         rows = self.connection.execute(

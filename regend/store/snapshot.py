@@ -25,6 +25,7 @@ from regend.store.base import (
 )
 from regend.store.counts import RootStats
 from regend.store.facts import LiveEntries, PoolFacts
+from regend.store.file_vectors import FileVectors
 from regend.store.lexical import LexicalView
 from regend.store.lexical_search import frequency, lexical_search, passing
 from regend.store.reader import Reader
@@ -35,6 +36,7 @@ EXACT_SHARE = 0.1
 """Where at most this share of the entries is allowed, their rows are scored exactly; else oversample and filter."""
 
 _EXACT_MIN_ENTRIES = 64
+_TINY_NORM = 1e-6
 
 
 class PoolView:
@@ -131,6 +133,18 @@ class PoolView:
         """The chunk key of a live document."""
         return self._facts.key_of_doc(doc) if doc >> DOC_ORDINAL_BITS in self.entries else None
 
+    def file_vector(self, entry_id: int, weights: Sequence[int]) -> tuple[npt.NDArray[np.float32] | None, bool]:
+        """The mean of a live entry's chunk vectors, L2-normalised, and whether all of them were there.
+
+        Args:
+            weights: of each chunk, in order.
+        """
+        keys = self._facts.keys(entry_id)
+        vectors, known = self._slab.gather(keys)
+        mean = np.asarray(weights[: len(keys)], np.float32) @ vectors[: len(weights)]
+        norm = float(np.linalg.norm(mean))
+        return (mean / np.float32(norm) if norm > _TINY_NORM else None), bool(known.all())
+
     def passing(self, docs: Sequence[int], conditions: ChunkConditions) -> set[int]:
         """Those of `docs` whose chunks meet the conditions."""
         return passing(self._lexical, docs, conditions)
@@ -163,6 +177,7 @@ class StoreSnapshot:
     Attributes:
         views: the same pools as `pools`, by their own type.
         stats: per root, for `status`.
+        file_vectors: those that were asked for before, of this model.
     """
 
     generation: int
@@ -173,6 +188,7 @@ class StoreSnapshot:
     views: Mapping[PoolId, PoolView]
     stats: Mapping[RootId, RootStats]
     reader: Reader
+    file_vectors: FileVectors
 
     def chunks(self, docs: Sequence[int]) -> list[ChunkView]:
         """In the order of `docs`; a doc that no longer exists is left out."""
@@ -182,6 +198,19 @@ class StoreSnapshot:
             if blob_key is not None:
                 places.append((doc, blob_key, doc & ((1 << DOC_ORDINAL_BITS) - 1)))
         return self.reader.chunks(places)
+
+    def file_vector(self, entry: Entry) -> npt.NDArray[np.float32] | None:
+        """What a file is about as a whole; see `store.base.Snapshot.file_vector`."""
+        pool = self.views.get(entry.pool)
+        blob_key = None if pool is None else pool.blob_key(entry.entry_id)
+        if pool is None or blob_key is None:
+            return None
+        found = self.file_vectors.get(blob_key)
+        if found is None:
+            found, whole = pool.file_vector(entry.entry_id, self.reader.token_counts(blob_key))
+            if found is not None and whole:
+                self.file_vectors.put(blob_key, found)
+        return found
 
     def outline(self, entry: Entry) -> list[SymbolView]:
         """All definitions of the entry's blob in order of lines."""

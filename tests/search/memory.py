@@ -174,6 +174,13 @@ class MemoryStore:
                 )
         return views
 
+    def file_vector(self, entry: Entry) -> npt.NDArray[np.float32] | None:
+        chunks = self._chunks[entry.entry_id]
+        known = [(chunk.token_count, self._vectors.get(chunk.chunk_id)) for chunk in chunks]
+        mean = sum((count * vector for count, vector in known if vector is not None), np.zeros(DIM, np.float32))
+        norm = float(np.linalg.norm(mean))
+        return None if norm == 0.0 else np.asarray(mean / norm, np.float32)
+
     def outline(self, entry: Entry) -> list[SymbolView]:
         found = self._symbols[entry.entry_id]
         return [SymbolView(entry.entry_id, s.name, s.path, s.kind, s.start_line, s.end_line) for s in found]
