@@ -6,6 +6,7 @@ Only the parser of the command that is called gets built, because argparse is a 
 from __future__ import annotations
 
 import argparse
+import re
 from collections import namedtuple
 
 TYPE_CHECKING = False
@@ -46,6 +47,17 @@ def _lines(text: str) -> int:
     return value
 
 
+def _offset(text: str) -> int:
+    return _lines(text)
+
+
+def _tokens(text: str) -> int:
+    value = int(text)
+    if not 50 <= value <= 200_000:
+        raise ValueError
+    return value
+
+
 def _seconds(text: str) -> float:
     value = float(text)
     if not 0 <= value <= 3_600:
@@ -53,8 +65,12 @@ def _seconds(text: str) -> float:
     return value
 
 
+_EXCLUSION = re.compile(r"-(?:(?:lang|path|kind|root):.+|(?!k\d)[^\W\d]\w{2,})", re.DOTALL)
+"""What a query may exclude, see docs/queries.md; our own options with one dash have one letter."""
 _count.__name__ = "count"
 _lines.__name__ = "number of lines (0 to 1000)"
+_offset.__name__ = "number of results (0 to 1000)"
+_tokens.__name__ = "number of tokens (50 to 200000)"
 _seconds.__name__ = "number of seconds (0 to 3600)"
 
 _K = _arg("-k", type=_count, metavar="N", help="results at most (1 to 1000)")
@@ -62,6 +78,8 @@ _ROOT = _arg("--root", metavar="DIR", complete="directory", help="only this root
 _PATH = _arg("--path", metavar="GLOB", help="only paths that match, such as 'src/**/*.py'")
 _LANG = _arg("--lang", metavar="NAME", help="only this language, such as python")
 _CONTEXT = _arg("--context", type=_lines, metavar="N", help="lines of the file to show before and after each snippet")
+_OFFSET = _arg("--offset", type=_offset, metavar="N", help="leave out the first N results: the next page")
+_BUDGET = _arg("--budget", type=_tokens, metavar="TOKENS", help="pack the best passages into so many tokens, by file")
 _DIRECTORY = _arg("directory", metavar="DIR", complete="directory", help="a root")
 
 COMMANDS = (
@@ -69,15 +87,16 @@ COMMANDS = (
         _arg("query", nargs="+", metavar="QUERY", help="words, an identifier, or a question"),
         _K, _ROOT, _PATH, _LANG,
         _arg("--sync", action="store_true", help="see every write that finished before"),
-        _arg("--explain", action="store_true", help="show what each ranking feature contributed"),
-        _CONTEXT,
+        _arg("--explain", action="store_true", help="show what each ranking feature and each stage contributed"),
+        _arg("--files", action="store_true", help="one result per file, ranked as a whole"),
+        _CONTEXT, _OFFSET, _BUDGET,
     )),
     Command("symbols", "find definitions by name", "queries", (
         _arg("name", metavar="NAME", help="a name, or a dotted end of a qualified name"), _K, _ROOT, _PATH, _LANG,
     )),
-    Command("related", "find code that is like the code at a line", "queries", (
-        _arg("place", metavar="FILE:LINE", complete="file", help="a file and a line in it (default 1)"),
-        _K, _ROOT, _PATH, _LANG, _CONTEXT,
+    Command("related", "find code like the code at a line, or files like a file", "queries", (
+        _arg("place", metavar="FILE[:LINE]", complete="file", help="a file, or a line in it"),
+        _K, _ROOT, _PATH, _LANG, _CONTEXT, _OFFSET, _BUDGET,
     )),
     Command("outline", "list a file's definitions", "queries", (_arg("file", metavar="FILE", complete="file"),)),
     Command("status", "say what is indexed, what is not and why", "status", (
@@ -153,7 +172,11 @@ def parse(argv: list[str]) -> argparse.Namespace:
         top.error(f"there is no command {values.command!r}; see `regenctl --help`")
     parser = command_parser(command)
     chosen = argparse.Namespace(socket=values.socket, json=values.json, command=command)
-    return parser.parse_args(argv[place + 1 :], chosen)
+    rest = argv[place + 1 :]
+    if command.name == "search":
+        # argparse would take `-path:tests/**` and `-mock` for options; with a space in front it does not.
+        rest = [f" {word}" if _EXCLUSION.fullmatch(word) else word for word in rest]
+    return parser.parse_args(rest, chosen)
 
 
 def _command_place(argv: list[str]) -> int:

@@ -17,9 +17,10 @@ def run_search(arguments: argparse.Namespace) -> int:
     answer = call(
         arguments,
         "search",
-        query=" ".join(arguments.query),
+        query=" ".join(arguments.query).strip(),
         **_filters(arguments),
-        **given(context=arguments.context, sync=arguments.sync or None, explain=arguments.explain or None),
+        **_page(arguments),
+        **given(sync=arguments.sync or None, explain=arguments.explain or None, files=arguments.files or None),
     )
     return _show_results(arguments, answer)
 
@@ -32,7 +33,7 @@ def run_related(arguments: argparse.Namespace) -> int:
         file=absolute(file),
         line=line,
         **_filters(arguments),
-        **given(context=arguments.context),
+        **_page(arguments),
     )
     return _show_results(arguments, answer)
 
@@ -74,12 +75,16 @@ def run_outline(arguments: argparse.Namespace) -> int:
 
 
 def split_place(place: str) -> tuple[str, int]:
-    """``FILE:LINE`` or ``FILE`` (line 1); editors' ``FILE:LINE:COLUMN`` works too."""
+    """``FILE:LINE``, or ``FILE`` (line 0, which is all of it); editors' ``FILE:LINE:COLUMN`` works too."""
     file, parts = place, place.rsplit(":", 2)
     if len(parts) == 3 and parts[1].isdecimal() and (parts[2].isdecimal() or not parts[2]):
         return parts[0], max(int(parts[1]), 1)
     file, _, line = place.rpartition(":")
-    return (file, max(int(line), 1)) if file and line.isdecimal() else (place, 1)
+    return (file, max(int(line), 1)) if file and line.isdecimal() else (place, 0)
+
+
+def _page(arguments: argparse.Namespace) -> dict[str, Any]:
+    return given(context=arguments.context, offset=arguments.offset, budget=arguments.budget)
 
 
 def _filters(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -96,9 +101,15 @@ def _show_results(arguments: argparse.Namespace, answer: dict[str, Any]) -> int:
         _show_result(result, style)
     for sentence in answer["notes"]:
         print(printable(sentence))
+    if answer.get("stages"):
+        rows = [(name, f"{s['wall_ms']:.3f}", f"{s['cpu_ms']:.3f}") for name, s in answer["stages"].items()]
+        for line in columns([("stage", "ms", "CPU ms"), *rows], right=frozenset({1, 2})):
+            print(style(line, "yellow"))
     found = count_text(len(answer["results"]), "result")
+    taken = f", {count_text(answer['tokens'], 'token')}" if answer.get("tokens") else ""
+    more = f"; more with --offset {answer['next_offset']}" if answer.get("next_offset") else ""
     note = "" if answer["complete"] else "; the index is not complete yet, see `regenctl status`"
-    print(style(f"{found} in {answer['took_ms']:.1f} ms{note}", "dim"))
+    print(style(f"{found}{taken} in {answer['took_ms']:.1f} ms{more}{note}", "dim"))
     return 0
 
 
@@ -106,15 +117,32 @@ def _show_result(result: dict[str, Any], style: Style) -> None:
     place = style(printable(f"{result['root']}/{result['path']}"), "magenta", "bold") + _lines(result, style)
     symbol = f"  {style(printable(result['symbol']), 'cyan')}" if result["symbol"] else ""
     print(f"{place}{symbol}  {style(format(result['score'], '.3f'), 'green')}")
-    snippet = result["snippet"].split("\n") if result["snippet"] else []
-    width = len(str(result["snippet_line"] + len(snippet)))
-    for number, line in enumerate(snippet, result["snippet_line"]):
-        print(f"  {style(str(number).rjust(width), 'dim')}  {printable(line)}".rstrip())
+    also = result.get("also") or ()
+    matches = [(match["line"], match["text"]) for match in result.get("matches") or ()]
+    width = len(str(max([passage["end_line"] for passage in also] + [result["end_line"]])))
+    _show_lines(_numbered(result), width, style)
+    if matches:
+        print(style(f"  {'⋮'.rjust(width)}", "dim"))
+        _show_lines(matches, width, style)
+    for passage in also:
+        symbol = f"  {style(printable(passage['symbol']), 'cyan')}" if passage["symbol"] else ""
+        print(style(f"  {'⋮'.rjust(width)}", "dim") + symbol)
+        _show_lines(_numbered(passage), width, style)
     if result.get("explain"):
         rows = [(name, f"{f['value']:.4g}", f"{f['contribution']:+.4f}") for name, f in result["explain"].items()]
         for line in columns(rows, right=frozenset({1, 2})):
             print(f"    {style(line, 'yellow')}")
     print()
+
+
+def _numbered(passage: dict[str, Any]) -> list[tuple[int, str]]:
+    lines = passage["snippet"].split("\n") if passage["snippet"] else []
+    return list(enumerate(lines, passage["snippet_line"]))
+
+
+def _show_lines(lines: list[tuple[int, str]], width: int, style: Style) -> None:
+    for number, line in lines:
+        print(f"  {style(str(number).rjust(width), 'dim')}  {printable(line)}".rstrip())
 
 
 def _lines(span: dict[str, Any], style: Style) -> str:

@@ -21,8 +21,9 @@ from regend.daemon.roots import ServedRoot
 from regend.daemon.why import explain_file
 from regend.errors import PathError, RootError
 from regend.rpc import schema as rpc
-from regend.search.query import Filters
-from regend.search.results import SearchOptions, SearchOutcome, SearchResult
+from regend.rpc.queries import DEFAULT_RESULTS, MAX_RESULTS
+from regend.search.filters import Filters, split_filters
+from regend.search.results import RelatedOptions, SearchOptions, SearchOutcome, SearchResult
 from regend.store.base import Snapshot
 
 SYNC_TIMEOUT_S = 5.0
@@ -66,10 +67,12 @@ class Methods:
         if request.sync:
             await app.driver.flush(wait_vectors=False, timeout_s=SYNC_TIMEOUT_S)
         options = SearchOptions(
-            request.query, request.k, self._root_filter(request.root), request.path, request.lang, request.explain,
-            request.context,
+            request.query, _results_at_most(request), self._root_filter(request.root), request.path, request.lang,
+            request.explain, request.context, request.offset, request.files, request.budget,
         )  # fmt: skip
-        vector = await app.embedder.embed_query(request.query) if self._may_embed_queries() else None
+        vector = (
+            await app.embedder.embed_query(split_filters(request.query).text) if self._may_embed_queries() else None
+        )
         return await self._answer(started_at, lambda snapshot: app.engine.search(snapshot, options, vector))
 
     def _may_embed_queries(self) -> bool:
@@ -80,11 +83,11 @@ class Methods:
         started_at = time.perf_counter()
         app = self._app
         served, path = self._locate(request.file, request.root)
-        filters = Filters(self._root_filter(request.root), request.path, request.lang)
-        return await self._answer(
-            started_at,
-            lambda snapshot: app.engine.related(snapshot, served.path, path, request.line, request.k, filters),
-        )
+        options = RelatedOptions(
+            served.path, path, request.line, Filters(self._root_filter(request.root), request.path, request.lang),
+            _results_at_most(request), request.offset, request.context, request.budget,
+        )  # fmt: skip
+        return await self._answer(started_at, lambda snapshot: app.engine.related(snapshot, options))
 
     async def symbols(self, _: Connection, request: rpc.SymbolsRequest) -> rpc.SymbolsResponse:
         app = self._app
@@ -116,8 +119,16 @@ class Methods:
         outcome = await self._query(run)
         complete = outcome.complete and status.is_complete(self._app)
         took_ms = round((time.perf_counter() - started_at) * 1e3, 3)
-        results = tuple(_on_the_wire(result) for result in outcome.results)
-        return rpc.SearchResponse(results, outcome.generation, complete, took_ms, outcome.notes)
+        return rpc.SearchResponse(
+            tuple(_on_the_wire(result) for result in outcome.results),
+            outcome.generation,
+            complete,
+            took_ms,
+            outcome.notes,
+            outcome.next_offset,
+            outcome.tokens,
+            {name: rpc.Stage(outcome.stage_ms[name], cpu_ms) for name, cpu_ms in outcome.cpu_ms.items()} or None,
+        )
 
     # -- freshness -------------------------------------------------------------------------------------------------
 
@@ -238,4 +249,12 @@ def _on_the_wire(result: SearchResult) -> rpc.SearchResult:
     return rpc.SearchResult(
         result.root, result.path, result.start_line, result.end_line, result.score, result.language, result.symbol,
         result.kind, result.snippet, result.snippet_line, shares or None,
+        tuple(rpc.MatchedLine(*match) for match in result.matches),
+        tuple(rpc.Passage(p.start_line, p.end_line, p.symbol, p.snippet, p.snippet_line) for p in result.also),
     )  # fmt: skip
+
+
+def _results_at_most(request: rpc.SearchRequest | rpc.RelatedRequest) -> int:
+    if request.k is not None:
+        return request.k
+    return MAX_RESULTS if request.budget else DEFAULT_RESULTS

@@ -12,6 +12,13 @@ MAX_RESULTS = 1_000
 MAX_CONTEXT_LINES = 1_000
 """The largest `context`."""
 
+MAX_BUDGET_TOKENS = 200_000
+"""The largest `budget`."""
+DEFAULT_RESULTS = 10
+"""What `k` is where nothing else limits the answer."""
+
+_K = "results at most; 10 where it is left out, or as many as fit into `budget`"
+_BUDGET = "tokens (50 or more) into which the best passages are packed, each file once; 0 for the usual snippets"
 _ROOT = "absolute path of one root; empty for all roots"
 _PATH = "glob on the path relative to its root; `*` stays in one directory, `**` crosses them; empty for all"
 _LANG = "language name such as `python`; empty for all"
@@ -19,22 +26,46 @@ _LANG = "language name such as `python`; empty for all"
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest(Checked):
-    query: str = wire("words, an identifier, or a question")
-    k: int = wire("results at most", 10, low=1, high=MAX_RESULTS)
+    query: str = wire("words, an identifier, a path or a question; may hold filters, see `docs/queries.md`")
+    k: int | None = wire(_K, None, low=1, high=MAX_RESULTS)
     root: str = wire(_ROOT, "")
     path: str = wire(_PATH, "")
     lang: str = wire(_LANG, "")
     sync: bool = wire("see every write that finished before this request was sent (by words at least)", False)
-    explain: bool = wire("say what each ranking feature contributed", False)
+    explain: bool = wire("say what each ranking feature contributed, and how long each stage took", False)
     context: int = wire(
         "lines of the file to show before and after the usual snippet", 0, low=0, high=MAX_CONTEXT_LINES
     )
+    offset: int = wire("results to leave out before the first: `next_offset` of the page before", 0, low=0, high=1_000)
+    files: bool = wire("one result per file, ranked by what the whole file is about too", False)
+    budget: int = wire(_BUDGET, 0, low=0, high=MAX_BUDGET_TOKENS)
 
 
 @dataclass(frozen=True, slots=True)
 class Feature:
     value: float = wire("what was measured")
     contribution: float = wire("what it added to `score`")
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedLine:
+    line: int = wire("its number in the file, 1-based")
+    text: str = wire("the line")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    start_line: int = wire("first line of the chunk, 1-based")
+    end_line: int = wire("last line, inclusive")
+    symbol: str = wire("path of the enclosing definition; empty at file level")
+    snippet: str = wire("lines of it, without the final newline")
+    snippet_line: int = wire("the line at which `snippet` begins, 1-based")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    wall_ms: float = wire("how long it took")
+    cpu_ms: float = wire("how much CPU time of the query's thread it took")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +80,13 @@ class SearchResult:
     kind: str = wire("`function`, `class`, `method`, …, `section`, `key`, `block` or `window`")
     snippet: str = wire("its most telling lines as indexed, without the final newline")
     snippet_line: int = wire("the line at which `snippet` begins, 1-based")
-    explain: Mapping[str, Feature] | None = wire("feature name to `Feature`; null unless asked for", None)
+    explain: Mapping[str, Feature] | None = wire(
+        "feature name to `Feature`, whose contributions add up to `score`; null unless asked for", None
+    )
+    matches: tuple[MatchedLine, ...] = wire(
+        "lines of the chunk beyond `snippet` that fit the query best, in order; each is a `MatchedLine`", ()
+    )
+    also: tuple[Passage, ...] = wire("with `budget`: further passages of the file, in order; each is a `Passage`", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +96,22 @@ class SearchResponse:
     complete: bool = wire("false while chunks still lack a vector or changes are still being read")
     took_ms: float = wire("time spent in the daemon")
     notes: tuple[str, ...] = wire("sentences for the user, such as why nothing was found", ())
+    next_offset: int | None = wire("where the next page begins; null on the last, and with `budget`", None)
+    tokens: int = wire("with `budget`: estimated tokens of all headings and passages", 0)
+    stages: Mapping[str, Stage] | None = wire("stage name to `Stage`, in order; null unless `explain`", None)
 
 
 @dataclass(frozen=True, slots=True)
 class RelatedRequest(Checked):
     file: str = wire("absolute path, or relative to `root`")
-    line: int = wire("1-based line in it", 1, low=1)
-    k: int = wire("results at most", 10, low=1, high=MAX_RESULTS)
+    line: int = wire("1-based line in it; 0 compares the whole file with other files", 0, low=0)
+    k: int | None = wire(_K, None, low=1, high=MAX_RESULTS)
     root: str = wire("limits the results to one root, and is the base of a relative `file`; empty for all", "")
     path: str = wire(_PATH, "")
     lang: str = wire(_LANG, "")
     context: int = wire("as in `search`", 0, low=0, high=MAX_CONTEXT_LINES)
+    offset: int = wire("as in `search`", 0, low=0, high=1_000)
+    budget: int = wire("as in `search`", 0, low=0, high=MAX_BUDGET_TOKENS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,37 +2,43 @@
 
 ::
 
-    parse -> scope -> legs (words, meaning) -> blend -> shortlist -> hydrate + definitions -> rank -> snippets
+    parse -> scope -> spelling -> symbols -> select (see `selection`) -> snippets
 
 It owns two small caches and no other state, so any number of threads may use one engine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from time import perf_counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from regend.errors import EmbeddingError
 from regend.search import lookups
-from regend.search.features import Candidate, QueryContext, query_context
+from regend.search.budget import pack, rows_for
+from regend.search.conditions import conditions_of
+from regend.search.errors import QueryError
+from regend.search.features import query_context
+from regend.search.files import select_files
+from regend.search.filters import Filters
 from regend.search.fusion import vector_weight
-from regend.search.legs import Definitions, Vector, blended_candidates, find_definitions
-from regend.search.locate import Place, chunks_at
-from regend.search.query import Filters, Query, parse_query
-from regend.search.ranking import RANKING, Ranked, RankingTable, added_candidate, explain, rank, shortlist
-from regend.search.results import Outline, SearchOptions, SearchOutcome, SearchResult
+from regend.search.legs import Vector, exact_definitions, find_definitions
+from regend.search.presentation import Show
+from regend.search.query import Query, parse_query
+from regend.search.ranking import RANKING, RankingTable
+from regend.search.related import related
+from regend.search.results import Outline, RelatedOptions, SearchOptions, SearchOutcome, SearchResult
 from regend.search.scope import Scope, ScopeResolver
-from regend.search.snippets import snippet
+from regend.search.selection import Chosen, Question, next_page, select
+from regend.search.spelling import Correction, correct
+from regend.search.stages import StageClock
 from regend.search.weights import MODEL_STRENGTH
 from regend.store.base import Snapshot
-from regend.types import MAX_CHUNKS_PER_BLOB
 
 QueryEncoder = Callable[[str], Vector]
 
-_SHORTLIST = 24
-"""Chunks hydrated at least; from 16 to 80 NDCG@10 on six repositories did not move, time did."""
-_LOCATED_DEFINITIONS = 8
-"""Definitions looked up by line, at most, when no leg brought their chunks."""
+_MAX_NAME_CHARS = 120
+FILE_WEIGHT = 0.3
+"""What the likeness of a whole file adds in file-level search, times the vector leg's share."""
 
 
 class Engine:
@@ -65,17 +71,20 @@ class Engine:
         Raises:
             QueryError, FilterError, RootError: what was asked for makes no sense; the message says what to change.
         """
-        clock = _Clock()
+        clock = StageClock(cpu=options.explain)
         query = parse_query(options.query)
-        context = query_context(query, options.path)
-        scope = self._scopes.resolve(snapshot, options.filters)
+        filters = replace(options.filters, inline=query.inline)
+        scope = self._scopes.resolve(snapshot, filters)
         notes = []
         if query.truncated:
             notes.append("The query is long; only its beginning was searched for.")
         clock.lap("parse")
         if scope.empty:
-            notes.append(_nothing_in_scope(snapshot, options.filters))
-            return SearchOutcome((), snapshot.generation, snapshot.complete, query.kind, tuple(notes), clock.stage_ms)
+            notes.append(_nothing_in_scope(snapshot, filters))
+            return _outcome(snapshot, (), query, notes, clock)
+        query, corrections = _spelt(query, snapshot)
+        notes += [f"No file holds {wrong!r}; searched for {right!r}." for wrong, right in corrections]
+        clock.lap("spelling")
         weight = vector_weight(self._model_strength, query.kind)
         if query_vector is None and self._encode_query is not None and weight > 0.0:
             try:
@@ -83,151 +92,106 @@ class Engine:
             except EmbeddingError as error:
                 notes.append(f"Searched by words only: {error}")
         clock.lap("embed")
-        blended = blended_candidates(scope, query.terms, query_vector, weight, options.k)
-        clock.lap("legs")
-        candidates = shortlist(blended, scope.entry, context, max(_SHORTLIST, options.k + 10), self._table)
-        clock.lap("shortlist")
-        definitions = find_definitions(snapshot, scope, query.identifiers)
-        candidates = self._hydrated(snapshot, scope, candidates, definitions, blended, context)
-        clock.lap("hydrate")
-        ranked = rank(candidates, lambda entry: scope.shown_root(snapshot, entry), context, self._table)[: options.k]
-        clock.lap("rank")
-        results = tuple(self._result(snapshot, row, query, definitions, context, options) for row in ranked)
+        question = self._question(snapshot, scope, query, filters, options.path, query_vector, weight)
+        clock.lap("symbols")
+        if not query.terms and not question.definitions.views:
+            raise QueryError(f"Nothing is called {query.text!r}; give a name, a path, or words that describe the code.")
+        rows, more = self._select(question, options, clock)
+        if not rows and question.phrases:
+            # Better something near than nothing; the note says that it is not what was asked for.
+            question = replace(question, conditions=conditions_of(query, filters, ()), phrases=())
+            rows, more = self._select(question, options, clock)
+            if rows:
+                notes.append(f"No chunk holds {_quoted(query.phrases)} to the letter; these come nearest.")
+        explained = (question.context, self._table) if options.explain else None
+        show = Show(snapshot, query.terms, question.definitions, options.context, explained)
+        if options.budget:
+            results, tokens = pack(rows, options.budget, options.k, show)
+            if rows and not results:
+                notes.append(f"Not even the first result fits into {options.budget} tokens; give more.")
+            clock.lap("snippets")
+            return replace(_outcome(snapshot, results, query, notes, clock), tokens=tokens)
+        results = [show.result(row) for row in rows]
         clock.lap("snippets")
-        return SearchOutcome(results, snapshot.generation, snapshot.complete, query.kind, tuple(notes), clock.stage_ms)
+        return replace(
+            _outcome(snapshot, results, query, notes, clock), next_offset=next_page(options.offset, len(rows), more)
+        )
+
+    @staticmethod
+    def _select(question: Question, options: SearchOptions, clock: StageClock) -> tuple[list[Chosen], bool]:
+        count = rows_for(options.budget) if options.budget else options.k
+        if not options.files:
+            return select(question, options.offset, count, clock)
+        weight = FILE_WEIGHT * question.weight / (1.0 + question.weight)
+        return select_files(question, options.offset, count, weight, clock)
+
+    def _question(
+        self,
+        snapshot: Snapshot,
+        scope: Scope,
+        query: Query,
+        filters: Filters,
+        path: str,
+        vector: Vector | None,
+        weight: float,
+    ) -> Question:
+        """What the query is about, as far as the symbol tables can tell."""
+        conditions = conditions_of(query, filters, query.phrases)
+        definitions = find_definitions(snapshot, scope, query.identifiers, conditions)
+        context = query_context(query, path)
+        if (query.kind == "path" or query.text != query.whole) and len(query.text) <= _MAX_NAME_CHARS:
+            # A heading, an operator, a name with signs in it: what is exactly a symbol is one, whatever it looks like,
+            # unless there is a file of that name.
+            exact = exact_definitions(snapshot, scope, query.text, conditions)
+            if exact.views and not (query.kind == "path" and scope.has_file(query.path)):
+                definitions = exact.joined(definitions)
+                context = replace(context, whole_name=True)
+        return Question(
+            snapshot, scope, query, context, conditions, query.phrases, definitions, vector, weight, self._table
+        )
 
     def symbols(self, snapshot: Snapshot, name: str, k: int = 10, filters: Filters | None = None) -> SearchOutcome:
         """Definitions by name; see `lookups.symbols`."""
         return lookups.symbols(snapshot, name, k, self._scopes.resolve(snapshot, filters or Filters()))
 
-    def related(
-        self, snapshot: Snapshot, root: str, path: str, line: int, k: int = 10, filters: Filters | None = None
-    ) -> SearchOutcome:
-        """Chunks like the one at a line; see `lookups.related`."""
-        scope = self._scopes.resolve(snapshot, filters or Filters())
-        return lookups.related(snapshot, root, path, line, k, scope, self._model_strength)
+    def related(self, snapshot: Snapshot, options: RelatedOptions) -> SearchOutcome:
+        """Chunks like the one at a line, or files like a file; see `related.related`."""
+        return related(snapshot, options, self._scopes.resolve(snapshot, options.filters), self._model_strength)
 
     def outline(self, snapshot: Snapshot, root: str, path: str) -> Outline:
         """A file's definitions; see `lookups.outline`."""
         return lookups.outline(snapshot, root, path)
 
-    def _hydrated(
-        self,
-        snapshot: Snapshot,
-        scope: Scope,
-        candidates: list[Candidate],
-        definitions: Definitions,
-        blended: dict[int, float],
-        context: QueryContext,
-    ) -> list[Candidate]:
-        """Candidates with their chunks, and those definitions of the query's names that no leg brought.
 
-        The same chunk at the same path in two entries (two worktrees on different commits) counts once.
-        """
-        found = candidates + self._named_file(snapshot, scope, candidates, blended, context)
-        views = {view.doc: view for view in snapshot.chunks([candidate.doc for candidate in found])}
-        if definitions.views:
-            spans: dict[int, list[tuple[int, int]]] = {}
-            for view in views.values():
-                spans.setdefault(view.doc // MAX_CHUNKS_PER_BLOB, []).append((view.start_line, view.end_line))
-            lacking = [
-                Place(symbol.entry_id, symbol.start_line)
-                for symbol in definitions.views
-                if not any(a <= symbol.start_line <= b for a, b in spans.get(symbol.entry_id, ()))
-            ]
-            for view in chunks_at(snapshot, lacking[:_LOCATED_DEFINITIONS]).values():
-                entry = scope.entry(view.doc // MAX_CHUNKS_PER_BLOB)
-                if entry is not None and view.doc not in views:
-                    views[view.doc] = view
-                    found.append(added_candidate(view.doc, entry, blended.get(view.doc, 0.0), context, self._table))
-        kept: list[Candidate] = []
-        owner: dict[tuple[int, str, bytes], int] = {}
-        for candidate in found:
-            chunk = candidate.view = views.get(candidate.doc)
-            entry = candidate.entry
-            if (
-                chunk is None
-                or owner.setdefault((entry.pool, entry.path, chunk.chunk), entry.entry_id) != entry.entry_id
-            ):
-                continue
-            candidate.defines = definitions.tier_within(entry.entry_id, chunk.start_line, chunk.end_line)
-            kept.append(candidate)
-        return kept
-
-    def _named_file(
-        self,
-        snapshot: Snapshot,
-        scope: Scope,
-        candidates: list[Candidate],
-        blended: dict[int, float],
-        context: QueryContext,
-    ) -> list[Candidate]:
-        """A chunk of the very file that the query names, at its line if it names one, unless a leg brought it."""
-        query = context.query
-        if not query.path:
-            return []
-        entries = {
-            entry.entry_id: entry
-            for record in snapshot.roots.values()
-            if (entry := snapshot.pools[record.pool].entry_at(record.root, query.path)) is not None
-            and scope.entry(entry.entry_id) is not None
-        }
-        known = {candidate.doc for candidate in candidates}
-        located = chunks_at(snapshot, [Place(entry_id, query.line or 1) for entry_id in entries])
-        return [
-            added_candidate(view.doc, entries[place.entry_id], blended.get(view.doc, 0.0), context, self._table)
-            for place, view in located.items()
-            if view.doc not in known
-        ]
-
-    def _result(
-        self,
-        snapshot: Snapshot,
-        row: Ranked,
-        query: Query,
-        definitions: Definitions,
-        context: QueryContext,
-        options: SearchOptions,
-    ) -> SearchResult:
-        candidate = row.candidate
-        view = candidate.view
-        assert view is not None
-        anchor = definitions.line_within(view.doc // MAX_CHUNKS_PER_BLOB, view.start_line, view.end_line)
-        shown = snippet(snapshot, view, query.terms, anchor, options.context)
-        return SearchResult(
-            root=row.root,
-            path=candidate.entry.path,
-            start_line=view.start_line,
-            end_line=view.end_line,
-            score=row.score,
-            language=candidate.entry.language,
-            symbol=view.symbol,
-            kind=view.kind,
-            snippet=shown.text,
-            snippet_line=shown.line,
-            explain=explain(candidate, context, self._table) if options.explain else (),
-        )
+def _spelt(query: Query, snapshot: Snapshot) -> tuple[Query, tuple[Correction, ...]]:
+    """The query with misspelt words put right, and which they were."""
+    if not query.terms:
+        return query, ()
+    text, corrections = correct(query.text, snapshot.frequencies)
+    if not corrections:
+        return query, ()
+    right = parse_query(text)
+    return replace(
+        right, inline=query.inline, without=query.without, without_phrases=query.without_phrases,
+        truncated=query.truncated,
+    ), corrections  # fmt: skip
 
 
-class _Clock:
-    """Milliseconds by stage."""
+def _outcome(
+    snapshot: Snapshot, results: Sequence[SearchResult], query: Query, notes: list[str], clock: StageClock
+) -> SearchOutcome:
+    return SearchOutcome(
+        tuple(results), snapshot.generation, snapshot.complete, query.kind, tuple(notes), clock.wall_ms, clock.cpu_ms
+    )
 
-    def __init__(self) -> None:
-        self._at = perf_counter()
-        self.stage_ms: dict[str, float] = {}
 
-    def lap(self, stage: str) -> None:
-        now = perf_counter()
-        self.stage_ms[stage] = (now - self._at) * 1e3
-        self._at = now
+def _quoted(phrases: tuple[str, ...]) -> str:
+    return " and ".join(f'"{phrase}"' for phrase in phrases)
 
 
 def _nothing_in_scope(snapshot: Snapshot, filters: Filters) -> str:
     if not snapshot.roots:
         return "No root is indexed; add one with `regenctl add DIR`."
-    given = ", ".join(
-        f"{name} {value!r}"
-        for name, value in zip(("root", "path", "lang"), (filters.root, filters.path, filters.lang), strict=True)
-        if value
+    return (
+        f"No indexed file matches {filters}; loosen the filter, or ask `regenctl why FILE` about a file you expected."
     )
-    return f"No indexed file matches {given}; loosen the filter, or ask `regenctl why FILE` about a file you expected."

@@ -10,7 +10,16 @@ import numpy.typing as npt
 
 from regend.search.fusion import blend
 from regend.search.scope import Scope
-from regend.store.base import Hit, LexicalQuery, Snapshot, SymbolView
+from regend.search.words import file_role
+from regend.store.base import (
+    NO_CONDITIONS,
+    ChunkConditions,
+    Hit,
+    LexicalQuery,
+    PoolSnapshot,
+    Snapshot,
+    SymbolView,
+)
 
 Vector = npt.NDArray[np.float32]
 
@@ -28,10 +37,12 @@ _FILLED_IN = 16
 
 With 200, 100 and 50 NDCG@10 on eight repositories of the development split was the same (0.86), and the legs
 took 1.4 times as long."""
-_MAX_DEFINITIONS = 32
+_MAX_DEFINITIONS = 64
 _TIED = 1e-5
 """Scores within this share of each other are equal: BM25 is summed in single precision."""
 _MANY_HITS = 2_000
+_LOOKED_AT = 8
+"""Under conditions the vector leg looks at so many times its hits; what is rarer than that must share a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,13 @@ class Definitions:
 
     tiers: dict[tuple[int, int], float]
     views: tuple[SymbolView, ...]
+
+    def joined(self, others: Definitions) -> Definitions:
+        """These, and then the others."""
+        tiers = {**others.tiers, **self.tiers}
+        known = self.tiers.keys()
+        rest = tuple(view for view in others.views if (view.entry_id, view.start_line) not in known)
+        return Definitions(tiers, self.views + rest)
 
     def tier_within(self, entry_id: int, start_line: int, end_line: int) -> float:
         """The best tier of a definition that begins within the lines, or 0."""
@@ -62,17 +80,26 @@ class Definitions:
         ]
 
 
+NO_DEFINITIONS = Definitions({}, ())
+
+
 def blended_candidates(
-    scope: Scope, terms: tuple[str, ...], vector: Vector | None, weight: float, k: int
+    scope: Scope,
+    terms: tuple[str, ...],
+    vector: Vector | None,
+    weight: float,
+    k: int,
+    conditions: ChunkConditions = NO_CONDITIONS,
 ) -> dict[int, float]:
     """Scores in 0..1 by doc, from both legs over all pools in scope.
 
     Args:
         vector: of the query, float32 [dim], L2-normalised; None leaves the vector leg out.
         weight: of the vector leg beside the lexical leg's 1.
+        conditions: what a chunk must and must not be.
     """
     lexical_limit, vector_limit = max(_LEXICAL_HITS, 2 * k), max(_VECTOR_HITS, k)
-    query = LexicalQuery(terms, body=BODY_BOOST, symbol=SYMBOL_BOOST, path=PATH_BOOST)
+    query = LexicalQuery(terms, body=BODY_BOOST, symbol=SYMBOL_BOOST, path=PATH_BOOST, conditions=conditions)
     bm25: dict[int, float] = {}
     cosine: dict[int, float] = {}
     for pool, allow in scope.pools:
@@ -82,13 +109,24 @@ def blended_candidates(
         bm25.update(hits)
         if vector is None or weight <= 0.0:
             continue
-        near = dict(_whole_ties(lambda limit: pool.nearest(vector, limit, allow), vector_limit))  # noqa: B023
+        near = dict(_nearest(pool, vector, vector_limit, allow, conditions))
         missing = [hit.doc for hit in _best(hits, _FILLED_IN) if hit.doc not in near]
         if near and missing:
             exact = pool.similarity(vector, missing)
             near.update((doc, score) for doc, score in zip(missing, exact, strict=True) if score is not None)
         cosine.update(near)
     return blend(bm25, cosine, weight)
+
+
+def _nearest(
+    pool: PoolSnapshot, vector: Vector, limit: int, allow: frozenset[int] | None, conditions: ChunkConditions
+) -> list[Hit]:
+    """About `limit` nearest chunks that meet the conditions, which vectors know nothing of: some more are looked at."""
+    if not conditions:
+        return _whole_ties(lambda count: pool.nearest(vector, count, allow), limit)
+    hits = _whole_ties(lambda count: pool.nearest(vector, count, allow), _LOOKED_AT * limit)
+    kept = pool.passing([hit.doc for hit in hits], conditions)
+    return [hit for hit in hits if hit.doc in kept][:limit]
 
 
 def _best(hits: list[Hit], count: int) -> list[Hit]:
@@ -110,34 +148,60 @@ def _whole_ties(find: Callable[[int], list[Hit]], limit: int) -> list[Hit]:
     return kept or find(_MANY_HITS)
 
 
-def find_definitions(snapshot: Snapshot, scope: Scope, names: tuple[str, ...]) -> Definitions:
+def find_definitions(
+    snapshot: Snapshot, scope: Scope, names: tuple[str, ...], conditions: ChunkConditions = NO_CONDITIONS
+) -> Definitions:
     """Definitions in scope of each name; of a qualified name that is unknown, those of its last part.
 
-    Tiers: 1 exact, 0.8 equal but for case, 0.5 last part only. A prefix is no definition of the name.
+    Tiers: 1 exact, 0.8 equal but for case, 0.5 last part only. A prefix is no definition of the name. Of equals, tests,
+    copies and the like come last.
+
+    Args:
+        conditions: of these the kinds, which must be those of the definitions themselves.
     """
     tiers: dict[tuple[int, int], float] = {}
     views: dict[tuple[int, int], SymbolView] = {}
     for name in names:
-        found = _matching(snapshot, scope, name, 1.0)
+        found = _matching(snapshot, scope, name, 1.0, conditions)
         last = name.rpartition(".")[2]
         if not found and last != name:
-            found = _matching(snapshot, scope, last, 0.5)
+            found = _matching(snapshot, scope, last, 0.5, conditions)
         for tier, view in found:
             key = (view.entry_id, view.start_line)
             if tier > tiers.get(key, 0.0):
                 tiers[key] = tier
                 views[key] = view
-    ordered = sorted(views, key=lambda key: -tiers[key])
+    ordered = sorted(views, key=lambda key: (-tiers[key], _aside(scope, key[0])))
     return Definitions(tiers, tuple(views[key] for key in ordered))
 
 
-def _matching(snapshot: Snapshot, scope: Scope, name: str, tier: float) -> list[tuple[float, SymbolView]]:
+def exact_definitions(snapshot: Snapshot, scope: Scope, name: str, conditions: ChunkConditions) -> Definitions:
+    """Definitions in scope whose name or qualified path is `name`, to the letter."""
+    views = [
+        view
+        for _, view in _matching(snapshot, scope, name, 1.0, conditions)
+        if name in (view.name, view.path) or view.path.endswith("." + name)
+    ]
+    views.sort(key=lambda view: _aside(scope, view.entry_id))
+    return Definitions({(view.entry_id, view.start_line): 1.0 for view in views}, tuple(views))
+
+
+def _matching(
+    snapshot: Snapshot, scope: Scope, name: str, tier: float, conditions: ChunkConditions
+) -> list[tuple[float, SymbolView]]:
     found = []
-    for view in snapshot.symbols(name, _MAX_DEFINITIONS):
+    for view in snapshot.symbols(name, _MAX_DEFINITIONS, prefix=False, within=scope.holds if scope.limited else None):
         match = name_tier(view, name)
-        if match >= 0.8 and scope.entry(view.entry_id) is not None:
+        wanted = not conditions.kinds or view.kind in conditions.kinds
+        if match >= 0.8 and wanted and view.kind not in conditions.without_kinds and scope.holds(view.entry_id):
             found.append((tier * match, view))
     return found
+
+
+def _aside(scope: Scope, entry_id: int) -> bool:
+    """Whether the entry is a test, a copy or the like, in which a definition is looked for last."""
+    entry = scope.entry(entry_id)
+    return entry is not None and file_role(entry.path) != "source"
 
 
 def name_tier(view: SymbolView, name: str) -> float:

@@ -9,8 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from regend.chunking.tokens import query_terms
+from regend.chunking.tokens import lexical_tokens, query_terms
 from regend.search.errors import QueryError
+from regend.search.filters import Inline, Split, split_filters
 from regend.search.words import QUESTION_WORDS, identifier_stems, stem
 
 QueryKind = Literal["identifier", "path", "phrase", "language", "mixed"]
@@ -20,21 +21,8 @@ MAX_QUERY_CHARS = 2_000
 MAX_TERMS = 48
 _MAX_IDENTIFIERS = 4
 _MAX_PHRASES = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """What limits an answer; empty strings do not.
-
-    Attributes:
-        root: absolute path of a root, or the name of its last folder where that is unambiguous.
-        path: glob over relative paths, see `globs`.
-        lang: language name or a usual short form (``py``, ``c++``).
-    """
-
-    root: str = ""
-    path: str = ""
-    lang: str = ""
+_MAX_NAME_CHARS = 200
+"""As long as a symbol's name may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +30,10 @@ class Query:
     """A query, understood.
 
     Attributes:
-        text: what was asked, trimmed, at most `MAX_QUERY_CHARS` characters.
+        text: what was asked without filters and exclusions, trimmed, at most `MAX_QUERY_CHARS` characters.
         kind: the whole's nature.
-        terms: distinct tokens for the lexical leg, in order; without stop words unless there is nothing else.
+        terms: distinct tokens for the lexical leg, in order; without stop words unless there is nothing else. Empty
+            only for a name without words, such as ``<<``, or with too long ones.
         identifiers: names in it, dotted where qualified (``ns::name`` -> ``ns.name``), most specific spelling kept.
         phrases: texts in double quotes, as typed.
         path: the file it names, or empty.
@@ -52,6 +41,9 @@ class Query:
         stems: stems of the words it is about.
         whole: the name or path, where the query is nothing else.
         truncated: True when it was longer than the limits and its end was not used.
+        inline: filters that stood in it.
+        without: tokens that a chunk must not hold.
+        without_phrases: texts that a chunk must not hold.
     """
 
     text: str
@@ -64,6 +56,9 @@ class Query:
     stems: frozenset[str]
     whole: str
     truncated: bool
+    inline: tuple[Inline, ...] = ()
+    without: tuple[str, ...] = ()
+    without_phrases: tuple[str, ...] = ()
 
 
 _PHRASE = re.compile(r'"([^"\n]{2,})"')
@@ -88,13 +83,17 @@ def parse_query(text: str) -> Query:
 
     Raises:
         QueryError: it holds nothing that could be searched for.
+        FilterError: a filter in it cannot be used.
     """
     trimmed = text.strip()
-    clipped = trimmed[:MAX_QUERY_CHARS]
+    split = split_filters(trimmed[:MAX_QUERY_CHARS])
+    if (split.words or split.phrases) and not query_terms(split.text):
+        # Nothing else is there to look for, so what looked like exclusions was meant.
+        split = Split(" ".join((split.text, *split.words, *split.phrases)).strip(), split.inline, (), ())
+    clipped = split.text
     all_terms = tuple(dict.fromkeys(query_terms(clipped)))
     if not all_terms:
-        shown = f"The query {clipped[:40]!r} has no word to search for" if trimmed else "The query is empty"
-        raise QueryError(f"{shown}; give a name, a path, or words that describe the code.")
+        return _wordless(trimmed, split)
     phrases = tuple(dict.fromkeys(_PHRASE.findall(clipped)))[:_MAX_PHRASES]
     pieces = _PHRASE.sub(" ", clipped).split()
     path, line = _named_path(pieces)
@@ -131,8 +130,22 @@ def parse_query(text: str) -> Query:
         line=line,
         stems=_stems(terms[:MAX_TERMS], names),
         whole=whole,
-        truncated=len(trimmed) > len(clipped) or len(terms) > MAX_TERMS,
+        truncated=len(trimmed) > MAX_QUERY_CHARS or len(terms) > MAX_TERMS,
+        inline=split.inline,
+        without=tuple(lexical_tokens(word).split()[0] for word in split.words),
+        without_phrases=split.phrases,
     )
+
+
+def _wordless(trimmed: str, split: Split) -> Query:
+    """A query without any word that the index could know: a name such as ``<<``, or a very long one, if anything."""
+    name = split.text
+    if not name or len(name.split()) > 1 or len(name) > _MAX_NAME_CHARS:
+        shown = f"The query {trimmed[:40]!r} has no word to search for" if trimmed else "The query is empty"
+        if split.inline:
+            shown += " besides its filters"
+        raise QueryError(f"{shown}; give a name, a path, or words that describe the code.")
+    return Query(name, "identifier", (), (name,), (), "", 0, frozenset(), name, False, split.inline)
 
 
 def _stems(terms: tuple[str, ...], names: tuple[str, ...]) -> frozenset[str]:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import posixpath
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 
 from regend.errors import PathError, RootError
+from regend.search.filters import Filters
 from regend.search.globs import compile_glob
-from regend.search.query import Filters
 from regend.store.base import Entry, PoolSnapshot, RootRecord, Snapshot
 from regend.types import PoolId, RootId
 
+_Test = Callable[[Entry], bool]
+_NO_FILTERS = Filters()
 _LANGUAGE_ALIASES = {
     "bat": "batch", "c#": "csharp", "c++": "cpp", "cc": "cpp", "cs": "csharp", "cxx": "cpp", "ex": "elixir",
     "exs": "elixir", "golang": "go", "hs": "haskell", "js": "javascript", "jsx": "javascript", "jl": "julia",
@@ -43,6 +46,11 @@ class Scope:
         """True when no entry can match, so that no search is needed."""
         return not any(allow is None or allow for _, allow in self.pools)
 
+    @property
+    def limited(self) -> bool:
+        """True when some live entries do not count."""
+        return any(allow is not None for _, allow in self.pools)
+
     def entry(self, entry_id: int) -> Entry | None:
         """The live entry of that id if it is in scope."""
         for pool, allow in self.pools:
@@ -50,6 +58,19 @@ class Scope:
             if found is not None:
                 return found if allow is None or entry_id in allow else None
         return None
+
+    def holds(self, entry_id: int) -> bool:
+        """Whether the entry is live and in scope."""
+        return self.entry(entry_id) is not None
+
+    def has_file(self, path: str) -> bool:
+        """Whether a file in scope has this path or one that ends with it; looks at all of them."""
+        ending = "/" + path
+        return any(
+            (entry.path == path or entry.path.endswith(ending)) and (allow is None or entry.entry_id in allow)
+            for pool, allow in self.pools
+            for entry in pool.entries.values()
+        )
 
     def shown_root(self, snapshot: Snapshot, entry: Entry) -> str:
         """Path of the root under which `entry` is shown: of those in scope the first by path."""
@@ -69,28 +90,27 @@ class ScopeResolver:
         """The scope of `filters` in `snapshot`.
 
         Raises:
-            RootError: the root is not one that is indexed.
-            FilterError: the path glob is not usable.
+            RootError: a root is not one that is indexed.
+            FilterError: a path glob is not usable.
         """
-        if not (filters.root or filters.path or filters.lang):
+        if filters == _NO_FILTERS:
             return Scope(tuple((pool, None) for pool in snapshot.pools.values()), None)
-        if filters.path:
-            compile_glob(filters.path)  # A bad glob is an error even where no file would be tested.
-        roots, inside = (None, "") if not filters.root else _roots_of(snapshot, filters.root)
+        matches = _tests(filters)  # A bad glob is an error even where no file would be tested.
+        roots, places = _places(snapshot, filters)
         pools: list[tuple[PoolSnapshot, frozenset[int] | None]] = []
         for pool in snapshot.pools.values():
             mine = frozenset(r.root for r in snapshot.roots.values() if r.pool == pool.pool)
             wanted = mine if roots is None else mine & roots
-            if roots is not None and not wanted:
+            if not wanted and mine:
                 continue
-            if wanted == mine and not (filters.path or filters.lang or inside):
+            if wanted == mine and not matches and not places:
                 pools.append((pool, None))
             else:
-                pools.append((pool, self._allowed(snapshot.generation, pool, filters, wanted, inside)))
+                pools.append((pool, self._allowed(snapshot.generation, pool, filters, wanted, [*matches, *places])))
         return Scope(tuple(pools), roots)
 
     def _allowed(
-        self, generation: int, pool: PoolSnapshot, filters: Filters, wanted: frozenset[RootId], inside: str
+        self, generation: int, pool: PoolSnapshot, filters: Filters, wanted: frozenset[RootId], tests: list[_Test]
     ) -> frozenset[int]:
         key = (generation, pool.pool, filters)
         with self._lock:
@@ -98,21 +118,83 @@ class ScopeResolver:
             if known is not None:
                 self._cache.move_to_end(key)
                 return known
-        language = canonical_language(filters.lang)
-        matches = compile_glob(filters.path) if filters.path else None
         allowed = frozenset(
             entry_id
             for entry_id, entry in pool.entries.items()
-            if (not language or entry.language == language)
-            and not entry.roots.isdisjoint(wanted)
-            and (not inside or entry.path.startswith(inside))
-            and (matches is None or matches(entry.path))
+            if not entry.roots.isdisjoint(wanted) and all(test(entry) for test in tests)
         )
         with self._lock:
             self._cache[key] = allowed
             while len(self._cache) > self._capacity:
                 self._cache.popitem(last=False)
         return allowed
+
+
+def _tests(filters: Filters) -> list[_Test]:
+    """What languages and paths ask of an entry."""
+    tests: list[_Test] = []
+    if filters.lang:
+        tests.append(_language_test((filters.lang,), ()))
+    if filters.path:
+        tests.append(_path_test((filters.path,), ()))
+    if filters.inline:
+        tests.append(_language_test(filters.wanted("lang"), filters.unwanted("lang")))
+        tests.append(_path_test(filters.wanted("path"), filters.unwanted("path")))
+    return [test for test in tests if test is not _anything]
+
+
+def _anything(_: Entry) -> bool:
+    return True
+
+
+def _language_test(wanted: tuple[str, ...], unwanted: tuple[str, ...]) -> _Test:
+    if not (wanted or unwanted):
+        return _anything
+    some, none = frozenset(map(canonical_language, wanted)), frozenset(map(canonical_language, unwanted))
+    return lambda entry: (not some or entry.language in some) and entry.language not in none
+
+
+def _path_test(wanted: tuple[str, ...], unwanted: tuple[str, ...]) -> _Test:
+    if not (wanted or unwanted):
+        return _anything
+    some, none = [compile_glob(glob) for glob in wanted], [compile_glob(glob) for glob in unwanted]
+
+    def fits(entry: Entry) -> bool:
+        path = entry.path
+        return (not some or any(matches(path) for matches in some)) and not any(matches(path) for matches in none)
+
+    return fits
+
+
+def _places(snapshot: Snapshot, filters: Filters) -> tuple[frozenset[RootId] | None, list[_Test]]:
+    """Roots that count, None for all, and what folders inside of roots ask of an entry."""
+    groups = [[_roots_of(snapshot, filters.root)]] if filters.root else []
+    if filters.wanted("root"):
+        groups.append([_roots_of(snapshot, value) for value in filters.wanted("root")])
+    without = [_roots_of(snapshot, value) for value in filters.unwanted("root")]
+    if not groups and not without:
+        return None, []
+    roots = frozenset(snapshot.roots)
+    tests: list[_Test] = []
+    for group in groups:
+        roots &= frozenset[RootId]().union(*(found for found, _ in group))
+        if any(inside for _, inside in group):
+            tests.append(_place_test(group, inside=True))
+    roots -= frozenset[RootId]().union(*(found for found, inside in without if not inside))
+    folders = [(found, inside) for found, inside in without if inside]
+    if folders:
+        tests.append(_place_test(folders, inside=False))
+    return roots, tests
+
+
+def _place_test(places: list[tuple[frozenset[RootId], str]], inside: bool) -> _Test:
+    """Whether an entry lies `inside` one of the places: roots, and the folder in them (with final ``/``)."""
+
+    def fits(entry: Entry) -> bool:
+        lies_in = any(not entry.roots.isdisjoint(roots) and entry.path.startswith(folder) for roots, folder in places)
+        return lies_in is inside
+
+    return fits
 
 
 def canonical_language(name: str) -> str:

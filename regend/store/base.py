@@ -6,7 +6,7 @@ it. It must never block on, lock, or be changed by the writer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -86,6 +86,29 @@ class SymbolView:
 
 
 @dataclass(frozen=True, slots=True)
+class ChunkConditions:
+    """What a chunk must and must not be to count. Words are tokens as `chunking.tokens` makes them.
+
+    Attributes:
+        words: each occurs in the chunk's text, symbol or path.
+        without: none occurs in its text, symbol or path.
+        kinds: one of them is the chunk's own kind or that of a definition that begins in it; empty: any.
+        without_kinds: none of them is.
+    """
+
+    words: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    kinds: frozenset[str] = frozenset()
+    without_kinds: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.words or self.without or self.kinds or self.without_kinds)
+
+
+NO_CONDITIONS = ChunkConditions()
+
+
+@dataclass(frozen=True, slots=True)
 class LexicalQuery:
     """Terms in the lexical leg's own form, and how much each field counts.
 
@@ -94,12 +117,14 @@ class LexicalQuery:
         body: boost of the chunk's text field.
         symbol: boost of the symbol path field.
         path: boost of the file path field.
+        conditions: what a chunk must and must not be besides; they do not change scores.
     """
 
     terms: tuple[str, ...]
     body: float = 1.0
     symbol: float = 1.0
     path: float = 1.0
+    conditions: ChunkConditions = NO_CONDITIONS
 
 
 class PoolSnapshot(Protocol):
@@ -125,6 +150,10 @@ class PoolSnapshot(Protocol):
 
     def vector(self, doc: int) -> npt.NDArray[np.float32] | None: ...
 
+    def passing(self, docs: Sequence[int], conditions: ChunkConditions) -> set[int]:
+        """Those of `docs` whose chunks meet the conditions."""
+        ...
+
     def entry_at(self, root: RootId, path: str) -> Entry | None: ...
 
 
@@ -142,13 +171,33 @@ class Snapshot(Protocol):
         """In the order of `docs`; a doc that no longer exists is left out."""
         ...
 
+    def file_vector(self, entry: Entry) -> npt.NDArray[np.float32] | None:
+        """What a file is about as a whole: the mean of its chunks' vectors, weighted by their tokens, L2-normalised.
+
+        None while none of them has a vector, and where they cancel out.
+        """
+        ...
+
     def outline(self, entry: Entry) -> list[SymbolView]:
         """All definitions of the entry's blob in order of lines."""
         ...
 
-    def symbols(self, name: str, limit: int) -> list[SymbolView]:
+    def symbols(
+        self, name: str, limit: int, *, prefix: bool = True, within: Callable[[int], bool] | None = None
+    ) -> list[SymbolView]:
         """Definitions in live entries: exact name first, then equal ignoring case, then by prefix; then by entry, line.
 
         A dotted `name` matches the end of the qualified path.
+
+        Args:
+            prefix: False leaves out those that only begin with the name, which are dear to find.
+            within: entry id -> whether its definitions count; None counts all.
+        """
+        ...
+
+    def frequencies(self, terms: Sequence[str]) -> list[int]:
+        """For each term about how many chunks of all pools hold it in text, symbol or path; 0 where surely none does.
+
+        A term that only deleted files had may be counted for a while.
         """
         ...

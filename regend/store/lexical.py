@@ -18,7 +18,8 @@ import shutil
 import struct
 import time
 import zlib
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from tantivy import Document, Index, IndexWriter, Query, Schema, SchemaBuilder, 
 from regend.errors import EnvelopeError
 from regend.types import doc_id
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _FIELDS = ("body", "symbol", "path")
 _HEAP_BYTES = 20_000_000
 _FOOTER_MAGIC = 1337
@@ -39,13 +40,32 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LexicalDoc:
-    """One chunk occurrence, its fields as space-separated lower-case tokens."""
+    """One chunk occurrence, its fields as space-separated lower-case tokens.
+
+    Attributes:
+        kinds: the chunk's kind and those of the definitions that begin in it.
+    """
 
     entry_id: int
     ordinal: int
     body: str
     symbol: str
     path: str
+    kinds: str = ""
+
+
+def chunk_kinds(chunks: Iterable[tuple[str, int, int]], definitions: Iterable[tuple[int, str]]) -> Iterator[str]:
+    """The `kinds` of each of a file's chunks.
+
+    Args:
+        chunks: kind, first and last line of each.
+        definitions: first line and kind of each, in any order.
+    """
+    ordered = sorted(definitions)
+    lines = [line for line, _ in ordered]
+    for kind, first, last in chunks:
+        inside = ordered[bisect_left(lines, first) : bisect_right(lines, last)]
+        yield " ".join(sorted({kind, *(found for _, found in inside)}))
 
 
 def build_schema() -> Schema:
@@ -54,6 +74,7 @@ def build_schema() -> Schema:
     for name in _FIELDS:
         # No phrase queries are asked, so positions would only cost space and commit time.
         builder.add_text_field(name, tokenizer_name="whitespace", index_option="freq")
+    builder.add_text_field("kind", tokenizer_name="whitespace", index_option="basic")
     builder.add_unsigned_field("entry", indexed=True)
     builder.add_unsigned_field("doc", fast=True)
     return builder.build()
@@ -232,6 +253,7 @@ def _document(doc: LexicalDoc) -> Document:
     document.add_text("body", doc.body)
     document.add_text("symbol", doc.symbol)
     document.add_text("path", doc.path)
+    document.add_text("kind", doc.kinds)
     document.add_unsigned("entry", doc.entry_id)
     document.add_unsigned("doc", doc_id(doc.entry_id, doc.ordinal))
     return document

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from regend.chunking.tokens import lexical_tokens
-from regend.store.lexical import LexicalDoc
+from regend.store.lexical import LexicalDoc, chunk_kinds
 from regend.store.schema import MODEL_SHIFT
 from regend.store.textcodec import unpack
 from regend.types import BlobId, PoolId, RootId
@@ -87,13 +87,19 @@ def lexical_docs(connection: sqlite3.Connection, entry_ids: Sequence[int]) -> It
     """The documents of these entries, streamed."""
     for entry_id in entry_ids:
         rows = connection.execute(
-            "SELECT e.path, b.ordinal, b.symbol, c.lexical FROM entries e JOIN blob_chunks b USING (blob_key) "
-            "JOIN chunks c USING (chunk_key) WHERE e.entry_id = ? ORDER BY b.ordinal",
+            "SELECT e.path, b.ordinal, b.symbol, b.kind, b.start_line, b.end_line, c.lexical FROM entries e "
+            "JOIN blob_chunks b USING (blob_key) JOIN chunks c USING (chunk_key) WHERE e.entry_id = ? "
+            "ORDER BY b.ordinal",
             (entry_id,),
         ).fetchall()
         path = lexical_tokens(rows[0][0]) if rows else ""
-        for _, ordinal, symbol, lexical in rows:
-            yield LexicalDoc(entry_id, ordinal, unpack(lexical), lexical_tokens(symbol), path)
+        definitions = connection.execute(
+            "SELECT s.start_line, s.kind FROM entries e JOIN symbols s USING (blob_key) WHERE e.entry_id = ?",
+            (entry_id,),
+        ).fetchall()
+        kinds_of = chunk_kinds(((kind, first, last) for _, _, _, kind, first, last, _ in rows), definitions)
+        for (_, ordinal, symbol, *_, lexical), kinds in zip(rows, kinds_of, strict=True):
+            yield LexicalDoc(entry_id, ordinal, unpack(lexical), lexical_tokens(symbol), path, kinds)
 
 
 def entries_changed_since(connection: sqlite3.Connection, pool: PoolId, generation: int) -> tuple[list[int], list[int]]:

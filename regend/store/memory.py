@@ -23,7 +23,8 @@ from regend.store.base import Entry, RootRecord
 from regend.store.catalog import Catalog
 from regend.store.counts import RootCounts
 from regend.store.facts import facts_of
-from regend.store.lexical import LexicalDoc
+from regend.store.file_vectors import FileVectors
+from regend.store.lexical import LexicalDoc, chunk_kinds
 from regend.store.pool import Pool
 from regend.store.reader import Reader
 from regend.store.snapshot import StoreSnapshot
@@ -44,6 +45,7 @@ class Memory:
         self._catalog = catalog
         self._reader = reader
         self._model = model
+        self._file_vectors = FileVectors()
         self._roots: dict[RootId, RootRecord] = {}
         self._counts: dict[RootId, RootCounts] = {}
         self.pools: dict[PoolId, Pool] = {}
@@ -201,8 +203,10 @@ class Memory:
                 yield from loading.lexical_docs(self._connection, (entry_id,))
                 continue
             path = lexical_tokens(staged.entry.path)
-            for ordinal, chunk in enumerate(file.chunks):
-                yield LexicalDoc(entry_id, ordinal, chunk.lexical, lexical_tokens(chunk.symbol), path)
+            definitions = [(symbol.start_line, symbol.kind) for symbol in file.symbols]
+            kinds_of = chunk_kinds(((c.kind, c.start_line, c.end_line) for c in file.chunks), definitions)
+            for ordinal, (chunk, kinds) in enumerate(zip(file.chunks, kinds_of, strict=True)):
+                yield LexicalDoc(entry_id, ordinal, chunk.lexical, lexical_tokens(chunk.symbol), path, kinds)
 
     def _install_vectors(self, pool: Pool, effect: PoolEffects, staging: Staging) -> None:
         if len(effect.new_keys):
@@ -263,6 +267,7 @@ class Memory:
             published,
             MappingProxyType({root: counts.freeze() for root, counts in self._counts.items()}),
             self._reader,
+            self._file_vectors,
         )
 
     def close(self) -> None:

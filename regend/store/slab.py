@@ -104,18 +104,23 @@ class SlabView:
 
     def scores(self, vector: FloatVector, keys: KeyArray) -> tuple[FloatVector, Mask]:
         """Exact cosines of `keys`, and which of them have a live vector (the others' cosines mean nothing)."""
-        scores, known = np.zeros(len(keys), np.float32), np.zeros(len(keys), np.bool_)
+        vectors, known = self.gather(keys)
+        return vectors @ vector, known
+
+    def gather(self, keys: KeyArray) -> tuple[FloatMatrix, Mask]:
+        """Vectors of `keys` (float32 [n, dim]) and which of them are live; the others' rows are zero."""
+        vectors, known = np.zeros((len(keys), self.dim), np.float32), np.zeros(len(keys), np.bool_)
         row_of, count = self.row_of, self.count
         rows = np.fromiter((row_of.get(key, count) for key in keys.tolist()), np.int64, len(keys))
         at = np.flatnonzero(rows < count)
         at = at[~self.dead[rows[at]]]
-        scores[at], known[at] = self.vectors[rows[at]] @ vector, True
+        vectors[at], known[at] = self.vectors[rows[at]], True
         if self.base is not None:
             rows = self.base.rows_of(keys)
             at = np.flatnonzero(rows >= 0)
             at = at[~self.base_dead[rows[at]]]
-            scores[at], known[at] = self.base.vectors[rows[at]] @ vector, True
-        return scores, known
+            vectors[at], known[at] = self.base.vectors[rows[at]], True
+        return vectors, known
 
     def live_rows(self) -> tuple[KeyArray, FloatMatrix]:
         """All live keys and vectors, copied."""

@@ -7,17 +7,27 @@ content-addressed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from regend.store.base import ChunkView, Entry, Hit, LexicalQuery, PoolSnapshot, RootRecord, SymbolView
+from regend.store.base import (
+    ChunkConditions,
+    ChunkView,
+    Entry,
+    Hit,
+    LexicalQuery,
+    PoolSnapshot,
+    RootRecord,
+    SymbolView,
+)
 from regend.store.counts import RootStats
 from regend.store.facts import LiveEntries, PoolFacts
+from regend.store.file_vectors import FileVectors
 from regend.store.lexical import LexicalView
-from regend.store.lexical_search import lexical_search
+from regend.store.lexical_search import frequency, lexical_search, passing
 from regend.store.reader import Reader
 from regend.store.slab import SlabView
 from regend.types import DOC_ORDINAL_BITS, PoolId, RootId
@@ -26,6 +36,7 @@ EXACT_SHARE = 0.1
 """Where at most this share of the entries is allowed, their rows are scored exactly; else oversample and filter."""
 
 _EXACT_MIN_ENTRIES = 64
+_TINY_NORM = 1e-6
 
 
 class PoolView:
@@ -122,6 +133,26 @@ class PoolView:
         """The chunk key of a live document."""
         return self._facts.key_of_doc(doc) if doc >> DOC_ORDINAL_BITS in self.entries else None
 
+    def file_vector(self, entry_id: int, weights: Sequence[int]) -> tuple[npt.NDArray[np.float32] | None, bool]:
+        """The mean of a live entry's chunk vectors, L2-normalised, and whether all of them were there.
+
+        Args:
+            weights: of each chunk, in order.
+        """
+        keys = self._facts.keys(entry_id)
+        vectors, known = self._slab.gather(keys)
+        mean = np.asarray(weights[: len(keys)], np.float32) @ vectors[: len(weights)]
+        norm = float(np.linalg.norm(mean))
+        return (mean / np.float32(norm) if norm > _TINY_NORM else None), bool(known.all())
+
+    def passing(self, docs: Sequence[int], conditions: ChunkConditions) -> set[int]:
+        """Those of `docs` whose chunks meet the conditions."""
+        return passing(self._lexical, docs, conditions)
+
+    def frequency(self, term: str) -> int:
+        """About how many documents hold the term; 0 only where none does."""
+        return frequency(self._lexical, term)
+
     def entry_at(self, root: RootId, path: str) -> Entry | None:
         """What the root has at this path."""
         for entry_id in self._facts.entries_of_path.get(path, ()):
@@ -146,6 +177,7 @@ class StoreSnapshot:
     Attributes:
         views: the same pools as `pools`, by their own type.
         stats: per root, for `status`.
+        file_vectors: those that were asked for before, of this model.
     """
 
     generation: int
@@ -156,6 +188,7 @@ class StoreSnapshot:
     views: Mapping[PoolId, PoolView]
     stats: Mapping[RootId, RootStats]
     reader: Reader
+    file_vectors: FileVectors
 
     def chunks(self, docs: Sequence[int]) -> list[ChunkView]:
         """In the order of `docs`; a doc that no longer exists is left out."""
@@ -166,14 +199,37 @@ class StoreSnapshot:
                 places.append((doc, blob_key, doc & ((1 << DOC_ORDINAL_BITS) - 1)))
         return self.reader.chunks(places)
 
+    def file_vector(self, entry: Entry) -> npt.NDArray[np.float32] | None:
+        """What a file is about as a whole; see `store.base.Snapshot.file_vector`."""
+        pool = self.views.get(entry.pool)
+        blob_key = None if pool is None else pool.blob_key(entry.entry_id)
+        if pool is None or blob_key is None:
+            return None
+        found = self.file_vectors.get(blob_key)
+        if found is None:
+            found, whole = pool.file_vector(entry.entry_id, self.reader.token_counts(blob_key))
+            if found is not None and whole:
+                self.file_vectors.put(blob_key, found)
+        return found
+
     def outline(self, entry: Entry) -> list[SymbolView]:
         """All definitions of the entry's blob in order of lines."""
         blob_key = self._blob_key(entry.entry_id)
         return [] if blob_key is None else self.reader.outline(entry.entry_id, blob_key)
 
-    def symbols(self, name: str, limit: int) -> list[SymbolView]:
+    def symbols(
+        self, name: str, limit: int, *, prefix: bool = True, within: Callable[[int], bool] | None = None
+    ) -> list[SymbolView]:
         """Definitions by name; see `store.base.Snapshot.symbols`."""
-        return self.reader.symbols(name, limit, self._entries_of_blob)
+        entries = self._entries_of_blob
+        if within is None:
+            return self.reader.symbols(name, limit, entries, prefix)
+        return self.reader.symbols(name, limit, lambda blob: list(filter(within, entries(blob))), prefix)
+
+    def frequencies(self, terms: Sequence[str]) -> list[int]:
+        """About how many chunks hold each term; see `store.base.Snapshot.frequencies`."""
+        pools = list(self.views.values())
+        return [sum(pool.frequency(term) for pool in pools) for term in terms]
 
     def _blob_key(self, entry_id: int) -> int | None:
         for pool in self.views.values():

@@ -74,11 +74,11 @@ def test_search_passes_its_options_and_makes_the_root_absolute(
     monkeypatch.chdir(tmp_path)
     out(
         capsys, "search", "x", "-k", "3", "--root", "r", "--path", "src/**", "--lang", "python", "--sync", "--explain",
-        "--context", "2",
+        "--context", "2", "--offset", "10", "--files",
     )  # fmt: skip
     assert asked(served) == {
         "query": "x", "k": 3, "root": str(tmp_path / "r"), "path": "src/**", "lang": "python", "sync": True,
-        "explain": True, "context": 2,
+        "explain": True, "context": 2, "offset": 10, "files": True, "budget": 0,
     }  # fmt: skip
 
 
@@ -108,10 +108,10 @@ def test_symbols_and_outline(served: ServerThread, capsys: pytest.CaptureFixture
     ("place", "file", "line"),
     [
         ("/src/app/a.py:3", "/src/app/a.py", 3),
-        ("/src/app/a.py", "/src/app/a.py", 1),
+        ("/src/app/a.py", "/src/app/a.py", 0),
         ("/src/app/a.py:3:14", "/src/app/a.py", 3),
         ("/src/app/a:b.py:7", "/src/app/a:b.py", 7),
-        ("/src/app/x:y", "/src/app/x:y", 1),
+        ("/src/app/x:y", "/src/app/x:y", 0),
         ("/src/app/../app/a.py:0", "/src/app/a.py", 1),
     ],
 )
@@ -315,3 +315,56 @@ def test_a_daemon_that_does_not_accept_is_1(tmp_path: Path, capsys: pytest.Captu
         assert main(["--socket", str(directory / "s"), "status"]) == 3
         assert os.path.exists(directory / "s")
         listener.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "query", "k"),
+    [
+        (["retry", "-mock"], "retry  -mock", None),
+        (["-path:tests/**", "retry", "-k", "5"], "-path:tests/** retry", 5),
+        (["retry", "-kind:class", "-k5"], "retry  -kind:class", 5),
+        (["retry -mock lang:go"], "retry -mock lang:go", None),
+        (["--", "-k", "x"], "-k x", None),
+    ],
+)
+def test_exclusions_are_part_of_the_query(
+    served: ServerThread, capsys: pytest.CaptureFixture[str], arguments: list[str], query: str, k: int | None
+) -> None:
+    out(capsys, "search", *arguments)
+    assert asked(served)["query"] == query
+    assert asked(served)["k"] == k
+
+
+def test_a_budget_shows_further_passages_and_lines(served: ServerThread, capsys: pytest.CaptureFixture[str]) -> None:
+    assert out(capsys, "search", "x", "--budget", "2000").splitlines() == [
+        "/src/app/core/debounce.py:10-12  Debouncer.push  0.750",
+        "  10  def push(self, path, now):",
+        "  11      due = now + self.quiet_s",
+        "  12      self._due[path] = due",
+        "   ⋮",
+        "  15      self.push(path)",
+        "   ⋮  Debouncer.pop",
+        "  20  def pop(self):",
+        "  21      return self._due.popitem()",
+        "",
+        "1 result, 180 tokens in 0.5 ms",
+    ]
+    assert asked(served)["budget"] == 2000
+    out(capsys, "related", "/src/app/a.py", "--budget", "500")
+    assert asked(served)["budget"] == 500
+
+
+def test_a_page_tells_where_the_next_begins(served: ServerThread, capsys: pytest.CaptureFixture[str]) -> None:
+    assert out(capsys, "search", "x", "-k", "1").endswith("1 result in 0.5 ms; more with --offset 1\n")
+    assert out(capsys, "search", "x", "-k", "1", "--offset", "1").endswith("1 result in 0.5 ms\n")
+
+
+def test_explain_shows_the_stages(served: ServerThread, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "stage     ms  CPU ms\nlegs   0.500   0.250\n" in out(capsys, "search", "x", "--explain")
+
+
+@pytest.mark.parametrize("arguments", [("--budget", "10"), ("--offset", "-1"), ("--offset", "1001")])
+def test_numbers_out_of_range_are_refused(arguments: tuple[str, str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["search", "x", *arguments])
+    assert stopped.value.code == 2

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +65,20 @@ class Script:
             ),
             schema.SearchResult(ROOT, "README.md", 1, 2, 0.25, "markdown", "", "section", "# App\nQuiet.", 1, explain),
         )  # fmt: skip
+        if request.budget:
+            also = schema.Passage(20, 24, "Debouncer.pop", "def pop(self):\n    return self._due.popitem()", 20)
+            results = (replace(results[0], also=(also,), matches=(schema.MatchedLine(15, "    self.push(path)"),)),)
         if request.lang:
             results = tuple(r for r in results if r.language == request.lang)
         if request.query == "nothing":
             results = ()
         notes = () if results else ("No file matches.",)
-        return schema.SearchResponse(results[: request.k], self.generation, True, 0.5, notes)
+        page = results[request.offset : request.offset + (request.k or 10)]
+        more = request.offset + len(page) < len(results)
+        return schema.SearchResponse(
+            page, self.generation, True, 0.5, notes, request.offset + len(page) if more else None,
+            180 if request.budget else 0, {"legs": schema.Stage(0.5, 0.25)} if request.explain else None,
+        )  # fmt: skip
 
     async def on_related(self, connection: Connection, request: schema.RelatedRequest) -> schema.SearchResponse:
         if not request.file.startswith(ROOT):

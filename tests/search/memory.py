@@ -9,14 +9,23 @@ from __future__ import annotations
 import math
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from regend.chunking.tokens import lexical_tokens
-from regend.store.base import ChunkView, Entry, Hit, LexicalQuery, PoolSnapshot, RootRecord, SymbolView
+from regend.store.base import (
+    ChunkConditions,
+    ChunkView,
+    Entry,
+    Hit,
+    LexicalQuery,
+    PoolSnapshot,
+    RootRecord,
+    SymbolView,
+)
 from regend.types import BlobId, Chunk, ChunkId, PoolId, RootId, Symbol, blob_id, chunk_id, doc_id, split_doc_id
 
 DIM = 64
@@ -40,6 +49,7 @@ class MemoryPool:
     chunks: dict[int, list[Chunk]]
     entries: Mapping[int, Entry]
     vectors: Mapping[ChunkId, npt.NDArray[np.float32]]
+    symbols: Mapping[int, list[Symbol]]
 
     def lexical(self, query: LexicalQuery, limit: int, allow: frozenset[int] | None = None) -> list[Hit]:
         docs = {d: self._fields(d) for d in self._docs(None)}
@@ -54,7 +64,8 @@ class MemoryPool:
                     idf = math.log(1 + (len(docs) - found + 0.5) / (found + 0.5))
                     norm = 0.25 + 0.75 * sum(fields[i].values()) / average[i]
                     score += boost * idf * count * 2.2 / (count + 1.2 * norm)
-            if score > 0 and (allow is None or doc >> 16 in allow):
+            allowed = allow is None or doc >> 16 in allow
+            if score > 0 and allowed and self.passing([doc], query.conditions):
                 hits.append(Hit(doc, score))
         return sorted(hits, key=lambda h: (-h.score, h.doc))[:limit]
 
@@ -70,6 +81,22 @@ class MemoryPool:
     def vector(self, doc: int) -> npt.NDArray[np.float32] | None:
         entry_id, ordinal = split_doc_id(doc)
         return self.vectors.get(self.chunks[entry_id][ordinal].chunk_id)
+
+    def passing(self, docs: Sequence[int], conditions: ChunkConditions) -> set[int]:
+        return {doc for doc in docs if self._passes(doc, conditions)}
+
+    def _passes(self, doc: int, conditions: ChunkConditions) -> bool:
+        entry_id, ordinal = split_doc_id(doc)
+        chunk = self.chunks[entry_id][ordinal]
+        words = set().union(*self._fields(doc))
+        kinds = {s.kind for s in self.symbols[entry_id] if chunk.start_line <= s.start_line <= chunk.end_line}
+        kinds.add(chunk.kind)
+        return (
+            words.issuperset(conditions.words)
+            and words.isdisjoint(conditions.without)
+            and (not conditions.kinds or not kinds.isdisjoint(conditions.kinds))
+            and kinds.isdisjoint(conditions.without_kinds)
+        )
 
     def entry_at(self, root: RootId, path: str) -> Entry | None:
         return next((e for e in self.entries.values() if e.path == path and root in e.roots), None)
@@ -103,7 +130,7 @@ class MemoryStore:
         root, pool_id = RootId(len(self.roots) + 1), PoolId(pool)
         self.roots[root] = RootRecord(root, path, pool_id, path, "0:0")
         entries = self._entries.setdefault(pool_id, {})
-        self.pools[pool_id] = MemoryPool(pool_id, self._chunks, entries, self._vectors)
+        self.pools[pool_id] = MemoryPool(pool_id, self._chunks, entries, self._vectors, self._symbols)
         return root
 
     def put(self, root: RootId, path: str, text: str, language: str = "python", vectors: bool = True) -> Entry:
@@ -147,21 +174,35 @@ class MemoryStore:
                 )
         return views
 
+    def file_vector(self, entry: Entry) -> npt.NDArray[np.float32] | None:
+        chunks = self._chunks[entry.entry_id]
+        known = [(chunk.token_count, self._vectors.get(chunk.chunk_id)) for chunk in chunks]
+        mean = sum((count * vector for count, vector in known if vector is not None), np.zeros(DIM, np.float32))
+        norm = float(np.linalg.norm(mean))
+        return None if norm == 0.0 else np.asarray(mean / norm, np.float32)
+
     def outline(self, entry: Entry) -> list[SymbolView]:
         found = self._symbols[entry.entry_id]
         return [SymbolView(entry.entry_id, s.name, s.path, s.kind, s.start_line, s.end_line) for s in found]
 
-    def symbols(self, name: str, limit: int) -> list[SymbolView]:
+    def frequencies(self, terms: Sequence[str]) -> list[int]:
+        pools = [pool for pool in self.pools.values() if isinstance(pool, MemoryPool)]
+        held = [set().union(*pool._fields(doc)) for pool in pools for doc in pool._docs(None)]
+        return [sum(term in words for words in held) for term in terms]
+
+    def symbols(
+        self, name: str, limit: int, *, prefix: bool = True, within: Callable[[int], bool] | None = None
+    ) -> list[SymbolView]:
         ranked = []
         for entries in self._entries.values():
             for entry in entries.values():
-                for view in self.outline(entry):
+                for view in self.outline(entry) if within is None or within(entry.entry_id) else []:
                     of = view.path if "." in name else view.name
                     if of == name or ("." in name and of.endswith("." + name)):
                         tier = 0
                     elif of.casefold() == name.casefold():
                         tier = 1
-                    elif of.casefold().startswith(name.casefold()):
+                    elif prefix and of.casefold().startswith(name.casefold()):
                         tier = 2
                     else:
                         continue

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from regend.store.base import LexicalQuery
+from regend.store.base import ChunkConditions, LexicalQuery
 from regend.types import doc_id
 from tests.search.conftest import Corpus
 from tests.search.memory import hashed_vector
@@ -84,3 +84,66 @@ def test_a_chunk_without_vector(corpus: Corpus) -> None:
     assert pool.vector(doc) is None
     assert pool.similarity(hashed_vector("a"), [doc]) == [None]
     assert pool.nearest(hashed_vector("a"), 5) == []
+
+
+def test_a_files_vector_is_the_mean_of_its_chunks_by_tokens(project: Corpus) -> None:
+    snapshot = project.snapshot
+    (pool,) = snapshot.pools.values()
+    entry = next(e for e in pool.entries.values() if e.path == "src/jobs/queue.py")
+    views = snapshot.chunks([doc_id(entry.entry_id, n) for n in range(9)])
+    mean = sum(view.token_count * pool.vector(view.doc) for view in views)  # type: ignore[misc, operator]
+    found = snapshot.file_vector(entry)
+    assert found is not None
+    np.testing.assert_allclose(found, mean / np.linalg.norm(mean), atol=2e-3)
+    assert snapshot.file_vector(entry) is not None
+    np.testing.assert_array_equal(found, snapshot.file_vector(entry))
+
+
+def test_a_files_vector_while_vectors_come(corpus: Corpus) -> None:
+    root = corpus.add_root("/r/one")
+    text = "def a():\n    pass\n\ndef bee():\n    return 1\n"
+    entry = corpus.put(root, "a.py", text, vectors=False)
+    assert corpus.snapshot.file_vector(entry) is None
+    corpus.put(root, "b.py", "def a():\n    pass\n")
+    half = corpus.snapshot.file_vector(entry)
+    corpus.put(root, "c.py", text)
+    whole = corpus.snapshot.file_vector(entry)
+    assert half is not None
+    assert whole is not None
+    assert not np.allclose(half, whole)
+
+
+def test_conditions(project: Corpus) -> None:
+    (pool,) = project.snapshot.pools.values()
+    every = [hit.doc for hit in pool.lexical(LexicalQuery(("job", "jobs", "queue", "serve")), 50)]
+
+    def places(conditions: ChunkConditions) -> set[tuple[str, str]]:
+        views = project.snapshot.chunks(sorted(pool.passing(every, conditions)))
+        asked = LexicalQuery(("job", "jobs", "queue", "serve"), conditions=conditions)
+        assert {hit.doc for hit in pool.lexical(asked, 50)} == {view.doc for view in views}
+        return {(pool.entries[view.doc >> 16].path, view.symbol) for view in views}
+
+    assert places(ChunkConditions(words=("exponential",))) == {("src/jobs/retry.py", "RetryPolicy")}
+    assert places(ChunkConditions(words=("serve", "addr"))) == {("server/serve.go", "")}
+    assert ("src/jobs/queue.py", "JobQueue") not in places(ChunkConditions(without=("worker",)))
+    assert places(ChunkConditions(kinds=frozenset({"class"}))) == {
+        ("src/jobs/queue.py", "JobQueue"), ("src/jobs/retry.py", "RetryPolicy"),
+    }  # fmt: skip
+    assert places(ChunkConditions(kinds=frozenset({"class"}), words=("first",))) == {("src/jobs/queue.py", "JobQueue")}
+    plain = {symbol for _, symbol in places(ChunkConditions(without_kinds=frozenset({"class", "function"})))}
+    assert plain == {""}
+    assert pool.passing([], ChunkConditions(words=("job",))) == set()
+
+
+def test_frequencies(project: Corpus) -> None:
+    counts = project.snapshot.frequencies(["exponential", "nosuchword", "server"])
+    assert counts[0] == 1
+    assert counts[1] == 0
+    assert counts[2] > 0, "a word of a path"
+
+
+def test_symbols_without_prefixes_and_within(project: Corpus) -> None:
+    snapshot = project.snapshot
+    assert snapshot.symbols("test_p", 5, prefix=False) == []
+    assert [view.name for view in snapshot.symbols("pop", 5, prefix=False)] == ["pop"]
+    assert snapshot.symbols("pop", 5, within=lambda entry: False) == []

@@ -12,6 +12,7 @@ from tests.search.conftest import QUEUE, Corpus
 from tests.search.memory import hashed_vector
 
 ENGINE = Engine(hashed_vector)
+STAGES = {"parse", "spelling", "embed", "symbols", "legs", "shortlist", "hydrate", "rank", "snippets"}
 
 
 def search(corpus: Corpus, query: str, **options: object) -> list[SearchResult]:
@@ -61,7 +62,7 @@ def test_results_carry_what_the_contract_names(project: Corpus) -> None:
     assert first.snippet.startswith("    def push(self, job):")
     assert outcome.generation == project.snapshot.generation
     assert outcome.kind == "identifier"
-    assert set(outcome.stage_ms) == {"parse", "embed", "legs", "shortlist", "hydrate", "rank", "snippets"}
+    assert set(outcome.stage_ms) == STAGES
 
 
 def test_shares_add_up_to_the_score(project: Corpus) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from regend.errors import PathError, RootError
-from regend.search.query import Filters
+from regend.search.filters import Filters
 from regend.search.scope import ScopeResolver, canonical_language, find_file
 from regend.store.base import Entry
 from tests.search.memory import MemoryStore

@@ -23,7 +23,7 @@ STORE = MemoryStore()
 
 def test_a_short_chunk_is_shown_whole() -> None:
     text = lines(SNIPPET_LINES)
-    assert snippet(STORE, view(text), ("number",)) == (text, 101)
+    assert snippet(STORE, view(text), ("number",)) == (text, 101, ())
 
 
 def test_a_definition_begins_at_its_top() -> None:
@@ -71,6 +71,23 @@ def test_context_stops_at_the_file_s_ends() -> None:
     source = "def a():\n    return 1\n\n\ndef b():\n    return 2\n\ndef c():\n    return 3"
     entry = store.put(root, "a.py", source)
     middle = store.chunks([(entry.entry_id << 16) + 1])[0]
-    assert snippet(store, middle, (), context=100) == (source, 1)
-    assert snippet(store, middle, (), context=2) == ("\n\ndef b():\n    return 2\n\ndef c():", 3)
-    assert snippet(store, middle, ()) == ("def b():\n    return 2", 5)
+    assert snippet(store, middle, (), context=100) == (source, 1, ())
+    assert snippet(store, middle, (), context=2) == ("\n\ndef b():\n    return 2\n\ndef c():", 3, ())
+    assert snippet(store, middle, ()) == ("def b():\n    return 2", 5, ())
+
+
+def test_lines_beyond_the_snippet_that_fit_are_named() -> None:
+    text = lines(
+        60, _0="def wanted():", _3="needle", _20="needle", _30="needle thread", _40="needle", _50="thread needle"
+    )
+    found = snippet(STORE, view(text, symbol="wanted"), ("needle", "thread"))
+    assert found.line == 101
+    assert found.matches == ((121, "needle"), (131, "needle thread"), (151, "thread needle"))
+    wide = snippet(STORE, view(text, symbol="wanted"), ("needle", "thread"), max_lines=35)
+    assert [match.line for match in wide.matches] == [141, 151]
+
+
+def test_fewer_lines_begin_at_the_definition_itself() -> None:
+    text = lines(40, _2="def wanted():")
+    assert snippet(STORE, view(text, symbol="wanted"), (), max_lines=3).text.split("\n")[0] == "def wanted():"
+    assert snippet(STORE, view(lines(40, _30="needle")), ("needle",), max_lines=1).text == "needle"

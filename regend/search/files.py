@@ -1,0 +1,56 @@
+"""Files: one result per file, by its best chunk and by what the file is about as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+
+from regend.search.ranking import Ranked
+from regend.search.results import FeatureShare
+from regend.search.selection import Chosen, Question, page_of, ranked
+from regend.search.stages import StageClock
+
+FILE_VECTOR = "file_vector"
+"""Name of the share that a file's own vector adds to the score of its best chunk."""
+_CHUNKS_PER_FILE = 3
+"""So many times the chunks are ranked, so that enough files are among them."""
+_SURE_COSINE = 0.35
+"""As in `fusion`: a best cosine below this is weak evidence and is not stretched to 1."""
+_UNITS = 10_000
+
+
+def select_files(
+    question: Question, offset: int, count: int, file_weight: float, clock: StageClock
+) -> tuple[list[Chosen], bool]:
+    """One page of files in order, each with its best chunk; and whether there are more.
+
+    Args:
+        file_weight: what the likeness of the whole file to the question adds to a score, at most.
+    """
+
+    def look(depth: int) -> Iterator[tuple[Hashable, Chosen]]:
+        best: dict[tuple[str, str], Ranked] = {}
+        for row in ranked(question, _CHUNKS_PER_FILE * depth, clock):
+            best.setdefault((row.root, row.candidate.entry.path), row)
+        files = _with_vectors(question, list(best.values()), file_weight)
+        files.sort(key=lambda file: (-round(file.score * _UNITS), file.root, file.candidate.entry.path))
+        clock.lap("files")
+        for file in files:
+            yield (file.root, file.candidate.entry.path), file
+
+    return page_of(look, offset, count)
+
+
+def _with_vectors(question: Question, rows: list[Ranked], file_weight: float) -> list[Chosen]:
+    """The rows with what their files' vectors add."""
+    vector = question.vector
+    if vector is None or file_weight <= 0.0:
+        return [Chosen(*row) for row in rows]
+    vectors = [question.snapshot.file_vector(row.candidate.entry) for row in rows]
+    cosines = [0.0 if other is None else max(0.0, float(vector @ other)) for other in vectors]
+    scale = 1.0 / max(max(cosines, default=0.0), _SURE_COSINE)
+    chosen: list[Chosen] = []
+    for (score, root, candidate), cosine in zip(rows, cosines, strict=True):
+        value = cosine * scale
+        share = FeatureShare(FILE_VECTOR, value, file_weight, file_weight * value)
+        chosen.append(Chosen(score + share.contribution, root, candidate, (share,)))
+    return chosen

@@ -1,0 +1,133 @@
+"""Related code: chunks like the one at a line, or files like a file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterator
+from dataclasses import replace
+
+from regend.chunking.tokens import lexical_tokens
+from regend.errors import PathError
+from regend.search.budget import pack, rows_for
+from regend.search.errors import FilterError
+from regend.search.features import query_context
+from regend.search.files import select_files
+from regend.search.fusion import vector_weight
+from regend.search.legs import NO_DEFINITIONS, Vector
+from regend.search.locate import Place, chunks_at
+from regend.search.presentation import Show
+from regend.search.query import parse_query
+from regend.search.ranking import RANKING, RankingTable
+from regend.search.results import RelatedOptions, SearchOutcome
+from regend.search.scope import Scope, find_file
+from regend.search.selection import Chosen, Question, next_page, page_of, ranked
+from regend.search.stages import StageClock
+from regend.search.words import QUESTION_WORDS
+from regend.store.base import NO_CONDITIONS, ChunkView, Entry, Snapshot
+from regend.types import DOC_ORDINAL_BITS, doc_id
+
+_TERMS = 24
+_READ_CHUNKS = 64
+"""Of a file, to find its words; they are spread over the file."""
+_FILE_WEIGHT = 1.0
+"""The likeness of whole files counts as much as the best chunk's own blend: the question is a file, too. A guess."""
+_FEATURES = frozenset({"blend", "file_evidence", "same_file_again", "too_short"})
+_TABLE = RankingTable.of(tuple(feature for feature in RANKING.features if feature.name in _FEATURES))
+"""Likeness is to the code itself, so features about a typed query do not apply."""
+
+
+def related(snapshot: Snapshot, options: RelatedOptions, scope: Scope, model_strength: float) -> SearchOutcome:
+    """Chunks like the one at a line, or files like a file, by vectors and by the most distinctive words.
+
+    Raises:
+        RootError, PathError: no such indexed file, or it has no chunks.
+        FilterError: an option is out of range.
+    """
+    if options.line < 0:
+        raise FilterError(f"Line {options.line} does not exist; lines count from 1, and 0 means the whole file.")
+    clock = StageClock()
+    _, origin = find_file(snapshot, options.root, options.path)
+    if options.line:
+        place = Place(origin.entry_id, options.line)
+        here = chunks_at(snapshot, [place]).get(place)
+        views = [] if here is None else [here]
+        vector = None if here is None else snapshot.pools[origin.pool].vector(here.doc)
+        lacking = "This chunk has no vector yet; compared by words only."
+    else:
+        views = _spread_over(snapshot, origin)
+        vector = snapshot.file_vector(origin)
+        lacking = "This file has no vector yet; compared by words only."
+    if not views:
+        raise PathError(
+            f"File {options.path!r} has no chunks to compare with; it is empty or was skipped (`regenctl why`)."
+        )
+    terms = distinctive_terms("\n".join(view.text for view in views))
+    question = _question(snapshot, scope, origin, terms, vector, model_strength)
+    if options.line:
+        rows, more = _chunks_like(question, origin, views[0], options, clock)
+    else:
+        rows, more = _files_like(question, origin, options, clock)
+    show = Show(snapshot, terms, NO_DEFINITIONS, options.context)
+    notes = () if vector is not None else (lacking,)
+    outcome = SearchOutcome((), snapshot.generation, snapshot.complete, None, notes)
+    if options.budget:
+        results, tokens = pack(rows, options.budget, options.k, show)
+        return replace(outcome, results=tuple(results), tokens=tokens)
+    results = [show.result(row) for row in rows]
+    return replace(outcome, results=tuple(results), next_offset=next_page(options.offset, len(rows), more))
+
+
+def _question(
+    snapshot: Snapshot, scope: Scope, origin: Entry, terms: tuple[str, ...], vector: Vector | None, strength: float
+) -> Question:
+    query = replace(parse_query(" ".join(terms) or origin.path), terms=terms, path="", identifiers=())
+    # Whole code is known here, so meaning may weigh as in a question of words.
+    weight = 2.0 * vector_weight(strength, "language")
+    return Question(
+        snapshot, scope, query, query_context(query), NO_CONDITIONS, (), NO_DEFINITIONS, vector, weight, _TABLE
+    )
+
+
+def _chunks_like(
+    question: Question, origin: Entry, here: ChunkView, options: RelatedOptions, clock: StageClock
+) -> tuple[list[Chosen], bool]:
+    others = replace(question, skipped=lambda doc: doc == here.doc)
+
+    def look(depth: int) -> Iterator[tuple[Hashable, Chosen]]:
+        for row in ranked(others, depth, clock):
+            view = row.candidate.view
+            # A copy in another worktree's version of the file is the chunk itself.
+            copy = view is not None and view.chunk == here.chunk and row.candidate.entry.path == origin.path
+            if not copy:
+                yield row.candidate.doc, Chosen(*row)
+
+    return page_of(look, options.offset, rows_for(options.budget) if options.budget else options.k)
+
+
+def _files_like(
+    question: Question, origin: Entry, options: RelatedOptions, clock: StageClock
+) -> tuple[list[Chosen], bool]:
+    def is_origin(doc: int) -> bool:
+        entry = question.scope.entry(doc >> DOC_ORDINAL_BITS)
+        return entry is not None and entry.pool == origin.pool and entry.path == origin.path
+
+    others = replace(question, skipped=is_origin)
+    count = rows_for(options.budget) if options.budget else options.k
+    return select_files(others, options.offset, count, _FILE_WEIGHT, clock)
+
+
+def _spread_over(snapshot: Snapshot, entry: Entry) -> list[ChunkView]:
+    """Up to `_READ_CHUNKS` chunks of a file, evenly spread."""
+    step = max(1, -(-entry.chunk_count // _READ_CHUNKS))
+    return snapshot.chunks([doc_id(entry.entry_id, ordinal) for ordinal in range(0, entry.chunk_count, step)])
+
+
+def distinctive_terms(text: str) -> tuple[str, ...]:
+    """Up to `_TERMS` tokens that say most about a text.
+
+    Length stands for rarity (long tokens are compound identifiers) and BM25's own inverse document frequency does the
+    rest.
+    """
+    counts = Counter(token for token in lexical_tokens(text).split() if len(token) > 2 and token not in QUESTION_WORDS)
+    ordered = sorted(counts, key=lambda token: (-min(counts[token], 4) * min(len(token), 16), token))
+    return tuple(ordered[:_TERMS])

@@ -1,0 +1,123 @@
+"""What can be asked, of a real daemon over its socket: filters, names, slips, pages, files, budgets, explanations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.rig import Daemon, daemon
+from tests.search.conftest import QUEUE, README, RETRY, SERVER_GO, TEST_QUEUE
+
+FILES = {
+    "src/jobs/queue.py": QUEUE,
+    "src/jobs/retry.py": RETRY,
+    "tests/test_queue.py": TEST_QUEUE,
+    "README.md": f"# Getting started\n\n{README}",
+    "server/serve.go": f"package server\n\n{SERVER_GO}",
+    "lib/ops.rb": "class Stack\n  def full?(item)\n    @items.push(item)\n  end\nend\n",
+    **{
+        f"many/part_{n:02}.py": f"def part_{n}(job):\n    '''Part {n} of the job queue.'''\n    return job.queue({n})\n"
+        for n in range(25)
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    root = tmp_path_factory.mktemp("asked") / "app"
+    for name, text in FILES.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    with daemon() as subject:
+        subject.start(root)
+        assert subject.flush()["complete"]
+        yield subject
+        assert subject.stop() == 0
+
+
+def ask(served: Daemon, query: str, **params: Any) -> dict[str, Any]:
+    return served.call("search", query=query, **params)
+
+
+@pytest.mark.parametrize(
+    ("query", "path", "symbol"),
+    [
+        ("RetryPolicy", "src/jobs/retry.py", "RetryPolicy"),
+        ("RetryPolciy", "src/jobs/retry.py", "RetryPolicy"),
+        ("full?", "lib/ops.rb", "Stack"),
+        ("Getting started", "README.md", "Getting started"),
+        ("job lang:md", "README.md", "Getting started"),
+        ("job queue kind:class -path:tests/**", "src/jobs/queue.py", "JobQueue"),
+        ('"doubled each time"', "src/jobs/retry.py", "RetryPolicy"),
+        ("listen root:app lang:golang", "server/serve.go", "Serve"),
+    ],
+)
+def test_finds_first(served: Daemon, query: str, path: str, symbol: str) -> None:
+    first = ask(served, query)["results"][0]
+    assert (first["path"], first["symbol"]) == (path, symbol)
+
+
+def test_exclusions(served: Daemon) -> None:
+    found = {result["path"] for result in ask(served, "job queue -part -test lang:py", k=100)["results"]}
+    assert found == {"src/jobs/queue.py", "src/jobs/retry.py"}
+
+
+def test_an_unknown_kind_is_an_error_with_a_remedy(served: Daemon) -> None:
+    with pytest.raises(Exception, match="kind:nothing") as caught:
+        ask(served, "job kind:nothing")
+    assert getattr(caught.value, "code", "") == "filter_error"
+
+
+def test_pages(served: Daemon) -> None:
+    pages: list[tuple[str, int]] = []
+    offset: int | None = 0
+    while offset is not None:
+        answer = ask(served, "job queue", k=7, offset=offset)
+        pages += [(result["path"], result["start_line"]) for result in answer["results"]]
+        offset = answer["next_offset"]
+    assert len(pages) == len(set(pages))
+    assert len(pages) >= 25
+
+
+def test_explain_adds_up_and_tells_stages(served: Daemon) -> None:
+    for files in (False, True):
+        answer = ask(served, "push a job to the queue", explain=True, files=files)
+        for result in answer["results"]:
+            total = sum(feature["contribution"] for feature in result["explain"].values())
+            assert total == pytest.approx(result["score"], abs=1e-9)
+        assert {"parse", "legs", "rank", "snippets"} <= set(answer["stages"])
+        assert sum(stage["wall_ms"] for stage in answer["stages"].values()) <= answer["took_ms"]
+    assert ask(served, "job")["stages"] is None
+
+
+def test_files_and_files_like_a_file(served: Daemon) -> None:
+    found = [result["path"] for result in ask(served, "job queue", files=True, k=100)["results"]]
+    assert len(found) == len(set(found)) >= 25
+    root = served.status()["roots"][0]["path"]
+    like = served.call("related", file=f"{root}/many/part_03.py")["results"]
+    assert len({result["path"] for result in like}) == len(like) == 10
+    assert all(result["path"].startswith("many/") for result in like[:5])
+    assert "many/part_03.py" not in {result["path"] for result in like}
+
+
+def test_a_budget(served: Daemon) -> None:
+    answer = ask(served, "job queue", budget=600)
+    assert 400 < answer["tokens"] <= 600
+    assert len({result["path"] for result in answer["results"]}) == len(answer["results"]) > 4
+
+
+def test_context_and_lines_beyond_the_snippet(served: Daemon) -> None:
+    plain = ask(served, "JobQueue")["results"][0]
+    wide = ask(served, "JobQueue", context=2)["results"][0]
+    assert wide["snippet_line"] < plain["snippet_line"]
+    lines = QUEUE.split("\n")
+    shown = wide["snippet"].split("\n")
+    assert shown == lines[wide["snippet_line"] - 1 :][: len(shown)]
+
+
+def test_equal_questions_have_equal_answers(served: Daemon) -> None:
+    for query in ("job queue", "part", "where are jobs retried", "retyr"):
+        first, again = (ask(served, query, k=20) for _ in range(2))
+        assert {**first, "took_ms": 0} == {**again, "took_ms": 0}

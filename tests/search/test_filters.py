@@ -1,0 +1,58 @@
+"""Filters are taken out of a query, and nothing else is."""
+
+import pytest
+
+from regend.chunking.grammars import language_names, spec_of
+from regend.search.errors import FilterError
+from regend.search.filters import KINDS, Filters, Inline, Split, split_filters
+
+
+def inline(key: str, value: str, negated: bool = False) -> Inline:
+    return Inline(key, value, negated)
+
+
+@pytest.mark.parametrize(
+    ("text", "rest", "filters"),
+    [
+        ("retry lang:go", "retry", [inline("lang", "go")]),
+        ("lang:go retry path:src/** loop", "retry loop", [inline("lang", "go"), inline("path", "src/**")]),
+        ("-path:tests/** retry", "retry", [inline("path", "tests/**", True)]),
+        ("a lang:go,rust b", "a b", [inline("lang", "go"), inline("lang", "rust")]),
+        ("kind:fn x kind:Class", "x", [inline("kind", "function"), inline("kind", "class")]),
+        ('path:"my dir/*.py" x', "x", [inline("path", "my dir/*.py")]),
+        ("path:src/{a,b}/** x", "x", [inline("path", "src/{a,b}/**")]),
+        ("-root:vendored x", "x", [inline("root", "vendored", True)]),
+    ],
+)
+def test_filters_are_taken_out(text: str, rest: str, filters: list[Inline]) -> None:
+    assert split_filters(text) == Split(rest, tuple(filters), (), ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path::new", "std::path::Path", "root: x", "lang:", "xlang:go", '"lang:go"', '"a lang:go b" c', "https://x.y",
+        "a - b", "a -> b", "real-time", "--verbose", "-1", "-x", "it's -", "kinds:x", "type:ignore",
+    ],
+)  # fmt: skip
+def test_other_text_stays(text: str) -> None:
+    assert split_filters(text) == Split(text, (), (), ())
+
+
+def test_exclusions() -> None:
+    found = split_filters('retry -mock -"sleep for" backoff -_private')
+    assert found == Split("retry backoff", (), ("mock", "_private"), ("sleep for",))
+
+
+def test_an_unknown_kind_is_named_with_those_there_are() -> None:
+    with pytest.raises(FilterError, match=r"kind:Deployment.*function.*double quotes"):
+        split_filters("x kind:Deployment")
+
+
+def test_kinds_are_those_of_the_languages() -> None:
+    defined = {kind for name in language_names() for kind in spec_of(name).definitions.values()}
+    assert {"block", "window"} | defined == KINDS
+
+
+def test_as_a_person_would_write_them() -> None:
+    assert str(Filters(path="src/**", inline=(Inline("lang", "go", True),))) == "path 'src/**', `-lang:go`"
