@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from regend.core.commands import Lane
 from regend.core.events import PendingChunk
+from regend.types import Lane
 
 
 @dataclass(frozen=True, slots=True)

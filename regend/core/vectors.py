@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from regend.core.batcher import Batch, BatchConfig, Batcher
-from regend.core.commands import Embed, FetchUnembedded, Lane
+from regend.core.commands import Embed, FetchUnembedded
 from regend.core.events import PendingChunk
 from regend.core.watermark import Watermark
-from regend.types import ChunkId
+from regend.types import ChunkId, Lane
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0

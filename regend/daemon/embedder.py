@@ -14,14 +14,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import structlog
 
 from regend.core.commands import Embed
 from regend.core.events import Embedded, EmbedFailed
-from regend.embedding.base import EmbeddingProvider, checked
+from regend.embedding.base import EmbeddingProvider, Matrix, checked
 from regend.errors import EmbeddingError, ProviderRejectedError, ProviderUnavailableError, StoreError
-from regend.types import ChunkId
+from regend.types import ChunkId, Lane
 
 REFUSED_PAUSE_S = 30.0
 """Before a batch is tried again when the provider refuses everything."""
@@ -29,8 +28,6 @@ HARMLESS_TEXT = "def add(a, b):\n    return a + b"
 _CACHED_QUERIES = 256
 
 log = structlog.get_logger(__name__)
-
-Matrix = npt.NDArray[np.float32]
 
 
 @dataclass(slots=True)
@@ -84,7 +81,7 @@ class Embedder:
             return EmbedFailed(batch, str(error), REFUSED_PAUSE_S)
         self.counters.tokens += command.token_count
         try:
-            vectors, failed = await self._embed(texts)
+            vectors, failed = await self._embed(texts, command.lane)
         except ProviderUnavailableError as error:
             return EmbedFailed(batch, str(error), error.retry_after_s or 0.0)
         except ProviderRejectedError as error:
@@ -104,7 +101,7 @@ class Embedder:
         self.counters.query_requests += 1
         try:
             async with asyncio.timeout(self._query_timeout_s):
-                vectors = await self._provider.embed([text], "query")
+                vectors = await self._provider.embed([text], "query", Lane.QUERY)
             vector: Matrix = checked(vectors, 1, self._provider.info.dim, "The embedding provider")[0]
         except (EmbeddingError, TimeoutError) as error:
             self.counters.query_failures += 1
@@ -119,7 +116,7 @@ class Embedder:
     async def close(self) -> None:
         await self._provider.close()
 
-    async def _embed(self, texts: Sequence[str]) -> tuple[Matrix, dict[int, str]]:
+    async def _embed(self, texts: Sequence[str], lane: Lane) -> tuple[Matrix, dict[int, str]]:
         """Vectors of the rows that did not fail, and why the others did.
 
         Raises:
@@ -129,14 +126,14 @@ class Embedder:
         if not texts:
             return self._no_vectors(), {}
         try:
-            return await self._request(texts), {}
+            return await self._request(texts, lane), {}
         except ProviderRejectedError as error:
             log.warning("embedding_rejected", texts=len(texts), reason=str(error))
         self.counters.requests += 1
-        await self._ask([HARMLESS_TEXT])
-        return await self._isolate(texts)
+        await self._ask([HARMLESS_TEXT], lane)
+        return await self._isolate(texts, lane)
 
-    async def _isolate(self, texts: Sequence[str]) -> tuple[Matrix, dict[int, str]]:
+    async def _isolate(self, texts: Sequence[str], lane: Lane) -> tuple[Matrix, dict[int, str]]:
         """As `_embed`, for texts of which at least one was refused in a request with all of them.
 
         One that is alone is tried once more: when a worker process was killed, the text may not be to blame.
@@ -148,12 +145,12 @@ class Embedder:
         failed: dict[int, str] = {}
         for start, half in halves:
             try:
-                parts.append(await self._request(half))
+                parts.append(await self._request(half, lane))
             except ProviderRejectedError as error:
                 if half is texts:
                     failed[start] = str(error)
                     continue
-                vectors, inner = await self._isolate(half)
+                vectors, inner = await self._isolate(half, lane)
                 parts.append(vectors)
                 failed.update({start + row: reason for row, reason in inner.items()})
         return np.concatenate([self._no_vectors(), *parts]), failed
@@ -161,15 +158,15 @@ class Embedder:
     def _no_vectors(self) -> Matrix:
         return np.zeros((0, self._provider.info.dim), np.float32)
 
-    async def _request(self, texts: Sequence[str]) -> Matrix:
+    async def _request(self, texts: Sequence[str], lane: Lane) -> Matrix:
         self.counters.requests += 1
         self.counters.embedded_chunks += len(texts)
-        return await self._ask(texts)
+        return await self._ask(texts, lane)
 
-    async def _ask(self, texts: Sequence[str]) -> Matrix:
+    async def _ask(self, texts: Sequence[str], lane: Lane) -> Matrix:
         started_at = time.perf_counter()
         try:
-            vectors = await self._provider.embed(texts, "document")
+            vectors = await self._provider.embed(texts, "document", lane)
             return checked(vectors, len(texts), self._provider.info.dim, "The embedding provider")
         except EmbeddingError:
             self.counters.failures += 1

@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regend.core.batcher import BatchConfig, Batcher
-from regend.core.commands import Lane
 from regend.core.events import PendingChunk
-from regend.types import ChunkId
+from regend.types import ChunkId, Lane
 
 CONFIG = BatchConfig(items=3, tokens=10, size_bytes=100, linger_s=1.0)
 

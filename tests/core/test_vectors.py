@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from regend.core.batcher import BatchConfig
-from regend.core.commands import FetchUnembedded, Lane
+from regend.core.commands import FetchUnembedded
 from regend.core.events import PendingChunk
 from regend.core.vectors import EDIT_CHUNKS, FIRST_PAUSE_S, LONGEST_PAUSE_S, VectorWork
-from regend.types import ChunkId
+from regend.types import ChunkId, Lane
 
 
 def ids(*numbers: int) -> tuple[ChunkId, ...]:

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from regend.config import EmbeddingConfig
-from regend.core.commands import Embed, Lane
+from regend.core.commands import Embed
 from regend.core.events import Embedded, EmbedFailed
 from regend.daemon import embedder as embedder_module
 from regend.daemon.embedder import HARMLESS_TEXT, REFUSED_PAUSE_S, Embedder
@@ -22,7 +22,7 @@ from regend.embedding.hashing import DIM, HashingEncoder
 from regend.embedding.http import HttpProvider
 from regend.embedding.registry import open_provider
 from regend.errors import StoreError
-from regend.types import ChunkId
+from regend.types import ChunkId, Lane
 from tests.daemon.pool_rig import running, until
 from tests.embedding.server import EmbeddingServer, items, serving
 
@@ -167,7 +167,13 @@ async def test_a_bug_in_a_provider_is_an_answer() -> None:
     class Faulty:
         info = HashingEncoder.info
 
-        async def embed(self, texts: Sequence[str], task: str) -> Any:
+        async def prepare(self) -> Any:
+            return self.info
+
+        def status(self) -> dict[str, Any]:
+            return {}
+
+        async def embed(self, texts: Sequence[str], task: str, lane: Lane = Lane.BULK) -> Any:
             raise KeyError("oops")
 
         async def close(self) -> None: ...
