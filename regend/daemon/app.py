@@ -31,6 +31,7 @@ from regend.daemon.notices import Notices
 from regend.daemon.notify import Notifier
 from regend.daemon.parts import Parts, Places
 from regend.daemon.pool import WorkerPool
+from regend.daemon.query_vectors import QueryVectors
 from regend.daemon.roots import Prepared, Roots, ServedRoot
 from regend.daemon.server import RpcServer
 from regend.daemon.telemetry import StageTimes
@@ -96,7 +97,8 @@ class App:
         indexer = Indexer(self._places.state_dir, self._provider.info, driver.post)
         store = await asyncio.to_thread(indexer.start)
         watcher = Watcher(driver.post, self._config.watch, self._places.state_dir / "cookies")
-        embedder = Embedder(self._provider, lambda chunks: store.texts(tuple(chunks)), QUERY_EMBED_TIMEOUT_S)
+        embedder = Embedder(self._provider, lambda chunks: store.texts(tuple(chunks)))
+        query_vectors = QueryVectors(self._provider, QUERY_EMBED_TIMEOUT_S)
         driver.connect(Outlets(self._pool, embedder, indexer, watcher, self._roots, self._scanners))
         parts = self._parts = Parts(
             config=self._config,
@@ -108,6 +110,7 @@ class App:
             pool=self._pool,
             provider=self._provider,
             embedder=embedder,
+            query_vectors=query_vectors,
             engine=Engine(),
             driver=driver,
             indexer=indexer,
@@ -155,6 +158,7 @@ class App:
         self._parts.driver.close()
         await asyncio.to_thread(self._parts.watcher.stop)
         await self._pool.close()
+        await self._parts.query_vectors.close()
         await self._parts.embedder.close()
         if not await asyncio.to_thread(self._parts.indexer.stop):
             log.error("index_thread_does_not_end")

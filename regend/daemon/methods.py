@@ -69,7 +69,7 @@ class Methods:
             request.query, request.k, self._root_filter(request.root), request.path, request.lang, request.explain,
             request.context,
         )  # fmt: skip
-        vector = await app.embedder.embed_query(request.query) if self._may_embed_queries() else None
+        vector = await app.query_vectors.vector(request.query) if self._may_embed_queries() else None
         return await self._answer(started_at, lambda snapshot: app.engine.search(snapshot, options, vector))
 
     def _may_embed_queries(self) -> bool:
