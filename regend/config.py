@@ -83,37 +83,73 @@ class WorkerConfig:
     mode: str = "auto"
 
 
+PROVIDERS = ("builtin", "http", "openai", "voyage", "ollama", "tei", "llama-server")
+"""What `embedding.provider` may be: the built-in model, or a server, whose preset is in `embedding/presets`."""
+
+
 @dataclass(frozen=True, slots=True)
 class EmbeddingConfig:
-    """Which model turns chunks into vectors, and how batches are closed.
+    """Which model turns chunks into vectors, and how batches are closed. 0 and empty mean: as the preset says.
 
     Attributes:
-        provider: ``builtin`` or ``http`` (an OpenAI-compatible server).
+        provider: one of `PROVIDERS`; ``http`` is any server that speaks the OpenAI API.
         url: base URL of the server, such as ``http://127.0.0.1:8080/v1``.
+        urls: further servers with the same model; requests go to the one with the least to do.
         model: the model's name at the server.
-        dim: length of its vectors.
-        api_key_env: name of the environment variable that holds the key; empty for none.
-        remote_roots: roots whose text may be sent to a `url` that is not on this machine.
+        dim: length of its vectors; 0: ask the server.
+        tier: which of the preset's sets of limits holds.
+        prefixes: a style of task prefixes, ``auto`` (by the model's name) or ``none``.
+        document_prefix: in front of each chunk, in place of the style's.
+        query_prefix: the same for queries.
+        encoding: ``auto``, ``float`` or ``base64``: how vectors are to be sent.
+        api_key_env: name of the environment variable that holds the key.
+        api_key_file: a file that holds it, mode 0600.
+        api_key_keyring: ``service/user`` of the system's keyring, when the package is installed.
+        remote_roots: roots whose text may be sent to a server that is not on this machine.
         batch_items: a batch is closed at this many chunks,
         batch_tokens: …or this many tokens,
         batch_bytes: …or this many bytes,
         linger_ms: …or when its first chunk has waited this long.
-        concurrency: batches under way at once.
+        concurrency: requests under way at once, at most.
+        requests_per_minute: limit of the account.
+        tokens_per_minute: the same for tokens.
+        rate_margin: the share of both limits that is used.
+        max_text_tokens: a longer text is cut at a line.
+        tokenizer: the model's `tokenizer.json`, by which tokens are counted; without it they are estimated.
         timeout_s: how long one request may take.
+        attempts: requests at most before a batch waits for a later try.
+        retry_budget_s: …and seconds at most.
+        fail_fast: do not try again within a request at all.
     """
 
     provider: str = "builtin"
     url: str = ""
+    urls: tuple[str, ...] = ()
     model: str = ""
     dim: int = 0
+    tier: str = ""
+    prefixes: str = "auto"
+    document_prefix: str = ""
+    query_prefix: str = ""
+    encoding: str = "auto"
     api_key_env: str = ""
+    api_key_file: str = ""
+    api_key_keyring: str = ""
     remote_roots: tuple[str, ...] = ()
-    batch_items: int = 64
-    batch_tokens: int = 32_000
+    batch_items: int = 0
+    batch_tokens: int = 0
     batch_bytes: int = 1_000_000
     linger_ms: int = 10
-    concurrency: int = 2
+    concurrency: int = 0
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
+    rate_margin: float = 0.9
+    max_text_tokens: int = 0
+    tokenizer: str = ""
     timeout_s: float = 60.0
+    attempts: int = 4
+    retry_budget_s: float = 60.0
+    fail_fast: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +225,15 @@ def _build(cls: type[_T], table: Mapping[str, Any], source: str, prefix: str) ->
 def _scalar(want: Any, value: Any, source: str, name: str) -> Any:
     if want is float and type(value) in (int, float):
         return float(value)
-    if want is int and type(value) is int:
+    if want in (int, bool) and type(value) is want:
         return value
     if want is str and isinstance(value, str):
         return value
     if want == tuple[str, ...] and isinstance(value, list) and all(isinstance(v, str) for v in value):
         return tuple(value)
-    wanted = {float: "a number", int: "a whole number", str: "a string"}.get(want, "a list of strings")
+    wanted = {float: "a number", int: "a whole number", str: "a string", bool: "true or false"}.get(
+        want, "a list of strings"
+    )
     raise ConfigError(f"{source}: `{name}` must be {wanted}, not {value!r}.")
 
 
@@ -203,8 +241,7 @@ _POSITIVE = (
     "watch.storm_paths", "watch.max_delay_ms", "watch.reconcile_interval_s", "watch.poll_interval_s",
     "limits.max_file_bytes", "limits.max_line_bytes", "limits.parse_timeout_s", "limits.chunk_tokens",
     "workers.window", "workers.rss_cap_mb", "workers.deadline_s",
-    "embedding.batch_items", "embedding.batch_tokens", "embedding.batch_bytes", "embedding.concurrency",
-    "embedding.timeout_s",
+    "embedding.batch_bytes", "embedding.rate_margin", "embedding.timeout_s", "embedding.attempts",
 )  # fmt: skip
 
 
@@ -215,14 +252,31 @@ def _check(config: Config, source: str) -> None:
             value, name = getattr(values, item.name), f"{section.name}.{item.name}"
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigError(f"{source}: `{name}` is {value}; give a finite number.")
-            if isinstance(value, (int, float)) and (value < 0 or (value == 0 and name in _POSITIVE)):
+            if (
+                isinstance(value, (int, float))
+                and not isinstance(value, bool)
+                and (value < 0 or (value == 0 and name in _POSITIVE))
+            ):
                 raise ConfigError(f"{source}: `{name}` is {value}, which is too small; give a positive number.")
-    if config.workers.mode not in ("auto", "sequential", "parallel", "pipeline"):
-        raise ConfigError(
-            f"{source}: `workers.mode` is {config.workers.mode!r}; use auto, sequential, parallel or pipeline."
-        )
+    _check_choices(config, source)
     embedding = config.embedding
-    if embedding.provider not in ("builtin", "http"):
-        raise ConfigError(f"{source}: `embedding.provider` is {embedding.provider!r}; use builtin or http.")
-    if embedding.provider == "http" and not (embedding.url and embedding.model and embedding.dim):
-        raise ConfigError(f"{source}: provider http needs `embedding.url`, `embedding.model` and `embedding.dim`.")
+    if embedding.rate_margin > 1.0:
+        raise ConfigError(f"{source}: `embedding.rate_margin` is {embedding.rate_margin}; give a share up to 1.")
+    if embedding.provider == "http" and not ((embedding.url or embedding.urls) and embedding.model):
+        raise ConfigError(f"{source}: provider http needs `embedding.url` and `embedding.model`.")
+
+
+_CHOICES = {
+    "workers.mode": ("auto", "sequential", "parallel", "pipeline"),
+    "embedding.provider": PROVIDERS,
+    "embedding.encoding": ("auto", "float", "base64"),
+}
+
+
+def _check_choices(config: Config, source: str) -> None:
+    for name, choices in _CHOICES.items():
+        section, _, key = name.partition(".")
+        value = getattr(getattr(config, section), key)
+        if value not in choices:
+            known = f"{', '.join(choices[:-1])} or {choices[-1]}"
+            raise ConfigError(f"{source}: `{name}` is {value!r}; use {known}.")

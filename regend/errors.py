@@ -67,7 +67,20 @@ class EnvelopeError(StoreError):
 
 
 class EmbeddingError(RegendError):
+    """No usable vectors.
+
+    Attributes:
+        kind: what went wrong, a stable word: ``connection``, ``timeout``, ``tls``, ``redirect``, ``truncated``,
+            ``rate_limited``, ``too_large``, ``refused`` (the texts), ``denied`` (the key), ``failed`` (5xx and the
+            like), ``not_json``, ``count``, ``order``, ``encoding``, ``dimension``, ``not_finite``, ``zero``, ``key``,
+            ``disagrees`` (another model answers), ``breaker`` (not even asked), or ``other``.
+    """
+
     code = "embedding_error"
+
+    def __init__(self, message: str, kind: str = "other") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class ProviderUnavailableError(EmbeddingError):
@@ -79,12 +92,14 @@ class ProviderUnavailableError(EmbeddingError):
 
     code = "provider_unavailable"
 
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, retry_after_s: float | None = None, kind: str = "other") -> None:
+        super().__init__(message, kind)
         self.retry_after_s = retry_after_s
 
 
 class ProviderRejectedError(EmbeddingError):
+    """The provider will not take these texts."""
+
     code = "provider_rejected"
 
 

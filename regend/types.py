@@ -5,6 +5,7 @@ Everything here is immutable and knows nothing about IO. The words are those of 
 
 from __future__ import annotations
 
+import enum
 import hashlib
 from dataclasses import dataclass
 from typing import NamedTuple, NewType
@@ -18,6 +19,14 @@ ChunkId = NewType("ChunkId", bytes)
 
 DOC_ORDINAL_BITS = 16
 MAX_CHUNKS_PER_BLOB = 1 << DOC_ORDINAL_BITS
+
+
+class Lane(enum.IntEnum):
+    """Order in which waiting work is taken up. Queries enter no queue of the pipeline, only the embedder's."""
+
+    QUERY = 0
+    EDIT = 1
+    BULK = 2
 
 
 class StatSig(NamedTuple):

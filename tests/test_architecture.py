@@ -50,7 +50,11 @@ EDGES: dict[str, tuple[str, ...]] = {
         *BASICS, "regend.store.*", "regend.core.commands", "regend.core.events", "regend.embedding.base",
         "regend.chunking.tokens",
     ),
-    "regend.embedding": (*BASICS, "regend.embedding.*", "regend.config", "regend.chunking.tokens"),
+    # Rates, retries and breakers are decided by pure parts; the adapters carry out what these say.
+    "regend.embedding": (
+        *BASICS, "regend.embedding.*", "regend.config", "regend.chunking.tokens", "regend.core.ratelimit",
+        "regend.core.concurrency", "regend.core.breaker", "regend.core.backoff", "regend.core.tokenscale",
+    ),
     # Reads snapshots through the protocol; no adapter is known here.
     "regend.search": (
         *BASICS, "regend.search.*", "regend.store.base", "regend.embedding.base", "regend.chunking.tokens",
@@ -73,13 +77,15 @@ FOREIGN: dict[str, tuple[str, ...]] = {
     "aiohttp": ("regend.embedding", "regend.integrations"),
     "hnswlib": ("regend.store",),
     "msgpack": ("regend.rpc", "regend.daemon"),
-    "msgspec": ("regend.rpc", "regend.daemon"),
+    "keyring": ("regend.embedding",),
+    "msgspec": ("regend.rpc", "regend.daemon", "regend.embedding"),
     "numpy": ("regend.store", "regend.embedding", "regend.search", "regend.daemon"),
     "pathspec": ("regend.daemon",),
     "psutil": ("regend.daemon",),
     "rich": ("regend.cli",),
     "structlog": ("regend.daemon", "regend.store", "regend.embedding", "regend.__main__"),
     "tantivy": ("regend.store",),
+    "tokenizers": ("regend.embedding",),
     "tree_sitter": ("regend.chunking",),
     "tree_sitter_language_pack": ("regend.chunking",),
     "uvloop": ("regend.daemon", "regend.__main__"),

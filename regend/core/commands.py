@@ -4,18 +4,10 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from regend.types import BlobId, ChunkedFile, ChunkId, RootId, StatSig
-
-
-class Lane(enum.IntEnum):
-    """Order in which waiting work is taken up. Queries never enter the pipeline, so they have no lane here."""
-
-    EDIT = 0
-    BULK = 1
+from regend.types import BlobId, ChunkedFile, ChunkId, Lane, RootId, StatSig
 
 
 @dataclass(frozen=True, slots=True)

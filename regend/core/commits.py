@@ -128,6 +128,11 @@ class Commits:
     def waiting(self) -> int:
         return len(self._waiting) + len(self._vectors)
 
+    @property
+    def brings_chunks(self) -> bool:
+        """Whether files wait or are being committed, whose chunks may lack vectors."""
+        return bool(self._waiting or (self._underway is not None and self._underway.ops))
+
     def paths(self, root: RootId) -> list[str]:
         """Paths of the root with an operation that is not durable; one may occur twice."""
         ops = [*self._waiting.values(), *(self._underway.ops if self._underway else ())]

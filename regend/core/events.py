@@ -162,17 +162,25 @@ class PendingChunk:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """Vectors arrived for a batch, in the order of its chunks.
+    """Vectors arrived for a batch, or for a part of it, in the order of its chunks.
 
     Attributes:
         vectors: opaque to the core; handed on to the commit as it is (float32 [n, dim], rows L2-normalised):
-            one row for each chunk of the batch that did not fail, in the batch's order.
+            one row for each chunk of the batch that is neither failed nor unanswered, in the batch's order.
         failed: chunks of the batch that have no vector and will not get one, with the reason.
+        unanswered: chunks of the batch that the provider stopped answering before; tried again.
+        reason: why there are such; empty where there are none.
+        retry_after_s: seconds after which trying them again makes sense.
+        token_factor: the provider's tokens for each one estimated, as far as it learnt them.
     """
 
     batch_id: int
     vectors: object
     failed: tuple[tuple[ChunkId, str], ...] = ()
+    unanswered: tuple[ChunkId, ...] = ()
+    reason: str = ""
+    retry_after_s: float = 0.0
+    token_factor: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

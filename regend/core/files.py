@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from regend.core import events as ev
-from regend.core.commands import DeleteFile, FileOp, Lane, PutFile, SkipFile, TouchFile
+from regend.core.commands import DeleteFile, FileOp, PutFile, SkipFile, TouchFile
 from regend.core.commits import Commits, PendingOp, Underway
 from regend.core.inflight import MAX_ATTEMPTS, Inflight, Key, WorkItem
 from regend.core.planner import Planner, Read, covers
 from regend.core.scans import EDIT_FILES, Scan, Scans
-from regend.types import RootId
+from regend.types import Lane, RootId
 
 UNSURE_PAUSE_S = 30.0
 

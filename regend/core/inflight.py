@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from regend.core.commands import ChunkFile, Lane
+from regend.core.commands import ChunkFile
 from regend.core.scans import Scan
-from regend.types import BlobId, RootId, StatSig
+from regend.types import BlobId, Lane, RootId, StatSig
 
 Key = tuple[RootId, str]
 

@@ -23,7 +23,7 @@ from regend.core.debouncer import DebounceConfig, Debouncer
 from regend.core.files import UNSURE_PAUSE_S, FileWork, RootState
 from regend.core.inflight import Key
 from regend.core.scans import Scan
-from regend.core.vectors import VectorWork
+from regend.core.vectors import URGENT_SLOTS, VectorWork
 from regend.core.watermark import Watermark
 from regend.types import RootId
 
@@ -62,7 +62,8 @@ class Pipeline:
         self._watermark = Watermark()
         self._debouncer = Debouncer(config.debounce)
         self._files = FileWork(1 if one else config.scan_slots, config.debounce.storm_paths)
-        self._vectors = VectorWork(config.batch, 1 if one else config.embed_slots, config.embed_limit)
+        slots, urgent_slots = (1, 0) if one else (config.embed_slots, URGENT_SLOTS)
+        self._vectors = VectorWork(config.batch, slots, config.embed_limit, urgent_slots)
         self._wants_vectors: set[int] = set()
         self._commit_at = 0.0
         self.generation = 0
@@ -185,10 +186,10 @@ class Pipeline:
                 self._files.commits.fail(commit_id)
                 self.commit_error = reason
                 self._commit_at = now + COMMIT_PAUSE_S
-            case ev.Embedded(batch_id, vectors, failed):
-                chunks = self._vectors.embedded(batch_id, failed)
+            case ev.Embedded():
+                chunks = self._vectors.embedded(event, now)
                 if chunks:
-                    self._files.commits.add_vectors(PutVectors(chunks, vectors))
+                    self._files.commits.add_vectors(PutVectors(chunks, event.vectors))
             case ev.EmbedFailed(batch_id, reason, retry_after_s):
                 self._vectors.failed(batch_id, reason, retry_after_s, now)
             case ev.UnembeddedFound(chunks, exhausted):
@@ -301,6 +302,9 @@ class Pipeline:
     def _start_embedding(self, now: float) -> Iterator[Command]:
         if self._vectors.tickets.waiting:
             self._vectors.flush()
+        files = self._files
+        if not (files.scans.count() or files.inflight.running or files.inflight.waiting or files.commits.brings_chunks):
+            self._vectors.flush_bulk()
         while (embed := self._vectors.start(now)) is not None:
             yield embed
         fetch = self._vectors.fetch()

@@ -8,25 +8,27 @@ pauses, words stay searchable, and a flush answers at once that vectors are miss
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from regend.core.batcher import Batch, BatchConfig, Batcher
-from regend.core.commands import Embed, FetchUnembedded, Lane
-from regend.core.events import PendingChunk
+from regend.core.batcher import Batch, BatchConfig, Batcher, BatchStats
+from regend.core.commands import Embed, FetchUnembedded
+from regend.core.events import Embedded, PendingChunk
 from regend.core.watermark import Watermark
-from regend.types import ChunkId
+from regend.types import ChunkId, Lane
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 EDIT_CHUNKS = 256
 """A commit with no more new chunks than this is an edit, and its chunks go ahead of bulk. A guess."""
+URGENT_SLOTS = 1
+"""So many batches of edits may be under way beyond the slots, so that an edit never waits for bulk to be answered."""
 BACKLOG_SEQ = 0
 """The number under which everything is held that the store knew before we did: older than any ticket."""
 
 
 @dataclass(slots=True)
 class _Retry:
-    batch: Batch
+    batch: Batch[PendingChunk]
     at: float
     attempts: int
 
@@ -34,13 +36,14 @@ class _Retry:
 class VectorWork:
     """Owns which chunks wait for a vector, are being embedded, or were given up."""
 
-    def __init__(self, config: BatchConfig, slots: int, limit: int) -> None:
-        self._batcher = Batcher(config)
+    def __init__(self, config: BatchConfig, slots: int, limit: int, urgent_slots: int = URGENT_SLOTS) -> None:
+        self._batcher = Batcher[PendingChunk](config)
         self._slots = slots
+        self._urgent_slots = urgent_slots
         self._limit = limit
         self._held: dict[ChunkId, int] = {}
         self._clock = BACKLOG_SEQ
-        self._running: dict[int, tuple[Batch, int]] = {}
+        self._running: dict[int, tuple[Batch[PendingChunk], int]] = {}
         self._retries: list[_Retry] = []
         self._next_batch = 0
         self._backlog = False
@@ -95,38 +98,42 @@ class VectorWork:
 
     def start(self, now: float) -> Embed | None:
         """The next batch, when a slot is free: retries that are due, then edits, then bulk."""
-        if len(self._running) >= self._slots:
+        last = self._last_lane()
+        if last is None:
             return None
-        self._batcher.close_due(now)
-        batch, attempts = self._next(now)
+        batch, attempts = self._next(last, now)
         if batch is None:
             return None
         batch_id = self._next_batch
         self._next_batch += 1
         self._running[batch_id] = (batch, attempts)
-        return Embed(batch_id, tuple(c.chunk for c in batch.chunks), batch.token_count, batch.lane)
+        return Embed(batch_id, tuple(c.chunk for c in batch.items), batch.token_count, batch.lane)
 
-    def embedded(self, batch_id: int, failed: Iterable[tuple[ChunkId, str]]) -> tuple[ChunkId, ...]:
+    def embedded(self, event: Embedded, now: float) -> tuple[ChunkId, ...]:
         """Vectors arrived.
 
         Returns:
             The chunks that have one, in the batch's order; they stay held until `stored`.
         """
-        batch, _ = self._running.pop(batch_id)
-        reasons = dict(failed)
+        batch, attempts = self._running.pop(event.batch_id)
+        reasons, unanswered = dict(event.failed), frozenset(event.unanswered)
         self._give_up(reasons)
-        self.last_error = ""
-        return tuple(c.chunk for c in batch.chunks if c.chunk not in reasons)
+        self._batcher.token_factor = event.token_factor
+        self.last_error = event.reason
+        rest = [(c, seq) for c, seq in zip(batch.items, batch.seqs, strict=True) if c.chunk in unanswered]
+        if rest:
+            items, seqs = zip(*rest, strict=True)
+            self._try_later(replace(batch, items=items, seqs=seqs), attempts, event.retry_after_s, now)
+        return tuple(c.chunk for c in batch.items if c.chunk not in reasons and c.chunk not in unanswered)
 
     def failed(self, batch_id: int, reason: str, retry_after_s: float | None, now: float) -> None:
         """The batch got no vectors: try again later, or give its chunks up when that cannot help."""
         batch, attempts = self._running.pop(batch_id)
         self.last_error = reason
         if retry_after_s is None:
-            self._give_up({c.chunk: reason for c in batch.chunks})
+            self._give_up({c.chunk: reason for c in batch.items})
             return
-        pause_s = max(retry_after_s, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0**attempts))
-        self._retries.append(_Retry(batch, now + pause_s, attempts + 1))
+        self._try_later(batch, attempts, retry_after_s, now)
 
     def stored(self, chunks: Iterable[ChunkId]) -> None:
         """Their vectors are durable and searchable."""
@@ -147,15 +154,22 @@ class VectorWork:
         return self.tickets.take_resolved()
 
     def flush(self) -> None:
-        """Close the open batches now."""
+        """Let no open batch wait for company any longer."""
         self._batcher.flush()
 
+    def flush_bulk(self) -> None:
+        """No more bulk is on its way, so that it has nothing to wait for."""
+        self._batcher.flush(Lane.BULK)
+
     def next_deadline(self) -> float | None:
-        times = [retry.at for retry in self._retries]
-        linger_until = self._batcher.next_deadline()
+        last = self._last_lane()
+        if last is None:
+            return None
+        times = [retry.at for retry in self._retries if retry.batch.lane <= last]
+        linger_until = None if self.unavailable else self._batcher.next_deadline(last)
         if linger_until is not None:
             times.append(linger_until)
-        return min(times, default=None) if len(self._running) < self._slots else None
+        return min(times, default=None)
 
     @property
     def unavailable(self) -> bool:
@@ -169,20 +183,26 @@ class VectorWork:
 
     @property
     def waiting(self) -> int:
-        return self._batcher.pending + sum(len(retry.batch.chunks) for retry in self._retries)
+        return self._batcher.pending + sum(len(retry.batch.items) for retry in self._retries)
 
     @property
     def running(self) -> int:
-        return sum(len(batch.chunks) for batch, _ in self._running.values())
+        return sum(len(batch.items) for batch, _ in self._running.values())
 
     @property
     def backlog(self) -> bool:
         return self._backlog
 
+    @property
+    def stats(self) -> dict[Lane, BatchStats]:
+        """Of the batches that were begun, by lane."""
+        return self._batcher.stats
+
     def check_invariants(self) -> None:
         self._batcher.check_invariants()
         self.tickets.check_invariants()
-        assert len(self._running) <= self._slots
+        assert len(self._running) <= self._slots + self._urgent_slots
+        assert sum(batch.lane is Lane.BULK for batch, _ in self._running.values()) <= self._slots
         assert self.waiting + self.running <= len(self._held) <= self._limit
         assert not (self._held.keys() & self.given_up.keys())
 
@@ -191,14 +211,24 @@ class VectorWork:
         self.tickets.hold(seq)
         self._batcher.add(chunk, lane, now)
 
-    def _next(self, now: float) -> tuple[Batch | None, int]:
+    def _last_lane(self) -> Lane | None:
+        """Up to which lane a batch may be begun now; None: none at all."""
+        if len(self._running) < self._slots:
+            return Lane.BULK
+        return Lane.EDIT if len(self._running) < self._slots + self._urgent_slots else None
+
+    def _next(self, last: Lane, now: float) -> tuple[Batch[PendingChunk] | None, int]:
         for retry in self._retries:
-            if retry.at <= now:
+            if retry.at <= now and retry.batch.lane <= last:
                 self._retries.remove(retry)
                 return retry.batch, retry.attempts
         if self.unavailable:
             return None, 0  # One batch at a time finds out whether the embedder is back.
-        return self._batcher.take(), 0
+        return self._batcher.take(now, last), 0
+
+    def _try_later(self, batch: Batch[PendingChunk], attempts: int, retry_after_s: float, now: float) -> None:
+        pause_s = max(retry_after_s, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0**attempts))
+        self._retries.append(_Retry(batch, now + pause_s, attempts + 1))
 
     def _give_up(self, reasons: dict[ChunkId, str]) -> None:
         self.given_up.update(reasons)

@@ -31,10 +31,12 @@ from regend.daemon.notices import Notices
 from regend.daemon.notify import Notifier
 from regend.daemon.parts import Parts, Places
 from regend.daemon.pool import WorkerPool
+from regend.daemon.query_vectors import QueryVectors
 from regend.daemon.roots import Prepared, Roots, ServedRoot
 from regend.daemon.server import RpcServer
 from regend.daemon.telemetry import StageTimes
 from regend.daemon.watcher import Watcher
+from regend.embedding.base import ModelInfo
 from regend.embedding.registry import encoder_spec, open_provider
 from regend.errors import RootError
 from regend.search.engine import Engine
@@ -44,6 +46,8 @@ from regend.store.registry import Store
 QUERY_THREADS = 2
 QUERY_EMBED_TIMEOUT_S = 2.0
 CHECK_INTERVAL_S = 1.0
+PROBES = "probes.json"
+"""File of the state directory: what embedding servers can do."""
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +61,7 @@ class App:
         self._wanted = list(roots)
         self._roots = Roots(config, places.state_dir)
         self._pool = WorkerPool(config.workers, encoder_spec(config.embedding))
-        self._provider = open_provider(config.embedding, self._pool.embed)
+        self._provider = open_provider(config.embedding, self._pool.embed, places.state_dir / PROBES)
         self._remote_paths = None if self._provider.info.local else _real_paths(config.embedding.remote_roots)
         self._queries = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="regend-query")
         self._scanners = ThreadPoolExecutor(2, thread_name_prefix="regend-scan")
@@ -87,11 +91,14 @@ class App:
 
     async def _serve(self, listener: Listener, tasks: asyncio.TaskGroup, notifier: Notifier) -> None:
         times = StageTimes()
-        driver = Driver(Pipeline(pipeline_config(self._config, self._pool)), tasks, times)
+        if not self._provider.info.dim:
+            await self._provider.prepare()
+        driver = Driver(Pipeline(pipeline_config(self._config, self._pool, self._provider.info)), tasks, times)
         indexer = Indexer(self._places.state_dir, self._provider.info, driver.post)
         store = await asyncio.to_thread(indexer.start)
         watcher = Watcher(driver.post, self._config.watch, self._places.state_dir / "cookies")
-        embedder = Embedder(self._provider, lambda chunks: store.texts(tuple(chunks)), QUERY_EMBED_TIMEOUT_S)
+        embedder = Embedder(self._provider, lambda chunks: store.texts(tuple(chunks)))
+        query_vectors = QueryVectors(self._provider, QUERY_EMBED_TIMEOUT_S)
         driver.connect(Outlets(self._pool, embedder, indexer, watcher, self._roots, self._scanners))
         parts = self._parts = Parts(
             config=self._config,
@@ -103,6 +110,7 @@ class App:
             pool=self._pool,
             provider=self._provider,
             embedder=embedder,
+            query_vectors=query_vectors,
             engine=Engine(),
             driver=driver,
             indexer=indexer,
@@ -150,6 +158,7 @@ class App:
         self._parts.driver.close()
         await asyncio.to_thread(self._parts.watcher.stop)
         await self._pool.close()
+        await self._parts.query_vectors.close()
         await self._parts.embedder.close()
         if not await asyncio.to_thread(self._parts.indexer.stop):
             log.error("index_thread_does_not_end")
@@ -210,16 +219,19 @@ def _real_paths(paths: Sequence[str]) -> frozenset[str]:
     return frozenset(str(Path(path).expanduser().resolve()) for path in paths)
 
 
-def pipeline_config(config: Config, pool: WorkerPool) -> PipelineConfig:
+def pipeline_config(config: Config, pool: WorkerPool, model: ModelInfo) -> PipelineConfig:
     """The core's bounds from the user's configuration."""
     watch, embedding = config.watch, config.embedding
     mode = config.workers.mode
     return PipelineConfig(
         debounce=DebounceConfig(watch.quiet_ms / 1e3, watch.max_delay_ms / 1e3, watch.storm_paths, watch.busy_limit_s),
         batch=BatchConfig(
-            embedding.batch_items, embedding.batch_tokens, embedding.batch_bytes, embedding.linger_ms / 1e3
+            embedding.batch_items or model.max_items,
+            embedding.batch_tokens or model.max_tokens,
+            embedding.batch_bytes,
+            embedding.linger_ms / 1e3,
         ),
         mode="pipeline" if mode == "auto" else mode,  # type: ignore[arg-type]
         chunk_slots=pool.slots,
-        embed_slots=embedding.concurrency,
+        embed_slots=embedding.concurrency or model.concurrency,
     )

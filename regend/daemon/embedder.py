@@ -1,36 +1,37 @@
-"""Carries out `Embed`: fetches the texts, asks the provider, and finds the chunk that spoils a batch.
+"""Carries out `Embed`: fetches texts, keeps secrets here, asks the provider, and finds the text that spoils a batch.
 
-A rejected batch is halved until the poison is alone, so one text that a provider refuses does not cost the others
-their vectors. Before that it is asked for the vector of a harmless text: when it refuses that too, the fault is the
-provider's or the configuration's (a wrong dimension, say), and the batch is tried again later.
+Where a batch is refused, one half is asked for: if that is taken, the other half holds the poison without being asked.
+So a poison costs about log2(batch) requests, one more for it alone, to be sure, and one for all that was refused only
+in its company. Before that a provider that has not proven to work must take a harmless text: when it refuses that too,
+the fault is its own or the configuration's (a wrong dimension, say), and the batch is tried again later.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import structlog
 
 from regend.core.commands import Embed
 from regend.core.events import Embedded, EmbedFailed
-from regend.embedding.base import EmbeddingProvider, checked
+from regend.daemon.secret_scan import secret_in
+from regend.embedding.base import EmbeddingProvider, Matrix, checked
 from regend.errors import EmbeddingError, ProviderRejectedError, ProviderUnavailableError, StoreError
-from regend.types import ChunkId
+from regend.types import ChunkId, Lane
 
 REFUSED_PAUSE_S = 30.0
 """Before a batch is tried again when the provider refuses everything."""
 HARMLESS_TEXT = "def add(a, b):\n    return a + b"
-_CACHED_QUERIES = 256
+_MANY_POISONS = 4
+"""After so many in one batch, what is left of it is asked for one by one: halving pays while poison is rare."""
+_DOUBT_AFTER = 8
+"""Refusals in a row after which a provider must prove again that it works."""
 
 log = structlog.get_logger(__name__)
-
-Matrix = npt.NDArray[np.float32]
 
 
 @dataclass(slots=True)
@@ -43,9 +44,9 @@ class EmbedCounters:
         tokens: estimated tokens of the batches.
         failures: requests that gave no vectors, and batches whose texts could not be read.
         splits: times that a batch was halved to find the text that spoils it.
+        retries: requests for texts that were refused before in other company.
+        withheld: texts that look like secrets and were not sent to another machine.
         request_s: seconds that requests took, together.
-        query_requests: requests made for queries; answers from the cache are not among them.
-        query_failures: of these, the ones that gave no vector.
     """
 
     embedded_chunks: int = 0
@@ -53,123 +54,164 @@ class EmbedCounters:
     tokens: int = 0
     failures: int = 0
     splits: int = 0
+    retries: int = 0
+    withheld: int = 0
     request_s: float = 0.0
-    query_requests: int = 0
-    query_failures: int = 0
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What became of each row so far."""
+
+    vectors: dict[int, Matrix] = field(default_factory=dict)
+    failed: dict[int, str] = field(default_factory=dict)
 
 
 class Embedder:
-    """Owns the provider and the counters; used on the event loop.
+    """Owns the counters of one provider; used on the event loop.
 
     Args:
         fetch_texts: reads the texts of chunks from the store, in order; called in a thread.
     """
 
-    def __init__(
-        self, provider: EmbeddingProvider, fetch_texts: Callable[[Sequence[ChunkId]], list[str]], query_timeout_s: float
-    ) -> None:
+    def __init__(self, provider: EmbeddingProvider, fetch_texts: Callable[[Sequence[ChunkId]], list[str]]) -> None:
         self._provider = provider
         self._fetch_texts = fetch_texts
-        self._query_timeout_s = query_timeout_s
-        self._queries: OrderedDict[str, Matrix] = OrderedDict()
+        self._refusals = _DOUBT_AFTER
         self.counters = EmbedCounters()
 
     async def run(self, command: Embed) -> Embedded | EmbedFailed:
         """Embed one batch. Never raises but for cancellation."""
         batch = command.batch_id
+        outcome, secrets = _Outcome(), dict[int, str]()
         try:
-            texts = await asyncio.to_thread(self._fetch_texts, command.chunks)
-        except StoreError as error:
-            self.counters.failures += 1
-            return EmbedFailed(batch, str(error), REFUSED_PAUSE_S)
-        self.counters.tokens += command.token_count
-        try:
-            vectors, failed = await self._embed(texts)
-        except ProviderUnavailableError as error:
-            return EmbedFailed(batch, str(error), error.retry_after_s or 0.0)
+            texts, secrets = await asyncio.to_thread(self._fetch, command.chunks)
+            self.counters.tokens += command.token_count
+            for row, kind in secrets.items():
+                outcome.failed[row] = f"Kept on this machine, because it looks like a secret ({kind})."
+            self.counters.withheld += len(secrets)
+            await self._embed(texts, [row for row in range(len(texts)) if row not in secrets], command.lane, outcome)
         except ProviderRejectedError as error:
-            return EmbedFailed(batch, str(error), REFUSED_PAUSE_S)
+            # Not the texts are to blame: what was found of them before does not count.
+            outcome.failed = {row: reason for row, reason in outcome.failed.items() if row in secrets}
+            return self._cut_short(command, outcome, str(error), REFUSED_PAUSE_S)
+        except (EmbeddingError, StoreError) as error:
+            return self._cut_short(command, outcome, str(error), _pause_s(error))
         except Exception as error:
             # A provider's bug must not end the daemon; words are searchable without it.
             log.exception("embedding_failed", batch=batch)
-            return EmbedFailed(batch, f"{type(error).__name__}: {error}", REFUSED_PAUSE_S)
-        return Embedded(batch, vectors, tuple((command.chunks[row], failed[row]) for row in sorted(failed)))
-
-    async def embed_query(self, text: str) -> Matrix | None:
-        """The query's vector: float32 [dim], L2-normalised. None when the provider fails or is late: words must do."""
-        cached = self._queries.get(text)
-        if cached is not None:
-            self._queries.move_to_end(text)
-            return cached
-        self.counters.query_requests += 1
-        try:
-            async with asyncio.timeout(self._query_timeout_s):
-                vectors = await self._provider.embed([text], "query")
-            vector: Matrix = checked(vectors, 1, self._provider.info.dim, "The embedding provider")[0]
-        except (EmbeddingError, TimeoutError) as error:
-            self.counters.query_failures += 1
-            log.warning("query_embedding_failed", reason=str(error) or "timeout")
-            return None
-        vector.flags.writeable = False  # It is handed out again and again.
-        self._queries[text] = vector
-        if len(self._queries) > _CACHED_QUERIES:
-            self._queries.popitem(last=False)
-        return vector
+            return self._cut_short(command, outcome, f"{type(error).__name__}: {error}", REFUSED_PAUSE_S)
+        return self._embedded(command, outcome)
 
     async def close(self) -> None:
         await self._provider.close()
 
-    async def _embed(self, texts: Sequence[str]) -> tuple[Matrix, dict[int, str]]:
-        """Vectors of the rows that did not fail, and why the others did.
+    def _fetch(self, chunks: Sequence[ChunkId]) -> tuple[list[str], dict[int, str]]:
+        """Texts, and which rows look like secrets, where that matters."""
+        try:
+            texts = self._fetch_texts(chunks)
+        except StoreError:
+            self.counters.failures += 1
+            raise
+        if self._provider.info.local:
+            return texts, {}
+        return texts, {row: kind for row, text in enumerate(texts) if (kind := secret_in(text))}
+
+    def _embedded(self, command: Embed, outcome: _Outcome) -> Embedded:
+        failed = tuple((command.chunks[row], outcome.failed[row]) for row in sorted(outcome.failed))
+        return Embedded(command.batch_id, self._stacked(outcome), failed, token_factor=self._token_factor())
+
+    def _cut_short(self, command: Embed, outcome: _Outcome, reason: str, pause_s: float) -> Embedded | EmbedFailed:
+        """What was answered is kept; nothing is paid for twice."""
+        if not (outcome.vectors or outcome.failed):
+            return EmbedFailed(command.batch_id, reason, pause_s)
+        done = self._embedded(command, outcome)
+        unanswered = tuple(
+            chunk
+            for row, chunk in enumerate(command.chunks)
+            if row not in outcome.vectors and row not in outcome.failed
+        )
+        return Embedded(
+            done.batch_id, done.vectors, done.failed, unanswered, reason, pause_s, token_factor=done.token_factor
+        )
+
+    def _stacked(self, outcome: _Outcome) -> Matrix:
+        empty = np.zeros((0, self._provider.info.dim), np.float32)
+        return np.concatenate([empty, *(outcome.vectors[row][None] for row in sorted(outcome.vectors))])
+
+    def _token_factor(self) -> float:
+        return float(self._provider.status().get("token_factor", 1.0))
+
+    async def _embed(self, texts: Sequence[str], rows: list[int], lane: Lane, outcome: _Outcome) -> None:
+        """Fill `outcome` for all rows.
 
         Raises:
-            ProviderUnavailableError: worth a retry later.
+            ProviderUnavailableError: worth a retry later, for the rows that are left.
             ProviderRejectedError: the provider refuses any text.
         """
-        if not texts:
-            return self._no_vectors(), {}
-        try:
-            return await self._request(texts), {}
-        except ProviderRejectedError as error:
-            log.warning("embedding_rejected", texts=len(texts), reason=str(error))
-        self.counters.requests += 1
-        await self._ask([HARMLESS_TEXT])
-        return await self._isolate(texts)
-
-    async def _isolate(self, texts: Sequence[str]) -> tuple[Matrix, dict[int, str]]:
-        """As `_embed`, for texts of which at least one was refused in a request with all of them.
-
-        One that is alone is tried once more: when a worker process was killed, the text may not be to blame.
-        """
-        middle = len(texts) // 2
-        halves = [(0, texts)] if len(texts) == 1 else [(0, texts[:middle]), (middle, texts[middle:])]
-        self.counters.splits += len(halves) - 1
-        parts: list[Matrix] = []
-        failed: dict[int, str] = {}
-        for start, half in halves:
-            try:
-                parts.append(await self._request(half))
-            except ProviderRejectedError as error:
-                if half is texts:
-                    failed[start] = str(error)
+        unknown, spoilt = [rows] if rows else [], list[list[int]]()
+        withheld = len(outcome.failed)
+        while spoilt or unknown:
+            if not spoilt:
+                group = unknown.pop()
+                if len(outcome.failed) >= _MANY_POISONS + withheld and len(group) > 1:
+                    unknown.extend([row] for row in group)
                     continue
-                vectors, inner = await self._isolate(half)
-                parts.append(vectors)
-                failed.update({start + row: reason for row, reason in inner.items()})
-        return np.concatenate([self._no_vectors(), *parts]), failed
+                if not await self._is_taken(texts, group, lane, outcome):
+                    spoilt.append(group)
+                continue
+            group = spoilt.pop()
+            if len(group) == 1:
+                # Alone, and once more: when a worker process was killed, the text may not be to blame.
+                self.counters.retries += 1
+                await self._is_taken(texts, group, lane, outcome)
+                continue
+            self.counters.splits += 1
+            middle = len(group) // 2
+            left, right = group[:middle], group[middle:]
+            if await self._is_taken(texts, left, lane, outcome):
+                spoilt.append(right)
+                continue
+            spoilt.append(left)
+            if unknown:
+                unknown[-1] = right + unknown[-1]
+            else:
+                unknown.append(right)
+                self.counters.retries += 1
 
-    def _no_vectors(self) -> Matrix:
-        return np.zeros((0, self._provider.info.dim), np.float32)
-
-    async def _request(self, texts: Sequence[str]) -> Matrix:
+    async def _is_taken(self, texts: Sequence[str], rows: Sequence[int], lane: Lane, outcome: _Outcome) -> bool:
+        """Ask for these rows in one request."""
         self.counters.requests += 1
-        self.counters.embedded_chunks += len(texts)
-        return await self._ask(texts)
+        self.counters.embedded_chunks += len(rows)
+        try:
+            vectors = await self._ask([texts[row] for row in rows], lane)
+        except ProviderRejectedError as error:
+            log.warning("embedding_rejected", texts=len(rows), reason=str(error))
+            await self._prove(lane)
+            if len(rows) == 1:
+                outcome.failed[rows[0]] = str(error)
+            return False
+        self._refusals = 0
+        outcome.failed.pop(rows[0], None)
+        outcome.vectors.update(zip(rows, vectors, strict=True))
+        return True
 
-    async def _ask(self, texts: Sequence[str]) -> Matrix:
+    async def _prove(self, lane: Lane) -> None:
+        """See whether a provider that only refuses takes anything at all.
+
+        Raises:
+            ProviderRejectedError: it does not.
+        """
+        self._refusals += 1
+        if self._refusals > _DOUBT_AFTER:
+            self.counters.requests += 1
+            await self._ask([HARMLESS_TEXT], lane)
+            self._refusals = 0
+
+    async def _ask(self, texts: Sequence[str], lane: Lane) -> Matrix:
         started_at = time.perf_counter()
         try:
-            vectors = await self._provider.embed(texts, "document")
+            vectors = await self._provider.embed(texts, "document", lane)
             return checked(vectors, len(texts), self._provider.info.dim, "The embedding provider")
         except EmbeddingError:
             self.counters.failures += 1
@@ -178,3 +220,7 @@ class Embedder:
             took_s = time.perf_counter() - started_at
             self.counters.request_s += took_s
             log.debug("embedding_request", texts=len(texts), took_ms=round(took_s * 1e3, 2))
+
+
+def _pause_s(error: EmbeddingError | StoreError) -> float:
+    return error.retry_after_s or 0.0 if isinstance(error, ProviderUnavailableError) else REFUSED_PAUSE_S

@@ -70,9 +70,8 @@ class Methods:
             request.query, _results_at_most(request), self._root_filter(request.root), request.path, request.lang,
             request.explain, request.context, request.offset, request.files, request.budget,
         )  # fmt: skip
-        vector = (
-            await app.embedder.embed_query(split_filters(request.query).text) if self._may_embed_queries() else None
-        )
+        text = split_filters(request.query).text
+        vector = await app.query_vectors.vector(text) if self._may_embed_queries() else None
         return await self._answer(started_at, lambda snapshot: app.engine.search(snapshot, options, vector))
 
     def _may_embed_queries(self) -> bool:

@@ -12,6 +12,7 @@ from regend.daemon.driver import Driver
 from regend.daemon.embedder import Embedder
 from regend.daemon.indexer import Indexer
 from regend.daemon.pool import WorkerPool
+from regend.daemon.query_vectors import QueryVectors
 from regend.daemon.roots import Roots, ServedRoot
 from regend.daemon.server import RpcServer
 from regend.daemon.telemetry import StageTimes
@@ -49,6 +50,7 @@ class Parts:
     pool: WorkerPool
     provider: EmbeddingProvider
     embedder: Embedder
+    query_vectors: QueryVectors
     engine: Engine
     driver: Driver
     indexer: Indexer

@@ -20,11 +20,10 @@ import numpy.typing as npt
 import structlog
 
 from regend.config import LimitConfig, WorkerConfig
-from regend.core.commands import Lane
 from regend.daemon.supervise import Job, Spawner, Worker
 from regend.daemon.worker_frames import ChunkReply, ChunkTask, EmbedReply, EmbedTask, Failure, Reply, frame
 from regend.errors import ChunkError, ProviderRejectedError, ProviderUnavailableError, WorkerError
-from regend.types import ChunkedFile
+from regend.types import ChunkedFile, Lane
 
 GROW_AT_ITEMS = 10
 """With fewer items than this, one warm worker is quicker than waking another."""

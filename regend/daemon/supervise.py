@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import msgspec
 import structlog
 
-from regend.core.commands import Lane
 from regend.daemon.worker_frames import LENGTH, MAX_FRAME_BYTES, Ready, Reply, Setup, frame, reply_decoder
+from regend.types import Lane
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from regend.errors import ProviderRejectedError
+from regend.types import Lane
 
 Task = Literal["document", "query"]
+Matrix = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +25,21 @@ class ModelInfo:
 
     Attributes:
         model_id: stable name with version; vectors of different ids are never mixed.
-        dim: length of each vector.
+        dim: length of each vector; 0 until a server was asked for it.
         local: True when no text leaves the machine.
         note: one sentence for `status`: what it is, and what it is not.
         max_items: texts per request at most.
         max_tokens: tokens per request at most.
+        concurrency: requests under way at once, at most.
     """
 
     model_id: str
     dim: int
     local: bool
     note: str
-    max_items: int = 256
-    max_tokens: int = 1_000_000
+    max_items: int = 64
+    max_tokens: int = 32_000
+    concurrency: int = 2
 
 
 class EmbeddingProvider(Protocol):
@@ -43,8 +47,22 @@ class EmbeddingProvider(Protocol):
 
     info: ModelInfo
 
-    async def embed(self, texts: Sequence[str], task: Task) -> npt.NDArray[np.float32]:
+    async def prepare(self) -> ModelInfo:
+        """Find out what must be known before the first text, such as the length of vectors; quick when it is known.
+
+        Returns:
+            `info`, complete.
+
+        Raises:
+            EmbeddingError: it cannot be found out now.
+        """
+        ...
+
+    async def embed(self, texts: Sequence[str], task: Task, lane: Lane = Lane.BULK) -> Matrix:
         """Embed all texts, in order.
+
+        Args:
+            lane: what goes first where requests have to wait for each other.
 
         Returns:
             float32 [len(texts), dim], rows L2-normalised and finite.
@@ -55,6 +73,10 @@ class EmbeddingProvider(Protocol):
         """
         ...
 
+    def status(self) -> dict[str, Any]:
+        """Counters and state for `status`: numbers, strings, and lists of such tables."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -63,25 +85,32 @@ class LocalEncoder(Protocol):
 
     info: ModelInfo
 
-    def encode(self, texts: Sequence[str], task: Task) -> npt.NDArray[np.float32]:
+    def encode(self, texts: Sequence[str], task: Task) -> Matrix:
         """As `EmbeddingProvider.embed`; the same text gives the same bits whatever the batch."""
         ...
 
 
-def checked(vectors: npt.NDArray[np.float32], count: int, dim: int, who: str) -> npt.NDArray[np.float32]:
+def checked(vectors: npt.NDArray[np.float32], count: int, dim: int, who: str) -> Matrix:
     """Return `vectors` L2-normalised, or say what is wrong with them.
 
     Raises:
         ProviderRejectedError: wrong shape, not finite, or a zero vector.
     """
+    if vectors.ndim == 2 and len(vectors) == count and vectors.shape[1] != dim:
+        raise ProviderRejectedError(
+            f"{who} returned vectors of length {vectors.shape[1]}, not {dim}; check that the configured model and "
+            "dimension are the server's.",
+            "dimension",
+        )
     if vectors.shape != (count, dim):
         raise ProviderRejectedError(
-            f"{who} returned vectors of shape {vectors.shape} where ({count}, {dim}) was asked for; "
-            "check that the configured model and dimension match the server's."
+            f"{who} returned an array of shape {vectors.shape} for {count} texts; the provider is faulty.", "count"
         )
     if not np.isfinite(vectors).all():
-        raise ProviderRejectedError(f"{who} returned a vector that is not finite; the model or server is faulty.")
+        raise ProviderRejectedError(
+            f"{who} returned a vector that is not finite; the model or server is faulty.", "not_finite"
+        )
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     if count and float(norms.min()) == 0.0:
-        raise ProviderRejectedError(f"{who} returned a zero vector; the model or server is faulty.")
+        raise ProviderRejectedError(f"{who} returned a zero vector; the model or server is faulty.", "zero")
     return np.asarray(vectors / norms, dtype=np.float32)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +14,9 @@ from regend.embedding.base import EmbeddingProvider, LocalEncoder, ModelInfo, Ta
 from regend.embedding.hashing import HashingEncoder
 from regend.embedding.static import StaticEncoder
 from regend.errors import ConfigError
+from regend.types import Lane
 
-EmbedInWorkers = Callable[[Sequence[str]], Awaitable[npt.NDArray[np.float32]]]
+EmbedInWorkers = Callable[[Sequence[str], Lane], Awaitable[npt.NDArray[np.float32]]]
 """Embeds documents in the warm workers: float32 [n, dim], rows L2-normalised."""
 
 _BUILTIN = "static"
@@ -32,29 +35,42 @@ class LocalProvider:
         self._encoder = encoder
         self._embed_in_workers = embed_in_workers
 
-    async def embed(self, texts: Sequence[str], task: Task) -> npt.NDArray[np.float32]:
+    async def prepare(self) -> ModelInfo:
+        """See `EmbeddingProvider.prepare`; nothing has to be found out."""
+        return self.info
+
+    async def embed(self, texts: Sequence[str], task: Task, lane: Lane = Lane.BULK) -> npt.NDArray[np.float32]:
         """See `EmbeddingProvider.embed`."""
         if task == "query":
             return self._encoder.encode(texts, task)
-        return await self._embed_in_workers(texts)
+        return await self._embed_in_workers(texts, lane)
+
+    def status(self) -> dict[str, Any]:
+        """See `EmbeddingProvider.status`; the workers have their own."""
+        return {}
 
     async def close(self) -> None:
         """Nothing to close; the workers belong to the pool."""
 
 
-def _open_builtin(config: EmbeddingConfig, embed_in_workers: EmbedInWorkers) -> EmbeddingProvider:
+def _open_builtin(config: EmbeddingConfig, embed_in_workers: EmbedInWorkers, cache: Path | None) -> EmbeddingProvider:
     return LocalProvider(local_encoder(encoder_spec(config)), embed_in_workers)
 
 
-def _open_http(config: EmbeddingConfig, embed_in_workers: EmbedInWorkers) -> EmbeddingProvider:
+def _open_http(config: EmbeddingConfig, embed_in_workers: EmbedInWorkers, cache: Path | None) -> EmbeddingProvider:
     from regend.embedding.http import HttpProvider  # aiohttp takes 0.2 s to import; workers never need it.
 
-    return HttpProvider(config)
+    return HttpProvider(config, cache)
 
 
-_PROVIDERS: dict[str, Callable[[EmbeddingConfig, EmbedInWorkers], EmbeddingProvider]] = {
+_PROVIDERS: dict[str, Callable[[EmbeddingConfig, EmbedInWorkers, Path | None], EmbeddingProvider]] = {
     "builtin": _open_builtin,
     "http": _open_http,
+    "openai": _open_http,
+    "voyage": _open_http,
+    "ollama": _open_http,
+    "tei": _open_http,
+    "llama-server": _open_http,
 }
 """Providers by their name in the configuration."""
 
@@ -75,8 +91,13 @@ def local_encoder(spec: str) -> LocalEncoder:
     return _LOCAL[spec]()
 
 
-def open_provider(config: EmbeddingConfig, embed_in_workers: EmbedInWorkers) -> EmbeddingProvider:
+def open_provider(
+    config: EmbeddingConfig, embed_in_workers: EmbedInWorkers, cache: Path | None = None
+) -> EmbeddingProvider:
     """Open the provider that the configuration names. Whether texts leave the machine is in its `info.local`.
+
+    Args:
+        cache: file in which is kept what was found out about servers.
 
     Raises:
         ConfigError: there is none of that name, or it is not usable as configured.
@@ -85,4 +106,4 @@ def open_provider(config: EmbeddingConfig, embed_in_workers: EmbedInWorkers) -> 
         raise ConfigError(
             f"`embedding.provider` is {config.provider!r}, which is unknown; there are: {', '.join(_PROVIDERS)}."
         )
-    return _PROVIDERS[config.provider](config, embed_in_workers)
+    return _PROVIDERS[config.provider](config, embed_in_workers, cache)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from regend.core.commands import ChunkFile, Lane
+from regend.core.commands import ChunkFile
 from regend.core.inflight import Inflight, WorkItem
 from regend.core.scans import Scan
-from regend.types import BlobId, RootId, StatSig
+from regend.types import BlobId, Lane, RootId, StatSig
 
 R, S = RootId(1), RootId(2)
 SIG = StatSig(1, 1, 1, 1)

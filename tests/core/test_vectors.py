@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from regend.core.batcher import BatchConfig
-from regend.core.commands import FetchUnembedded, Lane
-from regend.core.events import PendingChunk
+from regend.core.commands import Embed, FetchUnembedded
+from regend.core.events import Embedded, PendingChunk
 from regend.core.vectors import EDIT_CHUNKS, FIRST_PAUSE_S, LONGEST_PAUSE_S, VectorWork
-from regend.types import ChunkId
+from regend.types import ChunkId, Lane
 
 
 def ids(*numbers: int) -> tuple[ChunkId, ...]:
@@ -17,9 +17,14 @@ def pending(*numbers: int) -> tuple[PendingChunk, ...]:
     return tuple(PendingChunk(c, 1, 1) for c in ids(*numbers))
 
 
+def embedded(vectors: VectorWork, embed: Embed) -> tuple[ChunkId, ...]:
+    """All of the batch got vectors."""
+    return vectors.embedded(Embedded(embed.batch_id, None), 0.0)
+
+
 def work(slots: int = 1, limit: int = 1000, items: int = 2) -> VectorWork:
     """Without the backlog that a fresh start has to assume."""
-    made = VectorWork(BatchConfig(items=items, linger_s=1.0), slots, limit)
+    made = VectorWork(BatchConfig(items=items, linger_s=1.0), slots, limit, urgent_slots=0)
     assert made.fetch() == FetchUnembedded(limit, frozenset())
     assert made.fetch() is None, "one question at a time"
     made.found((), exhausted=True, now=0.0)
@@ -35,7 +40,7 @@ def test_from_commit_to_stored() -> None:
     assert embed is not None and embed.chunks == ids(1, 2) and embed.lane == Lane.EDIT
     assert vectors.start(0.0) is None
     assert (vectors.running, vectors.waiting, vectors.complete) == (2, 0, False)
-    assert vectors.embedded(embed.batch_id, ()) == ids(1, 2)
+    assert embedded(vectors, embed) == ids(1, 2)
     vectors.check_invariants()
     vectors.stored(ids(1, 2))
     assert vectors.complete
@@ -65,7 +70,7 @@ def test_what_does_not_fit_stays_in_the_store() -> None:
     assert vectors.fetch() is None, "no room yet"
     embed = vectors.start(0.0)
     assert embed is not None
-    vectors.stored(vectors.embedded(embed.batch_id, ()))
+    vectors.stored(embedded(vectors, embed))
     assert vectors.fetch() == FetchUnembedded(2, frozenset())
     vectors.add(pending(4), 0.0)
     vectors.found(pending(3, 5), exhausted=True, now=0.0)
@@ -78,7 +83,7 @@ def test_a_rejected_chunk_is_given_up_and_not_asked_for_again() -> None:
     vectors.add(pending(1, 2), 0.0)
     embed = vectors.start(0.0)
     assert embed is not None
-    assert vectors.embedded(embed.batch_id, [(ids(1)[0], "too long")]) == ids(2)
+    assert vectors.embedded(Embedded(embed.batch_id, None, ((ids(1)[0], "too long"),)), 0.0) == ids(2)
     vectors.stored(ids(2))
     vectors.add(pending(1), 0.0)
     assert vectors.waiting == 0 and not vectors.complete
@@ -114,7 +119,7 @@ def test_an_unavailable_embedder_is_tried_again_with_growing_pauses() -> None:
     assert pauses[:3] == [FIRST_PAUSE_S, FIRST_PAUSE_S * 2, FIRST_PAUSE_S * 4] and pauses[-1] == LONGEST_PAUSE_S
     embed = vectors.start(now)
     assert embed is not None
-    vectors.embedded(embed.batch_id, ())
+    embedded(vectors, embed)
     assert not vectors.unavailable and vectors.last_error == ""
 
 
@@ -134,9 +139,9 @@ def test_a_ticket_waits_for_what_was_due_and_no_longer() -> None:
     vectors.add(pending(3, 4), 0.0)
     first, second = vectors.start(0.0), vectors.start(0.0)
     assert first is not None and second is not None
-    vectors.stored(vectors.embedded(second.batch_id, ()))
+    vectors.stored(embedded(vectors, second))
     assert vectors.take_resolved() == []
-    vectors.stored(vectors.embedded(first.batch_id, ()))
+    vectors.stored(embedded(vectors, first))
     assert vectors.take_resolved() == [7]
 
 
@@ -149,7 +154,7 @@ def test_a_ticket_waits_for_the_backlog() -> None:
     vectors.flush()
     embed = vectors.start(0.0)
     assert embed is not None
-    vectors.stored(vectors.embedded(embed.batch_id, ()))
+    vectors.stored(embedded(vectors, embed))
     assert vectors.take_resolved() == [7]
 
 
@@ -162,3 +167,75 @@ def test_a_ticket_does_not_wait_for_an_embedder_that_is_away() -> None:
     vectors.failed(embed.batch_id, "refused", 0.0, 0.0)
     assert vectors.take_resolved() == [7]
     assert vectors.take_resolved() == []
+
+
+def test_a_part_of_a_batch_is_tried_again() -> None:
+    vectors = work(items=3)
+    vectors.add(pending(1, 2, 3), 0.0)
+    embed = vectors.start(0.0)
+    assert embed is not None
+    event = Embedded(embed.batch_id, None, (), (ids(2)[0],), "went away", 5.0)
+    assert vectors.embedded(event, 1.0) == ids(1, 3)
+    vectors.check_invariants()
+    assert vectors.unavailable and vectors.last_error == "went away" and vectors.next_deadline() == 6.0
+    vectors.stored(ids(1, 3))
+    again = vectors.start(6.0)
+    assert again is not None and again.chunks == ids(2)
+    vectors.stored(embedded(vectors, again))
+    assert vectors.complete and not vectors.unavailable
+
+
+def test_an_edit_has_a_slot_of_its_own() -> None:
+    vectors = VectorWork(BatchConfig(items=200, linger_s=1.0), 1, 1_000)
+    vectors.fetch()
+    vectors.found((), exhausted=True, now=0.0)
+    vectors.add(pending(*range(1, EDIT_CHUNKS + 150)), 0.0)
+    bulk = vectors.start(0.0)
+    assert bulk is not None and bulk.lane == Lane.BULK and vectors.start(0.0) is None
+    assert vectors.next_deadline() is None, "bulk waits for the slot, not for time"
+    vectors.add(pending(9_001), 0.0)
+    assert vectors.next_deadline() == 1.0
+    edit = vectors.start(1.0)
+    assert edit is not None and edit.chunks == ids(9_001) and edit.lane == Lane.EDIT
+    vectors.check_invariants()
+    assert vectors.start(1.0) is None and vectors.next_deadline() is None
+
+
+def test_a_retry_of_bulk_leaves_the_slot_of_edits_alone() -> None:
+    vectors = VectorWork(BatchConfig(items=200, linger_s=1.0), 1, 10_000)
+    vectors.fetch()
+    vectors.found((), exhausted=True, now=0.0)
+    vectors.add(pending(*range(1, EDIT_CHUNKS + 150)), 0.0)
+    first = vectors.start(0.0)
+    assert first is not None
+    vectors.failed(first.batch_id, "refused", 0.0, 0.0)
+    deadline = vectors.next_deadline()
+    assert deadline is not None
+    again = vectors.start(deadline)
+    assert again is not None and again.chunks == first.chunks
+    vectors.failed(again.batch_id, "refused", 0.0, deadline)
+    third = vectors.start(deadline + LONGEST_PAUSE_S)
+    assert third is not None
+    vectors.embedded(Embedded(third.batch_id, None), 0.0)
+    assert vectors.start(deadline + 31.0) is not None and vectors.start(deadline + 31.0) is None
+
+
+def test_bulk_waits_for_no_company_that_will_not_come() -> None:
+    vectors = work(items=1_000)
+    vectors.add(pending(*range(1, EDIT_CHUNKS + 2)), 0.0)
+    assert vectors.start(0.0) is None
+    vectors.flush_bulk()
+    assert vectors.start(0.0) is not None
+    assert vectors.stats[Lane.BULK].batches == 1
+
+
+def test_the_batcher_counts_as_the_provider_does() -> None:
+    vectors = VectorWork(BatchConfig(items=100, tokens=4), 2, 100)
+    vectors.add(pending(1, 2, 3, 4), 0.0)
+    vectors.flush()
+    first = vectors.start(0.0)
+    assert first is not None and len(first.chunks) == 4
+    vectors.embedded(Embedded(first.batch_id, None, token_factor=2.0), 0.0)
+    vectors.add(pending(5, 6, 7, 8), 0.0)
+    second = vectors.start(0.0)
+    assert second is not None and len(second.chunks) == 2

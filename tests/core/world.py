@@ -228,6 +228,11 @@ class World:
             return
         mute = ChunkId(digest("chunk " + MUTE))
         failed = tuple((c, "rejected") for c in command.chunks if c == mute)
+        rest = tuple(c for c in command.chunks if c != mute)
+        if rest and self.rng.random() < self.chaos.embed_failure:
+            unanswered = tuple(self.rng.sample(rest, self.rng.randint(1, len(rest))))
+            self.send(ev.Embedded(command.batch_id, None, failed, unanswered, "went away", 0.1))
+            return
         self.send(ev.Embedded(command.batch_id, None, failed))
 
     def _commit(self, command: cmd.Commit) -> ev.Event:

@@ -13,9 +13,8 @@ from typing import Any
 import psutil
 
 from regend.config import LimitConfig, WorkerConfig
-from regend.core.commands import Lane
 from regend.daemon.pool import WorkerPool
-from regend.types import ChunkedFile
+from regend.types import ChunkedFile, Lane
 
 DEADLINE_S = 20.0
 LIMITS = LimitConfig(max_file_bytes=100_000_000, parse_timeout_s=60.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import signal
 import threading
@@ -14,15 +15,14 @@ import pytest
 from aiohttp import web
 
 from regend.config import EmbeddingConfig
-from regend.core.commands import Embed, Lane
+from regend.core.commands import Embed
 from regend.core.events import Embedded, EmbedFailed
-from regend.daemon import embedder as embedder_module
 from regend.daemon.embedder import HARMLESS_TEXT, REFUSED_PAUSE_S, Embedder
 from regend.embedding.hashing import DIM, HashingEncoder
 from regend.embedding.http import HttpProvider
 from regend.embedding.registry import open_provider
 from regend.errors import StoreError
-from regend.types import ChunkId
+from regend.types import ChunkId, Lane
 from tests.daemon.pool_rig import running, until
 from tests.embedding.server import EmbeddingServer, items, serving
 
@@ -55,8 +55,8 @@ async def server() -> AsyncIterator[EmbeddingServer]:
         yield started
 
 
-def open_embedder(server: EmbeddingServer, texts: Sequence[str], query_timeout_s: float = 5.0) -> Embedder:
-    return Embedder(HttpProvider(server.config()), texts_of(texts), query_timeout_s)
+def open_embedder(server: EmbeddingServer, texts: Sequence[str]) -> Embedder:
+    return Embedder(HttpProvider(server.config()), texts_of(texts))
 
 
 def poison(status: int = 400) -> Callable[[list[str]], web.StreamResponse]:
@@ -104,17 +104,50 @@ async def test_only_the_poison_fails(server: EmbeddingServer, count: int, where:
     vectors = answer.vectors
     assert isinstance(vectors, np.ndarray) and vectors.shape == (len(good), DIM) and vectors.dtype == np.float32
     np.testing.assert_allclose(vectors, expected(good).reshape(-1, DIM), atol=1e-6)
-    assert [body["input"] for body in server.asked].count([HARMLESS_TEXT]) == 1
+    assert [HARMLESS_TEXT] in server.texts
     await embedder.close()
 
 
-async def test_finding_the_poison_takes_few_requests(server: EmbeddingServer) -> None:
-    texts = [f"POISON {n}" if n == 37 else f"def good_{n}(): pass" for n in range(64)]
+@pytest.mark.parametrize("where", range(0, 64, 9))
+async def test_finding_the_poison_takes_few_requests(server: EmbeddingServer, where: int) -> None:
+    """Once the provider has proven to work: the batch, log2(64) halves, the poison alone, and its company."""
+    texts = [f"POISON {n}" if n == where else f"def good_{n}(): pass" for n in range(64)]
     server.answer(poison())
     embedder = open_embedder(server, texts)
-    await embedder.run(command(64))
-    assert len(server.asked) == embedder.counters.requests == 1 + 1 + 2 * 6 + 1
-    assert embedder.counters.splits == 6 and embedder.counters.failures == 1 + 6 + 1
+    await embedder.run(Embed(1, chunk_ids(64)[where + 1 :] or chunk_ids(1), 1, Lane.BULK))
+    before = len(server.asked)
+    answer = await embedder.run(command(64))
+    assert isinstance(answer, Embedded) and len(answer.failed) == 1
+    counters = embedder.counters
+    assert len(server.asked) - before <= 1 + 6 + counters.retries and counters.retries <= 2
+    assert counters.requests == len(server.asked) and counters.splits == 6
+    await embedder.close()
+
+
+async def test_three_poisons_in_a_thousand(server: EmbeddingServer) -> None:
+    bad = {100, 101, 700}
+    texts = [f"POISON {n}" if n in bad else f"def good_{n}(): pass" for n in range(1_000)]
+    server.answer(poison())
+    embedder = open_embedder(server, texts)
+    ids, failed, stored = chunk_ids(1_000), set[ChunkId](), 0
+    for start in range(0, 1_000, 64):
+        answer = await embedder.run(Embed(start, ids[start : start + 64], 1, Lane.BULK))
+        assert isinstance(answer, Embedded) and not answer.unanswered
+        failed |= {chunk for chunk, _ in answer.failed}
+        stored += len(np.asarray(answer.vectors))
+    assert failed == {ids[n] for n in bad} and stored == 997
+    assert len(server.asked) <= 3 * 6 + 16 + embedder.counters.retries
+    assert embedder.counters.retries <= 6
+    await embedder.close()
+
+
+async def test_very_much_poison_is_not_halved_for_ever(server: EmbeddingServer) -> None:
+    texts = [f"POISON {n}" for n in range(64)]
+    server.answer(poison())
+    embedder = open_embedder(server, texts)
+    answer = await embedder.run(command(64))
+    assert isinstance(answer, Embedded) and len(answer.failed) == 64
+    assert len(server.asked) < 4 * 64
     await embedder.close()
 
 
@@ -141,15 +174,59 @@ async def test_unavailable(server: EmbeddingServer, headers: dict[str, str], exp
 
 
 async def test_unavailable_while_looking_for_the_poison(server: EmbeddingServer) -> None:
+    """What was answered is kept, so that it is not paid for twice."""
+    texts = ["a", "b", "c", "POISON"]
+
     def respond(texts: list[str]) -> web.StreamResponse:
         if len(server.asked) > 3:
-            return web.Response(status=503)
+            return web.Response(status=503, headers={"Retry-After": "7"})
         return poison()(texts)
 
     server.answer(respond)
-    embedder = open_embedder(server, ["a", "POISON", "b", "c"])
+    embedder = open_embedder(server, texts)
     answer = await embedder.run(command(4))
-    assert isinstance(answer, EmbedFailed) and answer.retry_after_s == 0.0
+    assert isinstance(answer, Embedded) and answer.failed == ()
+    assert answer.unanswered == chunk_ids(4)[2:] and answer.retry_after_s == 7.0 and "503" in answer.reason
+    np.testing.assert_allclose(np.asarray(answer.vectors), expected(["a", "b"]), atol=1e-6)
+    await embedder.close()
+
+
+async def test_a_provider_that_turns_bad_costs_no_chunk(server: EmbeddingServer) -> None:
+    texts = [f"def good_{n}(): pass" for n in range(64)]
+    embedder = open_embedder(server, texts)
+    assert isinstance(await embedder.run(command(64)), Embedded)
+    server.answer(lambda texts: web.Response(status=400, text="no"))
+    answer = await embedder.run(command(64))
+    assert isinstance(answer, EmbedFailed) and answer.retry_after_s == REFUSED_PAUSE_S
+    await embedder.close()
+
+
+async def test_what_looks_like_a_secret_does_not_leave_the_machine(server: EmbeddingServer) -> None:
+    canary = "AKIA" + "Z7Q2M4X9L1K8J3H5"
+    texts = ["def a(): pass", f"key = '{canary}'", "def b(): pass"]
+    provider = HttpProvider(server.config())
+    provider.info = dataclasses.replace(provider.info, local=False)
+    embedder = Embedder(provider, texts_of(texts))
+    answer = await embedder.run(command(3))
+    assert isinstance(answer, Embedded) and len(answer.failed) == 1
+    assert answer.failed[0][0] == chunk_ids(3)[1] and "AWS key" in answer.failed[0][1]
+    assert canary not in str(server.asked) + str(answer) and embedder.counters.withheld == 1
+    np.testing.assert_allclose(np.asarray(answer.vectors), expected([texts[0], texts[2]]), atol=1e-6)
+    await embedder.close()
+
+
+async def test_nothing_is_withheld_from_a_server_on_this_machine(server: EmbeddingServer) -> None:
+    texts = ["key = 'AKIAZ7Q2M4X9L1K8J3H5'"]
+    embedder = open_embedder(server, texts)
+    answer = await embedder.run(command(1))
+    assert isinstance(answer, Embedded) and answer.failed == () and server.texts == [texts]
+    await embedder.close()
+
+
+async def test_the_learnt_factor_comes_along(server: EmbeddingServer) -> None:
+    embedder = open_embedder(server, ["x" * 700])
+    answer = await embedder.run(command(1))
+    assert isinstance(answer, Embedded) and answer.token_factor == 1.0
     await embedder.close()
 
 
@@ -157,7 +234,7 @@ async def test_the_store_fails(server: EmbeddingServer) -> None:
     def fetch(chunks: Sequence[ChunkId]) -> list[str]:
         raise StoreError("The disk is full.")
 
-    embedder = Embedder(HttpProvider(server.config()), fetch, 1.0)
+    embedder = Embedder(HttpProvider(server.config()), fetch)
     answer = await embedder.run(command(1))
     assert answer == EmbedFailed(7, "The disk is full.", REFUSED_PAUSE_S) and server.asked == []
     await embedder.close()
@@ -167,12 +244,18 @@ async def test_a_bug_in_a_provider_is_an_answer() -> None:
     class Faulty:
         info = HashingEncoder.info
 
-        async def embed(self, texts: Sequence[str], task: str) -> Any:
+        async def prepare(self) -> Any:
+            return self.info
+
+        def status(self) -> dict[str, Any]:
+            return {}
+
+        async def embed(self, texts: Sequence[str], task: str, lane: Lane = Lane.BULK) -> Any:
             raise KeyError("oops")
 
         async def close(self) -> None: ...
 
-    answer = await Embedder(Faulty(), texts_of(["x"]), 1.0).run(command(1))
+    answer = await Embedder(Faulty(), texts_of(["x"])).run(command(1))
     assert answer == EmbedFailed(7, "KeyError: 'oops'", REFUSED_PAUSE_S)
 
 
@@ -194,53 +277,10 @@ async def test_cancelled(server: EmbeddingServer) -> None:
     await embedder.close()
 
 
-async def test_a_query(server: EmbeddingServer) -> None:
-    embedder = open_embedder(server, [])
-    first, again = await embedder.embed_query("open socket"), await embedder.embed_query("open socket")
-    assert first is again and first is not None and first.shape == (DIM,) and not first.flags.writeable
-    np.testing.assert_allclose(first, expected(["open socket"])[0], atol=1e-6)
-    assert len(server.asked) == embedder.counters.query_requests == 1
-    assert embedder.counters.embedded_chunks == embedder.counters.requests == 0
-    await embedder.close()
-
-
-async def test_queries_remembered_are_bounded(server: EmbeddingServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedder_module, "_CACHED_QUERIES", 2)
-    embedder = open_embedder(server, [])
-    for query in ("a", "b", "a", "c", "a", "b"):
-        await embedder.embed_query(query)
-    assert [body["input"] for body in server.asked] == [["a"], ["b"], ["c"], ["b"]]
-    await embedder.close()
-
-
-async def test_a_query_does_not_wait_long(server: EmbeddingServer) -> None:
-    released = asyncio.Event()
-
-    async def hang(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
-        await released.wait()
-        return web.Response()
-
-    server.respond = hang
-    embedder = open_embedder(server, [], query_timeout_s=0.1)
-    assert await embedder.embed_query("x") is None
-    assert embedder.counters.query_failures == 1
-    released.set()
-    server.answer(lambda texts: web.json_response({"data": items(texts)}))
-    assert await embedder.embed_query("x") is not None
-    await embedder.close()
-
-
-async def test_a_refused_query_has_no_vector(server: EmbeddingServer) -> None:
-    server.answer(lambda texts: web.Response(status=400))
-    embedder = open_embedder(server, [])
-    assert await embedder.embed_query("x") is None
-    await embedder.close()
-
-
 async def test_a_worker_killed_while_embedding_costs_no_chunk() -> None:
     texts = [f"def function_{n}(a, b): return a + b * {n}\n" * 1_000 for n in range(30)]
     async with running() as pool:
-        embedder = Embedder(open_provider(EmbeddingConfig(), pool.embed), texts_of(texts), 1.0)
+        embedder = Embedder(open_provider(EmbeddingConfig(), pool.embed), texts_of(texts))
         task = asyncio.create_task(embedder.run(command(30)))
         await until(lambda: pool.status()[0].state == "busy", "the worker is busy")
         os.kill(pool.status()[0].pid, signal.SIGKILL)

@@ -15,11 +15,10 @@ import uvloop
 
 from regend.chunking.grammars import CHUNKER_VERSION
 from regend.config import WorkerConfig
-from regend.core.commands import Lane
 from regend.daemon.pool import GROW_AT_ITEMS, MAX_WORKERS, WorkerPool
 from regend.daemon.supervise import Job, Worker
 from regend.errors import ChunkError, ProviderUnavailableError, WorkerError
-from regend.types import blob_id
+from regend.types import Lane, blob_id
 from tests.daemon.pool_rig import LIMITS, chunk, is_alive, pids_of, running, until, write_files, write_long_file
 
 

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from regend.config import WorkerConfig
-from regend.core.commands import Lane
 from regend.daemon import supervise
 from regend.daemon.pool import WorkerPool
 from regend.embedding.hashing import HashingEncoder
 from regend.errors import ProviderRejectedError, WorkerError
+from regend.types import Lane
 from tests.daemon.pool_rig import (
     chunk,
     is_alive,

@@ -1,10 +1,12 @@
-"""What every provider promises, asked of each: the built-in model here and in warm workers, a real HTTP server."""
+"""What every provider promises, asked of each: the built-in model here and in warm workers, and real HTTP servers of
+every kind."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +33,7 @@ TEXTS = [
 async def in_process() -> AsyncIterator[EmbeddingProvider]:
     encoder: LocalEncoder = local_encoder("static")
 
-    async def embed(texts: object) -> object:
+    async def embed(texts: object, lane: object) -> object:
         return encoder.encode(texts, "document")  # type: ignore[arg-type]
 
     yield LocalProvider(encoder, embed)  # type: ignore[arg-type]
@@ -48,17 +50,20 @@ async def in_workers() -> AsyncIterator[EmbeddingProvider]:
         await pool.close()
 
 
-@asynccontextmanager
-async def over_http() -> AsyncIterator[EmbeddingProvider]:
-    async with serving() as server:
-        provider = open_provider(server.config(), _no_workers)
-        try:
-            yield provider
-        finally:
-            await provider.close()
+def over_http(provider: str, **changes: Any) -> Callable[[], AbstractAsyncContextManager[EmbeddingProvider]]:
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[EmbeddingProvider]:
+        async with serving() as server:
+            made = open_provider(server.config(provider, **changes), _no_workers)
+            try:
+                yield made
+            finally:
+                await made.close()
+
+    return opened
 
 
-async def _no_workers(texts: object) -> object:
+async def _no_workers(texts: object, lane: object) -> np.ndarray:
     raise AssertionError("the HTTP provider does not use the workers")
 
 
@@ -67,7 +72,22 @@ def _reference(provider: EmbeddingProvider) -> LocalEncoder:
     return local_encoder("static" if isinstance(provider, LocalProvider) else "hashing")
 
 
-@pytest.fixture(params=[in_process, in_workers, over_http], ids=["in_process", "in_workers", "over_http"])
+PROVIDERS = {
+    "in_process": in_process,
+    "in_workers": in_workers,
+    "http, float": over_http("http", encoding="float"),
+    "http, base64": over_http("http", encoding="base64"),
+    "http, small requests": over_http("http", batch_items=3, batch_tokens=50),
+    "openai": over_http("openai"),
+    "voyage": over_http("voyage"),
+    "ollama": over_http("ollama"),
+    "tei": over_http("tei"),
+    "llama-server": over_http("llama-server"),
+    "dimension not configured": over_http("ollama", dim=0),
+}
+
+
+@pytest.fixture(params=PROVIDERS.values(), ids=PROVIDERS)
 async def provider(request: pytest.FixtureRequest) -> AsyncIterator[EmbeddingProvider]:
     async with request.param() as opened:
         yield opened
@@ -91,6 +111,7 @@ async def test_bits_do_not_depend_on_the_batch(provider: EmbeddingProvider) -> N
 
 
 async def test_nothing_to_embed(provider: EmbeddingProvider) -> None:
+    await provider.prepare()
     assert (await provider.embed([], "document")).shape == (0, provider.info.dim)
 
 
@@ -107,4 +128,8 @@ async def test_close_twice(provider: EmbeddingProvider) -> None:
 
 
 async def test_says_what_it_is(provider: EmbeddingProvider) -> None:
-    assert provider.info.model_id and provider.info.note and provider.info.dim == 256 and provider.info.local
+    info = await provider.prepare()
+    assert info == provider.info
+    assert info.model_id and info.note and info.dim == 256 and info.local
+    assert info.max_items > 0 and info.max_tokens > 0 and info.concurrency > 0
+    assert isinstance(provider.status(), dict)

@@ -1,0 +1,31 @@
+"""How many tokens a provider counts where we estimate one: learnt from what its answers say was used. Pure."""
+
+from __future__ import annotations
+
+_MEMORY_TOKENS = 200_000.0
+"""About so many tokens are remembered: enough to average over languages, few enough to follow another repository."""
+_LEAST, _MOST = 0.2, 5.0
+"""A factor beyond these is a server that counts something else (characters, requests), and must not stop batching."""
+
+
+class TokenScale:
+    """A factor on estimates. Starts at `first`, which a preset may know better than 1."""
+
+    def __init__(self, first: float = 1.0) -> None:
+        self._estimated = 0.0
+        self._actual = 0.0
+        self._factor = first
+
+    @property
+    def factor(self) -> float:
+        """Tokens per estimated token, from 0.2 to 5."""
+        return self._factor
+
+    def learn(self, estimated: float, actual: float) -> None:
+        """A request was estimated (without the factor) at `estimated` tokens and took `actual`."""
+        if estimated <= 0.0 or actual <= 0.0:
+            return
+        keep = max(0.0, 1.0 - estimated / _MEMORY_TOKENS)
+        self._estimated = keep * self._estimated + estimated
+        self._actual = keep * self._actual + actual
+        self._factor = min(_MOST, max(_LEAST, self._actual / self._estimated))

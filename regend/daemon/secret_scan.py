@@ -1,0 +1,82 @@
+"""Does a text look as if it held a secret? Such texts are never sent to another machine. Pure.
+
+Files that hold secrets by convention are not indexed at all (`ignore_builtin`); this finds what people leave in
+ordinary ones. It rather keeps too much: a chunk that is withheld is still found by words.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+
+_MARKS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("private key", re.compile(r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY|PuTTY-User-Key-File-\d|AGE-SECRET-KEY-1")),
+    ("AWS key", re.compile(r"\b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\b")),
+    ("GitHub token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{40,})")),
+    ("GitLab token", re.compile(r"\bgl(?:pat|dt|rt|cbt|ptt|ft|soat)-[A-Za-z0-9_-]{18,}")),
+    ("Slack token", re.compile(r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}|hooks\.slack\.com/services/T[A-Z0-9]+/")),
+    ("Google key", re.compile(r"\bAIza[0-9A-Za-z_-]{35}|\bya29\.[0-9A-Za-z_-]{20,}|GOCSPX-[0-9A-Za-z_-]{20,}")),
+    ("Azure key", re.compile(r"(?:AccountKey|SharedAccessKey|sig)=[A-Za-z0-9+/%]{40,}={0,2}")),
+    ("Stripe key", re.compile(r"\b[rs]k_(?:live|test)_[0-9A-Za-z]{16,}")),
+    ("API key", re.compile(r"\bsk-(?:ant-|proj-|or-)?[A-Za-z0-9_-]{20,}|\bpa-[A-Za-z0-9_-]{36,}|\bhf_[A-Za-z]{30,}")),
+    ("npm token", re.compile(r"\bnpm_[A-Za-z0-9]{36}\b|_authToken\s*=\s*\S{16,}")),
+    ("PyPI token", re.compile(r"\bpypi-AgE[A-Za-z0-9_-]{40,}")),
+    ("JSON web token", re.compile(r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}")),
+    (
+        "password in a URL",
+        re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@'\"<>{}$%]{1,64}:([^\s:/@'\"<>{}$%]{6,128})@[\w.-]"),
+    ),
+)
+_NAMED = re.compile(
+    r"""(?i)(?:pass(?:word|wd|phrase)|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|client[_-]?secret|credential)
+    [\w.\-\]\["']{0,24} \s* (?:=>|:=|=|:) \s* [bru]? ["'`]? ([^\s"'`;,]{12,200})""",
+    re.VERBOSE,
+)
+_RUN = re.compile(r"[A-Za-z0-9+/_-]{32,}={0,2}")
+_HEX = re.compile(r"[0-9a-fA-F]+(?:-[0-9a-fA-F]+)*")
+_NAMED_BITS = 3.0
+_RUN_BITS = 4.25
+"""Bits per character above which a run is taken for random. Of random base64, 87 % of runs of 32 characters, 93 % of 40
+and 94 % of 48 are found so (3,000 of each), and 0.03 % of 64,000 chunks of Python packages are kept by mistake."""
+_PLACEHOLDER = re.compile(
+    r"(?i)example|placeholder|changeme|your[_-]|dummy|xxxx|\*{4}|\.\.\.|<[^>]+>|\$\{|\{\{|%\(|test[_-]?(?:key|token|pass)"
+)
+
+
+def secret_in(text: str) -> str:
+    """What the text seems to hold, such as ``private key``; empty where it looks harmless."""
+    for name, pattern in _MARKS:
+        found = pattern.search(text)
+        if found is not None and not (pattern.groups and _PLACEHOLDER.search(found[1])):
+            return name
+    for named in _NAMED.finditer(text):
+        if _is_value(named[1]):
+            return "value of a secret's name"
+    if any(_is_random(run[0]) for run in _RUN.finditer(text)):
+        return "random-looking string"
+    return ""
+
+
+def entropy_bits(text: str) -> float:
+    """Shannon entropy of the text's characters, bits per character."""
+    count = len(text)
+    return -sum(n / count * math.log2(n / count) for n in Counter(text).values()) if count else 0.0
+
+
+def _is_value(value: str) -> bool:
+    """Something that was typed or pasted in, and no expression, path or placeholder."""
+    if _PLACEHOLDER.search(value) or any(sign in value for sign in "()[]{}<>"):
+        return False
+    has_digit, has_letter = any(c.isdigit() for c in value), any(c.isalpha() for c in value)
+    if not (has_digit and has_letter):
+        return False
+    return entropy_bits(value) >= _NAMED_BITS and not re.fullmatch(r"[a-z_]+(?:[._/-][A-Za-z_]+\d*)+", value)
+
+
+def _is_random(run: str) -> bool:
+    """Letters of both cases and digits, mixed. Digests in hex are checksums far more often than secrets."""
+    if _HEX.fullmatch(run.rstrip("=")):
+        return False
+    kinds = any(c.islower() for c in run) and any(c.isupper() for c in run) and sum(c.isdigit() for c in run) >= 3
+    return kinds and entropy_bits(run) >= _RUN_BITS and not re.search(r"[a-z]{8}|[A-Z]{8}", run)

@@ -1,0 +1,141 @@
+"""What is known of servers and models beforehand: one data file per kind of server in `presets`, and task prefixes.
+
+The user's configuration comes before a preset's tier, the tier before the preset itself. A server may correct limits
+later, by its headers or by what it refuses.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from regend.config import EmbeddingConfig
+from regend.errors import ConfigError
+
+_STYLES = "styles"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one request and of one minute; 0 is none.
+
+    Attributes:
+        batch_items, batch_tokens: texts and tokens in a request.
+        text_tokens: tokens of one text.
+        concurrency: requests under way at once.
+    """
+
+    batch_items: int = 64
+    batch_tokens: int = 32_000
+    text_tokens: int = 0
+    concurrency: int = 2
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """One data file.
+
+    Attributes:
+        dialect: how the server is spoken to, see `dialects`.
+        url, model, api_key_env: used where the configuration names none.
+        dimensions: it can shorten vectors on request.
+        tasks: it tells documents and queries apart by itself.
+        tier: which of `tiers` holds by default.
+        dims: length of the vectors of models that are known, by the model's name.
+    """
+
+    name: str
+    dialect: str
+    limits: Limits
+    url: str = ""
+    model: str = ""
+    api_key_env: str = ""
+    dimensions: bool = False
+    tasks: bool = False
+    tier: str = ""
+    tiers: dict[str, dict[str, int]] = field(default_factory=dict)
+    dims: dict[str, int] = field(default_factory=dict)
+
+    def limits_for(self, config: EmbeddingConfig) -> Limits:
+        """The limits that hold: the configuration's, else the tier's, else the preset's own.
+
+        Raises:
+            ConfigError: there is no such tier.
+        """
+        tier = config.tier or self.tier
+        if tier and tier not in self.tiers:
+            known = ", ".join(self.tiers) or "none"
+            raise ConfigError(f"`embedding.tier` is {tier!r}; provider {self.name} has: {known}.")
+        limits = replace(self.limits, **self.tiers.get(tier, {}))
+        chosen = {
+            "batch_items": config.batch_items,
+            "batch_tokens": config.batch_tokens,
+            "text_tokens": config.max_text_tokens,
+            "concurrency": config.concurrency,
+            "requests_per_minute": config.requests_per_minute,
+            "tokens_per_minute": config.tokens_per_minute,
+        }
+        return replace(limits, **{name: value for name, value in chosen.items() if value})
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """Task prefixes; `match` is searched for in the model's name, ignoring case."""
+
+    name: str
+    match: str = ""
+    document: str = ""
+    query: str = ""
+
+
+@cache
+def presets() -> dict[str, Preset]:
+    """All presets by name."""
+    return {name: _preset(name, table) for name, table in _tables().items() if name != _STYLES}
+
+
+@cache
+def styles() -> tuple[Style, ...]:
+    """All styles, in the order in which they are tried."""
+    return tuple(Style(**table) for table in _tables()[_STYLES]["style"])
+
+
+def style_for(config: EmbeddingConfig, model: str) -> Style:
+    """The prefixes for a model, as configured.
+
+    Raises:
+        ConfigError: there is no style of the configured name.
+    """
+    if config.prefixes == "auto":
+        found = next((style for style in styles() if re.search(style.match, model, re.IGNORECASE)), Style("none"))
+    else:
+        by_name = {"none": Style("none")} | {style.name: style for style in styles()}
+        if config.prefixes not in by_name:
+            raise ConfigError(
+                f"`embedding.prefixes` is {config.prefixes!r}, which is unknown; use auto, {', '.join(by_name)}."
+            )
+        found = by_name[config.prefixes]
+    return replace(found, document=config.document_prefix or found.document, query=config.query_prefix or found.query)
+
+
+def _tables() -> dict[str, dict[str, Any]]:
+    files = resources.files(__package__).joinpath("presets").iterdir()
+    return {
+        file.name.removesuffix(".toml"): tomllib.loads(file.read_text("utf-8"))
+        for file in sorted(files, key=lambda file: file.name)
+        if file.name.endswith(".toml")
+    }
+
+
+def _preset(name: str, table: dict[str, Any]) -> Preset:
+    limit_names = {f.name for f in fields(Limits)}
+    limits = Limits(**{key: value for key, value in table.items() if key in limit_names})
+    rest = {key: value for key, value in table.items() if key not in limit_names and key != "models"}
+    dims = {model: known["dim"] for model, known in table.get("models", {}).items()}
+    return Preset(name=name, limits=limits, dims=dims, **rest)
