@@ -34,6 +34,8 @@ _STALL_S = 1.0
 """A check that comes this late means that this process stood still, and its deadlines with it."""
 _MAX_EARLY_DEATHS = 3
 _CLOSE_TIMEOUT_S = 5.0
+_START_AT_LEAST_S = 10.0
+"""A process may take this long to start on a busy machine, however short the deadline of an item is."""
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +62,7 @@ class WorkerPool:
 
     def __init__(self, config: WorkerConfig, encoder_spec: str) -> None:
         self._config = config
+        self._start_deadline_s = max(config.deadline_s, _START_AT_LEAST_S)
         self._size = min(config.count or _usable_cores(), MAX_WORKERS)
         self._rss_cap_bytes = config.rss_cap_mb * 1_000_000
         self._spawner = Spawner(encoder_spec, self._rss_cap_bytes, self._on_reply, self._on_end)
@@ -111,10 +114,10 @@ class WorkerPool:
         self._started = asyncio.get_running_loop().create_future()
         self._grow()
         try:
-            await asyncio.wait_for(self._started, self._config.deadline_s)
+            await asyncio.wait_for(self._started, self._start_deadline_s)
         except TimeoutError as error:
             raise WorkerError(
-                f"No worker process answered within {self._config.deadline_s:g} s of its start."
+                f"No worker process answered within {self._start_deadline_s:g} s of its start."
             ) from error
 
     async def close(self) -> None:
@@ -309,7 +312,7 @@ class WorkerPool:
                 worker.started_at += late_s
             if worker.jobs and now - worker.head_since > self._config.deadline_s:
                 worker.kill("deadline")
-            elif not worker.is_ready and now - worker.started_at > self._config.deadline_s:
+            elif not worker.is_ready and now - worker.started_at > self._start_deadline_s:
                 worker.kill("did not start")
         if not self._workers and not self._spawner.pause_s:
             self._grow()
