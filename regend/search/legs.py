@@ -58,8 +58,8 @@ class Definitions:
     views: tuple[SymbolView, ...]
 
     def joined(self, others: Definitions) -> Definitions:
-        """These, and then the others."""
-        tiers = {**others.tiers, **self.tiers}
+        """These, and then the others, which count a little less."""
+        tiers = {**{key: 0.9 * tier for key, tier in others.tiers.items()}, **self.tiers}
         known = self.tiers.keys()
         rest = tuple(view for view in others.views if (view.entry_id, view.start_line) not in known)
         return Definitions(tiers, self.views + rest)

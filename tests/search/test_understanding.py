@@ -108,6 +108,14 @@ def test_what_is_exactly_a_symbol_finds_its_definition_first(project: Corpus, na
     assert (first.path, first.symbol) == ("zz/defs.rb", name)
 
 
+def test_a_name_to_the_letter_goes_before_one_without_its_sign(project: Corpus) -> None:
+    root = next(iter(project.snapshot.roots))
+    project.put(root, "a/defs.rb", source("valid", "valid!"), "ruby")
+    project.put(root, "b/defs.rb", source("valid?"), "ruby")
+    assert ask(project, "valid?").results[0].symbol == "valid?"
+    assert ask(project, "valid").results[0].symbol == "valid"
+
+
 def test_a_file_of_that_name_goes_before_a_symbol_of_it(project: Corpus) -> None:
     root = next(iter(project.snapshot.roots))
     project.put(root, "zz/defs.rb", source("retry.py"), "ruby")
