@@ -22,6 +22,7 @@ from regend.search.files import select_files
 from regend.search.filters import Filters
 from regend.search.fusion import vector_weight
 from regend.search.legs import Vector, exact_definitions, find_definitions
+from regend.search.overlay import OverlaidSnapshot
 from regend.search.presentation import Show
 from regend.search.query import Query, parse_query
 from regend.search.ranking import RANKING, RankingTable
@@ -74,7 +75,7 @@ class Engine:
         clock = StageClock(cpu=options.explain)
         query = parse_query(options.query)
         filters = replace(options.filters, inline=query.inline)
-        scope = self._scopes.resolve(snapshot, filters)
+        scope = self._resolver(snapshot).resolve(snapshot, filters)
         notes = []
         if query.truncated:
             notes.append("The query is long; only its beginning was searched for.")
@@ -150,13 +151,18 @@ class Engine:
             snapshot, scope, query, context, conditions, query.phrases, definitions, vector, weight, self._table
         )
 
+    def _resolver(self, snapshot: Snapshot) -> ScopeResolver:
+        """Sets of entries are remembered per generation, and overlays are of none."""
+        return ScopeResolver() if isinstance(snapshot, OverlaidSnapshot) else self._scopes
+
     def symbols(self, snapshot: Snapshot, name: str, k: int = 10, filters: Filters | None = None) -> SearchOutcome:
         """Definitions by name; see `lookups.symbols`."""
         return lookups.symbols(snapshot, name, k, self._scopes.resolve(snapshot, filters or Filters()))
 
     def related(self, snapshot: Snapshot, options: RelatedOptions) -> SearchOutcome:
         """Chunks like the one at a line, or files like a file; see `related.related`."""
-        return related(snapshot, options, self._scopes.resolve(snapshot, options.filters), self._model_strength)
+        scope = self._resolver(snapshot).resolve(snapshot, options.filters)
+        return related(snapshot, options, scope, self._model_strength)
 
     def outline(self, snapshot: Snapshot, root: str, path: str) -> Outline:
         """A file's definitions; see `lookups.outline`."""

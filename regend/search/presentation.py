@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from regend.search.features import QueryContext
 from regend.search.legs import Definitions
+from regend.search.overlay import is_overlay
 from regend.search.ranking import RankingTable, explain
 from regend.search.results import Passage, SearchResult
 from regend.search.selection import Chosen
@@ -53,5 +54,6 @@ class Show:
             snippet_line=found.line,
             matches=found.matches,
             also=also,
+            unsaved=is_overlay(entry.entry_id),
             explain=(*explain(chosen.candidate, *self.explained), *chosen.shares) if self.explained else (),
         )

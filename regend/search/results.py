@@ -126,6 +126,7 @@ class SearchResult:
         explain: empty unless asked for.
         matches: lines of the chunk beyond the snippet that fit the query best, in order.
         also: further passages of the file, in order; only where a budget was given.
+        unsaved: from an overlay, so lines are those of the editor's buffer.
     """
 
     root: str
@@ -141,6 +142,7 @@ class SearchResult:
     explain: tuple[FeatureShare, ...] = ()
     matches: tuple[MatchedLine, ...] = ()
     also: tuple[Passage, ...] = ()
+    unsaved: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,21 @@ class LexicalQuery:
     conditions: ChunkConditions = NO_CONDITIONS
 
 
+@dataclass(frozen=True, slots=True)
+class FieldStatistics:
+    """What BM25 has to know of a pool to score a text that is not in it. Fields are text, symbol and path.
+
+    Attributes:
+        doc_count: documents.
+        mean_lengths: tokens in each field, on average; estimated from a sample.
+        frequencies: term -> documents that hold it in each field.
+    """
+
+    doc_count: int
+    mean_lengths: tuple[float, float, float]
+    frequencies: Mapping[str, tuple[int, int, int]]
+
+
 class PoolSnapshot(Protocol):
     """One pool at one generation.
 
@@ -200,4 +215,8 @@ class Snapshot(Protocol):
 
         A term that only deleted files had may be counted for a while.
         """
+        ...
+
+    def statistics(self, pool: PoolId, terms: Sequence[str]) -> FieldStatistics:
+        """Of one pool, for these terms."""
         ...

@@ -78,6 +78,12 @@ def frequency(view: LexicalView, term: str) -> int:
     return count("body", term) or max(count("symbol", term), count("path", term))
 
 
+def field_frequencies(view: LexicalView, term: str) -> tuple[int, int, int]:
+    """How many documents hold the term in text, symbol and path."""
+    count = view.searcher.doc_freq
+    return count("body", term), count("symbol", term), count("path", term)
+
+
 def _members(schema: Schema, entries: Iterable[int]) -> Query:
     return Query.const_score_query(Query.term_set_query(schema, "entry", list(entries)), 0.0)
 

@@ -25,6 +25,7 @@ from regend.store.counts import RootCounts
 from regend.store.facts import facts_of
 from regend.store.file_vectors import FileVectors
 from regend.store.lexical import LexicalDoc, chunk_kinds
+from regend.store.mean_lengths import MeanLengths
 from regend.store.pool import Pool
 from regend.store.reader import Reader
 from regend.store.snapshot import StoreSnapshot
@@ -46,6 +47,7 @@ class Memory:
         self._reader = reader
         self._model = model
         self._file_vectors = FileVectors()
+        self._mean_lengths = MeanLengths()
         self._roots: dict[RootId, RootRecord] = {}
         self._counts: dict[RootId, RootCounts] = {}
         self.pools: dict[PoolId, Pool] = {}
@@ -268,6 +270,7 @@ class Memory:
             MappingProxyType({root: counts.freeze() for root, counts in self._counts.items()}),
             self._reader,
             self._file_vectors,
+            self._mean_lengths,
         )
 
     def close(self) -> None:

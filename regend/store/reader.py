@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from regend.chunking.tokens import lexical_tokens
 from regend.errors import StoreError
 from regend.store.base import ChunkView, SymbolView
 from regend.store.schema import open_reader
@@ -98,6 +99,15 @@ class Reader:
             (blob_key,),
         )
         return [count for (count,) in rows.fetchall()]
+
+    def lexical_lengths(self, blob_key: int, ordinal: int) -> tuple[int, int] | None:
+        """Tokens in the text and in the symbol of one chunk, as they were indexed; None where it does not exist."""
+        row = self.connection.execute(
+            "SELECT c.lexical, b.symbol FROM blob_chunks b JOIN chunks c USING (chunk_key) "
+            "WHERE b.blob_key = ? AND b.ordinal = ?",
+            (blob_key, ordinal),
+        ).fetchone()
+        return None if row is None else (len(unpack(row[0]).split()), len(lexical_tokens(row[1]).split()))
 
     def outline(self, entry_id: int, blob_key: int) -> list[SymbolView]:
         """Definitions of a blob in order of lines."""

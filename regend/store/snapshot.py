@@ -17,6 +17,7 @@ from regend.store.base import (
     ChunkConditions,
     ChunkView,
     Entry,
+    FieldStatistics,
     Hit,
     LexicalQuery,
     PoolSnapshot,
@@ -27,7 +28,8 @@ from regend.store.counts import RootStats
 from regend.store.facts import LiveEntries, PoolFacts
 from regend.store.file_vectors import FileVectors
 from regend.store.lexical import LexicalView
-from regend.store.lexical_search import frequency, lexical_search, passing
+from regend.store.lexical_search import field_frequencies, frequency, lexical_search, passing
+from regend.store.mean_lengths import MeanLengths
 from regend.store.reader import Reader
 from regend.store.slab import SlabView
 from regend.types import DOC_ORDINAL_BITS, PoolId, RootId
@@ -153,6 +155,15 @@ class PoolView:
         """About how many documents hold the term; 0 only where none does."""
         return frequency(self._lexical, term)
 
+    def field_frequencies(self, term: str) -> tuple[int, int, int]:
+        """How many documents hold the term in text, symbol and path."""
+        return field_frequencies(self._lexical, term)
+
+    @property
+    def doc_count(self) -> int:
+        """Documents of the lexical index."""
+        return int(self._lexical.searcher.num_docs)
+
     def entry_at(self, root: RootId, path: str) -> Entry | None:
         """What the root has at this path."""
         for entry_id in self._facts.entries_of_path.get(path, ()):
@@ -178,6 +189,7 @@ class StoreSnapshot:
         views: the same pools as `pools`, by their own type.
         stats: per root, for `status`.
         file_vectors: those that were asked for before, of this model.
+        mean_lengths: of the lexical fields, as far as they were asked for.
     """
 
     generation: int
@@ -189,6 +201,7 @@ class StoreSnapshot:
     stats: Mapping[RootId, RootStats]
     reader: Reader
     file_vectors: FileVectors
+    mean_lengths: MeanLengths
 
     def chunks(self, docs: Sequence[int]) -> list[ChunkView]:
         """In the order of `docs`; a doc that no longer exists is left out."""
@@ -230,6 +243,12 @@ class StoreSnapshot:
         """About how many chunks hold each term; see `store.base.Snapshot.frequencies`."""
         pools = list(self.views.values())
         return [sum(pool.frequency(term) for pool in pools) for term in terms]
+
+    def statistics(self, pool: PoolId, terms: Sequence[str]) -> FieldStatistics:
+        """What BM25 has to know of a pool; see `store.base.Snapshot.statistics`."""
+        view = self.views[pool]
+        lengths = self.mean_lengths.of(pool, view.doc_count, view.entries, self.reader.lexical_lengths, self._blob_key)
+        return FieldStatistics(view.doc_count, lengths, {term: view.field_frequencies(term) for term in terms})
 
     def _blob_key(self, entry_id: int) -> int | None:
         for pool in self.views.values():

@@ -20,6 +20,7 @@ from regend.store.base import (
     ChunkConditions,
     ChunkView,
     Entry,
+    FieldStatistics,
     Hit,
     LexicalQuery,
     PoolSnapshot,
@@ -189,6 +190,14 @@ class MemoryStore:
         pools = [pool for pool in self.pools.values() if isinstance(pool, MemoryPool)]
         held = [set().union(*pool._fields(doc)) for pool in pools for doc in pool._docs(None)]
         return [sum(term in words for words in held) for term in terms]
+
+    def statistics(self, pool: PoolId, terms: Sequence[str]) -> FieldStatistics:
+        own = self.pools[pool]
+        assert isinstance(own, MemoryPool)
+        docs = [own._fields(doc) for doc in own._docs(None)]
+        body, symbol, path = (max(1.0, sum(d[i].total() for d in docs) / max(1, len(docs))) for i in range(3))
+        held = {term: tuple(sum(term in doc[i] for doc in docs) for i in range(3)) for term in terms}
+        return FieldStatistics(len(docs), (body, symbol, path), held)  # type: ignore[arg-type]
 
     def symbols(
         self, name: str, limit: int, *, prefix: bool = True, within: Callable[[int], bool] | None = None

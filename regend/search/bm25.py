@@ -1,0 +1,54 @@
+"""BM25 of a text that is not in the index, as the lexical leg would score it if it were.
+
+Robertson and Zaragoza, "The Probabilistic Relevance Framework" (2009), with the constants and the inverse document
+frequency of tantivy, whose scores these stand beside. Lengths are not rounded as tantivy rounds them, and mean lengths
+are estimated, so a score may differ by a few per cent.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import log
+from typing import NamedTuple
+
+from regend.store.base import FieldStatistics, LexicalQuery
+
+_K1 = 1.2
+_B = 0.75
+
+
+class FieldTerms(NamedTuple):
+    """A document's tokens with their counts, by field."""
+
+    body: Counter[str]
+    symbol: Counter[str]
+    path: Counter[str]
+
+
+class Scorer:
+    """Scores documents for one query."""
+
+    def __init__(self, query: LexicalQuery, statistics: FieldStatistics) -> None:
+        self._terms = [term for term in dict.fromkeys(query.terms) if term]
+        self._boosts = (query.body, query.symbol, query.path)
+        self._means = statistics.mean_lengths
+        count = statistics.doc_count
+        self._idf = {term: tuple(_idf(count, held) for held in statistics.frequencies[term]) for term in self._terms}
+
+    def score(self, document: FieldTerms) -> float:
+        """The document's score, at least 0; 0 where no term is in it."""
+        total = 0.0
+        for field, (counts, boost) in enumerate(zip(document, self._boosts, strict=True)):
+            if boost <= 0.0 or not counts:
+                continue
+            norm = _K1 * (1.0 - _B + _B * counts.total() / self._means[field])
+            for term in self._terms:
+                count = counts.get(term)
+                if count:
+                    total += boost * self._idf[term][field] * count * (_K1 + 1.0) / (count + norm)
+        return total
+
+
+def _idf(count: int, held: int) -> float:
+    """What a term is worth that `held` of `count` documents hold."""
+    return log(1.0 + (max(count, held) - held + 0.5) / (held + 0.5))

@@ -1,0 +1,340 @@
+"""Overlays: files as an editor holds them, unsaved, laid over a snapshot for one query. Nothing is ever stored.
+
+An overlay takes the place of the file at its path in its root, if there is one; other roots keep theirs. Its chunks are
+found by words, by meaning and by symbols like all others. What was chunked and embedded comes from the caller.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from regend.chunking.tokens import lexical_tokens
+from regend.search.bm25 import FieldTerms, Scorer
+from regend.store.base import (
+    ChunkConditions,
+    ChunkView,
+    Entry,
+    FieldStatistics,
+    Hit,
+    LexicalQuery,
+    PoolSnapshot,
+    RootRecord,
+    Snapshot,
+    SymbolView,
+)
+from regend.types import (
+    DOC_ORDINAL_BITS,
+    Chunk,
+    ChunkedFile,
+    ChunkId,
+    PoolId,
+    RootId,
+    Symbol,
+    doc_id,
+)
+
+FIRST_OVERLAY_ID = 1 << 40
+"""Entry ids from here on are overlays'; the catalog will not get there."""
+
+Vector = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class OverlayFile:
+    """An unsaved file, chunked.
+
+    Attributes:
+        vectors: by chunk, float32 [dim], L2-normalised; a chunk may lack its own.
+    """
+
+    root: RootId
+    path: str
+    file: ChunkedFile
+    vectors: Mapping[ChunkId, Vector]
+
+
+def is_overlay(entry_id: int) -> bool:
+    """Whether an entry is an overlay's."""
+    return entry_id >= FIRST_OVERLAY_ID
+
+
+def overlaid(snapshot: Snapshot, files: Sequence[OverlayFile]) -> Snapshot:
+    """The snapshot with these files in it; itself where none of them differs from what is indexed."""
+    by_pool: dict[PoolId, list[tuple[OverlayFile, Entry | None]]] = {}
+    for file in {(file.root, file.path): file for file in files}.values():
+        record = snapshot.roots.get(file.root)
+        if record is None:
+            continue
+        indexed = snapshot.pools[record.pool].entry_at(file.root, file.path)
+        if indexed is None or indexed.blob != file.file.blob:
+            by_pool.setdefault(record.pool, []).append((file, indexed))
+    return OverlaidSnapshot(snapshot, by_pool) if by_pool else snapshot
+
+
+class _Document:
+    """A chunk of an overlay."""
+
+    __slots__ = ("chunk", "kinds", "terms", "vector")
+
+    def __init__(self, chunk: Chunk, symbols: Sequence[Symbol], path: str, vector: Vector | None) -> None:
+        self.chunk = chunk
+        self.vector = vector
+        self.kinds = {s.kind for s in symbols if chunk.start_line <= s.start_line <= chunk.end_line} | {chunk.kind}
+        texts = (chunk.lexical, lexical_tokens(chunk.symbol), lexical_tokens(path))
+        self.terms = FieldTerms(*(Counter(text.split()) for text in texts))
+
+    def meets(self, conditions: ChunkConditions) -> bool:
+        return (
+            all(any(word in field for field in self.terms) for word in conditions.words)
+            and not any(word in field for word in conditions.without for field in self.terms)
+            and (not conditions.kinds or not conditions.kinds.isdisjoint(self.kinds))
+            and conditions.without_kinds.isdisjoint(self.kinds)
+        )
+
+
+class _Entries(Mapping[int, Entry]):
+    """A pool's live entries, some of them replaced or hidden, and more besides."""
+
+    def __init__(self, base: Mapping[int, Entry], changed: dict[int, Entry | None]) -> None:
+        self._base = base
+        self._changed = changed
+
+    def get(self, entry_id: int, default: Entry | None = None) -> Entry | None:  # type: ignore[override]
+        if entry_id in self._changed:
+            return self._changed[entry_id] or default
+        return self._base.get(entry_id, default)
+
+    def __getitem__(self, entry_id: int) -> Entry:
+        found = self.get(entry_id)
+        if found is None:
+            raise KeyError(entry_id)
+        return found
+
+    def __contains__(self, entry_id: object) -> bool:
+        return isinstance(entry_id, int) and self.get(entry_id) is not None
+
+    def __iter__(self) -> Iterator[int]:
+        yield from (entry_id for entry_id in self._base if entry_id not in self._changed)
+        yield from (entry_id for entry_id, entry in self._changed.items() if entry is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class OverlaidPool:
+    """Implements `PoolSnapshot` over another one."""
+
+    def __init__(
+        self,
+        base: PoolSnapshot,
+        files: Sequence[tuple[int, OverlayFile, Entry | None]],
+        statistics: Callable[[Sequence[str]], FieldStatistics],
+    ) -> None:
+        self.pool = base.pool
+        self._base = base
+        self._statistics = statistics
+        self._documents: dict[int, _Document] = {}
+        self._places: dict[tuple[RootId, str], Entry] = {}
+        self._hidden_docs = 0
+        changed: dict[int, Entry | None] = {}
+        for entry_id, overlay, indexed in files:
+            file = overlay.file
+            if indexed is not None:
+                earlier = changed.get(indexed.entry_id) or indexed
+                left = earlier.roots - {overlay.root}
+                changed[indexed.entry_id] = replace(earlier, roots=left) if left else None
+                self._hidden_docs += indexed.chunk_count
+            entry = Entry(
+                entry_id, self.pool, overlay.path, file.blob, file.language, frozenset({overlay.root}), len(file.chunks)
+            )
+            changed[entry_id] = self._places[overlay.root, overlay.path] = entry
+            for chunk in file.chunks:
+                vector = overlay.vectors.get(chunk.chunk_id)
+                document = _Document(chunk, file.symbols, overlay.path, vector)
+                self._documents[doc_id(entry_id, chunk.ordinal)] = document
+        self._changed = changed
+        self.entries: Mapping[int, Entry] = _Entries(base.entries, changed)
+
+    def lexical(self, query: LexicalQuery, limit: int, allow: frozenset[int] | None = None) -> list[Hit]:
+        """By BM25; overlays as if they were indexed."""
+        hits = self._kept(self._base.lexical(query, limit + self._hidden_docs, self._below(allow)))
+        scorer = Scorer(query, self._statistics([term for term in dict.fromkeys(query.terms) if term]))
+        for doc, document in self._allowed(allow):
+            score = scorer.score(document.terms)
+            if score > 0.0 and document.meets(query.conditions):
+                hits.append(Hit(doc, score))
+        return _best(hits, limit)
+
+    def nearest(self, vector: Vector, limit: int, allow: frozenset[int] | None = None) -> list[Hit]:
+        """By cosine."""
+        hits = self._kept(self._base.nearest(vector, limit + self._hidden_docs, self._below(allow)))
+        for doc, document in self._allowed(allow):
+            if document.vector is not None:
+                hits.append(Hit(doc, float(np.clip(vector @ document.vector, -1.0, 1.0))))
+        return _best(hits, limit)
+
+    def similarity(self, vector: Vector, docs: Sequence[int]) -> list[float | None]:
+        """Exact cosines."""
+        indexed = [doc for doc in docs if doc not in self._documents]
+        cosines = dict(zip(indexed, self._base.similarity(vector, indexed), strict=True))
+        for doc in docs:
+            document = self._documents.get(doc)
+            if document is not None:
+                own = document.vector
+                cosines[doc] = None if own is None else float(np.clip(vector @ own, -1.0, 1.0))
+        return [cosines[doc] for doc in docs]
+
+    def vector(self, doc: int) -> Vector | None:
+        """The vector of a document's chunk."""
+        document = self._documents.get(doc)
+        return self._base.vector(doc) if document is None else document.vector
+
+    def passing(self, docs: Sequence[int], conditions: ChunkConditions) -> set[int]:
+        """Those of `docs` whose chunks meet the conditions."""
+        own = {doc for doc in docs if doc in self._documents and self._documents[doc].meets(conditions)}
+        return own | self._base.passing([doc for doc in docs if doc not in self._documents], conditions)
+
+    def entry_at(self, root: RootId, path: str) -> Entry | None:
+        """What the root has at this path."""
+        own = self._places.get((root, path))
+        return self._base.entry_at(root, path) if own is None else own
+
+    def document(self, doc: int) -> Chunk | None:
+        """An overlay's chunk."""
+        found = self._documents.get(doc)
+        return None if found is None else found.chunk
+
+    def held_count(self, term: str) -> int:
+        """How many of the overlays' chunks hold the term."""
+        return sum(any(term in field for field in document.terms) for document in self._documents.values())
+
+    def _below(self, allow: frozenset[int] | None) -> frozenset[int] | None:
+        """What the base is limited to: not what is hidden, nor what it does not know."""
+        if allow is None:
+            return None
+        return frozenset(e for e in allow if e not in self._changed or (e in self.entries and not is_overlay(e)))
+
+    def _kept(self, hits: list[Hit]) -> list[Hit]:
+        return [hit for hit in hits if hit.doc >> DOC_ORDINAL_BITS in self.entries]
+
+    def _allowed(self, allow: frozenset[int] | None) -> Iterator[tuple[int, _Document]]:
+        for doc, document in self._documents.items():
+            if allow is None or doc >> DOC_ORDINAL_BITS in allow:
+                yield doc, document
+
+
+def _best(hits: list[Hit], limit: int) -> list[Hit]:
+    hits.sort(key=lambda hit: (-hit.score, hit.doc))
+    return hits[:limit]
+
+
+class OverlaidSnapshot:
+    """Implements `Snapshot` over another one."""
+
+    def __init__(self, base: Snapshot, by_pool: Mapping[PoolId, Sequence[tuple[OverlayFile, Entry | None]]]) -> None:
+        self.generation = base.generation
+        self.complete = base.complete
+        self.model_id = base.model_id
+        self.roots: Mapping[RootId, RootRecord] = base.roots
+        self._base = base
+        self._files: dict[int, OverlayFile] = {}
+        self._overlaid: list[OverlaidPool] = []
+        pools = dict(base.pools)
+        for pool, files in by_pool.items():
+            numbered = [(FIRST_OVERLAY_ID + len(self._files) + n, *pair) for n, pair in enumerate(files)]
+            self._files.update((entry_id, file) for entry_id, file, _ in numbered)
+            own = OverlaidPool(base.pools[pool], numbered, _statistics_of(base, pool))
+            self._overlaid.append(own)
+            pools[pool] = own
+        self.pools: Mapping[PoolId, PoolSnapshot] = pools
+
+    def chunks(self, docs: Sequence[int]) -> list[ChunkView]:
+        """In the order of `docs`; a doc that no longer exists is left out."""
+        views = {view.doc: view for view in self._base.chunks([doc for doc in docs if not _is_overlays(doc)])}
+        for doc in docs:
+            found = next((c for pool in self._overlaid if (c := pool.document(doc)) is not None), None)
+            if found is not None:
+                views[doc] = ChunkView(
+                    doc, found.chunk_id, found.start_line, found.end_line, found.symbol, found.kind, found.token_count,
+                    found.text,
+                )  # fmt: skip
+        return [views[doc] for doc in docs if doc in views]
+
+    def file_vector(self, entry: Entry) -> Vector | None:
+        """What a file is about as a whole."""
+        overlay = self._files.get(entry.entry_id)
+        if overlay is None:
+            return self._base.file_vector(entry)
+        pairs = [(chunk.token_count, overlay.vectors.get(chunk.chunk_id)) for chunk in overlay.file.chunks]
+        known = [count * vector for count, vector in pairs if vector is not None]
+        norm = float(np.linalg.norm(np.sum(known, axis=0))) if known else 0.0
+        return np.asarray(np.sum(known, axis=0) / norm, np.float32) if norm > 0.0 else None
+
+    def outline(self, entry: Entry) -> list[SymbolView]:
+        """All definitions of the entry's file in order of lines."""
+        if not is_overlay(entry.entry_id):
+            return self._base.outline(entry)
+        views = self._symbols_of(entry.entry_id)
+        return sorted(views, key=lambda view: (view.start_line, -view.end_line))
+
+    def symbols(
+        self, name: str, limit: int, *, prefix: bool = True, within: Callable[[int], bool] | None = None
+    ) -> list[SymbolView]:
+        """Definitions by name; see `Snapshot.symbols`."""
+
+        def counts(entry_id: int) -> bool:
+            return (within is None or within(entry_id)) and any(
+                entry_id in pool.entries for pool in self.pools.values()
+            )
+
+        found = self._base.symbols(name, limit, prefix=prefix, within=counts)
+        for entry_id in self._files:
+            if counts(entry_id):
+                found += self._symbols_of(entry_id)
+        last = 2 if prefix else 1
+        tiered = [(tier, view) for view in found if (tier := _tier(view, name)) <= last]
+        tiered.sort(key=lambda pair: (pair[0], pair[1].entry_id, pair[1].start_line))
+        return [view for _, view in tiered[:limit]]
+
+    def frequencies(self, terms: Sequence[str]) -> list[int]:
+        """About how many chunks hold each term."""
+        counts = self._base.frequencies(terms)
+        return [
+            count or sum(pool.held_count(term) for pool in self._overlaid)
+            for term, count in zip(terms, counts, strict=True)
+        ]
+
+    def statistics(self, pool: PoolId, terms: Sequence[str]) -> FieldStatistics:
+        """Of what is indexed; some chunks more or less make no difference."""
+        return self._base.statistics(pool, terms)
+
+    def _symbols_of(self, entry_id: int) -> list[SymbolView]:
+        symbols = self._files[entry_id].file.symbols
+        return [SymbolView(entry_id, s.name, s.path, s.kind, s.start_line, s.end_line) for s in symbols]
+
+
+def _statistics_of(base: Snapshot, pool: PoolId) -> Callable[[Sequence[str]], FieldStatistics]:
+    return lambda terms: base.statistics(pool, terms)
+
+
+def _is_overlays(doc: int) -> bool:
+    return is_overlay(doc >> DOC_ORDINAL_BITS)
+
+
+def _tier(view: SymbolView, name: str) -> int:
+    """0 exact, 1 equal but for case, 2 by prefix, 3 not at all; a dotted name matches the end of the qualified path."""
+    path = view.path or view.name
+    if name in (view.name, path) or path.endswith("." + name):
+        return 0
+    folded, wanted = path.casefold(), name.casefold()
+    if view.name.casefold() == wanted or ("." + folded).endswith("." + wanted):
+        return 1
+    qualifier, _, bare = wanted.rpartition(".")
+    enclosing = "." + folded.rpartition(".")[0]
+    begins = view.name.casefold().startswith(bare)
+    return 2 if begins and (not qualifier or enclosing.endswith("." + qualifier)) else 3
