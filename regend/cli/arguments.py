@@ -80,6 +80,10 @@ _LANG = _arg("--lang", metavar="NAME", help="only this language, such as python"
 _CONTEXT = _arg("--context", type=_lines, metavar="N", help="lines of the file to show before and after each snippet")
 _OFFSET = _arg("--offset", type=_offset, metavar="N", help="leave out the first N results: the next page")
 _BUDGET = _arg("--budget", type=_tokens, metavar="TOKENS", help="pack the best passages into so many tokens, by file")
+_OVERLAY = _arg(
+    "--overlay", action="append", metavar="FILE=COPY", complete="file",
+    help="take the text of COPY (- is standard input) for FILE, which is not saved yet",
+)  # fmt: skip
 _DIRECTORY = _arg("directory", metavar="DIR", complete="directory", help="a root")
 
 COMMANDS = (
@@ -89,14 +93,14 @@ COMMANDS = (
         _arg("--sync", action="store_true", help="see every write that finished before"),
         _arg("--explain", action="store_true", help="show what each ranking feature and each stage contributed"),
         _arg("--files", action="store_true", help="one result per file, ranked as a whole"),
-        _CONTEXT, _OFFSET, _BUDGET,
+        _CONTEXT, _OFFSET, _BUDGET, _OVERLAY,
     )),
     Command("symbols", "find definitions by name", "queries", (
         _arg("name", metavar="NAME", help="a name, or a dotted end of a qualified name"), _K, _ROOT, _PATH, _LANG,
     )),
     Command("related", "find code like the code at a line, or files like a file", "queries", (
         _arg("place", metavar="FILE[:LINE]", complete="file", help="a file, or a line in it"),
-        _K, _ROOT, _PATH, _LANG, _CONTEXT, _OFFSET, _BUDGET,
+        _K, _ROOT, _PATH, _LANG, _CONTEXT, _OFFSET, _BUDGET, _OVERLAY,
     )),
     Command("outline", "list a file's definitions", "queries", (_arg("file", metavar="FILE", complete="file"),)),
     Command("status", "say what is indexed, what is not and why", "status", (

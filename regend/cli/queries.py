@@ -6,6 +6,7 @@ import sys
 
 from regend.cli.call import absolute, call, given
 from regend.cli.terminal import Style, columns, count_text, print_json, printable
+from regend.errors import RegendError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,7 +85,24 @@ def split_place(place: str) -> tuple[str, int]:
 
 
 def _page(arguments: argparse.Namespace) -> dict[str, Any]:
-    return given(context=arguments.context, offset=arguments.offset, budget=arguments.budget)
+    overlays = [_overlay(pair) for pair in arguments.overlay or ()]
+    return given(context=arguments.context, offset=arguments.offset, budget=arguments.budget, overlays=overlays or None)
+
+
+def _overlay(pair: str) -> dict[str, str]:
+    """``FILE=COPY``: the file, and the text that its editor has."""
+    file, equals, copy = pair.rpartition("=")
+    if not equals or not file:
+        raise RegendError(f"`--overlay {pair}` names no copy; write FILE=COPY, or FILE=- for standard input.")
+    try:
+        if copy == "-":
+            data = sys.stdin.buffer.read()
+        else:
+            with open(copy, "rb") as stream:  # noqa: PTH123 - pathlib is slower to import.
+                data = stream.read()
+    except OSError as error:
+        raise RegendError(f"The copy {copy} cannot be read: {error.strerror}.") from error
+    return {"path": absolute(file), "text": data.decode("utf-8", "surrogateescape")}
 
 
 def _filters(arguments: argparse.Namespace) -> dict[str, Any]:

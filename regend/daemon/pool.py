@@ -136,18 +136,21 @@ class WorkerPool:
         self._workers.clear()
         await self._spawner.reap_all(_CLOSE_TIMEOUT_S)
 
-    async def chunk(self, root_path: str, path: str, limits: LimitConfig, lane: Lane, alone: bool) -> ChunkedFile:
+    async def chunk(
+        self, root_path: str, path: str, limits: LimitConfig, lane: Lane, alone: bool, content: bytes | None = None
+    ) -> ChunkedFile:
         """Read, hash and chunk one file.
 
         Args:
             alone: nothing else is in the worker's window meanwhile.
+            content: what to chunk in place of what the disk has.
 
         Raises:
             FileNotFoundError: it is gone, or not to be read any more; observe again.
             ChunkError: the worker could not.
             WorkerError: ``crashed``, ``deadline`` or another word for how the worker ended over it.
         """
-        reply = await self._submit(lambda job: frame(ChunkTask(job, root_path, path, limits)), lane, alone)
+        reply = await self._submit(lambda job: frame(ChunkTask(job, root_path, path, limits, content)), lane, alone)
         match reply:
             case ChunkReply():
                 return reply.result

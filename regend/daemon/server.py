@@ -241,11 +241,13 @@ def _invalid(method: Method, what: str, field: str | None = None) -> RpcError:
 
 
 def _text(value: Any) -> Any:
-    """Some peers send strings as bytes, alone or in lists; the schema has no binary values."""
+    """Some peers send strings as bytes, alone or in lists and maps; the schema has no binary values."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
     if isinstance(value, list):
         return [_text(item) for item in value]
+    if isinstance(value, dict):
+        return {_text(key): _text(item) for key, item in value.items()}
     return value
 
 

@@ -33,6 +33,7 @@ from regend.daemon.worker_frames import (
     task_decoder,
 )
 from regend.errors import RegendError
+from regend.types import UNSURE
 
 if TYPE_CHECKING:
     from regend.embedding.base import LocalEncoder
@@ -85,7 +86,10 @@ class Server:
                 _bound_memory(task.rss_cap_bytes)
                 return Ready(rss_bytes())
             case ChunkTask():
-                content, sig = read_file(task.root_path, task.path, task.limits.max_file_bytes)
+                if task.content is None:
+                    content, sig = read_file(task.root_path, task.path, task.limits.max_file_bytes)
+                else:
+                    content, sig = task.content, UNSURE
                 _, language = name_blob(task.path, content)
                 return ChunkReply(task.job, chunk_content(content, language, sig, task.limits), rss_bytes())
             case EmbedTask():

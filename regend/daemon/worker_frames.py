@@ -27,12 +27,13 @@ class Setup(msgspec.Struct, tag="setup", frozen=True):
 
 
 class ChunkTask(msgspec.Struct, tag="chunk", frozen=True):
-    """Read, hash and chunk one file."""
+    """Read, hash and chunk one file, or `content` in its place."""
 
     job: int
     root_path: str
     path: str
     limits: LimitConfig
+    content: bytes | None = None
 
 
 class EmbedTask(msgspec.Struct, tag="embed", frozen=True):

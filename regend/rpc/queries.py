@@ -14,14 +14,22 @@ MAX_CONTEXT_LINES = 1_000
 
 MAX_BUDGET_TOKENS = 200_000
 """The largest `budget`."""
+MAX_OVERLAYS = 64
 DEFAULT_RESULTS = 10
 """What `k` is where nothing else limits the answer."""
 
 _K = "results at most; 10 where it is left out, or as many as fit into `budget`"
 _BUDGET = "tokens (50 or more) into which the best passages are packed, each file once; 0 for the usual snippets"
+_OVERLAYS = "unsaved files that stand in for what is on disk, for this answer only; at most 64, each an `Overlay`"
 _ROOT = "absolute path of one root; empty for all roots"
 _PATH = "glob on the path relative to its root; `*` stays in one directory, `**` crosses them; empty for all"
 _LANG = "language name such as `python`; empty for all"
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    path: str = wire("absolute path of a file in a root, or relative to the request's `root`; it need not exist yet")
+    text: str = wire("the file as the editor has it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,7 @@ class SearchRequest(Checked):
     offset: int = wire("results to leave out before the first: `next_offset` of the page before", 0, low=0, high=1_000)
     files: bool = wire("one result per file, ranked by what the whole file is about too", False)
     budget: int = wire(_BUDGET, 0, low=0, high=MAX_BUDGET_TOKENS)
+    overlays: tuple[Overlay, ...] = wire(_OVERLAYS, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +96,7 @@ class SearchResult:
         "lines of the chunk beyond `snippet` that fit the query best, in order; each is a `MatchedLine`", ()
     )
     also: tuple[Passage, ...] = wire("with `budget`: further passages of the file, in order; each is a `Passage`", ())
+    unsaved: bool = wire("it is from an overlay, so lines are those of the editor's text", False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +122,7 @@ class RelatedRequest(Checked):
     context: int = wire("as in `search`", 0, low=0, high=MAX_CONTEXT_LINES)
     offset: int = wire("as in `search`", 0, low=0, high=1_000)
     budget: int = wire("as in `search`", 0, low=0, high=MAX_BUDGET_TOKENS)
+    overlays: tuple[Overlay, ...] = wire("as in `search`", ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,7 @@ def test_search_passes_its_options_and_makes_the_root_absolute(
     assert asked(served) == {
         "query": "x", "k": 3, "root": str(tmp_path / "r"), "path": "src/**", "lang": "python", "sync": True,
         "explain": True, "context": 2, "offset": 10, "files": True, "budget": 0,
+        "overlays": (),
     }  # fmt: skip
 
 
@@ -361,6 +362,20 @@ def test_a_page_tells_where_the_next_begins(served: ServerThread, capsys: pytest
 
 def test_explain_shows_the_stages(served: ServerThread, capsys: pytest.CaptureFixture[str]) -> None:
     assert "stage     ms  CPU ms\nlegs   0.500   0.250\n" in out(capsys, "search", "x", "--explain")
+
+
+def test_overlays_are_read_from_their_copies(
+    served: ServerThread, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "copy").write_bytes(b"caf\xe9 = 1\n")
+    copy = f"/src/app/a=b.py={tmp_path / 'copy'}"
+    out(capsys, "search", "x", "--overlay", copy, "--overlay", "/src/app/c.py=/dev/null")
+    first, second = asked(served)["overlays"]
+    assert first == {"path": "/src/app/a=b.py", "text": "caf\udce9 = 1\n"}
+    assert second == {"path": "/src/app/c.py", "text": ""}
+    for wrong in ("/src/app/a.py", f"/src/app/a.py={tmp_path / 'none'}"):
+        assert main(["related", "/src/app/a.py", "--overlay", wrong]) == 1
+    assert "FILE=COPY" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [("--budget", "10"), ("--offset", "-1"), ("--offset", "1001")])

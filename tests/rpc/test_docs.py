@@ -18,7 +18,7 @@ from regend.rpc.codec import SERVER_LIMITS
 from regend.rpc.reference import rewrite
 from regend.rpc.schema import ERRORS, METHODS
 from tests.rpc.golden import RPC_PAGE, Step, load_all, pack
-from tests.rpc.scripted import ServerThread, short_directory
+from tests.rpc.scripted import ServerThread, short_directory, wire
 
 EDITORS_PAGE = RPC_PAGE.with_name("editors.md")
 TRANSCRIPTS = load_all()
@@ -138,7 +138,7 @@ class TestNeovim:
         return done.stdout + done.stderr
 
     def test_the_snippet_fills_the_quickfix_list(self) -> None:
-        (snippet,) = blocks(EDITORS_PAGE, "lua")
+        snippet, _ = blocks(EDITORS_PAGE, "lua")
         assert len(snippet.strip().splitlines()) <= 10
         with short_directory() as directory, ServerThread(directory / "s") as served:
             out = self.run(
@@ -150,8 +150,25 @@ class TestNeovim:
             assert "/src/app/core/debounce.py 10 Debouncer.push" in out
             assert [r.query for r in served.script.seen if hasattr(r, "query")] == ["debounce quiet time"]
 
+    def test_changed_buffers_are_sent_along(self) -> None:
+        with short_directory() as directory, ServerThread(directory / "s") as served:
+            self.run(
+                directory,
+                "".join(blocks(EDITORS_PAGE, "lua")),
+                "vim.cmd('Regend first')\n"
+                f"vim.cmd('edit {directory}/new.py')\n"
+                "vim.api.nvim_buf_set_lines(0, 0, -1, false, { 'x = 1', 'y = 2' })\n"
+                "vim.cmd('Regend second')\n"
+                "vim.bo.modified = false",
+            )
+            first, second = (r for r in served.script.seen if hasattr(r, "query"))
+            assert (first.query, first.overlays) == ("first", ())
+            assert [wire(overlay) for overlay in second.overlays] == [
+                {"path": f"{directory}/new.py", "text": "x = 1\ny = 2\n"}
+            ]
+
     def test_neovim_shows_the_daemons_message(self) -> None:
-        (snippet,) = blocks(EDITORS_PAGE, "lua")
+        snippet, _ = blocks(EDITORS_PAGE, "lua")
         with short_directory() as directory, ServerThread(directory / "s"):
             out = self.run(
                 directory, snippet, "print(pcall(vim.fn.rpcrequest, regend(), 'remove', { path = '/nope' }))"
@@ -159,7 +176,7 @@ class TestNeovim:
             assert "root_error: /nope is not a root; add it with `regenctl add /nope`." in out
 
     def test_all_forms_of_no_parameters_work(self) -> None:
-        (snippet,) = blocks(EDITORS_PAGE, "lua")
+        snippet, _ = blocks(EDITORS_PAGE, "lua")
         calls = ("'list'", "'list', {}", "'list', vim.empty_dict()")
         with short_directory() as directory, ServerThread(directory / "s"):
             out = self.run(

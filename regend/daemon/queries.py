@@ -1,0 +1,152 @@
+"""The methods that ask: search, related, symbols, outline.
+
+They run in query threads on the snapshot that was current when they began. Nothing here waits for the indexer but a
+`search` that asks for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from regend.daemon import status
+from regend.daemon.buffers import Buffer, Buffers, Prepared
+from regend.daemon.connection import Connection
+from regend.daemon.named_files import locate
+from regend.daemon.parts import Parts
+from regend.errors import RootError, RpcError
+from regend.rpc import schema as rpc
+from regend.rpc.queries import DEFAULT_RESULTS, MAX_OVERLAYS, MAX_RESULTS
+from regend.search.filters import Filters, split_filters
+from regend.search.overlay import overlaid
+from regend.search.results import RelatedOptions, SearchOptions, SearchOutcome, SearchResult
+from regend.store.base import Snapshot
+
+SYNC_TIMEOUT_S = 5.0
+_T = TypeVar("_T")
+
+
+class QueryMethods:
+    """The handlers, bound to one daemon."""
+
+    def __init__(self, app: Parts) -> None:
+        self._app = app
+        self._buffers = Buffers(app)
+
+    async def search(self, connection: Connection, request: rpc.SearchRequest) -> rpc.SearchResponse:
+        started_at = time.perf_counter()
+        app = self._app
+        if request.sync:
+            await app.driver.flush(wait_vectors=False, timeout_s=SYNC_TIMEOUT_S)
+        options = SearchOptions(
+            request.query, _results_at_most(request), self._root_filter(request.root), request.path, request.lang,
+            request.explain, request.context, request.offset, request.files, request.budget,
+        )  # fmt: skip
+        prepared = await self._prepared(connection, request.overlays, request.root)
+        vector = None
+        if self._may_embed_queries():
+            vector = await app.query_vectors.vector(split_filters(request.query).text)
+        return await self._answer(started_at, prepared, lambda snapshot: app.engine.search(snapshot, options, vector))
+
+    def _may_embed_queries(self) -> bool:
+        """A query leaves the machine only if the user lets some root's text leave it."""
+        return self._app.provider.info.local or bool(self._app.config.embedding.remote_roots)
+
+    async def related(self, connection: Connection, request: rpc.RelatedRequest) -> rpc.SearchResponse:
+        started_at = time.perf_counter()
+        app = self._app
+        served, path = locate(app.roots, request.file, request.root)
+        options = RelatedOptions(
+            served.path, path, request.line, Filters(self._root_filter(request.root), request.path, request.lang),
+            _results_at_most(request), request.offset, request.context, request.budget,
+        )  # fmt: skip
+        prepared = await self._prepared(connection, request.overlays, request.root)
+        return await self._answer(started_at, prepared, lambda snapshot: app.engine.related(snapshot, options))
+
+    async def symbols(self, _: Connection, request: rpc.SymbolsRequest) -> rpc.SymbolsResponse:
+        app = self._app
+        filters = Filters(self._root_filter(request.root), request.path, request.lang)
+        outcome = await self._query(lambda snapshot: app.engine.symbols(snapshot, request.name, request.k, filters))
+        found = tuple(
+            rpc.SymbolResult(
+                r.root, r.path, r.symbol.rpartition(".")[2], r.symbol, r.kind, r.language, r.start_line, r.end_line
+            )
+            for r in outcome.results
+        )
+        return rpc.SymbolsResponse(found, outcome.generation, status.is_complete(app))
+
+    async def outline(self, _: Connection, request: rpc.OutlineRequest) -> rpc.OutlineResponse:
+        app = self._app
+        served, path = locate(app.roots, request.file, request.root)
+        outline = await self._query(lambda snapshot: app.engine.outline(snapshot, served.path, path))
+        found = tuple(
+            rpc.OutlineSymbol(d.name, d.symbol, d.kind, d.start_line, d.end_line) for d in outline.definitions
+        )
+        return rpc.OutlineResponse(outline.root, outline.path, outline.language, found, outline.generation)
+
+    async def _prepared(self, connection: Connection, overlays: Sequence[rpc.Overlay], root: str) -> Prepared:
+        """Unsaved buffers, chunked and embedded."""
+        if not overlays:
+            return Prepared()
+        if len(overlays) > MAX_OVERLAYS:
+            raise RpcError(
+                f"The request has {len(overlays)} overlays; send at most {MAX_OVERLAYS}.", code="invalid_params",
+                data={"field": "overlays"},
+            )  # fmt: skip
+        buffers: list[Buffer] = []
+        outside: list[str] = []
+        for overlay in overlays:
+            try:
+                buffers.append(Buffer(*locate(self._app.roots, overlay.path, root), overlay.text))
+            except RootError:
+                # An editor sends what it has changed; not all of it must be ours.
+                outside.append(f"{overlay.path} is in no root, so its unsaved text is not searched.")
+        prepared = await self._buffers.prepare(connection, buffers)
+        return replace(prepared, notes=(*prepared.notes, *outside))
+
+    async def _query(self, run: Callable[[Snapshot], _T]) -> _T:
+        snapshot = self._app.indexer.store.snapshot
+        with self._app.times.timed("query"):
+            return await asyncio.get_running_loop().run_in_executor(self._app.queries, run, snapshot)
+
+    async def _answer(
+        self, started_at: float, prepared: Prepared, run: Callable[[Snapshot], SearchOutcome]
+    ) -> rpc.SearchResponse:
+        outcome = await self._query(lambda snapshot: run(overlaid(snapshot, prepared.files)))
+        complete = outcome.complete and status.is_complete(self._app)
+        if prepared.notes:
+            outcome = replace(outcome, notes=(*outcome.notes, *prepared.notes))
+        took_ms = round((time.perf_counter() - started_at) * 1e3, 3)
+        return rpc.SearchResponse(
+            tuple(_on_the_wire(result) for result in outcome.results),
+            outcome.generation,
+            complete,
+            took_ms,
+            outcome.notes,
+            outcome.next_offset,
+            outcome.tokens,
+            {name: rpc.Stage(outcome.stage_ms[name], cpu_ms) for name, cpu_ms in outcome.cpu_ms.items()} or None,
+        )
+
+    def _root_filter(self, root: str) -> str:
+        return self._app.roots.by_path(root).path if root else ""
+
+
+def _on_the_wire(result: SearchResult) -> rpc.SearchResult:
+    shares = {share.name: rpc.Feature(share.value, share.contribution) for share in result.explain}
+    return rpc.SearchResult(
+        result.root, result.path, result.start_line, result.end_line, result.score, result.language, result.symbol,
+        result.kind, result.snippet, result.snippet_line, shares or None,
+        tuple(rpc.MatchedLine(*match) for match in result.matches),
+        tuple(rpc.Passage(p.start_line, p.end_line, p.symbol, p.snippet, p.snippet_line) for p in result.also),
+        result.unsaved,
+    )  # fmt: skip
+
+
+def _results_at_most(request: rpc.SearchRequest | rpc.RelatedRequest) -> int:
+    if request.k is not None:
+        return request.k
+    return MAX_RESULTS if request.budget else DEFAULT_RESULTS
