@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
-from regend.core.commands import Lane
 from regend.daemon.blob_names import name_blob
 from regend.daemon.connection import Connection
 from regend.daemon.parts import Parts
@@ -26,7 +25,7 @@ from regend.daemon.roots import ServedRoot
 from regend.embedding.base import checked
 from regend.errors import ChunkError, EmbeddingError, PathError, WorkerError
 from regend.search.overlay import OverlayFile
-from regend.types import ChunkedFile, ChunkId, RootId, embedded_text
+from regend.types import ChunkedFile, ChunkId, Lane, RootId, embedded_text
 
 MAX_BUFFERS = 64
 """Buffers remembered for one connection."""
