@@ -22,8 +22,6 @@ from regend.store.base import ChunkView, Entry
 _SHORT_TOKENS = 400
 """About a whole chunk. With 48, which spares all but import lines and closing braces, NDCG@10 over repositories left
 out was 0.005 less: a chunk that was cut small says little even where its words match."""
-_LATER_WORD = 0.15
-"""How much less each further word of a query counts, see `words_present`. From 0 to 0.3 it hardly mattered."""
 _LONG_FILE = 5.0
 """The logarithm of about 150 chunks: a file with more is no more likely to be the answer."""
 
@@ -38,6 +36,7 @@ class Candidate:
         neighbours: the share of all files' evidence that lies in other files of the same folder, 0..1.
         base: sum of its ``file`` and ``chunk`` features, once known.
         defines: 1 where it holds a definition of the query's name, less for a looser match, 0 otherwise.
+        present: the share of the query's words that the file has in its candidates' texts and its path, 0..1.
         repeat: how many better chunks of the same file stand before it.
         view: the chunk itself; None until it is hydrated.
     """
@@ -50,23 +49,19 @@ class Candidate:
     neighbours: float = 0.0
     base: float = 0.0
     defines: float = 0.0
+    present: float = 0.0
     repeat: int = 0
     view: ChunkView | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class QueryContext:
-    """What the features need to know of the query, made once per query.
-
-    Attributes:
-        shares: each stem and what it counts among all, together 1.
-    """
+    """What the features need to know of the query, made once per query."""
 
     query: Query
     stems: frozenset[str]
     wanted_roles: frozenset[str]
     whole_name: bool
-    shares: tuple[tuple[str, float], ...] = ()
     phrases: tuple[str, ...] = ()
     names: tuple[str, ...] = field(default=())
 
@@ -79,21 +74,9 @@ def query_context(query: Query, path_filter: str = "") -> QueryContext:
         stems=query.stems,
         wanted_roles=frozenset(role for role, words in ROLE_WORDS.items() if words & asked),
         whole_name=query.kind == "identifier",
-        shares=_shares(query),
         phrases=tuple(phrase.casefold() for phrase in query.phrases),
         names=tuple(name.rpartition(".")[2] for name in query.identifiers),
     )
-
-
-def _shares(query: Query) -> tuple[tuple[str, float], ...]:
-    """The query's stems by what they count: the topic of a question comes first, its circumstances later."""
-    first: dict[str, int] = {}
-    for term in query.terms:
-        for part in sorted(identifier_stems(term) & query.stems):
-            first.setdefault(part, len(first))
-    weights = {part: 1.0 / (1.0 + _LATER_WORD * first.get(part, len(first))) for part in sorted(query.stems)}
-    total = sum(weights.values())
-    return tuple((part, weight / total) for part, weight in weights.items())
 
 
 def blended_score(candidate: Candidate, context: QueryContext) -> float:
@@ -187,11 +170,16 @@ def long_file(candidate: Candidate, context: QueryContext) -> float:
 
 
 def words_present(candidate: Candidate, context: QueryContext) -> float:
-    """How many of the query's words the chunk has at all. BM25 may be won by one rare word alone."""
-    if candidate.view is None:
+    """A file that has all of the query's words beats one that BM25 likes for having a rare one often."""
+    return candidate.present
+
+
+def share_present(text: str, words: PathWords, context: QueryContext) -> float:
+    """The share of the query's words that occur in the path, or in `text` (in lower case), be it within other words."""
+    if not context.stems:
         return 0.0
-    text = candidate.view.text.lower()
-    return sum([share for part, share in context.shares if part in text])
+    known = words.name | words.folders
+    return sum([stem in known or stem in text for stem in context.stems]) / len(context.stems)
 
 
 def exact_phrase(candidate: Candidate, context: QueryContext) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from regend.search.features import FEATURES, Candidate, Feature, QueryContext
+from regend.search.features import FEATURES, Candidate, Feature, QueryContext, share_present, words_present
 from regend.search.fusion import file_evidence_sum
 from regend.search.results import FeatureShare
 from regend.search.words import path_words
@@ -37,6 +37,7 @@ class RankingTable:
     chunk: tuple[Feature, ...]
     text: tuple[Feature, ...]
     order: tuple[Feature, ...]
+    looks_for_words: bool
 
     @classmethod
     def of(cls, features: tuple[Feature, ...]) -> RankingTable:
@@ -44,7 +45,7 @@ class RankingTable:
         file, chunk, text, order = (
             tuple(f for f in features if f.scope == scope) for scope in ("file", "chunk", "text", "order")
         )
-        return cls(features, file, chunk, text, order)
+        return cls(features, file, chunk, text, order, any(f.value is words_present for f in features))
 
 
 RANKING = RankingTable.of(FEATURES)
@@ -154,6 +155,8 @@ def rank(
     table: RankingTable = RANKING,
 ) -> list[Ranked]:
     """Round two: all of `candidates`, whose `view` is set, in their final order."""
+    if table.looks_for_words:
+        _look_for_words(candidates, context)
     scored = []
     for candidate in candidates:
         view = candidate.view
@@ -162,6 +165,18 @@ def rank(
         place = (root_of(candidate.entry), candidate.entry.path)
         scored.append((score, place, view.start_line, candidate))
     return [Ranked(score, place[0], candidate) for score, place, _, candidate in _spread(scored, context, table)]
+
+
+def _look_for_words(candidates: list[Candidate], context: QueryContext) -> None:
+    """Set `Candidate.present`. One look per file: what its candidates say together."""
+    by_entry: dict[int, list[Candidate]] = {}
+    for candidate in candidates:
+        by_entry.setdefault(candidate.entry.entry_id, []).append(candidate)
+    for own in by_entry.values():
+        text = "\n".join([candidate.view.text for candidate in own if candidate.view is not None]).lower()
+        present = share_present(text, own[0].words, context)
+        for candidate in own:
+            candidate.present = present
 
 
 def explain(candidate: Candidate, context: QueryContext, table: RankingTable = RANKING) -> tuple[FeatureShare, ...]:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from regend.chunking.tokens import STOP_WORDS, split_identifier
+from regend.search.abbreviations import WORD_OF
 
 
 def _listed(text: str) -> frozenset[str]:
@@ -41,8 +42,9 @@ def stem(word: str) -> str:
 
     One suffix is taken off, at most, and never below four letters; a doubled final consonant is made single
     (``mapping`` -> ``map``). A Porter stemmer was not used: it conflates more, costs more, and identifiers are
-    mostly nouns and verbs in few forms.
+    mostly nouns and verbs in few forms. A usual short form has the stem of its word: ``args`` that of ``argument``.
     """
+    word = WORD_OF.get(word, word)
     if len(word) <= _MIN_STEM_CHARS - 1 or not word.isascii():
         return word
     if word.endswith("ss"):

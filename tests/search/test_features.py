@@ -1,5 +1,6 @@
 """Each feature answers one question about a candidate, within -1..1, and the table keeps its promises."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,9 +17,9 @@ from regend.types import BlobId, ChunkId, PoolId, RootId
 
 
 def candidate(
-    path: str = "src/a.py", text: str = "x = 1", symbol: str = "", tokens: int = 100, **more: Any
+    path: str = "src/a.py", text: str = "x = 1", symbol: str = "", tokens: int = 100, chunks: int = 9, **more: Any
 ) -> Candidate:
-    entry = Entry(1, PoolId(1), path, BlobId(b"b"), "python", frozenset({RootId(1)}))
+    entry = Entry(1, PoolId(1), path, BlobId(b"b"), "python", frozenset({RootId(1)}), chunks)
     view = ChunkView(1 << 16, ChunkId(b"c"), 10, 20, symbol, "function", tokens, text)
     values: dict[str, Any] = {"blended": 0.5, "evidence": 0.5, **more}
     return Candidate(1 << 16, entry, path_words(path), view=view, **values)
@@ -45,6 +46,15 @@ def context(query: str, path_filter: str = "") -> QueryContext:
         (features.file_name, "shell completion", {"path": "cmd/bash_completions.go"}, 0.5),
         (features.file_name, "shell completion", {"path": "completion/other.go"}, 0.0),
         (features.file_name, "the router", {"path": "src/router/index.ts"}, 1.0),
+        (features.file_topic, "conversion of strings", {"path": "lang/StringUtils.java"}, 1.0),
+        (features.file_topic, "conversion of strings", {"path": "lang/StringBuilder.java"}, 0.5),
+        (features.file_topic, "positional arguments", {"path": "args.go"}, 1.0),
+        (features.file_topic, "utilities", {"path": "utils.py"}, 0.0),
+        (features.neighbour_evidence, "anything", {"neighbours": 0.4}, 0.4),
+        (features.words_present, "anything", {"present": 0.4}, 0.4),
+        (features.long_file, "anything", {"chunks": 0}, 0.0),
+        (features.long_file, "anything", {"chunks": 12}, math.log(13) / 5),
+        (features.long_file, "anything", {"chunks": 9_000}, 1.0),
         (features.folder_names, "queue workers", {"path": "queue/worker/x.py"}, 1.0),
         (features.folder_names, "queue workers", {"path": "queue/x.py"}, 0.5),
         (features.named_path, "jobs/a.py", {"path": "src/jobs/a.py"}, 1.0),
@@ -72,6 +82,20 @@ def test_value(
     feature: Callable[[Candidate, QueryContext], float], query: str, fields: dict[str, Any], expected: float
 ) -> None:
     assert feature(candidate(**fields), context(query)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("query", "text", "path", "expected"),
+    [
+        ("retry failed jobs", "def retry(job): ...", "a.py", 2 / 3),
+        ("retry failed jobs", "def retry(job): ...", "failed/a.py", 1.0),
+        ("retry failed jobs", "", "lib/failed_jobs.py", 2 / 3),
+        ("retry", "the retries", "a.py", 1.0),
+        ("retry", "nothing", "a.py", 0.0),
+    ],
+)
+def test_the_words_that_are_present(query: str, text: str, path: str, expected: float) -> None:
+    assert features.share_present(text, path_words(path), context(query)) == pytest.approx(expected)
 
 
 def test_a_path_filter_asks_for_a_role() -> None:

@@ -53,6 +53,25 @@ def test_ties_go_by_path_then_line() -> None:
     assert [row[:2] for row in final(blended, plain)] == [("src/other.py", 0), ("src/third.py", 0), ("src/third.py", 1)]
 
 
+def test_neighbours_of_good_files_are_better_than_lone_ones() -> None:
+    """Three files match equally; two share a folder."""
+    table = RankingTable.of(tuple(f for f in FEATURES if f.name == "neighbours"))
+    blended = {doc_id(2, 0): 0.5, doc_id(3, 0): 0.5, doc_id(4, 0): 0.5}
+    chosen = {c.entry.path: c.neighbours for c in shortlist(blended, ENTRIES.get, CONTEXT, 5, table)}
+    third = pytest.approx(1 / 3)
+    assert chosen == {"src/other.py": third, "src/third.py": third, "tests/test_queue.py": 0.0}
+
+
+def test_words_are_looked_for_in_a_file_s_candidates_together() -> None:
+    """`push` and `job` stand in the text, `queue` in one file's name only."""
+    table = RankingTable.of(tuple(f for f in FEATURES if f.name == "words_present"))
+    blended = {doc_id(1, 0): 0.5, doc_id(2, 0): 0.5, doc_id(2, 1): 0.5}
+    ranked = rank(hydrate(shortlist(blended, ENTRIES.get, CONTEXT, 5, table)), lambda entry: "/r", CONTEXT, table)
+    assert {r.candidate.entry.path: r.candidate.present for r in ranked} == {
+        "src/queue.py": 1.0, "src/other.py": pytest.approx(2 / 3),
+    }  # fmt: skip
+
+
 def test_entries_out_of_scope_are_left_out() -> None:
     blended = {doc_id(1, 0): 0.9, doc_id(77, 0): 1.0}
     assert [path for path, *_ in final(blended)] == ["src/queue.py"]

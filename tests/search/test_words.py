@@ -18,13 +18,18 @@ from regend.search.words import file_role, identifier_stems, path_words, stem
         ("map", "mapping"),
         ("handle", "handler"),
         ("validate", "validation"),
+        ("argument", "args"),
+        ("configuration", "cfg"),
+        ("database", "db"),
     ],
 )
 def test_forms_of_a_word_share_a_stem(one: str, other: str) -> None:
     assert stem(one) == stem(other)
 
 
-@pytest.mark.parametrize(("one", "other"), [("string", "str"), ("user", "use"), ("port", "report"), ("class", "clas")])
+@pytest.mark.parametrize(
+    ("one", "other"), [("string", "strip"), ("user", "use"), ("port", "report"), ("class", "clas")]
+)
 def test_different_words_do_not(one: str, other: str) -> None:
     assert stem(one) != stem(other)
 
