@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from math import log1p
 from typing import Literal, NamedTuple
 
+from regend.search.fusion import KIND_FACTORS
 from regend.search.query import Query
 from regend.search.weights import WEIGHTS
 from regend.search.words import ROLE_WORDS, PathWords, identifier_stems
@@ -36,6 +37,7 @@ class Candidate:
         neighbours: the share of all files' evidence that lies in other files of the same folder, 0..1.
         base: sum of its ``file`` and ``chunk`` features, once known.
         defines: 1 where it holds a definition of the query's name, less for a looser match, 0 otherwise.
+        likeness: of the whole file's vector to the query's, as a share of the best file's, 0..1.
         present: the share of the query's words that the file has in its candidates' texts and its path, 0..1.
         repeat: how many better chunks of the same file stand before it.
         view: the chunk itself; None until it is hydrated.
@@ -49,6 +51,7 @@ class Candidate:
     neighbours: float = 0.0
     base: float = 0.0
     defines: float = 0.0
+    likeness: float = 0.0
     present: float = 0.0
     repeat: int = 0
     view: ChunkView | None = None
@@ -92,6 +95,11 @@ def file_evidence(candidate: Candidate, context: QueryContext) -> float:
 def neighbour_evidence(candidate: Candidate, context: QueryContext) -> float:
     """Where several files of a folder fit, the topic is at home there; a lone match elsewhere is more often chance."""
     return candidate.neighbours
+
+
+def file_likeness(candidate: Candidate, context: QueryContext) -> float:
+    """What a file is about as a whole; a passage may be like the question by chance. A name wants that name, though."""
+    return candidate.likeness * KIND_FACTORS[context.query.kind]
 
 
 def whole_definition(candidate: Candidate, context: QueryContext) -> float:
@@ -210,6 +218,8 @@ def same_file_again(candidate: Candidate, context: QueryContext) -> float:
     return -(1.0 - 0.5**candidate.repeat)
 
 
+FILE_LIKENESS = "file_likeness"
+WORDS_PRESENT = "words_present"
 _Value = Callable[[Candidate, QueryContext], float]
 
 
@@ -230,6 +240,7 @@ FEATURES: tuple[Feature, ...] = (
     _row("blend", "chunk", blended_score),
     _row("file_evidence", "chunk", file_evidence),
     _row("neighbours", "chunk", neighbour_evidence),
+    _row(FILE_LIKENESS, "text", file_likeness),
     _row("whole_definition", "text", whole_definition),
     _row("named_definition", "text", named_definition),
     _row("symbol_words", "text", symbol_words),
@@ -240,7 +251,7 @@ FEATURES: tuple[Feature, ...] = (
     _row("named_line", "text", named_line),
     _row("unasked_role", "file", unasked_role),
     _row("long_file", "file", long_file),
-    _row("words_present", "text", words_present),
+    _row(WORDS_PRESENT, "text", words_present),
     _row("exact_phrase", "text", exact_phrase),
     _row("verbatim_name", "text", verbatim_name),
     _row("too_short", "text", too_short),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from regend.search.features import FEATURES, Candidate, Feature, QueryContext, share_present, words_present
+from regend.search.features import FEATURES, WORDS_PRESENT, Candidate, Feature, QueryContext, share_present
 from regend.search.fusion import file_evidence_sum
 from regend.search.results import FeatureShare
 from regend.search.words import path_words
@@ -37,7 +37,7 @@ class RankingTable:
     chunk: tuple[Feature, ...]
     text: tuple[Feature, ...]
     order: tuple[Feature, ...]
-    looks_for_words: bool
+    names: frozenset[str]
 
     @classmethod
     def of(cls, features: tuple[Feature, ...]) -> RankingTable:
@@ -45,7 +45,7 @@ class RankingTable:
         file, chunk, text, order = (
             tuple(f for f in features if f.scope == scope) for scope in ("file", "chunk", "text", "order")
         )
-        return cls(features, file, chunk, text, order, any(f.value is words_present for f in features))
+        return cls(features, file, chunk, text, order, frozenset(f.name for f in features))
 
 
 RANKING = RankingTable.of(FEATURES)
@@ -155,7 +155,7 @@ def rank(
     table: RankingTable = RANKING,
 ) -> list[Ranked]:
     """Round two: all of `candidates`, whose `view` is set, in their final order."""
-    if table.looks_for_words:
+    if WORDS_PRESENT in table.names:
         _look_for_words(candidates, context)
     scored = []
     for candidate in candidates:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from regend.search.conditions import holds, passing, verified
-from regend.search.features import Candidate, QueryContext
+from regend.search.features import FILE_LIKENESS, Candidate, QueryContext
 from regend.search.legs import Definitions, Vector, blended_candidates
+from regend.search.likeness import set_likeness
 from regend.search.locate import Place, chunks_at
 from regend.search.query import Query
 from regend.search.ranking import Ranked, RankingTable, added_candidate, rank, shortlist
@@ -130,6 +131,9 @@ def ranked(question: Question, depth: int, clock: StageClock) -> list[Ranked]:
     clock.lap("shortlist")
     candidates = _hydrated(q, candidates, blended)
     clock.lap("hydrate")
+    if q.vector is not None and q.weight > 0.0 and FILE_LIKENESS in q.table.names:
+        set_likeness(q.snapshot, candidates, q.vector)
+        clock.lap("likeness")
     rows = rank(candidates, lambda entry: q.scope.shown_root(q.snapshot, entry), q.context, q.table)
     clock.lap("rank")
     return rows

@@ -12,7 +12,9 @@ from tests.search.conftest import QUEUE, Corpus
 from tests.search.memory import hashed_vector
 
 ENGINE = Engine(hashed_vector)
-STAGES = {"parse", "spelling", "embed", "symbols", "legs", "shortlist", "hydrate", "rank", "snippets"}
+STAGES = {
+    "parse", "spelling", "embed", "symbols", "legs", "shortlist", "hydrate", "likeness", "rank", "snippets",
+}  # fmt: skip
 
 
 def search(corpus: Corpus, query: str, **options: object) -> list[SearchResult]:
