@@ -6,7 +6,7 @@ and a weak model was measured to be worse than BM25 alone, because a rank throws
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from regend.search.query import QueryKind
 
@@ -74,6 +74,13 @@ def blend(bm25: Mapping[int, float], cosine: Mapping[int, float], weight: float)
     return blended
 
 
-def file_evidence_sum(scores: Iterable[float]) -> float:
-    """Sum of a file's `_EVIDENCE_CHUNKS` best scores: what its chunks say together, without favouring long files."""
-    return sum(sorted(scores, reverse=True)[:_EVIDENCE_CHUNKS])
+def file_evidence_sum(ordered: Sequence[tuple[float, int]]) -> float:
+    """What a file's chunks say together, without favouring long files: the sum of its first `_EVIDENCE_CHUNKS` scores.
+
+    Args:
+        ordered: score and doc of each chunk, those that count most first.
+    """
+    total = 0.0
+    for score, _ in ordered[:_EVIDENCE_CHUNKS]:
+        total += score
+    return total

@@ -32,6 +32,6 @@ def test_a_name_leans_on_the_model_less_than_a_question() -> None:
     assert vector_weight(1.0, "identifier") < vector_weight(1.0, "mixed") < vector_weight(1.0, "language")
 
 
-def test_a_file_s_evidence_is_that_of_its_best_chunks() -> None:
-    assert file_evidence_sum([1.0, 5.0, 2.0, 4.0, 3.0, 0.5, 0.1]) == 15.0
+def test_a_file_s_evidence_is_that_of_its_first_chunks() -> None:
+    assert file_evidence_sum([(5.0, 1), (4.0, 9), (3.0, 2), (2.0, 3), (1.0, 4), (0.5, 5), (0.1, 6)]) == 15.0
     assert file_evidence_sum([]) == 0.0
