@@ -31,6 +31,9 @@ def main() -> int:
     ranking.add_argument("--state-dir", type=Path, help="keep the index there between runs (default: index afresh)")
     ranking.add_argument("--misspell", action="store_true", help="one edit in each identifier or the longest word")
     ranking.add_argument("--symbols", type=int, default=0, metavar="N", help="also ask for N exact unique names")
+    ranking.add_argument(
+        "--budget", type=int, default=0, metavar="TOKENS", help="also ask for answers of so many tokens"
+    )
     ranking.add_argument("--ablate", action="store_true", help="fit: also without each feature")
     ranking.add_argument("--sweep", action="store_true", help="fit: also with the vectors weighing less and more")
     ranking.add_argument("--write", action="store_true", help="fit: put the weights into the package")
@@ -54,7 +57,7 @@ def main() -> int:
             parser.error(f"--mode has {', '.join(sorted(unknown))}; there are: {', '.join(retrieval.MODES)}")
         report = retrieval.run(
             options.questions, options.checkouts, names(options.only), modes, misspelt if options.misspell else str,
-            options.state_dir, options.symbols,
+            options.state_dir, options.symbols, options.budget,
         )  # fmt: skip
         retrieval.write(report, options.json)
         return 0

@@ -19,11 +19,12 @@ from benchmarks.annotations import Answers, Repository, by_category, by_language
 from benchmarks.baselines import IndexedChunk, bm25, matching_words, vectors_alone
 from benchmarks.daemons import PrivateDaemon, machine, percentile, private_daemon
 from benchmarks.definitions import Named, missed, sampled
-from benchmarks.metrics import TOP, WHOLE_FILE, Found, Worth, worth
+from benchmarks.metrics import TOP, WHOLE_FILE, Found, Worth, best_rank, worth
 from regend.config import EmbeddingConfig
 from regend.embedding.base import LocalEncoder
 from regend.embedding.registry import encoder_spec, local_encoder
 from regend.rpc.client import Client
+from regend.rpc.queries import MAX_RESULTS
 from regend.store.base import Snapshot
 from regend.store.registry import open_store
 
@@ -41,6 +42,8 @@ class Report:
         answers: by mode, then repository.
         latencies_ms: of warm queries over the socket, in the order of asking.
         skipped: sentences on what was left out.
+        budget_tokens: what an answer for an agent may take, or 0 where that was not asked.
+        within_budget: for each question whether such an answer held a right place.
         names_asked: exact unique names that were asked for.
         names_missed: those whose definition was not the first result.
     """
@@ -49,6 +52,8 @@ class Report:
     answers: dict[str, dict[str, list[Worth]]] = field(default_factory=dict)
     latencies_ms: list[float] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    budget_tokens: int = 0
+    within_budget: list[bool] = field(default_factory=list)
     names_asked: int = 0
     names_missed: list[Named] = field(default_factory=list)
 
@@ -69,15 +74,17 @@ def run(
     rewrite: Callable[[str], str] = str,
     state_dir: Path | None = None,
     name_count: int = 0,
+    budget_tokens: int = 0,
 ) -> Report:
     """Measure `modes` on the questions of `file`.
 
     Args:
         rewrite: changes each question before it is asked, such as a misspelling.
         state_dir: where the daemon keeps its index between runs; None indexes afresh and leaves nothing behind.
+        budget_tokens: ask each question once more for an answer of at most so many tokens; 0 does not.
         name_count: so many exact unique names are asked for, too.
     """
-    report = Report(load(file, checkouts, only))
+    report = Report(load(file, checkouts, only), budget_tokens=budget_tokens)
     encoder = local_encoder(encoder_spec(EmbeddingConfig()))
     with private_daemon() as daemon:
         if state_dir is not None:
@@ -87,6 +94,8 @@ def run(
         if "daemon" in modes:
             for repository in report.repositories:
                 ask(daemon, repository, report, rewrite)
+                if budget_tokens:
+                    ask_within_budget(daemon, repository, report, rewrite)
         daemon.stop()
         if name_count:
             with opened(daemon.state_dir, encoder) as snapshot:
@@ -123,6 +132,18 @@ def ask(daemon: PrivateDaemon, repository: Repository, report: Report, rewrite: 
                     report.latencies_ms.append((time.perf_counter() - began_at) * 1e3)
                 rankings.append([Found(r["path"], r["start_line"], r["end_line"]) for r in answer["results"]])
     report.note("daemon", repository, rankings)
+
+
+def ask_within_budget(
+    daemon: PrivateDaemon, repository: Repository, report: Report, rewrite: Callable[[str], str]
+) -> None:
+    """Ask the daemon each question for an answer of `Report.budget_tokens`, and look for a right place in it."""
+    with Client(daemon.socket) as client:
+        for question in repository.questions:
+            asked = {"query": rewrite(question.text), "root": str(repository.directory), "k": MAX_RESULTS}
+            answer = client.call("search", **asked, budget=report.budget_tokens)
+            found = [Found(repository.full_path(r["path"]), r["start_line"], r["end_line"]) for r in answer["results"]]
+            report.within_budget.append(any(best_rank(found, target) for target in question.targets))
 
 
 @contextmanager
@@ -183,6 +204,9 @@ def page(report: Report) -> str:
     if report.latencies_ms:
         shown = ", ".join(f"{name} {value:.2f} ms" for name, value in latency(report.latencies_ms).items())
         parts.append(f"warm queries over the socket ({len(report.latencies_ms)}): {shown}")
+    if report.within_budget:
+        share = sum(report.within_budget) / len(report.within_budget)
+        parts.append(f"a right place within {report.budget_tokens} tokens: {share:.1%} of the questions")
     if report.names_asked:
         right = report.names_asked - len(report.names_missed)
         parts.append(
@@ -218,6 +242,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "machine": machine(),
         "latency_ms": latency(report.latencies_ms) if report.latencies_ms else None,
         "skipped": report.skipped,
+        "budget": {"tokens": report.budget_tokens, "answered": sum(report.within_budget)},
         "names": {"asked": report.names_asked, "missed": [named._asdict() for named in report.names_missed]},
         "modes": {mode: figures(answers) for mode, answers in report.answers.items()},
     }

@@ -1,0 +1,69 @@
+"""The retrieval benchmark on two small checkouts, with a real daemon: figures, tables, names, budget; and a fit."""
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from benchmarks import retrieval
+from benchmarks.fit import FITTED, Bench, fitted, page
+
+QUEUE = "class JobQueue:\n    def push_job(self, job):\n        self.jobs.append(job)\n"
+CACHE = "def evict_oldest(entries):\n    entries.popitem(last=False)\n"
+SERVER = "func ListenAndServe(addr string) error {\n\treturn accept(addr)\n}\n"
+FILES = {
+    "one": {"src/job_queue.py": QUEUE, "src/cache.py": CACHE, "docs/notes.md": "push a job to the queue\n"},
+    "two": {"server.go": SERVER, "client.go": "func Dial(addr string) error {\n\treturn nil\n}\n"},
+}
+QUESTIONS = [
+    {"name": "one", "language": "python", "root": "src", "queries": [
+        {"query": "push a job to the queue", "relevant": ["src/job_queue.py"], "secondary": [], "category": "semantic"},
+        {"query": "evict_oldest", "relevant": ["src/cache.py"], "secondary": [], "category": "symbol"}]},
+    {"name": "two", "language": "go", "root": "", "queries": [
+        {"query": "accept on an address", "relevant": [{"path": "server.go", "start_line": 2, "end_line": 2}],
+         "secondary": ["absent.go"], "category": "semantic"}]},
+]  # fmt: skip
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> tuple[Path, Path]:
+    for name, files in FILES.items():
+        for path, text in files.items():
+            file = tmp_path / "checkouts" / name / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+    (tmp_path / "questions.json").write_text(json.dumps(QUESTIONS))
+    return tmp_path / "questions.json", tmp_path / "checkouts"
+
+
+def test_questions_are_asked_and_judged(place: tuple[Path, Path], tmp_path: Path) -> None:
+    modes = ("daemon", "bm25", "vectors", "words")
+    report = retrieval.run(*place, modes=modes, name_count=4, budget_tokens=500)
+    assert set(report.answers) == set(modes)
+    assert [worth.ndcg for worth in report.answers["daemon"]["one"]] == [1.0, 1.0]
+    (partly,) = report.answers["daemon"]["two"]
+    assert (partly.mrr, partly.recall) == (1.0, 0.5)
+    assert len(report.latencies_ms) == 2 * 3
+    assert (report.names_asked, report.names_missed) == (4, [])
+    assert report.within_budget == [True, True, True]
+    shown = retrieval.page(report)
+    assert "a right place within 500 tokens: 100.0%" in shown
+    assert "definition first for 4 of 4" in shown
+    retrieval.write(report, tmp_path / "out.json")
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert written["modes"]["daemon"]["by_language"]["python"]["ndcg"] == 1.0
+    assert [row["query"] for row in written["modes"]["bm25"]["questions"]][1] == "evict_oldest"
+
+
+def test_a_fit_runs_over_folders_and_whole_checkouts(place: tuple[Path, Path], tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        found = Bench(*place, tmp_path / "state", (), stack).collections()
+    assert [collection.title for collection in found] == ["folders", "checkouts"]
+    folders, checkouts = ([{f.path for f in one.found} for one in collection.asked] for collection in found)
+    assert "docs/notes.md" in checkouts[0] - folders[0]
+    assert "src/job_queue.py" in folders[0] & checkouts[0]
+    outcome = fitted(found)
+    assert len(outcome.weights) == len(FITTED)
+    assert min(outcome.weights) >= 0.0
+    assert "mean of repositories" in page(found, outcome)
