@@ -24,7 +24,7 @@ from training.mine import BUILD
 
 Matrix = npt.NDArray[np.float32]
 Scorer = Callable[[Sequence[str], Sequence[str]], Matrix]
-_BLEND = 0.5
+_BLEND = 2.0
 """Weight of the cosine beside BM25, each as a share of its question's best; chosen on the development packages."""
 
 
