@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import demo, fit, indexing, queries, questions, retrieval
+from benchmarks import demo, encoding, fit, indexing, queries, questions, retrieval
 from benchmarks.daemons import machine
 from benchmarks.misspelling import misspelt
 
@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=("demo", "index", "query", "questions", "retrieval", "fit", "all"))
+    parser.add_argument("name", choices=("demo", "index", "query", "questions", "retrieval", "fit", "encode", "all"))
     parser.add_argument("--root", type=Path, default=HERE.parent, help="the tree to index (default: this repository)")
     parser.add_argument("--file", type=Path, default=HERE / "django_questions.json", help="questions as JSON")
     ranking = parser.add_argument_group("retrieval and fit")
@@ -68,6 +68,8 @@ def main() -> int:
         figures["query"] = queries.run(root)
     if options.name == "questions":
         figures["questions"] = questions.run(root, options.file)
+    if options.name == "encode":
+        figures["encode"] = encoding.run(root)
     print(json.dumps(figures, indent=2))
     return 0
 
