@@ -128,17 +128,6 @@ def file_name(candidate: Candidate, context: QueryContext) -> float:
     return len(stems & context.stems) / len(stems) if stems else 0.0
 
 
-def file_topic(candidate: Candidate, context: QueryContext) -> float:
-    """``utils``, ``base`` and the like in a file's name do not tell what it is about; the rest of the name does."""
-    stems = candidate.words.topic
-    return len(stems & context.stems) / len(stems) if stems else 0.0
-
-
-def folder_names(candidate: Candidate, context: QueryContext) -> float:
-    """Folders name the component; two shared words are as good as it gets."""
-    return min(1.0, len(candidate.words.folders & context.stems) / 2)
-
-
 def named_path(candidate: Candidate, context: QueryContext) -> float:
     """The query names this very file; its weight lifts the file above all others for a query that is only a path."""
     wanted = context.query.path
@@ -245,8 +234,6 @@ FEATURES: tuple[Feature, ...] = (
     _row("named_definition", "text", named_definition),
     _row("symbol_words", "text", symbol_words),
     _row("file_name", "file", file_name),
-    _row("file_topic", "file", file_topic),
-    _row("folder_names", "file", folder_names),
     _row("named_path", "file", named_path),
     _row("named_line", "text", named_line),
     _row("unasked_role", "file", unasked_role),

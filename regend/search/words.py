@@ -67,29 +67,16 @@ def identifier_stems(name: str) -> frozenset[str]:
     return frozenset(stem(word) for word in split_identifier(name) if len(word) > 1 or not word.isascii())
 
 
-def _stems(text: str) -> frozenset[str]:
-    return frozenset(map(stem, text.split()))
-
-
-_COMMON_NAMES = _stems(
-    "abstract api base common core default helper helpers impl implementation interface internal manager misc support "
-    "type types util utils"
-)
-"""Words that say what part a file plays and not what it is about: ``string_utils`` is about strings."""
-
-
 class PathWords(NamedTuple):
     """What the ranking knows of a path.
 
     Attributes:
         name: stems of the file's name without extension.
-        topic: those of `name` that not just any file may have.
         folders: stems of the folders' names.
         role: `file_role`.
     """
 
     name: frozenset[str]
-    topic: frozenset[str]
     folders: frozenset[str]
     role: str
 
@@ -105,7 +92,7 @@ def path_words(path: str) -> PathWords:
     role = file_role(path)
     # The name of an index file says nothing; its folder is what people call it.
     own = identifier_stems(folders[-1] if folders and name.lower() in _INDEX_NAMES else name)
-    return PathWords(own, own - _COMMON_NAMES, frozenset(stems), role)
+    return PathWords(own, frozenset(stems), role)
 
 
 _INDEX_NAMES = frozenset({"__init__", "index", "mod", "main", "lib", "init"})
@@ -150,6 +137,10 @@ def file_role(path: str) -> str:
         if pattern.fullmatch(base):
             return role
     return "source"
+
+
+def _stems(text: str) -> frozenset[str]:
+    return frozenset(map(stem, text.split()))
 
 
 ROLE_WORDS = {
