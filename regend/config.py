@@ -93,6 +93,8 @@ class EmbeddingConfig:
 
     Attributes:
         provider: one of `PROVIDERS`; ``http`` is any server that speaks the OpenAI API.
+        role: ``upgrade``: the built-in model serves at once and this one takes over when it is through; ``only``: this
+            one alone.
         url: base URL of the server, such as ``http://127.0.0.1:8080/v1``.
         urls: further servers with the same model; requests go to the one with the least to do.
         model: the model's name at the server.
@@ -123,6 +125,7 @@ class EmbeddingConfig:
     """
 
     provider: str = "builtin"
+    role: str = "upgrade"
     url: str = ""
     urls: tuple[str, ...] = ()
     model: str = ""
@@ -269,6 +272,7 @@ def _check(config: Config, source: str) -> None:
 _CHOICES = {
     "workers.mode": ("auto", "sequential", "parallel", "pipeline"),
     "embedding.provider": PROVIDERS,
+    "embedding.role": ("upgrade", "only"),
     "embedding.encoding": ("auto", "float", "base64"),
 }
 

@@ -29,6 +29,13 @@ class Lane(enum.IntEnum):
     BULK = 2
 
 
+class Tier(enum.IntEnum):
+    """Which of two models vectors are of: the first serves at once, the upgrade is stronger and takes over."""
+
+    FIRST = 0
+    UPGRADE = 1
+
+
 class StatSig(NamedTuple):
     """What `stat` said of a file when it was read; equal signatures mean "surely unchanged".
 

@@ -17,6 +17,7 @@ def status_lines(status: dict[str, Any], style: Style) -> list[str]:
         f"{style('regend ' + status['version'], 'bold')}  pid {status['pid']}, up {duration_text(status['uptime_s'])}, "
         f"{style(state, colour)}, generation {status['generation']}",
         f"model    {_model(status['model'])}",
+        *_upgrade(status["model"]),
         f"memory   {_memory(status)}",
     ]
     lines += ["", style("roots", "bold")] + [f"  {line}" for line in _root_lines(status["roots"], style)]
@@ -41,6 +42,12 @@ def status_lines(status: dict[str, Any], style: Style) -> list[str]:
 def _model(model: dict[str, Any]) -> str:
     rest = [f"{key} {value}" for key, value in model.items() if key != "id" and not isinstance(value, (dict, list))]
     return printable(", ".join([str(model.get("id", "unknown")), *rest]))
+
+
+def _upgrade(model: dict[str, Any]) -> list[str]:
+    """How far the stronger model is, where one is configured."""
+    upgrade = model.get("upgrade")
+    return [f"upgrade  {_model(upgrade)}"] if isinstance(upgrade, dict) else []
 
 
 def _memory(status: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from regend.types import BlobId, ChunkedFile, ChunkId, Lane, RootId, StatSig
+from regend.types import BlobId, ChunkedFile, ChunkId, Lane, RootId, StatSig, Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class Embed:
     chunks: tuple[ChunkId, ...]
     token_count: int
     lane: Lane
+    tier: Tier = Tier.FIRST
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +92,16 @@ class DeleteFile:
 
 @dataclass(frozen=True, slots=True)
 class PutVectors:
-    """Vectors for chunks, in order; `vectors` is opaque here (float32 [n, dim], rows L2-normalised)."""
+    """Vectors for chunks, in order; `vectors` is opaque here (float32 [n, dim], rows L2-normalised).
+
+    Attributes:
+        forgone: chunks that will get no vector of this tier; of the upgrade they hold up no takeover.
+    """
 
     chunks: tuple[ChunkId, ...]
     vectors: object
+    tier: Tier = Tier.FIRST
+    forgone: tuple[ChunkId, ...] = ()
 
 
 FileOp = PutFile | TouchFile | SkipFile | DeleteFile
@@ -111,7 +118,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class FetchUnembedded:
-    """List up to `limit` live chunks without a vector of the current model. Answered by `UnembeddedFound`.
+    """List up to `limit` live chunks without a vector of the tier's model. Answered by `UnembeddedFound`.
 
     Attributes:
         exclude: chunks that are known already (waiting, in flight, or quarantined).
@@ -119,6 +126,7 @@ class FetchUnembedded:
 
     limit: int
     exclude: frozenset[ChunkId]
+    tier: Tier = Tier.FIRST
 
 
 @dataclass(frozen=True, slots=True)

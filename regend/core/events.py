@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from regend.types import BlobId, ChunkedFile, ChunkId, PoolId, RootId, StatSig
+from regend.core.batcher import BatchConfig
+from regend.types import BlobId, ChunkedFile, ChunkId, PoolId, RootId, StatSig, Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,7 @@ class Embedded:
     reason: str = ""
     retry_after_s: float = 0.0
     token_factor: float = 1.0
+    tier: Tier = Tier.FIRST
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,7 @@ class EmbedFailed:
     batch_id: int
     reason: str
     retry_after_s: float | None
+    tier: Tier = Tier.FIRST
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +229,19 @@ class UnembeddedFound:
 
     chunks: tuple[PendingChunk, ...]
     exhausted: bool
+    tier: Tier = Tier.FIRST
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeOffered:
+    """A stronger model is at hand, and the store keeps its vectors: make them when there is nothing else to do.
+
+    Attributes:
+        slots: batches under way at once.
+    """
+
+    batch: BatchConfig
+    slots: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +299,7 @@ Event = (
     | Committed
     | CommitFailed
     | UnembeddedFound
+    | UpgradeOffered
     | FlushRequested
     | FlushAbandoned
     | PauseRequested

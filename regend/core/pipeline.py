@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Literal, assert_never
 
 from regend.core import events as ev
-from regend.core.batcher import BatchConfig
+from regend.core.batcher import BatchConfig, BatchStats
 from regend.core.commands import Command, Observe, PutVectors, ResolveFlush
 from regend.core.debouncer import DebounceConfig, Debouncer
 from regend.core.files import UNSURE_PAUSE_S, FileWork, RootState
@@ -25,7 +25,7 @@ from regend.core.inflight import Key
 from regend.core.scans import Scan
 from regend.core.vectors import URGENT_SLOTS, VectorWork
 from regend.core.watermark import Watermark
-from regend.types import RootId
+from regend.types import ChunkId, Lane, RootId, Tier
 
 COMMIT_PAUSE_S = 1.0
 
@@ -64,6 +64,7 @@ class Pipeline:
         self._files = FileWork(1 if one else config.scan_slots, config.debounce.storm_paths)
         slots, urgent_slots = (1, 0) if one else (config.embed_slots, URGENT_SLOTS)
         self._vectors = VectorWork(config.batch, slots, config.embed_limit, urgent_slots)
+        self._upgrade: VectorWork | None = None
         self._wants_vectors: set[int] = set()
         self._commit_at = 0.0
         self.generation = 0
@@ -85,6 +86,8 @@ class Pipeline:
             times += [at for root in self._files.roots.values() if not root.lost for at, _ in root.unsure.values()]
             if self._may_embed():
                 times.append(self._vectors.next_deadline())
+            if self._upgrade is not None and self._may_upgrade():
+                times.append(self._upgrade.next_deadline())
         if self._files.commits.waiting and self._files.commits.underway is None:
             times.append(self._commit_at)
         return min((t for t in times if t is not None), default=None)
@@ -118,6 +121,16 @@ class Pipeline:
             "embed_waiting": self._vectors.waiting,
             "embed_running": self._vectors.running,
             "embed_backlog": int(self._vectors.backlog),
+        } | self._upgrade_queues()
+
+    def _upgrade_queues(self) -> dict[str, int]:
+        work = self._upgrade
+        if work is None:
+            return {}
+        return {
+            "upgrade_waiting": work.waiting,
+            "upgrade_running": work.running,
+            "upgrade_backlog": int(work.backlog),
         }
 
     @property
@@ -136,6 +149,21 @@ class Pipeline:
         return len(self._vectors.given_up)
 
     @property
+    def upgrade_error(self) -> str:
+        """The same of the stronger model."""
+        return self._upgrade.last_error if self._upgrade is not None else ""
+
+    def batch_stats(self, tier: Tier) -> dict[Lane, BatchStats]:
+        """What the batches of a tier were like, by lane."""
+        work = self._vectors if tier is Tier.FIRST else self._upgrade
+        return work.stats if work is not None else {}
+
+    def given_up(self, tier: Tier) -> dict[ChunkId, str]:
+        """Chunks that a tier's embedder refused, with the reason."""
+        work = self._vectors if tier is Tier.FIRST else self._upgrade
+        return dict(work.given_up) if work is not None else {}
+
+    @property
     def vectors_complete(self) -> bool:
         return self._vectors.complete
 
@@ -146,7 +174,12 @@ class Pipeline:
 
     @property
     def is_idle(self) -> bool:
-        """Nothing waits or runs, vectors included."""
+        """Nothing waits or runs, vectors included; those of a stronger model do not count."""
+        return not any(depth for name, depth in self.queues().items() if not name.startswith("upgrade_"))
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Nothing waits or runs at all."""
         return not any(self.queues().values())
 
     def check_invariants(self) -> None:
@@ -154,6 +187,8 @@ class Pipeline:
         parts = (self._watermark, self._debouncer, self._files, self._vectors)
         for part in parts:
             part.check_invariants()
+        if self._upgrade is not None:
+            self._upgrade.check_invariants()
         if self.is_idle:
             assert self._watermark.held_count == 0, "idle, yet a sequence number is held"
 
@@ -180,20 +215,25 @@ class Pipeline:
                 self.generation = event.generation
                 self.commit_error = ""
                 for put in done.vectors:
-                    self._vectors.stored(put.chunks)
+                    self._work(put.tier).stored(put.chunks)
                 self._vectors.add(event.pending, now)
+                if done.ops and self._upgrade is not None:
+                    self._upgrade.expect_backlog()
             case ev.CommitFailed(commit_id, reason):
                 self._files.commits.fail(commit_id)
                 self.commit_error = reason
                 self._commit_at = now + COMMIT_PAUSE_S
             case ev.Embedded():
-                chunks = self._vectors.embedded(event, now)
-                if chunks:
-                    self._files.commits.add_vectors(PutVectors(chunks, event.vectors))
-            case ev.EmbedFailed(batch_id, reason, retry_after_s):
-                self._vectors.failed(batch_id, reason, retry_after_s, now)
-            case ev.UnembeddedFound(chunks, exhausted):
-                self._vectors.found(chunks, exhausted, now)
+                work = self._work(event.tier)
+                self._put(work.embedded(event, now), event.vectors, event.tier)
+            case ev.EmbedFailed(batch_id, reason, retry_after_s, tier):
+                self._work(tier).failed(batch_id, reason, retry_after_s, now)
+                self._put((), None, tier)
+            case ev.UnembeddedFound(chunks, exhausted, tier):
+                self._work(tier).found(chunks, exhausted, now)
+            case ev.UpgradeOffered(batch, slots):
+                assert self._upgrade is None, "one stronger model at most"
+                self._upgrade = VectorWork(batch, slots, self._config.embed_limit, 0, Tier.UPGRADE)
             case ev.FlushRequested(ticket, wait_vectors):
                 self._watermark.add_ticket(ticket, self._seq)
                 if wait_vectors:
@@ -229,6 +269,18 @@ class Pipeline:
                 pass
             case _ as unreachable:
                 assert_never(unreachable)
+
+    def _work(self, tier: Tier) -> VectorWork:
+        if tier is Tier.FIRST:
+            return self._vectors
+        assert self._upgrade is not None, "nothing is embedded before the upgrade was offered"
+        return self._upgrade
+
+    def _put(self, chunks: tuple[ChunkId, ...], vectors: object, tier: Tier) -> None:
+        """Have vectors committed, and which chunks will get none."""
+        forgone = self._work(tier).take_given_up()
+        if chunks or (forgone and tier is Tier.UPGRADE):
+            self._files.commits.add_vectors(PutVectors(chunks, vectors, tier, forgone))
 
     def _hold_if(self, new: bool) -> None:
         """The debouncer was offered the next number; it is used up only if the hint is a new one."""
@@ -271,6 +323,16 @@ class Pipeline:
         chunking = self._files.inflight.running + self._files.inflight.waiting
         return not self.paused and (mode == "pipeline" or not chunking)
 
+    def _may_upgrade(self) -> bool:
+        """Only when nothing else is to be done."""
+        return not self.paused and not self._expects_chunks() and self._vectors.is_idle
+
+    def _expects_chunks(self) -> bool:
+        files = self._files
+        return bool(
+            files.scans.count() or files.inflight.running or files.inflight.waiting or files.commits.brings_chunks
+        )
+
     def _pump(self, now: float) -> Iterator[Command]:
         if not self.paused:
             yield from self._start_scans(now)
@@ -287,6 +349,10 @@ class Pipeline:
         yield from self._resolve()
         if self._may_embed():
             yield from self._start_embedding(now)
+        if self._upgrade is not None and self._may_upgrade():
+            if not self._upgrade.backlog:
+                self._upgrade.flush_bulk()
+            yield from self._embed(self._upgrade, now)
 
     def _start_scans(self, now: float) -> Iterator[Command]:
         for root_id, root in self._files.roots.items():
@@ -302,12 +368,15 @@ class Pipeline:
     def _start_embedding(self, now: float) -> Iterator[Command]:
         if self._vectors.tickets.waiting:
             self._vectors.flush()
-        files = self._files
-        if not (files.scans.count() or files.inflight.running or files.inflight.waiting or files.commits.brings_chunks):
+        if not self._expects_chunks():
             self._vectors.flush_bulk()
-        while (embed := self._vectors.start(now)) is not None:
+        yield from self._embed(self._vectors, now)
+
+    @staticmethod
+    def _embed(work: VectorWork, now: float) -> Iterator[Command]:
+        while (embed := work.start(now)) is not None:
             yield embed
-        fetch = self._vectors.fetch()
+        fetch = work.fetch()
         if fetch is not None:
             yield fetch
 

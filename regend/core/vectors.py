@@ -14,7 +14,7 @@ from regend.core.batcher import Batch, BatchConfig, Batcher, BatchStats
 from regend.core.commands import Embed, FetchUnembedded
 from regend.core.events import Embedded, PendingChunk
 from regend.core.watermark import Watermark
-from regend.types import ChunkId, Lane
+from regend.types import ChunkId, Lane, Tier
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
@@ -36,7 +36,15 @@ class _Retry:
 class VectorWork:
     """Owns which chunks wait for a vector, are being embedded, or were given up."""
 
-    def __init__(self, config: BatchConfig, slots: int, limit: int, urgent_slots: int = URGENT_SLOTS) -> None:
+    def __init__(
+        self,
+        config: BatchConfig,
+        slots: int,
+        limit: int,
+        urgent_slots: int = URGENT_SLOTS,
+        tier: Tier = Tier.FIRST,
+    ) -> None:
+        self._tier = tier
         self._batcher = Batcher[PendingChunk](config)
         self._slots = slots
         self._urgent_slots = urgent_slots
@@ -51,6 +59,7 @@ class VectorWork:
         self._backlog_grew = False
         self.tickets = Watermark()
         self.given_up: dict[ChunkId, str] = {}
+        self._newly_given_up: list[ChunkId] = []
         self.last_error = ""
         self.expect_backlog()
 
@@ -81,7 +90,7 @@ class VectorWork:
         self._fetching = True
         self._backlog_grew = False
         exclude = frozenset(self._held) | frozenset(self.given_up)
-        return FetchUnembedded(self._limit - len(self._held), exclude)
+        return FetchUnembedded(self._limit - len(self._held), exclude, self._tier)
 
     def found(self, chunks: Iterable[PendingChunk], exhausted: bool, now: float) -> None:
         """The store's answer."""
@@ -107,7 +116,7 @@ class VectorWork:
         batch_id = self._next_batch
         self._next_batch += 1
         self._running[batch_id] = (batch, attempts)
-        return Embed(batch_id, tuple(c.chunk for c in batch.items), batch.token_count, batch.lane)
+        return Embed(batch_id, tuple(c.chunk for c in batch.items), batch.token_count, batch.lane, self._tier)
 
     def embedded(self, event: Embedded, now: float) -> tuple[ChunkId, ...]:
         """Vectors arrived.
@@ -153,6 +162,11 @@ class VectorWork:
             return waiting
         return self.tickets.take_resolved()
 
+    def take_given_up(self) -> tuple[ChunkId, ...]:
+        """The chunks that were given up since the last call."""
+        taken, self._newly_given_up = tuple(self._newly_given_up), []
+        return taken
+
     def flush(self) -> None:
         """Let no open batch wait for company any longer."""
         self._batcher.flush()
@@ -188,6 +202,11 @@ class VectorWork:
     @property
     def running(self) -> int:
         return sum(len(batch.items) for batch, _ in self._running.values())
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing waits, runs, or is left in the store."""
+        return not (self._held or self._backlog)
 
     @property
     def backlog(self) -> bool:
@@ -232,4 +251,5 @@ class VectorWork:
 
     def _give_up(self, reasons: dict[ChunkId, str]) -> None:
         self.given_up.update(reasons)
+        self._newly_given_up.extend(reasons)
         self.stored(reasons)

@@ -17,12 +17,12 @@ from pathlib import Path
 import structlog
 
 from regend import __version__
-from regend.config import Config
+from regend.config import Config, EmbeddingConfig
 from regend.core import events as ev
-from regend.core.batcher import BatchConfig
 from regend.core.debouncer import DebounceConfig
 from regend.core.pipeline import Pipeline, PipelineConfig
 from regend.daemon.driver import Driver, Outlets
+from regend.daemon.embed_status import EmbedReport
 from regend.daemon.embedder import Embedder
 from regend.daemon.indexer import Indexer
 from regend.daemon.listen import Listener, open_listener
@@ -35,13 +35,15 @@ from regend.daemon.query_vectors import QueryVectors
 from regend.daemon.roots import Prepared, Roots, ServedRoot
 from regend.daemon.server import RpcServer
 from regend.daemon.telemetry import StageTimes
+from regend.daemon.upgrader import Upgrader, batch_config
 from regend.daemon.watcher import Watcher
-from regend.embedding.base import ModelInfo
+from regend.embedding.base import EmbeddingProvider, ModelInfo
 from regend.embedding.registry import encoder_spec, open_provider
 from regend.errors import RootError
 from regend.search.engine import Engine
 from regend.store.base import RootRecord
 from regend.store.registry import Store
+from regend.types import ChunkId, RootId, Tier
 
 QUERY_THREADS = 2
 QUERY_EMBED_TIMEOUT_S = 2.0
@@ -61,12 +63,18 @@ class App:
         self._wanted = list(roots)
         self._roots = Roots(config, places.state_dir)
         self._pool = WorkerPool(config.workers, encoder_spec(config.embedding))
-        self._provider = open_provider(config.embedding, self._pool.embed, places.state_dir / PROBES)
-        self._remote_paths = None if self._provider.info.local else _real_paths(config.embedding.remote_roots)
+        configured = open_provider(config.embedding, self._pool.embed, places.state_dir / PROBES)
+        self._remote_paths = None if configured.info.local else _real_paths(config.embedding.remote_roots)
+        self._first, self._provider = config.embedding, configured
+        self._stronger: EmbeddingProvider | None = None
+        if config.embedding.provider != "builtin" and config.embedding.role == "upgrade":
+            self._first, self._stronger = EmbeddingConfig(), configured
+            self._provider = open_provider(self._first, self._pool.embed)
         self._queries = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="regend-query")
         self._scanners = ThreadPoolExecutor(2, thread_name_prefix="regend-scan")
         self._stop = asyncio.Event()
         self._adding = asyncio.Lock()
+        self._bringing_in: asyncio.Task[None] | None = None
         self._parts: Parts
 
     def stop(self) -> None:
@@ -93,13 +101,22 @@ class App:
         times = StageTimes()
         if not self._provider.info.dim:
             await self._provider.prepare()
-        driver = Driver(Pipeline(pipeline_config(self._config, self._pool, self._provider.info)), tasks, times)
+        pipeline = Pipeline(pipeline_config(self._config, self._first, self._pool, self._provider.info))
+        driver = Driver(pipeline, tasks, times)
         indexer = Indexer(self._places.state_dir, self._provider.info, driver.post)
         store = await asyncio.to_thread(indexer.start)
         watcher = Watcher(driver.post, self._config.watch, self._places.state_dir / "cookies")
-        embedder = Embedder(self._provider, lambda chunks: store.texts(tuple(chunks)))
+
+        def texts(chunks: Sequence[ChunkId]) -> list[str]:
+            return store.texts(tuple(chunks))
+
+        embedder = Embedder(self._provider, texts)
         query_vectors = QueryVectors(self._provider, QUERY_EMBED_TIMEOUT_S)
-        driver.connect(Outlets(self._pool, embedder, indexer, watcher, self._roots, self._scanners))
+        upgrader, embedders = None, {Tier.FIRST: embedder}
+        if self._stronger is not None:
+            upgrader = Upgrader(self._stronger, texts, QUERY_EMBED_TIMEOUT_S, lambda: self._remote_roots(store))
+            embedders[Tier.UPGRADE] = upgrader.embedder
+        driver.connect(Outlets(self._pool, embedders, indexer, watcher, self._roots, self._scanners))
         parts = self._parts = Parts(
             config=self._config,
             places=self._places,
@@ -111,6 +128,7 @@ class App:
             provider=self._provider,
             embedder=embedder,
             query_vectors=query_vectors,
+            upgrader=upgrader,
             engine=Engine(),
             driver=driver,
             indexer=indexer,
@@ -122,7 +140,13 @@ class App:
         parts.server = RpcServer(Methods(parts).handlers(), version=__version__)
         notices = Notices(parts)
         driver.on_committed = notices.committed
-        driver.on_changed = notices.changed
+        report = EmbedReport(parts)
+
+        def changed() -> None:
+            notices.changed()
+            report.changed()
+
+        driver.on_changed = changed
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self.stop)
         try:
@@ -132,6 +156,8 @@ class App:
                 await self._add_root(path, False)
             # Clients have waited in the backlog meanwhile; none sees half of the roots.
             await self._parts.server.start(listener.sock)
+            if upgrader is not None:
+                self._bringing_in = tasks.create_task(upgrader.bring_in(self._config.embedding, indexer, driver))
             notifier.ready(f"serving {len(self._roots.all())} roots")
             log.info("serving", version=__version__, socket=str(listener.path), pid=os.getpid())
             await self._look_after(notifier)
@@ -158,6 +184,10 @@ class App:
         self._parts.driver.close()
         await asyncio.to_thread(self._parts.watcher.stop)
         await self._pool.close()
+        if self._bringing_in is not None:
+            self._bringing_in.cancel()
+        if self._parts.upgrader is not None:
+            await self._parts.upgrader.close()
         await self._parts.query_vectors.close()
         await self._parts.embedder.close()
         if not await asyncio.to_thread(self._parts.indexer.stop):
@@ -190,8 +220,11 @@ class App:
 
         def load(store: Store) -> tuple[RootRecord, ev.RootAdded]:
             record = store.add_root(str(identity.path), identity.pool_key, identity.marker)
-            if self._remote_paths is not None:
-                store.embed_only(frozenset(r.root for r in store.roots() if r.path in self._remote_paths))
+            remote = self._remote_roots(store)
+            if remote is not None and self._stronger is not None:
+                store.upgrade_only(remote)
+            elif remote is not None:
+                store.embed_only(remote)
             files, blobs = store.tree(record.root), store.pool_blobs(record.pool)
             return record, ev.RootAdded(record.root, record.pool, files, blobs)
 
@@ -201,6 +234,12 @@ class App:
         self._parts.watcher.add(added.root, identity, prepared.rules)
         log.info("root_added", root=served.path, files=len(added.files))
         return served
+
+    def _remote_roots(self, store: Store) -> frozenset[RootId] | None:
+        """The roots whose text may leave the machine; None where none does."""
+        if self._remote_paths is None:
+            return None
+        return frozenset(record.root for record in store.roots() if record.path in self._remote_paths)
 
     async def _remove_root(self, served: ServedRoot) -> None:
         """Stop serving a root and forget what only it used."""
@@ -219,18 +258,13 @@ def _real_paths(paths: Sequence[str]) -> frozenset[str]:
     return frozenset(str(Path(path).expanduser().resolve()) for path in paths)
 
 
-def pipeline_config(config: Config, pool: WorkerPool, model: ModelInfo) -> PipelineConfig:
-    """The core's bounds from the user's configuration."""
-    watch, embedding = config.watch, config.embedding
+def pipeline_config(config: Config, embedding: EmbeddingConfig, pool: WorkerPool, model: ModelInfo) -> PipelineConfig:
+    """The core's bounds from the user's configuration; `embedding` is that of the first model."""
+    watch = config.watch
     mode = config.workers.mode
     return PipelineConfig(
         debounce=DebounceConfig(watch.quiet_ms / 1e3, watch.max_delay_ms / 1e3, watch.storm_paths, watch.busy_limit_s),
-        batch=BatchConfig(
-            embedding.batch_items or model.max_items,
-            embedding.batch_tokens or model.max_tokens,
-            embedding.batch_bytes,
-            embedding.linger_ms / 1e3,
-        ),
+        batch=batch_config(embedding, model),
         mode="pipeline" if mode == "auto" else mode,  # type: ignore[arg-type]
         chunk_slots=pool.slots,
         embed_slots=embedding.concurrency or model.concurrency,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import assert_never
@@ -29,7 +29,7 @@ from regend.daemon.scanner import scan
 from regend.daemon.telemetry import StageTimes
 from regend.daemon.watcher import Watcher
 from regend.errors import ChunkError, RpcError, WorkerError
-from regend.types import RootId
+from regend.types import RootId, Tier
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +39,7 @@ class Outlets:
     """What carries out commands."""
 
     pool: WorkerPool
-    embedder: Embedder
+    embedders: Mapping[Tier, Embedder]
     indexer: Indexer
     watcher: Watcher
     roots: Roots
@@ -239,6 +239,7 @@ class Driver:
         self.send(event)
 
     async def _embed(self, command: cmd.Embed) -> None:
-        with self._times.timed("embed"):
-            event = await self._connected().embedder.run(command)
+        embedders = self._connected().embedders
+        with self._times.timed("embed" if command.tier is Tier.FIRST else "upgrade"):
+            event = await embedders[command.tier].run(command)
         self.send(event)

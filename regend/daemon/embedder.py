@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import structlog
@@ -21,7 +21,7 @@ from regend.core.events import Embedded, EmbedFailed
 from regend.daemon.secret_scan import secret_in
 from regend.embedding.base import EmbeddingProvider, Matrix, checked
 from regend.errors import EmbeddingError, ProviderRejectedError, ProviderUnavailableError, StoreError
-from regend.types import ChunkId, Lane
+from regend.types import ChunkId, Lane, Tier
 
 REFUSED_PAUSE_S = 30.0
 """Before a batch is tried again when the provider refuses everything."""
@@ -74,7 +74,13 @@ class Embedder:
         fetch_texts: reads the texts of chunks from the store, in order; called in a thread.
     """
 
-    def __init__(self, provider: EmbeddingProvider, fetch_texts: Callable[[Sequence[ChunkId]], list[str]]) -> None:
+    def __init__(
+        self,
+        provider: EmbeddingProvider,
+        fetch_texts: Callable[[Sequence[ChunkId]], list[str]],
+        tier: Tier = Tier.FIRST,
+    ) -> None:
+        self._tier = tier
         self._provider = provider
         self._fetch_texts = fetch_texts
         self._refusals = _DOUBT_AFTER
@@ -119,21 +125,21 @@ class Embedder:
 
     def _embedded(self, command: Embed, outcome: _Outcome) -> Embedded:
         failed = tuple((command.chunks[row], outcome.failed[row]) for row in sorted(outcome.failed))
-        return Embedded(command.batch_id, self._stacked(outcome), failed, token_factor=self._token_factor())
+        return Embedded(
+            command.batch_id, self._stacked(outcome), failed, token_factor=self._token_factor(), tier=self._tier
+        )
 
     def _cut_short(self, command: Embed, outcome: _Outcome, reason: str, pause_s: float) -> Embedded | EmbedFailed:
         """What was answered is kept; nothing is paid for twice."""
         if not (outcome.vectors or outcome.failed):
-            return EmbedFailed(command.batch_id, reason, pause_s)
+            return EmbedFailed(command.batch_id, reason, pause_s, self._tier)
         done = self._embedded(command, outcome)
         unanswered = tuple(
             chunk
             for row, chunk in enumerate(command.chunks)
             if row not in outcome.vectors and row not in outcome.failed
         )
-        return Embedded(
-            done.batch_id, done.vectors, done.failed, unanswered, reason, pause_s, token_factor=done.token_factor
-        )
+        return replace(done, unanswered=unanswered, reason=reason, retry_after_s=pause_s)
 
     def _stacked(self, outcome: _Outcome) -> Matrix:
         empty = np.zeros((0, self._provider.info.dim), np.float32)

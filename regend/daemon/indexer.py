@@ -186,7 +186,7 @@ class Indexer:
 
 def _carry_out(store: Store, command: Commit | FetchUnembedded) -> Event:
     if isinstance(command, FetchUnembedded):
-        return store.unembedded(command.limit, command.exclude)
+        return store.unembedded(command.limit, command.exclude, command.tier)
     started_at = time.perf_counter()
     committed = store.apply(command)
     log.info(
@@ -203,7 +203,7 @@ def _refusal(command: Commit | FetchUnembedded, reason: str) -> Event:
     if isinstance(command, Commit):
         return CommitFailed(command.commit_id, reason)
     # The list is asked for again when something changes, or at the next start.
-    return UnembeddedFound((), exhausted=False)
+    return UnembeddedFound((), False, command.tier)
 
 
 def _yield_to_queries() -> None:

@@ -16,6 +16,7 @@ from regend.daemon.query_vectors import QueryVectors
 from regend.daemon.roots import Roots, ServedRoot
 from regend.daemon.server import RpcServer
 from regend.daemon.telemetry import StageTimes
+from regend.daemon.upgrader import Upgrader
 from regend.daemon.watcher import Watcher
 from regend.embedding.base import EmbeddingProvider
 from regend.search.engine import Engine
@@ -38,6 +39,7 @@ class Parts:
         add_root: serves a directory (path, force).
         remove_root: stops serving a root.
         stop: asks the daemon to end.
+        upgrader: brings in the stronger model; None where none is configured.
         server: set once the handlers, which need the other parts, are there.
     """
 
@@ -51,6 +53,7 @@ class Parts:
     provider: EmbeddingProvider
     embedder: Embedder
     query_vectors: QueryVectors
+    upgrader: Upgrader | None
     engine: Engine
     driver: Driver
     indexer: Indexer

@@ -21,6 +21,7 @@ from regend.errors import RootError, RpcError
 from regend.rpc import schema as rpc
 from regend.rpc.queries import DEFAULT_RESULTS, MAX_OVERLAYS, MAX_RESULTS
 from regend.search.filters import Filters, split_filters
+from regend.search.legs import Vector
 from regend.search.overlay import overlaid
 from regend.search.results import RelatedOptions, SearchOptions, SearchOutcome, SearchResult
 from regend.store.base import Snapshot
@@ -46,10 +47,33 @@ class QueryMethods:
             request.explain, request.context, request.offset, request.files, request.budget,
         )  # fmt: skip
         prepared = await self._prepared(connection, request.overlays, request.root)
-        vector = None
-        if self._may_embed_queries():
-            vector = await app.query_vectors.vector(split_filters(request.query).text)
+        text = split_filters(request.query).text
+        stronger = await self._by_stronger_model(options.root, text, prepared)
+        if stronger is not None:
+            upgraded, strong = stronger
+            return await self._answer(started_at, prepared, lambda _: app.engine.search(upgraded, options, strong))
+        vector = await app.query_vectors.vector(text) if self._may_embed_queries() else None
         return await self._answer(started_at, prepared, lambda snapshot: app.engine.search(snapshot, options, vector))
+
+    async def _by_stronger_model(self, root: str, text: str, prepared: Prepared) -> tuple[Snapshot, Vector] | None:
+        """A snapshot with the stronger model's vectors and the query's; None where the first model has to answer.
+
+        That is while the stronger one is not complete in all that is searched, does not answer in time, or would have
+        to be mixed with unsaved buffers, which the first one embeds.
+        """
+        upgrader = self._app.upgrader
+        if upgrader is None or self._upgraded(root, prepared) is None:
+            return None
+        vector = await upgrader.query_vectors.vector(text)
+        snapshot = self._upgraded(root, prepared)
+        return None if vector is None or snapshot is None else (snapshot, vector)
+
+    def _upgraded(self, root: str, prepared: Prepared) -> Snapshot | None:
+        """The current snapshot with the stronger model's vectors, for one root or (empty) for all."""
+        if prepared.files:
+            return None
+        record = self._app.roots.by_path(root).record.root if root else None
+        return self._app.indexer.store.snapshot.upgraded(record)
 
     def _may_embed_queries(self) -> bool:
         """A query leaves the machine only if the user lets some root's text leave it."""
@@ -64,7 +88,11 @@ class QueryMethods:
             _results_at_most(request), request.offset, request.context, request.budget,
         )  # fmt: skip
         prepared = await self._prepared(connection, request.overlays, request.root)
-        return await self._answer(started_at, prepared, lambda snapshot: app.engine.related(snapshot, options))
+        # The file itself is looked into, too, whatever the results are limited to.
+        upgraded = self._upgraded(served.path if options.filters.root == served.path else "", prepared)
+        return await self._answer(
+            started_at, prepared, lambda snapshot: app.engine.related(upgraded or snapshot, options)
+        )
 
     async def symbols(self, _: Connection, request: rpc.SymbolsRequest) -> rpc.SymbolsResponse:
         app = self._app

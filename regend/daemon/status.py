@@ -7,6 +7,7 @@ import time
 from collections import Counter
 
 from regend import __version__
+from regend.daemon.embed_status import counter_table, model_table
 from regend.daemon.parts import Parts
 from regend.daemon.roots import ServedRoot
 from regend.daemon.worker import rss_bytes
@@ -83,35 +84,23 @@ def is_complete(app: Parts) -> bool:
 
 def full_status(app: Parts) -> StatusResponse:
     """Everything that `regenctl status` shows."""
-    pipeline, info = app.driver.pipeline, app.provider.info
+    pipeline = app.driver.pipeline
     roots = root_statuses(app)
     server = app.server.stats()
-    counters = app.embedder.counters
-    model = {"id": info.model_id, "dim": info.dim, "local": info.local, "note": info.note}
-    if pipeline.embed_error:
-        model["error"] = pipeline.embed_error
     workers = app.pool.status()
     own_bytes = rss_bytes()
     return StatusResponse(
         version=__version__,
         pid=os.getpid(),
         uptime_s=round(time.monotonic() - app.started_at, 3),
-        model=model,
+        model=model_table(app),
         roots=roots,
         queues=pipeline.queues(),
         stages=app.times.summary(),
         workers=tuple(WorkerStatus(w.pid, w.state, w.rss_bytes, w.items) for w in workers),
         memory={"rss_bytes": own_bytes, "workers_rss_bytes": sum(w.rss_bytes for w in workers)},
         counters={
-            "embedded_chunks": counters.embedded_chunks,
-            "embed_requests": counters.requests,
-            "embed_tokens": counters.tokens,
-            "embed_failures": counters.failures,
-            "embed_splits": counters.splits,
-            "embed_retries": counters.retries,
-            "embed_withheld": counters.withheld,
-            "query_embed_requests": app.query_vectors.counters.requests,
-            "query_embed_failures": app.query_vectors.counters.failures,
+            **counter_table(app),
             "given_up_chunks": pipeline.given_up_chunks,
             "quarantined_files": len(pipeline.quarantined),
             "worker_restarts": app.pool.restarts,

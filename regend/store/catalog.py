@@ -82,8 +82,8 @@ class Catalog:
     def set_generation(self, generation: int) -> None:
         self._sql.execute("UPDATE state SET generation = ?", (generation,))
 
-    def use_model(self, model_id: str, dim: int) -> None:
-        """Serve vectors of this model from now on; `pending` is recomputed where it was kept for another."""
+    def model_number(self, model_id: str, dim: int) -> int:
+        """The number of a model that is used from now on."""
         now = int(time.time())
         self._sql.execute(
             "INSERT INTO models(model_id, dim, last_used_utc) VALUES (?, ?, ?) "
@@ -91,7 +91,11 @@ class Catalog:
             (model_id, dim, now),
         )
         row = self._sql.execute("SELECT model FROM models WHERE model_id = ? AND dim = ?", (model_id, dim)).fetchone()
-        self.model = int(row[0])
+        return int(row[0])
+
+    def use_model(self, model_id: str, dim: int) -> None:
+        """Serve vectors of this model from now on; `pending` is recomputed where it was kept for another."""
+        self.model = self.model_number(model_id, dim)
         if self._sql.execute("SELECT pending_model FROM state").fetchone()[0] == self.model:
             return
         self._sql.execute("DELETE FROM pending")
@@ -265,18 +269,19 @@ class Catalog:
         rows = (self._sql.execute(find, (chunk,)).fetchone() for chunk in chunks)
         return [None if row is None else int(row[0]) for row in rows]
 
-    def put_vectors(self, keys: Sequence[int], halves: npt.NDArray[np.float16]) -> None:
-        """Store vectors (float16 [n, dim]) of the current model; the first one of a chunk stays."""
-        prefix = self.model << MODEL_SHIFT
+    def put_vectors(self, keys: Sequence[int], halves: npt.NDArray[np.float16], model: int) -> None:
+        """Store vectors (float16 [n, dim]) of a model; the first one of a chunk stays."""
+        prefix = model << MODEL_SHIFT
         self._sql.executemany(
             "INSERT OR IGNORE INTO vectors(vector_key, vector) VALUES (?, ?)",
             [(prefix | key, half.tobytes()) for key, half in zip(keys, halves.astype("<f2"), strict=True)],
         )
-        self.remove_pending(keys)
+        if model == self.model:
+            self.remove_pending(keys)
 
-    def vectors_of(self, keys: Sequence[int]) -> dict[int, bytes]:
-        """Stored vectors of the current model among these chunks."""
-        prefix = self.model << MODEL_SHIFT
+    def vectors_of(self, keys: Sequence[int], model: int) -> dict[int, bytes]:
+        """Stored vectors of a model among these chunks."""
+        prefix = model << MODEL_SHIFT
         found: dict[int, bytes] = {}
         for marks, part in _slices(keys):
             rows = self._sql.execute(
@@ -306,6 +311,20 @@ class Catalog:
             "JOIN trees t ON t.path = e.path AND t.entry_id = e.entry_id "
             f"WHERE b.chunk_key = c.chunk_key AND t.root IN ({numbers}))"
         )
+
+    def chunks_of(self, keys: Sequence[int], exclude: frozenset[ChunkId], limit: int) -> list[PendingChunk]:
+        """Describe up to `limit` chunks outside `exclude`, in the order of `keys`."""
+        found: list[PendingChunk] = []
+        for marks, part in _slices(keys):
+            rows = self._sql.execute(
+                f"SELECT chunk, token_count, size_bytes FROM chunks WHERE chunk_key IN ({marks}) "  # noqa: S608
+                "ORDER BY chunk_key",
+                part,
+            )
+            found.extend(PendingChunk(ChunkId(chunk), t, s) for chunk, t, s in rows if chunk not in exclude)
+            if len(found) >= limit:
+                return found[:limit]
+        return found
 
     def pending_chunks(self, keys: Sequence[int]) -> list[PendingChunk]:
         """Describe chunks, in the order of their keys."""

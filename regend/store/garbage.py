@@ -41,7 +41,7 @@ class GarbageReport:
     more: bool = False
 
 
-def collect(connection: sqlite3.Connection, limits: GarbageLimits, keep_model: int) -> GarbageReport:
+def collect(connection: sqlite3.Connection, limits: GarbageLimits, keep_models: set[int]) -> GarbageReport:
     """Remove one batch; must run inside a transaction of the writer. Time is bounded by the batch, not by the store."""
     now = int(time.time())
     rows = connection.execute(
@@ -62,7 +62,7 @@ def collect(connection: sqlite3.Connection, limits: GarbageLimits, keep_model: i
     blobs = {blob_key for _, blob_key in victims} | _unused_skipped_blobs(connection)
     removed = [key for key in sorted(blobs) if _remove_blob_row(connection, key)]
     chunks = _remove_blob_contents(connection, removed)
-    _remove_old_models(connection, now - limits.max_age_s, keep_model)
+    _remove_old_models(connection, now - limits.max_age_s, keep_models)
     return GarbageReport(len(victims), len(removed), chunks, more)
 
 
@@ -107,12 +107,10 @@ def _remove_blob_contents(connection: sqlite3.Connection, blob_keys: list[int]) 
     return removed
 
 
-def _remove_old_models(connection: sqlite3.Connection, before_utc: int, keep_model: int) -> None:
+def _remove_old_models(connection: sqlite3.Connection, before_utc: int, keep_models: set[int]) -> None:
     """Vectors of a model that was not used for as long go, a bounded number at a time."""
-    rows = connection.execute(
-        "SELECT model FROM models WHERE last_used_utc < ? AND model != ?", (before_utc, keep_model)
-    )
-    for (model,) in rows.fetchall():
+    rows = connection.execute("SELECT model FROM models WHERE last_used_utc < ?", (before_utc,)).fetchall()
+    for model in {model for (model,) in rows} - keep_models:
         gone = connection.execute(
             "DELETE FROM vectors WHERE vector_key IN (SELECT vector_key FROM vectors "
             "WHERE vector_key >= ? AND vector_key < ? LIMIT 5000)",

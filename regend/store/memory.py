@@ -24,12 +24,15 @@ from regend.store.catalog import Catalog
 from regend.store.counts import RootCounts
 from regend.store.facts import facts_of
 from regend.store.file_vectors import FileVectors
+from regend.store.hnsw import KeyArray
 from regend.store.lexical import LexicalDoc, chunk_kinds
 from regend.store.mean_lengths import MeanLengths
 from regend.store.pool import Pool
 from regend.store.reader import Reader
-from regend.store.snapshot import StoreSnapshot
+from regend.store.slab import Slab
+from regend.store.snapshot import PoolView, StoreSnapshot, UpgradeState
 from regend.store.staging import PoolEffects, Staging
+from regend.store.upgrade import PoolUpgrade, Upgrade
 from regend.types import PoolId, RootId
 
 log = structlog.get_logger(__name__)
@@ -51,6 +54,7 @@ class Memory:
         self._roots: dict[RootId, RootRecord] = {}
         self._counts: dict[RootId, RootCounts] = {}
         self.pools: dict[PoolId, Pool] = {}
+        self.upgrade: Upgrade | None = None
         self.lexical_s = 0.0
         """How long the lexical part of the last `install` took."""
 
@@ -68,6 +72,7 @@ class Memory:
         self.pools = {record.pool: self._new_pool(record.pool) for record in records}
         self._load_entries()
         self._load_vectors()
+        self._load_upgrade()
         self._load_counts()
         for pool in self.pools.values():
             self._open_lexical(pool, generation)
@@ -101,20 +106,74 @@ class Memory:
             pool.live.load(entries[pool_id])
 
     def _load_vectors(self) -> None:
+        # All facts are of live entries here: they were read a moment ago.
         live_keys = {
             pool_id: np.fromiter(pool.facts.docs_of_key, np.int64, len(pool.facts.docs_of_key))
             for pool_id, pool in self.pools.items()
         }
+        slabs = {pool_id: pool.slab for pool_id, pool in self.pools.items()}
+        self._fill(slabs, live_keys, self._catalog.model, self._model.dim)
+
+    def _fill(self, slabs: Mapping[PoolId, Slab], live_keys: Mapping[PoolId, KeyArray], model: int, dim: int) -> None:
+        """Read a model's stored vectors of these chunks into empty slabs."""
         for pool_id, keys in live_keys.items():
             keys.sort()
-            self.pools[pool_id].slab.reserve(len(keys))
-        for keys, vectors in loading.vector_blocks(self._connection, self._catalog.model, self._model.dim):
-            for pool_id, pool in self.pools.items():
+            slabs[pool_id].reserve(len(keys))
+        for keys, vectors in loading.vector_blocks(self._connection, model, dim):
+            for pool_id, slab in slabs.items():
                 wanted = live_keys[pool_id]
                 if len(wanted):
                     at = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
                     inside = wanted[at] == keys
-                    pool.slab.add(keys[inside], vectors[inside])
+                    slab.add(keys[inside], vectors[inside])
+
+    # The stronger model.
+
+    def offer_upgrade(self, upgrade: Upgrade) -> None:
+        """From now on keep a stronger model's vectors, too, and let it serve the pools in which it is complete."""
+        self.upgrade = upgrade
+        self._load_upgrade()
+
+    def _load_upgrade(self) -> None:
+        if self.upgrade is None:
+            return
+        upgrades = {pool_id: PoolUpgrade(self.upgrade) for pool_id in self.pools}
+        live_keys = {
+            pool_id: np.array([key for key in pool.facts.docs_of_key if pool.has_live(key)], np.int64)
+            for pool_id, pool in self.pools.items()
+        }
+        slabs = {pool_id: upgrade.slab for pool_id, upgrade in upgrades.items()}
+        self._fill(slabs, live_keys, self.upgrade.number, self.upgrade.model.dim)
+        for pool_id, pool in self.pools.items():
+            pool.upgrade = upgrades[pool_id]
+            pool.upgrade.load(live_keys[pool_id].tolist())
+        self.allow_upgrade()
+
+    def allow_upgrade(self) -> None:
+        """A pool is given to the stronger model only if all of its roots may be."""
+        if self.upgrade is None:
+            return
+        roots = self.upgrade.roots
+        for pool_id, pool in self.pools.items():
+            own = {record.root for record in self._roots.values() if record.pool == pool_id}
+            if pool.upgrade is not None:
+                pool.upgrade.allowed = roots is None or own <= roots
+
+    def lacking_upgrade(self) -> list[int]:
+        """Keys of chunks that the stronger model is to embed, ascending."""
+        found: set[int] = set()
+        for pool in self.pools.values():
+            if pool.upgrade is not None and pool.upgrade.allowed:
+                found |= pool.upgrade.lacking
+        return sorted(found)
+
+    def _upgrade_state(self, views: Mapping[PoolId, PoolView]) -> UpgradeState | None:
+        if self.upgrade is None:
+            return None
+        serving = frozenset(pool for pool, view in views.items() if view.upgraded() is not None)
+        lacking = sum(len(p.upgrade.lacking) for p in self.pools.values() if p.upgrade and p.upgrade.allowed)
+        upgrade = self.upgrade
+        return UpgradeState(upgrade.model.model_id, serving, lacking, len(upgrade.forgone), upgrade.file_vectors)
 
     def _load_counts(self) -> None:
         for pool in self.pools.values():
@@ -158,7 +217,7 @@ class Memory:
 
     def staging(self, generation: int) -> Staging:
         """A transaction over the current state."""
-        return Staging(self._catalog, self.pools, self._roots, self._model.dim, generation)
+        return Staging(self._catalog, self.pools, self._roots, self._model.dim, generation, self.upgrade)
 
     def install(
         self,
@@ -173,6 +232,8 @@ class Memory:
         for count in staging.counts:
             self._counts[count.root].count_file(count.entry_id, count.reason, count.step)
         self.lexical_s = 0.0
+        if self.upgrade is not None:
+            self.upgrade.forgone |= staging.forgone
         for pool_id, effect in effects.items():
             pool = self.pools[pool_id]
             if (effect.born or effect.died) and not skip_lexical:
@@ -217,6 +278,8 @@ class Memory:
             pool.count_vectors(effect.new_keys.tolist(), self._counts)
         pool.slab.revive(effect.revive)
         pool.slab.kill(effect.kill)
+        if pool.upgrade is not None:
+            pool.upgrade.follow(effect.born_keys, effect.kill, effect.upgrade_keys, effect.upgrade_vectors)
         for entry_id in effect.born:
             staged = staging.entries[entry_id]
             pool.facts.add(entry_id, staged.entry.path, staged.blob_key, staged.keys)
@@ -230,7 +293,9 @@ class Memory:
         self._counts[record.root] = RootCounts()
         if record.pool not in self.pools:
             pool = self.pools[record.pool] = self._new_pool(record.pool)
+            pool.upgrade = None if self.upgrade is None else PoolUpgrade(self.upgrade)
             pool.lexical.rebuild((), self._catalog.generation)
+        self.allow_upgrade()
 
     def set_marker(self, root: RootId, marker: str) -> RootRecord:
         """Change a root's record."""
@@ -248,6 +313,7 @@ class Memory:
         self._counts.pop(root, None)
         if record is not None and not any(other.pool == record.pool for other in self._roots.values()):
             self.pools.pop(record.pool).lexical.remove()
+        self.allow_upgrade()
 
     # Publishing.
 
@@ -271,6 +337,7 @@ class Memory:
             self._reader,
             self._file_vectors,
             self._mean_lengths,
+            self._upgrade_state(views),
         )
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from regend.store.facts import LiveEntryWriter, PoolFacts, facts_of
 from regend.store.lexical import LexicalIndex
 from regend.store.slab import Slab
 from regend.store.snapshot import PoolView
+from regend.store.upgrade import PoolUpgrade
 from regend.types import DOC_ORDINAL_BITS, PoolId, RootId
 
 _FORGET_MIN = 1_000
@@ -25,12 +26,17 @@ class Pool:
         self.facts = PoolFacts()
         self.live = LiveEntryWriter()
         self.slab = Slab(dim)
+        self.upgrade: PoolUpgrade | None = None
         self.lexical = LexicalIndex(lexical_dir)
         self.pending_of_entry: dict[int, int] = {}
         self.doc_count = 0
 
     def is_live(self, entry_id: int) -> bool:
         return self.live.get(entry_id) is not None
+
+    def has_live(self, key: int) -> bool:
+        """Whether a live entry holds this chunk."""
+        return any(self.is_live(doc >> DOC_ORDINAL_BITS) for doc in self.facts.docs(key))
 
     def set_roots(self, entry: Entry, roots: frozenset[RootId], counts: dict[RootId, RootCounts]) -> None:
         """Change which roots hold an entry; it lives while any does. Its facts must be known."""
@@ -83,4 +89,5 @@ class Pool:
 
     def view(self) -> PoolView:
         """The pool as it is now, immutable."""
-        return PoolView(self.pool, self.live.publish(), self.facts, self.slab.view(), self.lexical.view())
+        stronger = None if self.upgrade is None else self.upgrade.serving()
+        return PoolView(self.pool, self.live.publish(), self.facts, self.slab.view(), self.lexical.view(), stronger)

@@ -29,8 +29,9 @@ from regend.store.memory import Memory
 from regend.store.reader import FileRow, Reader
 from regend.store.recovery import is_damage, mark_clean, open_or_recover
 from regend.store.snapshot import StoreSnapshot
+from regend.store.upgrade import Upgrade
 from regend.store.upkeep import Upkeep
-from regend.types import BlobId, ChunkId, PoolId, RootId
+from regend.types import BlobId, ChunkId, PoolId, RootId, Tier
 
 _MAX_LOG_BYTES = 64_000_000
 
@@ -221,10 +222,37 @@ class Store:
         """Hand out chunks for embedding only if a file of these roots holds them; None: all. Index thread."""
         self._catalog.embed_only(roots)
 
-    def unembedded(self, limit: int, exclude: frozenset[ChunkId]) -> UnembeddedFound:
-        """Live chunks without a vector of the current model, oldest first."""
-        chunks, exhausted = self._catalog.unembedded(limit, exclude)
-        return UnembeddedFound(tuple(chunks), exhausted)
+    def unembedded(self, limit: int, exclude: frozenset[ChunkId], tier: Tier = Tier.FIRST) -> UnembeddedFound:
+        """Live chunks without a vector of the tier's model, oldest first."""
+        if tier is Tier.FIRST:
+            chunks, exhausted = self._catalog.unembedded(limit, exclude)
+        else:
+            keys = self._memory.lacking_upgrade()
+            chunks = self._catalog.chunks_of(keys, exclude, limit + 1)
+            chunks, exhausted = chunks[:limit], len(chunks) <= limit
+        return UnembeddedFound(tuple(chunks), exhausted, tier)
+
+    # The stronger model.
+
+    def offer_upgrade(self, model: ModelInfo, roots: frozenset[RootId] | None) -> None:
+        """Keep vectors of a stronger model beside the first one's, and let it take over pools; once at most.
+
+        Args:
+            roots: roots whose text the model may be given; None: all.
+        """
+        with self._catalog.transaction():
+            number = self._catalog.model_number(model.model_id, model.dim)
+        upgrade = Upgrade(model, number, roots, set(), self._upkeep.merger.exact_rows)
+        self._memory.offer_upgrade(upgrade)
+        self._upkeep.offer_upgrade(upgrade)
+        self._publish(self.generation, set(self._memory.pools))
+
+    def upgrade_only(self, roots: frozenset[RootId]) -> None:
+        """From now on give the stronger model only what pools hold all of whose roots are among these."""
+        if self._memory.upgrade is not None:
+            self._memory.upgrade.roots = roots
+            self._memory.allow_upgrade()
+            self._publish(self.generation, set(self._memory.pools))
 
     # Reads from any thread.
 

@@ -8,7 +8,7 @@ content-addressed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -44,16 +44,31 @@ _TINY_NORM = 1e-6
 class PoolView:
     """One pool at one generation."""
 
-    __slots__ = ("_facts", "_lexical", "_slab", "entries", "pool")
+    __slots__ = ("_facts", "_lexical", "_slab", "_stronger", "entries", "pool")
 
     def __init__(
-        self, pool: PoolId, entries: LiveEntries, facts: PoolFacts, slab: SlabView, lexical: LexicalView
+        self,
+        pool: PoolId,
+        entries: LiveEntries,
+        facts: PoolFacts,
+        slab: SlabView,
+        lexical: LexicalView,
+        stronger: SlabView | None = None,
     ) -> None:
         self.pool = pool
         self.entries: Mapping[int, Entry] = entries
         self._facts = facts
         self._slab = slab
         self._lexical = lexical
+        self._stronger = stronger
+
+    def upgraded(self) -> PoolView | None:
+        """The same pool with the stronger model's vectors; None while these are not complete."""
+        if self._stronger is None:
+            return None
+        entries, lexical = self.entries, self._lexical
+        assert isinstance(entries, LiveEntries)
+        return PoolView(self.pool, entries, self._facts, self._stronger, lexical)
 
     @property
     def vector_count(self) -> int:
@@ -181,6 +196,24 @@ class PoolView:
         return [e for e in self._facts.entries_of_blob.get(blob_key, ()) if e in self.entries]
 
 
+@dataclass(frozen=True, slots=True)
+class UpgradeState:
+    """How far a stronger model is.
+
+    Attributes:
+        serving: pools that it serves.
+        lacking: chunks that it still has to embed.
+        forgone: chunks that it will not embed.
+        file_vectors: those that were asked for before, of this model.
+    """
+
+    model_id: str
+    serving: frozenset[PoolId]
+    lacking: int
+    forgone: int
+    file_vectors: FileVectors
+
+
 @dataclass(slots=True)
 class StoreSnapshot:
     """All pools at one generation. Never changed; not `frozen` because the protocol's attributes are plain ones.
@@ -190,6 +223,7 @@ class StoreSnapshot:
         stats: per root, for `status`.
         file_vectors: those that were asked for before, of this model.
         mean_lengths: of the lexical fields, as far as they were asked for.
+        upgrade: how far the stronger model is, None where there is none.
     """
 
     generation: int
@@ -202,6 +236,26 @@ class StoreSnapshot:
     reader: Reader
     file_vectors: FileVectors
     mean_lengths: MeanLengths
+    upgrade: UpgradeState | None = None
+
+    def upgraded(self, root: RootId | None) -> StoreSnapshot | None:
+        """This snapshot with the stronger model's vectors, for queries of one root, or of all (None).
+
+        None unless every pool that the query may look into is complete in it: cosines of two models do not compare.
+        """
+        if self.upgrade is None:
+            return None
+        asked = self.views if root is None else {self.roots[root].pool} & self.views.keys()
+        views = dict(self.views)
+        for pool in asked:
+            view = views[pool].upgraded()
+            if view is None:
+                return None
+            views[pool] = view
+        upgrade = self.upgrade
+        return replace(
+            self, model_id=upgrade.model_id, views=views, pools=dict(views), file_vectors=upgrade.file_vectors
+        )
 
     def chunks(self, docs: Sequence[int]) -> list[ChunkView]:
         """In the order of `docs`; a doc that no longer exists is left out."""

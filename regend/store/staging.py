@@ -20,6 +20,7 @@ from regend.store.catalog import Catalog
 from regend.store.hnsw import KeyArray
 from regend.store.loading import decode_vectors
 from regend.store.pool import Pool
+from regend.store.upgrade import Upgrade
 from regend.types import (
     DOC_ORDINAL_BITS,
     MAX_CHUNKS_PER_BLOB,
@@ -28,6 +29,7 @@ from regend.types import (
     PoolId,
     RootId,
     StatSig,
+    Tier,
 )
 
 log = structlog.get_logger(__name__)
@@ -61,6 +63,8 @@ class PoolEffects:
         born: entries that came to life; died: those that no root holds any more.
         new_keys: chunks whose vectors enter the slab; new_vectors: float32 [n, dim].
         kill: chunks to tombstone; revive: chunks to take back.
+        born_keys: chunks of entries that came to life.
+        upgrade_keys, upgrade_vectors: as the new ones, of the stronger model.
     """
 
     roots: dict[int, frozenset[RootId]] = field(default_factory=dict)
@@ -70,6 +74,9 @@ class PoolEffects:
     new_vectors: FloatMatrix = field(default_factory=lambda: np.empty((0, 0), np.float32))
     kill: list[int] = field(default_factory=list)
     revive: list[int] = field(default_factory=list)
+    born_keys: set[int] = field(default_factory=set)
+    upgrade_keys: KeyArray = field(default_factory=lambda: np.empty(0, np.int64))
+    upgrade_vectors: FloatMatrix = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
 
 class Staging:
@@ -82,8 +89,10 @@ class Staging:
         roots: Mapping[RootId, RootRecord],
         dim: int,
         generation: int,
+        upgrade: Upgrade | None = None,
     ) -> None:
         self._catalog = catalog
+        self._upgrade = upgrade
         self._pools = pools
         self._roots = roots
         self._dim = dim
@@ -91,6 +100,9 @@ class Staging:
         self._keys_of_blob: dict[int, KeyArray] = {}
         self._put_entries: list[int] = []
         self._vector_keys: set[int] = set()
+        self._upgrade_keys: set[int] = set()
+        self.forgone: set[int] = set()
+        """Chunks that will get no vector of the stronger model."""
         self._roots_after: dict[int, frozenset[RootId]] = {}
         self._pool_of: dict[int, PoolId] = {}
         self._staged_keys: dict[PoolId, set[int]] = {}
@@ -205,13 +217,22 @@ class Staging:
         return frozenset() if entry is None else entry.roots
 
     def _put_vectors(self, op: PutVectors) -> None:
-        vectors = checked_vectors(op.vectors, len(op.chunks), self._dim)
+        if op.tier is Tier.FIRST:
+            dim, model, stored = self._dim, self._catalog.model, self._vector_keys
+        elif self._upgrade is None:
+            return
+        else:
+            dim, model, stored = self._upgrade.model.dim, self._upgrade.number, self._upgrade_keys
+            self.forgone.update(key for key in self._catalog.chunk_keys(op.forgone) if key is not None)
+        if not op.chunks:
+            return
+        vectors = checked_vectors(op.vectors, len(op.chunks), dim)
         keys = self._catalog.chunk_keys(op.chunks)
         # A chunk that garbage collection took meanwhile is nobody's any more.
         kept = [(key, row) for row, key in enumerate(keys) if key is not None]
         held = [key for key, _ in kept]
-        self._catalog.put_vectors(held, vectors[[row for _, row in kept]].astype(np.float16))
-        self._vector_keys.update(held)
+        self._catalog.put_vectors(held, vectors[[row for _, row in kept]].astype(np.float16), model)
+        stored.update(held)
 
     # What follows from the operations.
 
@@ -237,7 +258,8 @@ class Staging:
         stillborn = [e for e in self.entries if not self._roots_after[e] and not self._was_live(e)]
         self._catalog.set_unused(stillborn, self._generation)
         for pool_id, pool in self._pools.items():
-            if self._vector_keys and any(self._alive_after(pool, key) for key in self._vector_keys):
+            new_keys = self._vector_keys | self._upgrade_keys | self.forgone
+            if new_keys and any(self._alive_after(pool, key) for key in new_keys):
                 effects.setdefault(pool_id, PoolEffects())
         for pool_id, effect in effects.items():
             self._catalog.set_live(effect.born, self._generation)
@@ -255,14 +277,27 @@ class Staging:
         effect.kill = [key for key in sorted(died_keys) if not self._alive_after(pool, key)]
         effect.revive = [key for key in born_keys if key in pool.slab]
         wanted = born_keys | {key for key in self._vector_keys if self._alive_after(pool, key)}
-        stored = self._catalog.vectors_of(sorted(key for key in wanted if key not in pool.slab))
+        stored = self._catalog.vectors_of(sorted(key for key in wanted if key not in pool.slab), self._catalog.model)
         if stored:
             effect.new_keys, effect.new_vectors = decode_vectors(sorted(stored.items()), self._dim)
+        self._settle_upgrade(pool, effect, born_keys)
         lacking = {key for key in born_keys if key not in pool.slab and key not in stored}
         self._catalog.add_pending(sorted(lacking))
         others = [other for other in self._pools.values() if other is not pool]
         gone = [key for key in effect.kill if not any(self._alive_after(other, key) for other in others)]
         self._catalog.remove_pending(gone)
+
+    def _settle_upgrade(self, pool: Pool, effect: PoolEffects, born_keys: set[int]) -> None:
+        """Which stored vectors of the stronger model enter its slab."""
+        if self._upgrade is None or pool.upgrade is None:
+            return
+        slab = pool.upgrade.slab
+        effect.born_keys = born_keys
+        wanted = born_keys | {key for key in self._upgrade_keys if self._alive_after(pool, key)}
+        stored = self._catalog.vectors_of(sorted(key for key in wanted if key not in slab), self._upgrade.number)
+        if stored:
+            rows = sorted(stored.items())
+            effect.upgrade_keys, effect.upgrade_vectors = decode_vectors(rows, self._upgrade.model.dim)
 
     def _collect_pending(self, effects: Mapping[PoolId, PoolEffects]) -> None:
         stored = {pool_id: set(effect.new_keys.tolist()) for pool_id, effect in effects.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import structlog
@@ -12,7 +13,10 @@ from regend.embedding.base import ModelInfo
 from regend.store.catalog import Catalog
 from regend.store.garbage import GarbageLimits, collect
 from regend.store.memory import Memory
+from regend.store.pool import Pool
+from regend.store.slab import Slab
 from regend.store.slab_merge import SlabMerger
+from regend.store.upgrade import Upgrade
 from regend.types import PoolId
 
 _BUSY_DELAY_S = 0.2
@@ -25,6 +29,53 @@ _SMALL_DOCS = 5_000
 _STALE_DOCS_SHARE = 0.05
 
 log = structlog.get_logger(__name__)
+
+
+class _SlabKeeper:
+    """Looks after the slabs of one model, one of each pool."""
+
+    def __init__(self, merger: SlabMerger, slab_of: Callable[[Pool], Slab | None], to_load: Iterable[PoolId]) -> None:
+        self.merger = merger
+        self._slab_of = slab_of
+        self.to_load = list(to_load)
+
+    @property
+    def busy(self) -> bool:
+        return self.merger.busy or bool(self.to_load)
+
+    def step(self, pools: Mapping[PoolId, Pool], generation: int) -> set[PoolId]:
+        """Install what a background job has finished, tidy, and start the next job."""
+        changed: set[PoolId] = set()
+        result = self.merger.poll()
+        if result is not None and result.base is not None and result.pool in pools:
+            slab = self._slab_of(pools[result.pool])
+            if slab is not None:
+                slab.install(result.base)
+                changed.add(result.pool)
+                log.info("vector_base_installed", pool=result.pool, rows=len(result.base.keys))
+        while self.to_load and not self.merger.busy:
+            self.merger.load(self.to_load.pop())
+        for pool_id, pool in pools.items():
+            slab = self._slab_of(pool)
+            if slab is None:
+                continue
+            view = slab.view()
+            if self.merger.should_drop(view):
+                slab.install(None)
+                self.merger.discard(pool_id)
+                changed.add(pool_id)
+            elif view.dead_count > max(_DEAD_ROWS_MIN, view.count // 2):
+                slab.compact()
+                changed.add(pool_id)
+            elif not self.busy:
+                self.merger.consider(pool_id, view, generation)
+        return changed
+
+    def forget_pool(self, pool: PoolId) -> None:
+        """A pool is about to go: its vector file goes too."""
+        if pool in self.to_load:
+            self.to_load.remove(pool)
+        self.merger.discard(pool)
 
 
 class Upkeep:
@@ -43,36 +94,36 @@ class Upkeep:
         self._catalog = catalog
         self._memory = memory
         self._limits = limits
-        directory, path = state_dir / "vectors", state_dir / "index.db"
-        self.merger = SlabMerger(directory, path, model.model_id, catalog.model, model.dim)
-        self._to_load = list(memory.pools)
+        self._state_dir = state_dir
+        first = self._keeper(model, catalog.model, lambda pool: pool.slab)
+        self.merger = first.merger
+        self._keepers = [first]
         self._idle_since: float | None = None
         self._idle_generation = -1
         self._garbage_at = time.monotonic()
         self._more_garbage = False
         self._purged = self._tidied = True
 
+    def _keeper(self, model: ModelInfo, number: int, slab_of: Callable[[Pool], Slab | None]) -> _SlabKeeper:
+        directory, path = self._state_dir / "vectors", self._state_dir / "index.db"
+        merger = SlabMerger(directory, path, model.model_id, number, model.dim)
+        return _SlabKeeper(merger, slab_of, self._memory.pools)
+
+    def offer_upgrade(self, upgrade: Upgrade) -> None:
+        """Look after the stronger model's slabs, too."""
+
+        def slab_of(pool: Pool) -> Slab | None:
+            return None if pool.upgrade is None else pool.upgrade.slab
+
+        self._keepers.append(self._keeper(upgrade.model, upgrade.number, slab_of))
+
     def step(self) -> set[PoolId]:
-        """Install what a background job has finished, and start the next one."""
+        """Install what background jobs have finished, and start the next one; one builds at a time."""
         changed: set[PoolId] = set()
-        result = self.merger.poll()
-        if result is not None and result.base is not None and result.pool in self._memory.pools:
-            self._memory.pools[result.pool].slab.install(result.base)
-            changed.add(result.pool)
-            log.info("vector_base_installed", pool=result.pool, rows=len(result.base.keys))
-        while self._to_load and not self.merger.busy:
-            self.merger.load(self._to_load.pop())
-        for pool_id, pool in self._memory.pools.items():
-            view = pool.slab.view()
-            if self.merger.should_drop(view):
-                pool.slab.install(None)
-                self.merger.discard(pool_id)
-                changed.add(pool_id)
-            elif view.dead_count > max(_DEAD_ROWS_MIN, view.count // 2):
-                pool.slab.compact()
-                changed.add(pool_id)
-            elif not self._to_load and not self.merger.busy:
-                self.merger.consider(pool_id, view, self._catalog.generation)
+        for keeper in self._keepers:
+            changed |= keeper.step(self._memory.pools, self._catalog.generation)
+            if keeper.busy:
+                break
         return changed
 
     def idle_step(self) -> set[PoolId]:
@@ -123,14 +174,16 @@ class Upkeep:
 
     def _collect(self) -> None:
         with self._catalog.transaction():
-            report = collect(self._connection, self._limits, self._catalog.model)
+            upgrade = self._memory.upgrade
+            models = {self._catalog.model} | ({upgrade.number} if upgrade is not None else set())
+            report = collect(self._connection, self._limits, models)
         self._more_garbage = report.more
         if report.entries or report.blobs:
             log.info("garbage_collected", entries=report.entries, blobs=report.blobs, chunks=report.chunks)
 
     def next_delay_s(self) -> float:
         """When there is something to do again, if no command comes before."""
-        if self.merger.busy or self._to_load or self._more_garbage:
+        if any(keeper.busy for keeper in self._keepers) or self._more_garbage:
             return _BUSY_DELAY_S
         if any(pool.lexical.behind for pool in self._memory.pools.values()):
             return _WRITER_IDLE_S
@@ -141,11 +194,11 @@ class Upkeep:
         return _GARBAGE_INTERVAL_S
 
     def forget_pool(self, pool: PoolId) -> None:
-        """A pool is about to go: its vector file goes too."""
-        if pool in self._to_load:
-            self._to_load.remove(pool)
-        self.merger.discard(pool)
+        """A pool is about to go: its vector files go too."""
+        for keeper in self._keepers:
+            keeper.forget_pool(pool)
 
     def close(self) -> None:
         """Stop background jobs."""
-        self.merger.close()
+        for keeper in self._keepers:
+            keeper.merger.close()

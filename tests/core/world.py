@@ -16,7 +16,7 @@ from regend.core import events as ev
 from regend.core.batcher import BatchConfig
 from regend.core.debouncer import DebounceConfig
 from regend.core.pipeline import Pipeline, PipelineConfig
-from regend.types import ChunkId, PoolId, RootId, StatSig
+from regend.types import ChunkId, PoolId, RootId, StatSig, Tier
 from tests.core.store_model import HUGE, MUTE, POISON, TOO_LARGE, Content, Store, blob_of, chunked, digest
 
 
@@ -65,7 +65,15 @@ class World:
             embed_slots=self.rng.choice((1, 2)),
             embed_limit=self.rng.choice((2, 8, 1000)),
         )
+        self.offers_upgrade = self.rng.random() < 0.5
         self.pipeline = Pipeline(self.config)
+        self._offer_upgrade()
+
+    def _offer_upgrade(self) -> None:
+        """A stronger model is found at some time after a start."""
+        if self.offers_upgrade:
+            offer = ev.UpgradeOffered(BatchConfig(self.rng.choice((1, 3)), 1000, 1000, 0.01), self.rng.choice((1, 2)))
+            self.later(self.latency() * 5, lambda: self.send(offer))
 
     # -- the clock -------------------------------------------------------------------------------------------------
 
@@ -98,7 +106,7 @@ class World:
     def settle(self, limit_s: float = 600.0) -> None:
         """Run until nothing is left to do."""
         end = self.now + limit_s
-        while self.now < end and (self._queue or not self.pipeline.is_idle):
+        while self.now < end and (self._queue or not self.pipeline.is_at_rest):
             deadline = self.pipeline.next_deadline()
             times = [t for t in (deadline, self._queue[0][0] if self._queue else None) if t is not None]
             assert times, f"stuck: {self.pipeline.queues()}"
@@ -224,16 +232,16 @@ class World:
 
     def _embed(self, command: cmd.Embed) -> None:
         if self.rng.random() < self.chaos.embed_failure:
-            self.send(ev.EmbedFailed(command.batch_id, "unavailable", 0.1))
+            self.send(ev.EmbedFailed(command.batch_id, "unavailable", 0.1, command.tier))
             return
         mute = ChunkId(digest("chunk " + MUTE))
         failed = tuple((c, "rejected") for c in command.chunks if c == mute)
         rest = tuple(c for c in command.chunks if c != mute)
         if rest and self.rng.random() < self.chaos.embed_failure:
             unanswered = tuple(self.rng.sample(rest, self.rng.randint(1, len(rest))))
-            self.send(ev.Embedded(command.batch_id, None, failed, unanswered, "went away", 0.1))
+            self.send(ev.Embedded(command.batch_id, None, failed, unanswered, "went away", 0.1, tier=command.tier))
             return
-        self.send(ev.Embedded(command.batch_id, None, failed))
+        self.send(ev.Embedded(command.batch_id, None, failed, tier=command.tier))
 
     def _commit(self, command: cmd.Commit) -> ev.Event:
         if self.rng.random() < self.chaos.commit_failure:
@@ -241,9 +249,10 @@ class World:
         return self.store.apply(command)
 
     def _fetch(self, command: cmd.FetchUnembedded) -> ev.Event:
-        open_chunks = [c for c in self.store.pending(self.store.live_chunks()) if c.chunk not in command.exclude]
+        pending = self.store.pending(self.store.live_chunks(), command.tier)
+        open_chunks = [c for c in pending if c.chunk not in command.exclude]
         found = tuple(open_chunks[: command.limit])
-        return ev.UnembeddedFound(found, len(found) == len(open_chunks))
+        return ev.UnembeddedFound(found, len(found) == len(open_chunks), command.tier)
 
     # -- what a user does ------------------------------------------------------------------------------------------
 
@@ -254,6 +263,8 @@ class World:
         self._index_free_at = self.now
         self._tickets.clear()
         self.pipeline = Pipeline(self.config)
+        self.store.forgone.clear()
+        self._offer_upgrade()
         for root in self.store.trees:
             self._serve(root)
             if root in self.gone:
@@ -333,6 +344,9 @@ class World:
                 assert self._shows(tree[path], self.store.reasons.get((root, path)), content), (root, path, content)
         lacking = {c.chunk for c in self.store.pending(self.store.live_chunks())}
         assert lacking <= {ChunkId(digest("chunk " + MUTE))}, "chunks were left without a vector"
-        assert self.pipeline.is_idle, self.pipeline.queues()
+        if self.offers_upgrade:
+            assert not self.store.pending(self.store.live_chunks(), Tier.UPGRADE), "the stronger model is not through"
+            assert self.store.forgone <= {ChunkId(digest("chunk " + MUTE))}
+        assert self.pipeline.is_at_rest, self.pipeline.queues()
         if self.crashes == 0:
             assert self.store.embedded_twice == 0, "a chunk was embedded twice"
