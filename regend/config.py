@@ -83,8 +83,8 @@ class WorkerConfig:
     mode: str = "auto"
 
 
-PROVIDERS = ("builtin", "http", "openai", "voyage", "ollama", "tei", "llama-server")
-"""What `embedding.provider` may be: the built-in model, or a server, whose preset is in `embedding/presets`."""
+PROVIDERS = ("builtin", "onnx", "http", "openai", "voyage", "ollama", "tei", "llama-server")
+"""What `embedding.provider` may be: local models, then servers, whose presets are in `embedding/presets`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,9 @@ class EmbeddingConfig:
         attempts: requests at most before a batch waits for a later try.
         retry_budget_s: …and seconds at most.
         fail_fast: do not try again within a request at all.
+        model_dir: directory of the local model: ``model.onnx`` and ``tokenizer.json``.
+        pooling: ``auto``, ``mean``, ``cls`` or ``last``: how a local model's tokens become one vector.
+        threads: of each process that runs a local model.
     """
 
     provider: str = "builtin"
@@ -153,6 +156,9 @@ class EmbeddingConfig:
     attempts: int = 4
     retry_budget_s: float = 60.0
     fail_fast: bool = False
+    model_dir: str = ""
+    pooling: str = "auto"
+    threads: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +250,7 @@ _POSITIVE = (
     "watch.storm_paths", "watch.max_delay_ms", "watch.reconcile_interval_s", "watch.poll_interval_s",
     "limits.max_file_bytes", "limits.max_line_bytes", "limits.parse_timeout_s", "limits.chunk_tokens",
     "workers.window", "workers.rss_cap_mb", "workers.deadline_s",
-    "embedding.batch_bytes", "embedding.rate_margin", "embedding.timeout_s", "embedding.attempts",
+    "embedding.batch_bytes", "embedding.rate_margin", "embedding.timeout_s", "embedding.attempts", "embedding.threads",
 )  # fmt: skip
 
 
@@ -267,12 +273,15 @@ def _check(config: Config, source: str) -> None:
         raise ConfigError(f"{source}: `embedding.rate_margin` is {embedding.rate_margin}; give a share up to 1.")
     if embedding.provider == "http" and not ((embedding.url or embedding.urls) and embedding.model):
         raise ConfigError(f"{source}: provider http needs `embedding.url` and `embedding.model`.")
+    if embedding.provider == "onnx" and not embedding.model_dir:
+        raise ConfigError(f"{source}: provider onnx needs `embedding.model_dir`.")
 
 
 _CHOICES = {
     "workers.mode": ("auto", "sequential", "parallel", "pipeline"),
     "embedding.provider": PROVIDERS,
     "embedding.role": ("upgrade", "only"),
+    "embedding.pooling": ("auto", "mean", "cls", "last"),
     "embedding.encoding": ("auto", "float", "base64"),
 }
 

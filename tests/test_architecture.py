@@ -80,6 +80,7 @@ FOREIGN: dict[str, tuple[str, ...]] = {
     "keyring": ("regend.embedding",),
     "msgspec": ("regend.rpc", "regend.daemon", "regend.embedding"),
     "numpy": ("regend.store", "regend.embedding", "regend.search", "regend.daemon"),
+    "onnxruntime": ("regend.embedding",),
     "pathspec": ("regend.daemon",),
     "psutil": ("regend.daemon",),
     "rich": ("regend.cli",),

@@ -114,7 +114,7 @@ def test_every_positive_key_exists() -> None:
         ({"watch": {"quiet": 1}}, "unknown key `watch.quiet`; known here: busy_limit_s"),
         ({"watch": 5}, "`watch` must be a table, not 5"),
         ({"workers": {"mode": "fast"}}, "`workers.mode` is 'fast'; use auto"),
-        ({"embedding": {"provider": "cloud"}}, "`embedding.provider` is 'cloud'; use builtin, http, openai"),
+        ({"embedding": {"provider": "cloud"}}, "`embedding.provider` is 'cloud'; use builtin, onnx, http"),
         ({"embedding": {"provider": "http", "url": "http://x"}}, "needs `embedding.url` and `embedding.model`"),
     ],
 )

@@ -161,15 +161,18 @@ class WorkerPool:
             case _:
                 raise ChunkError("The worker answered something else; this is a bug.")
 
-    async def embed(self, texts: Sequence[str], lane: Lane = Lane.BULK) -> npt.NDArray[np.float32]:
-        """Embed documents with the local model: float32 [n, dim], rows L2-normalised. Read-only.
+    async def embed(self, texts: Sequence[str], lane: Lane = Lane.BULK, spec: str = "") -> npt.NDArray[np.float32]:
+        """Embed documents with a local model: float32 [n, dim], rows L2-normalised. Read-only.
+
+        Args:
+            spec: of the model, see `embedding.registry.local_encoder`; empty for the pool's own.
 
         Raises:
             ProviderRejectedError: these texts cannot be embedded, or end the worker: smaller batches show which.
             ProviderUnavailableError: the pool is closing.
         """
         try:
-            reply = await self._submit(lambda job: frame(EmbedTask(job, list(texts))), lane, alone=False)
+            reply = await self._submit(lambda job: frame(EmbedTask(job, list(texts), spec)), lane, alone=False)
         except (WorkerError, ChunkError) as error:
             if self._closing:
                 raise ProviderUnavailableError("The daemon is stopping.") from error

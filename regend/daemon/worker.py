@@ -57,11 +57,11 @@ def rss_bytes() -> int:
 
 
 class Server:
-    """Answers one task after the other; owns the local model once it is loaded."""
+    """Answers one task after the other; owns the local models that it has loaded."""
 
     def __init__(self) -> None:
         self._spec = ""
-        self._encoder: LocalEncoder | None = None
+        self._encoders: dict[str, LocalEncoder] = {}
 
     def answer(self, task: Setup | ChunkTask | EmbedTask) -> bytes:
         """The framed reply to one task. Never raises: what goes wrong with an item is its answer."""
@@ -93,18 +93,18 @@ class Server:
                 _, language = name_blob(task.path, content)
                 return ChunkReply(task.job, chunk_content(content, language, sig, task.limits), rss_bytes())
             case EmbedTask():
-                encoder = self._model()
+                encoder = self._model(task.spec or self._spec)
                 vectors = encoder.encode(task.texts, "document")
                 return EmbedReply(task.job, encoder.info.dim, vectors.astype("<f4").tobytes(), rss_bytes())
             case _ as unreachable:
                 assert_never(unreachable)
 
-    def _model(self) -> LocalEncoder:
-        if self._encoder is None:
+    def _model(self, spec: str) -> LocalEncoder:
+        if spec not in self._encoders:
             from regend.embedding.registry import local_encoder  # Brings numpy; see the module's docstring.
 
-            self._encoder = local_encoder(self._spec)
-        return self._encoder
+            self._encoders[spec] = local_encoder(spec)
+        return self._encoders[spec]
 
 
 def serve(connection: socket.socket) -> None:

@@ -37,10 +37,11 @@ class ChunkTask(msgspec.Struct, tag="chunk", frozen=True):
 
 
 class EmbedTask(msgspec.Struct, tag="embed", frozen=True):
-    """Embed documents with the local model."""
+    """Embed documents with a local model; `spec` names another than that of `Setup`."""
 
     job: int
     texts: list[str]
+    spec: str = ""
 
 
 class Ready(msgspec.Struct, tag="ready", frozen=True):

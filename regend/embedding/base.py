@@ -90,6 +90,19 @@ class LocalEncoder(Protocol):
         ...
 
 
+class EmbedInWorkers(Protocol):
+    """Embeds documents in the warm workers, with the encoder of a spec or (empty) the workers' own.
+
+    Returns float32 [n, dim], rows L2-normalised.
+    """
+
+    async def __call__(self, texts: Sequence[str], lane: Lane, spec: str = "") -> Matrix: ...
+
+
+ONNX_SPEC = "onnx:"
+"""What the spec of a model from the user's own files begins with; settings follow as JSON (see `onnx`)."""
+
+
 def checked(vectors: npt.NDArray[np.float32], count: int, dim: int, who: str) -> Matrix:
     """Return `vectors` L2-normalised, or say what is wrong with them.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from regend.config import EmbeddingConfig
-from regend.embedding.base import EmbeddingProvider, LocalEncoder, ModelInfo, Task
+from regend.embedding.base import ONNX_SPEC, EmbeddingProvider, EmbedInWorkers, LocalEncoder, ModelInfo, Task
 from regend.embedding.hashing import HashingEncoder
 from regend.embedding.static import StaticEncoder
 from regend.errors import ConfigError
 from regend.types import Lane
-
-EmbedInWorkers = Callable[[Sequence[str], Lane], Awaitable[npt.NDArray[np.float32]]]
-"""Embeds documents in the warm workers: float32 [n, dim], rows L2-normalised."""
 
 _BUILTIN = "static"
 _LOCAL: dict[str, Callable[[], LocalEncoder]] = {
@@ -63,8 +60,15 @@ def _open_http(config: EmbeddingConfig, embed_in_workers: EmbedInWorkers, cache:
     return HttpProvider(config, cache)
 
 
+def _open_onnx(config: EmbeddingConfig, embed_in_workers: EmbedInWorkers, cache: Path | None) -> EmbeddingProvider:
+    from regend.embedding.onnx import OnnxProvider  # What it needs is an extra.
+
+    return OnnxProvider(config, embed_in_workers)
+
+
 _PROVIDERS: dict[str, Callable[[EmbeddingConfig, EmbedInWorkers, Path | None], EmbeddingProvider]] = {
     "builtin": _open_builtin,
+    "onnx": _open_onnx,
     "http": _open_http,
     "openai": _open_http,
     "voyage": _open_http,
@@ -86,6 +90,10 @@ def local_encoder(spec: str) -> LocalEncoder:
     Raises:
         ConfigError: there is none of that name.
     """
+    if spec.startswith(ONNX_SPEC):
+        from regend.embedding.onnx import open_spec  # What it needs is an extra.
+
+        return open_spec(spec)
     if spec not in _LOCAL:
         raise ConfigError(f"Local model {spec!r} is unknown; there are: {', '.join(_LOCAL)}.")
     return _LOCAL[spec]()

@@ -67,6 +67,14 @@ class TokenCounter:
         estimate = estimate_tokens(kept)
         return Prepared(kept, estimate * self.scale.factor, estimate), len(kept) < len(text)
 
+    def ids(self, text: str, limit: int) -> list[int]:
+        """Token numbers of a text, special ones included, cut to `limit`. Only where tokens are counted exactly."""
+        assert self._tokenizer is not None, "there is a tokenizer"
+        encoding = self._tokenizer.encode(text)
+        if limit and len(encoding.ids) > limit:
+            encoding = self._tokenizer.encode(self._counted(text, limit)[0].text)
+        return list(encoding.ids)
+
     def _counted(self, text: str, limit: int) -> tuple[Prepared, bool]:
         encoding = self._tokenizer.encode(text)
         count, was_cut = len(encoding.ids), False

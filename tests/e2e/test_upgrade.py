@@ -4,6 +4,7 @@ that goes wrong with the server costs an answer, a chunk, or a secret.
 
 from __future__ import annotations
 
+import importlib.util
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ from aiohttp import web
 
 from tests.e2e.embedding import embedding_server
 from tests.e2e.rig import Daemon, daemon, wait_for
+from tests.embedding.bert import save_model
 from tests.embedding.server import EmbeddingServer
 
 KEY = "sk-canary-" + "Zq81Lm4Xv7Bt5Ry2"
@@ -148,3 +150,17 @@ def test_the_line_at_the_end_of_a_bulk_index(server: EmbeddingServer, tmp_path: 
         wait_for(lambda: has_taken_over(running), "the stronger model takes over")
         wait_for(lambda: running.log().count('"bulk_embedded"') == 2, "both models report")
         assert '"average_fill"' in running.log() and '"hash@256"' in running.log()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("onnxruntime") is None, reason="the extra `onnx` is not installed")
+def test_a_model_of_ones_own(tmp_path: Path) -> None:
+    """In the same warm workers that chunk, and taking over as a server's does."""
+    save_model(tmp_path / "tiny-model")
+    root = write_tree(tmp_path / "tree", 3)
+    with daemon(f'[embedding]\nprovider = "onnx"\nmodel_dir = "{tmp_path / "tiny-model"}"\n') as running:
+        running.start(root)
+        assert running.flush()["complete"]
+        wait_for(lambda: has_taken_over(running), "the model takes over")
+        assert upgrade(running)["id"].startswith("onnx-tiny-model-") and upgrade(running)["dim"] == 32
+        assert running.paths("function_1_1")
+        assert running.status()["counters"]["query_embed_requests"] == 1

@@ -11,7 +11,7 @@ from regend.errors import ConfigError
 
 
 def test_each_kind_of_server_has_one() -> None:
-    assert {"builtin", *presets()} == set(PROVIDERS)
+    assert {"builtin", "onnx", *presets()} == set(PROVIDERS)
     for preset in presets().values():
         assert preset.dialect in DIALECTS and preset.limits.batch_items > 0
         for tier in preset.tiers:

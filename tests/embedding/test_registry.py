@@ -23,7 +23,7 @@ def test_the_default_is_the_built_in_model() -> None:
 
 
 def test_unknown_names() -> None:
-    with pytest.raises(ConfigError, match=r"'magic'.*builtin, http"):
+    with pytest.raises(ConfigError, match=r"'magic'.*builtin, onnx, http"):
         open_provider(EmbeddingConfig(provider="magic"), unused)
     with pytest.raises(ConfigError, match=r"'magic'.*hashing"):
         local_encoder("magic")

@@ -1,0 +1,291 @@
+"""A model of the user's own on this machine: a directory with `model.onnx` and `tokenizer.json`, run by onnxruntime.
+
+Documents are embedded in the warm workers, queries in a thread of the daemon. Each text is run by itself: models that
+are quantised dynamically scale by the whole batch, so in company a text would get other bits, and on one thread a batch
+of long texts is hardly quicker than its texts one by one. Many processes make up for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import importlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from regend.config import EmbeddingConfig
+from regend.embedding.base import ONNX_SPEC, EmbedInWorkers, Matrix, ModelInfo, Task, checked
+from regend.embedding.presets import Style, style_for
+from regend.embedding.texts import TokenCounter
+from regend.errors import ConfigError, ProviderRejectedError
+from regend.types import Lane
+
+_MODEL, _TOKENIZER = "model.onnx", "tokenizer.json"
+_TASK_TEXTS = 2
+"""Texts that a worker gets at a time: few, so that a chunking task or an edit never waits long behind them."""
+_BATCH_ITEMS = 16
+_MAX_TOKENS = 512
+_NO_LIMIT = 1_000_000
+"""`tokenizer_config.json` says 10**30 where there is no limit."""
+_POOLED = "sentence_embedding"
+"""The output of models that were exported with their pooling; `pooler_output` is something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxSettings:
+    """All that the vectors depend on, and how much of the machine may be used.
+
+    Attributes:
+        dim: vectors are cut to this length (for models trained so); 0: as they are.
+        text_tokens: a longer text is cut at a line.
+        fingerprint: of the model's file.
+    """
+
+    model_dir: str
+    pooling: str
+    document_prefix: str
+    query_prefix: str
+    text_tokens: int
+    dim: int
+    threads: int
+    fingerprint: str
+
+
+class OnnxEncoder:
+    """Implements `LocalEncoder`.
+
+    Raises:
+        ConfigError: the package is not installed, or the files are not what they must be.
+    """
+
+    def __init__(self, settings: OnnxSettings) -> None:
+        self._settings = settings
+        directory = Path(settings.model_dir)
+        self._counter = TokenCounter(str(directory / _TOKENIZER))
+        self._session = _session(directory / _MODEL, settings.threads)
+        self._inputs = _inputs(self._session)
+        self._output, self._is_pooled = _output(self._session)
+        self._pooling = settings.pooling
+        dim = len(self._vector("def f(): pass"))
+        shaped = f"{settings.pooling}\0{settings.document_prefix}\0{settings.query_prefix}\0{settings.text_tokens}"
+        mark = hashlib.blake2b(f"{settings.fingerprint}\0{shaped}".encode(), digest_size=6).hexdigest()
+        self.info = ModelInfo(
+            model_id=f"onnx-{directory.name}-{mark}@{dim}",
+            dim=dim,
+            local=True,
+            note=f"{directory.name} on this machine (onnxruntime, pooling {self._pooling})",
+            max_items=_BATCH_ITEMS,
+            max_tokens=_BATCH_ITEMS * settings.text_tokens,
+        )
+
+    def encode(self, texts: Sequence[str], task: Task) -> Matrix:
+        """See `LocalEncoder.encode`."""
+        prefix = self._settings.query_prefix if task == "query" else self._settings.document_prefix
+        vectors = np.zeros((len(texts), self.info.dim), np.float32)
+        for row, text in enumerate(texts):
+            vectors[row] = self._vector(prefix + text)
+        return checked(vectors, len(texts), self.info.dim, self.info.note)
+
+    def _vector(self, text: str) -> Matrix:
+        ids = self._counter.ids(text, self._settings.text_tokens)
+        if not ids:
+            raise ProviderRejectedError("The tokenizer makes nothing of the text.", "refused")
+        known = {
+            "input_ids": np.array([ids], np.int64),
+            "attention_mask": np.ones((1, len(ids)), np.int64),
+            "token_type_ids": np.zeros((1, len(ids)), np.int64),
+            "position_ids": np.arange(len(ids), dtype=np.int64)[None],
+        }
+        try:
+            (output,) = self._session.run([self._output], {name: known[name] for name in self._inputs})
+        except Exception as error:  # The package raises exceptions of its own, without a common base.
+            raise ProviderRejectedError(f"{self._settings.model_dir} cannot run: {_first_line(error)}.") from error
+        vector = np.asarray(output[0], np.float32)
+        if not self._is_pooled:
+            vector = _pooled(vector, self._pooling)
+        return vector[: self._settings.dim] if self._settings.dim else vector
+
+
+def _pooled(tokens: Matrix, pooling: str) -> Matrix:
+    """One vector of a text's tokens (float32 [n, dim]); nothing is padded, so all of them count."""
+    if pooling == "cls":
+        return np.asarray(tokens[0])
+    if pooling == "last":
+        return np.asarray(tokens[-1])
+    return np.asarray(tokens.mean(axis=0), np.float32)
+
+
+class OnnxProvider:
+    """Implements `EmbeddingProvider`: documents in the warm workers, queries in a thread here."""
+
+    def __init__(self, config: EmbeddingConfig, embed_in_workers: EmbedInWorkers) -> None:
+        directory = Path(config.model_dir).expanduser().resolve()
+        for name in (_MODEL, _TOKENIZER):
+            if not (directory / name).is_file():
+                raise ConfigError(f"`embedding.model_dir`: {directory / name} is not there; both files are needed.")
+        self._config = config
+        self._directory = directory
+        self._style = style_for(config, config.model or directory.name)
+        self._embed_in_workers = embed_in_workers
+        self._encoder: OnnxEncoder | None = None
+        self._spec = ""
+        self._loading = asyncio.Lock()
+        self.info = ModelInfo(f"onnx-{directory.name}", 0, local=True, note=f"{directory.name} on this machine")
+
+    async def prepare(self) -> ModelInfo:
+        """See `EmbeddingProvider.prepare`: loads the model."""
+        await self._loaded()
+        return self.info
+
+    async def embed(self, texts: Sequence[str], task: Task, lane: Lane = Lane.BULK) -> Matrix:
+        """See `EmbeddingProvider.embed`."""
+        encoder = await self._loaded()
+        if task == "query":
+            return await asyncio.to_thread(encoder.encode, texts, task)
+        parts = [texts[at : at + _TASK_TEXTS] for at in range(0, len(texts), _TASK_TEXTS)]
+        # All of them to the end, so that none goes on by itself after another failed.
+        done = await asyncio.gather(
+            *(self._embed_in_workers(part, lane, self._spec) for part in parts), return_exceptions=True
+        )
+        vectors: list[Matrix] = [np.zeros((0, self.info.dim), np.float32)]
+        for result in done:
+            if isinstance(result, BaseException):
+                raise result
+            vectors.append(result)
+        return np.concatenate(vectors)
+
+    def status(self) -> dict[str, Any]:
+        """See `EmbeddingProvider.status`; the workers have their own."""
+        return {}
+
+    async def close(self) -> None:
+        self._encoder = None
+
+    async def _loaded(self) -> OnnxEncoder:
+        async with self._loading:
+            if self._encoder is not None:
+                return self._encoder
+            self._spec, encoder = await asyncio.to_thread(self._load)
+            self._encoder, self.info = encoder, encoder.info
+            return encoder
+
+    def _load(self) -> tuple[str, OnnxEncoder]:
+        settings = _settings(self._config, self._directory, self._style)
+        return spec_of(settings), OnnxEncoder(settings)
+
+
+def spec_of(settings: OnnxSettings) -> str:
+    """What a worker needs to open the same encoder."""
+    return ONNX_SPEC + msgspec.json.encode(settings).decode()
+
+
+def open_spec(spec: str) -> OnnxEncoder:
+    """The encoder of a spec."""
+    return OnnxEncoder(msgspec.json.decode(spec.removeprefix(ONNX_SPEC), type=OnnxSettings))
+
+
+def _settings(config: EmbeddingConfig, directory: Path, style: Style) -> OnnxSettings:
+    return OnnxSettings(
+        model_dir=str(directory),
+        pooling=config.pooling if config.pooling != "auto" else _known_pooling(directory),
+        document_prefix=style.document,
+        query_prefix=style.query,
+        text_tokens=config.max_text_tokens or _known_length(directory),
+        dim=config.dim,
+        threads=config.threads,
+        fingerprint=_fingerprint(directory),
+    )
+
+
+def _fingerprint(directory: Path) -> str:
+    with (directory / _MODEL).open("rb") as model:
+        digest = hashlib.file_digest(model, "sha256")
+    digest.update((directory / _TOKENIZER).read_bytes())
+    return digest.hexdigest()
+
+
+def _table(path: Path) -> dict[str, Any]:
+    try:
+        table = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return table if isinstance(table, dict) else {}
+
+
+def _known_pooling(directory: Path) -> str:
+    """As the model's own `1_Pooling/config.json` says; ``mean`` where it says nothing."""
+    table = _table(directory / "1_Pooling" / "config.json")
+    if table.get("pooling_mode_cls_token"):
+        return "cls"
+    return "last" if table.get("pooling_mode_lasttoken") else "mean"
+
+
+def _known_length(directory: Path) -> int:
+    """Tokens of a text at most, as the model's own files say."""
+    places = (
+        ("sentence_bert_config.json", "max_seq_length"),
+        ("tokenizer_config.json", "model_max_length"),
+        ("config.json", "max_position_embeddings"),
+    )
+    for name, key in places:
+        length = _table(directory / name).get(key)
+        if isinstance(length, int) and 0 < length < _NO_LIMIT:
+            return length
+    return _MAX_TOKENS
+
+
+def _session(path: Path, threads: int) -> Any:
+    try:
+        runtime = importlib.import_module("onnxruntime")
+    except ImportError as error:
+        raise ConfigError("Provider onnx needs the package `onnxruntime`: install `regend[onnx]`.") from error
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # An arena keeps what the longest text needed; without it memory is given back after each run.
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # The package raises exceptions of its own, without a common base.
+        raise ConfigError(f"`embedding.model_dir`: {path} cannot be loaded: {_first_line(error)}.") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _inputs(session: Any) -> tuple[str, ...]:
+    known = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
+    names = tuple(entry.name for entry in session.get_inputs())
+    unknown = [name for name in names if name not in known]
+    if unknown or "input_ids" not in names:
+        raise ConfigError(
+            f"`embedding.model_dir`: the model's inputs are {', '.join(names)}; an encoder for texts has input_ids, "
+            "and may have attention_mask, token_type_ids and position_ids."
+        )
+    return names
+
+
+def _output(session: Any) -> tuple[str, bool]:
+    """Which output to take, and whether it is one vector per text already."""
+    ranks = {entry.name: len(entry.shape) for entry in session.get_outputs()}
+    if ranks.get(_POOLED) == 2:
+        return _POOLED, True
+    for name, rank in ranks.items():
+        if rank == 3:
+            return name, False
+    for name, rank in ranks.items():
+        if rank == 2:
+            return name, True
+    raise ConfigError(
+        f"`embedding.model_dir`: the model's outputs are {', '.join(ranks)}; none has a vector per token or per text."
+    )
