@@ -125,6 +125,7 @@ class EmbeddingConfig:
         model_dir: directory of the local model: ``model.onnx`` and ``tokenizer.json``.
         pooling: ``auto``, ``mean``, ``cls`` or ``last``: how a local model's tokens become one vector.
         threads: of each process that runs a local model.
+        cache_mb: texts and vectors that no tree uses are kept up to this size; the least recently used go first.
     """
 
     provider: str = "builtin"
@@ -159,6 +160,7 @@ class EmbeddingConfig:
     model_dir: str = ""
     pooling: str = "auto"
     threads: int = 1
+    cache_mb: int = 1_000
 
 
 @dataclass(frozen=True, slots=True)

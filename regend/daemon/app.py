@@ -103,7 +103,8 @@ class App:
             await self._provider.prepare()
         pipeline = Pipeline(pipeline_config(self._config, self._first, self._pool, self._provider.info))
         driver = Driver(pipeline, tasks, times)
-        indexer = Indexer(self._places.state_dir, self._provider.info, driver.post)
+        cache_bytes = self._config.embedding.cache_mb * 1_000_000
+        indexer = Indexer(self._places.state_dir, self._provider.info, driver.post, cache_bytes)
         store = await asyncio.to_thread(indexer.start)
         watcher = Watcher(driver.post, self._config.watch, self._places.state_dir / "cookies")
 

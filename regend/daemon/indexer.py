@@ -21,7 +21,7 @@ from regend.core.commands import Commit, FetchUnembedded
 from regend.core.events import CommitFailed, Event, UnembeddedFound
 from regend.embedding.base import ModelInfo
 from regend.errors import StoreError
-from regend.store.registry import Store, open_store
+from regend.store.registry import Store, garbage_limits, open_store
 
 _T = TypeVar("_T")
 _STEP_INTERVAL_S = 2.0
@@ -53,7 +53,10 @@ class Indexer:
     event on (such as by `loop.call_soon_threadsafe`).
     """
 
-    def __init__(self, state_dir: Path, model: ModelInfo, post: Callable[[Event], None]) -> None:
+    def __init__(
+        self, state_dir: Path, model: ModelInfo, post: Callable[[Event], None], max_unused_bytes: int = 1_000_000_000
+    ) -> None:
+        self._limits = garbage_limits(max_unused_bytes)
         self._state_dir = state_dir
         self._model = model
         self._post = post
@@ -125,7 +128,7 @@ class Indexer:
     def _run(self) -> None:
         _yield_to_queries()
         try:
-            store = open_store(self._state_dir, self._model)
+            store = open_store(self._state_dir, self._model, self._limits)
         except BaseException as error:
             self._opened.set_exception(error)
             return

@@ -1,19 +1,24 @@
-"""Garbage collection: unused entries, blobs and chunks go once they are too many or too old.
+"""Garbage collection: unused entries, blobs, chunks and their vectors go once they are too many or too old.
 
-They are kept at first so that switching a branch back embeds nothing. What became unused within the last minute stays,
-because a query may still hold a snapshot that shows it.
+They are kept at first so that switching a branch back embeds nothing, and no text is paid for twice. Together they are
+a cache by (chunk, model) with a bound on its size; what went out of use longest ago goes first, and what a tree uses is
+never counted. What became unused within the last minute stays, because a query may still hold a snapshot that shows it.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from regend.store.schema import MODEL_SHIFT
 
 MIN_AGE_S = 60
 _BATCH_ENTRIES = 200
+_BATCH_VECTORS = 5_000
+_BYTES_PER_NUMBER = 2
+"""Vectors are stored as float16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +26,7 @@ class GarbageLimits:
     """How much may stay unused.
 
     Attributes:
-        max_unused_bytes: text of unused blobs, roughly; the oldest go first.
+        max_unused_bytes: text and vectors of unused blobs, and vectors of models that are not in use, roughly.
         max_age_s: whatever has been unused for longer goes.
         min_age_s: whatever has been unused for less stays.
     """
@@ -41,14 +46,26 @@ class GarbageReport:
     more: bool = False
 
 
-def collect(connection: sqlite3.Connection, limits: GarbageLimits, keep_models: set[int]) -> GarbageReport:
+def collect(connection: sqlite3.Connection, limits: GarbageLimits, keep_models: Set[int]) -> GarbageReport:
     """Remove one batch; must run inside a transaction of the writer. Time is bounded by the batch, not by the store."""
     now = int(time.time())
+    dims = dict(connection.execute("SELECT model, dim FROM models").fetchall())
+    vector_bytes = sum(_BYTES_PER_NUMBER * dims[model] for model in keep_models & dims.keys())
     rows = connection.execute(
-        "SELECT e.entry_id, e.blob_key, e.unused_utc, b.size_bytes FROM entries e JOIN blobs b USING (blob_key) "
-        "WHERE e.unused_utc IS NOT NULL ORDER BY e.unused_utc, e.entry_id"
+        "SELECT e.entry_id, e.blob_key, e.unused_utc, CASE WHEN EXISTS (SELECT 1 FROM entries l "
+        "WHERE l.blob_key = e.blob_key AND (l.unused_utc IS NULL OR l.entry_id < e.entry_id)) "
+        "THEN 0 ELSE b.size_bytes + b.chunk_count * ? END "
+        "FROM entries e JOIN blobs b USING (blob_key) "
+        "WHERE e.unused_utc IS NOT NULL ORDER BY e.unused_utc, e.entry_id",
+        (vector_bytes,),
     ).fetchall()
-    excess = sum(row[3] for row in rows) - limits.max_unused_bytes
+    old_models = _old_model_bytes(connection, dims, keep_models)
+    excess = sum(row[3] for row in rows) + sum(old_models.values()) - limits.max_unused_bytes
+    doomed_models = set[int]()
+    for model, size_bytes in old_models.items():  # Nobody asks for these; they go before what a tree may use again.
+        if excess > 0:
+            doomed_models.add(model)
+            excess -= size_bytes
     victims: list[tuple[int, int]] = []
     for entry_id, blob_key, unused_utc, size_bytes in rows:
         if len(victims) > _BATCH_ENTRIES or unused_utc > now - limits.min_age_s:
@@ -62,8 +79,22 @@ def collect(connection: sqlite3.Connection, limits: GarbageLimits, keep_models: 
     blobs = {blob_key for _, blob_key in victims} | _unused_skipped_blobs(connection)
     removed = [key for key in sorted(blobs) if _remove_blob_row(connection, key)]
     chunks = _remove_blob_contents(connection, removed)
-    _remove_old_models(connection, now - limits.max_age_s, keep_models)
+    more |= _remove_models(connection, doomed_models | _aged_models(connection, now - limits.max_age_s, keep_models))
     return GarbageReport(len(victims), len(removed), chunks, more)
+
+
+def _old_model_bytes(connection: sqlite3.Connection, dims: Mapping[int, int], keep_models: Set[int]) -> dict[int, int]:
+    """Size of the vectors of models that are not in use, by model, the least recently used first."""
+    rows = connection.execute("SELECT model FROM models ORDER BY last_used_utc, model").fetchall()
+    found: dict[int, int] = {}
+    for (model,) in rows:
+        if model not in keep_models:
+            span = (model << MODEL_SHIFT, (model + 1) << MODEL_SHIFT)
+            counted = connection.execute(
+                "SELECT count(*) FROM vectors WHERE vector_key >= ? AND vector_key < ?", span
+            ).fetchone()
+            found[model] = _BYTES_PER_NUMBER * dims[model] * int(counted[0])
+    return found
 
 
 def _unused_skipped_blobs(connection: sqlite3.Connection) -> set[int]:
@@ -107,14 +138,21 @@ def _remove_blob_contents(connection: sqlite3.Connection, blob_keys: list[int]) 
     return removed
 
 
-def _remove_old_models(connection: sqlite3.Connection, before_utc: int, keep_models: set[int]) -> None:
-    """Vectors of a model that was not used for as long go, a bounded number at a time."""
+def _aged_models(connection: sqlite3.Connection, before_utc: int, keep_models: Set[int]) -> set[int]:
     rows = connection.execute("SELECT model FROM models WHERE last_used_utc < ?", (before_utc,)).fetchall()
-    for model in {model for (model,) in rows} - keep_models:
+    return {model for (model,) in rows} - keep_models
+
+
+def _remove_models(connection: sqlite3.Connection, models: Iterable[int]) -> bool:
+    """Vectors of these models go, a bounded number at a time; whether some are left."""
+    more = False
+    for model in sorted(models):
         gone = connection.execute(
             "DELETE FROM vectors WHERE vector_key IN (SELECT vector_key FROM vectors "
-            "WHERE vector_key >= ? AND vector_key < ? LIMIT 5000)",
-            (model << MODEL_SHIFT, (model + 1) << MODEL_SHIFT),
+            "WHERE vector_key >= ? AND vector_key < ? LIMIT ?)",
+            (model << MODEL_SHIFT, (model + 1) << MODEL_SHIFT, _BATCH_VECTORS),
         )
-        if gone.rowcount == 0:
+        if gone.rowcount < _BATCH_VECTORS:
             connection.execute("DELETE FROM models WHERE model = ?", (model,))
+        more |= gone.rowcount == _BATCH_VECTORS
+    return more

@@ -56,6 +56,11 @@ def open_store(state_dir: Path, model: ModelInfo, limits: GarbageLimits | None =
         raise
 
 
+def garbage_limits(max_unused_bytes: int) -> GarbageLimits:
+    """The usual limits with this bound on what no tree uses."""
+    return GarbageLimits(max_unused_bytes=max_unused_bytes)
+
+
 class Store:
     """See the module docstring; `snapshot` is what queries read."""
 
