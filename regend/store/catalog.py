@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from regend.core.events import FileState, PendingChunk
 from regend.store.base import RootRecord
 from regend.store.schema import MODEL_SHIFT
+from regend.store.sums import read_sum, settle
 from regend.store.textcodec import pack
 from regend.types import BlobId, ChunkedFile, ChunkId, PoolId, RootId, StatSig, embedded_text
 
@@ -45,8 +47,12 @@ def _slices(keys: Sequence[int]) -> Iterator[tuple[str, Sequence[int]]]:
 class Catalog:
     """Statements on the writer connection. All writes happen inside `transaction`."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._sql = connection
+        self._path = path
+        self._base = read_sum(path) or 0
+        self.catalog_id = str(connection.execute("SELECT catalog_id FROM state").fetchone()[0])
+        """Drawn when the catalog was made; caches made from another catalog must not be used."""
         self.model = 0
         self._embeddable = ""
 
@@ -55,6 +61,7 @@ class Catalog:
         """Commit on success, roll back on any exception."""
         self._sql.execute("BEGIN IMMEDIATE")
         try:
+            self._sql.execute("UPDATE state SET writes = writes + 1, base = ?", (self._base,))
             yield
             self._sql.execute("COMMIT")
         except BaseException:
@@ -66,12 +73,13 @@ class Catalog:
         self._sql.close()
 
     def checkpoint(self) -> None:
-        """Move the write-ahead log into the database as far as readers allow, without waiting for any."""
-        self._sql.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        """Move the write-ahead log into the database, unless a reader is in the way, and record its checksum."""
+        self._base = settle(self._sql, self._path) or 0
 
     def optimize(self) -> None:
         """Refresh the query planner's statistics where that is worth it."""
-        self._sql.execute("PRAGMA optimize")
+        with self.transaction():
+            self._sql.execute("PRAGMA optimize")
 
     # Generation and model.
 

@@ -11,14 +11,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from regend.errors import EnvelopeError
 
 MAGIC = b"RGNDENV1"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _DIGEST_BYTES = 32
 _MAX_HEADER_BYTES = 4096
 
@@ -31,6 +33,7 @@ class Envelope:
         kind: what the payload is, such as ``hnsw``.
         count: rows in it.
         generation: the store's generation when it was built.
+        owner: what it was made from; another owner's payload may name other rows by the same numbers.
     """
 
     kind: str
@@ -39,6 +42,7 @@ class Envelope:
     metric: str
     count: int
     generation: int
+    owner: str = ""
 
 
 def fsync_dir(directory: Path) -> None:
@@ -59,6 +63,25 @@ def write_atomically(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
     temporary.replace(path)
     fsync_dir(path.parent)
+
+
+def signed(body: dict[str, Any]) -> bytes:
+    """A small JSON file with its own CRC-32 in a second line."""
+    data = json.dumps(body, sort_keys=True).encode()
+    return data + f"\n{zlib.crc32(data):08x}\n".encode()
+
+
+def parse_signed(raw: bytes) -> dict[str, Any]:
+    """The inverse of `signed`.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    data, _, crc = raw.partition(b"\n")
+    if crc != f"{zlib.crc32(data):08x}\n".encode():
+        raise ValueError("the checksum does not match")
+    body: dict[str, Any] = json.loads(data)
+    return body
 
 
 def _sha256_of(path: Path) -> tuple[bytes, int]:
@@ -103,14 +126,11 @@ def seal(directory: Path, name: str, envelope: Envelope, write_payload: Callable
     return payload
 
 
-def unseal(directory: Path, name: str, kind: str, model_id: str, dim: int, metric: str) -> tuple[Envelope, Path]:
-    """Verify a header and the payload that it names.
-
-    Returns:
-        The header's fields and the path of the verified payload.
+def read_header(directory: Path, name: str) -> tuple[Envelope, dict[str, Any]]:
+    """A verified header, and all of its fields; its payload is not looked at.
 
     Raises:
-        EnvelopeError: it is missing, damaged, of another format, or about something else than asked for.
+        EnvelopeError: it is missing, damaged, or of another format.
     """
     header = directory / f"{name}.envelope"
     try:
@@ -123,19 +143,40 @@ def unseal(directory: Path, name: str, kind: str, model_id: str, dim: int, metri
         raise EnvelopeError(f"{header} is damaged; it is rebuilt.")
     try:
         fields = json.loads(body[len(MAGIC) :])
-        found = Envelope(**{key: fields[key] for key in Envelope.__slots__})
-        payload_name, size_bytes, sha256 = fields["payload"], fields["payload_bytes"], fields["payload_sha256"]
-        version = fields["format"]
+        if fields["format"] != FORMAT_VERSION:
+            raise EnvelopeError(
+                f"{header} has format {fields['format']} where {FORMAT_VERSION} is known; it is rebuilt."
+            )
+        return Envelope(**{key: fields[key] for key in Envelope.__slots__}), fields
     except (ValueError, KeyError, TypeError) as error:
         raise EnvelopeError(f"{header} lacks a field; it is rebuilt.") from error
-    if version != FORMAT_VERSION:
-        raise EnvelopeError(f"{header} has format {version} where {FORMAT_VERSION} is known; it is rebuilt.")
+
+
+def unseal(
+    directory: Path, name: str, kind: str, model_id: str, dim: int, metric: str, owner: str = ""
+) -> tuple[Envelope, Path]:
+    """Verify a header and the payload that it names.
+
+    Returns:
+        The header's fields and the path of the verified payload.
+
+    Raises:
+        EnvelopeError: it is missing, damaged, of another format, or about something else than asked for.
+    """
+    found, fields = read_header(directory, name)
+    header = directory / f"{name}.envelope"
     if (found.kind, found.model_id, found.dim, found.metric) != (kind, model_id, dim, metric):
         raise EnvelopeError(
             f"{header} is for {found.kind} {found.model_id} {found.dim} {found.metric}, "
             f"not {kind} {model_id} {dim} {metric}; it is rebuilt."
         )
-    payload = directory / Path(payload_name).name
+    if found.owner != owner:
+        raise EnvelopeError(f"{header} was made from another catalog; it is rebuilt.")
+    try:
+        payload = directory / Path(fields["payload"]).name
+        size_bytes, sha256 = fields["payload_bytes"], fields["payload_sha256"]
+    except (KeyError, TypeError) as error:
+        raise EnvelopeError(f"{header} lacks a field; it is rebuilt.") from error
     try:
         actual, actual_bytes = _sha256_of(payload)
     except OSError as error:

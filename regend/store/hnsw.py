@@ -109,13 +109,13 @@ def _add(index: hnswlib.Index, keys: KeyArray, vectors: FloatMatrix, stop: threa
     index.set_ef(_EF)
 
 
-def save(base: HnswBase, directory: Path, name: str, model_id: str, generation: int) -> Path:
+def save(base: HnswBase, directory: Path, name: str, model_id: str, generation: int, owner: str = "") -> Path:
     """Write the graph in its envelope; returns the payload's path."""
-    envelope = Envelope(KIND, model_id, base.vectors.shape[1], METRIC, len(base.keys), generation)
+    envelope = Envelope(KIND, model_id, base.vectors.shape[1], METRIC, len(base.keys), generation, owner)
     return seal(directory, name, envelope, base.index.save_index)
 
 
-def load(directory: Path, name: str, model_id: str, dim: int) -> tuple[KeyArray, hnswlib.Index, Path]:
+def load(directory: Path, name: str, model_id: str, dim: int, owner: str = "") -> tuple[KeyArray, hnswlib.Index, Path]:
     """Load a verified graph.
 
     Returns:
@@ -124,7 +124,7 @@ def load(directory: Path, name: str, model_id: str, dim: int) -> tuple[KeyArray,
     Raises:
         EnvelopeError: missing, damaged or about something else.
     """
-    envelope, payload = unseal(directory, name, KIND, model_id, dim, METRIC)
+    envelope, payload = unseal(directory, name, KIND, model_id, dim, METRIC, owner)
     index = hnswlib.Index(METRIC, dim)
     try:
         index.load_index(str(payload))

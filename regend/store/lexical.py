@@ -13,11 +13,8 @@ writer; the default reader polls `meta.json` from a thread of its own, a "manual
 
 from __future__ import annotations
 
-import json
 import shutil
-import struct
 import time
-import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,13 +24,11 @@ import structlog
 from tantivy import Document, Index, IndexWriter, Query, Schema, SchemaBuilder, Searcher
 
 from regend.errors import EnvelopeError
+from regend.store.lexical_files import MARKER, Marker, check_files, is_panic, read_marker, seal_files
 from regend.types import doc_id
 
-FORMAT_VERSION = 2
 _FIELDS = ("body", "symbol", "path")
 _HEAP_BYTES = 20_000_000
-_FOOTER_MAGIC = 1337
-_FOOTER_LIMIT_BYTES = 4096
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +64,7 @@ def chunk_kinds(chunks: Iterable[tuple[str, int, int]], definitions: Iterable[tu
 
 
 def build_schema() -> Schema:
-    """The index schema; raise `FORMAT_VERSION` with every change."""
+    """The index schema; raise `lexical_files.FORMAT_VERSION` with every change."""
     builder = SchemaBuilder()
     for name in _FIELDS:
         # No phrase queries are asked, so positions would only cost space and commit time.
@@ -91,8 +86,11 @@ class LexicalView:
 class LexicalIndex:
     """Writer of one pool's lexical index. Owned by the index thread."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, owner: str = "") -> None:
+        """`owner` names the catalog and the pool that it is made from; an index of another owner is not used."""
         self._directory = directory
+        self._owner = owner
+        self._opstamp = 0
         self._schema = build_schema()
         self._index: Index | None = None
         self._writer: IndexWriter | None = None
@@ -115,20 +113,26 @@ class LexicalIndex:
         """
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            name, marked, deleted = self._read_marker()
-            if marked > generation:
-                raise EnvelopeError(f"{self._directory} is at generation {marked}, the catalog at {generation}.")
-            path = self._directory / name
-            check_files(path)
+            marker = read_marker(self._directory / MARKER, self._owner)
+            if marker.generation > generation:
+                raise EnvelopeError(
+                    f"{self._directory} is at generation {marker.generation}, the catalog at {generation}."
+                )
+            path = self._directory / marker.directory
+            check_files(path, self._schema, marker.opstamp)
             index = Index.open(str(path))
             index.config_reader(reload_policy="manual")
             index.reload()
             index.searcher().num_docs  # noqa: B018 - reads the segments' metadata
-        except (EnvelopeError, OSError, ValueError) as error:
+        except BaseException as error:
+            if not isinstance(error, (EnvelopeError, OSError, ValueError)) and not is_panic(error):
+                raise
             log.warning("lexical_index_unusable", directory=str(self._directory), reason=str(error))
             return False
-        self._index, self._name, self.generation = index, name, marked
-        self.deleted_docs = deleted + (marked < generation)  # What a crash left half done may have deleted some.
+        self._index, self._name, self.generation = index, marker.directory, marker.generation
+        self._opstamp = marker.opstamp
+        # What a crash left half done may have deleted some.
+        self.deleted_docs = marker.deleted + (marker.generation < generation)
         self._remove_others()
         return True
 
@@ -154,9 +158,10 @@ class LexicalIndex:
         for doc in docs:
             writer.add_document(_document(doc))
             count += 1
-        writer.commit()
+        self._opstamp = writer.commit()
         writer.wait_merging_threads()
         index.reload()
+        seal_files(path)
         self._index, self._name = index, name
         self.deleted_docs = 0
         self._write_marker(generation)
@@ -183,7 +188,7 @@ class LexicalIndex:
             for doc in docs:
                 self._writer.add_document(_document(doc))
                 added += 1
-            self._writer.commit()
+            self._opstamp = self._writer.commit()
             self._index.reload()
             if delete_entries:
                 self.deleted_docs += max(0, before + added - self._index.searcher().num_docs)
@@ -208,7 +213,8 @@ class LexicalIndex:
         if writer is not None:
             try:
                 writer.wait_merging_threads()
-            except ValueError as error:
+                seal_files(self._directory / self._name)
+            except (ValueError, OSError) as error:
                 # What was committed stays as it is; only smaller segments were not joined.
                 log.warning("lexical_merge_failed", directory=str(self._directory), reason=str(error))
 
@@ -218,29 +224,16 @@ class LexicalIndex:
         self._index = None
         shutil.rmtree(self._directory, ignore_errors=True)
 
-    def _read_marker(self) -> tuple[str, int, int]:
-        path = self._directory / "marker.json"
-        try:
-            marker = json.loads(path.read_bytes())
-            if marker["format"] != FORMAT_VERSION:
-                raise EnvelopeError(f"{path} has format {marker['format']} where {FORMAT_VERSION} is known.")
-            return Path(str(marker["directory"])).name, int(marker["generation"]), int(marker.get("deleted", 1))
-        except FileNotFoundError:
-            raise EnvelopeError(f"{path} does not exist.") from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise EnvelopeError(f"{path} is damaged.") from error
-
     def _write_marker(self, generation: int) -> None:
         """Replace the marker atomically but without fsync.
 
         After a power cut it may be older than the index, which only re-applies more, or unreadable, which rebuilds.
         """
         self.generation = generation
-        body = {"format": FORMAT_VERSION, "directory": self._name, "generation": generation}
-        body["deleted"] = self.deleted_docs
-        temporary = self._directory / "marker.json.tmp"
-        temporary.write_bytes(json.dumps(body).encode())
-        temporary.replace(self._directory / "marker.json")
+        marker = Marker(self._owner, self._name, generation, self._opstamp, self.deleted_docs)
+        temporary = self._directory / f"{MARKER}.tmp"
+        temporary.write_bytes(marker.encode())
+        temporary.replace(self._directory / MARKER)
 
     def _remove_others(self) -> None:
         for path in self._directory.iterdir():
@@ -257,42 +250,3 @@ def _document(doc: LexicalDoc) -> Document:
     document.add_unsigned("entry", doc.entry_id)
     document.add_unsigned("doc", doc_id(doc.entry_id, doc.ordinal))
     return document
-
-
-def check_files(directory: Path) -> None:
-    """Verify the CRC-32 that tantivy keeps at the end of each file of a committed segment.
-
-    tantivy itself does not look at it when it opens an index, and damaged postings give wrong answers or abort a query.
-
-    Raises:
-        EnvelopeError: a file is missing or damaged.
-    """
-    try:
-        meta = json.loads((directory / "meta.json").read_bytes())
-        segments = [(s["segment_id"].replace("-", ""), s["deletes"]) for s in meta["segments"]]
-        names = [(stem, [f"{stem}.{deletes['opstamp']}.del"] if deletes else []) for stem, deletes in segments]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EnvelopeError(f"{directory / 'meta.json'} is missing or damaged.") from error
-    for stem, deletes in names:
-        parts = [f"{stem}.{part}" for part in ("term", "idx", "fieldnorm", "fast", "store")]
-        for name in parts + deletes:
-            _check_file(directory / name)
-
-
-def _check_file(path: Path) -> None:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise EnvelopeError(f"{path} cannot be read: {error.strerror}.") from error
-    if len(data) < 8:
-        raise EnvelopeError(f"{path} is cut short.")
-    footer_bytes, magic = struct.unpack("<II", data[-8:])
-    body_end = len(data) - 8 - footer_bytes
-    if magic != _FOOTER_MAGIC or footer_bytes > _FOOTER_LIMIT_BYTES or body_end < 0:
-        raise EnvelopeError(f"{path} is damaged.")
-    try:
-        crc = json.loads(data[body_end:-8])["crc"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise EnvelopeError(f"{path} is damaged.") from error
-    if zlib.crc32(memoryview(data)[:body_end]) != crc:
-        raise EnvelopeError(f"{path} does not match its checksum.")

@@ -82,7 +82,8 @@ class Memory:
         return self.publish(None, generation, self.pools)
 
     def _new_pool(self, pool: PoolId) -> Pool:
-        return Pool(pool, self._lexical_dir / str(pool), self._model.dim)
+        owner = f"{self._catalog.catalog_id}/{pool}"
+        return Pool(pool, self._lexical_dir / str(pool), self._model.dim, owner)
 
     def _load_entries(self) -> None:
         roots_of: dict[int, list[RootId]] = {}

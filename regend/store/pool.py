@@ -21,13 +21,13 @@ _FORGET_MIN = 1_000
 class Pool:
     """Mutable state of one pool."""
 
-    def __init__(self, pool: PoolId, lexical_dir: Path, dim: int) -> None:
+    def __init__(self, pool: PoolId, lexical_dir: Path, dim: int, owner: str = "") -> None:
         self.pool = pool
         self.facts = PoolFacts()
         self.live = LiveEntryWriter()
         self.slab = Slab(dim)
         self.upgrade: PoolUpgrade | None = None
-        self.lexical = LexicalIndex(lexical_dir)
+        self.lexical = LexicalIndex(lexical_dir, owner)
         self.pending_of_entry: dict[int, int] = {}
         self.doc_count = 0
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
@@ -27,8 +28,9 @@ from regend.store.garbage import GarbageLimits
 from regend.store.lock import StateLock, prepare_state_dir
 from regend.store.memory import Memory
 from regend.store.reader import FileRow, Reader
-from regend.store.recovery import is_damage, mark_clean, open_or_recover
+from regend.store.recovery import abandon, begin_anew, is_damage, open_or_recover, remember_roots
 from regend.store.snapshot import StoreSnapshot
+from regend.store.sums import forget_sum, guard
 from regend.store.upgrade import Upgrade
 from regend.store.upkeep import Upkeep
 from regend.types import BlobId, ChunkId, PoolId, RootId, Tier
@@ -68,24 +70,40 @@ class Store:
         self._lock = lock
         self._model = model
         self._catalog_path = state_dir / "index.db"
-        self._connection = open_or_recover(self._catalog_path)
+        self.snapshot: StoreSnapshot
+        connection = open_or_recover(self._catalog_path)
         try:
-            self._catalog = Catalog(self._connection)
-            with self._catalog.transaction():
-                self._catalog.use_model(model.model_id, model.dim)
-            self._reader = Reader(self._catalog_path)
-            self._memory = Memory(state_dir, self._connection, self._catalog, self._reader, model)
-            self.snapshot: StoreSnapshot = self._memory.load()
-            self._upkeep = Upkeep(state_dir, self._connection, self._catalog, self._memory, model, limits)
+            self._load(state_dir, connection, limits)
+        except (sqlite3.DatabaseError, ArithmeticError, LookupError, ValueError, TypeError, zlib.error) as error:
+            abandon(connection, self._catalog_path)
+            if isinstance(error, sqlite3.OperationalError):
+                raise StoreError(
+                    f"{self._catalog_path} cannot be read: {error}; check its permissions and the space on the disk."
+                ) from error
+            # It is sound as an SQLite file, and nonsense as a catalog.
+            self._load(state_dir, begin_anew(self._catalog_path, f"{type(error).__name__}: {error}"), limits)
         except BaseException:
-            self._connection.close()
+            abandon(connection, self._catalog_path)
             raise
+        self._unguard = guard(self._catalog_path)
+        remember_roots(self._catalog_path, self.roots())
         self.on_step: Callable[[str], None] = lambda _name: None
         """Called between the steps of `apply`; tests end the process here."""
         self.stage_ms: dict[str, float] = {}
         """How long the steps of the last `apply` took; for `status`."""
         self._closed = False
         self._damaged = False
+
+    def _load(self, state_dir: Path, connection: sqlite3.Connection, limits: GarbageLimits) -> None:
+        model = self._model
+        self._connection = connection
+        self._catalog = Catalog(connection, self._catalog_path)
+        with self._catalog.transaction():
+            self._catalog.use_model(model.model_id, model.dim)
+        self._reader = Reader(self._catalog_path)
+        self._memory = Memory(state_dir, connection, self._catalog, self._reader, model)
+        self.snapshot = self._memory.load()
+        self._upkeep = Upkeep(state_dir, connection, self._catalog, self._memory, model, limits)
 
     # Roots.
 
@@ -111,6 +129,7 @@ class Store:
             self._catalog.set_generation(generation)
         self._memory.add_root(record)
         self._publish(generation, {record.pool})
+        remember_roots(self._catalog_path, self.roots())
         return record
 
     def set_marker(self, root: RootId, marker: str) -> RootRecord:
@@ -126,6 +145,7 @@ class Store:
             self._catalog.set_marker(root, marker)
         changed = self._memory.set_marker(root, marker)
         self._publish(self.generation, set())
+        remember_roots(self._catalog_path, self.roots())
         return changed
 
     def remove_root(self, root: RootId) -> None:
@@ -147,6 +167,7 @@ class Store:
         self._install(lambda: self._memory.install(staging, effects, generation, skip_lexical=last))
         self._memory.drop_root(root)
         self._publish(generation, set(effects) | {record.pool})
+        remember_roots(self._catalog_path, self.roots())
 
     def _record(self, root: RootId) -> RootRecord:
         record = self.snapshot.roots.get(root)
@@ -315,8 +336,10 @@ class Store:
         self._upkeep.close()
         self._memory.close()
         self._reader.close()
-        self._catalog.checkpoint()
+        if self._damaged:
+            forget_sum(self._catalog_path)
+        else:
+            self._catalog.checkpoint()
         self._catalog.close()
-        if not self._damaged:
-            mark_clean(self._catalog_path)
+        self._unguard()
         self._lock.release()

@@ -5,13 +5,15 @@ The catalog is the truth: every other file in the state directory can be rebuilt
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
 from regend.errors import StoreError, StoreVersionError
+from regend.store.sums import forget_sum
 
 APPLICATION_ID = 0x7267_6E64  # "rgnd"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_TIMEOUT_MS = 5_000
 MODEL_SHIFT = 40
 """`vectors.vector_key` is `model << MODEL_SHIFT | chunk_key`.
@@ -24,9 +26,12 @@ _SCHEMA = """
 CREATE TABLE state(
   id INTEGER PRIMARY KEY CHECK (id = 1),
   generation INTEGER NOT NULL,
-  pending_model INTEGER NOT NULL DEFAULT 0     -- the model that table `pending` is kept for
+  pending_model INTEGER NOT NULL DEFAULT 0,    -- the model that table `pending` is kept for
+  catalog_id TEXT NOT NULL DEFAULT '',         -- drawn at random; names the catalog that a cache was made from
+  base INTEGER NOT NULL DEFAULT 0,             -- see store/sums.py
+  writes INTEGER NOT NULL DEFAULT 0            -- transactions so far
 );
-INSERT INTO state(id, generation) VALUES (1, 0);
+INSERT INTO state(id, generation, catalog_id) VALUES (1, 0, lower(hex(randomblob(8))));
 
 CREATE TABLE models(
   model INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -133,6 +138,18 @@ CREATE TABLE pending(chunk_key INTEGER PRIMARY KEY);
 """
 
 
+_MIGRATIONS = {
+    # Caches and checksums came to name the catalog that they belong to.
+    1: """
+    ALTER TABLE state ADD COLUMN catalog_id TEXT NOT NULL DEFAULT '';
+    ALTER TABLE state ADD COLUMN base INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE state ADD COLUMN writes INTEGER NOT NULL DEFAULT 0;
+    UPDATE state SET catalog_id = lower(hex(randomblob(8)));
+    """,
+}
+"""What leads from each earlier version to the next. No step may drop `vectors`: embedding is what costs."""
+
+
 def open_writer(path: Path) -> sqlite3.Connection:
     """Open the catalog for writing, creating it where it does not exist.
 
@@ -168,13 +185,25 @@ def open_writer(path: Path) -> sqlite3.Connection:
                 "use the newer regend, or name another state directory."
             )
         else:
+            _migrate(connection, version)
             # A table whose pages cannot be read shows up here and not in the middle of a commit.
             for table in ("state", "models", "pools", "roots", "blobs", "chunks", "entries", "trees", "pending"):
                 connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone()  # noqa: S608 - constant names
     except BaseException:
+        with contextlib.suppress(OSError):
+            forget_sum(path)
         connection.close()
         raise
     return connection
+
+
+def _migrate(connection: sqlite3.Connection, version: int) -> None:
+    if version == SCHEMA_VERSION:
+        return
+    if version not in _MIGRATIONS:
+        raise sqlite3.DatabaseError(f"no schema has version {version}")
+    steps = "".join(_MIGRATIONS[number] for number in range(version, SCHEMA_VERSION))
+    connection.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
 
 
 def _create(connection: sqlite3.Connection) -> None:

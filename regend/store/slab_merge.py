@@ -17,7 +17,7 @@ import structlog
 
 from regend.errors import EnvelopeError
 from regend.store import hnsw
-from regend.store.envelope import discard
+from regend.store.envelope import discard, read_header
 from regend.store.hnsw import BuildStoppedError, HnswBase
 from regend.store.loading import vector_blocks
 from regend.store.schema import open_reader
@@ -46,8 +46,12 @@ class MergeResult:
 class SlabMerger:
     """Keeps HNSW bases and their files. Owned by the index thread; its thread touches only what the job was given."""
 
-    def __init__(self, directory: Path, catalog_path: Path, model_id: str, model: int, dim: int) -> None:
+    def __init__(
+        self, directory: Path, catalog_path: Path, model_id: str, model: int, dim: int, owner: str = ""
+    ) -> None:
+        """`owner` names the catalog."""
         self._directory = directory
+        self._owner = owner
         self._catalog_path = catalog_path
         self._model_id = model_id
         self._model = model
@@ -73,6 +77,17 @@ class SlabMerger:
         self._thread.join()
         self._thread = None
         return self._results.pop() if self._results else None
+
+    def check_age(self, pool: PoolId, generation: int) -> None:
+        """Remove a base that is ahead of the catalog: it was made from commits that are lost with a damaged log, and
+        their keys will be given to other chunks. Before the first commit after opening."""
+        try:
+            header, _ = read_header(self._directory, self._name(pool))
+        except EnvelopeError:
+            return  # There is none, or `load` will say why not.
+        if header.generation > generation:
+            log.warning("vector_base_too_new", pool=pool, generation=header.generation, catalog=generation)
+            self.discard(pool)
 
     def load(self, pool: PoolId) -> bool:
         """Start loading the pool's base from disk; False where there is no file, or a job runs."""
@@ -138,21 +153,23 @@ class SlabMerger:
 
     def _extend(self, pool: PoolId, base: HnswBase, file: Path, view: SlabView, generation: int) -> HnswBase:
         # The file is checked again: it may have lain on disk for long since it was written.
-        _, _, checked = hnsw.load(self._directory, self._name(pool), self._model_id, self._dim)
+        _, _, checked = hnsw.load(self._directory, self._name(pool), self._model_id, self._dim, self._owner)
         alive = ~view.dead[: view.count]
         keys, vectors = view.keys[: view.count][alive], view.vectors[: view.count][alive]
         return self._saved(pool, hnsw.extend(base, checked, keys, vectors, self._stop), generation)
 
     def _saved(self, pool: PoolId, base: HnswBase, generation: int) -> HnswBase:
         try:
-            self._files[pool] = hnsw.save(base, self._directory, self._name(pool), self._model_id, generation)
+            self._files[pool] = hnsw.save(
+                base, self._directory, self._name(pool), self._model_id, generation, self._owner
+            )
         except OSError as error:
             # It serves from memory; only the next start has to build it again.
             log.warning("vector_base_not_saved", pool=pool, reason=str(error))
         return base
 
     def _load(self, pool: PoolId) -> HnswBase | None:
-        keys, index, payload = hnsw.load(self._directory, self._name(pool), self._model_id, self._dim)
+        keys, index, payload = hnsw.load(self._directory, self._name(pool), self._model_id, self._dim, self._owner)
         vectors = np.zeros((len(keys), self._dim), np.float32)
         connection = open_reader(self._catalog_path)
         try:

@@ -106,7 +106,9 @@ class Upkeep:
 
     def _keeper(self, model: ModelInfo, number: int, slab_of: Callable[[Pool], Slab | None]) -> _SlabKeeper:
         directory, path = self._state_dir / "vectors", self._state_dir / "index.db"
-        merger = SlabMerger(directory, path, model.model_id, number, model.dim)
+        merger = SlabMerger(directory, path, model.model_id, number, model.dim, self._catalog.catalog_id)
+        for pool_id in self._memory.pools:
+            merger.check_age(pool_id, self._catalog.generation)
         return _SlabKeeper(merger, slab_of, self._memory.pools)
 
     def offer_upgrade(self, upgrade: Upgrade) -> None:
@@ -168,8 +170,8 @@ class Upkeep:
         """Give back what writing needed: threads, heaps, log."""
         for pool in self._memory.pools.values():
             pool.lexical.close_writer()
-        self._catalog.checkpoint()
         self._catalog.optimize()
+        self._catalog.checkpoint()
         self._tidied = True
 
     def _collect(self) -> None:

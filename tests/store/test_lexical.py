@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from regend.store.base import Hit, LexicalQuery
+from regend.store.envelope import parse_signed, signed
 from regend.store.lexical import LexicalDoc, LexicalIndex
 from regend.store.lexical_search import lexical_search
 from regend.types import doc_id
@@ -116,6 +116,18 @@ def newest(directory: Path, suffix: str) -> Path:
     return max(directory.rglob(f"*{suffix}"))
 
 
+def change_marker(directory: Path, change: dict[str, object]) -> None:
+    """Change a field and sign the marker again: only the field's own check can notice."""
+    marker = directory / "marker.json"
+    marker.write_bytes(signed(parse_signed(marker.read_bytes()) | change))
+
+
+def swap(first: Path, second: Path) -> None:
+    one, other = first.read_bytes(), second.read_bytes()
+    first.write_bytes(other)
+    second.write_bytes(one)
+
+
 def flip_middle(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 3] ^= 0xFF
@@ -126,11 +138,16 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "marker gone": lambda d: (d / "marker.json").unlink(),
     "marker garbage": lambda d: (d / "marker.json").write_bytes(b"\x00"),
     "marker empty": lambda d: (d / "marker.json").write_bytes(b""),
-    "marker ahead": lambda d: (d / "marker.json").write_text(
-        json.dumps(json.loads((d / "marker.json").read_text()) | {"generation": 10})
+    "marker ahead": lambda d: change_marker(d, {"generation": 10}),
+    "marker of others": lambda d: change_marker(d, {"owner": "another catalog/1"}),
+    "marker of a later commit": lambda d: change_marker(d, {"opstamp": 10_000}),
+    "format": lambda d: change_marker(d, {"format": 99}),
+    "marker with a wrong digit": lambda d: (d / "marker.json").write_bytes(
+        (d / "marker.json").read_bytes().replace(b'"generation": ', b'"generation": 1')
     ),
-    "format": lambda d: (d / "marker.json").write_text(
-        json.dumps(json.loads((d / "marker.json").read_text()) | {"format": 99})
+    "swapped parts": lambda d: swap(newest(d, ".idx"), newest(d, ".term")),
+    "another schema": lambda d: newest(d, "meta.json").write_bytes(
+        newest(d, "meta.json").read_bytes().replace(b'"basic"', b'"freq"')
     ),
     "meta gone": lambda d: newest(d, "meta.json").unlink(),
     "meta garbage": lambda d: newest(d, "meta.json").write_bytes(b"{}"),

@@ -96,14 +96,23 @@ def test_a_damaged_catalog_is_put_aside(tmp_path: Path) -> None:
     filled(tmp_path).close()
     (tmp_path / "index.db").write_bytes(b"garbage " * 2000)
     with open_store(tmp_path, MODEL) as store:
-        assert store.roots() == []
-        root = store.add_root("/r", "/r", "").root
+        (root,) = [record.root for record in store.roots()]
+        assert store.tree(root) == {}
         assert len(apply(store, put(root, "a.py", A))) == 3
     assert len(list(tmp_path.glob("index.db.damaged-*"))) == 1
 
 
+def test_without_the_copy_of_the_roots_nothing_is_invented(tmp_path: Path) -> None:
+    filled(tmp_path).close()
+    (tmp_path / "index.db").write_bytes(b"garbage " * 2000)
+    (tmp_path / "index.db.roots").write_bytes(b"garbage")
+    with open_store(tmp_path, MODEL) as store:
+        assert store.roots() == []
+
+
 def test_roots_of_a_partly_damaged_catalog_are_saved(tmp_path: Path) -> None:
     filled(tmp_path).close()
+    (tmp_path / "index.db.roots").unlink()
     connection = sqlite3.connect(tmp_path / "index.db")
     page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'chunks'").fetchone()[0]
     size = connection.execute("PRAGMA page_size").fetchone()[0]
@@ -111,7 +120,6 @@ def test_roots_of_a_partly_damaged_catalog_are_saved(tmp_path: Path) -> None:
     with (tmp_path / "index.db").open("r+b") as file:
         file.seek((page - 1) * size)
         file.write(b"\xff" * size)
-    (tmp_path / "index.db.clean").unlink()  # As after a kill or a power cut.
     with open_store(tmp_path, MODEL) as store:
         assert [(record.path, record.marker) for record in store.roots()] == [("/r", "1:2")]
         assert store.tree(store.roots()[0].root) == {}
@@ -157,16 +165,16 @@ def test_a_lost_or_damaged_lexical_index_is_rebuilt(tmp_path: Path, what: str) -
 
 def test_damage_that_a_commit_meets_is_named_and_repaired_by_the_next_opening(tmp_path: Path) -> None:
     filled(tmp_path).close()
-    connection = sqlite3.connect(tmp_path / "index.db")
-    query = "SELECT rootpage FROM sqlite_master WHERE name = 'chunks'"
-    page = connection.execute(query).fetchone()[0]
-    size = connection.execute("PRAGMA page_size").fetchone()[0]
-    connection.close()
-    with (tmp_path / "index.db").open("r+b") as file:
-        file.seek((page - 1) * size)
-        file.write(b"\xff" * size)
-    with open_store(tmp_path, MODEL) as store, pytest.raises(StoreError, match="restart the daemon"):
-        apply(store, put(store.roots()[0].root, "c.py", chunked(["epsilon six"])))
+    with open_store(tmp_path, MODEL) as store:
+        query = "SELECT rootpage FROM sqlite_master WHERE name = 'chunks'"
+        page = store._connection.execute(query).fetchone()[0]
+        size = store._connection.execute("PRAGMA page_size").fetchone()[0]
+        with (tmp_path / "index.db").open("r+b") as file:
+            file.seek((page - 1) * size)
+            file.write(b"\xff" * size)
+        store._connection.execute("PRAGMA shrink_memory")  # Else the page is still in SQLite's cache.
+        with pytest.raises(StoreError, match="restart the daemon"):
+            apply(store, put(store.roots()[0].root, "c.py", chunked(["epsilon six"])))
     with open_store(tmp_path, MODEL) as store:
         assert [record.path for record in store.roots()] == ["/r"]
         assert len(apply(store, put(store.roots()[0].root, "a.py", A))) == 3
