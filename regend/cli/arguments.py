@@ -127,7 +127,9 @@ COMMANDS = (
     Command("why", "say whether a file is indexed, and if not, why", "roots", (
         _arg("file", metavar="FILE", complete="file"),
     )),
-    Command("doctor", "check the installation and this machine", "operations", ()),
+    Command("doctor", "check the installation and this machine", "operations", (
+        _arg("--verify", action="store_true", help="compare the index with the disk too, and repair what differs"),
+    )),
     Command("config", "show the effective configuration", "operations", ()),
     Command("service", "run the daemon as a service of your login session", "operations", (
         _arg("rest", nargs=argparse.REMAINDER, metavar="install|uninstall|status", complete="install uninstall status"),

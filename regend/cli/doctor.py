@@ -1,7 +1,8 @@
 """`regenctl doctor`: check what regend needs from this machine, and say how to mend what is wrong.
 
-It changes nothing and needs no running daemon. Heavy packages are imported in another process: an extension that was
-built for another processor kills the process that imports it, and that is one of the faults to be found.
+It changes nothing and needs no running daemon, but for `--verify`. Heavy packages are imported in another process: an
+extension that was built for another processor kills the process that imports it, and that is one of the faults to be
+found.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ LOW_DISK_BYTES = 1_000_000_000
 FULL_DISK_BYTES = 100_000_000
 _PACKAGES_TIMEOUT_S = 60.0
 _STATUS_TIMEOUT_S = 5.0
+_VERIFY_TIMEOUT_S = 3_600.0
+_MAX_NAMED = 10
 _MIN_INSTANCES = 128
 _PROBE = """
 import importlib, sys
@@ -60,16 +63,21 @@ class Check:
     remedy: str = ""
 
 
-def doctor_command(socket: str, as_json: bool, environ: Mapping[str, str] | None = None) -> int:
+def doctor_command(
+    socket: str, as_json: bool, environ: Mapping[str, str] | None = None, *, verify: bool = False
+) -> int:
     """Check everything and print it.
 
     Args:
         socket: the socket that `regenctl` would use.
+        verify: let the daemon compare its index with the disk, which reads every file.
 
     Returns:
         1 when a check failed, else 0.
     """
     checks = list(run_checks(Path(socket), os.environ if environ is None else environ))
+    if verify:
+        checks += check_index(Path(socket))
     if as_json:
         print(json.dumps([asdict(check) for check in checks]))
     else:
@@ -264,6 +272,34 @@ def check_roots(status: Mapping[str, Any]) -> Iterator[Check]:
             yield Check(name, "warn", f"{detail}, {failed} files quarantined", remedy)
         else:
             yield Check(name, "ok", detail)
+
+
+def check_index(socket: Path) -> Iterator[Check]:
+    """The index compared with the disk by the daemon, which indexes again what differs."""
+    from regend.rpc.client import Client
+
+    try:
+        with Client(str(socket), timeout_s=_VERIFY_TIMEOUT_S + _STATUS_TIMEOUT_S, name="doctor") as client:
+            found = client.call("verify", timeout_s=_VERIFY_TIMEOUT_S)
+    except DaemonNotRunningError:
+        yield Check("index", "fail", "no daemon runs that could compare it with the disk", "Start `regend`.")
+        return
+    except RegendError as error:
+        yield Check("index", "fail", str(error), "See `regenctl status`; try again when it is idle.")
+        return
+    if found["damage"]:
+        remedy = "regenctl stop, and start `regend` again: it puts the file aside and indexes the roots anew."
+        yield Check("index pages", "fail", found["damage"], remedy)
+    else:
+        yield Check("index pages", "ok", "sound")
+    count = len(found["differing"]) + found["more"]
+    if not count:
+        yield Check("index", "ok", f"{found['files']} files are as on disk")
+        return
+    named = "; ".join(f"{one['root']}/{one['path']}: {one['reason']}" for one in found["differing"][:_MAX_NAMED])
+    more = f"; and {count - _MAX_NAMED} more" if count > _MAX_NAMED else ""
+    remedy = "They have been indexed again. If nobody changed them just now, check the disk."
+    yield Check("index", "warn", f"{count} of {found['files']} files differed: {named}{more}", remedy)
 
 
 def _line(check: Check) -> str:

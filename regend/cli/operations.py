@@ -72,7 +72,7 @@ def run_doctor(arguments: argparse.Namespace) -> int:
     from regend.paths import default_socket_path
 
     socket = absolute(arguments.socket) if arguments.socket else str(default_socket_path())
-    return doctor_command(socket, arguments.json)
+    return doctor_command(socket, arguments.json, verify=arguments.verify)
 
 
 def run_service(arguments: argparse.Namespace) -> int:

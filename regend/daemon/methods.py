@@ -18,6 +18,7 @@ from regend.daemon.connection import Connection, Handler
 from regend.daemon.named_files import absolute
 from regend.daemon.parts import Parts
 from regend.daemon.queries import QueryMethods
+from regend.daemon.verify import verify_index
 from regend.daemon.why import explain_file
 from regend.errors import PathError
 from regend.rpc import schema as rpc
@@ -45,6 +46,7 @@ class Methods:
             "remove": self.remove,
             "list": self.list,
             "reindex": self.reindex,
+            "verify": self.verify,
             "pause": self.pause,
             "resume": self.resume,
             "why": self.why,
@@ -102,6 +104,9 @@ class Methods:
         served = self._app.roots.by_path(request.path)
         self._app.driver.send(ev.RescanNeeded(served.record.root, rehash=True))
         return rpc.RootResponse(served.path)
+
+    async def verify(self, _: Connection, request: rpc.VerifyRequest) -> rpc.VerifyResponse:
+        return await verify_index(self._app, request.timeout_s)
 
     async def why(self, _: Connection, request: rpc.WhyRequest) -> rpc.WhyResponse:
         path = absolute(request.file, request.root)

@@ -80,6 +80,23 @@ class SyncResponse:
     took_ms: float = wire("how long the call waited")
 
 
+@dataclass(frozen=True, slots=True)
+class VerifyRequest(Checked):
+    timeout_s: float = wire("how long it may take; every file is read again", 600.0, low=0, high=MAX_WAIT_S)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyResponse:
+    damage: str = wire("what the check of the catalog's pages found; empty if they are sound")
+    files: int = wire("how many files the index knows now")
+    differing: tuple[FailedPath, ...] = wire(
+        "files whose entry was not what is on disk, at most 100, each a `FailedPath`; they have been indexed again. "
+        "What changed while the check ran may be among them"
+    )
+    more: int = wire("how many further files differed")
+    took_ms: float = wire("how long the call took")
+
+
 # --- roots and files --------------------------------------------------------------------------------------------------
 
 

@@ -43,6 +43,8 @@ from regend.rpc.operations import (
     SyncRequest,
     SyncResponse,
     UnsubscribeRequest,
+    VerifyRequest,
+    VerifyResponse,
     WhyRequest,
     WhyResponse,
     WorkerStatus,
@@ -74,7 +76,7 @@ __all__ = [
     "RelatedRequest", "RootRequest", "RootResponse", "RootStatus", "SearchRequest", "SearchResponse",
     "SearchResult", "Stage", "StateEvent", "StatusResponse", "StopResponse", "SubscribeRequest", "SubscribedResponse",
     "SymbolResult", "SymbolsRequest", "SymbolsResponse", "SyncRequest", "SyncResponse", "UnsubscribeRequest",
-    "WhyRequest", "WhyResponse", "WorkerStatus",
+    "VerifyRequest", "VerifyResponse", "WhyRequest", "WhyResponse", "WorkerStatus",
 ]  # fmt: skip
 
 
@@ -96,7 +98,7 @@ ERRORS: Mapping[str, str] = {
     "unsupported_protocol": "`hello`: the client's protocol version is not spoken here; `data` has ours",
     "root_error": "the root is unknown, already there, refused or gone",
     "path_error": "the path is outside of all roots, missing, or not what it should be",
-    "timeout": "`flush`: not everything was searchable in time; it goes on in the background",
+    "timeout": "`flush`, `verify`: not everything was searchable in time; it goes on in the background",
     "not_synced": "`sync`, and `search` with `sync`: the newest writes could not be read in time",
     "query_error": "nothing in the query can be searched for",
     "filter_error": "a glob or limit cannot be used",
@@ -134,6 +136,10 @@ METHODS: Mapping[str, Method] = _table(
     Method("remove", RootRequest, RootResponse, "Remove a root and forget what only it used.", ("root_error",)),
     Method("list", Empty, ListResponse, "List the roots."),
     Method("reindex", RootRequest, RootResponse, "Read every file of a root again.", ("root_error",)),
+    Method(
+        "verify", VerifyRequest, VerifyResponse, "Compare the index with the disk, and index again what differs.",
+        ("timeout", "store_error"),
+    ),
     Method("pause", Empty, PausedResponse, "Stop indexing; queries go on."),
     Method("resume", Empty, PausedResponse, "Index again."),
     Method("why", WhyRequest, WhyResponse, "Say whether a file is indexed, and if not, which rule or error says so."),

@@ -24,7 +24,7 @@ from regend.store.envelope import parse_signed, signed
 FORMAT_VERSION = 3
 MARKER = "marker.json"
 _SUMS = "sums.json"
-_PARTS = ("term", "idx", "fieldnorm", "fast", "store", "pos")
+_PARTS = ("term", "idx", "fieldnorm", "fast", "store", "pos")  # Positions are not asked for; their file is empty.
 _FOOTER_MAGIC = 1337
 _FOOTER_LIMIT_BYTES = 4096
 
@@ -131,18 +131,16 @@ def _committed(directory: Path) -> tuple[list[str], int]:
     path = directory / "meta.json"
     try:
         meta = json.loads(path.read_bytes())
-        names = [name for segment in meta["segments"] for name in _segment_files(directory, segment)]
+        names = [name for segment in meta["segments"] for name in _segment_files(segment)]
         return names, int(meta["opstamp"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise EnvelopeError(f"{path} is missing or damaged.") from error
 
 
-def _segment_files(directory: Path, segment: dict[str, Any]) -> Iterator[str]:
+def _segment_files(segment: dict[str, Any]) -> Iterator[str]:
     stem = segment["segment_id"].replace("-", "")
     for part in _PARTS:
-        # Positions are not asked for, but an empty file is kept for them.
-        if part != "pos" or (directory / f"{stem}.pos").exists():
-            yield f"{stem}.{part}"
+        yield f"{stem}.{part}"
     if segment["deletes"]:
         yield f"{stem}.{segment['deletes']['opstamp']}.del"
 

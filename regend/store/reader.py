@@ -193,6 +193,19 @@ class Reader:
         row = self.connection.execute(f"{self._FILES} WHERE t.root = ? AND t.path = ?", (root, path)).fetchone()
         return None if row is None else _file_row(row)
 
+    def listing(self, root: RootId) -> dict[str, tuple[bytes | None, str]]:
+        """`path -> (blob, reason)` of a root's whole tree."""
+        rows = self.connection.execute("SELECT path, blob, reason FROM trees WHERE root = ?", (root,))
+        return {path: (blob, reason) for path, blob, reason in rows.fetchall()}
+
+    def check_pages(self) -> str:
+        """What SQLite finds wrong with the pages; empty if nothing."""
+        try:
+            (finding,) = self.connection.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.DatabaseError as error:
+            return str(error)
+        return "" if finding == "ok" else str(finding)
+
     def files(self, root: RootId, state: Literal["indexed", "skipped", ""], limit: int, after: str) -> list[FileRow]:
         """Up to `limit` paths of a root in order, beyond `after`."""
         only = {"indexed": "AND t.entry_id IS NOT NULL", "skipped": "AND t.entry_id IS NULL", "": ""}[state]

@@ -290,6 +290,14 @@ class Store:
         """Counts of a root at the current snapshot; all zero for an unknown root. Any thread."""
         return self.snapshot.stats.get(root, RootStats(skipped_by_reason={}))
 
+    def listing(self, root: RootId) -> dict[str, tuple[bytes | None, str]]:
+        """`path -> (blob, reason)` of a whole tree. Any thread."""
+        return self._reader.listing(root)
+
+    def check_pages(self) -> str:
+        """What SQLite finds wrong with the catalog's pages; empty if nothing. Any thread; 40 ms for 35 MB."""
+        return self._reader.check_pages()
+
     def file_row(self, root: RootId, path: str) -> FileRow | None:
         """What the catalog says of one path. Any thread."""
         return self._reader.file(root, path)

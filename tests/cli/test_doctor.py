@@ -24,6 +24,7 @@ from regend.cli.doctor import (
     check_directory,
     check_disk,
     check_git,
+    check_index,
     check_inotify,
     check_packages,
     check_python,
@@ -241,3 +242,21 @@ def test_the_command(
     assert "fail  configuration: " in out
     assert "\x1b" not in out
     assert not (tmp_path / "state").exists()
+
+
+def test_the_index_is_verified_by_the_daemon(socket_path: Path) -> None:
+    script = Script()
+    with ServerThread(socket_path, script):
+        assert [check.result for check in check_index(socket_path)] == ["ok", "ok"]
+        script.differing, script.damage = 12, "row 3 missing"
+        pages, index = check_index(socket_path)
+    assert (pages.result, pages.detail) == ("fail", "row 3 missing")
+    assert index.result == "warn"
+    assert index.detail.startswith("12 of 20 files differed: ")
+    assert index.detail.endswith("; and 2 more")
+
+
+def test_nothing_is_verified_without_a_daemon(socket_path: Path) -> None:
+    (check,) = check_index(socket_path)
+    assert check.result == "fail"
+    assert "Start `regend`" in check.remedy

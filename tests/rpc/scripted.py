@@ -35,6 +35,8 @@ class Script:
     paused: bool = False
     roots: list[str] = field(default_factory=lambda: [ROOT])
     pending: int = 0
+    differing: int = 0
+    damage: str = ""
     seen: list[Any] = field(default_factory=list)
     status_extra: dict[str, Any] = field(default_factory=dict)
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
@@ -147,6 +149,10 @@ class Script:
 
     async def on_list(self, _: Connection, request: schema.Empty) -> schema.ListResponse:
         return schema.ListResponse(tuple(schema.ListedRoot(path, path, "ready", 120) for path in self.roots))
+
+    async def on_verify(self, _: Connection, request: schema.VerifyRequest) -> schema.VerifyResponse:
+        found = tuple(schema.FailedPath(ROOT, f"{n}.py", "its content was another one") for n in range(self.differing))
+        return schema.VerifyResponse(self.damage, 20, found, 0, 12.0)
 
     async def on_pause(self, _: Connection, request: schema.Empty) -> schema.PausedResponse:
         self.paused = True

@@ -1,0 +1,55 @@
+"""`verify` finds where the index and the disk differ although nothing said so, and repairs it."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from regend.cli.main import main
+from tests.e2e.rig import assert_as_fresh, daemon
+
+NAMES = ("apple", "banana", "cherry")
+
+
+def entangle(state_dir: Path, root: Path) -> None:
+    """Let the index believe that two files have each other's content, with their stat data as they are."""
+    connection = sqlite3.connect(state_dir / "index.db")
+    rows = connection.execute(
+        "SELECT t.path, t.blob, e.blob_key, t.entry_id FROM trees t JOIN entries e USING (entry_id) "
+        "WHERE t.path IN ('apple.py', 'banana.py') ORDER BY t.path"
+    ).fetchall()
+    for (path, *_), (_, blob, blob_key, _) in zip(rows, reversed(rows), strict=True):
+        entry = connection.execute(
+            "INSERT INTO entries(pool, path, blob_key, changed) SELECT pool, ?, ?, changed FROM entries LIMIT 1",
+            (path, blob_key),
+        ).lastrowid
+        connection.execute("UPDATE trees SET blob = ?, entry_id = ? WHERE path = ?", (blob, entry, path))
+    for *_, old in rows:
+        connection.execute("UPDATE entries SET unused_utc = 1 WHERE entry_id = ?", (old,))
+    connection.commit()
+    connection.close()
+    (state_dir / "index.db.sums").unlink()  # Else the next start would put the changed catalog aside.
+
+
+def test_what_differs_is_found_and_repaired(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in NAMES:
+        (tmp_path / f"{name}.py").write_text(f"def {name}():\n    return '{name} pie'\n")
+    with daemon() as subject:
+        subject.start(tmp_path).flush()
+        assert subject.call("verify")["differing"] == []
+        assert subject.stop() == 0
+        entangle(subject.state_dir, tmp_path)
+        subject.start()
+        subject.flush()
+        assert subject.paths("apple")[0] == "banana.py"
+        assert main(["--socket", str(subject.socket), "doctor", "--verify"]) == 0
+        shown = capsys.readouterr().out
+        assert "2 of 3 files differed" in shown
+        assert f"{tmp_path}/apple.py: its content was another one" in shown
+        assert "index pages: sound" in shown
+        assert subject.paths("apple")[0] == "apple.py"
+        found = subject.call("verify")
+        assert (found["differing"], found["more"], found["damage"], found["files"]) == ([], 0, "", 3)
+        assert_as_fresh(subject, tmp_path, queries=5)
