@@ -143,6 +143,20 @@ def test_an_older_result_is_dropped() -> None:
     assert story.out == [] and story.pipeline.is_idle
 
 
+def test_an_older_result_of_a_file_that_is_gone_deletes_it_without_waiting_for_others() -> None:
+    story = Story({"f": ev.FileState(SIG, blob_of(("before",)))})
+    story.observed(story.change("f"), ev.Observation("f", SIG, blob_of(TEXT)))
+    older = story.take(cmd.ChunkFile)
+    story.observed(story.change("f", "g"), ev.Observation("g", SIG, blob_of(OTHER)))  # And no `f` any more.
+    other = story.take(cmd.ChunkFile)
+    assert not story.has(cmd.Commit), "the deletion waits for `g`"
+    story.tell(ev.Chunked(R, "f", older.version, chunked(TEXT, SIG)))
+    assert story.committed().ops == (cmd.DeleteFile(R, "f"),)
+    story.tell(ev.Chunked(R, "g", other.version, chunked(OTHER, SIG)))
+    assert [type(op) for op in story.committed().ops] == [cmd.PutFile]
+    assert story.pipeline.is_idle
+
+
 def test_one_retry_alone_then_quarantine_until_the_content_changes() -> None:
     story = Story()
     story.observed(story.change("f"), ev.Observation("f", SIG, blob_of(TEXT)))
