@@ -32,7 +32,7 @@ from regend.store.base import Snapshot
 
 HELD = frozenset(
     ("whole_definition", "named_path", "named_line", "exact_phrase", "same_file_again", "symbol_words",
-     "verbatim_name")
+     "verbatim_name", "best_of_file")
 )  # fmt: skip
 """Weights that these questions cannot tell: some are promises (a name finds its definition), some are about queries
 that nobody annotated (paths, quotes), some choose among the chunks of one file, while the answers here are files."""

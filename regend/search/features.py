@@ -34,6 +34,7 @@ class Candidate:
     Attributes:
         blended: both legs' scores, 0..1.
         evidence: what the file's best chunks say together, as a share of the best file's, 0..1.
+        share: of the file's best blended score, 0..1.
         neighbours: the share of all files' evidence that lies in other files of the same folder, 0..1.
         base: sum of its ``file`` and ``chunk`` features, once known.
         defines: 1 where it holds a definition of the query's name, less for a looser match, 0 otherwise.
@@ -48,6 +49,7 @@ class Candidate:
     words: PathWords
     blended: float
     evidence: float
+    share: float = 0.0
     neighbours: float = 0.0
     base: float = 0.0
     defines: float = 0.0
@@ -110,6 +112,11 @@ def whole_definition(candidate: Candidate, context: QueryContext) -> float:
 def named_definition(candidate: Candidate, context: QueryContext) -> float:
     """A name within a question is usually its subject, and its definition the answer."""
     return 0.0 if context.whole_name else candidate.defines
+
+
+def best_of_file(candidate: Candidate, context: QueryContext) -> float:
+    """Of a file's chunks the one that matches best is to be shown, or one that defines what was named."""
+    return max(candidate.share, candidate.defines)
 
 
 def symbol_words(candidate: Candidate, context: QueryContext) -> float:
@@ -232,6 +239,7 @@ FEATURES: tuple[Feature, ...] = (
     _row(FILE_LIKENESS, "text", file_likeness),
     _row("whole_definition", "text", whole_definition),
     _row("named_definition", "text", named_definition),
+    _row("best_of_file", "text", best_of_file),
     _row("symbol_words", "text", symbol_words),
     _row("file_name", "file", file_name),
     _row("named_path", "file", named_path),

@@ -94,7 +94,9 @@ def shortlist(
         entry_id = doc >> DOC_ORDINAL_BITS
         entry = entries[entry_id]
         evidence = sums[entry_id] * scale
-        candidate = Candidate(doc, entry, path_words(entry.path), blended[doc], evidence, beside[entry_id])
+        score = blended[doc]
+        share = score / (-by_entry[entry_id][0][0] or 1.0)
+        candidate = Candidate(doc, entry, path_words(entry.path), score, evidence, share, beside[entry_id])
         base = file_scores.get(entry_id)
         if base is None:
             base = file_scores[entry_id] = _sum(table.file, candidate, context)

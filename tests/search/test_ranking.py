@@ -62,6 +62,16 @@ def test_neighbours_of_good_files_are_better_than_lone_ones() -> None:
     assert chosen == {"src/other.py": third, "src/third.py": third, "tests/test_queue.py": 0.0}
 
 
+def test_a_file_is_shown_by_its_best_match() -> None:
+    """All else being equal, the better chunk of a file goes first; both know their share of the best."""
+    table = RankingTable.of(tuple(f for f in FEATURES if f.name == "best_of_file"))
+    blended = {doc_id(1, 0): 0.3, doc_id(1, 1): 0.6, doc_id(2, 0): 0.2}
+    assert {c.doc: c.share for c in shortlist(blended, ENTRIES.get, CONTEXT, 5, table)} == {
+        doc_id(1, 0): 0.5, doc_id(1, 1): 1.0, doc_id(2, 0): 1.0,
+    }  # fmt: skip
+    assert [row[:2] for row in final(blended, table)][1:] == [("src/queue.py", 1), ("src/queue.py", 0)]
+
+
 def test_words_are_looked_for_in_a_file_s_candidates_together() -> None:
     """`push` and `job` stand in the text, `queue` in one file's name only."""
     table = RankingTable.of(tuple(f for f in FEATURES if f.name == "words_present"))
