@@ -4,7 +4,7 @@ The candidates are those of the engine itself, with the feature values that `--e
 as fitted on all questions, and with each repository left out of the fit that it is judged by. The latter counts.
 
 Questions are asked of the folders that they were annotated for, and of whole checkouts, where tests, documentation and
-other packages compete with the answer. Weights fitted to bare source folders alone were measured to misrank the latter.
+other packages compete with the answer. Weights fitted to bare source folders alone were 0.007 worse on the latter.
 """
 
 from __future__ import annotations
