@@ -83,6 +83,22 @@ class WorkerConfig:
     mode: str = "auto"
 
 
+@dataclass(frozen=True, slots=True)
+class ResourceConfig:
+    """When bulk work steps back.
+
+    Attributes:
+        pressure_percent: files are indexed one at a time while tasks of this machine stand still for more than this
+            share of time, for want of memory or disk (Linux only); 0: never.
+        min_free_mb: nothing is indexed while less is free on the state directory's file system.
+        max_state_mb: or while the state directory is larger than this; 0: no limit.
+    """
+
+    pressure_percent: float = 40.0
+    min_free_mb: int = 100
+    max_state_mb: int = 0
+
+
 PROVIDERS = ("builtin", "onnx", "http", "openai", "voyage", "ollama", "tei", "llama-server")
 """What `embedding.provider` may be: local models, then servers, whose presets are in `embedding/presets`."""
 
@@ -178,6 +194,7 @@ class Config:
     limits: LimitConfig = field(default_factory=LimitConfig)
     workers: WorkerConfig = field(default_factory=WorkerConfig)
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
+    resources: ResourceConfig = field(default_factory=ResourceConfig)
     ignore: IgnoreConfig = field(default_factory=IgnoreConfig)
 
 

@@ -110,7 +110,7 @@ def test_every_positive_key_exists() -> None:
 @pytest.mark.parametrize(
     ("given_table", "message"),
     [
-        ({"wathc": {}}, "here: unknown key `wathc`; known here: embedding, ignore, limits, watch, workers"),
+        ({"wathc": {}}, "here: unknown key `wathc`; known here: embedding, ignore, limits, resources, watch, workers"),
         ({"watch": {"quiet": 1}}, "unknown key `watch.quiet`; known here: busy_limit_s"),
         ({"watch": 5}, "`watch` must be a table, not 5"),
         ({"workers": {"mode": "fast"}}, "`workers.mode` is 'fast'; use auto"),

@@ -248,6 +248,8 @@ def check_daemon(socket: Path) -> tuple[dict[str, Any], Check]:
     detail = f"version {status.get('version')}, pid {status.get('pid')}, {len(status.get('roots', ()))} roots"
     if status.get("paused"):
         return status, Check("daemon", "warn", f"{detail}, indexing is paused", "regenctl resume")
+    if status.get("held_back"):
+        return status, Check("daemon", "warn", f"{detail}, indexing is held back", " ".join(status["held_back"]))
     return status, Check("daemon", "ok", detail)
 
 

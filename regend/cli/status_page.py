@@ -20,6 +20,7 @@ def status_lines(status: dict[str, Any], style: Style) -> list[str]:
         *_upgrade(status["model"]),
         f"memory   {_memory(status)}",
     ]
+    lines += [f"{style('held back', 'yellow')}  {printable(reason)}" for reason in status.get("held_back", ())]
     lines += ["", style("roots", "bold")] + [f"  {line}" for line in _root_lines(status["roots"], style)]
     skipped = _skipped(status["roots"])
     if skipped:

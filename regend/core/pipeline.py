@@ -264,7 +264,7 @@ class Pipeline:
             case ev.PauseRequested(paused):
                 self.paused = paused
             case ev.CapacityChanged(chunk_slots):
-                self._chunk_slots = 1 if self._config.mode == "sequential" else chunk_slots
+                self._chunk_slots = min(1, chunk_slots) if self._config.mode == "sequential" else chunk_slots
             case ev.Tick():
                 pass
             case _ as unreachable:

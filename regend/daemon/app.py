@@ -24,6 +24,7 @@ from regend.core.pipeline import Pipeline, PipelineConfig
 from regend.daemon.driver import Driver, Outlets
 from regend.daemon.embed_status import EmbedReport
 from regend.daemon.embedder import Embedder
+from regend.daemon.governor import Governor
 from regend.daemon.indexer import Indexer
 from regend.daemon.listen import Listener, open_listener
 from regend.daemon.methods import Methods
@@ -137,6 +138,12 @@ class App:
             add_root=self._add_root,
             remove_root=self._remove_root,
             stop=self.stop,
+            governor=Governor(
+                self._config.resources,
+                self._places.state_dir,
+                self._pool.slots,
+                lambda slots: driver.send(ev.CapacityChanged(slots)),
+            ),
         )
         parts.server = RpcServer(Methods(parts).handlers(), version=__version__)
         notices = Notices(parts)
@@ -171,6 +178,7 @@ class App:
         interval_s = min(CHECK_INTERVAL_S, (notifier.watchdog_interval_s or 60.0) / 2)
         while not self._stop.is_set():
             self._parts.watcher.check(time.monotonic())
+            self._parts.governor.check(time.monotonic())
             notifier.watchdog()
             try:
                 async with asyncio.timeout(interval_s):

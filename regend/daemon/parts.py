@@ -10,6 +10,7 @@ from pathlib import Path
 from regend.config import Config
 from regend.daemon.driver import Driver
 from regend.daemon.embedder import Embedder
+from regend.daemon.governor import Governor
 from regend.daemon.indexer import Indexer
 from regend.daemon.pool import WorkerPool
 from regend.daemon.query_vectors import QueryVectors
@@ -61,4 +62,5 @@ class Parts:
     add_root: Callable[[Path, bool], Awaitable[ServedRoot]]
     remove_root: Callable[[ServedRoot], Awaitable[None]]
     stop: Callable[[], None]
+    governor: Governor
     server: RpcServer = field(init=False)

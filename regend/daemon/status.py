@@ -117,4 +117,5 @@ def full_status(app: Parts) -> StatusResponse:
         paused=pipeline.paused,
         socket=str(app.places.socket),
         state_dir=str(app.places.state_dir),
+        held_back=app.governor.held_back,
     )

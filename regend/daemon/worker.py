@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from regend.embedding.base import LocalEncoder
 
 _NICENESS = 5
+_IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
+_IOPRIO_WHO_PROCESS = 1
+_IOPRIO_LOWEST = 2 << 13 | 7
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _STATM = Path("/proc/self/statm")
@@ -155,6 +158,13 @@ def _end_with_the_daemon() -> None:
         sys.exit(0)  # It ended before we asked.
 
 
+def _yield_the_disk() -> None:
+    """Take the lowest best-effort IO priority (ioprio_set(2)); glibc has no function for it. Linux only."""
+    number = _IOPRIO_SET.get(os.uname().machine)
+    if sys.platform == "linux" and number is not None:
+        ctypes.CDLL(None, use_errno=True).syscall(number, _IOPRIO_WHO_PROCESS, 0, _IOPRIO_LOWEST)
+
+
 def main(argv: list[str]) -> None:
     """Entry point: ``python -P -m regend.daemon.worker FD``."""
     _end_with_the_daemon()
@@ -162,6 +172,7 @@ def main(argv: list[str]) -> None:
         # Sent to the whole group or service, they mean the daemon. It finishes what it must and closes the connection.
         signal.signal(number, signal.SIG_IGN)
     os.nice(_NICENESS)
+    _yield_the_disk()
     connection = socket.socket(fileno=int(argv[1]))
     try:
         serve(connection)

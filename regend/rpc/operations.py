@@ -238,6 +238,7 @@ class StatusResponse:
     paused: bool = wire("whether the user paused indexing")
     socket: str = wire("path of this socket")
     state_dir: str = wire("path of the state directory")
+    held_back: tuple[str, ...] = wire("what holds bulk indexing back now, as sentences; empty while nothing does", ())
 
 
 @dataclass(frozen=True, slots=True)
