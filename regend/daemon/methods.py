@@ -18,6 +18,7 @@ from regend.daemon.connection import Connection, Handler
 from regend.daemon.named_files import absolute
 from regend.daemon.parts import Parts
 from regend.daemon.queries import QueryMethods
+from regend.daemon.roots import check_path
 from regend.daemon.verify import verify_index
 from regend.daemon.why import explain_file
 from regend.errors import PathError
@@ -75,6 +76,7 @@ class Methods:
     # -- roots -----------------------------------------------------------------------------------------------------
 
     async def add(self, _: Connection, request: rpc.AddRequest) -> rpc.AddResponse:
+        check_path(request.path)
         path = Path(request.path)
         if not path.is_absolute():
             raise PathError(f"{request.path!r} is not an absolute path; give one that begins with `/`.")

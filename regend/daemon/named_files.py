@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from regend.daemon.roots import Roots, ServedRoot
+from regend.daemon.roots import Roots, ServedRoot, check_path
 from regend.errors import PathError, RootError
 
 
@@ -30,8 +30,8 @@ def absolute(file: str, root: str) -> Path:
     Raises:
         PathError: it is none.
     """
-    if "\0" in file or "\0" in root:
-        raise PathError("The path holds a NUL character, which no file name can; correct it.")
+    check_path(file)
+    check_path(root)
     path = Path(root, file) if root else Path(file)
     if not path.is_absolute():
         raise PathError(f"{file!r} is not an absolute path; give one, or name the root it is in.")

@@ -20,6 +20,25 @@ from regend.types import RootId
 log = structlog.get_logger(__name__)
 
 
+_MAX_PATH_BYTES = 4_095
+_MAX_NAME_BYTES = 255
+
+
+def check_path(path: str) -> None:
+    """Refuse what no system call takes, before one is asked.
+
+    Raises:
+        PathError: it holds a NUL character, or is too long.
+    """
+    if "\0" in path:
+        raise PathError("The path holds a NUL character, which no file name can; correct it.")
+    encoded = path.encode("utf-8", "surrogatepass")
+    if len(encoded) > _MAX_PATH_BYTES or any(len(part) > _MAX_NAME_BYTES for part in encoded.split(b"/")):
+        raise PathError(
+            f"A path of {len(encoded)} bytes is too long; give one of {_MAX_PATH_BYTES} at most, {_MAX_NAME_BYTES} a name."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A directory that can be served."""
@@ -111,7 +130,9 @@ class Roots:
 
         Raises:
             RootError: there is none.
+            PathError: no file can have such a name.
         """
+        check_path(path)
         wanted = Path(path)
         real = wanted.resolve() if wanted.is_absolute() else wanted
         for served in self._roots.values():

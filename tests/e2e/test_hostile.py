@@ -1,0 +1,135 @@
+"""A real daemon and clients that mean harm: each gets a typed error or is cut off, and nobody else notices."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+
+from regend.errors import RegendError
+from tests.e2e.rig import Daemon, daemon
+
+SECRET = "outside_secret_word"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Daemon, Path]]:
+    top = tmp_path_factory.mktemp("hostile")
+    root = top / "root"
+    root.mkdir()
+    (root / "a.py").write_text("def apple():\n    return 1\n")
+    (top / "outside.py").write_text(f"def {SECRET}():\n    return 2\n")
+    (root / "link.py").symlink_to(top / "outside.py")
+    (root / "up").symlink_to(top)
+    with daemon() as subject:
+        subject.start(root).flush()
+        yield subject, root
+
+
+PATHS = (
+    "../outside.py", "up/outside.py", "link.py", "a/../../outside.py", "/etc/passwd", "a.py\0", "\0", "", ".", "..",
+    "a.py/", "A.PY", "a\u0301.py", "a" * 5_000, "/".join(["x"] * 3_000), "\ud800", "~", "$HOME", "%2e%2e/outside.py",
+    "/proc/self/environ", "//a.py", "file:///etc/passwd", "a.py\n", "-rf", "*",
+)  # fmt: skip
+
+
+def ask(subject: Daemon, method: str, **params: Any) -> dict[str, Any] | str:
+    """The answer, or the code of the error."""
+    try:
+        return subject.call(method, timeout_s=20, **params)
+    except RegendError as error:
+        return error.code
+    except UnicodeEncodeError:
+        return "not_sent"
+
+
+@pytest.mark.parametrize("path", PATHS, ids=range(len(PATHS)))
+def test_a_path_leads_nowhere_else(served: tuple[Daemon, Path], path: str) -> None:
+    subject, root = served
+    answers = [
+        ask(subject, "outline", file=path, root=str(root)),
+        ask(subject, "related", file=path, line=1, root=str(root)),
+        ask(subject, "why", file=path, root=str(root)),
+        ask(subject, "outline", file=f"{root}/{path}"),
+        ask(subject, "search", query="apple", root=f"{root}/{path}"),
+        ask(subject, "search", query="apple", path=path[:900]),
+        ask(subject, "files", root=path),
+        ask(subject, "reindex", path=path),
+        ask(subject, "remove", path=f"{path}/nothing"),
+    ]
+    assert SECRET not in repr(answers)
+    assert "internal_error" not in answers
+    assert "connection_lost" not in answers
+    assert [entry["path"] for entry in subject.call("list")["roots"]] == [str(root)]
+
+
+@pytest.mark.parametrize(
+    "path", ["", "relative", "/nonexistent", "/dev/null", "/etc/passwd", "/\0", "/proc/1/root", "/"]
+)
+def test_what_cannot_be_a_root_is_refused(served: tuple[Daemon, Path], path: str) -> None:
+    subject, root = served
+    assert ask(subject, "add", path=path) in ("path_error", "root_error")
+    assert [entry["path"] for entry in subject.call("list")["roots"]] == [str(root)]
+
+
+def nested(depth: int) -> bytes:
+    return b"\x91" * depth
+
+
+RAW = {
+    "nesting": nested(100_000),
+    "nested parameters": b"\x94\x00\x01\xa5pause" + nested(50_000),
+    "a huge array": b"\xdd\xff\xff\xff\xff",
+    "a huge map": b"\xdf\xff\xff\xff\xff",
+    "a huge string": b"\xdb\xff\xff\xff\xff",
+    "an oversized frame": msgpack.packb([0, 1, "search", [{"query": "x" * 80_000_000}]]),
+    "an extension": b"\xc9\x00\x00\x00\xff\x05" + bytes(255),
+    "no method": msgpack.packb([0, 1]),
+    "http": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "zeroes": bytes(100_000),
+    "reserved": b"\xc1" * 100,
+}
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_raw_bytes_end_one_connection_only(served: tuple[Daemon, Path], name: str) -> None:
+    subject, _ = served
+    before = subject.status()["memory"]["rss_bytes"]
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.settimeout(20)
+        peer.connect(str(subject.socket))
+        try:
+            peer.sendall(RAW[name])
+            peer.shutdown(socket.SHUT_WR)
+            while peer.recv(65_536):
+                pass
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # It was cut off while we were still sending.
+    assert subject.paths("apple") == ["a.py"]
+    assert subject.status()["memory"]["rss_bytes"] < before + 200_000_000
+
+
+def test_unknown_methods_are_named_and_the_connection_stays(served: tuple[Daemon, Path]) -> None:
+    subject, _ = served
+    for method in ("", "__class__", "hello.x", "_app", "handlers", "x" * 10_000, "stop\0"):
+        assert ask(subject, method) == "method_not_found"
+    assert subject.paths("apple") == ["a.py"]
+
+
+def test_slow_clients_do_not_hold_up_others(served: tuple[Daemon, Path]) -> None:
+    subject, _ = served
+    slow = []
+    try:
+        for _ in range(100):
+            peer = socket.socket(socket.AF_UNIX)
+            peer.connect(str(subject.socket))
+            peer.sendall(b"\x94\x00")  # The beginning of a request, and never its end.
+            slow.append(peer)
+        assert subject.paths("apple") == ["a.py"]
+    finally:
+        for peer in slow:
+            peer.close()
