@@ -35,7 +35,7 @@ def check_path(path: str) -> None:
     encoded = path.encode("utf-8", "surrogatepass")
     if len(encoded) > _MAX_PATH_BYTES or any(len(part) > _MAX_NAME_BYTES for part in encoded.split(b"/")):
         raise PathError(
-            f"A path of {len(encoded)} bytes is too long; give one of {_MAX_PATH_BYTES} at most, {_MAX_NAME_BYTES} a name."
+            f"A path of {len(encoded)} bytes is too long; use {_MAX_PATH_BYTES} at most, {_MAX_NAME_BYTES} a part."
         )
 
 
