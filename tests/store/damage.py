@@ -78,8 +78,10 @@ def settle(store: Store) -> None:
     deadline = time.monotonic() + 20
     while True:
         store.maintain(idle=False)
-        merger, pools = store._upkeep.merger, store._memory.pools.values()
-        if not merger.busy and not store._upkeep._to_load and all(pool.slab.view().base for pool in pools if big(pool)):
+        pools = store._memory.pools.values()
+        if not any(keeper.busy for keeper in store._upkeep._keepers) and all(
+            pool.slab.view().base for pool in pools if big(pool)
+        ):
             return
         assert time.monotonic() < deadline, "background work did not come to an end"
         time.sleep(0.002)
