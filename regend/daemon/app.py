@@ -39,7 +39,7 @@ from regend.daemon.telemetry import StageTimes
 from regend.daemon.upgrader import Upgrader, batch_config
 from regend.daemon.watcher import Watcher
 from regend.embedding.base import EmbeddingProvider, ModelInfo
-from regend.embedding.registry import encoder_spec, open_provider
+from regend.embedding.registry import encoder_spec, open_provider, query_encoder
 from regend.errors import RootError
 from regend.search.engine import Engine
 from regend.store.base import RootRecord
@@ -131,7 +131,7 @@ class App:
             embedder=embedder,
             query_vectors=query_vectors,
             upgrader=upgrader,
-            engine=Engine(),
+            engine=Engine(query_encoder(self._config.embedding)),
             driver=driver,
             indexer=indexer,
             watcher=watcher,

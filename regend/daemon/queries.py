@@ -1,22 +1,21 @@
 """The methods that ask: search, related, symbols, outline.
 
-They run in query threads on the snapshot that was current when they began. Nothing here waits for the indexer but a
-`search` that asks for it.
+They read the snapshot that was current when they began. Nothing here waits for the indexer but a `search` that asks for
+it. Where they run is `query_runner`'s business.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 from regend.daemon import status
 from regend.daemon.buffers import Buffer, Buffers, Prepared
 from regend.daemon.connection import Connection
 from regend.daemon.named_files import locate
 from regend.daemon.parts import Parts
+from regend.daemon.query_runner import QueryRunner
 from regend.errors import RootError, RpcError
 from regend.rpc import schema as rpc
 from regend.rpc.queries import DEFAULT_RESULTS, MAX_OVERLAYS, MAX_RESULTS
@@ -27,7 +26,8 @@ from regend.search.results import RelatedOptions, SearchOptions, SearchOutcome, 
 from regend.store.base import Snapshot
 
 SYNC_TIMEOUT_S = 5.0
-_T = TypeVar("_T")
+_QUICK_RESULTS = 20
+"""With more, a query may take as long as it likes, in a thread."""
 
 
 class QueryMethods:
@@ -36,6 +36,7 @@ class QueryMethods:
     def __init__(self, app: Parts) -> None:
         self._app = app
         self._buffers = Buffers(app)
+        self._runner = QueryRunner(app.queries, lambda: app.indexer.store.snapshot, app.times)
 
     async def search(self, connection: Connection, request: rpc.SearchRequest) -> rpc.SearchResponse:
         started_at = time.perf_counter()
@@ -52,8 +53,10 @@ class QueryMethods:
         if stronger is not None:
             upgraded, strong = stronger
             return await self._answer(started_at, prepared, lambda _: app.engine.search(upgraded, options, strong))
-        vector = await app.query_vectors.vector(text) if self._may_embed_queries() else None
-        return await self._answer(started_at, prepared, lambda snapshot: app.engine.search(snapshot, options, vector))
+        vector = await app.query_vectors.vector(text) if self._asks_others() else None
+        return await self._answer(
+            started_at, prepared, lambda snapshot: app.engine.search(snapshot, options, vector), _is_quick(options)
+        )
 
     async def _by_stronger_model(self, root: str, text: str, prepared: Prepared) -> tuple[Snapshot, Vector] | None:
         """A snapshot with the stronger model's vectors and the query's; None where the first model has to answer.
@@ -75,9 +78,15 @@ class QueryMethods:
         record = self._app.roots.by_path(root).record.root if root else None
         return self._app.indexer.store.snapshot.upgraded(record)
 
-    def _may_embed_queries(self) -> bool:
-        """A query leaves the machine only if the user lets some root's text leave it."""
-        return self._app.provider.info.local or bool(self._app.config.embedding.remote_roots)
+    def _asks_others(self) -> bool:
+        """Whether the query's vector comes from a worker or a server; the built-in model is asked by the engine.
+
+        A query leaves the machine only if the user lets some root's text leave it.
+        """
+        app = self._app
+        if app.engine.encodes_queries:
+            return False
+        return app.provider.info.local or bool(app.config.embedding.remote_roots)
 
     async def related(self, connection: Connection, request: rpc.RelatedRequest) -> rpc.SearchResponse:
         started_at = time.perf_counter()
@@ -97,7 +106,9 @@ class QueryMethods:
     async def symbols(self, _: Connection, request: rpc.SymbolsRequest) -> rpc.SymbolsResponse:
         app = self._app
         filters = Filters(self._root_filter(request.root), request.path, request.lang)
-        outcome = await self._query(lambda snapshot: app.engine.symbols(snapshot, request.name, request.k, filters))
+        outcome = await self._runner.run(
+            lambda snapshot: app.engine.symbols(snapshot, request.name, request.k, filters)
+        )
         found = tuple(
             rpc.SymbolResult(
                 r.root, r.path, r.symbol.rpartition(".")[2], r.symbol, r.kind, r.language, r.start_line, r.end_line
@@ -109,7 +120,7 @@ class QueryMethods:
     async def outline(self, _: Connection, request: rpc.OutlineRequest) -> rpc.OutlineResponse:
         app = self._app
         served, path = locate(app.roots, request.file, request.root)
-        outline = await self._query(lambda snapshot: app.engine.outline(snapshot, served.path, path))
+        outline = await self._runner.run(lambda snapshot: app.engine.outline(snapshot, served.path, path))
         found = tuple(
             rpc.OutlineSymbol(d.name, d.symbol, d.kind, d.start_line, d.end_line) for d in outline.definitions
         )
@@ -135,15 +146,13 @@ class QueryMethods:
         prepared = await self._buffers.prepare(connection, buffers)
         return replace(prepared, notes=(*prepared.notes, *outside))
 
-    async def _query(self, run: Callable[[Snapshot], _T]) -> _T:
-        snapshot = self._app.indexer.store.snapshot
-        with self._app.times.timed("query"):
-            return await asyncio.get_running_loop().run_in_executor(self._app.queries, run, snapshot)
-
     async def _answer(
-        self, started_at: float, prepared: Prepared, run: Callable[[Snapshot], SearchOutcome]
+        self, started_at: float, prepared: Prepared, run: Callable[[Snapshot], SearchOutcome], quick: bool = False
     ) -> rpc.SearchResponse:
-        outcome = await self._query(lambda snapshot: run(overlaid(snapshot, prepared.files)))
+        if prepared.files:
+            outcome = await self._runner.run(lambda snapshot: run(overlaid(snapshot, prepared.files)))
+        else:
+            outcome = await self._runner.run(run, quick)
         complete = outcome.complete and status.is_complete(self._app)
         if prepared.notes:
             outcome = replace(outcome, notes=(*outcome.notes, *prepared.notes))
@@ -172,6 +181,12 @@ def _on_the_wire(result: SearchResult) -> rpc.SearchResult:
         tuple(rpc.Passage(p.start_line, p.end_line, p.symbol, p.snippet, p.snippet_line) for p in result.also),
         result.unsaved,
     )  # fmt: skip
+
+
+def _is_quick(options: SearchOptions) -> bool:
+    """Whether the work is bounded: one look of the legs, and no filter for which every file has to be tested."""
+    deep = options.k > _QUICK_RESULTS or options.offset or options.budget or options.files or options.context
+    return not (deep or options.path or options.lang or ":" in options.query or '"' in options.query)
 
 
 def _results_at_most(request: rpc.SearchRequest | rpc.RelatedRequest) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ from regend.embedding.static import StaticEncoder
 from regend.errors import ConfigError
 from regend.types import Lane
 
+QueryEncoder = Callable[[str], npt.NDArray[np.float32]]
+"""A query's vector: float32 [dim], L2-normalised. Read-only."""
+
+CACHED_QUERIES = 256
 _BUILTIN = "static"
 _LOCAL: dict[str, Callable[[], LocalEncoder]] = {
     "static": StaticEncoder,
@@ -97,6 +102,24 @@ def local_encoder(spec: str) -> LocalEncoder:
     if spec not in _LOCAL:
         raise ConfigError(f"Local model {spec!r} is unknown; there are: {', '.join(_LOCAL)}.")
     return _LOCAL[spec]()
+
+
+def query_encoder(config: EmbeddingConfig) -> QueryEncoder | None:
+    """The vectors of queries, from a model of this process; None where a server or a worker has to be asked.
+
+    Those asked for last are remembered, because people and agents ask again.
+    """
+    if config.provider != "builtin":
+        return None
+    encoder = local_encoder(encoder_spec(config))
+
+    @lru_cache(maxsize=CACHED_QUERIES)
+    def encode(text: str) -> npt.NDArray[np.float32]:
+        vector: npt.NDArray[np.float32] = encoder.encode([text], "query")[0]
+        vector.flags.writeable = False  # It is handed out again and again.
+        return vector
+
+    return encode
 
 
 def open_provider(

@@ -63,6 +63,11 @@ class Engine:
         self._table = table
         self._scopes = ScopeResolver()
 
+    @property
+    def encodes_queries(self) -> bool:
+        """Whether `search` finds the query's vector itself."""
+        return self._encode_query is not None
+
     def search(self, snapshot: Snapshot, options: SearchOptions, query_vector: Vector | None = None) -> SearchOutcome:
         """The best chunks for a query.
 

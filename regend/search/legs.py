@@ -30,8 +30,9 @@ PATH_BOOST = 0.4
 at names and paths more closely. NDCG@10 over repositories left out was 0.900 with 1 and 0.6, 0.889 with 1 and 2.5,
 0.889 with 2 and 0.6, and between 0.899 and 0.907 with 0.25 to 1 and 0.3 to 0.6, without a clear best."""
 
-_LEXICAL_HITS = 100
-_VECTOR_HITS = 50
+_LEXICAL_HITS = 64
+_VECTOR_HITS = 24
+"""With 100 and 50 NDCG@10 on the development split was the same, and the legs took 1.4 times as long."""
 _FILLED_IN = 16
 """So many of the best lexical candidates get their exact cosine when the vector leg did not bring them.
 
@@ -144,8 +145,10 @@ def _whole_ties(find: Callable[[int], list[Hit]], limit: int) -> list[Hit]:
     if len(hits) < limit:
         return hits
     above = hits[-1].score + abs(hits[-1].score) * _TIED
-    kept = [hit for hit in hits if hit.score > above]
-    return kept or find(_MANY_HITS)
+    kept = len(hits)
+    while kept and hits[kept - 1].score <= above:
+        kept -= 1
+    return hits[:kept] or find(_MANY_HITS)
 
 
 def find_definitions(

@@ -26,7 +26,7 @@ METRIC = "ip"
 KIND = "hnsw"
 _LINKS = 16
 _EF_CONSTRUCTION = 120
-_EF = 100
+_EF = 64
 _STEP_ROWS = 256
 
 

@@ -29,6 +29,9 @@ from regend.types import doc_id
 
 _FIELDS = ("body", "symbol", "path")
 _HEAP_BYTES = 20_000_000
+_REBUILD_HEAP_BYTES = 60_000_000
+"""Room for one segment of 60,000 chunks: every term is looked up in every segment, and with four of them a query took
+1.4 times as long as with one."""
 
 log = structlog.get_logger(__name__)
 
@@ -153,7 +156,7 @@ class LexicalIndex:
         path.mkdir(mode=0o700, parents=True)
         index = Index(self._schema, path=str(path), reuse=False)
         index.config_reader(reload_policy="manual")
-        writer = index.writer(heap_size=_HEAP_BYTES, num_threads=1)
+        writer = index.writer(heap_size=_REBUILD_HEAP_BYTES, num_threads=1)
         count = 0
         for doc in docs:
             writer.add_document(_document(doc))
