@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import demo, encoding, fit, indexing, queries, questions, retrieval
+from benchmarks.annotations import load
 from benchmarks.daemons import machine
 from benchmarks.misspelling import misspelt
 
@@ -65,13 +66,18 @@ def main() -> int:
     if options.name in ("index", "all"):
         figures["index"] = indexing.run(root)
     if options.name in ("query", "all"):
-        figures["query"] = queries.run(root)
+        figures["query"] = queries.run(root, asked=asked_of(options.questions, root) if options.questions else None)
     if options.name == "questions":
         figures["questions"] = questions.run(root, options.file)
     if options.name == "encode":
         figures["encode"] = encoding.run(root)
     print(json.dumps(figures, indent=2))
     return 0
+
+
+def asked_of(questions: Path, checkouts: Path) -> list[str]:
+    """The text of annotated questions."""
+    return [question.text for repository in load(questions, checkouts) for question in repository.questions]
 
 
 def names(text: str) -> tuple[str, ...]:

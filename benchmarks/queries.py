@@ -12,6 +12,8 @@ from typing import Any
 from benchmarks.daemons import PrivateDaemon, percentile, private_daemon, quiet
 from regend.rpc.client import Client
 
+RANKING_STAGES = ("shortlist", "likeness", "rank")
+
 
 def words_of(root: Path, seed: int = 1) -> list[str]:
     """Queries of one to four words that occur in the tree."""
@@ -43,9 +45,23 @@ def measure(daemon: PrivateDaemon, asked: list[str]) -> dict[str, float]:
     }
 
 
-def run(root: Path, runs: int = 15) -> dict[str, Any]:
-    """Index `root`, then ask."""
-    asked = words_of(root)
+def stages(daemon: PrivateDaemon, asked: list[str]) -> dict[str, float]:
+    """CPU that the daemon spends on a query by stage, median milliseconds; `ranking` is all that weighs candidates."""
+    spent: dict[str, list[float]] = {}
+    with Client(daemon.socket) as client:
+        for query in [*asked[:20], *asked]:  # The first are asked twice: caches are warm then.
+            answer = client.call("search", query=query, k=10, explain=True)
+            stages_ms = {name: stage["cpu_ms"] for name, stage in answer["stages"].items()}
+            whole = sum(stages_ms.values())
+            stages_ms |= {"ranking": sum(stages_ms.get(name, 0.0) for name in RANKING_STAGES), "all": whole}
+            for name, cpu_ms in stages_ms.items():
+                spent.setdefault(name, []).append(cpu_ms)
+    return {name: round(statistics.median(values), 3) for name, values in spent.items()}
+
+
+def run(root: Path, runs: int = 15, asked: list[str] | None = None) -> dict[str, Any]:
+    """Index `root`, then ask: `asked`, or words that occur in the tree."""
+    asked = asked or words_of(root)
     with private_daemon() as daemon:
         daemon.start(root)
         began_at = time.perf_counter()
@@ -55,6 +71,7 @@ def run(root: Path, runs: int = 15) -> dict[str, Any]:
         quiet(daemon.pid)
         figures: dict[str, Any] = {"chunks": daemon.call("status")["roots"][0]["chunks"], "while_indexing": during}
         figures["warm"] = measure(daemon, asked)
+        figures["stages_cpu_ms"] = stages(daemon, asked)
         wall = [daemon.regenctl("search", query, "-k", "10")[1] * 1e3 for query in asked[:runs]]
         figures["regenctl_wall_ms"] = {
             "median": round(statistics.median(wall), 1), "min": round(min(wall), 1), "max": round(max(wall), 1),

@@ -153,8 +153,9 @@ class Engine:
                 definitions = exact.joined(definitions)
                 context = replace(context, whole_name=True)
         return Question(
-            snapshot, scope, query, context, conditions, query.phrases, definitions, vector, weight, self._table
-        )
+            snapshot, scope, query, context, conditions, query.phrases, definitions, vector, weight,
+            self._table.asked(context),
+        )  # fmt: skip
 
     def _resolver(self, snapshot: Snapshot) -> ScopeResolver:
         """Sets of entries are remembered per generation, and overlays are of none."""

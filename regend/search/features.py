@@ -2,9 +2,10 @@
 
 A score is the sum of `weight * value` over `FEATURES`; nothing else changes the order, so `explain` shows all of it.
 To add a feature: write one function from `(Candidate, QueryContext)` to a number in -1..1, add one row. Its `scope`
-says how dear it is: ``file`` features see only the path and run once per file, ``chunk`` features see the legs' scores,
-``text`` features see the hydrated chunk and run only for the candidates that reach the last round,
-``order`` features see how the others have ordered them.
+says how dear it is: ``file`` features see the path and what all legs say of the file and run once per file, ``chunk``
+features see the legs' scores, ``text`` features see the hydrated chunk and run only for the candidates that reach the
+last round, ``order`` features see how the others have ordered them. What a query cannot ask for is not looked at: see
+`Feature.asked`.
 """
 
 from __future__ import annotations
@@ -220,35 +221,49 @@ _Value = Callable[[Candidate, QueryContext], float]
 
 
 class Feature(NamedTuple):
-    """One row of the table."""
+    """One row of the table.
+
+    Attributes:
+        asked: whether the query is one for which the value can be other than 0.
+    """
 
     name: str
     weight: float
     scope: Literal["file", "chunk", "text", "order"]
     value: _Value
+    asked: Callable[[QueryContext], bool]
 
 
-def _row(name: str, scope: Literal["file", "chunk", "text", "order"], value: _Value) -> Feature:
-    return Feature(name, WEIGHTS[name], scope, value)
+def _always(context: QueryContext) -> bool:
+    return True
+
+
+def _row(
+    name: str,
+    scope: Literal["file", "chunk", "text", "order"],
+    value: _Value,
+    asked: Callable[[QueryContext], bool] = _always,
+) -> Feature:
+    return Feature(name, WEIGHTS[name], scope, value, asked)
 
 
 FEATURES: tuple[Feature, ...] = (
     _row("blend", "chunk", blended_score),
-    _row("file_evidence", "chunk", file_evidence),
-    _row("neighbours", "chunk", neighbour_evidence),
+    _row("file_evidence", "file", file_evidence),
+    _row("neighbours", "file", neighbour_evidence),
     _row(FILE_LIKENESS, "text", file_likeness),
-    _row("whole_definition", "text", whole_definition),
-    _row("named_definition", "text", named_definition),
+    _row("whole_definition", "text", whole_definition, lambda context: context.whole_name),
+    _row("named_definition", "text", named_definition, lambda context: not context.whole_name),
     _row("best_of_file", "text", best_of_file),
     _row("symbol_words", "text", symbol_words),
     _row("file_name", "file", file_name),
-    _row("named_path", "file", named_path),
-    _row("named_line", "text", named_line),
+    _row("named_path", "file", named_path, lambda context: bool(context.query.path)),
+    _row("named_line", "text", named_line, lambda context: bool(context.query.line)),
     _row("unasked_role", "file", unasked_role),
     _row("long_file", "file", long_file),
     _row(WORDS_PRESENT, "text", words_present),
-    _row("exact_phrase", "text", exact_phrase),
-    _row("verbatim_name", "text", verbatim_name),
+    _row("exact_phrase", "text", exact_phrase, lambda context: bool(context.phrases)),
+    _row("verbatim_name", "text", verbatim_name, lambda context: bool(context.names)),
     _row("too_short", "text", too_short),
     _row("same_file_again", "order", same_file_again),
 )

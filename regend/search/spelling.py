@@ -79,10 +79,11 @@ def _nearest(word: str, frequencies: Frequencies) -> str:
         return ""
     variants = [edit for edit in dict.fromkeys(_edits(word)) if len(edit) >= _MIN_CHARS]
     counts = frequencies([variant.strip("_$").lower() for variant in variants])
-    best = max(
-        zip(counts, variants, strict=True), key=lambda pair: (pair[0], pair[1][0] == word[0], _reversed(pair[1]))
-    )
-    return best[1] if best[0] else ""
+    most = max(counts)
+    if not most:
+        return ""
+    best = (variant for variant, count in zip(variants, counts, strict=True) if count == most)
+    return max(best, key=lambda variant: (variant[0] == word[0], _reversed(variant)))
 
 
 def _reversed(word: str) -> tuple[int, ...]:
