@@ -66,7 +66,9 @@ def main() -> int:
     if options.name in ("index", "all"):
         figures["index"] = indexing.run(root)
     if options.name in ("query", "all"):
-        figures["query"] = queries.run(root, asked=asked_of(options.questions, root) if options.questions else None)
+        figures["query"] = queries.run(
+            root, asked=asked_of(options.questions, options.checkouts or root) if options.questions else None
+        )
     if options.name == "questions":
         figures["questions"] = questions.run(root, options.file)
     if options.name == "encode":

@@ -39,6 +39,7 @@ TINY_TOKENS = 24
 """Neighbours smaller than this are gathered, if they are of a kind that makes poor chunks alone."""
 _GATHERED = frozenset({"block", "constant", "variable", "field", "key", "type", "rule", "element"})
 _PARSE_STEP = 1 << 16
+_NAME_STEP = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +122,16 @@ def parsed(text: str, language: str, timeout_s: float) -> Tree | None:
     deadline = time.monotonic() + timeout_s
     raw = text.encode("utf-8", "surrogatepass")
     parser = parser_of(spec_of(language).grammar)
+    whole = memoryview(raw)
+    lent: list[memoryview] = []
+    parsing = True
 
-    def read(at: int, _point: object) -> bytes:
-        return raw[at : at + _PARSE_STEP]
+    def read(at: int, _point: object) -> bytes | memoryview:
+        if not parsing:
+            return raw[at : at + _NAME_STEP]  # A node's text is asked for, mostly a name.
+        part = whole[at : at + _PARSE_STEP]
+        lent.append(part)
+        return part
 
     def overdue(_at: int, _has_error: bool) -> bool:
         return time.monotonic() > deadline
@@ -133,6 +141,11 @@ def parsed(text: str, language: str, timeout_s: float) -> Tree | None:
     except ValueError:  # How a parse that was called off ends.
         parser.reset()
         return None
+    finally:
+        parsing = False
+        # tree-sitter 0.26 forgets to let go of what it was given: of copies, hundreds of megabytes for a Scala file.
+        for part in lent:
+            part.release()
 
 
 def _unique(symbols: tuple[Symbol, ...]) -> tuple[Symbol, ...]:

@@ -10,7 +10,7 @@ last round, ``order`` features see how the others have ordered them. What a quer
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from math import log1p
 from typing import Literal, NamedTuple
@@ -179,12 +179,19 @@ def words_present(candidate: Candidate, context: QueryContext) -> float:
     return candidate.present
 
 
-def share_present(text: str, words: PathWords, context: QueryContext) -> float:
-    """The share of the query's words that occur in the path, or in `text` (in lower case), be it within other words."""
+def share_present(texts: Sequence[str], words: PathWords, context: QueryContext) -> float:
+    """The share of the query's words that occur in the path, or in one of the texts, be it within other words."""
     if not context.stems:
         return 0.0
-    known = words.name | words.folders
-    return sum([stem in known or stem in text for stem in context.stems]) / len(context.stems)
+    # Most words that are there at all are somewhere in lower case; only for the others the texts are folded.
+    missing: Collection[str] = context.stems - words.name - words.folders
+    for text in texts:
+        missing = [stem for stem in missing if stem not in text]
+    if missing:
+        for text in texts:
+            folded = text.lower()
+            missing = [stem for stem in missing if stem not in folded]
+    return 1.0 - len(missing) / len(context.stems)
 
 
 def exact_phrase(candidate: Candidate, context: QueryContext) -> float:

@@ -85,7 +85,11 @@ def shortlist(
     """
     by_entry: dict[int, list[tuple[float, int]]] = {}
     for doc, score in blended.items():
-        by_entry.setdefault(doc >> DOC_ORDINAL_BITS, []).append((-score, doc))
+        scores = by_entry.get(doc >> DOC_ORDINAL_BITS)
+        if scores is None:
+            by_entry[doc >> DOC_ORDINAL_BITS] = [(-score, doc)]
+        else:
+            scores.append((-score, doc))
     entries: dict[int, Entry] = {}
     sums: dict[int, float] = {}
     for entry_id, scores in by_entry.items():
@@ -182,8 +186,8 @@ def _look_for_words(candidates: list[Candidate], context: QueryContext) -> None:
     for candidate in candidates:
         by_entry.setdefault(candidate.entry.entry_id, []).append(candidate)
     for own in by_entry.values():
-        text = "\n".join([candidate.view.text for candidate in own if candidate.view is not None]).lower()
-        present = share_present(text, own[0].words, context)
+        texts = [candidate.view.text for candidate in own if candidate.view is not None]
+        present = share_present(texts, own[0].words, context)
         for candidate in own:
             candidate.present = present
 

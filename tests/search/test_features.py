@@ -94,7 +94,7 @@ def test_value(
     ],
 )
 def test_the_words_that_are_present(query: str, text: str, path: str, expected: float) -> None:
-    assert features.share_present(text, path_words(path), context(query)) == pytest.approx(expected)
+    assert features.share_present([text], path_words(path), context(query)) == pytest.approx(expected)
 
 
 def test_a_path_filter_asks_for_a_role() -> None:
