@@ -1,7 +1,8 @@
 """Operations that were accepted and wait to be committed, and the commit that is under way.
 
 One commit is under way at a time. What arrives meanwhile gathers and goes together into the next one, so commits are
-small and quick when little happens and large when much does. Within a commit deletes come last.
+small and quick when little happens and large when much does. Edits do not go together with bulk, and take turns with
+it where both wait: so they are quick, and what they bring is known to be urgent. Within a commit deletes come last.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from regend.core.commands import Commit, DeleteFile, FileOp, PutFile, PutVectors, SkipFile, TouchFile
 from regend.core.inflight import Key
 from regend.core.scans import Scan
-from regend.types import RootId
+from regend.types import Lane, RootId
 
 MAX_OPS = 256
 MAX_BYTES = 8_000_000
@@ -28,6 +29,10 @@ class PendingOp:
     def key(self) -> Key:
         return self.op.root, self.op.path
 
+    @property
+    def lane(self) -> Lane:
+        return Lane.EDIT if any(scan.is_edit for scan in self.scans) else Lane.BULK
+
 
 @dataclass(frozen=True, slots=True)
 class Underway:
@@ -36,6 +41,7 @@ class Underway:
     commit_id: int
     ops: tuple[PendingOp, ...]
     vectors: tuple[PutVectors, ...]
+    lane: Lane = Lane.BULK
 
 
 def size_of(op: FileOp) -> int:
@@ -56,49 +62,55 @@ class Commits:
     """Owns the operations between acceptance and durability."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Key, PendingOp] = {}
+        self._waiting: dict[Lane, dict[Key, PendingOp]] = {Lane.EDIT: {}, Lane.BULK: {}}
         self._vectors: list[PutVectors] = []
         self._underway: Underway | None = None
         self._next_id = 0
+        self._last_lane = Lane.BULK
         self.waiting_bytes = 0
 
     def add(self, pending: PendingOp) -> None:
         """Accept an operation; one of the same path that still waits is merged into it."""
-        older = self._waiting.pop(pending.key, None)
-        if older is not None:
-            self.waiting_bytes -= size_of(older.op)
-            pending = PendingOp(merged(older.op, pending.op), older.scans + pending.scans)
+        for queue in self._waiting.values():
+            older = queue.pop(pending.key, None)
+            if older is not None:
+                self.waiting_bytes -= size_of(older.op)
+                pending = PendingOp(merged(older.op, pending.op), older.scans + pending.scans)
         self.waiting_bytes += size_of(pending.op)
-        self._waiting[pending.key] = pending
+        self._waiting[pending.lane][pending.key] = pending
 
     def add_vectors(self, vectors: PutVectors) -> None:
         self._vectors.append(vectors)
 
     def find(self, key: Key) -> PendingOp | None:
         """The operation of this path that will be durable last, if one is not durable yet."""
-        if key in self._waiting:
-            return self._waiting[key]
+        for queue in self._waiting.values():
+            if key in queue:
+                return queue[key]
         if self._underway is not None:
             return next((p for p in self._underway.ops if p.key == key), None)
         return None
 
     def start(self) -> Commit | None:
         """The next commit, when none is under way and something waits."""
-        if self._underway is not None or not (self._waiting or self._vectors):
+        if self._underway is not None or not self.waiting:
             return None
         taken: list[PendingOp] = []
         size_bytes = 0
-        for pending in self._waiting.values():
+        lane = self._next_lane()
+        queue = self._waiting[lane]
+        for pending in queue.values():
             if len(taken) >= MAX_OPS or size_bytes >= MAX_BYTES:
                 break
             taken.append(pending)
             size_bytes += size_of(pending.op)
         for pending in taken:
-            del self._waiting[pending.key]
+            del queue[pending.key]
         self.waiting_bytes -= size_bytes
         taken.sort(key=lambda p: isinstance(p.op, DeleteFile))  # Stable: deletes last, all else in order.
         vectors, self._vectors = tuple(self._vectors), []
-        self._underway = Underway(self._next_id, tuple(taken), vectors)
+        self._underway = Underway(self._next_id, tuple(taken), vectors, lane)
+        self._last_lane = lane
         self._next_id += 1
         return Commit(self._underway.commit_id, (*(p.op for p in taken), *vectors))
 
@@ -109,16 +121,19 @@ class Commits:
     def fail(self, commit_id: int) -> None:
         """Nothing was applied: everything waits again, merged under what was accepted meanwhile."""
         done = self._end(commit_id)
-        newer, self._waiting = self._waiting, {}
+        newer = self._all_waiting()
+        for queue in self._waiting.values():
+            queue.clear()
         self.waiting_bytes = 0
-        for pending in (*done.ops, *newer.values()):
+        for pending in (*done.ops, *newer):
             self.add(pending)
         self._vectors[:0] = done.vectors
 
     def drop(self, root: RootId) -> None:
         """Forget what waits for a root that was removed."""
-        for key in [key for key in self._waiting if key[0] == root]:
-            self.waiting_bytes -= size_of(self._waiting.pop(key).op)
+        for queue in self._waiting.values():
+            for key in [key for key in queue if key[0] == root]:
+                self.waiting_bytes -= size_of(queue.pop(key).op)
 
     @property
     def underway(self) -> Underway | None:
@@ -126,21 +141,32 @@ class Commits:
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting) + len(self._vectors)
+        return sum(len(queue) for queue in self._waiting.values()) + len(self._vectors)
 
     @property
     def brings_chunks(self) -> bool:
         """Whether files wait or are being committed, whose chunks may lack vectors."""
-        return bool(self._waiting or (self._underway is not None and self._underway.ops))
+        return any(self._waiting.values()) or (self._underway is not None and bool(self._underway.ops))
 
     def paths(self, root: RootId) -> list[str]:
         """Paths of the root with an operation that is not durable; one may occur twice."""
-        ops = [*self._waiting.values(), *(self._underway.ops if self._underway else ())]
+        ops = [*self._all_waiting(), *(self._underway.ops if self._underway else ())]
         return [p.op.path for p in ops if p.op.root == root]
 
     def check_invariants(self) -> None:
-        assert self.waiting_bytes == sum(size_of(p.op) for p in self._waiting.values())
-        assert all(p.key == key for key, p in self._waiting.items())
+        waiting = self._all_waiting()
+        assert self.waiting_bytes == sum(size_of(p.op) for p in waiting)
+        assert len({p.key for p in waiting}) == len(waiting), "a path waits in one lane only"
+        assert all(p.key == key for queue in self._waiting.values() for key, p in queue.items())
+
+    def _all_waiting(self) -> list[PendingOp]:
+        return [pending for queue in self._waiting.values() for pending in queue.values()]
+
+    def _next_lane(self) -> Lane:
+        """Edits first, but not twice while bulk waits."""
+        if self._waiting[Lane.EDIT] and not (self._waiting[Lane.BULK] and self._last_lane is Lane.EDIT):
+            return Lane.EDIT
+        return Lane.BULK
 
     def _end(self, commit_id: int) -> Underway:
         done = self._underway

@@ -14,7 +14,7 @@ from regend.core.commands import DeleteFile, FileOp, PutFile, SkipFile, TouchFil
 from regend.core.commits import Commits, PendingOp, Underway
 from regend.core.inflight import MAX_ATTEMPTS, Inflight, Key, WorkItem
 from regend.core.planner import Planner, Read, covers
-from regend.core.scans import EDIT_FILES, Scan, Scans
+from regend.core.scans import Scan, Scans
 from regend.types import Lane, RootId
 
 UNSURE_PAUSE_S = 30.0
@@ -161,7 +161,7 @@ class FileWork:
         if isinstance(decision, Read):
             # Not accepted yet: an older version that is being chunked is still progress if it arrives first,
             # so that a file that is written all the time gets indexed now and then.
-            lane = Lane.EDIT if not scan.trust and len(scan.seen) <= EDIT_FILES else Lane.BULK
+            lane = Lane.EDIT if scan.is_edit else Lane.BULK
             scan.work += 1
             self.inflight.add(WorkItem(root, path, scan.scan_id, decision.blob, decision.sig, lane, [scan]))
             return

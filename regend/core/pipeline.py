@@ -216,7 +216,7 @@ class Pipeline:
                 self.commit_error = ""
                 for put in done.vectors:
                     self._work(put.tier).stored(put.chunks)
-                self._vectors.add(event.pending, now)
+                self._vectors.add(event.pending, now, done.lane)
                 if done.ops and self._upgrade is not None:
                     self._upgrade.expect_backlog()
             case ev.CommitFailed(commit_id, reason):

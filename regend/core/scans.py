@@ -52,6 +52,11 @@ class Scan:
         return self.scopes == ("",)
 
     @property
+    def is_edit(self) -> bool:
+        """A few files that were reported as changed: somebody waits for them."""
+        return not self.trust and len(self.seen) <= EDIT_FILES
+
+    @property
     def finished(self) -> bool:
         return self.listed and not self.work and not self.ops and not self.gone
 

@@ -19,7 +19,7 @@ from regend.types import ChunkId, Lane, Tier
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 EDIT_CHUNKS = 256
-"""A commit with no more new chunks than this is an edit, and its chunks go ahead of bulk. A guess."""
+"""An edit with more new chunks than this is bulk: it would hold up other edits. A guess."""
 URGENT_SLOTS = 1
 """So many batches of edits may be under way beyond the slots, so that an edit never waits for bulk to be answered."""
 BACKLOG_SEQ = 0
@@ -70,10 +70,10 @@ class VectorWork:
             self._backlog = True
             self.tickets.hold(BACKLOG_SEQ)
 
-    def add(self, chunks: Iterable[PendingChunk], now: float) -> None:
-        """Chunks that were just committed; what does not fit in memory is left to the store."""
+    def add(self, chunks: Iterable[PendingChunk], now: float, lane: Lane = Lane.EDIT) -> None:
+        """Chunks that were just committed, as an edit or in bulk; what does not fit in memory is left to the store."""
         chunks = tuple(chunks)
-        lane = Lane.EDIT if len(chunks) <= EDIT_CHUNKS else Lane.BULK
+        lane = lane if len(chunks) <= EDIT_CHUNKS else Lane.BULK
         for chunk in chunks:
             if chunk.chunk in self._held or chunk.chunk in self.given_up:
                 continue

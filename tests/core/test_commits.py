@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from regend.core.commands import Commit, DeleteFile, PutFile, PutVectors, SkipFile, TouchFile
 from regend.core.commits import MAX_OPS, Commits, PendingOp
-from regend.types import BlobId, Chunk, ChunkedFile, ChunkId, RootId, StatSig
+from regend.core.scans import EDIT_FILES, Scan
+from regend.types import BlobId, Chunk, ChunkedFile, ChunkId, Lane, RootId, StatSig
 
 R, S = RootId(1), RootId(2)
 SIG, LATER = StatSig(1, 1, 1, 1), StatSig(2, 2, 2, 2)
@@ -104,3 +105,41 @@ def test_a_removed_root_is_dropped() -> None:
     commits.drop(R)
     assert commits.waiting_bytes == 0
     assert commits.start() == Commit(0, (PutFile(S, "f", SIG, BLOB, None),))
+
+
+def edit() -> Scan:
+    return Scan(R, ("f",), trust=False)
+
+
+def test_edits_and_bulk_take_turns() -> None:
+    commits = Commits()
+    for n in range(2 * MAX_OPS):
+        commits.add(PendingOp(put(f"bulk{n}"), [Scan(R, ("",), trust=True)]))
+    lanes = []
+    for n in range(6):
+        commits.add(PendingOp(put(f"edit{n}"), [edit()]))
+        commit = commits.start()
+        assert commit is not None
+        done = commits.finish(commit.commit_id)
+        commits.check_invariants()
+        assert {pending.lane for pending in done.ops} == {done.lane}
+        lanes.append(done.lane)
+    assert lanes == [Lane.EDIT, Lane.BULK, Lane.EDIT, Lane.BULK, Lane.EDIT, Lane.EDIT]
+
+
+def test_an_edit_of_what_waits_in_bulk_makes_it_urgent() -> None:
+    commits = Commits()
+    scan = Scan(R, ("",), trust=True)
+    commits.add(PendingOp(put("other"), [scan]))
+    commits.add(PendingOp(put("f", "old"), [scan]))
+    commits.add(PendingOp(put("f", "newer"), [edit()]))
+    commits.check_invariants()
+    found = commits.find((R, "f"))
+    assert found is not None and len(found.scans) == 2 and commits.waiting == 2
+    commit = commits.start()
+    assert commit is not None and commit.ops == (put("f", "newer"),)
+
+
+def test_many_files_at_once_are_no_edit() -> None:
+    scan = Scan(R, ("d",), trust=False, seen={f"d/{n}" for n in range(EDIT_FILES + 1)})
+    assert PendingOp(put("f"), [scan]).lane is Lane.BULK
