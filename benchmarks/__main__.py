@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import demo, encoding, fit, indexing, queries, questions, retrieval
+from benchmarks import demo, embedding, encoding, fit, indexing, queries, questions, retrieval
 from benchmarks.annotations import load
 from benchmarks.daemons import machine
 from benchmarks.misspelling import misspelt
@@ -20,9 +20,12 @@ HERE = Path(__file__).resolve().parent
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=("demo", "index", "query", "questions", "retrieval", "fit", "encode", "all"))
+    parser.add_argument(
+        "name", choices=("demo", "index", "query", "questions", "retrieval", "fit", "encode", "embed", "all")
+    )
     parser.add_argument("--root", type=Path, default=HERE.parent, help="the tree to index (default: this repository)")
     parser.add_argument("--file", type=Path, default=HERE / "django_questions.json", help="questions as JSON")
+    parser.add_argument("--seconds", type=float, default=60.0, help="embed: how long limits are measured, 0: not")
     ranking = parser.add_argument_group("retrieval and fit")
     ranking.add_argument("--questions", type=Path, help="annotated questions over repositories, as JSON")
     ranking.add_argument("--checkouts", type=Path, help="folder with a checkout of each repository, by name")
@@ -69,6 +72,8 @@ def main() -> int:
         figures["query"] = queries.run(
             root, asked=asked_of(options.questions, options.checkouts or root) if options.questions else None
         )
+    if options.name in ("embed", "all"):
+        figures["embed"] = embedding.run(options.seconds)
     if options.name == "questions":
         figures["questions"] = questions.run(root, options.file)
     if options.name == "encode":
