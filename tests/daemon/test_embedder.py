@@ -23,6 +23,7 @@ from regend.embedding.http import HttpProvider
 from regend.embedding.registry import open_provider
 from regend.errors import StoreError
 from regend.types import ChunkId, Lane
+from tests import canary
 from tests.daemon.pool_rig import running, until
 from tests.embedding.server import EmbeddingServer, items, serving
 
@@ -202,15 +203,15 @@ async def test_a_provider_that_turns_bad_costs_no_chunk(server: EmbeddingServer)
 
 
 async def test_what_looks_like_a_secret_does_not_leave_the_machine(server: EmbeddingServer) -> None:
-    canary = "AKIA" + "Z7Q2M4X9L1K8J3H5"
-    texts = ["def a(): pass", f"key = '{canary}'", "def b(): pass"]
+    server.is_remote = True
+    texts = ["def a(): pass", f"key = '{canary.SECRET}'", "def b(): pass"]
     provider = HttpProvider(server.config())
     provider.info = dataclasses.replace(provider.info, local=False)
     embedder = Embedder(provider, texts_of(texts))
     answer = await embedder.run(command(3))
     assert isinstance(answer, Embedded) and len(answer.failed) == 1
     assert answer.failed[0][0] == chunk_ids(3)[1] and "AWS key" in answer.failed[0][1]
-    assert canary not in str(server.asked) + str(answer) and embedder.counters.withheld == 1
+    assert canary.SECRET not in str(server.asked) + str(answer) and embedder.counters.withheld == 1
     np.testing.assert_allclose(np.asarray(answer.vectors), expected([texts[0], texts[2]]), atol=1e-6)
     await embedder.close()
 

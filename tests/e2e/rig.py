@@ -21,6 +21,7 @@ from typing import Any
 from regend.rpc.client import Client
 from regend.store.export import RootExport, export_root
 from regend.types import RootId
+from tests import canary
 
 START_LIMIT_S = 20.0
 FLUSH_LIMIT_S = 60.0
@@ -114,6 +115,8 @@ class Daemon:
             self._process.kill()
             self._process.wait(10)
         self._log.close()
+        canary.look("a daemon's log", self.log())
+        canary.look_into(self.state_dir)
 
     def export(self, root: Path) -> RootExport:
         """What the catalog holds of a root, read beside the running daemon."""

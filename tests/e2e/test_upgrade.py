@@ -14,13 +14,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from tests.canary import KEY, KEY_VARIABLE, SECRET
 from tests.e2e.embedding import embedding_server
 from tests.e2e.rig import Daemon, daemon, wait_for
 from tests.embedding.bert import save_model
 from tests.embedding.server import EmbeddingServer
-
-KEY = "sk-canary-" + "Zq81Lm4Xv7Bt5Ry2"
-SECRET = "AKIA" + "Z7Q2M4X9L1K8J3H5"
 
 
 @pytest.fixture
@@ -31,7 +29,7 @@ def server() -> Iterator[EmbeddingServer]:
 
 def config(*servers: EmbeddingServer, **settings: Any) -> str:
     urls = ", ".join(f'"{server.url}"' for server in servers)
-    rest = "\n".join(f"{name} = {value!r}" for name, value in settings.items())
+    rest = "\n".join(f"{name} = {value!r}" for name, value in ({"api_key_env": KEY_VARIABLE} | settings).items())
     return f'[embedding]\nprovider = "http"\nurls = [{urls}]\nmodel = "hash"\n{rest}\n'
 
 
@@ -115,18 +113,19 @@ def test_one_of_three_servers_dies_in_the_middle(tmp_path: Path) -> None:
             assert batches["average_items"] * batches["batches"] == pytest.approx(480, abs=1), "each of them once"
 
 
-def test_nothing_secret_shows(server: EmbeddingServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CANARY_KEY", KEY)
+def test_nothing_secret_shows(server: EmbeddingServer, tmp_path: Path) -> None:
     root = write_tree(tmp_path / "tree", 3)
     (root / "leak.py").write_text(f"def connect():\n    return login('{SECRET}')\n")
     server.answer(lambda texts: web.Response(status=400, text=f"bad key {KEY}, bad texts {texts}"))
-    with daemon(config(server, api_key_env="CANARY_KEY", attempts=1)) as running:
+    with daemon(config(server, attempts=1)) as running:
         running.start(root)
         running.flush()
         running.search("connect login")
         wait_for(lambda: server.asked != [], "texts were sent")
         wait_for(lambda: "error" in upgrade(running), "the refusal shows")
         shown = running.log() + str(running.status()) + str(running.call("config"))
+        for pid in (running.process.pid, *running.worker_pids()):
+            shown += Path(f"/proc/{pid}/cmdline").read_text()
         assert KEY not in shown and SECRET not in shown
         assert server.headers[-1]["Authorization"] == f"Bearer {KEY}"
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -20,6 +21,7 @@ from regend.chunking.tokens import estimate_tokens
 from regend.config import EmbeddingConfig
 from regend.embedding.fleet import PROBE_TEXT
 from regend.embedding.hashing import DIM, HashingEncoder
+from tests import canary
 
 Respond = Callable[[web.Request, dict[str, Any]], Awaitable[web.StreamResponse]]
 PATHS = {"http": "/v1", "openai": "/v1", "voyage": "/v1", "ollama": "", "tei": "", "llama-server": ""}
@@ -93,6 +95,7 @@ class EmbeddingServer:
         respond_probe: answers requests that hold the probe text.
         max_items: more texts at once are refused with 413; 0: no bound.
         delay_s: before each answer.
+        is_remote: it stands for one on another machine, which must get no secret.
     """
 
     def __init__(self) -> None:
@@ -102,6 +105,7 @@ class EmbeddingServer:
         self.probes: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.limits: StrictLimits | None = None
+        self.is_remote = False
         self.max_items = 0
         self.delay_s = 0.0
         self.running = 0
@@ -120,7 +124,7 @@ class EmbeddingServer:
         """A configuration that leads here and tries nothing twice."""
         base: dict[str, Any] = {
             "provider": provider, "url": self.origin + PATHS[provider], "model": "hash", "dim": DIM,
-            "timeout_s": 10.0, "attempts": 1, "max_text_tokens": 1_000_000,
+            "timeout_s": 10.0, "attempts": 1, "max_text_tokens": 1_000_000, "api_key_env": canary.KEY_VARIABLE,
         }  # fmt: skip
         return EmbeddingConfig(**base | changes)
 
@@ -153,7 +157,9 @@ class EmbeddingServer:
         return [texts_in(body) for body in self.asked]
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        body = await request.json()
+        raw = await request.read()
+        canary.look("a request", raw, canary.KEY, *([canary.SECRET] if self.is_remote else []))
+        body = json.loads(raw)
         texts = texts_in(body)
         is_probe = PROBE_TEXT in texts
         (self.probes if is_probe else self.asked).append(body)

@@ -15,6 +15,7 @@ from regend.config import EmbeddingConfig, WorkerConfig
 from regend.daemon.pool import WorkerPool
 from regend.embedding.base import EmbeddingProvider, LocalEncoder, Task
 from regend.embedding.registry import LocalProvider, encoder_spec, local_encoder, open_provider
+from tests import canary
 from tests.embedding.server import serving
 
 TEXTS = [
@@ -26,6 +27,7 @@ TEXTS = [
     "x" * 100_000,
     "def parse_header(line):\n    return line.split(':')",
     "\0\x01",
+    f"password = '{canary.SECRET}'",
 ]
 
 

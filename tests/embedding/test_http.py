@@ -57,7 +57,7 @@ def status(number: int, **headers: str) -> Callable[[], web.Response]:
 
 
 async def test_the_request(server: EmbeddingServer) -> None:
-    async with opened(server) as provider:
+    async with opened(server, api_key_env="") as provider:
         np.testing.assert_allclose(await provider.embed(TEXTS, "document"), expected(TEXTS), atol=1e-6)
     assert server.asked == [{"model": "hash", "input": TEXTS, "encoding_format": "base64"}]
     assert all("Authorization" not in headers for headers in server.headers)

@@ -132,7 +132,7 @@ def test_a_key_is_never_sent_in_clear() -> None:
 async def test_the_key_of_a_preset_goes_to_its_own_server_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     async with serving() as server:
-        provider = HttpProvider(server.config("openai"))
+        provider = HttpProvider(server.config("openai", api_key_env=""))
         await provider.embed(["a"], "document")
         await provider.close()
         assert all("Authorization" not in headers for headers in server.headers)

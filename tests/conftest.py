@@ -1,0 +1,35 @@
+"""For every test: no canary (`tests/canary.py`) in any error that is made, or in anything that is printed or logged."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from regend.errors import RegendError
+from tests import canary
+
+os.environ[canary.KEY_VARIABLE] = canary.KEY
+
+
+def _new(cls: type[RegendError], *args: object, **named: object) -> RegendError:
+    canary.look("an error", f"{args} {named}")
+    return Exception.__new__(cls, *args)
+
+
+RegendError.__new__ = _new  # type: ignore[assignment, method-assign]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """A test that let a canary show has failed, whatever it says itself."""
+    report: pytest.TestReport = yield
+    for name, content in (section for section in report.sections if section[0].endswith(call.when)):
+        canary.look(f"what was {name.lower()}", content)
+    shown = canary.take_found()
+    if shown and report.passed:
+        report.outcome = "failed"
+        report.longrepr = "; ".join(shown)
+    return report
