@@ -17,7 +17,8 @@ def status_lines(status: dict[str, Any], style: Style) -> list[str]:
         f"{style('regend ' + status['version'], 'bold')}  pid {status['pid']}, up {duration_text(status['uptime_s'])}, "
         f"{style(state, colour)}, generation {status['generation']}",
         f"model    {_model(status['model'])}",
-        *_upgrade(status["model"]),
+        *_embedding(status["model"], style),
+        *_upgrade(status["model"], style),
         f"memory   {_memory(status)}",
     ]
     lines += [f"{style('held back', 'yellow')}  {printable(reason)}" for reason in status.get("held_back", ())]
@@ -45,10 +46,34 @@ def _model(model: dict[str, Any]) -> str:
     return printable(", ".join([str(model.get("id", "unknown")), *rest]))
 
 
-def _upgrade(model: dict[str, Any]) -> list[str]:
+def _upgrade(model: dict[str, Any], style: Style) -> list[str]:
     """How far the stronger model is, where one is configured."""
     upgrade = model.get("upgrade")
-    return [f"upgrade  {_model(upgrade)}"] if isinstance(upgrade, dict) else []
+    if not isinstance(upgrade, dict):
+        return []
+    return [f"upgrade  {_model(upgrade)}", *_embedding(upgrade, style)]
+
+
+def _embedding(model: dict[str, Any], style: Style) -> list[str]:
+    """What was asked of a model's servers, how full the batches were, and what it refused."""
+    lines = []
+    did = model.get("provider") or {}
+    servers = did.get("servers", ())
+    if servers:
+        counted = [f"{did.get('requests', 0):,} requests", f"{did.get('tokens', 0):,} tokens"]
+        for lane, own in model.get("batches", {}).items():
+            counted.append(f"{lane} batches of {own['average_items']:g} at {own['average_fill']:.0%}")
+        for key, word in (("retries", "retries"), ("rate_limited", "refused as too many"), ("cut_texts", "texts cut")):
+            counted += [f"{did[key]:,} {word}"] if did.get(key) else []
+        lines.append("         " + ", ".join(counted))
+    for server in servers:
+        ailing = server["refusal"] or (f"circuit breaker {server['breaker']}" if server["breaker"] != "closed" else "")
+        if ailing:
+            lines.append(style(f"         {printable(server['url'])}: {printable(ailing)}", "yellow"))
+    for refused in model.get("refused", ())[:1]:
+        said = f"{count_text(model['refused_chunks'], 'chunk')} without a vector (`regenctl why FILE`), the first: "
+        lines.append(style(f"         {said}{printable(refused['reason'])}", "yellow"))
+    return lines
 
 
 def _memory(status: dict[str, Any]) -> str:

@@ -12,12 +12,14 @@ from typing import Any
 import structlog
 
 from regend.core.batcher import BatchStats
+from regend.core.pipeline import Pipeline
 from regend.daemon.embedder import Embedder
 from regend.daemon.parts import Parts
 from regend.types import Lane, Tier
 
 REPORT_CHUNKS = 256
 """Fewer chunks than this are no bulk index and get no line."""
+SHOWN_REFUSALS = 20
 
 log = structlog.get_logger(__name__)
 
@@ -28,14 +30,21 @@ def model_table(app: Parts) -> dict[str, Any]:
     table: dict[str, Any] = {"id": info.model_id, "dim": info.dim, "local": info.local, "note": info.note}
     if pipeline.embed_error:
         table["error"] = pipeline.embed_error
-    table |= {"provider": app.provider.status(), "batches": _batches(pipeline.batch_stats(Tier.FIRST))}
+    table |= {"provider": app.provider.status(), **_tier_table(pipeline, Tier.FIRST)}
     if app.upgrader is not None:
         state = app.indexer.store.snapshot.upgrade
         table["upgrade"] = app.upgrader.status(state, pipeline.upgrade_error) | {
             "provider": app.upgrader.provider.status(),
-            "batches": _batches(pipeline.batch_stats(Tier.UPGRADE)),
+            **_tier_table(pipeline, Tier.UPGRADE),
         }
     return table
+
+
+def _tier_table(pipeline: Pipeline, tier: Tier) -> dict[str, Any]:
+    """How its batches were, and the first chunks that it refused, each with the reason."""
+    refused = [{"chunk": chunk.hex(), "reason": reason} for chunk, reason in pipeline.given_up(tier).items()]
+    table: dict[str, Any] = {"batches": _batches(pipeline.batch_stats(tier))}
+    return table | ({"refused_chunks": len(refused), "refused": refused[:SHOWN_REFUSALS]} if refused else {})
 
 
 def counter_table(app: Parts) -> dict[str, int]:

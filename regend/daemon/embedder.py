@@ -44,7 +44,7 @@ class EmbedCounters:
         tokens: estimated tokens of the batches.
         failures: requests that gave no vectors, and batches whose texts could not be read.
         splits: times that a batch was halved to find the text that spoils it.
-        retries: requests for texts that were refused before in other company.
+        retries: requests for texts that were refused before in other company, and for a harmless one in between.
         withheld: texts that look like secrets and were not sent to another machine.
         request_s: seconds that requests took, together.
     """
@@ -211,6 +211,7 @@ class Embedder:
         self._refusals += 1
         if self._refusals > _DOUBT_AFTER:
             self.counters.requests += 1
+            self.counters.retries += 1
             await self._ask([HARMLESS_TEXT], lane)
             self._refusals = 0
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from regend.daemon.parts import Parts
 from regend.rpc.schema import IgnoreRule, WhyResponse
+from regend.types import RootId, Tier
 
 _REASONS = {
     "too_large": "It is larger than `limits.max_file_bytes`.",
@@ -17,6 +18,7 @@ _REASONS = {
     "unreadable": "It may not be read.",
     "name_not_utf8": "Its name is not valid UTF-8.",
 }
+_SHOWN_CHUNKS = 5
 
 
 def explain_file(app: Parts, path: Path) -> WhyResponse:
@@ -47,7 +49,7 @@ def explain_file(app: Parts, path: Path) -> WhyResponse:
     if is_dir:
         return _answer(relative, served.path, "indexed", "It is a directory that is not ignored.")
     if row is not None and row.state == "indexed":
-        reason = f"It is searchable as {row.chunk_count} chunks."
+        reason = f"It is searchable as {row.chunk_count} chunks.{_refused(app, root, relative)}"
         return _answer(
             relative, served.path, "indexed", reason, None, row.language, row.chunk_count, row.degraded_reason
         )
@@ -61,6 +63,21 @@ def explain_file(app: Parts, path: Path) -> WhyResponse:
     if exists:
         return _answer(relative, served.path, "pending", "It was not read yet.")
     return _answer(relative, served.path, "missing", "There is no such file.")
+
+
+def _refused(app: Parts, root: RootId, relative: str) -> str:
+    """Which of a file's chunks are found by words only, because the model refused them, and why."""
+    pipeline, said = app.driver.pipeline, ""
+    for tier, which in ((Tier.FIRST, "model"), (Tier.UPGRADE, "stronger model")):
+        refused = pipeline.given_up(tier)
+        if not refused:
+            continue
+        rows = [row for row in app.indexer.store.chunk_lines(root, relative) if row[0] in refused]
+        for chunk, first, last in rows[:_SHOWN_CHUNKS]:
+            said += f" Lines {first} to {last} (chunk {chunk.hex()}) have no vector of the {which}: {refused[chunk]}"
+        if len(rows) > _SHOWN_CHUNKS:
+            said += f" So it is with {len(rows) - _SHOWN_CHUNKS} more."
+    return said
 
 
 def _answer(

@@ -201,6 +201,16 @@ class Reader:
         row = self.connection.execute(f"{self._FILES} WHERE t.root = ? AND t.path = ?", (root, path)).fetchone()
         return None if row is None else _file_row(row)
 
+    def chunk_lines(self, root: RootId, path: str) -> list[tuple[ChunkId, int, int]]:
+        """The chunks of one path in order, each with its first and last line."""
+        rows = self.connection.execute(
+            "SELECT c.chunk, bc.start_line, bc.end_line FROM trees t JOIN blobs b ON b.blob = t.blob "
+            "JOIN blob_chunks bc ON bc.blob_key = b.blob_key JOIN chunks c ON c.chunk_key = bc.chunk_key "
+            "WHERE t.root = ? AND t.path = ? AND t.entry_id IS NOT NULL ORDER BY bc.ordinal",
+            (root, path),
+        )
+        return [(ChunkId(chunk), first, last) for chunk, first, last in rows.fetchall()]
+
     def listing(self, root: RootId) -> dict[str, tuple[bytes | None, str]]:
         """`path -> (blob, reason)` of a root's whole tree."""
         rows = self.connection.execute("SELECT path, blob, reason FROM trees WHERE root = ?", (root,))

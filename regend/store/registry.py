@@ -302,6 +302,10 @@ class Store:
         """What the catalog says of one path. Any thread."""
         return self._reader.file(root, path)
 
+    def chunk_lines(self, root: RootId, path: str) -> list[tuple[ChunkId, int, int]]:
+        """The chunks of one path in order, each with its first and last line. Any thread."""
+        return self._reader.chunk_lines(root, path)
+
     def files(
         self, root: RootId, state: Literal["indexed", "skipped", ""] = "", limit: int = 1000, after: str = ""
     ) -> list[FileRow]:

@@ -120,3 +120,27 @@ async def test_reasons_and_pauses_are_shown(served: ServerThread) -> None:
     assert change_line(status).startswith("paused: ")
     status["roots"] = []
     assert "none; add one with `regenctl add DIR`" in "\n".join(status_lines(status, Style(False)))
+
+
+async def test_what_embedding_servers_did_is_on_the_page() -> None:
+    status = json.loads(json.dumps(wire(await Script().on_status(None, None))))  # type: ignore[arg-type]
+    server = {"url": "http://127.0.0.1:1", "breaker": "closed", "refusal": ""}
+    model = {
+        "id": "m@3",
+        "provider": {
+            "requests": 1_200,
+            "tokens": 9_000,
+            "retries": 2,
+            "servers": [server, server | {"breaker": "open"}],
+        },
+        "batches": {"bulk": {"average_items": 63.5, "average_fill": 0.991}},
+    }
+    refused = {"refused_chunks": 30, "refused": [{"chunk": "00", "reason": "It looks like a secret."}]}
+    page = status_lines(status | {"model": {"id": "first", "upgrade": model | refused}}, Style(False))
+    at = page.index("upgrade  m@3, refused_chunks 30")
+    assert page[at + 1 : at + 4] == [
+        "         1,200 requests, 9,000 tokens, bulk batches of 63.5 at 99%, 2 retries",
+        "         http://127.0.0.1:1: circuit breaker open",
+        "         30 chunks without a vector (`regenctl why FILE`), the first: It looks like a secret.",
+    ]
+    assert status_lines(status | {"model": {"id": "first", "provider": {}}}, Style(False))[1] == "model    first"

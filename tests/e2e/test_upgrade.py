@@ -7,7 +7,6 @@ from __future__ import annotations
 import importlib.util
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -86,31 +85,6 @@ def test_a_server_that_is_not_there_yet(tmp_path: Path) -> None:
         with embedding_server(port) as server:
             wait_for(lambda: has_taken_over(running), "the model is found without a restart")
         assert running.paths("function_1_2"), "and while it is away the built-in model answers"
-
-
-def test_one_of_three_servers_dies_in_the_middle(tmp_path: Path) -> None:
-    root = write_tree(tmp_path / "tree", 60)
-    with ExitStack() as stack:
-        servers = [stack.enter_context(embedding_server()) for _ in range(3)]
-        for server in servers:
-            server.delay_s = 0.05
-        with daemon(config(*servers, batch_items=8)) as running:
-            running.start(root)
-            running.flush()
-            wait_for(lambda: len(servers[1].asked) >= 3, "the second server has work")
-
-            async def die(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
-                assert request.transport is not None
-                request.transport.abort()
-                return web.Response()
-
-            servers[1].respond = servers[1].respond_probe = die
-            wait_for(lambda: has_taken_over(running), "the others do its work", 60.0)
-            status = running.status()
-            assert status["counters"]["given_up_chunks"] == 0 and upgrade(running)["chunks_forgone"] == 0
-            assert status["roots"][0]["chunks"] == 480
-            batches = upgrade(running)["batches"]["bulk"]
-            assert batches["average_items"] * batches["batches"] == pytest.approx(480, abs=1), "each of them once"
 
 
 def test_nothing_secret_shows(server: EmbeddingServer, tmp_path: Path) -> None:
