@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from benchmarks.daemons import PrivateDaemon, private_daemon
 from benchmarks.embedding_server import DIM, EmbeddingServer, embedding_server
 from regend.config import EmbeddingConfig
+from regend.core.ratelimit import BULK_RESERVE, RateConfig, RateLimiter
 from regend.embedding.http import HttpProvider
 
 LATENCY_S = 0.1
@@ -144,23 +146,45 @@ def _spread(values: list[float]) -> dict[str, float]:
 
 
 async def limits(seconds: float) -> dict[str, Any]:
-    """Two accounts at once: one whose tokens run out first, one whose requests do."""
-    with (
-        embedding_server(LATENCY_S, requests_per_minute=2_000, tokens_per_minute=1_000_000) as by_tokens,
-        embedding_server(LATENCY_S, requests_per_minute=600, tokens_per_minute=3_000_000) as by_requests,
-    ):
-        first, second = await asyncio.gather(
-            _load(by_tokens, "x" * 1_750, 12, seconds), _load(by_requests, "short", 2, seconds)
-        )
-    return {"by_tokens": first, "by_requests": second}
+    """Four accounts at once: tokens run out first, or requests do; with the default margin, and with a narrow one."""
+    figures: dict[str, Any] = {}
+    with ExitStack() as stack:
+        loads = {}
+        for margin in (0.9, 0.97):
+            by_tokens = stack.enter_context(embedding_server(LATENCY_S, 2_000, 1_000_000))
+            by_requests = stack.enter_context(embedding_server(LATENCY_S, 600, 3_000_000))
+            loads[f"by_tokens, margin {margin:g}"] = _load(by_tokens, "x" * 1_750, 12, seconds, margin)
+            loads[f"by_requests, margin {margin:g}"] = _load(by_requests, "short", 2, seconds, margin)
+        figures |= zip(loads, await asyncio.gather(*loads.values()), strict=True)
+    return figures | {"an_hour_in_virtual_time": {f"margin {m:g}": virtual_hour(m) for m in (0.9, 0.97)}}
 
 
-async def _load(server: EmbeddingServer, text: str, texts: int, seconds: float) -> dict[str, Any]:
+def virtual_hour(margin: float) -> dict[str, float]:
+    """The limiter alone against both of a strict server's limits, for an hour that takes no time."""
+    figures: dict[str, float] = {"refused": 0}
+    for name, cost in (("by_tokens", 5_000), ("by_requests", 10)):
+        server = EmbeddingServer(requests_per_minute=600, tokens_per_minute=1_000_000)
+        limiter = RateLimiter(RateConfig(600, 1_000_000, margin))
+        now = 0.0
+        while now < 3_600.0:
+            wait_s = limiter.wait_s(cost, BULK_RESERVE, now)
+            if wait_s == 0.0:
+                limiter.start(cost)
+                server.note(now, ["x"], cost)
+            now += wait_s
+        requests, tokens, refused = server.used(0.0, 3_600.0)
+        figures[f"utilisation_{name}"] = round(max(requests / 600 / 60, tokens / 1_000_000 / 60), 4)
+        figures["refused"] += refused
+    return figures
+
+
+async def _load(server: EmbeddingServer, text: str, texts: int, seconds: float, margin: float) -> dict[str, Any]:
     """Ask for as much as the provider lets through."""
     provider = HttpProvider(
         EmbeddingConfig(
             provider="http", url=server.url, model="m", dim=DIM, concurrency=16, batch_items=texts,
             requests_per_minute=server.requests_per_minute, tokens_per_minute=server.tokens_per_minute,
+            rate_margin=margin,
         )
     )  # fmt: skip
     await provider.prepare()
@@ -185,7 +209,6 @@ async def _load(server: EmbeddingServer, text: str, texts: int, seconds: float) 
     return {
         "seconds": seconds,
         "utilisation_of_the_servers_limit": round(max(of_requests, of_tokens), 4),
-        "utilisation_of_the_limit_with_its_margin": round(max(of_requests, of_tokens) / 0.9, 4),
         "requests": requests,
         "tokens": tokens,
         "refused": refused,

@@ -62,6 +62,12 @@ class EmbeddingServer:
         taken = [request for request in within if not request.refused]
         return len(taken), sum(request.tokens for request in taken), len(within) - len(taken)
 
+    def note(self, now: float, texts: list[str], tokens: int) -> Request:
+        """A request arrives; whether it is refused is decided at once."""
+        entry = Request(now, texts, tokens, refused=not self._admits(now, tokens))
+        self.log.append(entry)
+        return entry
+
     def _admits(self, now: float, tokens: int) -> bool:
         while self._window and self._window[0][0] <= now - 60.0:
             self._window_tokens -= self._window.popleft()[1]
@@ -77,8 +83,7 @@ class EmbeddingServer:
         now = time.monotonic()
         texts = (await request.json())["input"]
         tokens = sum(map(estimate_tokens, texts))
-        entry = Request(now, texts, tokens, refused=not self._admits(now, tokens))
-        self.log.append(entry)
+        entry = self.note(now, texts, tokens)
         if entry.refused:
             return web.Response(status=429, headers={"Retry-After": "1"})
         await asyncio.sleep(self.latency_s)

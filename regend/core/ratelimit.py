@@ -1,8 +1,8 @@
 """How fast, and how many at once: what a server can be asked for without refusing. Pure; the clock is an argument.
 
-A `RateLimiter` holds a bucket of requests and one of tokens. A bucket fills at `margin` of the limit and holds
-`BURST_S` seconds' worth, so that in no minute more than `margin * (60 + BURST_S) / 60` of the limit is used: 97.5 %
-with the default margin. The rest is for late arrivals and for tokens that were estimated too low.
+A `RateLimiter` holds a bucket of requests and one of tokens. A bucket fills at `margin` of the limit and holds what
+`burst_s` seconds bring, so that in no minute more than `margin * (60 + burst_s) / 60` of the limit is used: 97.5 % with
+the default margin. The rest is for late arrivals and for tokens that were estimated too low.
 """
 
 from __future__ import annotations
@@ -10,13 +10,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 MINUTE_S = 60.0
-BURST_S = 5.0
+_LONGEST_BURST_S = 5.0
+_LEAST_BURST_S = 0.5
+_BURST_SHARE = 0.75
+"""Of the time that the margin leaves in a minute; the rest is for late arrivals."""
 BULK_RESERVE = 0.1
 """The share of a bucket that bulk leaves to queries and edits, so that these never wait for it to fill."""
 _CUT = 0.7
 _LEAST_SHARE = 0.1
 _RECOVERY_S = 60.0
 """A rate that was cut by a refusal without a stated pause is whole again after at most this long."""
+
+
+def burst_s(margin: float) -> float:
+    """Seconds' worth that a bucket holds: 5 with a margin of 0.9, 1.4 with 0.97, half a second with 1."""
+    left_s = MINUTE_S * (1.0 / margin - 1.0)
+    return min(_LONGEST_BURST_S, max(_LEAST_BURST_S, _BURST_SHARE * left_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +82,7 @@ class Bucket:
     @property
     def capacity(self) -> float:
         """How much it holds at most."""
-        return self.rate * BURST_S
+        return self.rate * burst_s(self._margin)
 
     def wait_s(self, cost: float, reserve: float, share: float, now: float) -> float:
         """Seconds until `cost` may be taken, 0 for now.

@@ -22,7 +22,7 @@ import numpy as np
 
 from regend.config import EmbeddingConfig
 from regend.core.backoff import BackoffConfig, pause_s
-from regend.core.ratelimit import BURST_S, MINUTE_S, RateConfig, RateLimiter
+from regend.core.ratelimit import MINUTE_S, RateConfig, RateLimiter, burst_s
 from regend.embedding.base import Matrix, ModelInfo, Task, checked
 from regend.embedding.dialects import DIALECTS, Answer
 from regend.embedding.endpoint import Endpoint, is_loopback_url
@@ -181,7 +181,8 @@ class HttpProvider:
     def _first_batch_tokens(self) -> int:
         """No request may take more of a minute's tokens than the bucket holds, or it would come in jerks."""
         per_minute = self._limits.tokens_per_minute
-        bucket = int(per_minute * self._config.rate_margin * BURST_S / MINUTE_S)
+        margin = self._config.rate_margin
+        bucket = int(per_minute * margin * burst_s(margin) / MINUTE_S)
         return min(self._limits.batch_tokens, bucket) if per_minute else self._limits.batch_tokens
 
     def _prepare(self, text: str, task: Task) -> Prepared:

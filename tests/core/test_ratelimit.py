@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regend.core.ratelimit import BULK_RESERVE, BURST_S, Bucket, RateConfig, RateLimiter, Stated
+from regend.core.ratelimit import BULK_RESERVE, Bucket, RateConfig, RateLimiter, Stated, burst_s
+
+BURST_S = burst_s(0.5)
 
 
 class StrictServer:
@@ -64,10 +66,19 @@ def test_a_minute_is_used_up_without_a_refusal(requests: float, tokens: float, c
     assert server.used[bound] / server.limits[bound] >= 0.95
 
 
-def test_an_hour_uses_the_margin_in_each_minute() -> None:
-    limiter, server = RateLimiter(RateConfig(0, 1_000_000)), StrictServer(0, 1_000_000)
-    load(limiter, server, 10_000, 3_600.0, random.Random(1))
-    assert server.refused == 0 and server.used[1] / 60 >= 0.9 * 1_000_000
+@pytest.mark.parametrize("margin", [0.5, 0.9, 0.95, 0.97])
+@pytest.mark.parametrize(("requests", "cost", "bound"), [(0, 2_000, 1), (600, 10, 0)])
+def test_an_hour_uses_the_margin_in_each_minute(margin: float, requests: int, cost: int, bound: int) -> None:
+    limits = (requests, 1_000_000)
+    limiter, server = RateLimiter(RateConfig(*limits, margin=margin)), StrictServer(*limits)
+    load(limiter, server, cost, 3_600.0, random.Random(1))
+    assert server.refused == 0 and server.used[bound] / 60 >= margin * limits[bound]
+
+
+@pytest.mark.parametrize(("margin", "expected"), [(0.1, 5.0), (0.9, 5.0), (0.97, 1.3918), (1.0, 0.5)])
+def test_the_nearer_the_limit_the_shorter_the_bursts(margin: float, expected: float) -> None:
+    assert burst_s(margin) == pytest.approx(expected, abs=1e-4)
+    assert margin * (60.0 + burst_s(margin)) / 60.0 <= (1.0 if margin < 1.0 else 1.01)
 
 
 @settings(max_examples=40, deadline=None)
@@ -88,7 +99,7 @@ def test_three_requests_a_minute() -> None:
 
 
 def test_bulk_leaves_something_to_queries() -> None:
-    limiter = RateLimiter(RateConfig(0, 60_000, margin=1.0))
+    limiter = RateLimiter(RateConfig(0, 120_000, margin=0.5))
     while limiter.wait_s(500, BULK_RESERVE, 10.0) == 0.0:
         limiter.start(500)
     assert limiter.wait_s(400, 0.0, 10.0) == 0.0
@@ -96,7 +107,7 @@ def test_bulk_leaves_something_to_queries() -> None:
 
 
 def test_a_cost_above_the_capacity_waits_for_a_full_bucket_and_leaves_a_debt() -> None:
-    bucket = Bucket(60.0, 1.0)
+    bucket = Bucket(120.0, 0.5)
     assert bucket.capacity == BURST_S and bucket.wait_s(20.0, 0.0, 1.0, 0.0) == 0.0
     bucket.take(20.0)
     bucket.check_invariants()
@@ -112,7 +123,7 @@ def test_without_limits_nothing_waits() -> None:
 
 
 def test_an_estimate_is_made_good() -> None:
-    limiter = RateLimiter(RateConfig(0, 60_000, margin=1.0))
+    limiter = RateLimiter(RateConfig(0, 120_000, margin=0.5))
     limiter.start(5_000)
     assert limiter.wait_s(1_000, 0.0, 0.0) == 1.0
     limiter.settle(5_000, 3_000)
@@ -142,15 +153,15 @@ def test_what_the_user_limited_is_not_raised() -> None:
 
 
 def test_a_new_limit_keeps_what_was_used() -> None:
-    bucket = Bucket(60.0, 1.0)
+    bucket = Bucket(120.0, 0.5)
     bucket.take(BURST_S / 2)
-    bucket.set_limit(120.0)
+    bucket.set_limit(240.0)
     assert bucket.wait_s(2 * BURST_S, 0.0, 1.0, 0.0) == BURST_S / 2
 
 
 def test_what_remains_is_believed() -> None:
-    limiter = RateLimiter(RateConfig(60, 60_000, margin=1.0))
-    limiter.stated(Stated(remaining_requests=0, remaining_tokens=60_000))
+    limiter = RateLimiter(RateConfig(120, 120_000, margin=0.5))
+    limiter.stated(Stated(remaining_requests=0, remaining_tokens=120_000))
     assert limiter.wait_s(1, 0.0, 0.0) == 1.0
     limiter.stated(Stated(remaining_tokens=0))
     assert limiter.wait_s(2_000, 0.0, 0.0) == 2.0
@@ -165,7 +176,7 @@ def test_a_refusal_pauses_as_told() -> None:
 
 
 def test_a_refusal_without_a_pause_slows_down_for_a_while() -> None:
-    limiter = RateLimiter(RateConfig(60, 0, margin=1.0))
+    limiter = RateLimiter(RateConfig(120, 0, margin=0.5))
     for _ in range(5):
         limiter.start(1)
     limiter.refused(None, 0.0)

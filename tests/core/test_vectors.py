@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import random
+
+import pytest
+
 from regend.core.batcher import BatchConfig
 from regend.core.commands import Embed, FetchUnembedded
 from regend.core.events import Embedded, PendingChunk
@@ -10,7 +14,7 @@ from regend.types import ChunkId, Lane
 
 
 def ids(*numbers: int) -> tuple[ChunkId, ...]:
-    return tuple(ChunkId(n.to_bytes(2, "big")) for n in numbers)
+    return tuple(ChunkId(n.to_bytes(4, "big")) for n in numbers)
 
 
 def pending(*numbers: int) -> tuple[PendingChunk, ...]:
@@ -239,3 +243,34 @@ def test_the_batcher_counts_as_the_provider_does() -> None:
     vectors.add(pending(5, 6, 7, 8), 0.0)
     second = vectors.start(0.0)
     assert second is not None and len(second.chunks) == 2
+
+
+@pytest.mark.parametrize("slots", [1, 2, 8])
+def test_an_edit_waits_for_its_linger_and_one_request_at_most(slots: int) -> None:
+    """In an endless bulk index with requests of 100 ms, and with edits as quick as somebody saves."""
+    linger_s, request_s, rng = 0.01, 0.1, random.Random(slots)
+    vectors = VectorWork(BatchConfig(items=16, linger_s=linger_s), slots, 100_000)
+    vectors.fetch()
+    vectors.found((), exhausted=True, now=0.0)
+    now, next_edit_at, number, edits = 0.0, 0.5, 0, 10_000_000
+    ends: list[tuple[float, int]] = []
+    came_at: dict[ChunkId, float] = {}
+    waits: list[float] = []
+    while now < 20.0:
+        while ends and ends[0][0] <= now:
+            vectors.stored(vectors.embedded(Embedded(ends.pop(0)[1], None), now))
+        if vectors.waiting < 300:
+            vectors.add(pending(*range(number, number + 300)), now, Lane.BULK)
+            number += 300
+        if now >= next_edit_at:
+            edits += 1
+            vectors.add(pending(edits), now)
+            came_at[ids(edits)[0]] = now
+            next_edit_at = now + rng.expovariate(20.0)
+        while command := vectors.start(now):
+            ends.append((now + request_s, command.batch_id))
+            if command.lane is Lane.EDIT:
+                waits += [now - came_at[chunk] for chunk in command.chunks]
+        vectors.check_invariants()
+        now = min(t for t in (vectors.next_deadline(), next_edit_at, ends[0][0] if ends else None) if t is not None)
+    assert len(waits) > 300 and max(waits) <= linger_s + request_s + 1e-9

@@ -177,7 +177,7 @@ async def test_queries_and_edits_go_before_bulk() -> None:
 
 
 async def test_a_query_does_not_wait_for_the_limits_behind_bulk() -> None:
-    limits = RateConfig(0, 60_000, margin=1.0)
+    limits = RateConfig(0, 120_000, margin=0.5)
     async with serving() as server, one_server(server, limits) as fleet:
         server.answer(lambda texts: web.json_response({"data": items(texts)}))  # Tokens are not told.
         bulk = [asyncio.create_task(fleet.ask(errand(f"b{n}", Lane.BULK, 1_000))) for n in range(8)]

@@ -61,12 +61,16 @@ def url() -> Iterator[str]:
         process.wait(10)
 
 
-@pytest.fixture(params=["http", "voyage"])
+@pytest.fixture(params=["http, base64", "http, float", "openai", "voyage"])
 async def provider(request: pytest.FixtureRequest, url: str) -> AsyncIterator[HttpProvider]:
-    """`voyage` tells the server of tasks, for which it has prefixes of its own; to `http` they are not known."""
+    """`voyage` tells the server of tasks, for which it has prefixes of its own; to the others they are not known."""
+    kind, _, encoding = request.param.partition(", ")
     made = HttpProvider(
-        EmbeddingConfig(provider=request.param, url=url, model="multilingual-e5-small", prefixes="none", batch_items=16)
-    )
+        EmbeddingConfig(
+            provider=kind, url=url, model="multilingual-e5-small", prefixes="none", batch_items=16,
+            encoding=encoding or "auto",
+        )
+    )  # fmt: skip
     yield made
     await made.close()
 
