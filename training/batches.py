@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.dataset import Data, Ints, Ragged
+from training.hard_negatives import NEAR, groups
 from training.model import Bags
 
 _SHIFT = 16
@@ -29,6 +30,7 @@ class Sampling:
         with_symbol: share of documents that begin with their qualified name, as in the index.
         packages: share of batches that are made of whole packages, where negatives are close.
         languages: share of batches of a single language.
+        hard: share of batches in which each question comes with code that BM25 takes for its answer.
         balance: exponent of a language's size in how often it is drawn; 1 for as often as it is there.
     """
 
@@ -41,6 +43,7 @@ class Sampling:
     with_symbol: float = 0.9
     packages: float = 0.25
     languages: float = 0.25
+    hard: float = 0.0
     balance: float = 0.6
     query_dropout: float = 0.1
 
@@ -68,6 +71,7 @@ class Sampler:
         self._language_share = language_share
         order = np.argsort(data.package[self.rows], kind="stable")
         bounds = np.searchsorted(data.package[self.rows][order], np.arange(len(data.names["package"]) + 1))
+        self._hard = groups(data, self.rows, self._random) if sampling.hard else []
         self._by_package = [self.rows[order[a:b]] for a, b in pairwise(bounds) if b - a >= 8]
 
     def batch(self) -> tuple[Bags, Bags, npt.NDArray[np.bool_]]:
@@ -126,6 +130,9 @@ class Sampler:
             language = int(random.choice(len(self._language_share), p=self._language_share))
             own = self._by_language[language]
             return random.choice(own, min(size, len(own)), replace=False)
+        if draw < sampling.packages + sampling.languages + sampling.hard:
+            order = random.permutation(len(self._hard))[: size // (NEAR + 1)]
+            return np.unique(np.concatenate([self._hard[at] for at in order]))
         picks = np.searchsorted(self._cumulative, random.random(size))
         return self.rows[np.minimum(np.unique(picks), len(self.rows) - 1)]
 

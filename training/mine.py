@@ -275,7 +275,18 @@ def _debian_package(group: str, name: str, version: str) -> Package | None:
     named = licences.names()
     if not any(is_permissive(one) for one in named):
         return None
+    # What apt gave may be newer than what was asked for, and is what is pinned.
+    version = _version_of(folder) or version
     return Package("debian", group, name, version, "; ".join(named), code[0].name, _sha256(code[0]), packaging[0].name)
+
+
+def _version_of(folder: Path) -> str:
+    """The version that the source package's description states, or empty."""
+    for description in folder.glob("*.dsc"):
+        stated = re.search(r"^Version: (\S+)", description.read_text("utf-8", "replace"), re.MULTILINE)
+        if stated:
+            return stated[1]
+    return ""
 
 
 def copyright_text(archive: Path) -> str:
@@ -343,7 +354,7 @@ def _other_package(source: str, name: str) -> Package | None:
 
 def _wheel_licence(archive: Path) -> tuple[str, str]:
     with zipfile.ZipFile(archive) as wheel:
-        name = next((n for n in wheel.namelist() if n.endswith(".dist-info/METADATA")), "")
+        name = next((n for n in wheel.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", n)), "")
         fields = HeaderParser().parsestr(wheel.read(name).decode("utf-8", "replace"))
     short = (fields.get("License-Expression") or fields.get("License") or "").strip()
     if short and len(short) <= 60 and is_permissive(short):

@@ -63,7 +63,7 @@ LANGUAGES = frozenset(
 _FAMILIES = {"ocaml_interface": "ocaml", "tsx": "typescript"}
 _MAX_FILE_BYTES = 150_000
 _MAX_PACKAGE_BYTES = 5_000_000
-_LARGE_PACKAGE_BYTES = 12_000_000
+_LARGE_PACKAGE_BYTES = 60_000_000
 """For the few packages that carry most of their language: mono (C#), kotlin, scala, elixir, Go's and Erlang's libraries."""
 _MAX_BODY_LINES = 60
 _MAX_BODY_CHARS = 4_000
@@ -175,7 +175,7 @@ def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
     wanted, total = [], 0
     for member in members:
         total += member.size
-        if total > _LARGE_PACKAGE_BYTES * 2:
+        if total > _LARGE_PACKAGE_BYTES:
             break
         wanted.append(member)
     order = {member.name: place for place, member in enumerate(wanted)}

@@ -71,6 +71,16 @@ def test_the_manifest_pins_each_package_and_its_licence() -> None:
         assert wanted(is_permissive(licence) for licence in named), row
 
 
+def test_the_manifest_states_the_version_of_the_file_that_it_pins() -> None:
+    for row in (json.loads(line) for line in MANIFEST.read_text().splitlines()):
+        version = row["version"].rpartition(":")[2]
+        if row["source"] == "debian":
+            file = row["copyright"] or row["archive"]
+            assert file.startswith(f"{row['name']}_{version}."), row
+        elif row["source"] == "pypi":
+            assert row["archive"].split("-")[1] == version or f"-{version}." in row["archive"], row
+
+
 @needs_list
 def test_the_manifest_names_nothing_held_out() -> None:
     rows = [json.loads(line) for line in MANIFEST.read_text().splitlines()]
