@@ -3,8 +3,8 @@
     python -m training.mine select     packages.toml -> manifest.jsonl: name, version, licence, checksum, size
     python -m training.mine fetch      what the manifest names -> build/training/packages
 
-Debian's come as source packages with their machine-readable copyright files, Python's as wheels or source
-distributions, npm's as tarballs. Selection fetches too, because a licence is only known from the package.
+Debian's come as source packages with their copyright files, Python's as wheels or source distributions, npm's as
+tarballs. Selection fetches too, because a licence is only known from the package.
 """
 
 from __future__ import annotations
@@ -275,18 +275,15 @@ def _debian_package(group: str, name: str, version: str) -> Package | None:
     named = licences.names()
     if not any(is_permissive(one) for one in named):
         return None
-    # What apt gave may be newer than what was asked for, and is what is pinned.
-    version = _version_of(folder) or version
+    version = _version_of(folder) or version  # What apt gave may be newer than what was asked for.
     return Package("debian", group, name, version, "; ".join(named), code[0].name, _sha256(code[0]), packaging[0].name)
 
 
 def _version_of(folder: Path) -> str:
     """The version that the source package's description states, or empty."""
-    for description in folder.glob("*.dsc"):
-        stated = re.search(r"^Version: (\S+)", description.read_text("utf-8", "replace"), re.MULTILINE)
-        if stated:
-            return stated[1]
-    return ""
+    texts = (description.read_text("utf-8", "replace") for description in folder.glob("*.dsc"))
+    stated = (re.search(r"^Version: (\S+)", text, re.MULTILINE) for text in texts)
+    return next((found[1] for found in stated if found), "")
 
 
 def copyright_text(archive: Path) -> str:
