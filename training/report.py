@@ -124,7 +124,7 @@ def main() -> None:
     options = parser.parse_args()
     data = load()
     chosen = tasks(data, options.split, pool=options.pool)
-    texts = _texts(np.concatenate([task.rows for task in chosen]))
+    texts = texts_of(np.concatenate([task.rows for task in chosen]))
     table: dict[str, dict[str, list[float]]] = {}
     for task in chosen:
         documents = [texts[row][1] for row in task.rows.tolist()]
@@ -158,7 +158,7 @@ def _figures(found: Ints) -> list[float]:
     return [float(gains.mean()), float(gains.std() / root), float(hits.mean()), float(hits.std() / root)]
 
 
-def _texts(rows: Ints) -> dict[int, tuple[str, str]]:
+def texts_of(rows: Ints) -> dict[int, tuple[str, str]]:
     """(question, document) of the records with these numbers."""
     wanted = set(rows.tolist())
     return {
