@@ -66,7 +66,8 @@ def test_the_log_of_another_time_is_damage(tmp_path: Path) -> None:
         for number in range(2, 30):
             write(store, number)
         store._catalog.checkpoint()
-        shutil.copytree(live, mixed)
+        # Without the lexical index, whose merging threads make and remove files all the time.
+        shutil.copytree(live, mixed, ignore=shutil.ignore_patterns("lexical"))
     (mixed / "index.db-wal").write_bytes(old_log)
     (mixed / "index.db-shm").unlink(missing_ok=True)
     with open_store(mixed, MODEL) as store:
