@@ -14,7 +14,8 @@
     ├── StoreError             the state directory cannot be used
     │   ├── StoreLockedError   another daemon holds it
     │   ├── StoreVersionError  it was written by a newer regend
-    │   └── EnvelopeError      a cache file failed its check and must be rebuilt
+    │   ├── EnvelopeError      a cache file failed its check and must be rebuilt
+    │   └── LexicalWriteError  the lexical index could not be written (store/lexical.py)
     ├── EmbeddingError         an embedding provider gave no usable vectors
     │   ├── ProviderUnavailableError   worth a retry later (timeout, 429, 5xx, connection refused)
     │   └── ProviderRejectedError      not worth a retry with the same input (4xx, wrong shape, NaN)

@@ -1,15 +1,21 @@
-"""For every test: no canary (`tests/canary.py`) in any error that is made, or in anything that is printed or logged."""
+"""For every test: no canary (`tests/canary.py`) in any error that is made, or in anything that is printed or logged.
+
+At the end of a run: what the tests that do harm on purpose have recorded.
+"""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from regend.errors import RegendError
 from tests import canary
+from tests.ledger import LEDGER, table
 
 os.environ[canary.KEY_VARIABLE] = canary.KEY
 
@@ -33,3 +39,17 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.outcome = "failed"
         report.longrepr = "; ".join(shown)
     return report
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the ledger before the workers of this run are started, which inherit the environment."""
+    if LEDGER not in os.environ:
+        os.environ[LEDGER] = str(Path(tempfile.mkdtemp(prefix="regend-ledger-")) / "ledger.jsonl")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    lines = table(Path(os.environ[LEDGER]))
+    if lines:
+        terminalreporter.section("faults")
+        for line in lines:
+            terminalreporter.write_line(line.rstrip())

@@ -17,13 +17,14 @@ import shutil
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 from tantivy import Document, Index, IndexWriter, Query, Schema, SchemaBuilder, Searcher
 
-from regend.errors import EnvelopeError
+from regend.errors import EnvelopeError, StoreError
 from regend.store.lexical_files import MARKER, Marker, check_files, is_panic, read_marker, seal_files
 from regend.types import doc_id
 
@@ -34,6 +35,21 @@ _REBUILD_HEAP_BYTES = 60_000_000
 1.4 times as long as with one."""
 
 log = structlog.get_logger(__name__)
+
+
+class LexicalWriteError(StoreError):
+    """The disk refused, or tantivy gave up; the catalog is untouched, and the index is made good from it later."""
+
+
+@contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    """tantivy reports errors as `ValueError`, and panics with what is no `Exception`."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, (ValueError, OSError)) or is_panic(error):
+            raise LexicalWriteError(f"{directory} cannot be written: {error}; it is tried again.") from error
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +130,8 @@ class LexicalIndex:
         Returns:
             Whether it can be used (after re-applying what changed since `self.generation`); else `rebuild` it.
         """
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             marker = read_marker(self._directory / MARKER, self._owner)
             if marker.generation > generation:
                 raise EnvelopeError(
@@ -148,7 +164,30 @@ class LexicalIndex:
 
         Args:
             docs: every live document; consumed as a stream.
+
+        Raises:
+            LexicalWriteError: what was there before stays, or `stand_in` where there was nothing.
         """
+        try:
+            with _writing(self._directory):
+                self._rebuild(docs, generation)
+        except LexicalWriteError:
+            if self._index is None:
+                self.stand_in()
+            raise
+
+    def stand_in(self) -> None:
+        """Serve an empty index in memory until `rebuild` succeeds."""
+        self._index, self._writer, self._name = Index(self._schema), None, ""
+        self.generation = -1
+        self.behind = True
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is on disk, so that what it lacks can be applied."""
+        return bool(self._name)
+
+    def _rebuild(self, docs: Iterable[LexicalDoc], generation: int) -> None:
         started_at = time.perf_counter()
         self.close_writer()
         name = f"index-{time.time_ns():x}"
@@ -177,32 +216,42 @@ class LexicalIndex:
         """Delete all documents of these entries, add the new ones, and make both visible at once to new views.
 
         Call `mark` afterwards. On an error nothing is visible, and `behind` says so.
+
+        Raises:
+            LexicalWriteError: the owner makes it good later.
         """
         assert self._index is not None
         try:
-            if self._writer is None:
-                self._writer = self._index.writer(heap_size=_HEAP_BYTES, num_threads=1)
-            before = self._index.searcher().num_docs if delete_entries else 0
-            if delete_entries:
-                self._writer.delete_documents_by_query(
-                    Query.term_set_query(self._schema, "entry", list(delete_entries))
-                )
-            added = 0
-            for doc in docs:
-                self._writer.add_document(_document(doc))
-                added += 1
-            self._opstamp = self._writer.commit()
-            self._index.reload()
-            if delete_entries:
-                self.deleted_docs += max(0, before + added - self._index.searcher().num_docs)
+            with _writing(self._directory):
+                self._apply(self._index, delete_entries, docs)
         except BaseException:
             self.behind = True
             self._writer = None
             raise
 
+    def _apply(self, index: Index, delete_entries: Sequence[int], docs: Iterable[LexicalDoc]) -> None:
+        if self._writer is None:
+            self._writer = index.writer(heap_size=_HEAP_BYTES, num_threads=1)
+        before = index.searcher().num_docs if delete_entries else 0
+        if delete_entries:
+            self._writer.delete_documents_by_query(Query.term_set_query(self._schema, "entry", list(delete_entries)))
+        added = 0
+        for doc in docs:
+            self._writer.add_document(_document(doc))
+            added += 1
+        self._opstamp = self._writer.commit()
+        index.reload()
+        if delete_entries:
+            self.deleted_docs += max(0, before + added - index.searcher().num_docs)
+
     def mark(self, generation: int) -> None:
-        """Record that everything up to `generation` is in the index."""
-        self._write_marker(generation)
+        """Record that everything up to `generation` is in the index.
+
+        Raises:
+            LexicalWriteError: it is in the index, but a new process would apply it again.
+        """
+        with _writing(self._directory):
+            self._write_marker(generation)
         self.behind = False
 
     def view(self) -> LexicalView:
@@ -217,7 +266,9 @@ class LexicalIndex:
             try:
                 writer.wait_merging_threads()
                 seal_files(self._directory / self._name)
-            except (ValueError, OSError) as error:
+            except BaseException as error:
+                if not isinstance(error, (ValueError, OSError)) and not is_panic(error):
+                    raise
                 # What was committed stays as it is; only smaller segments were not joined.
                 log.warning("lexical_merge_failed", directory=str(self._directory), reason=str(error))
 

@@ -25,6 +25,16 @@ def prepare_state_dir(state_dir: Path) -> None:
         ) from error
 
 
+def sweep(state_dir: Path) -> None:
+    """Remove what interrupted writes have left: our own `*.tmp` and tantivy's `.tmp*`. Only under the lock."""
+    for path in state_dir.rglob("*tmp*"):
+        if path.name.startswith(".tmp") or path.name.endswith(".tmp"):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError:
+                pass  # It costs space and nothing else; the next start tries again.
+
+
 class StateLock:
     """An flock on `<state_dir>/lock`, held until `release` or the end of the process."""
 
@@ -33,9 +43,15 @@ class StateLock:
 
         Raises:
             StoreLockedError: another process holds it; the message names it.
+            StoreError: the lock file cannot be opened.
         """
         path = state_dir / "lock"
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(
+                f"State directory {state_dir} cannot be used: {error.strerror}; name another one with --state-dir."
+            ) from error
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -45,12 +61,18 @@ class StateLock:
                 f"State directory {state_dir} is held by process {holder}; stop that daemon or name another "
                 "directory with --state-dir."
             ) from None
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        except OSError:
+            pass  # Such as a full disk: the lock holds all the same, only its message names nobody.
 
     def release(self) -> None:
         """Give the lock back; harmless when done already."""
         if self._fd >= 0:
-            os.ftruncate(self._fd, 0)
+            try:
+                os.ftruncate(self._fd, 0)
+            except OSError:
+                pass  # A stale number in a file that nobody has locked misleads nobody.
             os.close(self._fd)
             self._fd = -1

@@ -25,7 +25,7 @@ from regend.store.counts import RootCounts
 from regend.store.facts import facts_of
 from regend.store.file_vectors import FileVectors
 from regend.store.hnsw import KeyArray
-from regend.store.lexical import LexicalDoc, chunk_kinds
+from regend.store.lexical import LexicalDoc, LexicalWriteError, chunk_kinds
 from regend.store.mean_lengths import MeanLengths
 from regend.store.pool import Pool
 from regend.store.reader import Reader
@@ -187,25 +187,32 @@ class Memory:
         usable = pool.lexical.open(generation)
         if usable:
             usable = self.catch_up(pool, generation) and pool.lexical.matches(pool.doc_count)
-        if not usable:
-            self.rebuild_lexical(pool, generation)
+        if not usable and not self.rebuild_lexical(pool, generation):
+            pool.lexical.stand_in()
 
     def catch_up(self, pool: Pool, generation: int) -> bool:
         """Apply to the lexical index what changed since its last commit; False where that failed."""
         changed, live = loading.entries_changed_since(self._connection, pool.pool, pool.lexical.generation)
+        if not pool.lexical.usable:
+            return False
         try:
             if changed:
                 pool.lexical.apply(changed, loading.lexical_docs(self._connection, live))
             pool.lexical.mark(generation)
-        except (ValueError, OSError) as error:
+        except LexicalWriteError as error:
             log.warning("lexical_catch_up_failed", pool=pool.pool, reason=str(error))
             return False
         return True
 
-    def rebuild_lexical(self, pool: Pool, generation: int) -> None:
-        """Write the lexical index anew from the catalog."""
+    def rebuild_lexical(self, pool: Pool, generation: int) -> bool:
+        """Write the lexical index anew from the catalog; False where the disk refuses, and what was there stays."""
         entry_ids = sorted(entry.entry_id for entry in pool.live.values())
-        pool.lexical.rebuild(loading.lexical_docs(self._connection, entry_ids), generation)
+        try:
+            pool.lexical.rebuild(loading.lexical_docs(self._connection, entry_ids), generation)
+        except LexicalWriteError as error:
+            log.warning("lexical_rebuild_failed", pool=pool.pool, reason=str(error))
+            return False
+        return True
 
     def _remove_strays(self) -> None:
         """Delete lexical indexes of pools that are not served any more (a crash while a root was removed)."""
@@ -254,7 +261,7 @@ class Memory:
                 pool.lexical.mark(generation)
                 on_step("marked")
                 return
-            except (ValueError, OSError) as error:
+            except LexicalWriteError as error:
                 log.warning("lexical_commit_failed", pool=pool.pool, generation=generation, reason=str(error))
         if not self.catch_up(pool, generation):
             pool.lexical.behind = True
@@ -295,7 +302,7 @@ class Memory:
         if record.pool not in self.pools:
             pool = self.pools[record.pool] = self._new_pool(record.pool)
             pool.upgrade = None if self.upgrade is None else PoolUpgrade(self.upgrade)
-            pool.lexical.rebuild((), self._catalog.generation)
+            self.rebuild_lexical(pool, self._catalog.generation)
         self.allow_upgrade()
 
     def set_marker(self, root: RootId, marker: str) -> RootRecord:
@@ -329,7 +336,7 @@ class Memory:
         published = MappingProxyType(views)
         return StoreSnapshot(
             generation,
-            not self._catalog.has_pending(),
+            not self._catalog.has_pending() and not any(pool.lexical.behind for pool in self.pools.values()),
             self._model.model_id,
             MappingProxyType(dict(self._roots)),
             published,

@@ -13,7 +13,7 @@ import structlog
 
 from regend.errors import StoreError
 from regend.store.base import RootRecord
-from regend.store.envelope import parse_signed, signed, write_atomically
+from regend.store.envelope import fsync_dir, parse_signed, signed, write_atomically
 from regend.store.schema import open_writer
 from regend.store.sums import check_log, crc_of, forget_sum, read_sum
 
@@ -43,6 +43,10 @@ def open_or_recover(path: Path) -> sqlite3.Connection:
         recorded, exists = read_sum(path), path.exists() and path.stat().st_size > 0
         if exists and recorded is not None and crc_of(path) != recorded:
             raise sqlite3.DatabaseError("the file does not match its checksum")
+        if not exists and (roots := _copied_roots(path)):
+            # It was put aside, and the disk or a kill kept the new one from being made.
+            log.warning("catalog_missing", path=str(path), roots_saved=len(roots))
+            return _begin_with(path, roots)
         connection = open_writer(path)
         if exists:
             _check(connection, path, recorded)
@@ -61,25 +65,48 @@ def _refusal(path: Path, error: Exception) -> StoreError:
 
 
 def begin_anew(path: Path, reason: str) -> sqlite3.Connection:
-    """Rename the catalog to `<name>.damaged-<time>`, and begin a new one with the roots of the old, if readable."""
-    roots = _salvage_roots(path)
-    forget_sum(path)
+    """Rename the catalog to `<name>.damaged-<time>`, and begin a new one with the roots of the old, if readable.
+
+    Raises:
+        StoreError: the disk refuses; the roots are not lost by that.
+    """
     aside = path.with_name(f"{path.name}.damaged-{time.time_ns():x}")
-    path.rename(aside)
-    for suffix in ("-wal", "-shm"):
+    try:
+        roots = _salvage_roots(path)
+        # From here on the copy is all that tells of them, should the new catalog not come to be.
+        write_atomically(_roots_path(path), _encoded(roots))
+        forget_sum(path)
+        path.rename(aside)
+        # What was made from the old catalog names its rows by numbers that the new one gives to others.
+        for caches in ("lexical", "vectors"):
+            shutil.rmtree(path.parent / caches, ignore_errors=True)
+        log.error("catalog_damaged", path=str(path), moved_to=str(aside), reason=reason, roots_saved=len(roots))
+        return _begin_with(path, roots)
+    except (OSError, sqlite3.Error) as error:
+        raise _refusal(path, error) from error
+
+
+def _begin_with(path: Path, roots: Sequence[RootRow]) -> sqlite3.Connection:
+    """A new catalog that has its roots from the first moment: a kill leaves no catalog rather than one without them."""
+    making = path.with_name(f"{path.name}.new")
+    for suffix in ("", "-wal", "-shm"):
+        making.with_name(making.name + suffix).unlink(missing_ok=True)
+    connection = open_writer(making)
+    try:
+        for root_path, pool_key, marker in roots:
+            connection.execute("INSERT OR IGNORE INTO pools(pool_key) VALUES (?)", (pool_key,))
+            connection.execute(
+                "INSERT INTO roots(path, pool, marker) SELECT ?, pool, ? FROM pools WHERE pool_key = ?",
+                (root_path, marker, pool_key),
+            )
+        connection.execute("PRAGMA journal_mode = DELETE")  # So that it is one file, which can be renamed.
+    finally:
+        connection.close()
+    for suffix in ("-wal", "-shm"):  # Of the old catalog: SQLite would lay them over the new one.
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-    # What was made from the old catalog names its rows by numbers that the new one gives to others.
-    for caches in ("lexical", "vectors"):
-        shutil.rmtree(path.parent / caches, ignore_errors=True)
-    log.error("catalog_damaged", path=str(path), moved_to=str(aside), reason=reason, roots_saved=len(roots))
-    connection = open_writer(path)
-    for root_path, pool_key, marker in roots:
-        connection.execute("INSERT OR IGNORE INTO pools(pool_key) VALUES (?)", (pool_key,))
-        connection.execute(
-            "INSERT INTO roots(path, pool, marker) SELECT ?, pool, ? FROM pools WHERE pool_key = ?",
-            (root_path, marker, pool_key),
-        )
-    return connection
+    making.rename(path)
+    fsync_dir(path.parent)
+    return open_writer(path)
 
 
 def _check(connection: sqlite3.Connection, path: Path, recorded: int | None) -> None:
@@ -105,7 +132,7 @@ def abandon(connection: sqlite3.Connection, path: Path) -> None:
 def remember_roots(path: Path, records: Sequence[RootRecord]) -> None:
     """Keep a copy of the roots beside the catalog, for when nothing of it can be read."""
     rows = [(record.path, record.pool_key, record.marker) for record in records]
-    data = signed({"roots": rows})
+    data = _encoded(rows)
     copy = _roots_path(path)
     try:
         if not copy.exists() or copy.read_bytes() != data:
@@ -115,21 +142,26 @@ def remember_roots(path: Path, records: Sequence[RootRecord]) -> None:
         log.warning("roots_not_copied", path=str(copy), reason=str(error))
 
 
+def _encoded(rows: Sequence[RootRow]) -> bytes:
+    return signed({"roots": rows})
+
+
 def _roots_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.roots")
 
 
 def _salvage_roots(path: Path) -> list[RootRow]:
     """The roots by the signed copy; without one, what the damaged catalog itself seems to say."""
+    copied = _copied_roots(path)
+    return _roots_of_damaged(path) if copied is None else copied
+
+
+def _copied_roots(path: Path) -> list[RootRow] | None:
     try:
-        return [(str(root), str(key), str(marker)) for root, key, marker in _copied_roots(path)]
+        rows = parse_signed(_roots_path(path).read_bytes())["roots"]
+        return [(str(root), str(key), str(marker)) for root, key, marker in rows]
     except (OSError, ValueError, LookupError, TypeError):
-        return _roots_of_damaged(path)
-
-
-def _copied_roots(path: Path) -> list[list[object]]:
-    rows: list[list[object]] = parse_signed(_roots_path(path).read_bytes())["roots"]
-    return rows
+        return None
 
 
 def _roots_of_damaged(path: Path) -> list[RootRow]:

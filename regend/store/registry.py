@@ -25,7 +25,7 @@ from regend.store.catalog import Catalog
 from regend.store.counts import RootStats
 from regend.store.export import RootExport, export_root
 from regend.store.garbage import GarbageLimits
-from regend.store.lock import StateLock, prepare_state_dir
+from regend.store.lock import StateLock, prepare_state_dir, sweep
 from regend.store.memory import Memory
 from regend.store.reader import FileRow, Reader
 from regend.store.recovery import abandon, begin_anew, is_damage, open_or_recover, remember_roots
@@ -52,6 +52,7 @@ def open_store(state_dir: Path, model: ModelInfo, limits: GarbageLimits | None =
     prepare_state_dir(state_dir)
     lock = StateLock(state_dir)
     try:
+        sweep(state_dir)
         return Store(state_dir, model, lock, limits or GarbageLimits())
     except BaseException:
         lock.release()
@@ -93,6 +94,7 @@ class Store:
         """How long the steps of the last `apply` took; for `status`."""
         self._closed = False
         self._damaged = False
+        self._behind = False
 
     def _load(self, state_dir: Path, connection: sqlite3.Connection, limits: GarbageLimits) -> None:
         model = self._model
@@ -118,6 +120,7 @@ class Store:
 
     def add_root(self, path: str, pool_key: str, marker: str) -> RootRecord:
         """Add a root, or confirm one. Under another pool key than before it starts over; that embeds nothing anew."""
+        self._catch_up()
         known = next((record for record in self.roots() if record.path == path), None)
         if known is not None and known.pool_key == pool_key:
             return self.set_marker(known.root, marker)
@@ -127,7 +130,7 @@ class Store:
         with self._catalog.transaction():
             record = self._catalog.add_root(path, pool_key, marker)
             self._catalog.set_generation(generation)
-        self._memory.add_root(record)
+        self._install(lambda: self._memory.add_root(record))
         self._publish(generation, {record.pool})
         remember_roots(self._catalog_path, self.roots())
         return record
@@ -154,6 +157,7 @@ class Store:
         Raises:
             RootError: there is no such root.
         """
+        self._catch_up()
         record = self._record(root)
         generation = self.generation + 1
         staging = self._memory.staging(generation)
@@ -162,10 +166,14 @@ class Store:
             effects = staging.settle()
             self._catalog.set_generation(generation)
         last = self._memory.is_last_root(root)
-        if last:
-            self._upkeep.forget_pool(record.pool)
-        self._install(lambda: self._memory.install(staging, effects, generation, skip_lexical=last))
-        self._memory.drop_root(root)
+
+        def follow() -> None:
+            if last:
+                self._upkeep.forget_pool(record.pool)
+            self._memory.install(staging, effects, generation, skip_lexical=last)
+            self._memory.drop_root(root)
+
+        self._install(follow)
         self._publish(generation, set(effects) | {record.pool})
         remember_roots(self._catalog_path, self.roots())
 
@@ -192,6 +200,7 @@ class Store:
             StoreError: an operation is not valid; nothing was applied.
             sqlite3.Error: the catalog could not be written; nothing was applied.
         """
+        self._catch_up()
         started_at = time.perf_counter()
         generation = self.generation + 1
         staging = self._memory.staging(generation)
@@ -228,12 +237,29 @@ class Store:
         return Committed(commit.commit_id, generation, staging.pending, tuple(staging.missing))
 
     def _install(self, change: Callable[[], None]) -> None:
-        """Bring memory in line with what is durable already; where that fails, read it all again."""
+        """Bring memory in line with what is durable already; where that fails, read it all again, later if need be."""
         try:
             change()
         except Exception:
             log.exception("memory_reloaded")
+            self._behind = True
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Read everything again if memory is behind the catalog.
+
+        Raises:
+            StoreError: the catalog cannot be read now; what is published stays, and the next call tries again.
+        """
+        if not self._behind:
+            return
+        try:
             self.snapshot = self._memory.load()
+        except (sqlite3.Error, OSError, StoreError) as error:
+            raise StoreError(
+                f"{self._catalog_path} cannot be read: {error}; check its permissions and the space on the disk."
+            ) from error
+        self._behind = False
 
     def _publish(self, generation: int, pools: Iterable[PoolId]) -> None:
         self.snapshot = self._memory.publish(self.snapshot, generation, pools)
@@ -327,6 +353,7 @@ class Store:
         Returns:
             Seconds after which to call again if nothing else happens.
         """
+        self._catch_up()
         changed = self._upkeep.step()
         if idle:
             changed |= self._upkeep.idle_step()

@@ -9,7 +9,7 @@ import pytest
 
 from regend.store.base import Hit, LexicalQuery
 from regend.store.envelope import parse_signed, signed
-from regend.store.lexical import LexicalDoc, LexicalIndex
+from regend.store.lexical import LexicalDoc, LexicalIndex, LexicalWriteError
 from regend.store.lexical_search import lexical_search
 from regend.types import doc_id
 
@@ -176,7 +176,7 @@ def test_a_failed_commit_leaves_the_index_behind(tmp_path: Path) -> None:
         yield LexicalDoc(5000, 0, "half", "", "")
         raise OSError("disk full")
 
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(LexicalWriteError, match="disk full"):
         index.apply([411], broken())  # type: ignore[arg-type]
     assert index.behind
     assert search(index, "half") == []

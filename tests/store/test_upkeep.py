@@ -12,6 +12,7 @@ import pytest
 from regend.core.commands import Commit, DeleteFile, PutVectors
 from regend.store.base import LexicalQuery
 from regend.store.garbage import GarbageLimits
+from regend.store.lexical import LexicalWriteError
 from regend.store.pool import Pool
 from regend.store.registry import Store, open_store
 from regend.types import ChunkedFile, ChunkId, RootId
@@ -226,13 +227,13 @@ def test_a_lexical_failure_is_made_good(tmp_path: Path, monkeypatch: pytest.Monk
         lexical = only_pool(store).lexical
 
         def broken(*_args: object) -> None:
-            raise OSError("disk full")
+            raise LexicalWriteError("disk full")
 
         with monkeypatch.context() as patch:
             patch.setattr(lexical, "apply", broken)
             add(store, root, FILES[2:4])
             apply(store, DeleteFile(root, "f0.py"))
-        assert lexical.behind
+        assert lexical.behind and not store.snapshot.complete
         (pool,) = store.snapshot.pools.values()
         assert pool.lexical(LexicalQuery(("word2x2",)), 5) == []
         assert pool.lexical(LexicalQuery(("word0x2",)), 5) == []
