@@ -45,6 +45,7 @@ class Daemon:
         self.socket = home / "run" / "s"
         self._config = home / "config.toml"
         self._config.write_text(config)
+        self.environ: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._log = (home / "log").open("ab")
 
@@ -54,6 +55,7 @@ class Daemon:
         for root in roots:
             arguments += ["--root", str(root)]
         environ = {**os.environ, "HOME": str(self.home), "XDG_CONFIG_HOME": str(self.home / ".config")}
+        environ |= self.environ
         self._process = subprocess.Popen(arguments, stdout=self._log, stderr=self._log, env=environ)
         if wait:
             wait_for(self.answers, "the daemon answers", START_LIMIT_S)
