@@ -49,7 +49,7 @@ class ServerLimits:
         decode: sizes and depths of messages.
     """
 
-    max_connections: int = 600
+    max_connections: int = 1_200
     max_in_flight: int = 64
     high_water_bytes: int = 1 << 18
     max_unsent_bytes: int = 32 << 20

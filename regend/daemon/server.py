@@ -233,6 +233,8 @@ def _convert(method: Method, names: frozenset[str], params: list[Any]) -> Any:
     except msgspec.ValidationError as error:
         field = _FIELD.search(str(error))
         raise _invalid(method, f"has a wrong parameter: {error}", field and field.group(1)) from error
+    except UnicodeEncodeError as error:  # A string that is not UTF-8 where something else than a string is expected.
+        raise _invalid(method, "has a wrong parameter: a string that is not UTF-8 in place of another type") from error
 
 
 def _invalid(method: Method, what: str, field: str | None = None) -> RpcError:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import socket
 import stat
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +17,10 @@ import pytest
 
 from regend.daemon.listen import MAX_PATH_BYTES, open_listener, peer_credentials
 from regend.errors import ConfigError, PathError, StoreLockedError
+from tests.ledger import record
 from tests.rpc.scripted import short_directory
 
+RACES = 100
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -113,6 +117,44 @@ def test_of_many_that_race_one_wins(directory: Path) -> None:
         client.connect(str(directory / "s"))
     for racer in racers:
         racer.communicate("")
+
+
+def _contend(path: str, go: object, words: object) -> None:
+    go.wait()  # type: ignore[attr-defined]
+    try:
+        listener = open_listener(Path(path), {})
+    except StoreLockedError:
+        words.put("refused")  # type: ignore[attr-defined]
+        return
+    words.put("listening")  # type: ignore[attr-defined]
+    try:
+        go.wait()  # type: ignore[attr-defined]
+    except threading.BrokenBarrierError:
+        assert listener.lock_fd >= 0  # It ends without an orderly close, which leaves the socket file.
+
+
+def test_a_hundred_races_of_two_for_a_dead_socket(directory: Path) -> None:
+    """Each begins with the socket file that a killed daemon has left."""
+    context = multiprocessing.get_context("fork")
+    path, stolen = directory / "s", 0
+    for _ in range(RACES):
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(path))
+        go, words = context.Barrier(3), context.Queue()
+        racers = [context.Process(target=_contend, args=(str(path), go, words)) for _ in range(2)]
+        for racer in racers:
+            racer.start()
+        go.wait(20)
+        heard = sorted(words.get(timeout=20) for _ in racers)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))  # Whoever won can be reached.
+        stolen += heard != ["listening", "refused"]
+        go.abort()  # Lets the winner end.
+        for racer in racers:
+            racer.join(20)
+        path.unlink(missing_ok=True)
+    record("two daemons race for a socket", RACES, diverged=stolen)
+    assert stolen == 0
 
 
 def test_the_socket_of_a_killed_daemon_is_replaced(directory: Path) -> None:

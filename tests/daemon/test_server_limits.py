@@ -19,18 +19,18 @@ from tests.rpc.scripted import Script, serving
 pytestmark = pytest.mark.filterwarnings("ignore:Overriding the .event_loop_policy. fixture")
 
 
-async def test_five_hundred_idle_connections(path: Path) -> None:
+async def test_a_thousand_idle_connections(path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < 1_200:
+    if hard < 2_200:
         pytest.skip(f"only {hard} open files are allowed here")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1_200), hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2_200), hard))
     try:
         async with serving(path, Script().handlers()) as server:
-            idle = [await Peer.connect(path) for _ in range(500)]
-            await until(lambda: server.stats().connections == 500)
+            idle = [await Peer.connect(path) for _ in range(1_000)]
+            await until(lambda: server.stats().connections == 1_000)
             peer = await Peer.connect(path)
             assert await peer.call("pause") == {"paused": True}
-            assert (await idle[250].call("resume")) == {"paused": False}
+            assert (await idle[500].call("resume")) == {"paused": False}
             for each in (*idle, peer):
                 each.close()
             await until(lambda: server.stats().connections == 0)
