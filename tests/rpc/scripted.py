@@ -141,7 +141,8 @@ class Script:
         return schema.AddResponse(request.path, request.path, "scanning")
 
     async def on_remove(self, _: Connection, request: schema.RootRequest) -> schema.RootResponse:
-        self.roots.remove(self._known(request.path))
+        gone = self._known(request.path)
+        self.roots = [root for root in self.roots if root != gone]
         return schema.RootResponse(request.path)
 
     async def on_reindex(self, _: Connection, request: schema.RootRequest) -> schema.RootResponse:
