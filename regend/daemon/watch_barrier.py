@@ -45,7 +45,7 @@ class Barriers:
         self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self._open:
             for stale in self._dir.glob("cookie-*"):
-                stale.unlink(missing_ok=True)
+                _remove(stale)
         return missing
 
     def begin(
@@ -107,7 +107,7 @@ class Barriers:
                     if barrier.passed:
                         passed.append(barrier)
                         del self._open[key]
-                        (self._dir / key).unlink(missing_ok=True)
+                        _remove(self._dir / key)
         for barrier in passed:
             barrier.done(barrier.token)
 
@@ -115,3 +115,11 @@ class Barriers:
         """When the next barrier is overdue (monotonic seconds)."""
         with self._lock:
             return min((barrier.deadline for barrier in self._open.values()), default=None)
+
+
+def _remove(cookie: Path) -> None:
+    """A cookie that cannot be removed must not keep a barrier from being passed; the next start clears it."""
+    try:
+        cookie.unlink(missing_ok=True)
+    except OSError:
+        pass
