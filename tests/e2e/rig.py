@@ -46,6 +46,7 @@ class Daemon:
         self._config = home / "config.toml"
         self._config.write_text(config)
         self.environ: dict[str, str] = {}
+        self.flush_limit_s = FLUSH_LIMIT_S
         self._process: subprocess.Popen[bytes] | None = None
         self._log = (home / "log").open("ab")
 
@@ -79,7 +80,8 @@ class Daemon:
             return client.call(method, **params)
 
     def flush(self) -> dict[str, Any]:
-        return self.call("flush", timeout_s=FLUSH_LIMIT_S + 5)
+        with Client(self.socket, timeout_s=5) as client:
+            return client.call("flush", timeout_s=self.flush_limit_s)
 
     def status(self) -> dict[str, Any]:
         return self.call("status")
@@ -169,6 +171,7 @@ def assert_as_fresh(subject: Daemon, root: Path, queries: int = 50) -> None:
     assert done["failed"] == [], done
     assert done["complete"], done
     with daemon() as fresh:
+        fresh.flush_limit_s = subject.flush_limit_s
         fresh.start(root)
         assert fresh.flush()["complete"]
         ours, theirs = subject.export(root), fresh.export(root)
