@@ -32,6 +32,7 @@ from regend.daemon.notices import Notices
 from regend.daemon.notify import Notifier
 from regend.daemon.parts import Parts, Places
 from regend.daemon.pool import WorkerPool
+from regend.daemon.purger import Purger
 from regend.daemon.query_vectors import QueryVectors
 from regend.daemon.roots import Prepared, Roots, ServedRoot
 from regend.daemon.server import RpcServer
@@ -175,10 +176,12 @@ class App:
 
     async def _look_after(self, notifier: Notifier) -> None:
         """Watch the watchers and feed the service manager's watchdog until it is time to stop."""
+        purger = Purger(self._roots, self._parts.indexer, lambda: self._parts.driver.pipeline.is_idle)
         interval_s = min(CHECK_INTERVAL_S, (notifier.watchdog_interval_s or 60.0) / 2)
         while not self._stop.is_set():
             self._parts.watcher.check(time.monotonic())
             self._parts.governor.check(time.monotonic())
+            purger.check(time.monotonic())
             notifier.watchdog()
             try:
                 async with asyncio.timeout(interval_s):

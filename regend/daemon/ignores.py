@@ -110,6 +110,8 @@ class IgnoreRules:
         self._settings_stamp: _Stamp = ()
         self._outside_stamp: _Stamp = ()
         self._problem = ""
+        self.version = 0
+        """Counts how often rules were read again, whether or not they differ."""
         self.refresh()
 
     @property
@@ -167,6 +169,7 @@ class IgnoreRules:
             return True
 
     def _load(self) -> None:
+        self.version += 1
         repository = find_repository(self._root) if self._git_dir is not None else repository_at(self._root)
         self._common_dir = repository.common_dir if repository else None
         self._settings_files = settings_files(self._common_dir)
@@ -302,6 +305,7 @@ class IgnoreRules:
         return _first_match(frame.git, full, name, is_dir) or NOT_IGNORED
 
     def _drop(self, path: str) -> None:
+        self.version += 1
         frame = self._frames.pop(path, None)
         if frame is None:
             return

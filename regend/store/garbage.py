@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from regend.store.schema import MODEL_SHIFT
@@ -75,12 +75,27 @@ def collect(connection: sqlite3.Connection, limits: GarbageLimits, keep_models: 
             excess -= size_bytes
     more = len(victims) > _BATCH_ENTRIES
     victims = victims[:_BATCH_ENTRIES]
-    connection.executemany("DELETE FROM entries WHERE entry_id = ?", [(entry_id,) for entry_id, _ in victims])
-    blobs = {blob_key for _, blob_key in victims} | _unused_skipped_blobs(connection)
-    removed = [key for key in sorted(blobs) if _remove_blob_row(connection, key)]
-    chunks = _remove_blob_contents(connection, removed)
+    blobs, chunks = remove_entries(connection, victims, _unused_skipped_blobs(connection))
     more |= _remove_models(connection, doomed_models | _aged_models(connection, now - limits.max_age_s, keep_models))
-    return GarbageReport(len(victims), len(removed), chunks, more)
+    return GarbageReport(len(victims), blobs, chunks, more)
+
+
+def remove_entries(
+    connection: sqlite3.Connection, victims: Sequence[tuple[int, int]], more_blobs: Set[int] = frozenset()
+) -> tuple[int, int]:
+    """Remove unused entries, and what then nothing uses any more: blobs, chunks, symbols, vectors of all models.
+
+    Args:
+        victims: (entry_id, blob_key) of each.
+        more_blobs: blobs to remove besides, where no entry uses them.
+
+    Returns:
+        How many blobs and chunks went.
+    """
+    connection.executemany("DELETE FROM entries WHERE entry_id = ?", [(entry_id,) for entry_id, _ in victims])
+    blobs = {blob_key for _, blob_key in victims} | more_blobs
+    removed = [key for key in sorted(blobs) if _remove_blob_row(connection, key)]
+    return len(removed), _remove_blob_contents(connection, removed)
 
 
 def _old_model_bytes(connection: sqlite3.Connection, dims: Mapping[int, int], keep_models: Set[int]) -> dict[int, int]:

@@ -79,10 +79,10 @@ class Pool:
                     for root in entry.roots:
                         counts[root].pending -= 1
 
-    def forget_dead(self) -> bool:
+    def forget_dead(self, *, at_once: bool = False) -> bool:
         """Drop facts of dead entries once they are the majority; held snapshots keep the old facts."""
         live = self.live.values()
-        if len(self.facts.blob_of_entry) < 2 * len(live) + _FORGET_MIN:
+        if not at_once and len(self.facts.blob_of_entry) < 2 * len(live) + _FORGET_MIN:
             return False
         self.facts = facts_of(live, self.facts.blob_of_entry, self.facts.keys_of_blob)
         return True

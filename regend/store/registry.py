@@ -361,6 +361,14 @@ class Store:
             self._publish(self.generation, changed)
         return self._upkeep.next_delay_s()
 
+    def purge(self, unwanted: Callable[[PoolId, str], bool]) -> bool:
+        """Remove every byte of unused files that are not wanted any more; False: ask again later."""
+        self._catch_up()
+        changed = self._upkeep.purge(unwanted)
+        if changed:
+            self._publish(self.generation, changed)
+        return changed is not None
+
     def __enter__(self) -> Store:
         return self
 

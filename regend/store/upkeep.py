@@ -11,7 +11,7 @@ import structlog
 
 from regend.embedding.base import ModelInfo
 from regend.store.catalog import Catalog
-from regend.store.garbage import GarbageLimits, collect
+from regend.store.garbage import GarbageLimits, collect, remove_entries
 from regend.store.memory import Memory
 from regend.store.pool import Pool
 from regend.store.slab import Slab
@@ -70,6 +70,13 @@ class _SlabKeeper:
             elif not self.busy:
                 self.merger.consider(pool_id, view, generation)
         return changed
+
+    def start_over(self, pool_id: PoolId, pool: Pool) -> None:
+        """Give up the pool's base, in memory and on disk; one without what is dead now is built when it pays."""
+        slab = self._slab_of(pool)
+        if slab is not None:
+            slab.install(None)
+        self.merger.discard(pool_id)
 
     def forget_pool(self, pool: PoolId) -> None:
         """A pool is about to go: its vector file goes too."""
@@ -182,6 +189,37 @@ class Upkeep:
         self._more_garbage = report.more
         if report.entries or report.blobs:
             log.info("garbage_collected", entries=report.entries, blobs=report.blobs, chunks=report.chunks)
+
+    def purge(self, unwanted: Callable[[PoolId, str], bool]) -> set[PoolId] | None:
+        """Remove unused entries whose paths are not wanted any more, so that no file holds a byte of them.
+
+        Deleted rows stay readable in SQLite's free pages, and deleted vectors in an HNSW base, until they are written
+        anew; so both are. That takes a second for each 300 MB, but rules that exclude what was indexed are rare.
+
+        Returns:
+            The pools that must be published; None while a background job might still write what it was given before.
+        """
+        rows = self._connection.execute(
+            "SELECT entry_id, blob_key, pool, path FROM entries WHERE unused_utc IS NOT NULL ORDER BY entry_id"
+        ).fetchall()
+        found = [(entry_id, blob_key, PoolId(pool)) for entry_id, blob_key, pool, path in rows if unwanted(pool, path)]
+        if not found:
+            return set()
+        if any(keeper.busy for keeper in self._keepers):
+            return None
+        pools = {pool for *_, pool in found} & self._memory.pools.keys()
+        with self._catalog.transaction():
+            blobs, chunks = remove_entries(self._connection, [(entry_id, key) for entry_id, key, _ in found])
+        for pool_id in pools:
+            for keeper in self._keepers:
+                keeper.start_over(pool_id, self._memory.pools[pool_id])
+            self._memory.pools[pool_id].forget_dead(at_once=True)
+            self._memory.rebuild_lexical(self._memory.pools[pool_id], self._catalog.generation)
+        self._connection.execute("VACUUM")
+        self._catalog.checkpoint()
+        self._tidied = False  # Should a reader have been in the way of the checkpoint.
+        log.info("purged", entries=len(found), blobs=blobs, chunks=chunks)
+        return pools
 
     def next_delay_s(self) -> float:
         """When there is something to do again, if no command comes before."""

@@ -191,6 +191,27 @@ def test_garbage_is_collected_and_nothing_else(tmp_path: Path) -> None:
         assert store.export(root) == before
 
 
+def test_a_purge_takes_vectors_out_of_the_base_on_disk(tmp_path: Path) -> None:
+    with open_store(tmp_path, MODEL) as store:
+        root = store.add_root("/r", "/r", "").root
+        add(store, root, FILES[:20])
+        maintain_until(store, lambda: base_rows(store) == 400)
+        keys = [key for (key,) in store._connection.execute("SELECT chunk_key FROM chunks ORDER BY chunk_key LIMIT 20")]
+        apply(store, DeleteFile(root, "f0.py"))
+        assert store.purge(lambda _pool, path: path == "f1.py"), "a live file is not purged"
+        assert base_rows(store) == 400
+        store.maintain(idle=False)
+        assert store.purge(lambda _pool, path: path == "f0.py")
+        assert not list((tmp_path / "vectors").iterdir()), "the base with the vectors in it is gone"
+        (left,) = store._connection.execute("SELECT count(*) FROM chunks WHERE chunk_key <= ?", (max(keys),)).fetchone()
+        assert left == 0
+        check_search(store, root, FILES[1:20])
+        maintain_until(store, lambda: base_rows(store) == 380)
+        check_search(store, root, FILES[1:20])
+    with open_store(tmp_path, MODEL) as store:
+        check_search(store, root, FILES[1:20])
+
+
 def test_what_became_unused_just_now_is_kept(tmp_path: Path) -> None:
     with open_store(tmp_path, MODEL, GarbageLimits(max_unused_bytes=0)) as store:
         root = store.add_root("/r", "/r", "").root

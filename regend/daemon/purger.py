@@ -1,0 +1,76 @@
+"""When a rule begins to exclude what was indexed, nothing of it stays on disk.
+
+What a tree no longer holds is kept for a while, because a branch may be switched back; but who adds a rule wants it
+gone. So whenever rules were read anew, and all that follows from them is committed, unused entries whose path every root
+of their pool ignores are removed for good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+
+import structlog
+
+from regend.daemon.ignores import IgnoreRules
+from regend.daemon.indexer import Indexer
+from regend.daemon.roots import Roots
+from regend.types import PoolId, RootId
+
+SETTLE_S = 2.0
+"""From the first sight of new rules until the rescan that follows from them must have shown in the queues."""
+
+log = structlog.get_logger(__name__)
+
+
+class Purger:
+    """Owned by the event loop.
+
+    Args:
+        is_idle: whether nothing waits to be read or committed.
+    """
+
+    def __init__(self, roots: Roots, indexer: Indexer, is_idle: Callable[[], bool]) -> None:
+        self._roots = roots
+        self._indexer = indexer
+        self._is_idle = is_idle
+        self._versions: dict[RootId, int] = {}
+        self._due_at: float | None = None
+        self._running: Future[bool] | None = None
+
+    def check(self, now: float) -> None:
+        """Begin a purge if one is due; to be called about every second. `now`: monotonic seconds."""
+        versions = {served.record.root: served.rules.version for served in self._roots.all()}
+        if versions != self._versions:
+            self._versions = versions
+            self._due_at = now + SETTLE_S
+        if self._running is not None:
+            if not self._running.done():
+                return
+            if self._failed(self._running):
+                self._due_at = now + SETTLE_S
+            self._running = None
+        if self._due_at is not None and now >= self._due_at and self._is_idle():
+            self._due_at = None
+            rules = self._rules()
+            self._running = self._indexer.call(
+                lambda store: store.purge(lambda pool, path: _unwanted(rules, pool, path))
+            )
+
+    def _failed(self, done: Future[bool]) -> bool:
+        error = done.exception()
+        if error is not None:
+            log.warning("purge_failed", reason=str(error))
+        return error is not None or not done.result()
+
+    def _rules(self) -> dict[PoolId, list[IgnoreRules]]:
+        found: dict[PoolId, list[IgnoreRules]] = {}
+        for served in self._roots.all():
+            found.setdefault(served.record.pool, []).append(served.rules)
+        return found
+
+
+def _unwanted(rules: dict[PoolId, list[IgnoreRules]], pool: PoolId, path: str) -> bool:
+    """Whether all roots of the pool ignore the path; one that nobody serves now says nothing."""
+    asked = rules.get(pool, [])
+    return bool(asked) and all(one.decide(path, is_dir=False).ignored for one in asked)
