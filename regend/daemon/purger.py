@@ -1,8 +1,8 @@
 """When a rule begins to exclude what was indexed, nothing of it stays on disk.
 
 What a tree no longer holds is kept for a while, because a branch may be switched back; but who adds a rule wants it
-gone. So whenever rules were read anew, and all that follows from them is committed, unused entries whose path every root
-of their pool ignores are removed for good.
+gone. So whenever rules were read anew, and all that follows from them is committed, unused entries whose path all roots
+of their pool ignore are removed for good.
 """
 
 from __future__ import annotations

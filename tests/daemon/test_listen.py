@@ -88,6 +88,10 @@ def test_close_removes_the_socket_and_frees_the_path(directory: Path) -> None:
 
 
 def test_close_leaves_a_socket_that_is_not_ours_any_more(directory: Path) -> None:
+    close_beside_another(directory)
+
+
+def close_beside_another(directory: Path) -> None:
     listener = open_listener(directory / "s", {})
     (directory / "s").unlink()
     with socket.socket(socket.AF_UNIX) as other:

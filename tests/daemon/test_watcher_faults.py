@@ -52,6 +52,10 @@ def state(made: Rig) -> str:
 
 
 def test_real_overflow_becomes_a_rescan(tmp_path: Path, top: Path) -> None:
+    overflow(tmp_path, top)
+
+
+def overflow(tmp_path: Path, top: Path) -> None:
     queue_length = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     with rig(tmp_path / "cookies") as made:
         made.watch(top)
