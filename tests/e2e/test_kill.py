@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.rig import Daemon, assert_as_fresh, daemon, wait_for
 from tests.e2e.test_freshness import module
+from tests.ledger import record
 
 
 def runs(pid: int) -> bool:
@@ -73,7 +74,9 @@ def survive(root: Path, kills: int, seed: int, check_every: int) -> None:
                 if count % check_every == 0 or count == kills:
                     assert_as_fresh(subject, root, queries=10)
             except AssertionError as error:
+                record("kill -9 of daemon and workers", count, diverged=1)
                 raise AssertionError(f"seed {seed}, kill {count}: {error}") from error
+    record("kill -9 of daemon and workers", kills)
 
 
 def test_a_few_kills(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Bugs that were planted on purpose, and the checks that catch each: a check that no bug can fail shows nothing.
 
-Each test plants one and runs the check of a test that passes without it:
-`test_every_durable_file_survives_a_power_cut`, `test_real_overflow_becomes_a_rescan`, and `test_close_leaves_a_socket_that_is_not_ours_any_more`.
+Each test plants one and runs the check of a test that passes without it, in this order:
+`test_every_durable_file_survives_a_power_cut`, `test_real_overflow_becomes_a_rescan`, and
+`test_close_leaves_a_socket_that_is_not_ours_any_more`.
 """
 
 from __future__ import annotations

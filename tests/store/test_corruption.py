@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ledger import record
 from tests.store.damage import EXACT_ROWS, KINDS, MOMENTS, States, hurt, populate, reopen_and_check
 
 CASES = 64
@@ -42,8 +43,11 @@ def run_case(states: States, directory: Path, number: int) -> str:
     shutil.copytree(states.directory / moment, state_dir)
     done = hurt(states, state_dir, moment, kind, name, rng)
     try:
-        return reopen_and_check(states, state_dir)
+        found = reopen_and_check(states, state_dir)
+        record("damaged state files", 1)
+        return found
     except BaseException as error:
+        record("damaged state files", 1, diverged=1)
         raise AssertionError(f"case {number}: {done}: {type(error).__name__}: {error}") from error
     finally:
         shutil.rmtree(state_dir)
