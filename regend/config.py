@@ -92,11 +92,16 @@ class ResourceConfig:
             share of time, for want of memory or disk (Linux only); 0: never.
         min_free_mb: nothing is indexed while less is free on the state directory's file system.
         max_state_mb: or while the state directory is larger than this; 0: no limit.
+        max_rss_mb: or while the daemon's own process, without workers, takes more memory than this; 0: no limit.
+        battery: what bulk work does while the machine runs on battery, where that is known (Linux only): ``slow``,
+            files are indexed one at a time; ``usual``, nothing else.
     """
 
     pressure_percent: float = 40.0
     min_free_mb: int = 100
     max_state_mb: int = 0
+    max_rss_mb: int = 0
+    battery: str = "slow"
 
 
 PROVIDERS = ("builtin", "onnx", "http", "openai", "voyage", "ollama", "tei", "llama-server")
@@ -297,6 +302,7 @@ def _check(config: Config, source: str) -> None:
 
 
 _CHOICES = {
+    "resources.battery": ("slow", "usual"),
     "workers.mode": ("auto", "sequential", "parallel", "pipeline"),
     "embedding.provider": PROVIDERS,
     "embedding.role": ("upgrade", "only"),

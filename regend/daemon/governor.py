@@ -15,8 +15,10 @@ from pathlib import Path
 import structlog
 
 from regend.config import ResourceConfig
+from regend.daemon.worker import rss_bytes
 
 PRESSURE = Path("/proc/pressure")
+POWER = Path("/sys/class/power_supply")
 CHECK_INTERVAL_S = 2.0
 _SIZE_INTERVAL_S = 10.0
 _RELIEF = 0.5
@@ -46,12 +48,14 @@ class Governor:
         slots: int,
         set_slots: Callable[[int], None],
         pressure: Path = PRESSURE,
+        power: Path = POWER,
     ) -> None:
         self._config = config
         self._state_dir = state_dir
         self._slots = self._now = slots
         self._set_slots = set_slots
         self._pressure = pressure
+        self._power = power
         self._pressed = False
         self._due_at = self._size_due_at = 0.0
         self._state_bytes = 0
@@ -62,7 +66,7 @@ class Governor:
         if now < self._due_at:
             return
         self._due_at = now + CHECK_INTERVAL_S
-        full, pressed = self._full(now), self._under_pressure()
+        full, pressed = self._full(now), (*self._under_pressure(), *self._saving_power())
         slots = 0 if full else 1 if pressed else self._slots
         self.held_back = (*full, *pressed)
         if slots != self._now:
@@ -89,7 +93,18 @@ class Governor:
                     f"{self._state_dir} holds {self._state_bytes / 1e6:.0f} MB, more than "
                     f"{self._config.max_state_mb} MB; raise `resources.max_state_mb`, or remove a root."
                 )
+        used_bytes = rss_bytes() if self._config.max_rss_mb else 0
+        if used_bytes > self._config.max_rss_mb * 1_000_000:
+            found.append(
+                f"The daemon takes {used_bytes / 1e6:.0f} MB of memory, more than {self._config.max_rss_mb} MB; raise "
+                "`resources.max_rss_mb`, or remove a root."
+            )
         return tuple(found)
+
+    def _saving_power(self) -> tuple[str, ...]:
+        if self._config.battery != "slow" or not on_battery(self._power):
+            return ()
+        return ("The machine runs on battery; files are indexed one at a time (`resources.battery`).",)
 
     def _under_pressure(self) -> tuple[str, ...]:
         limit = self._config.pressure_percent
@@ -118,6 +133,30 @@ def stalled_percent(file: Path, line: str) -> float:
     except (OSError, ValueError, KeyError):
         pass
     return 0.0
+
+
+def on_battery(supplies: Path) -> bool:
+    """Whether a battery discharges and no mains is connected; False where nothing is known.
+
+    See https://docs.kernel.org/power/power_supply_class.html; batteries of mice and the like have the scope ``Device``.
+    """
+    discharging = False
+    try:
+        for supply in supplies.iterdir():
+            kind, scope = _word(supply / "type"), _word(supply / "scope")
+            if kind in ("Mains", "USB") and _word(supply / "online") == "1":
+                return False
+            discharging |= kind == "Battery" and scope != "Device" and _word(supply / "status") == "Discharging"
+    except OSError:
+        return False
+    return discharging
+
+
+def _word(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except OSError:
+        return ""
 
 
 def size_bytes(directory: Path) -> int:

@@ -24,12 +24,13 @@ def press(directory: Path, some: float, full: float) -> None:
 
 
 class Rig:
-    def __init__(self, tmp_path: Path, **config: float) -> None:
+    def __init__(self, tmp_path: Path, **config: float | str) -> None:
         self.told: list[int] = []
         self.state, self.pressure = tmp_path / "state", tmp_path / "pressure"
         self.state.mkdir()
         resources = ResourceConfig(**{"min_free_mb": 0, **config})  # type: ignore[arg-type]
-        self.governor = Governor(resources, self.state, 8, self.told.append, self.pressure)
+        self.power = tmp_path / "power"
+        self.governor = Governor(resources, self.state, 8, self.told.append, self.pressure, self.power)
         self.now = 100.0
 
     def check(self) -> tuple[str, ...]:
@@ -70,6 +71,40 @@ def test_a_quota_stops_and_removal_resumes(tmp_path: Path) -> None:
     for _ in range(6):
         rig.check()
     assert rig.told == [0, 8]
+
+
+def supply(directory: Path, name: str, **words: str) -> None:
+    (directory / name).mkdir(parents=True, exist_ok=True)
+    for word, value in words.items():
+        (directory / name / word).write_text(f"{value}\n")
+
+
+def test_on_battery_files_come_one_at_a_time(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    supply(rig.power, "mouse", type="Battery", scope="Device", status="Discharging")
+    supply(rig.power, "AC", type="Mains", online="1")
+    supply(rig.power, "BAT0", type="Battery", status="Charging")
+    assert rig.check() == ()
+    supply(rig.power, "BAT0", status="Discharging")
+    assert rig.check() == (), "both at once is a weak charger"
+    supply(rig.power, "AC", online="0")
+    assert "on battery" in rig.check()[0]
+    assert rig.told == [1]
+    supply(rig.power, "AC", online="1")
+    assert rig.check() == ()
+    assert rig.told == [1, 8]
+
+
+def test_battery_may_be_ignored(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, battery="usual")
+    supply(rig.power, "BAT0", type="Battery", status="Discharging")
+    assert rig.check() == ()
+
+
+def test_too_much_memory_stops(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, max_rss_mb=1)
+    assert "raise `resources.max_rss_mb`" in rig.check()[0]
+    assert rig.told == [0]
 
 
 def test_a_full_disk_stops(tmp_path: Path) -> None:
