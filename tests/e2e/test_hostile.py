@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 
 from regend.errors import RegendError
 from tests.e2e.rig import Daemon, daemon
+from tests.ledger import record
+from tests.rpc.test_fuzz import LIKELY, NAMES, ODD
 
 SECRET = "outside_secret_word"
 
@@ -118,6 +121,65 @@ def test_unknown_methods_are_named_and_the_connection_stays(served: tuple[Daemon
     for method in ("", "__class__", "hello.x", "_app", "handlers", "x" * 10_000, "stop\0"):
         assert ask(subject, method) == "method_not_found"
     assert subject.paths("apple") == ["a.py"]
+
+
+ASKING = ("hello", "search", "symbols", "related", "outline", "status", "files", "list", "why", "config", "subscribe",
+          "unsubscribe", "sync")  # fmt: skip
+REQUESTS, SLOW_REQUESTS = 400, 20_000
+
+
+def requests_of_all_sorts(subject: Daemon, root: Path, count: int, seed: int) -> None:
+    rng = random.Random(seed)
+    while count > 0:
+        count -= over_one_connection(subject, root, count, rng)
+
+
+def over_one_connection(subject: Daemon, root: Path, count: int, rng: random.Random) -> int:
+    """Values of all sorts in the parameters of real methods: answers and typed errors, never `internal_error`.
+
+    Returns:
+        How many were sent. What nests too deeply ends the connection.
+    """
+    likely = (*LIKELY, str(root), f"{root}/a.py", "a.py", "apple lang:python", "outside", "x" * 5_000)
+    bad = []
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.settimeout(30)
+        peer.connect(str(subject.socket))
+        answers = msgpack.Unpacker(unicode_errors="surrogateescape")
+        for number in range(count):
+            method = rng.choice(ASKING)
+            params = {
+                name: rng.choice(likely if rng.random() < 0.8 else ODD)
+                for name in NAMES[method] if rng.random() < 0.6 and name != "timeout_s"
+            }  # fmt: skip
+            peer.sendall(msgpack.packb([0, number, method, [params]], unicode_errors="surrogatepass"))
+            while True:
+                found = next((message for message in answers if message[0] == 1), None)
+                if found is not None:
+                    break
+                data = peer.recv(65_536)
+                if not data:
+                    assert bad == []
+                    return number + 1
+                answers.feed(data)
+            if found[2] is not None and found[2]["code"] == "internal_error":
+                bad.append((method, params))
+            assert SECRET not in repr(found), (method, params)
+    assert bad == []
+    return count
+
+
+def test_requests_of_all_sorts(served: tuple[Daemon, Path]) -> None:
+    requests_of_all_sorts(*served, REQUESTS, seed=1)
+    assert served[0].paths("apple") == ["a.py"]
+    record("fuzz: methods of a real daemon", REQUESTS)
+
+
+@pytest.mark.slow
+def test_many_requests_of_all_sorts(served: tuple[Daemon, Path]) -> None:
+    requests_of_all_sorts(*served, SLOW_REQUESTS, seed=100_000)
+    assert served[0].paths("apple") == ["a.py"]
+    record("fuzz: methods of a real daemon", SLOW_REQUESTS)
 
 
 def test_slow_clients_do_not_hold_up_others(served: tuple[Daemon, Path]) -> None:

@@ -37,8 +37,12 @@ def kill_worker(pid: int) -> None:
         pass
 
 
-def kill_and_restart(subject: Daemon, root: Path, rng: random.Random) -> None:
-    """Edit, let the daemon work for a random moment, kill it, and start it again."""
+def kill_and_restart(subject: Daemon, root: Path, rng: random.Random) -> float:
+    """Edit, let the daemon work for a random moment, kill it, and start it again.
+
+    Returns:
+        Seconds from the start of the process to its first answer.
+    """
     for _ in range(rng.randint(1, 30)):
         n = rng.randrange(200)
         file = root / f"pkg{n % 7}" / f"mod{n}.py"
@@ -54,29 +58,35 @@ def kill_and_restart(subject: Daemon, root: Path, rng: random.Random) -> None:
         time.sleep(rng.random() * 0.1)
         workers = list({*workers, *subject.worker_pids()})
     subject.kill()
+    started_at = time.monotonic()
     subject.start()
+    ready_s = time.monotonic() - started_at
     # A kill is no damage: what is believed to be one would cost a whole index.
     assert "catalog_damaged" not in subject.log()
     wait_for(lambda: not any(map(runs, workers)), "the killed daemon's workers are gone", 5.0)
     status = subject.status()
     assert [served["path"] for served in status["roots"]] == [str(root)]
     assert status["roots"][0]["state"] in ("scanning", "indexing", "ready"), status["roots"][0]
+    return ready_s
 
 
 def survive(root: Path, kills: int, seed: int, check_every: int) -> None:
     rng = random.Random(seed)
     fill(root, 200)
+    ready_s: list[float] = []
     with daemon() as subject:
         subject.start(root)  # The first kill falls into the first index.
         for count in range(1, kills + 1):
             try:
-                kill_and_restart(subject, root, rng)
+                ready_s.append(kill_and_restart(subject, root, rng))
                 if count % check_every == 0 or count == kills:
                     assert_as_fresh(subject, root, queries=10)
             except AssertionError as error:
                 record("kill -9 of daemon and workers", count, diverged=1)
                 raise AssertionError(f"seed {seed}, kill {count}: {error}") from error
-    record("kill -9 of daemon and workers", kills)
+    ready_s.sort()
+    figures = f"first answer after {ready_s[len(ready_s) // 2]:.2f} s (p50), {ready_s[-1]:.2f} s (max)"
+    record("kill -9 of daemon and workers", kills, note=figures)
 
 
 def test_a_few_kills(tmp_path: Path) -> None:
