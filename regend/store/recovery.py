@@ -37,9 +37,9 @@ def open_or_recover(path: Path) -> sqlite3.Connection:
     Raises:
         StoreError: it is another program's or a newer regend's, or the disk refuses.
     """
-    # Format 1 marked a clean end by an empty file.
-    path.with_name(f"{path.name}.clean").unlink(missing_ok=True)
     try:
+        # Format 1 marked a clean end by an empty file.
+        path.with_name(f"{path.name}.clean").unlink(missing_ok=True)
         recorded, exists = read_sum(path), path.exists() and path.stat().st_size > 0
         if exists and recorded is not None and crc_of(path) != recorded:
             raise sqlite3.DatabaseError("the file does not match its checksum")

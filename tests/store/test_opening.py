@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -100,6 +101,18 @@ def test_a_damaged_catalog_is_put_aside(tmp_path: Path) -> None:
         assert store.tree(root) == {}
         assert len(apply(store, put(root, "a.py", A))) == 3
     assert len(list(tmp_path.glob("index.db.damaged-*"))) == 1
+
+
+def test_a_catalog_that_went_missing_takes_no_root_along(tmp_path: Path) -> None:
+    """As after damage on a full disk: it was put aside, and the new one could not be made."""
+    with open_store(tmp_path, MODEL) as store:
+        apply(store, put(store.add_root("/r", "/r", "1:2").root, "a.py", chunked(["alpha body"])))
+        shutil.copyfile(tmp_path / "index.db-wal", tmp_path / "old-wal")
+    (tmp_path / "index.db").unlink()
+    (tmp_path / "old-wal").rename(tmp_path / "index.db-wal")
+    with open_store(tmp_path, MODEL) as store:
+        assert [(record.path, record.marker) for record in store.roots()] == [("/r", "1:2")]
+        assert store.tree(store.roots()[0].root) == {}, "the log of the old catalog is not laid over the new one"
 
 
 def test_without_the_copy_of_the_roots_nothing_is_invented(tmp_path: Path) -> None:
