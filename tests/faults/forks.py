@@ -29,6 +29,7 @@ from tests.store.oracle import Oracle
 from tests.store.samples import MODEL
 
 CASE_LIMIT_S = 60.0
+THREADS_END_S = 3.0
 
 
 def open_fds() -> set[str]:
@@ -39,6 +40,16 @@ def open_fds() -> set[str]:
         except OSError:
             pass  # The listing's own.
     return found
+
+
+def left_open(state: Path, before: set[str]) -> list[str]:
+    """Files of the state directory that are still open; threads of a writer that failed may take a moment to end."""
+    deadline = time.monotonic() + THREADS_END_S
+    while True:
+        found = sorted(path for path in open_fds() - before if str(state) in path)
+        if not found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.01)
 
 
 def settled(store: Store) -> None:
@@ -64,8 +75,7 @@ def under_fault(directory: Path, kind: str, nth: int, start: Oracle, faults: cty
         events = (directory / "events").read_text().splitlines()
         wrong = workload.equals(store, next(workload.candidates(start, events)))
         store.close()
-    leaked = sorted(path for path in open_fds() - before if str(state) in path)
-    return {"calls": calls, "wrong": wrong, "leaked": leaked}
+    return {"calls": calls, "wrong": wrong, "leaked": left_open(state, before)}
 
 
 def afterwards(directory: Path, start: Oracle) -> dict[str, object]:
@@ -81,7 +91,7 @@ def afterwards(directory: Path, start: Oracle) -> dict[str, object]:
         workload.finish_jobs(store)
         settled(store)
         again = workload.equals(store, right) if found in ("old", "new") else ""
-    leaked = sorted(path for path in open_fds() - before if str(state) in path)
+    leaked = left_open(state, before)
     leaked += [str(path.relative_to(state)) for path in state.rglob("*") if "tmp" in path.name]
     aside = [path.name for path in state.glob("*.damaged-*")]
     return {"found": found, "reasons": reasons, "again": again, "leaked": leaked, "aside": aside}
