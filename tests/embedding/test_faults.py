@@ -125,8 +125,10 @@ async def server() -> AsyncIterator[EmbeddingServer]:
         yield started
 
 
-async def asking(server: EmbeddingServer, kind: str, ask: Callable[[HttpProvider], Awaitable[None]]) -> None:
-    config = server.config(kind, timeout_s=0.3)
+async def asking(
+    server: EmbeddingServer, kind: str, ask: Callable[[HttpProvider], Awaitable[None]], timeout_s: float = 10.0
+) -> None:
+    config = server.config(kind, timeout_s=timeout_s)
     provider = HttpProvider(config)
     try:
         await provider.prepare()
@@ -154,7 +156,7 @@ async def test_a_fault_is_typed_and_passes(server: EmbeddingServer, kind: str, f
         server.respond = good
         await embeds(provider)
 
-    await asking(server, kind, ask)
+    await asking(server, kind, ask, timeout_s=1.0 if "timeout" in fault.kinds else 10.0)
     assert all(headers["Authorization"] == f"Bearer {canary.KEY}" for headers in server.headers)
 
 
