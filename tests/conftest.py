@@ -6,6 +6,7 @@ At the end of a run: what the tests that do harm on purpose have recorded.
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -42,7 +43,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name the ledger before the workers of this run are started, which inherit the environment."""
+    """What the workers of this run and the commands under test inherit: the ledger's name, and Ctrl-C.
+
+    Whoever runs the tests in the background of a shell has Ctrl-C ignored, and so would the commands have.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if LEDGER not in os.environ:
         os.environ[LEDGER] = str(Path(tempfile.mkdtemp(prefix="regend-ledger-")) / "ledger.jsonl")
 
