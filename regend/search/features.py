@@ -10,7 +10,7 @@ last round, ``order`` features see how the others have ordered them. What a quer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import log1p
 from typing import Literal, NamedTuple
@@ -181,17 +181,18 @@ def words_present(candidate: Candidate, context: QueryContext) -> float:
 
 def share_present(texts: Sequence[str], words: PathWords, context: QueryContext) -> float:
     """The share of the query's words that occur in the path, or in one of the texts, be it within other words."""
-    if not context.stems:
+    stems = context.stems
+    if not stems:
         return 0.0
-    # Most words that are there at all are somewhere in lower case; only for the others the texts are folded.
-    missing: Collection[str] = context.stems - words.name - words.folders
-    for text in texts:
-        missing = [stem for stem in missing if stem not in text]
-    if missing:
-        for text in texts:
-            folded = text.lower()
-            missing = [stem for stem in missing if stem not in folded]
-    return 1.0 - len(missing) / len(context.stems)
+    missing = stems - words.name - words.folders
+    if not missing:
+        return 1.0
+    text = (texts[0] if len(texts) == 1 else "\n".join(texts)).lower()
+    lacking = 0
+    for stem in missing:
+        if stem not in text:
+            lacking += 1
+    return 1.0 - lacking / len(stems)
 
 
 def exact_phrase(candidate: Candidate, context: QueryContext) -> float:

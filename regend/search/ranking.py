@@ -6,7 +6,7 @@ what their text says and spreads files over the page. Equal inputs give equal or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -15,7 +15,7 @@ from regend.search.fusion import file_evidence_sum
 from regend.search.results import FeatureShare
 from regend.search.words import path_words
 from regend.store.base import Entry
-from regend.types import DOC_ORDINAL_BITS
+from regend.types import DOC_ORDINAL_BITS, PoolId
 
 _Place = TypeVar("_Place", str, tuple[str, str])
 
@@ -83,6 +83,42 @@ def shortlist(
         blended: score in 0..1 by doc.
         entry_of: the entry of an id if it is live and in scope.
     """
+    files = _files(blended, entry_of)
+    chosen = _promising(files, count * _ROUND_ONE_FACTOR)
+    _set_neighbours(dict.fromkeys(file for file, _, _ in chosen))
+    scored: list[tuple[float, str, int, Candidate]] = []
+    for file, negative, doc in chosen:
+        entry = file.entry
+        share = negative / (file.scores[0][0] or 1.0)
+        candidate = Candidate(doc, entry, path_words(entry.path), -negative, file.evidence, share, file.neighbours)
+        if file.base is None:
+            file.base = _sum(table.file, candidate, context)
+        base = candidate.base = file.base + _sum(table.chunk, candidate, context)
+        scored.append((base, entry.path, doc, candidate))
+    return [row[-1] for row in _spread(scored, context, table)[:count]]
+
+
+class _File:
+    """What round one knows of a file; owned by one query.
+
+    Attributes:
+        scores: its chunks' negative scores with their docs, best first.
+        evidence: see `Candidate.evidence`; so is `neighbours`.
+        base: sum of its ``file`` features, once known.
+    """
+
+    __slots__ = ("base", "entry", "evidence", "neighbours", "scores")
+
+    def __init__(self, entry: Entry, scores: list[tuple[float, int]], evidence: float) -> None:
+        self.entry = entry
+        self.scores = scores
+        self.evidence = evidence
+        self.neighbours = 0.0
+        self.base: float | None = None
+
+
+def _files(blended: Mapping[int, float], entry_of: Callable[[int], Entry | None]) -> list[_File]:
+    """The candidates by file, each file's best first."""
     by_entry: dict[int, list[tuple[float, int]]] = {}
     for doc, score in blended.items():
         scores = by_entry.get(doc >> DOC_ORDINAL_BITS)
@@ -90,68 +126,58 @@ def shortlist(
             by_entry[doc >> DOC_ORDINAL_BITS] = [(-score, doc)]
         else:
             scores.append((-score, doc))
-    entries: dict[int, Entry] = {}
-    sums: dict[int, float] = {}
+    files = []
+    top = 0.0
     for entry_id, scores in by_entry.items():
         entry = entry_of(entry_id)
-        if entry is not None:
-            entries[entry_id] = entry
-            if len(scores) > 1:
-                scores.sort()
-            sums[entry_id] = -file_evidence_sum(scores)
-    scale = 1.0 / (max(sums.values(), default=0.0) or 1.0)
-    chosen = _promising(by_entry, entries, sums, scale, count * _ROUND_ONE_FACTOR)
-    beside = _neighbours({doc >> DOC_ORDINAL_BITS for doc in chosen}, sums, entries)
-    file_scores: dict[int, float] = {}
-    scored: list[tuple[float, str, int, Candidate]] = []
-    for doc in chosen:
-        entry_id = doc >> DOC_ORDINAL_BITS
-        entry = entries[entry_id]
-        evidence = sums[entry_id] * scale
-        score = blended[doc]
-        share = score / (-by_entry[entry_id][0][0] or 1.0)
-        candidate = Candidate(doc, entry, path_words(entry.path), score, evidence, share, beside[entry_id])
-        base = file_scores.get(entry_id)
-        if base is None:
-            base = file_scores[entry_id] = _sum(table.file, candidate, context)
-        candidate.base = base + _sum(table.chunk, candidate, context)
-        scored.append((candidate.base, entry.path, doc, candidate))
-    return [row[-1] for row in _spread(scored, context, table)[:count]]
+        if entry is None:
+            continue
+        if len(scores) > 1:
+            scores.sort()
+            evidence = -file_evidence_sum(scores)
+        else:
+            evidence = -scores[0][0]
+        if evidence > top:
+            top = evidence
+        files.append(_File(entry, scores, evidence))
+    scale = 1.0 / (top or 1.0)
+    for file in files:
+        file.evidence *= scale
+    return files
 
 
-def _neighbours(entry_ids: set[int], evidence: Mapping[int, float], entries: Mapping[int, Entry]) -> dict[int, float]:
-    """For each entry the share of all evidence that lies in other files of its folder."""
-    folder_of = {}
-    totals: dict[tuple[int, str], float] = {}
-    for entry_id in entry_ids:
-        entry = entries[entry_id]
-        folder = folder_of[entry_id] = (entry.pool, entry.path.rpartition("/")[0])
-        totals[folder] = totals.get(folder, 0.0) + evidence[entry_id]
-    total = sum(totals.values()) or 1.0
-    return {entry_id: (totals[folder] - evidence[entry_id]) / total for entry_id, folder in folder_of.items()}
-
-
-def _promising(
-    by_entry: Mapping[int, list[tuple[float, int]]],
-    entries: Mapping[int, Entry],
-    sums: Mapping[int, float],
-    scale: float,
-    wanted: int,
-) -> list[int]:
-    """Docs for round one, best first: at most `_ROUND_ONE_SHARE` of one file while others wait."""
-    first: list[tuple[int, str, int, int]] = []
-    spare: list[tuple[int, str, int, int]] = []
-    for entry_id, entry in entries.items():
-        evidence = sums[entry_id] * scale
-        for place, (negative, doc) in enumerate(by_entry[entry_id]):
-            # Doc ids tell of an index's history, so they must not break ties: path and position do.
-            row = (round((negative - evidence) * _UNITS), entry.path, doc & _ORDINALS, doc)
-            (first if place < _ROUND_ONE_SHARE else spare).append(row)
+def _promising(files: list[_File], wanted: int) -> list[tuple[_File, float, int]]:
+    """File, negative score and doc of those for round one, best first: at most `_ROUND_ONE_SHARE` of one file while
+    others wait."""
+    first = _rows(files, 0, _ROUND_ONE_SHARE)
     first.sort()
-    if len(first) < wanted and spare:
+    if len(first) < wanted:
+        spare = _rows(files, _ROUND_ONE_SHARE, None)
         spare.sort()
         first += spare
-    return [row[-1] for row in first[:wanted]]
+    return [(files[n], score, doc) for _, _, _, n, score, doc in first[:wanted]]
+
+
+def _rows(files: list[_File], start: int, end: int | None) -> list[tuple[int, str, int, int, float, int]]:
+    # Doc ids tell of an index's history, so they must not break ties: path and position do.
+    return [
+        (round((negative - file.evidence) * _UNITS), file.entry.path, doc & _ORDINALS, n, negative, doc)
+        for n, file in enumerate(files)
+        for negative, doc in file.scores[start:end]
+    ]
+
+
+def _set_neighbours(files: Collection[_File]) -> None:
+    """Set each file's share of all evidence that lies in other files of its folder."""
+    folder_of: list[tuple[PoolId, str]] = []
+    totals: dict[tuple[PoolId, str], float] = {}
+    for file in files:
+        folder = (file.entry.pool, path_words(file.entry.path).folder)
+        folder_of.append(folder)
+        totals[folder] = totals.get(folder, 0.0) + file.evidence
+    total = sum(totals.values()) or 1.0
+    for file, folder in zip(files, folder_of, strict=True):
+        file.neighbours = (totals[folder] - file.evidence) / total
 
 
 def added_candidate(doc: int, entry: Entry, blended: float, context: QueryContext, table: RankingTable) -> Candidate:

@@ -75,6 +75,9 @@ class Scope:
     def shown_root(self, snapshot: Snapshot, entry: Entry) -> str:
         """Path of the root under which `entry` is shown: of those in scope the first by path."""
         roots = entry.roots if self.roots is None else entry.roots & self.roots
+        if len(roots) == 1:  # Nearly always, and this is asked for every candidate.
+            record = snapshot.roots.get(next(iter(roots)))
+            return "" if record is None else record.path
         return min((snapshot.roots[root].path for root in roots if root in snapshot.roots), default="")
 
 

@@ -73,12 +73,14 @@ class PathWords(NamedTuple):
     Attributes:
         name: stems of the file's name without extension.
         folders: stems of the folders' names.
+        folder: the path without the file's name.
         role: `file_role`.
     """
 
     name: frozenset[str]
     folders: frozenset[str]
     role: str
+    folder: str
 
 
 @lru_cache(maxsize=65_536)
@@ -92,7 +94,7 @@ def path_words(path: str) -> PathWords:
     role = file_role(path)
     # The name of an index file says nothing; its folder is what people call it.
     own = identifier_stems(folders[-1] if folders and name.lower() in _INDEX_NAMES else name)
-    return PathWords(own, frozenset(stems), role)
+    return PathWords(own, frozenset(stems), role, path.rpartition("/")[0])
 
 
 _INDEX_NAMES = frozenset({"__init__", "index", "mod", "main", "lib", "init"})
