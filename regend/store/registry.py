@@ -359,6 +359,8 @@ class Store:
             changed |= self._upkeep.idle_step()
         if changed:
             self._publish(self.generation, changed)
+        if idle:
+            self._upkeep.warm(self.snapshot)
         return self._upkeep.next_delay_s()
 
     def purge(self, unwanted: Callable[[PoolId, str], bool]) -> bool:

@@ -7,7 +7,7 @@ content-addressed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -204,7 +204,7 @@ class UpgradeState:
         serving: pools that it serves.
         lacking: chunks that it still has to embed.
         forgone: chunks that it will not embed.
-        file_vectors: those that were asked for before, of this model.
+        file_vectors: those that are known, of this model.
     """
 
     model_id: str
@@ -221,7 +221,7 @@ class StoreSnapshot:
     Attributes:
         views: the same pools as `pools`, by their own type.
         stats: per root, for `status`.
-        file_vectors: those that were asked for before, of this model.
+        file_vectors: those that are known, of this model.
         mean_lengths: of the lexical fields, as far as they were asked for.
         upgrade: how far the stronger model is, None where there is none.
     """
@@ -278,6 +278,17 @@ class StoreSnapshot:
             if found is not None and whole:
                 self.file_vectors.put(blob_key, found)
         return found
+
+    def make_file_vectors(self) -> Iterator[None]:
+        """Make the vectors of files that have none yet, one a step, as long as there is room for them."""
+        for pool in self.views.values():
+            for entry in pool.entries.values() if pool.vector_count else ():
+                if self.file_vectors.full:
+                    return
+                blob_key = pool.blob_key(entry.entry_id)
+                if blob_key is not None and blob_key not in self.file_vectors:
+                    self.file_vector(entry)
+                    yield
 
     def outline(self, entry: Entry) -> list[SymbolView]:
         """All definitions of the entry's blob in order of lines."""

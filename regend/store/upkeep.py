@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import structlog
@@ -16,6 +16,7 @@ from regend.store.memory import Memory
 from regend.store.pool import Pool
 from regend.store.slab import Slab
 from regend.store.slab_merge import SlabMerger
+from regend.store.snapshot import StoreSnapshot
 from regend.store.upgrade import Upgrade
 from regend.types import PoolId
 
@@ -24,6 +25,8 @@ _WRITER_IDLE_S = 5.0
 _GARBAGE_INTERVAL_S = 300.0
 _DEAD_ROWS_MIN = 1_000
 _PURGE_IDLE_S = 1.0
+_WARM_IDLE_S = 1.0
+_WARM_SLICE_S = 0.02
 _SMALL_DOCS = 5_000
 """A lexical index of up to this many documents is written anew (0.1 s) as soon as it holds any deleted one."""
 _STALE_DOCS_SHARE = 0.05
@@ -109,7 +112,8 @@ class Upkeep:
         self._idle_generation = -1
         self._garbage_at = time.monotonic()
         self._more_garbage = False
-        self._purged = self._tidied = True
+        self._purged = self._tidied = self._warm = True
+        self._warming: Iterator[None] | None = None
 
     def _keeper(self, model: ModelInfo, number: int, slab_of: Callable[[Pool], Slab | None]) -> _SlabKeeper:
         directory, path = self._state_dir / "vectors", self._state_dir / "index.db"
@@ -141,7 +145,8 @@ class Upkeep:
         now, generation = time.monotonic(), self._catalog.generation
         if self._idle_since is None or generation != self._idle_generation:
             self._idle_since, self._idle_generation = now, generation
-            self._purged = self._tidied = False
+            self._purged = self._tidied = self._warm = False
+            self._warming = None
         for pool_id, pool in self._memory.pools.items():
             if pool.lexical.behind:
                 if not self._memory.catch_up(pool, generation):
@@ -172,6 +177,18 @@ class Upkeep:
                 changed.add(pool_id)
         self._purged = True
         return changed
+
+    def warm(self, snapshot: StoreSnapshot) -> None:
+        """When idle for a while, make vectors of files for some moments, so that no query has to."""
+        if self._warm or self._idle_since is None or time.monotonic() - self._idle_since < _WARM_IDLE_S:
+            return
+        if self._warming is None:
+            self._warming = snapshot.make_file_vectors()
+        until = time.monotonic() + _WARM_SLICE_S
+        for _ in self._warming:
+            if time.monotonic() >= until:
+                return
+        self._warm, self._warming = True, None
 
     def _tidy(self) -> None:
         """Give back what writing needed: threads, heaps, log."""
@@ -223,11 +240,11 @@ class Upkeep:
 
     def next_delay_s(self) -> float:
         """When there is something to do again, if no command comes before."""
-        if any(keeper.busy for keeper in self._keepers) or self._more_garbage:
+        if any(keeper.busy for keeper in self._keepers) or self._more_garbage or self._warming is not None:
             return _BUSY_DELAY_S
         if any(pool.lexical.behind for pool in self._memory.pools.values()):
             return _WRITER_IDLE_S
-        if not self._purged:
+        if not self._purged or not self._warm:
             return _PURGE_IDLE_S
         if not self._tidied:
             return _WRITER_IDLE_S
