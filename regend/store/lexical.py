@@ -102,6 +102,62 @@ class LexicalView:
     schema: Schema
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenIndex:
+    """A whole index on disk that no marker names yet.
+
+    Attributes:
+        opstamp: tantivy's number of its commit.
+    """
+
+    path: Path
+    index: Index
+    opstamp: int
+
+
+def write_index(directory: Path, docs: Iterable[LexicalDoc]) -> WrittenIndex:
+    """Write an index of its own into `directory`, for `LexicalIndex.adopt`. Any thread.
+
+    Args:
+        docs: all of its documents; consumed as a stream.
+
+    Raises:
+        LexicalWriteError: nothing is left of it.
+    """
+    started_at = time.perf_counter()
+    path = directory / f"index-{time.time_ns():x}"
+    try:
+        with _writing(directory):
+            path.mkdir(mode=0o700, parents=True)
+            index = Index(build_schema(), path=str(path), reuse=False)
+            index.config_reader(reload_policy="manual")
+            opstamp, count = _fill(index, docs)
+            index.reload()
+            seal_files(path)
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
+    took_ms = round((time.perf_counter() - started_at) * 1e3)
+    log.info("lexical_index_rebuilt", directory=str(directory), docs=count, took_ms=took_ms)
+    return WrittenIndex(path, index, opstamp)
+
+
+def _fill(index: Index, docs: Iterable[LexicalDoc]) -> tuple[int, int]:
+    """Commit all documents; returns tantivy's number of the commit, and how many they are."""
+    writer = index.writer(heap_size=_REBUILD_HEAP_BYTES, num_threads=1)
+    count = 0
+    try:
+        for doc in docs:
+            writer.add_document(_document(doc))
+            count += 1
+        opstamp = writer.commit()
+        writer.wait_merging_threads()
+    except BaseException:
+        del writer  # Its threads end with it, and create no more files.
+        raise
+    return opstamp, count
+
+
 class LexicalIndex:
     """Writer of one pool's lexical index. Owned by the index thread."""
 
@@ -120,6 +176,8 @@ class LexicalIndex:
         self.deleted_docs = 0
         """Documents deleted since the index was last written as a whole. They weigh on term statistics, even after a
         merge, which only estimates the lengths of those that stay."""
+        self.added_docs = 0
+        """Documents added since then. They lie in segments of their own, each of which costs every query some time."""
 
     def open(self, generation: int) -> bool:
         """Open what is on disk.
@@ -152,6 +210,7 @@ class LexicalIndex:
         self._opstamp = marker.opstamp
         # What a crash left half done may have deleted some.
         self.deleted_docs = marker.deleted + (marker.generation < generation)
+        self.added_docs = index.searcher().num_docs if marker.added is None else marker.added
         self._remove_others()
         return True
 
@@ -169,8 +228,8 @@ class LexicalIndex:
             LexicalWriteError: what was there before stays, or `stand_in` where there was nothing.
         """
         try:
-            with _writing(self._directory):
-                self._rebuild(docs, generation)
+            self.close_writer()
+            self.adopt(write_index(self._directory, docs), generation)
         except LexicalWriteError:
             if self._index is None:
                 self.stand_in()
@@ -183,34 +242,28 @@ class LexicalIndex:
         self.behind = True
 
     @property
+    def directory(self) -> Path:
+        """Where its files are."""
+        return self._directory
+
+    @property
     def usable(self) -> bool:
         """Whether it is on disk, so that what it lacks can be applied."""
         return bool(self._name)
 
-    def _rebuild(self, docs: Iterable[LexicalDoc], generation: int) -> None:
-        started_at = time.perf_counter()
+    def adopt(self, written: WrittenIndex, generation: int) -> None:
+        """Serve this index from now on, which holds all that was live at `generation`; the one before goes.
+
+        Raises:
+            LexicalWriteError: it serves, but a new process would begin with what was there before.
+        """
         self.close_writer()
-        name = f"index-{time.time_ns():x}"
-        path = self._directory / name
-        path.mkdir(mode=0o700, parents=True)
-        index = Index(self._schema, path=str(path), reuse=False)
-        index.config_reader(reload_policy="manual")
-        writer = index.writer(heap_size=_REBUILD_HEAP_BYTES, num_threads=1)
-        count = 0
-        for doc in docs:
-            writer.add_document(_document(doc))
-            count += 1
-        self._opstamp = writer.commit()
-        writer.wait_merging_threads()
-        index.reload()
-        seal_files(path)
-        self._index, self._name = index, name
-        self.deleted_docs = 0
-        self._write_marker(generation)
-        self._remove_others()
+        with _writing(self._directory):
+            self._index, self._name, self._opstamp = written.index, written.path.name, written.opstamp
+            self.deleted_docs = self.added_docs = 0
+            self._write_marker(generation)
+            self._remove_others()
         self.behind = False
-        took_ms = round((time.perf_counter() - started_at) * 1e3)
-        log.info("lexical_index_rebuilt", directory=str(self._directory), docs=count, took_ms=took_ms)
 
     def apply(self, delete_entries: Sequence[int], docs: Iterable[LexicalDoc]) -> None:
         """Delete all documents of these entries, add the new ones, and make both visible at once to new views.
@@ -239,6 +292,7 @@ class LexicalIndex:
         for doc in docs:
             self._writer.add_document(_document(doc))
             added += 1
+        self.added_docs += added
         self._opstamp = self._writer.commit()
         index.reload()
         if delete_entries:
@@ -284,7 +338,7 @@ class LexicalIndex:
         After a power cut it may be older than the index, which only re-applies more, or unreadable, which rebuilds.
         """
         self.generation = generation
-        marker = Marker(self._owner, self._name, generation, self._opstamp, self.deleted_docs)
+        marker = Marker(self._owner, self._name, generation, self._opstamp, self.deleted_docs, self.added_docs)
         temporary = self._directory / f"{MARKER}.tmp"
         temporary.write_bytes(marker.encode())
         temporary.replace(self._directory / MARKER)

@@ -39,6 +39,7 @@ class Marker:
         generation: of the catalog, up to which all is in it.
         opstamp: tantivy's number of that commit.
         deleted: documents deleted since it was written as a whole.
+        added: documents added since then; None where an older version wrote it, which did not count them.
     """
 
     owner: str
@@ -46,6 +47,7 @@ class Marker:
     generation: int
     opstamp: int
     deleted: int
+    added: int | None
 
     def encode(self) -> bytes:
         return signed({"format": FORMAT_VERSION, **asdict(self)})
@@ -80,7 +82,9 @@ def read_marker(path: Path, owner: str) -> Marker:
         EnvelopeError: it is missing, damaged, of another format, or of another owner.
     """
     body = _unsigned(path)
-    marker = Marker(body["owner"], body["directory"], body["generation"], body["opstamp"], body["deleted"])
+    marker = Marker(
+        body["owner"], body["directory"], body["generation"], body["opstamp"], body["deleted"], body.get("added")
+    )
     if marker.owner != owner:
         raise EnvelopeError(f"{path} was made from another catalog or pool.")
     return marker

@@ -25,7 +25,7 @@ from regend.store.counts import RootCounts
 from regend.store.facts import facts_of
 from regend.store.file_vectors import FileVectors
 from regend.store.hnsw import KeyArray
-from regend.store.lexical import LexicalDoc, LexicalWriteError, chunk_kinds
+from regend.store.lexical import LexicalDoc, LexicalWriteError, WrittenIndex, chunk_kinds
 from regend.store.mean_lengths import MeanLengths
 from regend.store.pool import Pool
 from regend.store.reader import Reader
@@ -213,6 +213,15 @@ class Memory:
             log.warning("lexical_rebuild_failed", pool=pool.pool, reason=str(error))
             return False
         return True
+
+    def adopt_lexical(self, pool: Pool, written: WrittenIndex, made_at: int, generation: int) -> None:
+        """Serve a lexical index that was written from what was live at generation `made_at`."""
+        try:
+            pool.lexical.adopt(written, made_at)
+        except LexicalWriteError as error:
+            log.warning("lexical_rebuild_not_kept", pool=pool.pool, reason=str(error))
+        if not self.catch_up(pool, generation):
+            pool.lexical.behind = True
 
     def _remove_strays(self) -> None:
         """Delete lexical indexes of pools that are not served any more (a crash while a root was removed)."""

@@ -12,6 +12,7 @@ import structlog
 from regend.embedding.base import ModelInfo
 from regend.store.catalog import Catalog
 from regend.store.garbage import GarbageLimits, collect, remove_entries
+from regend.store.lexical_rebuild import LexicalRebuilder
 from regend.store.memory import Memory
 from regend.store.pool import Pool
 from regend.store.slab import Slab
@@ -30,6 +31,8 @@ _WARM_SLICE_S = 0.02
 _SMALL_DOCS = 5_000
 """A lexical index of up to this many documents is written anew (0.1 s) as soon as it holds any deleted one."""
 _STALE_DOCS_SHARE = 0.05
+_ADDED_DOCS_SHARE = 0.5
+"""Writing a document anew costs 30 µs, a twentieth of what indexing it did."""
 
 log = structlog.get_logger(__name__)
 
@@ -108,6 +111,8 @@ class Upkeep:
         first = self._keeper(model, catalog.model, lambda pool: pool.slab)
         self.merger = first.merger
         self._keepers = [first]
+        self._rebuilder = LexicalRebuilder(state_dir / "index.db")
+        self._refused: dict[PoolId, int] = {}
         self._idle_since: float | None = None
         self._idle_generation = -1
         self._garbage_at = time.monotonic()
@@ -132,7 +137,7 @@ class Upkeep:
 
     def step(self) -> set[PoolId]:
         """Install what background jobs have finished, and start the next one; one builds at a time."""
-        changed: set[PoolId] = set()
+        changed = self._adopt()
         for keeper in self._keepers:
             changed |= keeper.step(self._memory.pools, self._catalog.generation)
             if keeper.busy:
@@ -149,6 +154,7 @@ class Upkeep:
             self._warming = None
         for pool_id, pool in self._memory.pools.items():
             if pool.lexical.behind:
+                self._rebuilder.cancel(pool_id)
                 if not self._memory.catch_up(pool, generation):
                     self._memory.rebuild_lexical(pool, generation)
                 changed.add(pool_id)
@@ -164,19 +170,46 @@ class Upkeep:
         return changed
 
     def _purge(self, generation: int) -> set[PoolId]:
-        """Write lexical indexes anew in which deleted documents weigh on term statistics.
+        """Write lexical indexes anew in which deleted documents weigh on term statistics, or that lie in many segments.
 
         Segments merge by themselves, but large ones rarely do, and until then results are ranked by words of files that
-        are gone.
+        are gone, and each query takes twice as long. A large index is written in the background.
         """
         changed: set[PoolId] = set()
+        self._purged = True
         for pool_id, pool in self._memory.pools.items():
-            few = 0 if pool.doc_count <= _SMALL_DOCS else _STALE_DOCS_SHARE * pool.doc_count
-            if pool.lexical.deleted_docs > few:
+            small = pool.doc_count <= _SMALL_DOCS
+            stale = pool.lexical.deleted_docs > (0 if small else _STALE_DOCS_SHARE * pool.doc_count)
+            scattered = not small and pool.lexical.added_docs > _ADDED_DOCS_SHARE * pool.doc_count
+            if not (stale or scattered) or self._refused.get(pool_id) == generation:
+                continue
+            if small:
+                self._rebuilder.cancel(pool_id)
                 self._memory.rebuild_lexical(pool, generation)
                 changed.add(pool_id)
-        self._purged = True
+                continue
+            self._purged = False
+            if not self._busy:
+                entry_ids = sorted(entry.entry_id for entry in pool.live.values())
+                self._rebuilder.start(pool_id, pool.lexical.directory, entry_ids, generation)
         return changed
+
+    def _adopt(self) -> set[PoolId]:
+        """Serve the lexical index that was written in the background, if one is done."""
+        result = self._rebuilder.poll()
+        if result is None:
+            return set()
+        if result.written is None:
+            self._refused[result.pool] = self._catalog.generation  # Until something changes.
+            return set()
+        pool = self._memory.pools[result.pool]
+        self._memory.adopt_lexical(pool, result.written, result.generation, self._catalog.generation)
+        return {result.pool}
+
+    @property
+    def _busy(self) -> bool:
+        """Whether a background job runs; one at a time, because there may be few cores."""
+        return self._rebuilder.busy or any(keeper.busy for keeper in self._keepers)
 
     def warm(self, snapshot: StoreSnapshot) -> None:
         """When idle for a while, make vectors of files for some moments, so that no query has to."""
@@ -224,6 +257,7 @@ class Upkeep:
             return set()
         if any(keeper.busy for keeper in self._keepers):
             return None
+        self._rebuilder.cancel()
         pools = {pool for *_, pool in found} & self._memory.pools.keys()
         with self._catalog.transaction():
             blobs, chunks = remove_entries(self._connection, [(entry_id, key) for entry_id, key, _ in found])
@@ -240,7 +274,7 @@ class Upkeep:
 
     def next_delay_s(self) -> float:
         """When there is something to do again, if no command comes before."""
-        if any(keeper.busy for keeper in self._keepers) or self._more_garbage or self._warming is not None:
+        if self._busy or self._more_garbage or self._warming is not None:
             return _BUSY_DELAY_S
         if any(pool.lexical.behind for pool in self._memory.pools.values()):
             return _WRITER_IDLE_S
@@ -252,10 +286,12 @@ class Upkeep:
 
     def forget_pool(self, pool: PoolId) -> None:
         """A pool is about to go: its vector files go too."""
+        self._rebuilder.cancel(pool)
         for keeper in self._keepers:
             keeper.forget_pool(pool)
 
     def close(self) -> None:
         """Stop background jobs."""
+        self._rebuilder.cancel()
         for keeper in self._keepers:
             keeper.merger.close()
