@@ -15,8 +15,11 @@ from regend.search.scope import Scope
 from regend.store.base import ChunkConditions, ChunkView, Snapshot
 from regend.types import DOC_ORDINAL_BITS, MAX_CHUNKS_PER_BLOB
 
-MAX_VERIFIED = 200
-"""Chunks read to look for quoted text, at most: some 3 ms. All of them hold the text's words."""
+MAX_VERIFIED = 2_000
+"""Chunks read to look for quoted text, at most: some 30 ms. All that must hold a text hold its words."""
+ENOUGH_VERIFIED = 200
+"""No further chunks are read once so many hold it, so common text costs some 3 ms."""
+_BATCH = 200
 _MAX_WORDS = 16
 
 
@@ -28,6 +31,7 @@ def conditions_of(query: Query, filters: Filters, phrases: Sequence[str]) -> Chu
         without=query.without,
         kinds=frozenset(filters.wanted("kind")),
         without_kinds=frozenset(filters.unwanted("kind")),
+        sifted=bool(phrases or query.without_phrases),
     )
 
 
@@ -48,14 +52,24 @@ def passing(scope: Scope, docs: Iterable[int], conditions: ChunkConditions) -> s
 def verified(
     snapshot: Snapshot, scope: Scope, blended: dict[int, float], phrases: Sequence[str], without: Sequence[str]
 ) -> dict[int, float]:
-    """Of the best `MAX_VERIFIED` chunks those that hold all of `phrases` and none of `without`; case does not count."""
+    """Of the best `MAX_VERIFIED` chunks those that hold all of `phrases` and none of `without`; case does not count.
+
+    The words of a text may stand apart in far more chunks than hold the text, and those often rank higher. So reading
+    goes on until `ENOUGH_VERIFIED` are found. Without `phrases` most chunks pass, and as many are read as there are.
+    """
 
     def place(doc: int) -> tuple[float, str, int]:
         entry = scope.entry(doc >> DOC_ORDINAL_BITS)
         return -round(blended[doc], 4), entry.path if entry else "", doc & (MAX_CHUNKS_PER_BLOB - 1)
 
     best = sorted(blended, key=place)[:MAX_VERIFIED]
-    return {view.doc: blended[view.doc] for view in snapshot.chunks(best) if holds(view, phrases, without)}
+    found: dict[int, float] = {}
+    for at in range(0, len(best), _BATCH):
+        views = snapshot.chunks(best[at : at + _BATCH])
+        found.update((view.doc, blended[view.doc]) for view in views if holds(view, phrases, without))
+        if phrases and len(found) >= ENOUGH_VERIFIED:
+            break
+    return found
 
 
 def holds(view: ChunkView, phrases: Sequence[str], without: Sequence[str]) -> bool:

@@ -42,6 +42,7 @@ _MAX_DEFINITIONS = 64
 _TIED = 1e-5
 """Scores within this share of each other are equal: BM25 is summed in single precision."""
 _MANY_HITS = 2_000
+"""Hits of a look that has to go deep: for ties, and for what is looked through for quoted text."""
 _LOOKED_AT = 8
 """Under conditions the vector leg looks at so many times its hits; what is rarer than that must share a word."""
 
@@ -100,17 +101,20 @@ def blended_candidates(
         conditions: what a chunk must and must not be.
     """
     lexical_limit, vector_limit = max(_LEXICAL_HITS, 2 * k), max(_VECTOR_HITS, k)
+    if conditions.sifted:
+        lexical_limit = max(lexical_limit, _MANY_HITS)
     query = LexicalQuery(terms, body=BODY_BOOST, symbol=SYMBOL_BOOST, path=PATH_BOOST, conditions=conditions)
     bm25: dict[int, float] = {}
     cosine: dict[int, float] = {}
     for pool, allow in scope.pools:
         if allow is not None and not allow:
             continue
-        hits = _whole_ties(lambda limit: pool.lexical(query, limit, allow), lexical_limit) if terms else []  # noqa: B023
+        hits = _whole_ties(lambda limit: pool.lexical(query, limit, allow), lexical_limit, k + 1) if terms else []  # noqa: B023
         bm25.update(hits)
         if vector is None or weight <= 0.0:
             continue
-        near = dict(_nearest(pool, vector, vector_limit, allow, conditions))
+        # Where words bring a full page, meaning need not, and a deep look for vectors is dear.
+        near = dict(_nearest(pool, vector, vector_limit, allow, conditions, 1 if len(hits) > k else k + 1))
         missing = [hit.doc for hit in _best(hits, _FILLED_IN) if hit.doc not in near]
         if near and missing:
             exact = pool.similarity(vector, missing)
@@ -120,12 +124,17 @@ def blended_candidates(
 
 
 def _nearest(
-    pool: PoolSnapshot, vector: Vector, limit: int, allow: frozenset[int] | None, conditions: ChunkConditions
+    pool: PoolSnapshot,
+    vector: Vector,
+    limit: int,
+    allow: frozenset[int] | None,
+    conditions: ChunkConditions,
+    least: int,
 ) -> list[Hit]:
     """About `limit` nearest chunks that meet the conditions, which vectors know nothing of: some more are looked at."""
     if not conditions:
-        return _whole_ties(lambda count: pool.nearest(vector, count, allow), limit)
-    hits = _whole_ties(lambda count: pool.nearest(vector, count, allow), _LOOKED_AT * limit)
+        return _whole_ties(lambda count: pool.nearest(vector, count, allow), limit, least)
+    hits = _whole_ties(lambda count: pool.nearest(vector, count, allow), _LOOKED_AT * limit, least)
     kept = pool.passing([hit.doc for hit in hits], conditions)
     return [hit for hit in hits if hit.doc in kept][:limit]
 
@@ -138,17 +147,30 @@ def _best(hits: list[Hit], count: int) -> list[Hit]:
     return [hit for hit in hits[:_LEXICAL_HITS] if hit.score >= least]
 
 
-def _whole_ties(find: Callable[[int], list[Hit]], limit: int) -> list[Hit]:
+def _whole_ties(find: Callable[[int], list[Hit]], limit: int, least: int) -> list[Hit]:
     """Hits, without those that tie with the last one where the leg was cut off: which of them came was an accident of
-    the index's history, and equal indexes must give equal answers. If all of them tie, many more are looked at."""
+    the index's history, and equal indexes must give equal answers.
+
+    Where fewer than `least` are left, many more are looked at: a word of two hundred equal files and four better ones
+    must not find these four only.
+    """
     hits = find(limit)
+    kept = _above_the_cut(hits, limit)
+    if len(kept) >= least or len(hits) < limit:
+        return kept
+    limit = max(limit, _MANY_HITS)
+    hits = find(limit)
+    return _above_the_cut(hits, limit) or hits
+
+
+def _above_the_cut(hits: list[Hit], limit: int) -> list[Hit]:
     if len(hits) < limit:
         return hits
     above = hits[-1].score + abs(hits[-1].score) * _TIED
     kept = len(hits)
     while kept and hits[kept - 1].score <= above:
         kept -= 1
-    return hits[:kept] or find(_MANY_HITS)
+    return hits[:kept]
 
 
 def find_definitions(

@@ -94,12 +94,14 @@ class ChunkConditions:
         without: none occurs in its text, symbol or path.
         kinds: one of them is the chunk's own kind or that of a definition that begins in it; empty: any.
         without_kinds: none of them is.
+        sifted: what is found is looked through afterwards for what the index cannot tell, so more has to be found.
     """
 
     words: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     kinds: frozenset[str] = frozenset()
     without_kinds: frozenset[str] = frozenset()
+    sifted: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.words or self.without or self.kinds or self.without_kinds)
