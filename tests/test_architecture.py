@@ -55,9 +55,10 @@ EDGES: dict[str, tuple[str, ...]] = {
         *BASICS, "regend.embedding.*", "regend.config", "regend.chunking.tokens", "regend.core.ratelimit",
         "regend.core.concurrency", "regend.core.breaker", "regend.core.backoff", "regend.core.tokenscale",
     ),
-    # Reads snapshots through the protocol; no adapter is known here.
+    # Reads snapshots through the protocol; no adapter is known here. A filter's language is one of the data files'.
     "regend.search": (
         *BASICS, "regend.search.*", "regend.store.base", "regend.embedding.base", "regend.chunking.tokens",
+        "regend.chunking.grammars",
     ),
     # Joins everything, but picks adapters by their registries only.
     "regend.daemon": (

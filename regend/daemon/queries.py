@@ -19,7 +19,7 @@ from regend.daemon.query_runner import QueryRunner
 from regend.errors import RootError, RpcError
 from regend.rpc import schema as rpc
 from regend.rpc.queries import DEFAULT_RESULTS, MAX_OVERLAYS, MAX_RESULTS
-from regend.search.filters import Filters, split_filters
+from regend.search.filters import Filters, doubts, split_filters
 from regend.search.legs import Vector
 from regend.search.overlay import overlaid
 from regend.search.results import RelatedOptions, SearchOptions, SearchOutcome, SearchResult
@@ -48,6 +48,7 @@ class QueryMethods:
             request.explain, request.context, request.offset, request.files, request.budget,
         )  # fmt: skip
         prepared = await self._prepared(connection, request.overlays, request.root)
+        prepared = replace(prepared, notes=(*doubts(request.query), *prepared.notes))
         text = split_filters(request.query).text
         stronger = await self._by_stronger_model(options.root, text, prepared)
         if stronger is not None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from regend.search.errors import FilterError
+from regend.search.languages import canonical_language
 
 KEYS = ("lang", "path", "kind", "root")
 KINDS = frozenset({
@@ -27,6 +28,11 @@ _KIND_ALIASES = {
 }  # fmt: skip
 _LISTED = frozenset({"lang", "kind", "root"})
 """Keys whose value may list several, with commas; a glob has braces for that."""
+_EXAMPLES = {"lang": "python", "kind": "function", "root": "api"}
+_SYNONYMS = {
+    "dir": "path", "ext": "lang", "extension": "lang", "file": "path", "filename": "path", "folder": "path",
+    "language": "lang", "repo": "root", "repository": "root",
+}  # fmt: skip
 _MAX_INLINE = 32
 
 _PIECE = re.compile(
@@ -35,6 +41,7 @@ _PIECE = re.compile(
     r"|(?<!\S)-(?P<word>[^\W\d]\w+)(?!\S)"
     r'|"[^"\n]{2,}"'
 )
+_DOUBTFUL = re.compile(r'(?<!\S)(?P<not>-?)(?P<key>[A-Za-z]{2,12}):(?P<space> *)(?P<value>[^\s":][^\s"]*)|"[^"\n]{2,}"')
 
 
 class Inline(NamedTuple):
@@ -94,7 +101,7 @@ def split_filters(text: str) -> Split:
     """Take filters and exclusions out of a query.
 
     Raises:
-        FilterError: a kind is unknown, or there are too many filters.
+        FilterError: a language or a kind is unknown, a value is empty, or there are too many filters.
     """
     if ":" not in text and "-" not in text:
         return Split(text, (), (), ())
@@ -122,11 +129,76 @@ def split_filters(text: str) -> Split:
     return Split(" ".join(part for part in rest if part), tuple(dict.fromkeys(inline)), tuple(words), tuple(phrases))
 
 
+def doubts(text: str) -> tuple[str, ...]:
+    """Sentences on what looks like a filter that is misspelt: ``language:go``, ``Path:src/**``, ``kind: class``.
+
+    Such text is searched for as it stands, because `error:timeout` may be just that; so it is said, and not refused.
+    """
+    if ":" not in text:
+        return ()
+    found = (_doubt(match) for match in _DOUBTFUL.finditer(text) if match["key"])
+    return tuple(dict.fromkeys(sentence for sentence in found if sentence))
+
+
+def _doubt(match: re.Match[str]) -> str:
+    key, value = match["key"].lower(), match["value"]
+    apart = bool(match["space"])
+    if apart:
+        meant = key if key in ("lang", "path", "kind") else ""  # `root: ` is common in text, and so is any name.
+    else:
+        near = next((known for known in (*KEYS, "language") if _one_edit(key, known)), "")
+        meant = "" if match["key"] in KEYS else _SYNONYMS.get(key) or _SYNONYMS.get(near, near)
+    if not meant or not _fits(meant, value):
+        return ""
+    right = f"{match['not']}{meant}:{value}"
+    return f"`{match[0]}` is no filter and was searched for as text; did you mean `{right}`?"
+
+
+def _fits(key: str, value: str) -> bool:
+    """Whether the value is one that such a filter could have."""
+    if key == "lang":
+        return _is_language(value)
+    if key == "kind":
+        return _KIND_ALIASES.get(value.lower(), value.lower()) in KINDS
+    if key == "path":
+        return not value.startswith("//") and any(sign in value for sign in "/*.")
+    return re.fullmatch(r"[\w./-]*[^\W\d][\w./-]*", value) is not None
+
+
+def _is_language(name: str) -> bool:
+    try:
+        return bool(canonical_language(name))
+    except FilterError:
+        return False
+
+
+def _one_edit(one: str, two: str) -> bool:
+    """Whether the words are the same, or one letter more, less, other, or two swapped, makes them so."""
+    if one == two:
+        return True
+    if abs(len(one) - len(two)) > 1:
+        return False
+    at = next((n for n, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
+    a, b = one[at:], two[at:]
+    return a[1:] == b[1:] or a[1:] == b or a == b[1:] or (a[:2] == b[1::-1] and a[2:] == b[2:])
+
+
 def _filters(key: str, value: str, negated: bool) -> list[Inline]:
     values = [part for part in value.split(",") if part] if key in _LISTED else [value]
+    if not values:
+        raise FilterError(f"The filter `{key}:{value}` has no value; write one, such as `{key}:{_EXAMPLES[key]}`.")
     if key == "kind":
         values = [_kind(one) for one in values]
+    elif key == "lang":
+        values = [_language(one) for one in values]
     return [Inline(key, one, negated) for one in values]
+
+
+def _language(name: str) -> str:
+    try:
+        return canonical_language(name)
+    except FilterError as error:
+        raise FilterError(f'{error} To search for the text itself, write "lang:{name}" in double quotes.') from error
 
 
 def _kind(name: str) -> str:

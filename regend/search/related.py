@@ -69,6 +69,8 @@ def related(snapshot: Snapshot, options: RelatedOptions, scope: Scope, model_str
         rows, more = _files_like(question, origin, options, clock)
     show = Show(snapshot, terms, NO_DEFINITIONS, options.context)
     notes = () if vector is not None else (lacking,)
+    if scope.empty:
+        notes = (*notes, f"No indexed file matches {options.filters}; loosen the filter.")
     outcome = SearchOutcome((), snapshot.generation, snapshot.complete, None, notes)
     if options.budget:
         results, tokens = pack(rows, options.budget, options.k, show)

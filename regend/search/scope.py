@@ -15,18 +15,12 @@ from threading import Lock
 from regend.errors import PathError, RootError
 from regend.search.filters import Filters
 from regend.search.globs import compile_glob
+from regend.search.languages import canonical_language
 from regend.store.base import Entry, PoolSnapshot, RootRecord, Snapshot
 from regend.types import PoolId, RootId
 
 _Test = Callable[[Entry], bool]
 _NO_FILTERS = Filters()
-_LANGUAGE_ALIASES = {
-    "bat": "batch", "c#": "csharp", "c++": "cpp", "cc": "cpp", "cs": "csharp", "cxx": "cpp", "ex": "elixir",
-    "exs": "elixir", "golang": "go", "hs": "haskell", "js": "javascript", "jsx": "javascript", "jl": "julia",
-    "kt": "kotlin", "md": "markdown", "ml": "ocaml", "objc": "objective-c", "pl": "perl", "py": "python",
-    "py3": "python", "rb": "ruby", "rs": "rust", "sh": "bash", "shell": "bash", "ts": "typescript", "yml": "yaml",
-    "zsh": "bash",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +88,7 @@ class ScopeResolver:
 
         Raises:
             RootError: a root is not one that is indexed.
-            FilterError: a path glob is not usable.
+            FilterError: a path glob is not usable, or a language is unknown.
         """
         if filters == _NO_FILTERS:
             return Scope(tuple((pool, None) for pool in snapshot.pools.values()), None)
@@ -198,12 +192,6 @@ def _place_test(places: list[tuple[frozenset[RootId], str]], inside: bool) -> _T
         return lies_in is inside
 
     return fits
-
-
-def canonical_language(name: str) -> str:
-    """The name by which a language is stored: ``py`` -> ``python``."""
-    lowered = name.strip().lower()
-    return _LANGUAGE_ALIASES.get(lowered, lowered)
 
 
 def _roots_of(snapshot: Snapshot, wanted: str) -> tuple[frozenset[RootId], str]:

@@ -70,6 +70,32 @@ def test_an_unknown_kind_is_an_error_with_a_remedy(served: Daemon) -> None:
     assert getattr(caught.value, "code", "") == "filter_error"
 
 
+def test_an_unknown_language_is_an_error_with_a_remedy(served: Daemon) -> None:
+    file = f"{served.status()['roots'][0]['path']}/lib/ops.rb"
+    for method, params in (
+        ("search", {"query": "job lang:klingon"}),
+        ("search", {"query": "job -lang:klingon"}),
+        ("search", {"query": "job", "lang": "klingon"}),
+        ("related", {"file": file, "lang": "klingon"}),
+        ("symbols", {"name": "JobQueue", "lang": "klingon"}),
+    ):
+        with pytest.raises(Exception, match=r"'klingon'.* There are bash, .*, zig\.") as caught:
+            served.call(method, **params)
+        assert getattr(caught.value, "code", "") == "filter_error"
+
+
+def test_what_is_nearly_a_filter_is_said(served: Daemon) -> None:
+    assert ask(served, "job langg:python")["notes"] == [
+        "`langg:python` is no filter and was searched for as text; did you mean `lang:python`?"
+    ]
+
+
+def test_quoted_text_is_found_below_chunks_with_its_words(served: Daemon) -> None:
+    answer = ask(served, '"worker is woken up"')
+    assert [result["symbol"] for result in answer["results"]] == ["JobQueue"]
+    assert answer["notes"] == []
+
+
 def test_pages(served: Daemon) -> None:
     pages: list[tuple[str, int]] = []
     offset: int | None = 0

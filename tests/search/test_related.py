@@ -53,6 +53,9 @@ def test_related_between_worktrees_leaves_the_same_chunk_out(corpus: Corpus) -> 
 def test_related_is_filtered(project: Corpus) -> None:
     outcome = related(project, "/r/app", "src/jobs/queue.py", 7, filters=Filters(path="tests/**"))
     assert {result.path for result in outcome.results} == {"tests/test_queue.py"}
+    for line in (0, 7):
+        nothing = related(project, "/r/app", "src/jobs/queue.py", line, filters=Filters(path="none/**"))
+        assert (nothing.results, nothing.notes) == ((), ("No indexed file matches path 'none/**'; loosen the filter.",))
 
 
 def test_bad_related_requests(project: Corpus) -> None:

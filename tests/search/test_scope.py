@@ -3,8 +3,9 @@
 import pytest
 
 from regend.errors import PathError, RootError
+from regend.search.errors import FilterError
 from regend.search.filters import Filters
-from regend.search.scope import ScopeResolver, canonical_language, find_file
+from regend.search.scope import ScopeResolver, find_file
 from regend.store.base import Entry
 from tests.search.memory import MemoryStore
 
@@ -74,7 +75,7 @@ def test_unknown_and_ambiguous_roots(store: MemoryStore) -> None:
 
 
 def test_empty_scope(store: MemoryStore) -> None:
-    assert ScopeResolver().resolve(store, Filters(lang="cobol")).empty
+    assert ScopeResolver().resolve(store, Filters(lang="rust")).empty
     assert not ScopeResolver().resolve(store, Filters()).empty
 
 
@@ -100,5 +101,7 @@ def test_find_file_says_what_is_wrong(store: MemoryStore, root: str, path: str, 
         find_file(store, root, path)
 
 
-def test_language_short_forms() -> None:
-    assert [canonical_language(name) for name in ("py", "C++", "rs", "Zig")] == ["python", "cpp", "rust", "zig"]
+@pytest.mark.parametrize("filters", [Filters(lang="cobol"), Filters(lang="go,rust")])
+def test_unknown_languages_are_refused(store: MemoryStore, filters: Filters) -> None:
+    with pytest.raises(FilterError, match=f"No language is called '{filters.lang}'.*haskell"):
+        ScopeResolver().resolve(store, filters)
