@@ -34,7 +34,8 @@ class Checked:
             if value is None:
                 continue
             if (low is not None and not value >= low) or (high is not None and not value <= high):
-                raise ValueError(f"`{item.name}` is {value}; it must be from {low} to {high}")
+                allowed = f"from {low} to {high}" if high is not None else f"at least {low}"
+                raise ValueError(f"`{item.name}` is {value}; it must be {allowed}")
             if not choices:
                 continue
             for word in value if isinstance(value, tuple) else (value,):

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from regend.chunking.tokens import lexical_tokens, query_terms
+from regend.chunking.tokens import MAX_TOKEN_CHARS, lexical_tokens, query_terms
 from regend.search.errors import QueryError
 from regend.search.filters import Inline, Split, split_filters
 from regend.search.words import QUESTION_WORDS, identifier_stems, stem
@@ -140,6 +140,12 @@ def parse_query(text: str) -> Query:
 def _wordless(trimmed: str, split: Split) -> Query:
     """A query without any word that the index could know: a name such as ``<<``, or a very long one, if anything."""
     name = split.text
+    longest = max(map(len, re.findall(r"\w+", name)), default=0)
+    if longest > MAX_TOKEN_CHARS:
+        raise QueryError(
+            f"The query {trimmed[:40]!r} has no word to search for but one of {longest} characters, and none longer "
+            f"than {MAX_TOKEN_CHARS} is indexed; give a name, a path, or words that describe the code."
+        )
     if not name or len(name.split()) > 1 or len(name) > _MAX_NAME_CHARS:
         shown = f"The query {trimmed[:40]!r} has no word to search for" if trimmed else "The query is empty"
         if split.inline:

@@ -77,7 +77,10 @@ def _nearest(word: str, frequencies: Frequencies) -> str:
     """The most frequent word that is one edit away; of equals the first letter's keeper, then the first by name."""
     if not _MIN_CHARS <= len(word) <= _MAX_CHARS:
         return ""
-    variants = [edit for edit in dict.fromkeys(_edits(word)) if len(edit) >= _MIN_CHARS]
+    # An underscore at either end makes no other word of it: `queues` is `queue`, not `queue_`.
+    edges = word.strip("_") != word
+    edits = dict.fromkeys(_edits(word))
+    variants = [e for e in edits if len(e) >= _MIN_CHARS and (edges or e.strip("_") == e)]
     counts = frequencies([variant.strip("_$").lower() for variant in variants])
     most = max(counts)
     if not most:

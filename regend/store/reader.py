@@ -138,7 +138,7 @@ class Reader:
         A dotted name matches the end of the qualified path. Of a name that very many definitions share, only the first
         few thousand are looked at: 10,000 equal names took 50 ms, and nobody reads them all.
         """
-        if not name or limit <= 0:
+        if not name or limit <= 0 or not _is_utf8(name):
             return []
         bare = name.rpartition(".")[2] or name
         folded_name, folded_bare, suffix = name.casefold(), bare.casefold(), f".{name}"
@@ -249,3 +249,12 @@ def _spread(
     blob_key, name, path, kind, first, last = row
     for entry_id in entries_of_blob(blob_key):
         tier.append((entry_id, first, last, path, name, kind))  # noqa: PERF401 - mostly a single entry
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether SQLite can be asked for it: what stands for bytes that are not UTF-8 is in no definition's name."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from regend.errors import RegendError
 from tests.e2e.rig import Daemon, daemon
 from tests.search.conftest import QUEUE, README, RETRY, SERVER_GO, TEST_QUEUE
 
@@ -62,6 +63,25 @@ def test_finds_first(served: Daemon, query: str, path: str, symbol: str) -> None
 def test_exclusions(served: Daemon) -> None:
     found = {result["path"] for result in ask(served, "job queue -part -test lang:py", k=100)["results"]}
     assert found == {"src/jobs/queue.py", "src/jobs/retry.py"}
+
+
+def test_odd_queries_are_answered_or_refused_with_a_remedy(served: Daemon) -> None:
+    for query in (
+        "job\udcff",
+        "\udced\udca0 job",
+        '"job\udcff"',
+        "job -\udcffxx",
+        "job\0queue",
+        "the of a",
+        "🚀 job",
+        "語 job",
+    ):
+        assert ask(served, query)["results"], ascii(query)
+    for query in ("\udcff", "\0", "🚀", "...", "?!", '""', " ", "a" * 10_000, "lang:go"):
+        with pytest.raises(RegendError, match="give a name, a path, or words") as caught:
+            ask(served, query)
+        assert caught.value.code == "query_error", ascii(query)
+    assert served.call("symbols", name="\udcff")["symbols"] == []
 
 
 def test_an_unknown_kind_is_an_error_with_a_remedy(served: Daemon) -> None:

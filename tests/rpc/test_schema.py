@@ -57,7 +57,7 @@ async def test_a_response_survives_the_wire_as_its_dataclass(name: str) -> None:
         (schema.SearchRequest, {"query": "x", "k": 0}, "k"),
         (schema.SearchRequest, {"query": "x", "k": 1001}, "k"),
         (schema.SearchRequest, {"query": "x", "context": -1}, "context"),
-        (schema.RelatedRequest, {"file": "x", "line": -1}, "line"),
+        (schema.RelatedRequest, {"file": "x", "line": -1}, "`line` is -1; it must be at least 0$"),
         (schema.FlushRequest, {"timeout_s": -0.1}, "timeout_s"),
         (schema.FlushRequest, {"timeout_s": float("nan")}, "timeout_s"),
         (schema.FlushRequest, {"timeout_s": float("inf")}, "timeout_s"),

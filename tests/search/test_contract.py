@@ -54,6 +54,7 @@ def test_symbols_exact_then_case_then_prefix(project: Corpus) -> None:
     assert [view.name for view in snapshot.symbols("jobqueue", 5)] == ["JobQueue"]
     assert [view.name for view in snapshot.symbols("test_p", 5)] == ["test_push", "test_pop_of_empty_queue"]
     assert snapshot.symbols("nosuchname", 5) == []
+    assert snapshot.symbols("pop\udcff", 5) == []
 
 
 def test_a_new_version_replaces_the_old(project: Corpus) -> None:

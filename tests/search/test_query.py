@@ -82,6 +82,11 @@ def test_nothing_to_search_for_is_an_error_with_a_remedy(text: str) -> None:
         parse_query(text)
 
 
+def test_a_word_that_is_too_long_is_said_to_be() -> None:
+    with pytest.raises(QueryError, match="one of 2000 characters, and none longer than 64 is indexed; give a name"):
+        parse_query("a" * 10_000)
+
+
 def test_long_queries_are_cut_and_say_so() -> None:
     query = parse_query("word " * 10_000 + " ".join(f"term{i}x" for i in range(100)))
     assert len(query.text) <= MAX_QUERY_CHARS

@@ -32,6 +32,8 @@ def frequencies(terms: Sequence[str]) -> list[int]:
         pytest.param("GurryDet", "GurryDet", id="two edits"),
         pytest.param("HTTPXerver", "HTTPServer", id="keeps the case of a replaced letter"),
         pytest.param("backof", "backoff", id="plain word"),
+        pytest.param("backoffs", "backoff", id="one letter less rather than an underscore in its place"),
+        pytest.param("_backof", "_backoff", id="an underscore that was typed stays"),
         pytest.param('"QuerySte" backof', '"QuerySte" backoff', id="quoted text stays"),
         pytest.param("reed_onto_hat", "reed_onto_hat", id="nothing known near"),
         pytest.param("read_retreis", "read_retries", id="one part of an unknown name"),
