@@ -14,11 +14,12 @@ from benchmarks import demo, embedding, encoding, fit, indexing, queries, questi
 from benchmarks.annotations import load
 from benchmarks.daemons import machine
 from benchmarks.misspelling import misspelt
+from regend.search.results import MAX_BUDGET, MIN_BUDGET
 
 HERE = Path(__file__).resolve().parent
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "name", choices=("demo", "index", "query", "questions", "retrieval", "fit", "encode", "embed", "all")
@@ -41,7 +42,7 @@ def main() -> int:
     ranking.add_argument("--ablate", action="store_true", help="fit: also without each feature")
     ranking.add_argument("--sweep", action="store_true", help="fit: also with the vectors weighing less and more")
     ranking.add_argument("--write", action="store_true", help="fit: put the weights into the package")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     root = options.root.resolve()
     if options.name == "demo":
         return demo.run()
@@ -59,6 +60,11 @@ def main() -> int:
         modes = names(options.mode)
         if unknown := set(modes) - set(retrieval.MODES):
             parser.error(f"--mode has {', '.join(sorted(unknown))}; there are: {', '.join(retrieval.MODES)}")
+        # What is found out after an hour of measuring is found out too late.
+        if options.symbols < 0 or (options.budget and not MIN_BUDGET <= options.budget <= MAX_BUDGET):
+            parser.error(f"--symbols takes a number from 0, --budget one from {MIN_BUDGET} to {MAX_BUDGET}, or 0")
+        if options.json is not None and not options.json.resolve().parent.is_dir():
+            parser.error(f"--json {options.json} lies in no folder; make {options.json.resolve().parent} first")
         report = retrieval.run(
             options.questions, options.checkouts, names(options.only), modes, misspelt if options.misspell else str,
             options.state_dir, options.symbols, options.budget,

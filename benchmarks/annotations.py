@@ -50,30 +50,84 @@ def load(file: Path, checkouts: Path, only: Iterable[str] = ()) -> list[Reposito
     Args:
         checkouts: folder that holds each repository's checkout under its name.
         only: names to which the answer is limited; none means all.
+
+    Raises:
+        SystemExit: the file cannot be read or is not as described above, or a checkout is not there; the message names
+            the place and what to change.
     """
     wanted = set(only)
-    entries = json.loads(file.read_text())
-    unknown = wanted - {entry["name"] for entry in entries}
-    if unknown:
-        raise SystemExit(f"{file} has no repository {', '.join(sorted(unknown))}; it has {_names(entries)}.")
-    found = []
+    entries = _entries(file)
+    known = [entry["name"] for entry in entries]
+    if unknown := wanted - set(known):
+        raise SystemExit(f"{file} has no repository {', '.join(sorted(unknown))}; it has {', '.join(known)}.")
+    if not checkouts.is_dir():
+        raise SystemExit(f"{checkouts} is not a folder; name one that holds a checkout of each repository.")
+    found, missing = [], []
     for entry in entries:
         if wanted and entry["name"] not in wanted:
             continue
         root = entry.get("root", "").strip("/")
         directory = (checkouts / entry["name"] / root).resolve()
         if not directory.is_dir():
-            raise SystemExit(f"{directory} is not a folder; check out {entry.get('github', entry['name'])} there.")
+            missing.append(f"{directory} is not a folder; check out {entry.get('github', entry['name'])} there.")
         questions = tuple(
             Question(q["query"], tuple(map(_target, [*q["relevant"], *q["secondary"]])), q["category"])
             for q in entry["queries"]
         )
         found.append(Repository(entry["name"], entry["language"], root, directory, questions))
+    if missing:
+        raise SystemExit("\n".join([*missing, "`--only` takes the names of those that are there."]))
     return found
 
 
-def _names(entries: list[dict[str, Any]]) -> str:
-    return ", ".join(entry["name"] for entry in entries)
+def _entries(file: Path) -> list[dict[str, Any]]:
+    """What the file holds, of the right form throughout."""
+    try:
+        entries = json.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise SystemExit(
+            f"The questions {file} cannot be read: {error.strerror}; name a file with `--questions`."
+        ) from error
+    except ValueError as error:
+        raise SystemExit(f"The questions {file} are not JSON ({error}); correct the file.") from error
+    if not isinstance(entries, list) or not entries:
+        raise SystemExit(f"{file} holds no list of repositories; see the top of benchmarks/annotations.py.")
+    names: set[str] = set()
+    for number, entry in enumerate(entries):
+        place = f"{file}, repository {number + 1}"
+        _check(place, entry, {"name": str, "language": str, "queries": list})
+        _check(place, {"root": "", **entry}, {"root": str})
+        if entry["name"] in names:
+            raise SystemExit(f"{place}: {entry['name']!r} was there before; give each repository one entry.")
+        names.add(entry["name"])
+        if not entry["queries"]:
+            raise SystemExit(f"{place} ({entry['name']}): `queries` is empty; add one, or leave the repository out.")
+        for count, query in enumerate(entry["queries"]):
+            _check_query(f"{place} ({entry['name']}), query {count + 1}", query)
+    return entries
+
+
+def _check_query(place: str, query: Any) -> None:
+    _check(place, query, {"query": str, "relevant": list, "secondary": list, "category": str})
+    if not query["query"].strip() or not query["relevant"] + query["secondary"]:
+        raise SystemExit(f"{place}: it asks for nothing; give `query` words and `relevant` a path.")
+    for target in [*query["relevant"], *query["secondary"]]:
+        if not isinstance(target, str):
+            _check(f"{place}, target", target, {"path": str, "start_line": int, "end_line": int})
+
+
+def _check(place: str, value: Any, wanted: Mapping[str, type]) -> None:
+    """Whether `value` is an object that has these keys with values of these types."""
+    if not isinstance(value, dict):
+        raise SystemExit(f"{place}: {value!r} is no object; it needs {', '.join(map('`{}`'.format, wanted))}.")
+    for key, kind in wanted.items():
+        if key not in value:
+            raise SystemExit(f"{place}: `{key}` is missing; it is {_KINDS[kind]}.")
+        if not isinstance(value[key], kind):
+            raise SystemExit(f"{place}: `{key}` is {value[key]!r}; it must be {_KINDS[kind]}.")
+
+
+_KINDS: Mapping[type, str] = {str: "a string", list: "a list", int: "a number"}
 
 
 def _target(raw: str | dict[str, Any]) -> Target:

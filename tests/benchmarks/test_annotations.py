@@ -46,7 +46,38 @@ def test_what_is_not_there_is_named(place: tuple[Path, Path]) -> None:
     with pytest.raises(SystemExit, match="no repository three; it has one, two"):
         load(*place, only=["three"])
     (place[1] / "two" / "src").rmdir()
-    with pytest.raises(SystemExit, match="two/src is not a folder; check out two there"):
+    (place[1] / "one").rmdir()
+    with pytest.raises(SystemExit, match=r"one is not a folder; check out one there.\n.*/two/src is not a folder"):
+        load(*place)
+
+
+QUERY = {"query": "q", "relevant": ["a.go"], "secondary": [], "category": "symbol"}
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({}, "holds no list of repositories"),
+        ([], "holds no list of repositories"),
+        (["one"], "repository 1: 'one' is no object; it needs `name`, `language`, `queries`"),
+        ([{"language": "go", "queries": [QUERY]}], "repository 1: `name` is missing; it is a string"),
+        ([{"name": "one", "language": "go", "root": 3, "queries": [QUERY]}], "`root` is 3; it must be a string"),
+        ([{"name": "one", "language": "go", "queries": []}], r"repository 1 \(one\): `queries` is empty"),
+        ([{"name": "one", "language": "go", "queries": [QUERY]}] * 2, "repository 2: 'one' was there before"),
+        ([{"name": "one", "language": "go", "queries": [QUERY, {**QUERY, "category": None}]}],
+         r"repository 1 \(one\), query 2: `category` is None; it must be a string"),
+        ([{"name": "one", "language": "go", "queries": [{**QUERY, "relevant": "a.go"}]}],
+         "query 1: `relevant` is 'a.go'; it must be a list"),
+        ([{"name": "one", "language": "go", "queries": [{**QUERY, "relevant": []}]}], "query 1: it asks for nothing"),
+        ([{"name": "one", "language": "go", "queries": [{**QUERY, "query": " "}]}], "query 1: it asks for nothing"),
+        ([{"name": "one", "language": "go", "queries": [{**QUERY, "secondary": [{"path": "a.go", "start_line": 1}]}]}],
+         "query 1, target: `end_line` is missing; it is a number"),
+        ([{"name": "one", "language": "go", "queries": [{**QUERY, "secondary": [7]}]}], "target: 7 is no object"),
+    ],
+)  # fmt: skip
+def test_malformed_questions_are_named_by_place(place: tuple[Path, Path], entries: object, message: str) -> None:
+    place[0].write_text(json.dumps(entries))
+    with pytest.raises(SystemExit, match=message):
         load(*place)
 
 
