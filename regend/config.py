@@ -223,11 +223,21 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
         raise ConfigError(f"Configuration file {file} does not exist; create it or drop the option.") from None
     except OSError as error:
         raise ConfigError(f"Configuration file {file} cannot be read: {error.strerror}.") from error
+    return config_from_table(parse_toml(raw, f"Configuration file {file}"), str(file))
+
+
+def parse_toml(raw: bytes, source: str) -> dict[str, Any]:
+    """The table that a TOML file holds, whoever wrote it.
+
+    Raises:
+        ConfigError: it is none, or nests more deeply than Python follows; the message begins with `source`.
+    """
     try:
-        table = tomllib.loads(raw.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"Configuration file {file} is not valid TOML: {error}.") from error
-    return config_from_table(table, str(file))
+        return tomllib.loads(raw.decode())
+    except RecursionError:
+        raise ConfigError(f"{source} is nested too deeply; write it with fewer brackets.") from None
+    except ValueError as error:  # Not TOML, not UTF-8, or a number of thousands of digits.
+        raise ConfigError(f"{source} is not valid TOML: {error}.") from error
 
 
 def config_from_table(table: Mapping[str, Any], source: str) -> Config:

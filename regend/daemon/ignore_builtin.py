@@ -8,6 +8,8 @@ A pattern is here when its files hold credentials by convention. Names that sour
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from regend.daemon.ignore_rules import RuleList
 
 SECRET_PATTERNS = (
@@ -66,6 +68,14 @@ SECRET_PATTERNS = (
     ".password-store/",
 )
 VERSION_CONTROL_PATTERNS = (".git", ".hg", ".svn", ".jj")
+STATE_MARK = "index.db.roots"
+"""The file by which any regend's state directory is known, whoever runs it."""
 
 SECRETS = RuleList("\n".join(SECRET_PATTERNS).encode(), "built-in secret list", fold=True)
 VERSION_CONTROL = frozenset(VERSION_CONTROL_PATTERNS)
+_SECRET_DIRECTORIES = frozenset(pattern[:-1] for pattern in SECRET_PATTERNS if pattern.endswith("/"))
+
+
+def secret_directory(path: Path) -> str:
+    """The name on the list that `path`, or a directory above it, has; empty where it has none."""
+    return next((name for part in path.parts if (name := part.lower()) in _SECRET_DIRECTORIES), "")

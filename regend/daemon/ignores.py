@@ -8,7 +8,8 @@ the deepest file wins, as in git):
 2. `.regenignore`, in any directory, and `[ignore] patterns` of the root's `.regend.toml`. A ``!`` there brings back
    what git ignores, as ripgrep's `.rgignore` does: it is how a team gets generated code searchable;
 3. the user's configuration. It comes last, so that no repository can bring back what its user excludes;
-4. the built-in lists (`ignore_builtin`) stand above all: nothing brings back a secret.
+4. the built-in lists (`ignore_builtin`) and state directories of this or another regend stand above all: nothing brings
+   back a secret. A root that lies in a directory for secrets, or in this daemon's state, is ignored as a whole.
 
 A directory that is ignored takes everything below it along; nothing below can be brought back. Nested repositories and
 submodules follow the git rules of their own top down (groups 2 to 4 go on as before). A linked worktree of the root's
@@ -28,7 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from regend.daemon.ignore_builtin import SECRETS, VERSION_CONTROL
+from regend.daemon.ignore_builtin import SECRETS, STATE_MARK, VERSION_CONTROL, secret_directory
 from regend.daemon.ignore_rules import RuleList, as_bytes_text
 from regend.daemon.ignore_sources import GitSettings, git_settings, read_rules, settings_files
 from regend.daemon.repository import (
@@ -40,7 +41,7 @@ from regend.daemon.repository import (
 )
 from regend.errors import ConfigError
 
-RULE_FILE_NAMES = frozenset((".gitignore", ".regenignore", ".git"))
+RULE_FILE_NAMES = frozenset((".gitignore", ".regenignore", ".git", STATE_MARK))
 _Stamp = tuple[tuple[int, int, int] | None, ...]
 
 
@@ -104,12 +105,18 @@ class IgnoreRules:
         self._excluded = {
             path.relative_to(root).as_posix(): str(path) for path in excluded_dirs if path.is_relative_to(root)
         }
+        self._whole = NOT_IGNORED
+        if secret_name := secret_directory(root):
+            self._whole = Decision(True, SECRETS.source, 0, f"{secret_name}/")
+        elif above := [path for path in excluded_dirs if root.is_relative_to(path)]:
+            self._whole = Decision(True, "state directory", 0, str(above[0]))
         self._lock = threading.RLock()
         self._frames: dict[str, _Frame] = {}
         self._settings: GitSettings | None = None
         self._settings_stamp: _Stamp = ()
         self._outside_stamp: _Stamp = ()
         self._problem = ""
+        self._config: tuple[_Based, ...] = ()
         self.version = 0
         """Counts how often rules were read again, whether or not they differ."""
         self.refresh()
@@ -189,7 +196,7 @@ class IgnoreRules:
             outer = self._outer_lists(repository.top, inner, git)
             if outer is not None:
                 self._prefix, git = inner, outer
-        self._frames = {"": self._open("", NOT_IGNORED, git, self._config_lists())}
+        self._frames = {"": self._open("", self._whole, git, self._config_lists())}
 
     def _base_lists(self, repository: Repository | None, skip: int) -> tuple[_Based, ...]:
         """`info/exclude` and the global excludes, which are relative to the top of the repository."""
@@ -226,10 +233,12 @@ class IgnoreRules:
             patterns = load_repository_config(self._root).patterns
             self._problem = ""
         except ConfigError as error:
+            # What it said before stays in force: a mistake must not bring in what the file keeps out.
             self._problem = str(error)
-            return ()
+            return self._config
         rules = RuleList("\n".join(patterns).encode(), REPOSITORY_CONFIG_NAME)
-        return (_Based(len(self._prefix), rules),) if rules.rules else ()
+        self._config = (_Based(len(self._prefix), rules),) if rules.rules else ()
+        return self._config
 
     def _shown(self, file: Path) -> str:
         return file.relative_to(self._root).as_posix() if file.is_relative_to(self._root) else str(file)
@@ -240,7 +249,7 @@ class IgnoreRules:
             return found
         with self._lock:
             frame = self._frames[""]
-            at = 0
+            at = -1 if frame.decision.ignored else 0
             while at >= 0:
                 end = path.find("/", at)
                 current = path if end < 0 else path[:end]
@@ -261,6 +270,8 @@ class IgnoreRules:
         decision = self._match(parent, path, name, True)
         if not decision.ignored and path in self._excluded:
             decision = Decision(True, "state directory", 0, self._excluded[path])
+        elif not decision.ignored and os.path.lexists(f"{self._root}/{path}/{STATE_MARK}"):
+            decision = Decision(True, "state directory of a regend", 0, f"{path}/{STATE_MARK}")
         if decision.ignored:
             return _Frame(decision)
         git = parent.git

@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from regend.config import Config, LimitConfig
+from regend.daemon.ignore_builtin import secret_directory
 from regend.daemon.ignores import IgnoreRules
 from regend.daemon.repository import RootIdentity, identify, load_repository_config
 from regend.errors import ConfigError, PathError, RegendError, RootError
@@ -72,7 +73,8 @@ class Roots:
 
     def __init__(self, config: Config, state_dir: Path) -> None:
         self._config = config
-        self._state_dir = state_dir
+        # Roots are real paths, and the state directory may be named by a link.
+        self._own_dirs = tuple(dict.fromkeys((state_dir, state_dir.resolve())))
         self._roots: dict[RootId, ServedRoot] = {}
 
     def prepare(self, path: Path, force: bool) -> Prepared:
@@ -80,10 +82,17 @@ class Roots:
 
         Raises:
             PathError: it is no directory, or cannot be read.
-            RootError: it is refused, because it is far more than source code.
+            RootError: it is refused, because it is far more than source code, or what is never indexed.
             ConfigError: its `.regend.toml` says what a repository may not say.
         """
         identity = identify(path)
+        if secret_name := secret_directory(identity.path):
+            raise RootError(
+                f"{identity.path} lies in a directory for secrets ({secret_name}), of which nothing is ever indexed; "
+                "add another directory."
+            )
+        if any(identity.path.is_relative_to(own) for own in self._own_dirs):
+            raise RootError(f"{identity.path} lies in this daemon's state directory; add another directory.")
         home = Path.home().resolve()
         if not force and (identity.path == home or identity.path in home.parents):
             raise RootError(
@@ -177,5 +186,5 @@ class Roots:
         return changed
 
     def _prepared(self, identity: RootIdentity, limits: LimitConfig) -> Prepared:
-        rules = IgnoreRules(identity.path, identity.git_dir, self._config.ignore.patterns, (self._state_dir,))
+        rules = IgnoreRules(identity.path, identity.git_dir, self._config.ignore.patterns, self._own_dirs)
         return Prepared(identity, rules, limits)

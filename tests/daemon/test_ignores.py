@@ -213,6 +213,39 @@ def test_state_directory_is_excluded(tmp_path: Path) -> None:
     assert not rules.decide("stated", True).ignored
 
 
+@pytest.mark.parametrize("name", ["home/.ssh", "home/.AWS/deep", ".gnupg"])
+def test_a_root_that_holds_secrets_is_ignored_whole(tmp_path: Path, name: str) -> None:
+    root = tmp_path.resolve() / name
+    lay(root, {".gitignore": "!*\n", "deep/config": ""})
+    rules = rules_of(root, ("!*",))
+    for path, is_dir in (("", True), ("config", False), ("deep", True), ("deep/config", False), ("deep/er/x", False)):
+        assert rules.decide(path, is_dir).source == SECRETS.source, path
+
+
+def test_the_state_of_any_regend_is_excluded(tmp_path: Path) -> None:
+    root = tmp_path.resolve()
+    lay(root, {"state/lexical/1/meta.json": "", "other/lexical/meta.json": ""})
+    inside = rules_of(root / "state/lexical", excluded=(root / "state",))
+    assert inside.decide("1/meta.json", False).source == "state directory"
+    rules = rules_of(root)
+    assert not rules.decide("other/lexical/meta.json", False).ignored
+    lay(root, {"other/index.db.roots": ""})
+    assert rules.is_rule_file("other/index.db.roots")
+    rules.invalidate("other/index.db.roots")
+    assert rules.decide("other/lexical/meta.json", False).source == "state directory of a regend"
+
+
+def test_a_mistake_in_the_repository_file_brings_in_nothing(tmp_path: Path) -> None:
+    lay(tmp_path, {".regend.toml": '[ignore]\npatterns = ["private"]\n'})
+    rules = rules_of(tmp_path)
+    lay(tmp_path, {".regend.toml": '[ignore]\npatterns = ["private"]\n[embedding]\nurl = "http://x"\n'})
+    rules.refresh()
+    assert "embedding" in rules.problem and rules.decide("private", False).ignored
+    lay(tmp_path, {".regend.toml": ""})
+    rules.refresh()
+    assert rules.problem == "" and not rules.decide("private", False).ignored
+
+
 def test_invalidate_reads_again(tmp_path: Path) -> None:
     lay(tmp_path, {"a/b/.gitignore": "x\n", "a/b/x": "", "c/x": ""})
     rules = rules_of(tmp_path)

@@ -66,6 +66,8 @@ def test_refusals_name_the_path(tmp_path: Path) -> None:
         (tmp_path / "file/below", RootError),
         (odd, PathError),
         (Path("/"), RootError),
+        (Path("/proc/self"), RootError),
+        (Path("/sys/kernel"), RootError),
         (tmp_path / "loop", PathError),
     ]
     for path, kind in expected:
@@ -110,7 +112,14 @@ def test_repository_config(tmp_path: Path) -> None:
         "[limits]\nmax_line_bytes = true\n",
         "[limits]\nparse_timeout_s = 1\n",
         "[ignore",
+        "x = " + "[" * 8_000,
+        "[ignore]\npatterns = " + "[" * 1_500 + "]" * 1_500,
+        "[ignore.patterns" + ".a" * 4_000 + "]\n",
+        "[limits]\nmax_file_bytes = " + "9" * 5_000,
+        "a." * 20_000 + "b = 1",
+        "\ufeff\0",
     ],
+    ids=lambda text: text[:30],
 )
 def test_other_keys_are_errors(tmp_path: Path, text: str) -> None:
     (tmp_path / ".regend.toml").write_text(text)
