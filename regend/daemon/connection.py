@@ -68,7 +68,9 @@ class Host(Protocol):
         """Register the connection; a reason to refuse it, or empty."""
         ...
 
-    def closed(self, connection: Connection) -> None: ...
+    def closed(self, connection: Connection) -> None:
+        """It is gone, whether it was refused or not."""
+        ...
 
     async def answer(self, connection: Connection, request: Request) -> bytes:
         """The encoded response of a request; `RegendError` becomes an error response."""
@@ -185,11 +187,10 @@ class Connection(asyncio.Protocol):
             _log.warning("rpc_peer_refused", peer_uid=uid, peer_pid=self.peer_pid)
             transport.abort()
             return
+        self._registered = True
         reason = self._host.opened(self)
         if reason:
             self.refuse("too_many_connections", reason)
-            return
-        self._registered = True
 
     def data_received(self, data: bytes) -> None:
         if not self._registered or self._refused:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import resource
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import msgspec
@@ -33,6 +34,11 @@ from regend.rpc.schema import (
 
 __all__ = ["Connection", "Handler", "RpcServer", "ServerLimits", "ServerStats"]
 
+_RESERVED_FILES = 256
+"""Descriptors that clients must leave for the index, the watchers, the workers and the files that are read: a daemon of
+one root has 30, and each further root takes a few."""
+_MAX_PARTING = 64
+"""Refused clients that are told why at one time; further ones are cut off."""
 _CANCEL_S = 0.5
 """How long cancelled handlers get to end when the server closes."""
 _encoder = msgspec.msgpack.Encoder()
@@ -61,13 +67,27 @@ class ServerStats:
     dropped_notifications: int
 
 
+def limits_of_process(open_files: int) -> ServerLimits:
+    """The usual bounds, with no more clients than leave descriptors for everything else.
+
+    Args:
+        open_files: how many the process may have; `resource.RLIM_INFINITY` for no limit.
+    """
+    usual = ServerLimits()
+    if open_files == resource.RLIM_INFINITY:
+        return usual
+    return replace(
+        usual, max_connections=min(usual.max_connections, max(open_files - _RESERVED_FILES, open_files // 4))
+    )
+
+
 class RpcServer:
     """Answers clients on a listening socket; owns the connections.
 
     Args:
         handlers: method name to handler; each name must be in `rpc.schema.METHODS`.
         version: ours, as `hello` says it.
-        limits: the bounds on clients.
+        limits: the bounds on clients; None for those that fit this process.
         pid: as `hello` says it; None for this process.
         credentials: tells ``(uid, pid)`` of a connected socket.
 
@@ -88,7 +108,7 @@ class RpcServer:
         unknown = handlers.keys() - METHODS.keys()
         if unknown:
             raise ValueError(f"handlers without a method in rpc/schema.py: {sorted(unknown)}")
-        self.limits = limits or ServerLimits()
+        self.limits = limits or limits_of_process(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self.stopping = False
         self._version = version
         self._pid = os.getpid() if pid is None else pid
@@ -98,6 +118,7 @@ class RpcServer:
             for name, handler in {**own, **handlers}.items()
         }
         self._connections: set[Connection] = set()
+        self._parting: set[Connection] = set()
         self._all_closed = asyncio.Event()
         self._server: asyncio.AbstractServer | None = None
         self._requests = 0
@@ -166,12 +187,16 @@ class RpcServer:
             return "The daemon is shutting down; start it again with `regend`."
         if len(self._connections) >= self.limits.max_connections:
             self._refused += 1
+            self._parting.add(connection)
+            if len(self._parting) > _MAX_PARTING:
+                connection.abort()  # Each that hears the reason keeps a descriptor for as long.
             return f"{self.limits.max_connections} clients are connected, which is the limit; close some."
         self._connections.add(connection)
         return ""
 
     def closed(self, connection: Connection) -> None:
         self._connections.discard(connection)
+        self._parting.discard(connection)
         self._dropped_before += connection.dropped_notifications
         self._note_closed()
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from regend.daemon.server import RpcServer, ServerLimits
+from regend.daemon.server import RpcServer, ServerLimits, limits_of_process
 from tests.daemon.server_rig import DEADLINE_S, Gate, Peer, event_loop_policy, path, until
 from tests.rpc.scripted import Script, serving
 
@@ -50,6 +50,30 @@ async def test_one_connection_too_many_is_told_and_the_others_stay(path: Path) -
         assert server.stats().refused_connections == 1
         for peer in (*inside, outside):
             peer.close()
+
+
+async def test_a_flood_of_clients_too_many_holds_few_descriptors(path: Path) -> None:
+    async with serving(path, Script().handlers(), ServerLimits(max_connections=1)) as server:
+        inside = await Peer.connect(path)
+        await inside.call("pause")
+        before = len(os.listdir("/proc/self/fd"))
+        outside = [await Peer.connect(path) for _ in range(200)]
+        await until(lambda: server.stats().refused_connections == 200)
+        # Each of ours, and the server's end of those that are told why.
+        assert len(os.listdir("/proc/self/fd")) - before <= 200 + 64
+        heard = [await peer.get() for peer in outside]
+        assert sum(message is not None for message in heard) == 64
+        assert all(message[2][0]["code"] == "too_many_connections" for message in heard if message is not None)
+        assert await inside.call("pause") == {"paused": True}
+        for peer in (inside, *outside):
+            peer.close()
+
+
+@pytest.mark.parametrize(
+    ("open_files", "clients"), [(4_096, 1_200), (1_024, 768), (256, 64), (resource.RLIM_INFINITY, 1_200)]
+)
+def test_clients_leave_descriptors_for_the_rest(open_files: int, clients: int) -> None:
+    assert limits_of_process(open_files).max_connections == clients
 
 
 @pytest.mark.parametrize(("uid", "allowed"), [(os.geteuid(), True), (0, True), (54_321, False)])
