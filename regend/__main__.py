@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import logging
+import asyncio
 import os
 import resource
 import sys
@@ -33,47 +33,48 @@ def parser() -> argparse.ArgumentParser:
         "--root", type=Path, action="append", default=[], metavar="DIR", help="serve this directory too; repeatable"
     )
     made.add_argument("--log-format", choices=("console", "json"), default="console")
+    made.add_argument("--log-file", type=Path, metavar="F", help="log to this file, which is rotated, not to stderr")
     made.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
     made.add_argument("--version", action="version", version=f"regend {__version__}")
     return made
 
 
-def set_up_logging(form: str, level: str) -> None:
-    """Log to standard error: for people, or as one JSON object a line."""
-    import structlog
-
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
-        if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-    )
-
-
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit status."""
+    _fill_standard_streams()
     options = parser().parse_args(argv)
     os.umask(0o077)
     for name in _ONE_THREAD:  # Before numpy is imported: a query is too small to share among threads.
         os.environ.setdefault(name, "1")
+    from regend.daemon.logs import log, set_up_logging
+
     try:
         config = load_config(options.config)
-        set_up_logging(options.log_format, options.log_level)
-        return _serve(config, options)
+        set_up_logging(options.log_format, options.log_level, options.log_file)
     except RegendError as error:
         print(f"regend: {error}", file=sys.stderr)
         return 1
+    try:
+        return _serve(config, options)
+    except RegendError as error:
+        if options.log_file:
+            log.error("ended", reason=str(error))
+        print(f"regend: {error}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        log.error(
+            "ended", reason=f"a mistake of regend's own ({type(error).__name__}); please report it", exc_info=error
+        )
+        return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _fill_standard_streams() -> None:
+    """Open what a careless starter closed: else the catalog could become "standard error", and be written to so."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
 
 
 def _raise_open_files() -> None:
@@ -89,6 +90,7 @@ def _serve(config: object, options: argparse.Namespace) -> int:
 
     from regend.config import Config
     from regend.daemon.app import App
+    from regend.daemon.logs import loop_failed
     from regend.daemon.notify import Notifier
     from regend.daemon.parts import Places
 
@@ -101,6 +103,7 @@ def _serve(config: object, options: argparse.Namespace) -> int:
     )
 
     async def serve() -> None:
+        asyncio.get_running_loop().set_exception_handler(loop_failed)
         await App(config, places, [root.absolute() for root in options.root]).run(Notifier.from_environ())
 
     uvloop.run(serve())

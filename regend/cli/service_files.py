@@ -176,14 +176,14 @@ def _quoted(value: str, name: str) -> str:
 
 
 def _agent(template: str, program: Path, home: Path, variables: Mapping[str, str]) -> str:
-    log = escape(str(home / "Library" / "Logs" / "regend.log"))
+    logs = escape(str(home / "Library" / "Logs"))
     entries = "".join(
         f"    <key>{escape(name)}</key>\n    <string>{escape(value)}</string>\n" for name, value in variables.items()
     )
     environment = "<key>EnvironmentVariables</key>\n  <dict>\n"
     for old, new in (
         ("<string>/usr/local/bin/regend</string>", f"<string>{escape(str(program))}</string>"),
-        ("<string>/tmp/regend.log</string>", f"<string>{log}</string>"),
+        ("<string>/tmp/regend.", f"<string>{logs}/regend."),
         (environment, environment + entries),
     ):
         if old not in template:

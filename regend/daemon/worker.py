@@ -13,6 +13,7 @@ import resource
 import signal
 import socket
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
@@ -75,10 +76,15 @@ class Server:
             kind, reason = "gone", str(error)
         except RegendError as error:
             kind, reason = "failed", str(error)
+        except OSError as error:
+            kind, reason = "failed", f"{type(error).__name__}: {error}"
         except MemoryError:
             kind, reason = "failed", "out of memory"
         except Exception as error:
-            kind, reason = "failed", f"{type(error).__name__}: {error}"
+            # Without its message, which may quote the file: reasons are logged.
+            frame_of = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{Path(frame_of.filename).name}:{frame_of.lineno}"
+            kind, reason = "failed", f"{type(error).__name__} in {place}"
         printable = reason.encode(errors="backslashreplace").decode()
         return frame(Failure(job, kind, printable, rss_bytes()))
 

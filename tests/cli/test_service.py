@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from regend.__main__ import parser
 from regend.cli import service_files as files_module
 from regend.cli.service import service_command
 from regend.cli.service_files import installed_program, service_files
@@ -127,11 +128,14 @@ def test_the_agent_is_a_valid_plist(environ: dict[str, str]) -> None:
     assert agent.path == Path(environ["HOME"]) / "Library/LaunchAgents/dev.regend.daemon.plist"
     parsed = plistlib.loads(agent.content.encode())
     assert parsed["Label"] == agent.path.stem
-    assert parsed["ProgramArguments"] == ["/opt/<x> & y/regend", "--log-format", "json"]
+    logs = environ["HOME"] + "/Library/Logs"
+    options = ["--log-format", "json", "--log-file", f"{logs}/regend.log"]
+    assert parsed["ProgramArguments"] == ["/opt/<x> & y/regend", *options]
+    parser().parse_args(options)
     assert parsed["EnvironmentVariables"]["REGEND_STATE_DIR"] == "/srv/a & b"
     assert parsed["EnvironmentVariables"]["REGEND_SOCKET"] == "/srv/s.sock"
     assert "/usr/bin" in parsed["EnvironmentVariables"]["PATH"]
-    assert parsed["StandardErrorPath"] == environ["HOME"] + "/Library/Logs/regend.log"
+    assert parsed["StandardErrorPath"] == f"{logs}/regend.err"
     assert parsed["KeepAlive"] == {"SuccessfulExit": False}
     assert parsed["Umask"] == 0o077
 

@@ -46,6 +46,7 @@ class Daemon:
         self._config = home / "config.toml"
         self._config.write_text(config)
         self.environ: dict[str, str] = {}
+        self.arguments: list[str] = []
         self.flush_limit_s = FLUSH_LIMIT_S
         self._process: subprocess.Popen[bytes] | None = None
         self._log = (home / "log").open("ab")
@@ -55,6 +56,7 @@ class Daemon:
         arguments += ["--state-dir", str(self.state_dir), "--socket", str(self.socket)]
         for root in roots:
             arguments += ["--root", str(root)]
+        arguments += self.arguments
         environ = {**os.environ, "HOME": str(self.home), "XDG_CONFIG_HOME": str(self.home / ".config")}
         environ |= self.environ
         self._process = subprocess.Popen(arguments, stdout=self._log, stderr=self._log, env=environ)

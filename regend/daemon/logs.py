@@ -1,0 +1,171 @@
+"""The log: what it may say, where it goes, and that it never stands in the way of what is logged.
+
+It holds paths, counts and reasons. An error that nobody foresaw is shown by its type and the lines of ours that it went
+through, without its message: a `KeyError` or a `ValueError` quotes what it was about, which may be a query or a line of
+somebody's code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+import traceback
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from regend.errors import PathError, StoreError
+
+MAX_FILE_BYTES = 5_000_000
+KEPT_FILES = 3
+"""Older log files, named `F.1` to `F.3`."""
+_QUOTABLE = (OSError, StoreError, ImportError)
+"""Errors whose messages are about files and not about what is in them."""
+_FRAMES = 40
+_STDERR = 2
+
+log = structlog.get_logger(__name__)
+
+
+class Stream:
+    """An open descriptor that loses lines rather than raise: the disk may be full, or the terminal closed."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def write(self, text: str) -> None:
+        try:
+            os.write(self._descriptor, text.encode("utf-8", "backslashreplace"))
+        except OSError:
+            pass  # There is no other place to say so.
+
+    def flush(self) -> None:
+        """Nothing to do: every line is written at once."""
+
+
+class RotatingFile:
+    """A log file of bounded size, for its user only; at the bound it becomes `F.1`, and so on. Never raises later on.
+
+    Raises:
+        PathError: it cannot be opened to begin with.
+    """
+
+    def __init__(self, path: Path, max_bytes: int = MAX_FILE_BYTES, kept: int = KEPT_FILES) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._kept = kept
+        try:
+            self._open()
+        except OSError as error:
+            raise PathError(f"The log file {path} cannot be written: {error.strerror}; name another one.") from error
+
+    def write(self, text: str) -> None:
+        data = text.encode("utf-8", "backslashreplace")
+        try:
+            if self._size_bytes and self._size_bytes + len(data) > self._max_bytes:
+                self._rotate()
+            self._size_bytes += os.write(self._descriptor, data)
+        except OSError:
+            pass  # A full disk: lines are lost until there is space again.
+
+    def flush(self) -> None:
+        """Nothing to do: every line is written at once."""
+
+    def _open(self) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._descriptor = os.open(self._path, flags, 0o600)
+        self._size_bytes = os.fstat(self._descriptor).st_size
+
+    def _rotate(self) -> None:
+        self._size_bytes = 0  # Should it fail, as on a full disk, this file goes on for as long again.
+        for number in range(self._kept, 0, -1):
+            older = self._path.with_name(f"{self._path.name}.{number}")
+            newer = self._path.with_name(f"{self._path.name}.{number - 1}") if number > 1 else self._path
+            if newer.exists():
+                newer.replace(older)
+        before = self._descriptor
+        self._open()
+        os.close(before)
+
+
+def set_up_logging(form: str, level: str, file: Path | None = None) -> None:
+    """Log for people, or as one JSON object a line, to a file or to standard error.
+
+    Raises:
+        PathError: the file cannot be written.
+    """
+    renderer: structlog.typing.Processor
+    if form == "json":
+        renderer = structlog.processors.JSONRenderer()
+    else:
+        colors = file is None and os.isatty(_STDERR)
+        renderer = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
+    sink: Any = Stream(_STDERR) if file is None else RotatingFile(file)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            show_errors,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.WriteLoggerFactory(file=sink),
+    )
+    logging.basicConfig(handlers=[_OfLibraries()], level=logging.WARNING, force=True)
+    threading.excepthook = _thread_failed
+
+
+def show_errors(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Replace `exc_info` by text (a processor of structlog)."""
+    found = event.pop("exc_info", None)
+    if found is True:
+        found = sys.exc_info()
+    error = found[1] if isinstance(found, tuple) else found
+    if isinstance(error, BaseException):
+        event["exception"] = shown(error)
+    return event
+
+
+def shown(error: BaseException) -> str:
+    """Where an error came from, and those that led to it, oldest first; messages only of `_QUOTABLE` ones."""
+    parts: list[str] = []
+    seen: set[int] = set()
+    waiting: BaseException | None = error
+    while waiting is not None and id(waiting) not in seen:
+        seen.add(id(waiting))
+        parts.append(_one(waiting))
+        waiting = waiting.__cause__ or (None if waiting.__suppress_context__ else waiting.__context__)
+    return "\nwhich led to:\n".join(reversed(parts))
+
+
+def _one(error: BaseException) -> str:
+    said = type(error).__name__
+    if isinstance(error, _QUOTABLE):
+        said += f": {error}"
+    text = "".join(traceback.format_tb(error.__traceback__, -_FRAMES)) + said
+    if isinstance(error, BaseExceptionGroup):
+        text += "".join(f"\n{shown(one)}" for one in error.exceptions)
+    return text
+
+
+def loop_failed(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What the event loop could not hand to anybody."""
+    log.error("event_loop_error", reason=str(context.get("message", "")), exc_info=context.get("exception"))
+
+
+def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+    log.error("thread_failed", thread=failed.thread.name if failed.thread else "", exc_info=failed.exc_value)
+
+
+class _OfLibraries(logging.Handler):
+    """What libraries log: who and where, for their messages quote what they were given."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        where = f"{record.module}:{record.lineno}"
+        log.warning("library_warning", library=record.name, where=where, exc_info=error)
