@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from regend.errors import PathError
 from regend.rpc.client import Client
 
 TYPE_CHECKING = False
@@ -24,7 +25,13 @@ def call(arguments: argparse.Namespace, method: str, **params: Any) -> dict[str,
 
 
 def absolute(path: str) -> str:
-    """The path as the daemon needs it; our working directory is not its."""
+    """The path as the daemon needs it; our working directory is not its.
+
+    Raises:
+        PathError: it is empty, as where a shell variable was not set: that must not mean the working directory.
+    """
+    if not path:
+        raise PathError("The path is empty; name a file or directory, such as `.`.")
     return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - as above.
 
 

@@ -24,6 +24,9 @@ EXIT_INTERRUPTED = 130
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; the exit code."""
+    if sys.stdout is None or sys.stderr is None:  # Closed by who started us.
+        sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115, PTH123 - open until we end.
+        sys.stderr = sys.stderr or sys.stdout
     # File names and snippets may hold bytes that are no text; they must not end the program.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -34,11 +37,19 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # The reader, such as `head`, has enough. Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _say_no_more()  # The reader, such as `head`, has enough.
+        return EXIT_ERROR
+    except OSError as error:  # Such as a full disk.
+        _say_no_more()
+        print(f"regenctl: The answer could not be written: {error.strerror}.", file=sys.stderr)
         return EXIT_ERROR
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+
+
+def _say_no_more() -> None:
+    """What is still to be written goes nowhere: Python would complain again when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: argparse.Namespace) -> int:

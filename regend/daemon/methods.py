@@ -17,6 +17,7 @@ from regend.daemon import status
 from regend.daemon.connection import Connection, Handler
 from regend.daemon.named_files import absolute
 from regend.daemon.parts import Parts
+from regend.daemon.path_names import printable_name
 from regend.daemon.queries import QueryMethods
 from regend.daemon.roots import check_path
 from regend.daemon.verify import verify_index
@@ -96,7 +97,8 @@ class Methods:
         served = self._app.roots.by_path(request.root)
         store = self._app.indexer.store
         state = cast(Any, request.state)
-        rows = await asyncio.to_thread(store.files, served.record.root, state, request.limit, request.after)
+        after = printable_name(request.after)  # As it was listed.
+        rows = await asyncio.to_thread(store.files, served.record.root, state, request.limit, after)
         listed = tuple(
             rpc.ListedFile(r.path, r.state, r.reason or r.degraded_reason, r.language, r.chunk_count) for r in rows
         )

@@ -1,4 +1,5 @@
-"""File names that are not UTF-8: Python shows their odd bytes as surrogates, which no event or message may carry."""
+"""Names and texts that are not UTF-8: Python shows their odd bytes as surrogates, which no event, message, index or
+catalog takes."""
 
 from __future__ import annotations
 
@@ -19,3 +20,8 @@ def is_utf8(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def readable(text: str) -> str:
+    """A text that a client sent, with a mark (U+FFFD) in place of each byte that is not UTF-8."""
+    return text if is_utf8(text) else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

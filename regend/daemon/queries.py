@@ -15,6 +15,7 @@ from regend.daemon.buffers import Buffer, Buffers, Prepared
 from regend.daemon.connection import Connection
 from regend.daemon.named_files import locate
 from regend.daemon.parts import Parts
+from regend.daemon.path_names import readable
 from regend.daemon.query_runner import QueryRunner
 from regend.errors import RootError, RpcError
 from regend.rpc import schema as rpc
@@ -43,13 +44,14 @@ class QueryMethods:
         app = self._app
         if request.sync:
             await app.driver.flush(wait_vectors=False, timeout_s=SYNC_TIMEOUT_S)
+        query = readable(request.query)
         options = SearchOptions(
-            request.query, _results_at_most(request), self._root_filter(request.root), request.path, request.lang,
+            query, _results_at_most(request), self._root_filter(request.root), request.path, request.lang,
             request.explain, request.context, request.offset, request.files, request.budget,
         )  # fmt: skip
         prepared = await self._prepared(connection, request.overlays, request.root)
-        prepared = replace(prepared, notes=(*doubts(request.query), *prepared.notes))
-        text = split_filters(request.query).text
+        prepared = replace(prepared, notes=(*doubts(query), *prepared.notes))
+        text = split_filters(query).text
         stronger = await self._by_stronger_model(options.root, text, prepared)
         if stronger is not None:
             upgraded, strong = stronger
@@ -107,9 +109,8 @@ class QueryMethods:
     async def symbols(self, _: Connection, request: rpc.SymbolsRequest) -> rpc.SymbolsResponse:
         app = self._app
         filters = Filters(self._root_filter(request.root), request.path, request.lang)
-        outcome = await self._runner.run(
-            lambda snapshot: app.engine.symbols(snapshot, request.name, request.k, filters)
-        )
+        name = readable(request.name)
+        outcome = await self._runner.run(lambda snapshot: app.engine.symbols(snapshot, name, request.k, filters))
         found = tuple(
             rpc.SymbolResult(
                 r.root, r.path, r.symbol.rpartition(".")[2], r.symbol, r.kind, r.language, r.start_line, r.end_line

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from regend.daemon.parts import Parts
+from regend.daemon.path_names import is_utf8
 from regend.rpc.schema import IgnoreRule, WhyResponse
 from regend.types import RootId, Tier
 
@@ -18,6 +19,7 @@ _REASONS = {
     "unreadable": "It may not be read.",
     "name_not_utf8": "Its name is not valid UTF-8.",
 }
+_MISSING = "There is no such file."
 _SHOWN_CHUNKS = 5
 
 
@@ -45,6 +47,9 @@ def explain_file(app: Parts, path: Path) -> WhyResponse:
         where = f"{decision.source}:{decision.line}" if decision.line else decision.source
         return _answer(relative, served.path, "ignored", f"`{decision.pattern}` in {where} excludes it.", rule)
     quarantined = app.driver.pipeline.quarantined.get((root, relative))
+    if not is_utf8(relative):
+        state, reason = ("skipped", f"name_not_utf8: {_REASONS['name_not_utf8']}") if exists else ("missing", _MISSING)
+        return _answer(relative, served.path, state, reason)
     row = app.indexer.store.file_row(root, relative)
     if is_dir:
         return _answer(relative, served.path, "indexed", "It is a directory that is not ignored.")
@@ -62,7 +67,7 @@ def explain_file(app: Parts, path: Path) -> WhyResponse:
         return _answer(relative, served.path, "skipped", reason, None, row.language)
     if exists:
         return _answer(relative, served.path, "pending", "It was not read yet.")
-    return _answer(relative, served.path, "missing", "There is no such file.")
+    return _answer(relative, served.path, "missing", _MISSING)
 
 
 def _refused(app: Parts, root: RootId, relative: str) -> str:

@@ -89,13 +89,17 @@ class AsyncClient:
             raise self._ended
         self._next_id = self._next_id % MAX_ID + 1
         request_id = self._next_id
+        try:
+            data = encode_request(request_id, method, params)
+        except (OverflowError, ValueError, TypeError) as error:
+            raise RpcError(f"`{method}` cannot be asked that: {error}.", code="invalid_params") from error
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiting[request_id] = answer
         waits = params.get("timeout_s", 0.0)
         limit_s = self.timeout_s + (waits if isinstance(waits, (int, float)) else 0.0)
         try:
             async with asyncio.timeout(limit_s):
-                self._writer.write(encode_request(request_id, method, params))
+                self._writer.write(data)
                 await self._writer.drain()
                 return await answer
         except TimeoutError as error:

@@ -135,7 +135,11 @@ class Client:
         waits = params.get("timeout_s", 0.0)
         deadline = monotonic() + self.timeout_s + (waits if isinstance(waits, (int, float)) else 0.0)
         self._next_id += 1
-        self._send(encode_request(self._next_id, method, params), deadline, method)
+        try:
+            data = encode_request(self._next_id, method, params)
+        except (OverflowError, ValueError, TypeError) as error:
+            raise RpcError(f"`{method}` cannot be asked that: {error}.", code="invalid_params") from error
+        self._send(data, deadline, method)
         while True:
             message = self._receive(deadline)
             if message is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 from collections.abc import Iterator
@@ -116,6 +117,55 @@ def test_raw_bytes_end_one_connection_only(served: tuple[Daemon, Path], name: st
     assert subject.status()["memory"]["rss_bytes"] < before + 200_000_000
 
 
+ODD_NAME = b"n\xffme"
+
+
+def raw_answer(subject: Daemon, method: str, params: dict[str, Any]) -> Any:
+    """The answer, or the code of the error; strings are sent as the bytes they are."""
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.settimeout(20)
+        peer.connect(str(subject.socket))
+        peer.sendall(msgpack.packb([0, 1, method, [params]], use_bin_type=False))
+        answers = msgpack.Unpacker(unicode_errors="surrogateescape")
+        while True:
+            for message in answers:
+                return message[3] if message[2] is None else message[2]["code"]
+            answers.feed(peer.recv(65_536))
+
+
+def test_what_is_not_utf8_is_answered_everywhere(served: tuple[Daemon, Path]) -> None:
+    subject, root = served
+    raw_root = bytes(root)
+    (root / os.fsdecode(ODD_NAME)).write_text("odd = 1\n")
+    subject.flush()
+    for query in (
+        ODD_NAME,
+        b'"%s"' % ODD_NAME,
+        b"apple path:" + ODD_NAME,
+        b"symbol:" + ODD_NAME,
+        b"\xed\xa0\x80 apple",
+    ):
+        assert isinstance(raw_answer(subject, "search", {"query": query}), dict), query
+    assert raw_answer(subject, "search", {"query": b"apple \xff"})["results"][0]["path"] == "a.py"
+    for name in ("path", "lang"):
+        assert raw_answer(subject, "search", {"query": "apple", name: ODD_NAME})["results"] == []
+    assert raw_answer(subject, "symbols", {"name": ODD_NAME})["symbols"] == []
+    file = raw_root + b"/" + ODD_NAME
+    why = raw_answer(subject, "why", {"file": file})
+    assert (why["state"], why["reason"]) == ("skipped", "name_not_utf8: Its name is not valid UTF-8.")
+    assert raw_answer(subject, "why", {"file": file + b"x"})["state"] == "missing"
+    listed = raw_answer(subject, "files", {"root": raw_root, "state": "skipped"})["files"]
+    assert "n\\xffme" in [one["path"] for one in listed]
+    assert "n\\xffme" not in [
+        one["path"] for one in raw_answer(subject, "files", {"root": raw_root, "after": ODD_NAME})["files"]
+    ]
+    for method in ("related", "outline"):
+        assert raw_answer(subject, method, {"file": file}) == "path_error"
+    for method in ("add", "remove", "reindex"):
+        assert raw_answer(subject, method, {"path": file}) in ("root_error", "path_error")
+    (root / os.fsdecode(ODD_NAME)).unlink()
+
+
 def test_unknown_methods_are_named_and_the_connection_stays(served: tuple[Daemon, Path]) -> None:
     subject, _ = served
     for method in ("", "__class__", "hello.x", "_app", "handlers", "x" * 10_000, "stop\0"):
@@ -140,7 +190,7 @@ def over_one_connection(subject: Daemon, root: Path, count: int, rng: random.Ran
     Returns:
         How many were sent. What nests too deeply ends the connection.
     """
-    likely = (*LIKELY, str(root), f"{root}/a.py", "a.py", "apple lang:python", "outside", "x" * 5_000)
+    likely = (*LIKELY, str(root), f"{root}/a.py", "a.py", "apple\udcff", "apple lang:python", "outside", "x" * 5_000)
     bad = []
     with socket.socket(socket.AF_UNIX) as peer:
         peer.settimeout(30)
