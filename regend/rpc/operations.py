@@ -87,7 +87,10 @@ class VerifyRequest(Checked):
 
 @dataclass(frozen=True, slots=True)
 class VerifyResponse:
-    damage: str = wire("what the check of the catalog's pages found; empty if they are sound")
+    damage: str = wire(
+        "what the check of the catalog's pages, and of the chunks in it, found: the next start puts the catalog aside "
+        "and indexes the roots anew; empty if they are sound"
+    )
     files: int = wire("how many files the index knows now")
     differing: tuple[FailedPath, ...] = wire(
         "files whose entry was not what is on disk, at most 100, each a `FailedPath`; they have been indexed again. "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from regend.errors import StoreError
 from regend.store.base import ChunkView, SymbolView
 from regend.store.schema import open_reader
 from regend.store.textcodec import unpack
-from regend.types import BlobId, ChunkId, RootId
+from regend.types import BlobId, ChunkId, RootId, chunk_id
 
 _ENOUGH_SYMBOLS = 1_000
 _PLACES_AT_ONCE = 128
@@ -224,6 +225,28 @@ class Reader:
             return str(error)
         return "" if finding == "ok" else str(finding)
 
+    def check_content(self) -> str:
+        """What is wrong with blobs and chunks, which are named by what they hold; empty if nothing."""
+        try:
+            short = self.connection.execute(
+                "SELECT b.blob_key FROM blobs b WHERE b.chunk_count != "
+                "(SELECT count(*) FROM blob_chunks bc JOIN chunks c USING (chunk_key) WHERE bc.blob_key = b.blob_key)"
+            ).fetchone()
+            if short is not None:
+                return f"blob {short[0]} lacks chunks"
+            last = -1
+            while rows := self.connection.execute(
+                "SELECT chunk_key, chunk, text FROM chunks WHERE chunk_key > ? ORDER BY chunk_key LIMIT ?",
+                (last, _CHECKED_AT_ONCE),
+            ).fetchall():
+                last = rows[-1][0]
+                for key, chunk, text in rows:
+                    if chunk_id("", unpack(text)) != chunk:
+                        return f"the text of chunk {key} is not the one that it is named by"
+        except (sqlite3.DatabaseError, zlib.error, UnicodeDecodeError, TypeError) as error:
+            return f"{type(error).__name__} in the texts of chunks"
+        return ""
+
     def files(self, root: RootId, state: Literal["indexed", "skipped", ""], limit: int, after: str) -> list[FileRow]:
         """Up to `limit` paths of a root in order, beyond `after`."""
         only = {"indexed": "AND t.entry_id IS NOT NULL", "skipped": "AND t.entry_id IS NULL", "": ""}[state]
@@ -239,6 +262,7 @@ def _file_row(row: tuple[str, int, str, bytes | None, str, int, str]) -> FileRow
     return FileRow(path, state, reason, None if blob is None else BlobId(blob), language, chunk_count, degraded)
 
 
+_CHECKED_AT_ONCE = 1_000
 _Found = tuple[int, int, int, str, str, str]
 """Entry id, first and last line, path, name, kind: in this order definitions of one tier are listed."""
 

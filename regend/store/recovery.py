@@ -41,6 +41,8 @@ def open_or_recover(path: Path) -> sqlite3.Connection:
         # Format 1 marked a clean end by an empty file.
         path.with_name(f"{path.name}.clean").unlink(missing_ok=True)
         recorded, exists = read_sum(path), path.exists() and path.stat().st_size > 0
+        if exists and (found := _distrusted(path)):
+            return begin_anew(path, found)
         if exists and recorded is not None and crc_of(path) != recorded:
             raise sqlite3.DatabaseError("the file does not match its checksum")
         if not exists and (roots := _copied_roots(path)):
@@ -81,9 +83,36 @@ def begin_anew(path: Path, reason: str) -> sqlite3.Connection:
         for caches in ("lexical", "vectors"):
             shutil.rmtree(path.parent / caches, ignore_errors=True)
         log.error("catalog_damaged", path=str(path), moved_to=str(aside), reason=reason, roots_saved=len(roots))
+        _mark_path(path).unlink(missing_ok=True)
         return _begin_with(path, roots)
     except (OSError, sqlite3.Error) as error:
         raise _refusal(path, error) from error
+
+
+def distrust(path: Path, reason: str) -> None:
+    """Have the next opening put the catalog aside: its checksum, made anew meanwhile, would vouch for the damage.
+
+    Raises:
+        StoreError: the disk refuses.
+    """
+    try:
+        write_atomically(_mark_path(path), signed({"reason": reason}))
+    except OSError as error:
+        raise _refusal(path, error) from error
+
+
+def _distrusted(path: Path) -> str:
+    mark = _mark_path(path)
+    if not mark.exists():
+        return ""
+    try:
+        return str(parse_signed(mark.read_bytes())["reason"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return "a check found it damaged"
+
+
+def _mark_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.distrusted")
 
 
 def _begin_with(path: Path, roots: Sequence[RootRow]) -> sqlite3.Connection:

@@ -33,6 +33,55 @@ def entangle(state_dir: Path, root: Path) -> None:
     (state_dir / "index.db.sums").unlink()  # Else the next start would put the changed catalog aside.
 
 
+DAMAGE = {
+    "a text": "UPDATE chunks SET text = replace(text, 'apple pie', 'other pie') WHERE text LIKE '%apple pie%'",
+    "a list": "DELETE FROM blob_chunks WHERE blob_key = 1",
+    "a page": "",
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_damage_within_the_catalog_is_found_and_mended(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    """What no tree shows: the file's content is known by its hash, but what was made of it is another."""
+    for name in NAMES:
+        (tmp_path / f"{name}.py").write_text(f"def {name}():\n    return '{name} pie'\n")
+    with daemon() as subject:
+        subject.start(tmp_path).flush()
+        assert subject.stop() == 0
+        connection = sqlite3.connect(subject.state_dir / "index.db")
+        if DAMAGE[what]:
+            assert connection.execute(DAMAGE[what]).rowcount == 1
+            connection.commit()
+            (subject.state_dir / "index.db.sums").unlink()  # As if it had come about while the daemon served.
+        connection.close()
+        subject.start().flush()
+        if not DAMAGE[what]:
+            damage_a_page(subject.state_dir / "index.db")
+        assert main(["--socket", str(subject.socket), "doctor", "--verify"]) == 1
+        shown = capsys.readouterr().out
+        assert "fail  index pages: " in shown and "regenctl stop, and start `regend` again" in shown
+        assert subject.stop() == 0
+        subject.start().flush()
+        assert '"catalog_damaged"' in subject.log()
+        assert len(list(subject.state_dir.glob("index.db.damaged-*"))) == 1
+        assert subject.call("verify")["damage"] == ""
+        assert subject.search("apple pie")[0] == "apple.py:1-2"
+        assert_as_fresh(subject, tmp_path, queries=5)
+
+
+def damage_a_page(catalog: Path) -> None:
+    """Overwrite the table of chunks below the daemon."""
+    connection = sqlite3.connect(catalog)
+    (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'blob_chunks'").fetchone()
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    with catalog.open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\x55" * size)
+    connection.close()
+
+
 def test_what_differs_is_found_and_repaired(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in NAMES:
         (tmp_path / f"{name}.py").write_text(f"def {name}():\n    return '{name} pie'\n")
