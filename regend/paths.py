@@ -9,6 +9,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+CATALOG = "index.db"
+"""The SQLite file in the state directory that is the truth."""
+STATE_FORMAT = 2
+"""The catalog's format (SQLite's `user_version`); older ones are changed in place, newer ones refused."""
+APPLICATION_ID = 0x7267_6E64  # "rgnd"
+
 
 def _base(environ: Mapping[str, str], name: str, fallback: str) -> Path:
     value = environ.get(name, "")

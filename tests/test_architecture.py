@@ -47,8 +47,8 @@ EDGES: dict[str, tuple[str, ...]] = {
     "regend.rpc": (*BASICS, "regend.paths", "regend.rpc.*"),
     # Adapters. The store applies the core's commands and answers with its events, hence these two.
     "regend.store": (
-        *BASICS, "regend.store.*", "regend.core.commands", "regend.core.events", "regend.embedding.base",
-        "regend.chunking.tokens",
+        *BASICS, "regend.paths", "regend.store.*", "regend.core.commands", "regend.core.events",
+        "regend.embedding.base", "regend.chunking.tokens",
     ),
     # Rates, retries and breakers are decided by pure parts; the adapters carry out what these say.
     "regend.embedding": (

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import stat
 import subprocess
@@ -18,9 +19,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from regend import __version__
 from regend.config import Config, load_config
 from regend.errors import ConfigError, DaemonNotRunningError, RegendError
-from regend.paths import default_state_dir
+from regend.paths import APPLICATION_ID, CATALOG, STATE_FORMAT, default_state_dir
 
 PACKAGES = (
     "aiohttp", "hnswlib", "msgpack", "msgspec", "numpy", "pathspec", "rich", "sqlite3", "structlog",
@@ -30,6 +32,9 @@ MIN_PYTHON = (3, 11)
 LOW_DISK_BYTES = 1_000_000_000
 """Below this we warn; a guess: the index of a tree of 7,000 files is well below it."""
 FULL_DISK_BYTES = 100_000_000
+GOOD_OPEN_FILES = 1_456
+"""Enough for all clients that the daemon would admit, and for the index."""
+FEW_OPEN_FILES = 128
 _PACKAGES_TIMEOUT_S = 60.0
 _STATUS_TIMEOUT_S = 5.0
 _VERIFY_TIMEOUT_S = 3_600.0
@@ -95,8 +100,10 @@ def run_checks(socket: Path, environ: Mapping[str, str]) -> Iterator[Check]:
     status, daemon = check_daemon(socket)
     state_dir = Path(str(status["state_dir"])) if status.get("state_dir") else default_state_dir(environ)
     yield check_directory("state directory", state_dir)
+    yield from check_state(state_dir)
     yield check_disk(state_dir)
     yield check_directory("socket directory", socket.parent)
+    yield check_open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     if sys.platform == "linux":
         yield from check_inotify(config, Path("/proc/sys/fs/inotify"))
     yield daemon
@@ -210,6 +217,54 @@ def _disk_check(free_bytes: int, place: Path) -> Check:
     return Check("disk", result, detail, "Free some space, or move the index with REGEND_STATE_DIR.")
 
 
+def check_state(state_dir: Path) -> Iterator[Check]:
+    """The catalog's format by its header (https://www.sqlite.org/fileformat.html), and damage that was found before."""
+    catalog = state_dir / CATALOG
+    try:
+        with catalog.open("rb") as file:
+            header = file.read(100)
+    except FileNotFoundError:
+        yield Check("catalog", "ok", f"{catalog} does not exist yet")
+    except OSError as error:
+        yield Check("catalog", "fail", f"{catalog} cannot be read: {error.strerror}", f"chmod 600 {catalog}")
+    else:
+        yield _catalog_check(catalog, header)
+    if damaged := sorted(state_dir.glob(f"{CATALOG}.damaged-*")):
+        size_mb = sum(file.stat().st_size for file in damaged) / 1e6
+        detail = f"{len(damaged)} damaged ones were put aside, {size_mb:.1f} MB, such as {damaged[-1]}"
+        yield Check("catalogs", "warn", detail, "Check the disk, and remove them when you no longer need them.")
+
+
+def _catalog_check(catalog: Path, header: bytes) -> Check:
+    if not header:
+        return Check("catalog", "ok", f"{catalog} is empty")
+    if header[:16] != b"SQLite format 3\0" or int.from_bytes(header[68:72], "big") != APPLICATION_ID:
+        log = catalog.with_name(f"{CATALOG}-wal")
+        if log.exists() and log.stat().st_size:
+            return Check("catalog", "ok", "its write-ahead log is in use; a start checks both")
+        detail = f"{catalog} is no catalog of regend's"
+        remedy = "A damaged one is put aside at the next start; move another program's away, or name another place."
+        return Check("catalog", "fail", detail, remedy)
+    found = int.from_bytes(header[60:64], "big")
+    if found > STATE_FORMAT:
+        remedy = "Use the newer regend, or name another place with REGEND_STATE_DIR."
+        detail = f"{catalog} has format {found}, but this regend knows {STATE_FORMAT} at most"
+        return Check("catalog", "fail", detail, remedy)
+    if found < STATE_FORMAT:
+        return Check("catalog", "ok", f"format {found}, which the next start changes to {STATE_FORMAT}")
+    return Check("catalog", "ok", f"format {found}")
+
+
+def check_open_files(allowed: int) -> Check:
+    """The hard limit on open files, to which the daemon raises its own."""
+    if allowed == resource.RLIM_INFINITY or allowed >= GOOD_OPEN_FILES:
+        return Check("open files", "ok", "no limit" if allowed == resource.RLIM_INFINITY else str(allowed))
+    detail = f"{allowed} at most: fewer clients may connect"
+    result = "warn" if allowed >= FEW_OPEN_FILES else "fail"
+    remedy = f"ulimit -Hn {GOOD_OPEN_FILES}; for the service, LimitNOFILE={GOOD_OPEN_FILES}."
+    return Check("open files", result, detail, remedy)
+
+
 def check_inotify(config: Config, directory: Path) -> Iterator[Check]:
     """The kernel's limits on watches, from `/proc/sys/fs/inotify`."""
     wanted = {"max_user_watches": config.watch.max_watches, "max_user_instances": _MIN_INSTANCES}
@@ -246,6 +301,9 @@ def check_daemon(socket: Path) -> tuple[dict[str, Any], Check]:
     except RegendError as error:
         return {}, Check("daemon", "fail", str(error), "See its log; `regenctl stop` and start it again.")
     detail = f"version {status.get('version')}, pid {status.get('pid')}, {len(status.get('roots', ()))} roots"
+    if status.get("version") != __version__:
+        remedy = "Start the daemon again: regenctl stop, then `regend`; the service starts it by itself."
+        return status, Check("daemon", "warn", f"{detail}, but regenctl is version {__version__}", remedy)
     if status.get("paused"):
         return status, Check("daemon", "warn", f"{detail}, indexing is paused", "regenctl resume")
     if status.get("held_back"):

@@ -10,10 +10,10 @@ import sqlite3
 from pathlib import Path
 
 from regend.errors import StoreError, StoreVersionError
+from regend.paths import APPLICATION_ID, STATE_FORMAT
 from regend.store.sums import forget_sum
 
-APPLICATION_ID = 0x7267_6E64  # "rgnd"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = STATE_FORMAT
 BUSY_TIMEOUT_MS = 5_000
 MODEL_SHIFT = 40
 """`vectors.vector_key` is `model << MODEL_SHIFT | chunk_key`.
