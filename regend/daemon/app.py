@@ -1,12 +1,13 @@
 """The daemon's life: puts the parts together, starts them in order, serves, and takes them down in reverse.
 
-Start: lock and open the store, start a worker, listen, bring the roots back, serve. Stop: refuse new requests, stop the
-watchers, end the workers, finish the commit under way, close the store, unlink the socket.
+Start: listen, start a worker behind, lock and open the store, bring the roots back, answer. Stop: refuse new requests,
+stop the watchers, end the workers, finish the commit under way, close the store, unlink the socket.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import time
@@ -77,6 +78,7 @@ class App:
         self._stop = asyncio.Event()
         self._adding = asyncio.Lock()
         self._bringing_in: asyncio.Task[None] | None = None
+        self._starting: asyncio.Task[None]
         self._parts: Parts
 
     def stop(self) -> None:
@@ -97,6 +99,7 @@ class App:
             # A task's error took the others down; the first tells why.
             raise group.exceptions[0] from group
         finally:
+            await self._pool.close()
             listener.close()
 
     async def _serve(self, listener: Listener, tasks: asyncio.TaskGroup, notifier: Notifier) -> None:
@@ -107,6 +110,8 @@ class App:
         driver = Driver(pipeline, tasks, times)
         cache_bytes = self._config.embedding.cache_mb * 1_000_000
         indexer = Indexer(self._places.state_dir, self._provider.info, driver.post, cache_bytes)
+        # Queries do not need it, so it starts beside the store and behind the first answer.
+        self._starting = tasks.create_task(self._pool.start())
         store = await asyncio.to_thread(indexer.start)
         watcher = Watcher(driver.post, self._config.watch, self._places.state_dir / "cookies")
 
@@ -159,12 +164,12 @@ class App:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self.stop)
         try:
-            await self._pool.start()
             await self._recall_roots()
             for path in self._wanted:
                 await self._add_root(path, False)
             # Clients have waited in the backlog meanwhile; none sees half of the roots.
             await self._parts.server.start(listener.sock)
+            _collect_garbage()
             if upgrader is not None:
                 self._bringing_in = tasks.create_task(upgrader.bring_in(self._config.embedding, indexer, driver))
             notifier.ready(f"serving {len(self._roots.all())} roots")
@@ -195,6 +200,7 @@ class App:
         await self._parts.server.close()
         self._parts.driver.close()
         await asyncio.to_thread(self._parts.watcher.stop)
+        self._starting.cancel()
         await self._pool.close()
         if self._bringing_in is not None:
             self._bringing_in.cancel()
@@ -264,6 +270,12 @@ class App:
             self._roots.remove(root)
             await asyncio.wrap_future(self._parts.indexer.call(lambda store: store.remove_root(root)))
         log.info("root_removed", root=served.path)
+
+
+def _collect_garbage() -> None:
+    """From now on, and without looking again and again at what the start has made, which stays."""
+    gc.freeze()
+    gc.enable()
 
 
 def _real_paths(paths: Sequence[str]) -> frozenset[str]:

@@ -156,5 +156,6 @@ def test_a_daemon_over_its_quota_says_so_and_indexes_nothing(tmp_path: Path) -> 
 def test_workers_are_polite(tmp_path: Path) -> None:
     with daemon() as subject:
         subject.start()
+        wait_for(lambda: [worker["state"] for worker in subject.status()["workers"]] == ["idle"], "a worker is ready")
         for pid in subject.worker_pids():
             assert os.getpriority(os.PRIO_PROCESS, pid) > os.getpriority(os.PRIO_PROCESS, subject.process.pid)

@@ -59,6 +59,8 @@ class Daemon:
         arguments += self.arguments
         environ = {**os.environ, "HOME": str(self.home), "XDG_CONFIG_HOME": str(self.home / ".config")}
         environ |= self.environ
+        # Installed programs are compiled; to compile at each start would be half of the time to the first answer.
+        environ.pop("PYTHONDONTWRITEBYTECODE", None)
         self._process = subprocess.Popen(arguments, stdout=self._log, stderr=self._log, env=environ)
         if wait:
             wait_for(self.answers, "the daemon answers", START_LIMIT_S)
