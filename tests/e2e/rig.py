@@ -171,12 +171,13 @@ def queries_about(root: Path, count: int, seed: int = 1) -> list[str]:
 
 def assert_as_fresh(subject: Daemon, root: Path, queries: int = 50) -> None:
     """After a flush, the daemon's index of the root must equal that of a daemon that has never seen it before."""
-    done = subject.flush()
-    assert done["failed"] == [], done
-    assert done["complete"], done
     with daemon() as fresh:
         fresh.flush_limit_s = subject.flush_limit_s
-        fresh.start(root)
+        fresh.start(root, wait=False)  # It takes its time beside the other's flush.
+        done = subject.flush()
+        assert done["failed"] == [], done
+        assert done["complete"], done
+        wait_for(fresh.answers, "the fresh daemon answers", START_LIMIT_S)
         assert fresh.flush()["complete"]
         ours, theirs = subject.export(root), fresh.export(root)
         assert [row[:2] for row in ours.tree] == [row[:2] for row in theirs.tree]
