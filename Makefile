@@ -33,10 +33,10 @@ test: lint
 	REGEND_SCHEDULES=500 $(BIN)/pytest -n 2 tests/core --cov=regend.core --cov-branch --cov-report= --cov-fail-under=100
 	$(BIN)/pytest -n 2 --dist loadgroup
 
-# All that takes long: 500 kills (REGEND_KILLS), each compared with a fresh index, a fault at every writing call of a store and at many of a daemon
-# (REGEND_DAEMON_FAULTS), 2,000 cases of damage, a million fuzzed inputs, 10,000 sync queries, strange and huge trees, ten
-# minutes of soak (REGEND_SOAK_S=3600 for an hour), long property runs, simulated schedules, models with real weights. At
-# its end stands the table of all faults.
+# All that takes long: 500 kills (REGEND_KILLS), each compared with a fresh index, a fault at every writing call of a store
+# and at each site of a daemon (REGEND_FAULTS_PER_SITE=1 for the first call of each only), 2,000 cases of damage, a million
+# fuzzed inputs, 10,000 sync queries, strange and huge trees, ten minutes of soak (REGEND_SOAK_S=3600 for an hour), long
+# property runs, simulated schedules, models with real weights. At its end stands the table of all faults.
 LEDGER := build/ledger.jsonl
 test-all: export REGEND_LEDGER = $(CURDIR)/$(LEDGER)
 test-all: export REGEND_KILLS ?= 500

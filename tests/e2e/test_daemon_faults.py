@@ -1,7 +1,8 @@
 """Whichever call of the daemon's main process fails: it goes on or ends, and the next one's index equals a fresh one.
 
 Calls on files of the state directory and on Unix sockets count, those of its workers do not. What `tests/faults` shows
-of the store at every call is shown here of the whole, at some of them: `REGEND_DAEMON_FAULTS` of each kind.
+of the store at every call is shown here of the whole at every site (a call on one sort of file): when it comes first,
+in the middle, and last.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -21,7 +25,8 @@ from tests.faults.shim import KINDS, build
 from tests.ledger import record
 
 ALL = (*KINDS, "epipe")
-PATIENCE_S = 3.0
+PATIENCE_S = 2.0
+AT_ONCE = 3
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="faults are injected by LD_PRELOAD")
 
@@ -61,8 +66,17 @@ def live(subject: Daemon, root: Path) -> None:
             raise AssertionError("it does not end when asked to") from None
 
 
-def case(shim: Path, directory: Path, kind: str, nth: int) -> int:
-    """One life with the fault and one without; returns how many calls were counted if `nth` is 0."""
+@dataclass(frozen=True)
+class Fault:
+    """What is to happen, and to which call: the n-th one of a site, such as `pwrite index.db-wal`; 0: none, count."""
+
+    kind: str
+    site: str = ""
+    nth: int = 0
+
+
+def case(shim: Path, directory: Path, fault: Fault) -> list[str]:
+    """One life with the fault and one without; returns what the shim said: what it struck, or every call in order."""
     root, report = directory / "root", directory / "struck"
     root.mkdir(parents=True)
     for n in range(6):
@@ -70,13 +84,14 @@ def case(shim: Path, directory: Path, kind: str, nth: int) -> int:
     with daemon() as subject:
         subject.environ = {
             "LD_PRELOAD": str(shim), "FAULTS_PARENT": str(os.getpid()), "FAULTS_PREFIX": f"{subject.state_dir}/",
-            "FAULTS_KIND": kind, "FAULTS_NTH": str(nth), "FAULTS_REPORT": str(report),
+            "FAULTS_KIND": fault.kind, "FAULTS_SITE": fault.site, "FAULTS_NTH": str(fault.nth),
+            "FAULTS_REPORT": str(report),
         }  # fmt: skip
         live(subject, root)
-        if nth == 0:
-            return int(report.read_text().split()[0])
+        said = report.read_text().splitlines() if report.exists() else []
+        if fault.nth == 0:
+            return said
         subject.environ = {}
-        struck = report.read_text().strip() if report.exists() else "nothing"
         try:
             subject.start(root)
             assert_as_fresh(subject, root, queries=3)
@@ -85,28 +100,53 @@ def case(shim: Path, directory: Path, kind: str, nth: int) -> int:
             left = [str(path) for path in subject.state_dir.rglob("*tmp*") if path.is_file()]
             assert not left, left
         except AssertionError as error:
-            raise AssertionError(f"{kind} at call {nth} ({struck}): {error}\n{subject.log()[-1500:]}") from error
-    return 0
+            raise AssertionError(f"{fault} ({said}): {error}\n{subject.log()[-1500:]}") from error
+    return said
 
 
-def run(shim: Path, directory: Path, kind: str, count: int, offset: float) -> None:
-    calls = case(shim, directory / "counted", kind, 0)
-    numbers = [1 + int((n + offset) * calls / count) for n in range(count)]
-    for number in numbers:
+def sites(shim: Path, directory: Path, kind: str) -> Counter[str]:
+    """How often the scripted life comes by each site at which this kind of fault may strike."""
+    return Counter(line.split(maxsplit=1)[1] for line in case(shim, directory, Fault(kind)))
+
+
+def chosen(kind: str, counts: Counter[str], per_site: int) -> list[Fault]:
+    """The first call of each site (with `per_site` 1), its last, too (2), and one in its middle (3)."""
+    return [
+        Fault(kind, site, nth)
+        for site, count in sorted(counts.items())
+        for nth in sorted({*(1, count, (count + 1) // 2)[:per_site]})
+    ]
+
+
+def run(shim: Path, directory: Path, faults: list[Fault]) -> set[str]:
+    """Returns the sites that were struck: a life is never twice the same, and the last call may not come."""
+
+    def one(number: int) -> str:
         diverged = 1
         try:
-            case(shim, directory / str(number), kind, number)
+            said = case(shim, directory / str(number), faults[number])
             diverged = 0
         finally:
-            record(f"daemon: {kind} at call n", 1, diverged=diverged)
+            record(f"daemon: {faults[number].kind} at call n", 1, diverged=diverged)
+        return faults[number].site if said else ""
+
+    # Most of their time daemons under a fault that stays, and clients, wait.
+    with ThreadPoolExecutor(AT_ONCE) as lives:
+        return set(lives.map(one, range(len(faults)))) - {""}
 
 
 @pytest.mark.parametrize("kind", ["full"])
 def test_a_fault_in_the_middle(shim: Path, tmp_path: Path, kind: str) -> None:
-    run(shim, tmp_path.resolve(), kind, count=1, offset=0.6)
+    counts = sites(shim, tmp_path.resolve() / "counted", kind)
+    (site, count) = max(counts.items(), key=lambda item: item[1])
+    assert run(shim, tmp_path.resolve(), [Fault(kind, site, count // 2)]) == {site}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ALL)
-def test_faults_at_many_calls(shim: Path, tmp_path: Path, kind: str) -> None:
-    run(shim, tmp_path.resolve(), kind, count=int(os.environ.get("REGEND_DAEMON_FAULTS", "12")), offset=0.3)
+def test_faults_at_every_site(shim: Path, tmp_path: Path, kind: str) -> None:
+    counts = sites(shim, tmp_path.resolve() / "counted", kind)
+    faults = chosen(kind, counts, int(os.environ.get("REGEND_FAULTS_PER_SITE", "3")))
+    struck = run(shim, tmp_path.resolve(), faults)
+    note = f"{len(struck)} of {len(counts)} sites struck, {len(faults)} of {counts.total():,} calls"
+    record(f"daemon: {kind} at call n", 0, note=note)

@@ -5,7 +5,8 @@
 // What goes around the C library by raw system calls is not seen: the rename of tantivy's `meta.json`.
 //
 // A fault may strike once, or from the n-th call on ("sticky": a disk that stays full). Which calls count depends on the
-// kind of fault: a `write` cannot fail for want of descriptors.
+// kind of fault: a `write` cannot fail for want of descriptors. They may be limited to one site: one call on one sort of
+// file, such as `pwrite index.db-wal`; with n = 0 every call that counts is reported, by its site.
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <initializer_list>
 
 namespace {
 
@@ -55,11 +57,14 @@ const Kind KINDS[] = {
 
 char prefix[PATH_MAX];
 char report[PATH_MAX];
+char site[PATH_MAX];
 const Kind *kind = nullptr;
 long nth = 0;
 bool sockets = false;
 std::atomic<long> seen{0};
 std::atomic<bool> armed{false};
+std::atomic<bool> struck{false};
+bool to_end = false;  // Armed by environment: report each call.
 
 void tell(const char *call, const char *what) {
   if (!report[0]) return;
@@ -87,12 +92,57 @@ bool is_socket(int fd) {
   return sockets && fstat(fd, &found) == 0 && S_ISSOCK(found.st_mode);
 }
 
+bool hexadecimal(char c) { return strchr("0123456789abcdef-", c) && c; }
+
+// Whether this is the extension of one of the files of a segment of tantivy, which are all written alike.
+bool is_part(const char *extension) {
+  for (const char *part : {"fieldnorm", "term", "idx", "pos", "fast", "store"})
+    if (!strcmp(extension, part)) return true;
+  return false;
+}
+
+// `<call> <file below the prefix>`, where numbers, UUIDs and random names are stars: what a call is for.
+void site_of(const char *name, const char *path, char *out, size_t size) {
+  const char *from = under(path) ? path + strlen(prefix) : path;
+  size_t at = (size_t)snprintf(out, size, "%s ", name);
+  while (*from && at + 2 < size) {
+    const char *to = from;
+    bool digits = false;
+    if (!strncmp(from, ".tmp", 4)) {
+      for (to = from + 4; *to && *to != '/' && *to != '.'; to++) {
+      }
+      digits = true;
+    } else if (at > 1 && out[at - 1] == '.' && out[at - 2] == '*' && is_part(from)) {
+      at += (size_t)snprintf(out + at, size - at, "part");
+      break;
+    } else {
+      for (; hexadecimal(*to); to++) digits |= *to >= '0' && *to <= '9';
+    }
+    if (digits) {
+      out[at++] = '*';
+      from = to;
+    } else {
+      out[at++] = *from++;
+    }
+  }
+  out[at] = 0;
+}
+
 // Whether this call is struck; `what` is for the report.
 bool strikes(int call, const char *name, const char *what) {
   if (!(kind->calls & call)) return false;
+  if (struck) {
+    if (kind->sticky) ++seen;
+    return kind->sticky;
+  }
+  char own[PATH_MAX];
+  if (site[0] || nth == 0) site_of(name, what, own, sizeof own);
+  if (site[0] && strcmp(own, site)) return false;
   long number = ++seen;
-  if (nth == 0 || number < nth || (number > nth && !kind->sticky)) return false;
-  if (number == nth) tell(name, what);
+  if (nth == 0 && to_end) tell("", own);
+  if (nth == 0 || number != nth) return false;
+  struck = true;
+  tell(name, what);
   if (kind->effect == KILL) syscall(SYS_kill, (int)syscall(SYS_getpid), SIGKILL);
   return true;
 }
@@ -158,6 +208,7 @@ int faults_arm(const char *where, const char *kind_name, long number, int with_s
   nth = number;
   sockets = with_sockets;
   seen = 0;
+  struck = false;
   armed = true;
   return 1;
 }
@@ -334,12 +385,10 @@ __attribute__((constructor)) static void begin() {
   const char *parent = getenv("FAULTS_PARENT");
   if (!parent || atoi(parent) != (int)getppid()) return;
   const char *where = getenv("FAULTS_PREFIX"), *name = getenv("FAULTS_KIND"), *number = getenv("FAULTS_NTH");
-  const char *to = getenv("FAULTS_REPORT");
+  const char *to = getenv("FAULTS_REPORT"), *only = getenv("FAULTS_SITE");
+  if (only) snprintf(site, sizeof site, "%s", only);
+  to_end = true;
   if (where && name && number && to) faults_arm(where, name, atol(number), 1, to);
-}
-
-__attribute__((destructor)) static void end() {
-  if (armed && getenv("FAULTS_PARENT") && nth == 0) tell("end", "");
 }
 
 }  // extern "C"
