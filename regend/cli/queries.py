@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+MAX_OVERLAY_BYTES = 1_000_000
+"""Of all copies together: a request is one message, which may have 1 MiB."""
+
+
 def run_search(arguments: argparse.Namespace) -> int:
     answer = call(
         arguments,
@@ -86,6 +90,12 @@ def split_place(place: str) -> tuple[str, int]:
 
 def _page(arguments: argparse.Namespace) -> dict[str, Any]:
     overlays = [_overlay(pair) for pair in arguments.overlay or ()]
+    size_bytes = sum(len(overlay["text"].encode("utf-8", "surrogateescape")) for overlay in overlays)
+    if size_bytes > MAX_OVERLAY_BYTES:
+        raise RegendError(
+            f"The copies given with `--overlay` have {size_bytes:,} bytes, and a request holds about "
+            f"{MAX_OVERLAY_BYTES:,}; leave the largest out, or save it."
+        )
     return given(context=arguments.context, offset=arguments.offset, budget=arguments.budget, overlays=overlays or None)
 
 

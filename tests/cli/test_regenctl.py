@@ -376,6 +376,9 @@ def test_overlays_are_read_from_their_copies(
     for wrong in ("/src/app/a.py", f"/src/app/a.py={tmp_path / 'none'}"):
         assert main(["related", "/src/app/a.py", "--overlay", wrong]) == 1
     assert "FILE=COPY" in capsys.readouterr().err
+    (tmp_path / "copy").write_text("é" * 600_000)
+    assert main(["search", "x", "--overlay", copy]) == 1
+    assert "have 1,200,000 bytes, and a request holds about 1,000,000; leave" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [("--budget", "10"), ("--offset", "-1"), ("--offset", "1001")])

@@ -133,3 +133,34 @@ def test_a_relative_path_lies_in_the_named_root(served: Daemon, root: Path) -> N
     overlays = [{"path": "src/queue.py", "text": DRAFT}]
     found = served.call("search", query="TicketQueue", root=str(root), overlays=overlays)["results"]
     assert found[0]["symbol"] == "TicketQueue"
+
+
+def test_pages_and_budgets_with_a_buffer_neither_repeat_nor_miss_anything(served: Daemon, root: Path) -> None:
+    text = "\n\n".join(f"def queue_part_{n}(job):\n    return job.queue({n})" for n in range(30)) + "\n"
+    sent = draft(root, text=text)
+    with Client(served.socket) as editor:
+        pages: list[tuple[str, int]] = []
+        offset: int | None = 0
+        while offset is not None:
+            answer = editor.call("search", query="job queue", k=7, offset=offset, overlays=sent)
+            pages += [(result["path"], result["start_line"]) for result in answer["results"]]
+            offset = answer["next_offset"]
+        whole = editor.call("search", query="job queue", k=1_000, overlays=sent)["results"]
+        assert len(pages) == len(set(pages))
+        assert set(pages) == {(result["path"], result["start_line"]) for result in whole}
+        assert sum(result["unsaved"] for result in whole) >= 5
+        packed = editor.call("search", query="job queue", budget=300, overlays=sent)
+        places = [result["path"] for result in packed["results"]]
+        assert len(places) == len(set(places))
+        assert "src/queue.py" in places
+        assert 0 < packed["tokens"] <= 300
+        files = editor.call("search", query="job queue", files=True, overlays=sent)["results"]
+        assert [result["path"] for result in files if result["unsaved"]] == ["src/queue.py"]
+
+
+def test_an_emptied_buffer_hides_its_file(served: Daemon, root: Path) -> None:
+    answer = served.call("search", query="JobQueue push", k=50, overlays=draft(root, text=""))
+    assert "src/queue.py" not in {result["path"] for result in answer["results"]}
+    with pytest.raises(RegendError, match="has no chunks") as caught:
+        served.call("related", file=str(root / "src/queue.py"), overlays=draft(root, text=""))
+    assert caught.value.code == "path_error"

@@ -159,10 +159,13 @@ class TestNeovim:
                 f"vim.cmd('edit {directory}/new.py')\n"
                 "vim.api.nvim_buf_set_lines(0, 0, -1, false, { 'x = 1', 'y = 2' })\n"
                 "vim.cmd('Regend second')\n"
+                "vim.api.nvim_buf_set_lines(0, 0, -1, false, { string.rep('x', 600000) })\n"
+                "vim.cmd('Regend third')\n"
                 "vim.bo.modified = false",
             )
-            first, second = (r for r in served.script.seen if hasattr(r, "query"))
+            first, second, third = (r for r in served.script.seen if hasattr(r, "query"))
             assert (first.query, first.overlays) == ("first", ())
+            assert (third.query, third.overlays) == ("third", ()), "too large for a request"
             assert [wire(overlay) for overlay in second.overlays] == [
                 {"path": f"{directory}/new.py", "text": "x = 1\ny = 2\n"}
             ]
