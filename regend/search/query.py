@@ -88,8 +88,9 @@ def parse_query(text: str) -> Query:
     trimmed = text.strip()
     split = split_filters(trimmed[:MAX_QUERY_CHARS])
     if (split.words or split.phrases) and not query_terms(split.text):
-        # Nothing else is there to look for, so what looked like exclusions was meant.
-        split = Split(" ".join((split.text, *split.words, *split.phrases)).strip(), split.inline, (), ())
+        # Nothing else is there to look for, so what looked like exclusions was meant; `-main` may be a name.
+        words = [f"-{word}" for word in split.words]
+        split = Split(" ".join((split.text, *words, *split.phrases)).strip(), split.inline, (), ())
     clipped = split.text
     all_terms = tuple(dict.fromkeys(query_terms(clipped)))
     if not all_terms:

@@ -116,6 +116,14 @@ def test_a_name_to_the_letter_goes_before_one_without_its_sign(project: Corpus) 
     assert ask(project, "valid").results[0].symbol == "valid"
 
 
+def test_a_name_that_begins_with_a_dash_is_no_exclusion(project: Corpus) -> None:
+    root = next(iter(project.snapshot.roots))
+    project.put(root, "a/defs.rb", source("main", "other"), "ruby")
+    project.put(root, "b/defs.rb", source("-main"), "ruby")
+    assert ask(project, "-main").results[0].symbol == "-main"
+    assert ask(project, "main").results[0].symbol == "main"
+
+
 def test_a_file_of_that_name_goes_before_a_symbol_of_it(project: Corpus) -> None:
     root = next(iter(project.snapshot.roots))
     project.put(root, "zz/defs.rb", source("retry.py"), "ruby")
