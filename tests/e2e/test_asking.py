@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -167,3 +168,41 @@ def test_equal_questions_have_equal_answers(served: Daemon) -> None:
     for query in ("job queue", "part", "where are jobs retried", "retyr"):
         first, again = (ask(served, query, k=20) for _ in range(2))
         assert {**first, "took_ms": 0} == {**again, "took_ms": 0}
+
+
+def answers(asked: Daemon, queries: tuple[str, ...]) -> list[list[tuple[str, int, str, str]]]:
+    """What comes of each query as chunks, as files, and within a budget, in order."""
+    forms: tuple[dict[str, Any], ...] = ({"k": 30}, {"files": True}, {"budget": 300})
+    found = [ask(asked, query, **form)["results"] for query in queries for form in forms]
+    return [[(r["path"], r["start_line"], r["symbol"], r["snippet"]) for r in results] for results in found]
+
+
+def test_another_history_and_a_restart_change_no_order(tmp_path: Path) -> None:
+    """Many equal chunks make ties; ids of entries tell of an index's history, and scores are sums of floats."""
+    root = tmp_path / "app"
+    same = {f"{folder}/same_{n}.py": "def same(job):\n    return job.queue\n" for n in range(9) for folder in "abc"}
+    files = {**FILES, **same}
+    queries = ("job queue", "same", "part", "where are jobs retried", "JobQueue", '"job.queue"', "queue -part", "retyr")
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    with daemon() as first:
+        first.start(root)
+        assert first.flush()["complete"]
+        wanted = answers(first, queries)
+        assert all(wanted)
+        assert first.stop() == 0
+        first.start()
+        assert first.flush()["complete"]
+        assert answers(first, queries) == wanted
+        assert first.stop() == 0
+    for name in files:
+        (root / name).unlink()
+    with daemon() as second:
+        second.start(root)
+        for names in (list(files)[::-2], list(files)[::-1]):  # In two steps and another order, some of it twice.
+            for name in names:
+                (root / name).write_text(files[name])
+            assert second.flush()["complete"]
+        assert answers(second, queries) == wanted
+        assert second.stop() == 0
