@@ -34,6 +34,9 @@ _SYNONYMS = {
     "language": "lang", "repo": "root", "repository": "root",
 }  # fmt: skip
 _MAX_INLINE = 32
+_MAX_DOUBTS = 3
+_DOUBTED_CHARS = 2_000
+"""What is pasted is no query with filters."""
 
 _PIECE = re.compile(
     r'(?<!\S)(?P<not>-?)(?P<key>lang|path|kind|root):(?!:)(?P<value>"[^"\n]+"|[^\s"]+)(?!\S)'
@@ -136,8 +139,8 @@ def doubts(text: str) -> tuple[str, ...]:
     """
     if ":" not in text:
         return ()
-    found = (_doubt(match) for match in _DOUBTFUL.finditer(text) if match["key"])
-    return tuple(dict.fromkeys(sentence for sentence in found if sentence))
+    found = (_doubt(match) for match in _DOUBTFUL.finditer(text[:_DOUBTED_CHARS]) if match["key"])
+    return tuple(dict.fromkeys(sentence for sentence in found if sentence))[:_MAX_DOUBTS]
 
 
 def _doubt(match: re.Match[str]) -> str:
