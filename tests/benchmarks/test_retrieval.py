@@ -1,5 +1,6 @@
 """The retrieval benchmark on two small checkouts, with a real daemon: figures, tables, names, budget; and a fit."""
 
+import importlib.util
 import json
 from contextlib import ExitStack
 from pathlib import Path
@@ -67,3 +68,23 @@ def test_a_fit_runs_over_folders_and_whole_checkouts(place: tuple[Path, Path], t
     assert len(outcome.weights) == len(FITTED)
     assert min(outcome.weights) >= 0.0
     assert "mean of repositories" in page(found, outcome)
+
+
+def test_semble_is_measured_where_it_is_installed(place: tuple[Path, Path]) -> None:
+    pytest.importorskip("semble", reason="`pip install semble` adds its rows to the table")
+    report = retrieval.run(*place, modes=("semble-words", "semble-hybrid"))
+    assert set(report.answers) == {"semble-words", "semble-hybrid"}
+    for rows in report.answers.values():
+        assert rows["one"][1].ndcg == 1.0
+    assert report.skipped == []
+
+
+def test_without_semble_its_rows_are_left_out_and_that_is_said(
+    place: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    report = retrieval.run(*place, modes=("daemon", "semble-words"), only=["one"])
+    assert set(report.answers) == {"daemon"}
+    assert report.skipped == ["semble is not installed; `pip install semble` adds its rows."]
+    assert retrieval.page(report).endswith(report.skipped[0])
+    assert retrieval.as_json(report)["skipped"] == report.skipped
