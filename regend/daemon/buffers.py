@@ -23,7 +23,7 @@ from regend.daemon.connection import Connection
 from regend.daemon.parts import Parts
 from regend.daemon.roots import ServedRoot
 from regend.embedding.base import checked
-from regend.errors import ChunkError, EmbeddingError, PathError, WorkerError
+from regend.errors import ChunkError, EmbeddingError, WorkerError
 from regend.search.overlay import OverlayFile
 from regend.types import ChunkedFile, ChunkId, Lane, RootId, embedded_text
 
@@ -66,17 +66,11 @@ class Buffers:
         self._held: WeakKeyDictionary[Connection, _Held] = WeakKeyDictionary()
 
     async def prepare(self, connection: Connection, buffers: Sequence[Buffer]) -> Prepared:
-        """Chunk and embed those that differ from what is indexed and from what the connection sent before.
-
-        Raises:
-            PathError: a path is a root itself.
-        """
+        """Chunk and embed those that differ from what is indexed and from what the connection sent before."""
         held = self._held.setdefault(connection, _Held())
         files: list[OverlayFile] = []
         notes: list[str] = []
         for buffer in buffers:
-            if not buffer.path:
-                raise PathError(f"{buffer.served.path} is a root, not a file; name the file that the text belongs to.")
             decision = await asyncio.to_thread(buffer.served.rules.decide, buffer.path, False)
             if decision.ignored:
                 notes.append(f"{buffer.path} is ignored (`regenctl why`), so its unsaved text is not searched.")

@@ -15,11 +15,19 @@ def locate(roots: Roots, file: str, root: str) -> tuple[ServedRoot, str]:
         PathError: it is not an absolute path, or no path at all.
         RootError: it is in no root.
     """
+    return locate_all(roots, file, root)[0]
+
+
+def locate_all(roots: Roots, file: str, root: str) -> list[tuple[ServedRoot, str]]:
+    """Every root that holds a file which a client named, innermost first, and its path in each.
+
+    Raises:
+        PathError: it is not an absolute path, or no path at all.
+        RootError: it is in no root.
+    """
     path = absolute(file, root)
-    found = roots.containing(path)
-    if found is None:
-        found = roots.containing(path.resolve())
-    if found is None:
+    found = roots.all_containing(path) or roots.all_containing(path.resolve())
+    if not found:
         raise RootError(f"{path} is in no root; add one that holds it with `regenctl add DIR`.")
     return found
 

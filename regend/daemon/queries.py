@@ -13,11 +13,11 @@ from dataclasses import replace
 from regend.daemon import status
 from regend.daemon.buffers import Buffer, Buffers, Prepared
 from regend.daemon.connection import Connection
-from regend.daemon.named_files import locate
+from regend.daemon.named_files import locate, locate_all
 from regend.daemon.parts import Parts
 from regend.daemon.path_names import readable
 from regend.daemon.query_runner import QueryRunner
-from regend.errors import RootError, RpcError
+from regend.errors import PathError, RootError, RpcError
 from regend.rpc import schema as rpc
 from regend.rpc.queries import DEFAULT_RESULTS, MAX_OVERLAYS, MAX_RESULTS
 from regend.search.filters import Filters, doubts, split_filters
@@ -141,10 +141,15 @@ class QueryMethods:
         outside: list[str] = []
         for overlay in overlays:
             try:
-                buffers.append(Buffer(*locate(self._app.roots, overlay.path, root), overlay.text))
+                places = locate_all(self._app.roots, overlay.path, root)
             except RootError:
                 # An editor sends what it has changed; not all of it must be ours.
                 outside.append(f"{overlay.path} is in no root, so its unsaved text is not searched.")
+            else:
+                if not places[0][1]:
+                    raise PathError(f"{overlay.path} is a root, not a file; name the file that the text belongs to.")
+                # Of nested roots each has the file, and the request may be about any of them.
+                buffers += [Buffer(served, path, overlay.text) for served, path in places]
         prepared = await self._buffers.prepare(connection, buffers)
         return replace(prepared, notes=(*prepared.notes, *outside))
 

@@ -152,12 +152,14 @@ class Roots:
 
     def containing(self, path: Path) -> tuple[ServedRoot, str] | None:
         """The innermost root that holds an absolute path, and the path relative to it."""
+        return next(iter(self.all_containing(path)), None)
+
+    def all_containing(self, path: Path) -> list[tuple[ServedRoot, str]]:
+        """Every root that holds an absolute path, innermost first, and the path relative to it: roots may be nested."""
         found = [s for s in self._roots.values() if path == s.identity.path or s.identity.path in path.parents]
-        if not found:
-            return None
-        served = max(found, key=lambda s: len(s.path))
-        relative = path.relative_to(served.identity.path).as_posix()
-        return served, "" if relative == "." else relative
+        found.sort(key=lambda served: -len(served.path))
+        places = [(served, path.relative_to(served.identity.path).as_posix()) for served in found]
+        return [(served, "" if relative == "." else relative) for served, relative in places]
 
     def found(self, root: RootId, identity: RootIdentity | None) -> str | None:
         """A lost root is back, perhaps as another directory.

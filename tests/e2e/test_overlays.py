@@ -164,3 +164,24 @@ def test_an_emptied_buffer_hides_its_file(served: Daemon, root: Path) -> None:
     with pytest.raises(RegendError, match="has no chunks") as caught:
         served.call("related", file=str(root / "src/queue.py"), overlays=draft(root, text=""))
     assert caught.value.code == "path_error"
+
+
+def test_of_nested_roots_each_has_the_buffer(root: Path) -> None:
+    inner = root.parent / "outer/inner"
+    inner.mkdir(parents=True)
+    (inner / "b.py").write_text("def saved_marker():\n    return 2\n")
+    outer, text = inner.parent, "def unsaved_marker():\n    return 3\n"
+    with daemon() as subject:
+        subject.start(outer, inner)
+        assert subject.flush()["complete"]
+        for where, path in ((outer, "inner/b.py"), (inner, "b.py")):
+            sent = [{"path": path, "text": text}]
+            found = subject.call("search", query="unsaved_marker", root=str(where), overlays=sent)["results"]
+            assert [(r["path"], r["symbol"], r["unsaved"]) for r in found] == [(path, "unsaved_marker", True)]
+        everywhere = subject.call(
+            "search", query="saved marker", overlays=[{"path": str(inner / "b.py"), "text": text}]
+        )
+        assert {(r["root"], r["symbol"]) for r in everywhere["results"]} == {
+            (str(outer), "unsaved_marker"), (str(inner), "unsaved_marker"),
+        }  # fmt: skip
+        assert subject.stop() == 0
