@@ -6,13 +6,15 @@ from collections.abc import Hashable, Iterator
 
 from regend.search.ranking import Ranked
 from regend.search.results import FeatureShare
-from regend.search.selection import Chosen, Question, page_of, ranked
+from regend.search.selection import MAX_DEPTH, Chosen, Question, page_of, ranked
 from regend.search.stages import StageClock
 
 FILE_VECTOR = "file_vector"
 """Name of the share that a file's own vector adds to the score of its best chunk."""
 _CHUNKS_PER_FILE = 3
 """So many times the chunks are ranked, so that enough files are among them."""
+_DEEPER = 5
+"""So many times as many chunks are ranked where they are of too few files."""
 _SURE_COSINE = 0.35
 """As in `fusion`: a best cosine below this is weak evidence and is not stretched to 1."""
 _UNITS = 10_000
@@ -29,8 +31,15 @@ def select_files(
 
     def look(depth: int) -> Iterator[tuple[Hashable, Chosen]]:
         best: dict[tuple[str, str], Ranked] = {}
-        for row in ranked(question, _CHUNKS_PER_FILE * depth, clock):
-            best.setdefault((row.root, row.candidate.entry.path), row)
+        chunks = _CHUNKS_PER_FILE * depth
+        # The best chunks may all be of a few long files, or of the very file that was asked about.
+        while len(best) <= depth:
+            best = {}  # Scores of different looks do not compare.
+            for row in ranked(question, chunks, clock):
+                best.setdefault((row.root, row.candidate.entry.path), row)
+            if chunks >= MAX_DEPTH:
+                break
+            chunks = min(MAX_DEPTH, _DEEPER * chunks)
         files = _with_vectors(question, list(best.values()), file_weight)
         files.sort(key=lambda file: (-round(file.score * _UNITS), file.root, file.candidate.entry.path))
         clock.lap("files")

@@ -58,3 +58,20 @@ def test_pages_of_files_fit_together(project: Corpus) -> None:
         offset = outcome.next_offset
     assert len(pages) == len(set(pages))
     assert len(pages) >= 30
+
+
+def call(n: int, i: int) -> str:
+    arguments = "".join(f", p{j}" for j in range((7 * i + n) % 50))
+    return f"def widget_{n}_{i}(widget):\n    return widget.frobnicate(widget, {i}{arguments})"
+
+
+@pytest.mark.parametrize("k", [5, 10, 20])
+def test_a_few_long_files_do_not_hide_the_others(project: Corpus, k: int) -> None:
+    root = next(iter(project.snapshot.roots))
+    filler = "".join(f"    value_{i} = one * {i} + two - three / four\n" for i in range(40))
+    mention = f"def other(one, two, three, four):\n{filler}    # a widget, which we frobnicate\n    return one\n"
+    project.fill(root, [(f"f/long_{n}.py", "\n\n".join(call(n, i) for i in range(50)), "python") for n in range(3)])
+    project.fill(root, [(f"t/mention_{n:02}.py", mention, "python") for n in range(25)])
+    outcome = ask(project, "frobnicate widget", k=k)
+    assert len(outcome.results) == k
+    assert outcome.next_offset == k

@@ -115,3 +115,15 @@ def test_related_code_within_a_budget(project: Corpus) -> None:
     outcome = related(project, "/r/app", "src/jobs/queue.py", 12, budget=200)
     assert 0 < outcome.tokens <= 200
     assert len({result.path for result in outcome.results}) == len(outcome.results)
+
+
+def test_a_long_files_own_chunks_do_not_stand_in_the_way(project: Corpus) -> None:
+    root = next(iter(project.snapshot.roots))
+    calls = [f"return widget.frobnicate({i}{', p' * (7 * i % 50)})" for i in range(150)]
+    project.put(root, "w/long.py", "\n\n".join(f"def widget_{i}(widget):\n    {calls[i]}" for i in range(150)))
+    filler = "".join(f"    value_{i} = one * {i} + two - three / four\n" for i in range(40))
+    mention = f"def other(one, two, three, four):\n{filler}    # a widget, which we frobnicate\n    return one\n"
+    project.fill(root, [(f"w/w{n:02}.py", mention, "python") for n in range(20)])
+    outcome = related(project, "/r/app", "w/long.py", k=10)
+    assert len(outcome.results) == 10
+    assert outcome.next_offset == 10
