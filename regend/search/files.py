@@ -31,14 +31,17 @@ def select_files(
 
     def look(depth: int) -> Iterator[tuple[Hashable, Chosen]]:
         best: dict[tuple[str, str], Ranked] = {}
-        chunks = _CHUNKS_PER_FILE * depth
+        chunks, known = _CHUNKS_PER_FILE * depth, 0
         # The best chunks may all be of a few long files, or of the very file that was asked about.
         while len(best) <= depth:
             best = {}  # Scores of different looks do not compare.
-            for row in ranked(question, chunks, clock):
+            rows = ranked(question, chunks, clock)
+            for row in rows:
                 best.setdefault((row.root, row.candidate.entry.path), row)
-            if chunks >= MAX_DEPTH:
+            exhausted = question.skipped is None and len(rows) <= known
+            if exhausted or chunks >= MAX_DEPTH:
                 break
+            known = len(rows)
             chunks = min(MAX_DEPTH, _DEEPER * chunks)
         files = _with_vectors(question, list(best.values()), file_weight)
         files.sort(key=lambda file: (-round(file.score * _UNITS), file.root, file.candidate.entry.path))
