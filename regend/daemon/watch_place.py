@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from regend.core.events import Event
 from regend.daemon.ignores import IgnoreRules
@@ -14,6 +15,22 @@ from regend.types import RootId
 
 _REMOTE = frozenset(("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre"))
 _REMOTE |= frozenset(("vboxsf", "prl_fs", "vmhgfs", "fuse.vmhgfs-fuse", "fuse.sshfs", "fuse.rclone", "fuse.glusterfs"))
+
+WatchState = Literal["watching", "polling", "starting", "lost"]
+
+
+@dataclass(frozen=True, slots=True)
+class WatchHealth:
+    """How one root is observed now.
+
+    Attributes:
+        reason: why it is not watched; empty while it is.
+        watches: watches held for it.
+    """
+
+    state: WatchState
+    reason: str
+    watches: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +98,17 @@ def remote_filesystem(path: Path, mounts: str | None = None) -> str:
         if path.is_relative_to(point) and len(point.parts) >= best:
             best, found = len(point.parts), right.split(" ")[0]
     return found if found in _REMOTE else ""
+
+
+def is_plausible(path: Path, marker: str, lost: str) -> bool:
+    """Whether the directory now at `path` is the root again.
+
+    An empty one on another device is the mount point of a file system that is not mounted.
+    """
+    if marker.partition(":")[0] == lost.partition(":")[0]:
+        return True
+    try:
+        with os.scandir(path) as entries:
+            return next(entries, None) is not None
+    except OSError:
+        return False

@@ -7,7 +7,6 @@ lost, never as empty.
 
 from __future__ import annotations
 
-import os
 import queue
 import shutil
 import sys
@@ -17,7 +16,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import structlog
 
@@ -27,7 +25,16 @@ from regend.daemon.ignores import IgnoreRules
 from regend.daemon.repository import RootIdentity, identify, marker_of
 from regend.daemon.watch_barrier import Barriers
 from regend.daemon.watch_budget import WatchBudget, WatchLimitError
-from regend.daemon.watch_place import RootWatch, WatchOutlets, WatchPlace, remote_filesystem
+from regend.daemon.watch_mounts import Mounts
+from regend.daemon.watch_place import (
+    RootWatch,
+    WatchHealth,
+    WatchOutlets,
+    WatchPlace,
+    WatchState,
+    is_plausible,
+    remote_filesystem,
+)
 from regend.errors import RegendError
 from regend.types import RootId
 
@@ -36,22 +43,7 @@ BARRIER_LIMIT_S = 2.0
 second behind has so much to report that a rescan costs no more."""
 _STOP_LIMIT_S = 10.0
 _log = structlog.get_logger(__name__)
-WatchState = Literal["watching", "polling", "starting", "lost"]
 WatchFactory = Callable[[WatchPlace, WatchBudget, WatchOutlets, int], RootWatch]
-
-
-@dataclass(frozen=True, slots=True)
-class WatchHealth:
-    """How one root is observed now.
-
-    Attributes:
-        reason: why it is not watched; empty while it is.
-        watches: watches held for it.
-    """
-
-    state: WatchState
-    reason: str
-    watches: int
 
 
 @dataclass(slots=True)
@@ -67,6 +59,7 @@ class _Watched:
     poll_at: float | None = None
     reconcile_at: float | None = None
     active: bool = True
+    mounts: frozenset[tuple[str, str]] = frozenset()
 
 
 def default_watch(place: WatchPlace, budget: WatchBudget, outlets: WatchOutlets, storm_paths: int) -> RootWatch:
@@ -104,6 +97,7 @@ class Watcher:
         self._cookie_dir = cookie_dir or Path(tempfile.mkdtemp(prefix="regend-cookies-"))
         self._barriers = Barriers(self._cookie_dir)
         self._budget = WatchBudget(config.max_watches)
+        self._mounts = Mounts()
         self._roots: dict[RootId, _Watched] = {}
         self._lock = threading.Lock()
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -138,6 +132,7 @@ class Watcher:
             self._jobs.put(lambda entry=entry: self._halt(entry))  # type: ignore[misc]
         self._jobs.put(None)
         self._thread.join(_STOP_LIMIT_S)
+        self._mounts.close()
         if self._temporary:
             shutil.rmtree(self._cookie_dir, ignore_errors=True)
 
@@ -178,7 +173,11 @@ class Watcher:
         for entry in entries:
             watch = entry.watch
             marker = marker_of(entry.identity.path)
-            if marker != entry.identity.marker or (entry.state == "lost" and marker is not None):
+            if (
+                marker != entry.identity.marker
+                or (entry.state == "lost" and marker is not None)
+                or self._remounted(entry)
+            ):
                 moved.append(entry)
             elif entry.state != "watching" or watch is None or not watch.ordered or not watch.alive:
                 unwatched.append(entry)
@@ -233,7 +232,19 @@ class Watcher:
 
     def _examine_for(self, entry: _Watched, name: str) -> None:
         self._examine(entry)
+        self._follow_mounts(entry)
         self._rescan_instead(entry, name)
+
+    def _remounted(self, entry: _Watched) -> bool:
+        """Any thread."""
+        return entry.state == "watching" and self._mounts.below(entry.identity.path) != entry.mounts
+
+    def _follow_mounts(self, entry: _Watched) -> None:
+        if self._remounted(entry):
+            mounts = self._mounts.below(entry.identity.path)
+            entry.rules.refresh()
+            self._resync(entry)
+            entry.mounts = mounts  # Last: until then no barrier may rely on the watches.
 
     def _emit(self, entry: _Watched, event: Event) -> None:
         """Any thread."""
@@ -251,6 +262,7 @@ class Watcher:
         self._halt(entry)
         # Before the new watch is visible: while its tree is watched in part, no barrier may rely on it.
         entry.state = "starting"
+        entry.mounts = self._mounts.below(entry.identity.path)
         place = WatchPlace(entry.root, entry.identity, entry.rules, self._cookie_dir)
         outlets = WatchOutlets(
             lambda event: self._emit(entry, event),
@@ -318,6 +330,7 @@ class Watcher:
         self._examine(entry)
         if entry.state == "lost":
             return
+        self._follow_mounts(entry)
         if entry.rules.refresh_if_outside_changed():
             self._resync(entry)
         if entry.reconcile_at is None:
@@ -360,7 +373,7 @@ class Watcher:
             entry.state, entry.reason = "lost", "the root directory is gone, or another one is in its place"
             self._emit(entry, RootLost(entry.root))
             self._halt(entry)
-        if entry.state == "lost" and marker is not None and _plausible(path, marker, entry.identity.marker):
+        if entry.state == "lost" and marker is not None and is_plausible(path, marker, entry.identity.marker):
             try:
                 entry.identity = identify(path)
             except RegendError as error:
@@ -374,20 +387,6 @@ class Watcher:
                 return
         if lost_now:
             self._rescan_instead(entry, None)
-
-
-def _plausible(path: Path, marker: str, lost: str) -> bool:
-    """Whether the directory now at `path` is the root again.
-
-    An empty one on another device is the mount point of a file system that is not mounted.
-    """
-    if marker.partition(":")[0] == lost.partition(":")[0]:
-        return True
-    try:
-        with os.scandir(path) as entries:
-            return next(entries, None) is not None
-    except OSError:
-        return False
 
 
 def _nothing() -> None:
