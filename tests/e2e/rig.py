@@ -23,6 +23,7 @@ from regend.store.export import RootExport, export_root
 from regend.types import RootId
 from tests import canary
 
+REPOSITORY = Path(__file__).parents[2]
 START_LIMIT_S = 20.0
 FLUSH_LIMIT_S = 60.0
 SETTLE_LIMIT_S = 15.0
@@ -47,6 +48,7 @@ class Daemon:
         self._config.write_text(config)
         self.environ: dict[str, str] = {}
         self.arguments: list[str] = []
+        self.launcher: tuple[str, ...] = ()
         self.flush_limit_s = FLUSH_LIMIT_S
         self._process: subprocess.Popen[bytes] | None = None
         self._log = (home / "log").open("ab")
@@ -61,7 +63,9 @@ class Daemon:
         environ |= self.environ
         # Installed programs are compiled; to compile at each start would be half of the time to the first answer.
         environ.pop("PYTHONDONTWRITEBYTECODE", None)
-        self._process = subprocess.Popen(arguments, stdout=self._log, stderr=self._log, env=environ)
+        self._process = subprocess.Popen(
+            [*self.launcher, *arguments], stdout=self._log, stderr=self._log, env=environ, cwd=REPOSITORY
+        )
         if wait:
             wait_for(self.answers, "the daemon answers", START_LIMIT_S)
         return self
