@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,6 +100,45 @@ def test_a_new_rule_leaves_no_byte(served: Daemon, root: Path) -> None:
     served.flush()
     assert served.paths(TOKEN, k=1) == ["private/plans.py"]
     record("files taken out by a new rule", 1)
+
+
+SWAPS = 60
+
+
+def test_nothing_outside_is_read_while_names_are_swapped(served: Daemon, root: Path, tmp_path: Path) -> None:
+    """A file and a directory change places with links to others outside, again and again, while they are read."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "f.py").write_text(f"def {TOKEN}():\n    return 1\n")
+    (root / "d").mkdir()
+    (root / "d" / "f.py").write_text("def inside():\n    return 1\n")
+    (root / "f.py").write_text("def inside():\n    return 2\n")
+    stop = threading.Event()
+    swapped = 0
+
+    def swap() -> None:
+        nonlocal swapped
+        while not stop.is_set():
+            for name, target in (("d", outside), ("f.py", outside / "f.py")):
+                (root / name).rename(root / f".{name}.away")
+                (root / name).symlink_to(target)
+                time.sleep(0.01 * (swapped % 8))  # Now and then long enough for what was seen before to be read.
+                (root / name).unlink()
+                (root / f".{name}.away").rename(root / name)
+            swapped += 1
+
+    swapper = threading.Thread(target=swap)
+    swapper.start()
+    try:
+        wait_for(lambda: bool(served.call("reindex", path=str(root))) and swapped >= SWAPS, "many swaps", 60.0)
+    finally:
+        stop.set()
+        swapper.join(20)
+    served.flush()
+    assert {"d/f.py", "f.py"} <= set(served.paths("inside", k=10))
+    assert served.stop() == 0
+    assert holding(served.state_dir, TOKEN.encode()) == []
+    record("files and directories swapped for links", 2 * swapped)
 
 
 def test_rules_that_came_while_nobody_looked(served: Daemon, root: Path) -> None:
