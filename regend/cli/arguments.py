@@ -116,7 +116,10 @@ COMMANDS = (
         _arg("directory", metavar="DIR", complete="directory", help="a git worktree or a plain folder"),
         _arg("--force", action="store_true", help="although it looks unsuited, such as a home directory"),
     )),
-    Command("remove", "remove a root", "roots", (_DIRECTORY,)),
+    Command("remove", "remove a root", "roots", (
+        _DIRECTORY,
+        _arg("--forget", action="store_true", help="and every byte of what only it used from the disk"),
+    )),
     Command("list", "list roots, or the files of one", "roots", (
         _arg("--files", metavar="ROOT", complete="directory", help="list this root's files"),
         _arg("--state", choices=("indexed", "skipped"), complete="indexed skipped", help="only files in this state"),

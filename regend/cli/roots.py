@@ -21,8 +21,9 @@ def run_add(arguments: argparse.Namespace) -> int:
 
 
 def run_remove(arguments: argparse.Namespace) -> int:
-    answer = call(arguments, "remove", path=absolute(arguments.directory))
-    return _say(arguments, answer, f"removed {answer['root']}")
+    answer = call(arguments, "remove", path=absolute(arguments.directory), forget=arguments.forget)
+    kept = "; nothing of it is left on disk" if arguments.forget else ""
+    return _say(arguments, answer, f"removed {answer['root']}{kept}")
 
 
 def run_reindex(arguments: argparse.Namespace) -> int:

@@ -24,6 +24,10 @@ from regend.daemon.verify import verify_index
 from regend.daemon.why import explain_file
 from regend.errors import PathError
 from regend.rpc import schema as rpc
+from regend.store.registry import Store
+from regend.types import PoolId
+
+_PURGE_PAUSE_S = 0.2
 
 
 class Methods:
@@ -84,10 +88,21 @@ class Methods:
         served = await self._app.add_root(path, request.force)
         return rpc.AddResponse(served.path, served.record.pool_key, status.root_status(self._app, served).state)
 
-    async def remove(self, _: Connection, request: rpc.RootRequest) -> rpc.RootResponse:
+    async def remove(self, _: Connection, request: rpc.RemoveRequest) -> rpc.RootResponse:
         served = self._app.roots.by_path(request.path)
         await self._app.remove_root(served)
+        if request.forget:
+            await self._forget(served.record.pool)
         return rpc.RootResponse(served.path)
+
+    async def _forget(self, pool: PoolId) -> None:
+        """Take off the disk what no tree of the pool names any more."""
+
+        def purge(store: Store) -> bool:
+            return store.purge(lambda found, _: found == pool)
+
+        while not await asyncio.wrap_future(self._app.indexer.call(purge)):  # noqa: ASYNC110 - there is no event.
+            await asyncio.sleep(_PURGE_PAUSE_S)  # A vector index is being built of what is to go.
 
     async def list(self, _: Connection, request: rpc.Empty) -> rpc.ListResponse:
         roots = status.root_statuses(self._app)

@@ -117,6 +117,16 @@ class AddResponse:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoveRequest(Checked):
+    path: str = wire("absolute path of a root")
+    forget: bool = wire(
+        "answer only when no byte of what the root alone used is left on disk; else its text and vectors are kept "
+        "for a while, so that adding it again costs nothing",
+        False,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class RootRequest(Checked):
     path: str = wire("absolute path of a root")
 

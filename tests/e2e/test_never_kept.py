@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from regend.cli.main import main
 from tests.e2e.rig import Daemon, daemon, wait_for
 from tests.e2e.test_freshness import module
 from tests.ledger import record
@@ -100,6 +101,26 @@ def test_a_new_rule_leaves_no_byte(served: Daemon, root: Path) -> None:
     served.flush()
     assert served.paths(TOKEN, k=1) == ["private/plans.py"]
     record("files taken out by a new rule", 1)
+
+
+def test_a_root_that_is_to_be_forgotten_leaves_no_byte(served: Daemon, root: Path, tmp_path: Path) -> None:
+    private = tmp_path.resolve() / "private"
+    private.mkdir()
+    (private / "plans.py").write_text(f"def {TOKEN}():\n    return '{TOKEN} alone'\n")
+    served.call("add", path=str(private))
+    served.flush()
+    assert served.paths(TOKEN, k=1) == ["plans.py"]
+    served.call("remove", path=str(private))
+    assert holding(served.state_dir, b"plans.py"), "kept for a while, as documented"
+    served.call("add", path=str(private))
+    served.flush()
+    assert main(["--socket", str(served.socket), "remove", "--forget", str(private)]) == 0
+    assert holding(served.state_dir, TOKEN.encode()) == []
+    assert holding(served.state_dir, b"plans.py") == []
+    assert served.paths("Thing1") and served.call("verify")["damage"] == ""
+    assert served.stop() == 0
+    served.start().flush()
+    assert served.paths("Thing1") and TOKEN not in repr(served.call("search", query=TOKEN, k=100))
 
 
 SWAPS = 60

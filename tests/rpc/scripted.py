@@ -140,7 +140,7 @@ class Script:
         self.roots.append(request.path)
         return schema.AddResponse(request.path, request.path, "scanning")
 
-    async def on_remove(self, _: Connection, request: schema.RootRequest) -> schema.RootResponse:
+    async def on_remove(self, _: Connection, request: schema.RemoveRequest) -> schema.RootResponse:
         gone = self._known(request.path)
         self.roots = [root for root in self.roots if root != gone]
         return schema.RootResponse(request.path)
