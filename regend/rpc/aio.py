@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from regend.errors import ConnectionLostError, ProtocolError, RegendError, RpcError
 from regend.paths import default_socket_path
-from regend.rpc.client import DEFAULT_TIMEOUT_S, MAX_KEPT_NOTIFICATIONS, connect_error
+from regend.rpc.client import DEFAULT_TIMEOUT_S, MAX_KEPT_NOTIFICATIONS, check_listener, connect_error, listener_uid
 from regend.rpc.codec import (
     CLIENT_LIMITS,
     MAX_ID,
@@ -66,6 +66,7 @@ class AsyncClient:
             raise connect_error(error, where) from error
         client = cls(where, reader, writer, timeout_s)
         try:
+            check_listener(listener_uid(writer.get_extra_info("socket")), where)
             client.server = await client.call("hello", client=name, protocol=PROTOCOL_VERSION)
         except BaseException:
             await client.close()

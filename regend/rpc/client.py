@@ -6,7 +6,9 @@ Only the standard library and msgpack are imported, because `regenctl` starts wi
 from __future__ import annotations
 
 import errno
+import os
 import socket
+import sys
 from collections import deque
 from collections.abc import Iterator
 from time import monotonic
@@ -53,6 +55,31 @@ def connect_error(error: OSError, path: str) -> RpcError:
             return RpcError(f"The daemon on {path} accepts no connection at present; try again.")
         case _:
             return RpcError(f"The socket {path} cannot be used: {error.strerror or error}; name another with --socket.")
+
+
+def check_listener(uid: int | None, path: str) -> None:
+    """Refuse to ask a stranger, who would read our queries and unsaved files, and answer what they like.
+
+    Args:
+        uid: of whoever listens on the socket, see `listener_uid`.
+
+    Raises:
+        RpcError: it is neither ours nor root's (code ``foreign_socket``); root may ask anybody.
+    """
+    own = os.geteuid()
+    if uid is not None and uid not in (0, own) and own != 0:
+        raise RpcError(
+            f"The process that listens on {path} belongs to user {uid}, not to you ({own}), so nothing was asked; "
+            "name another socket with --socket.",
+            code="foreign_socket",
+        )
+
+
+def listener_uid(sock: socket.socket) -> int | None:
+    """The kernel's word on who listens at the other end of a connected socket; None where it says nothing (macOS)."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return None
+    return int.from_bytes(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[4:8], sys.byteorder)
 
 
 class Client:
@@ -110,6 +137,7 @@ class Client:
             raise connect_error(error, self.path) from error
         self._socket = sock
         try:
+            check_listener(listener_uid(sock), self.path)
             self.server = self.call("hello", client=self._name, protocol=PROTOCOL_VERSION)
         except BaseException:
             self.close()

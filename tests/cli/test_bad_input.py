@@ -14,7 +14,7 @@ import pytest
 from regend.cli.main import main
 from regend.errors import RpcError
 from regend.rpc.aio import AsyncClient
-from regend.rpc.client import Client
+from regend.rpc.client import Client, check_listener
 from tests.rpc.scripted import Script, ServerThread, short_directory
 
 TOO_LONG = 10**30
@@ -53,6 +53,53 @@ def test_a_line_too_large_for_the_wire(socket_path: Path, capsys: pytest.Capture
             return caught.value.code
 
     assert asyncio.run(ask()) == "invalid_params"
+
+
+STRANGER = 54_321
+LISTEN = """
+import os, socket, sys
+os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[2]))
+with socket.socket(socket.AF_UNIX) as sock:
+    sock.bind(sys.argv[1]); os.chmod(sys.argv[1], 0o777); sock.listen(); print("listening", flush=True)
+    for _ in range(2):
+        peer, _ = sock.accept()
+        print(len(peer.recv(1000)), flush=True)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_a_stranger_is_asked_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with short_directory() as directory:
+        os.chmod(directory, 0o777)
+        path = directory / "s"
+        command = [sys.executable, "-c", LISTEN, str(path), str(STRANGER)]
+        stranger = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            assert stranger.stdout is not None and stranger.stdout.readline() == "listening\n"
+            monkeypatch.setattr("os.geteuid", lambda: 1_000)
+            with pytest.raises(RpcError, match=f"belongs to user {STRANGER}") as caught:
+                Client(path).connect()
+            assert caught.value.code == "foreign_socket"
+            assert stranger.stdout.readline() == "0\n", "not a byte was sent"
+            with pytest.raises(RpcError, match=f"belongs to user {STRANGER}"):
+                asyncio.run(AsyncClient.connect(path))
+            assert stranger.stdout.readline() == "0\n"
+            assert stranger.wait(10) == 0
+        finally:
+            stranger.kill()
+            stranger.wait(10)
+
+
+def test_who_may_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for own, asked, allowed in ((1_000, 1_000, True), (1_000, 0, True), (0, 1_000, True), (1_000, 1_001, False)):
+        monkeypatch.setattr("os.geteuid", lambda own=own: own)
+        check_listener(None, "/s")
+        try:
+            check_listener(asked, "/s")
+        except RpcError:
+            assert not allowed
+        else:
+            assert allowed
 
 
 @pytest.mark.parametrize(
