@@ -43,7 +43,10 @@ def git_settings(directory: Path, environ: Mapping[str, str] | None = None) -> G
         return GitSettings(_config_home(environ) / "git" / "ignore", _truth(fold))
     if not named:
         return GitSettings(None, _truth(fold))
-    return GitSettings(directory / Path(named).expanduser(), _truth(fold))
+    try:
+        return GitSettings(directory / Path(named).expanduser(), _truth(fold))
+    except RuntimeError:  # `~` and the name of nobody here; git refuses it, too.
+        return GitSettings(None, _truth(fold))
 
 
 def settings_files(git_dir: Path | None, environ: Mapping[str, str] | None = None) -> tuple[Path, ...]:

@@ -229,7 +229,7 @@ def _pointer(file: Path, prefix: bytes) -> str | None:
         raw = read_small(file, _MAX_POINTER_BYTES)
     except OSError:
         return None
-    if not raw.startswith(prefix):
+    if not raw.startswith(prefix) or b"\0" in raw:  # No system call takes a path with NUL.
         return None
     return os.fsdecode(raw.removeprefix(prefix).strip(b" \r\n")) or None
 

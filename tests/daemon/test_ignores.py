@@ -222,6 +222,15 @@ def test_a_root_that_holds_secrets_is_ignored_whole(tmp_path: Path, name: str) -
         assert rules.decide(path, is_dir).source == SECRETS.source, path
 
 
+@pytest.mark.parametrize("named", ["~nobody-of-that-name/x", "/dev/zero", "/", "x" * 5_000])
+def test_odd_global_excludes_exclude_nothing(tmp_path: Path, named: str) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    subprocess.run(["git", "-C", str(tmp_path), "config", "core.excludesFile", named], check=True)
+    lay(tmp_path, {".gitignore": "y\n"})
+    rules = rules_of(tmp_path)
+    assert not rules.decide("x", False).ignored and rules.decide("y", False).ignored
+
+
 def test_the_state_of_any_regend_is_excluded(tmp_path: Path) -> None:
     root = tmp_path.resolve()
     lay(root, {"state/lexical/1/meta.json": "", "other/lexical/meta.json": ""})

@@ -43,10 +43,30 @@ def test_plain_folder(tmp_path: Path) -> None:
     assert identity.marker == marker_of(tmp_path) == f"{tmp_path.stat().st_dev}:{tmp_path.stat().st_ino}"
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense", b"gitdir: nowhere", b"gitdir:", b"gitdir: /dev/null", b"\xff"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"nonsense",
+        b"gitdir: nowhere",
+        b"gitdir:",
+        b"gitdir: /dev/null",
+        b"\xff",
+        b"gitdir: \0\n",
+        b"gitdir: " + b"a/" * 3_000,
+    ],
+)
 def test_git_file_that_leads_nowhere_counts_as_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / ".git").write_bytes(content)
     assert identify(tmp_path).git_dir is None
+
+
+@pytest.mark.parametrize("content", [b"\0", b"../" * 2_000, b"\xff"])
+def test_a_common_directory_that_leads_nowhere_counts_as_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "HEAD").touch()
+    (tmp_path / ".git" / "commondir").write_bytes(content)
+    assert identify(tmp_path).git_dir in (None, tmp_path / ".git")
 
 
 def test_links_in_the_path_are_resolved(tmp_path: Path) -> None:

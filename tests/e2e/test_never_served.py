@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -74,3 +75,24 @@ def test_a_repository_file_of_many_brackets(tmp_path: Path) -> None:
         subject.start().flush()
         assert subject.paths("banana")[0] == "b.py"
         wait_for(lambda: "nested too deeply" in subject.root(first)["reason"], "it is said again after a restart")
+
+
+def test_git_files_that_make_no_sense_spoil_one_directory_at_most(tmp_path: Path) -> None:
+    root = laid(tmp_path.resolve() / "root")
+    for number, content in enumerate((b"gitdir: \0\xff\n", b"gitdir: /proc/self/fd/0\n", b"gitdir: " + b"a/" * 4_000)):
+        (laid(root / f"sub{number}") / ".git").write_bytes(content)
+    git = laid(root / "sub3") / ".git"
+    git.mkdir()
+    (git / "HEAD").touch()
+    (git / "commondir").write_bytes(b"\0")
+    for name in (".gitignore", "sub0/.regenignore"):
+        os.mkfifo(root / name)
+    (root / "sub1" / ".gitignore").mkdir()
+    with daemon() as subject:
+        subject.start(root).flush()
+        assert sorted(subject.paths("apple", k=20)) == ["a.py", *(f"sub{number}/a.py" for number in range(4))]
+        (root / "sub3" / "b.py").write_text("def banana():\n    return 2\n")
+        subject.flush()
+        assert subject.paths("banana")[0] == "sub3/b.py"
+        found = subject.root(root)
+        assert (found["watching"], found["reason"]) == ("events", "")
