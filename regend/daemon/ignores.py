@@ -35,6 +35,7 @@ from regend.daemon.ignore_sources import GitSettings, git_settings, read_rules, 
 from regend.daemon.repository import (
     REPOSITORY_CONFIG_NAME,
     Repository,
+    RepositoryConfigError,
     find_repository,
     load_repository_config,
     repository_at,
@@ -233,12 +234,16 @@ class IgnoreRules:
             patterns = load_repository_config(self._root).patterns
             self._problem = ""
         except ConfigError as error:
-            # What it said before stays in force: a mistake must not bring in what the file keeps out.
+            # What it said before, or excludes in spite of the mistake, is in force: else that would be let in.
             self._problem = str(error)
-            return self._config
-        rules = RuleList("\n".join(patterns).encode(), REPOSITORY_CONFIG_NAME)
-        self._config = (_Based(len(self._prefix), rules),) if rules.rules else ()
+            excludes = error.excludes if isinstance(error, RepositoryConfigError) else ()
+            return (*self._based(excludes), *self._config)
+        self._config = self._based(patterns)
         return self._config
+
+    def _based(self, patterns: tuple[str, ...]) -> tuple[_Based, ...]:
+        rules = RuleList("\n".join(patterns).encode(), REPOSITORY_CONFIG_NAME)
+        return (_Based(len(self._prefix), rules),) if rules.rules else ()
 
     def _shown(self, file: Path) -> str:
         return file.relative_to(self._root).as_posix() if file.is_relative_to(self._root) else str(file)

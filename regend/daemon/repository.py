@@ -62,6 +62,19 @@ class Repository:
         return self.git_dir != self.common_dir
 
 
+class RepositoryConfigError(ConfigError):
+    """A `.regend.toml` that says what it may not say.
+
+    Attributes:
+        excludes: the ignore patterns in it all the same, without those that bring something back: a mistake must not
+            let in what the file keeps out.
+    """
+
+    def __init__(self, message: str, excludes: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.excludes = excludes
+
+
 @dataclass(frozen=True, slots=True)
 class RepositoryConfig:
     """What the file `.regend.toml` in a root may say. Limits can only be lowered.
@@ -185,7 +198,11 @@ def load_repository_config(root: Path) -> RepositoryConfig:
         raise ConfigError(f"{file} cannot be read: {error.strerror}; make it a plain readable file.") from error
     if len(raw) > _MAX_CONFIG_BYTES:
         raise ConfigError(f"{file} is larger than {_MAX_CONFIG_BYTES} bytes; shorten it.")
-    return _checked(parse_toml(raw, str(file)), file)
+    table = parse_toml(raw, str(file))
+    try:
+        return _checked(table, file)
+    except ConfigError as error:
+        raise RepositoryConfigError(str(error), _excludes(table)) from None
 
 
 def read_small(file: Path, limit_bytes: int, flags: int = 0) -> bytes:
@@ -221,6 +238,14 @@ def _checked(table: dict[str, Any], file: Path) -> RepositoryConfig:
         if type(value) is not int or value <= 0:
             raise ConfigError(f"{file}: `limits.{key}` must be a positive whole number.")
     return RepositoryConfig(tuple(patterns), limits.get("max_file_bytes"), limits.get("max_line_bytes"))
+
+
+def _excludes(table: dict[str, Any]) -> tuple[str, ...]:
+    section = table.get("ignore")
+    patterns = section.get("patterns") if isinstance(section, dict) else None
+    if not isinstance(patterns, list):
+        return ()
+    return tuple(p for p in patterns if isinstance(p, str) and "\n" not in p and not p.startswith("!"))
 
 
 def _pointer(file: Path, prefix: bytes) -> str | None:

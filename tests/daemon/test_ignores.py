@@ -250,6 +250,14 @@ def test_a_mistake_in_the_repository_file_brings_in_nothing(tmp_path: Path) -> N
     lay(tmp_path, {".regend.toml": '[ignore]\npatterns = ["private"]\n[embedding]\nurl = "http://x"\n'})
     rules.refresh()
     assert "embedding" in rules.problem and rules.decide("private", False).ignored
+    # So it is after a restart, with what can be understood; what brings back does not count.
+    lay(tmp_path, {".regend.toml": '[ignore]\npatterns = ["private", "!kept", 1]\n', ".gitignore": "kept\n"})
+    fresh = rules_of(tmp_path)
+    assert "one-line strings" in fresh.problem
+    assert fresh.decide("private", False).ignored and fresh.decide("kept", False).ignored
+    lay(tmp_path, {".regend.toml": "[ignore"})
+    rules.refresh()
+    assert "not valid TOML" in rules.problem and rules.decide("private", False).ignored
     lay(tmp_path, {".regend.toml": ""})
     rules.refresh()
     assert rules.problem == "" and not rules.decide("private", False).ignored
