@@ -33,7 +33,11 @@ SECRET_PATTERNS = (
     "*.ppk",
     "*.jks",
     "*.keystore",
+    "*.kdb",
     "*.kdbx",
+    "*.p8",
+    "*.agekey",
+    "*.gpg",
     "*.ovpn",
     "id_rsa*",
     "id_dsa*",
@@ -41,6 +45,13 @@ SECRET_PATTERNS = (
     "id_ed25519*",
     # Credential files of well-known programs.
     ".netrc",
+    ".authinfo",
+    ".gitcookies",
+    ".smbcredentials",
+    ".vault_pass",
+    ".mylogin.cnf",
+    ".terraformrc",
+    "rclone.conf",
     "_netrc",
     ".pgpass",
     ".my.cnf",
@@ -49,23 +60,35 @@ SECRET_PATTERNS = (
     ".npmrc",
     ".pypirc",
     ".dockercfg",
+    "**/.docker/config.json",  # The directory itself is one of source in many repositories.
     ".vault-token",
     ".s3cfg",
     ".boto",
     "credentials",
+    "!credentials/",  # A package of that name, as in grpc-go, is source.
+    "credentials.toml",
+    "application_default_credentials.json",
     "credentials.json",
     "credentials.csv",
     "client_secret*.json",
     "*.tfstate",
     "*.tfstate.backup",
+    # What was typed, passwords among it.
+    ".bash_history",
+    ".zsh_history",
+    ".mysql_history",
+    ".psql_history",
+    ".python_history",
     # Directories that hold nothing else.
     ".ssh/",
     ".aws/",
     ".gnupg/",
     ".azure/",
     ".kube/",
-    ".docker/",
     ".password-store/",
+    ".terraform.d/",
+    "**/.config/gh/",
+    "**/.config/gcloud/",
 )
 VERSION_CONTROL_PATTERNS = (".git", ".hg", ".svn", ".jj")
 STATE_MARK = "index.db.roots"
@@ -73,7 +96,9 @@ STATE_MARK = "index.db.roots"
 
 SECRETS = RuleList("\n".join(SECRET_PATTERNS).encode(), "built-in secret list", fold=True)
 VERSION_CONTROL = frozenset(VERSION_CONTROL_PATTERNS)
-_SECRET_DIRECTORIES = frozenset(pattern[:-1] for pattern in SECRET_PATTERNS if pattern.endswith("/"))
+_SECRET_DIRECTORIES = frozenset(
+    [pattern[:-1] for pattern in SECRET_PATTERNS if pattern.endswith("/") and pattern.startswith(".")] + [".docker"]
+)
 
 
 def secret_directory(path: Path) -> str:

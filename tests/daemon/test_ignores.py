@@ -192,7 +192,21 @@ def test_order_of_groups(tmp_path: Path) -> None:
 
 SECRET = [".env", ".env.local", "a/.ENV.production", "prod.env", "server.pem", "ID_RSA", "id_rsa.bak", "id_ed25519"]
 SECRET += ["x.key", ".netrc", ".pgpass", ".ssh/config", "home/.aws/credentials", "credentials", ".git-credentials"]
-OPEN = [".env.example", "env.py", "environment.ts", "credentials.py", "pem.go", "keys.py", "monkey", "ssh/config"]
+SECRET += ["deep/Credentials", "AuthKey.p8", ".cargo/credentials.toml", "home/.config/gh/hosts.yml", ".bash_history"]
+SECRET += [".docker/config.json", "home/.Docker/Config.json"]
+OPEN = [
+    "credentials/tls.go",
+    "pkg/credentials/google/google.go",
+    "config/gh/hosts.yml",
+    ".env.example",
+    "env.py",
+    "environment.ts",
+    "credentials.py",
+    "pem.go",
+    "keys.py",
+    "monkey",
+    "ssh/config",
+]
 
 
 @pytest.mark.parametrize("path", SECRET)
@@ -213,7 +227,7 @@ def test_state_directory_is_excluded(tmp_path: Path) -> None:
     assert not rules.decide("stated", True).ignored
 
 
-@pytest.mark.parametrize("name", ["home/.ssh", "home/.AWS/deep", ".gnupg"])
+@pytest.mark.parametrize("name", ["home/.ssh", "home/.AWS/deep", ".gnupg", "home/.docker"])
 def test_a_root_that_holds_secrets_is_ignored_whole(tmp_path: Path, name: str) -> None:
     root = tmp_path.resolve() / name
     lay(root, {".gitignore": "!*\n", "deep/config": ""})
