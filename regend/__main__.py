@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import gc
 import os
 import resource
@@ -105,6 +104,8 @@ def _raise_open_files() -> None:
 
 
 def _serve(config: object, options: argparse.Namespace) -> int:
+    import asyncio
+
     import uvloop
 
     from regend.config import Config
