@@ -12,7 +12,8 @@ from pathlib import Path
 from regend.daemon.ignore_rules import RuleList
 from regend.daemon.repository import read_small
 
-MAX_RULE_FILE_BYTES = 4_194_304
+MAX_RULE_FILE_BYTES = 1_048_576
+"""Of a larger file no rule is read: a part of it would let in what the rest keeps out, so it excludes everything."""
 _GIT_TIMEOUT_S = 10.0
 _SCRUBBED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
 
@@ -64,9 +65,11 @@ def read_rules(file: Path, source: str, fold: bool, follow: bool) -> RuleList | 
         follow: a symbolic link may stand in for the file. git says no within the tree (since 2.32), yes outside.
     """
     try:
-        content = read_small(file, MAX_RULE_FILE_BYTES, 0 if follow else os.O_NOFOLLOW)
+        content = read_small(file, MAX_RULE_FILE_BYTES + 1, 0 if follow else os.O_NOFOLLOW)
     except OSError:
         return None
+    if len(content) > MAX_RULE_FILE_BYTES:
+        content, source = b"*", f"{source}, larger than {MAX_RULE_FILE_BYTES} bytes"
     rules = RuleList(content, source, fold)
     return rules if rules.rules else None
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from regend.daemon.ignore_builtin import SECRETS
+from regend.daemon.ignore_sources import MAX_RULE_FILE_BYTES
 from regend.daemon.ignores import NOT_IGNORED, Decision, IgnoreRules
 from regend.daemon.repository import find_repository, identify
 from tests.daemon.ignore_zoo import bare_git_dir, environment, git, git_verdicts, random_rule_file, random_tree
@@ -243,6 +244,17 @@ def test_odd_global_excludes_exclude_nothing(tmp_path: Path, named: str) -> None
     lay(tmp_path, {".gitignore": "y\n"})
     rules = rules_of(tmp_path)
     assert not rules.decide("x", False).ignored and rules.decide("y", False).ignored
+
+
+def test_rules_beyond_the_bound_let_nothing_in(tmp_path: Path) -> None:
+    lay(tmp_path, {"d/.gitignore": "x\n" * (MAX_RULE_FILE_BYTES // 2) + "private\n", "e/.gitignore": "x\n"})
+    rules = rules_of(tmp_path)
+    assert rules.decide("d/private", False).ignored
+    assert "larger than 1048576 bytes" in rules.decide("d/other", False).source
+    assert not rules.decide("e/other", False).ignored
+    lay(tmp_path, {"d/.gitignore": "x\n" * (MAX_RULE_FILE_BYTES // 2)})
+    rules.refresh()
+    assert not rules.decide("d/other", False).ignored
 
 
 def test_the_state_of_any_regend_is_excluded(tmp_path: Path) -> None:
