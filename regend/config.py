@@ -226,6 +226,19 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     return config_from_table(parse_toml(raw, f"Configuration file {file}"), str(file))
 
 
+def user_path(value: str, key: str, source: str = "configuration") -> Path:
+    """A path from the configuration, in which ``~`` means the home directory.
+
+    Raises:
+        ConfigError: it begins with ``~`` and the name of nobody here.
+    """
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:
+        known = f"{source}: `{key}` is {value!r}"
+        raise ConfigError(f"{known}, but nobody of that name is known here; write the path out.") from error
+
+
 def parse_toml(raw: bytes, source: str) -> dict[str, Any]:
     """The table that a TOML file holds, whoever wrote it.
 
@@ -309,6 +322,10 @@ def _check(config: Config, source: str) -> None:
         raise ConfigError(f"{source}: provider http needs `embedding.url` and `embedding.model`.")
     if embedding.provider == "onnx" and not embedding.model_dir:
         raise ConfigError(f"{source}: provider onnx needs `embedding.model_dir`.")
+    for key in ("model_dir", "api_key_file", "remote_roots"):
+        named = getattr(embedding, key)
+        for path in (named,) if isinstance(named, str) else named:
+            user_path(path, f"embedding.{key}", source)
 
 
 _CHOICES = {

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regend.config import _POSITIVE, Config, EmbeddingConfig, config_from_table, load_config
+from regend.config import _POSITIVE, Config, EmbeddingConfig, config_from_table, load_config, user_path
 from regend.errors import ConfigError
 
 KEYS = [
@@ -154,6 +154,14 @@ def test_any_table_is_a_configuration_or_a_named_error(random_table: dict[str, A
     else:
         assert isinstance(config, Config)
         hash(config)
+
+
+def test_the_home_of_nobody_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert user_path("~/models", "embedding.model_dir") == Path("/home/ada/models")
+    for key, value in (("remote_roots", ["/src", "~no-such-user-here/x"]), ("api_key_file", "~no-such-user-here/x")):
+        with pytest.raises(ConfigError, match=rf"`embedding.{key}` is '~no-such-user-here/x'.*write the path out"):
+            config_from_table({"embedding": {key: value}}, "config.toml")
 
 
 def test_only_the_standard_library_is_imported() -> None:

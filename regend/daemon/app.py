@@ -18,7 +18,7 @@ from pathlib import Path
 import structlog
 
 from regend import __version__
-from regend.config import Config, EmbeddingConfig
+from regend.config import Config, EmbeddingConfig, user_path
 from regend.core import events as ev
 from regend.core.debouncer import DebounceConfig
 from regend.core.pipeline import Pipeline, PipelineConfig
@@ -279,7 +279,7 @@ def _collect_garbage() -> None:
 
 
 def _real_paths(paths: Sequence[str]) -> frozenset[str]:
-    return frozenset(str(Path(path).expanduser().resolve()) for path in paths)
+    return frozenset(str(user_path(path, "embedding.remote_roots").resolve()) for path in paths)
 
 
 def pipeline_config(config: Config, embedding: EmbeddingConfig, pool: WorkerPool, model: ModelInfo) -> PipelineConfig:

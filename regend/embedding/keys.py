@@ -12,7 +12,7 @@ import os
 import stat
 from pathlib import Path
 
-from regend.config import EmbeddingConfig
+from regend.config import EmbeddingConfig, user_path
 from regend.errors import ConfigError, ProviderUnavailableError
 
 _LONGEST_KEY = 4_096
@@ -25,12 +25,12 @@ class KeySource:
         preset_env: variable that holds the key of the preset's own server; empty where another server is asked.
 
     Raises:
-        ConfigError: `api_key_keyring` has no user, or the package is not installed.
+        ConfigError: `api_key_keyring` has no user, the package is not installed, or `api_key_file` is nobody's.
     """
 
     def __init__(self, config: EmbeddingConfig, preset_env: str, who: str) -> None:
         self._who = who
-        self._file = Path(config.api_key_file).expanduser() if config.api_key_file else None
+        self._file = user_path(config.api_key_file, "embedding.api_key_file") if config.api_key_file else None
         self._service, _, self._user = config.api_key_keyring.rpartition("/")
         self._env = config.api_key_env or ("" if self._file or self._user else preset_env)
         self._kept = ""

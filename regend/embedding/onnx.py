@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from regend.config import EmbeddingConfig
+from regend.config import EmbeddingConfig, user_path
 from regend.embedding.base import ONNX_SPEC, EmbedInWorkers, Matrix, ModelInfo, Task, checked
 from regend.embedding.presets import Style, style_for
 from regend.embedding.texts import TokenCounter
@@ -125,7 +125,7 @@ class OnnxProvider:
     """Implements `EmbeddingProvider`: documents in the warm workers, queries in a thread here."""
 
     def __init__(self, config: EmbeddingConfig, embed_in_workers: EmbedInWorkers) -> None:
-        directory = Path(config.model_dir).expanduser().resolve()
+        directory = user_path(config.model_dir, "embedding.model_dir").resolve()
         for name in (_MODEL, _TOKENIZER):
             if not (directory / name).is_file():
                 raise ConfigError(f"`embedding.model_dir`: {directory / name} is not there; both files are needed.")

@@ -12,6 +12,7 @@ from regend.chunking.tokens import lexical_tokens
 from regend.search.filters import Filters
 from regend.search.query import Query
 from regend.search.scope import Scope
+from regend.search.words import plain
 from regend.store.base import ChunkConditions, ChunkView, Snapshot
 from regend.types import DOC_ORDINAL_BITS, MAX_CHUNKS_PER_BLOB
 
@@ -73,10 +74,6 @@ def verified(
 
 
 def holds(view: ChunkView, phrases: Sequence[str], without: Sequence[str]) -> bool:
-    """Whether the chunk's text holds all of `phrases` and none of `without`; any white space is like one space."""
-    text = _plain(view.text)
-    return all(_plain(phrase) in text for phrase in phrases) and not any(_plain(phrase) in text for phrase in without)
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())
+    """Whether the chunk's text holds all of `phrases` and none of `without`, see `words.plain`."""
+    text = plain(view.text)
+    return all(plain(phrase) in text for phrase in phrases) and not any(plain(phrase) in text for phrase in without)

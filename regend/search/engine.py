@@ -108,7 +108,9 @@ class Engine:
             question = replace(question, conditions=conditions_of(query, filters, ()), phrases=())
             rows, more = self._select(question, options, clock)
             if rows:
-                notes.append(f"No chunk holds {_quoted(query.phrases)} to the letter; these come nearest.")
+                notes.append(
+                    f"No chunk was found that holds {_quoted(query.phrases)} to the letter; these come nearest."
+                )
         explained = (question.context, self._table) if options.explain else None
         show = Show(snapshot, query.terms, question.definitions, options.context, explained)
         if options.budget:

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 from regend.search.fusion import KIND_FACTORS
 from regend.search.query import Query
 from regend.search.weights import WEIGHTS
-from regend.search.words import ROLE_WORDS, PathWords, identifier_stems
+from regend.search.words import ROLE_WORDS, PathWords, identifier_stems, plain
 from regend.store.base import ChunkView, Entry
 
 _SHORT_TOKENS = 400
@@ -80,7 +80,7 @@ def query_context(query: Query, path_filter: str = "") -> QueryContext:
         stems=query.stems,
         wanted_roles=frozenset(role for role, words in ROLE_WORDS.items() if words & asked),
         whole_name=query.kind == "identifier",
-        phrases=tuple(phrase.casefold() for phrase in query.phrases),
+        phrases=tuple(map(plain, query.phrases)),
         names=tuple(name.rpartition(".")[2] for name in query.identifiers),
     )
 
@@ -199,7 +199,7 @@ def exact_phrase(candidate: Candidate, context: QueryContext) -> float:
     """Quotation marks mean: these very words."""
     if not context.phrases or candidate.view is None:
         return 0.0
-    text = candidate.view.text.casefold()
+    text = plain(candidate.view.text)
     return sum(phrase in text for phrase in context.phrases) / len(context.phrases)
 
 
@@ -220,7 +220,7 @@ def too_short(candidate: Candidate, context: QueryContext) -> float:
 
 def same_file_again(candidate: Candidate, context: QueryContext) -> float:
     """One file should not fill the page: each further chunk of it adds less that is new."""
-    return -(1.0 - 0.5**candidate.repeat)
+    return 0.5**candidate.repeat - 1.0
 
 
 FILE_LIKENESS = "file_likeness"

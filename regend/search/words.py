@@ -29,6 +29,12 @@ Code words (class, function) count too, because in a question they carry no topi
 them (see `query.parse_query`). They stay in the index: `chunking.tokens` leaves out fewer.
 """
 
+
+def plain(text: str) -> str:
+    """The text for comparisons to the letter: case does not count, and any white space is like one space."""
+    return " ".join(text.casefold().split())
+
+
 _SUFFIXES = (
     "izations", "ization", "ations", "ation", "ators", "ator", "ating", "ates", "ated", "ate", "ments", "ment",
     "ables", "able", "ings", "ing", "ions", "ion", "ers", "er", "ors", "or", "ies", "ied", "ed", "es", "s", "y", "e",

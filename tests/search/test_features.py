@@ -67,6 +67,7 @@ def context(query: str, path_filter: str = "") -> QueryContext:
         (features.unasked_role, "an example", {"path": "examples/a.py"}, 0.0),
         (features.exact_phrase, '"Hello World"', {"text": "print('hello world')"}, 1.0),
         (features.exact_phrase, '"hello world" "bye"', {"text": "hello world"}, 0.5),
+        (features.exact_phrase, '"hello world"', {"text": "hello\n    world"}, 1.0),
         (features.exact_phrase, "hello world", {"text": "hello world"}, 0.0),
         (features.verbatim_name, "where is JobQueue", {"text": "q = JobQueue()"}, 1.0),
         (features.verbatim_name, "where is JobQueue", {"text": "q = jobqueue()"}, 0.0),

@@ -77,7 +77,7 @@ def test_quoted_text_must_be_there(project: Corpus) -> None:
 def test_quoted_text_that_is_nowhere_gives_the_nearest_and_says_so(project: Corpus) -> None:
     found = ask(project, '"append the job"')
     assert found.results[0].path == "src/jobs/queue.py"
-    assert found.notes == ('No chunk holds "append the job" to the letter; these come nearest.',)
+    assert found.notes == ('No chunk was found that holds "append the job" to the letter; these come nearest.',)
 
 
 def test_only_exclusions_are_searched_for(project: Corpus) -> None:
