@@ -18,6 +18,7 @@ from regend.core.scans import Scan, Scans
 from regend.types import Lane, RootId
 
 UNSURE_PAUSE_S = 30.0
+_QUARANTINED = "quarantined: "
 
 
 @dataclass(slots=True)
@@ -95,7 +96,7 @@ class FileWork:
         if item.attempts < MAX_ATTEMPTS:
             self.inflight.add(item)
             return
-        reason = f"quarantined: {event.reason}"
+        reason = f"{_QUARANTINED}{event.reason}"
         if self._decide(item, SkipFile(item.root, item.path, item.sig, item.blob, reason), skipped=True):
             self.quarantined[item.key] = reason
 
@@ -113,8 +114,11 @@ class FileWork:
                 self.planner.pool_lost(root, path)
                 if self.serves(root):
                     self._observe_again(root, (path,), pending.scans)
-            elif isinstance(pending.op, PutFile):
+                continue
+            if isinstance(pending.op, PutFile):
                 self.planner.pool_holds(root, pending.op.blob)
+            if not _says_quarantined(pending.op) and self.commits.find(pending.key) is None:
+                self.quarantined.pop(pending.key, None)
         return done
 
     def settle(self) -> list[int]:
@@ -217,8 +221,6 @@ class FileWork:
 
     def _accept(self, op: FileOp, scans: list[Scan], skipped: bool = False) -> None:
         self.planner.plan(op, skipped)
-        if not isinstance(op, TouchFile):
-            self.quarantined.pop((op.root, op.path), None)
         for scan in scans:
             scan.ops += 1
         self.commits.add(PendingOp(op, list(scans)))
@@ -247,7 +249,14 @@ class FileWork:
     def _follow_planned(self, key: Key, scans: Iterable[Scan]) -> None:
         """The tree is as planned: let the scans wait until what is planned for the path is durable."""
         pending = self.commits.find(key)
+        if pending is None and self.planner.is_doubted(*key):
+            self._observe_again(key[0], (key[1],), scans)  # The store lacked its blob, so nothing is planned for it.
         if pending is not None:
             for scan in scans:
                 scan.ops += 1
                 pending.scans.append(scan)
+
+
+def _says_quarantined(op: FileOp) -> bool:
+    """Whether the operation leaves the path quarantined, or as it was."""
+    return isinstance(op, TouchFile) or (isinstance(op, SkipFile) and op.reason.startswith(_QUARANTINED))

@@ -86,6 +86,11 @@ class Planner:
         state = self._trees[root].files.get(path)
         return None if state is None else state.sig
 
+    def is_doubted(self, root: RootId, path: str) -> bool:
+        """Did the store not hold what was planned for this path (`pool_lost`), and nothing was planned since?"""
+        state = self._trees[root].files.get(path)
+        return state is not None and state.blob is None and state.sig == UNSURE
+
     # -- which observation is newer --------------------------------------------------------------------------------
 
     def is_stale(self, root: RootId, path: str, version: int) -> bool:
