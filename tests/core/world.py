@@ -44,7 +44,8 @@ class World:
         self.disk: dict[RootId, dict[str, Content]] = {}
         self.sigs: dict[tuple[RootId, str], StatSig] = {}
         self.gone: set[RootId] = set()
-        self.history: dict[tuple[RootId, str], list[tuple[float, Content | None]]] = {}
+        self.history: dict[tuple[RootId, str], list[tuple[int, Content | None]]] = {}
+        self._writes = 0  # Tells what came first where the clock did not move in between.
         self.store = Store()
         self.crashes = 0
         self._stamp = 0
@@ -53,7 +54,7 @@ class World:
         self._life = 0
         self._last_hint_at = 0.0
         self._index_free_at = 0.0
-        self._tickets: dict[int, float] = {}
+        self._tickets: dict[int, tuple[float, int]] = {}
         self._lost_until: dict[RootId, float] = {}
         self.resolved = 0
         self.config = PipelineConfig(
@@ -140,7 +141,8 @@ class World:
             self.disk[root][path] = content
             self._stamp += 1
             self.sigs[root, path] = StatSig(self._stamp, self._stamp, len(content), 1)
-        self.history.setdefault((root, path), []).append((self.now, content))
+        self._writes += 1
+        self.history.setdefault((root, path), []).append((self._writes, content))
 
     def hint(self, root: RootId, path: str) -> None:
         """The watcher notices, later and in order; or the queue overflows."""
@@ -299,18 +301,18 @@ class World:
 
     def flush(self, ticket: int, wait_vectors: bool) -> None:
         """Ask behind all hints that are on their way, as the cookie does."""
-        asked_at = self.now
+        asked_at, writes = self.now, self._writes
         delay = max(0.0, self._last_hint_at - self.now) + 1e-9  # Behind the last hint whatever the rounding.
 
         def ask() -> None:
-            self._tickets[ticket] = asked_at
+            self._tickets[ticket] = asked_at, writes
             self.send(ev.FlushRequested(ticket, wait_vectors))
 
         self.later(delay, ask)
 
     def _check_flush(self, answer: cmd.ResolveFlush) -> None:
         """Nothing that was on disk when the flush was asked for may be missing, and nothing older may be left."""
-        asked_at = self._tickets.pop(answer.ticket)
+        asked_at, writes = self._tickets.pop(answer.ticket)
         self.resolved += 1
         failed = {(root, path) for root, path, _ in answer.failed}
         for (root, path), changes in self.history.items():
@@ -318,8 +320,8 @@ class World:
                 continue  # A lost root promises nothing until it was found and looked at again.
             if (root, path) in failed:
                 continue  # The answer names it, and `check_converged` sees that it ends well.
-            before = [content for at, content in changes if at <= asked_at]
-            allowed = [before[-1] if before else None, *(content for at, content in changes if at > asked_at)]
+            before = [content for number, content in changes if number <= writes]
+            allowed = [before[-1] if before else None, *(content for number, content in changes if number > writes)]
             state = self.store.trees[root].get(path)
             reason = self.store.reasons.get((root, path))
             assert any(self._shows(state, reason, content) for content in allowed), (
