@@ -30,6 +30,7 @@ class Watermark:
         count = self._holds[seq]
         if count == 1:
             del self._holds[seq]
+            self.oldest()  # So that numbers do not pile up while nobody asks.
         else:
             self._holds[seq] = count - 1
 

@@ -25,6 +25,7 @@ import structlog
 from tantivy import Document, Index, IndexWriter, Query, Schema, SchemaBuilder, Searcher
 
 from regend.errors import EnvelopeError, StoreError
+from regend.store.allocator import give_back
 from regend.store.lexical_files import MARKER, Marker, check_files, is_panic, read_marker, seal_files
 from regend.types import doc_id
 
@@ -264,6 +265,7 @@ class LexicalIndex:
             self._write_marker(generation)
             self._remove_others()
         self.behind = False
+        give_back()
 
     def apply(self, delete_entries: Sequence[int], docs: Iterable[LexicalDoc]) -> None:
         """Delete all documents of these entries, add the new ones, and make both visible at once to new views.

@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from regend.embedding.base import ModelInfo
+from regend.store.allocator import give_back
 from regend.store.catalog import Catalog
 from regend.store.garbage import GarbageLimits, collect, remove_entries
 from regend.store.lexical_rebuild import LexicalRebuilder
@@ -229,6 +230,7 @@ class Upkeep:
             pool.lexical.close_writer()
         self._catalog.optimize()
         self._catalog.checkpoint()
+        give_back()
         self._tidied = True
 
     def _collect(self) -> None:

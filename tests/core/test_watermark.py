@@ -39,6 +39,17 @@ def test_abandoned_tickets_never_resolve() -> None:
     assert mark.take_resolved() == []
 
 
+def test_numbers_do_not_pile_up_while_nobody_asks() -> None:
+    mark = Watermark()
+    mark.hold(0)
+    for seq in range(1, 100):
+        mark.hold(seq)
+        mark.release(seq)
+    assert mark.oldest() == 0
+    mark.release(0)
+    assert mark._heap == []
+
+
 @given(st.lists(st.tuples(st.sampled_from("hrt"), st.integers(0, 6)), max_size=60))
 def test_against_a_plain_list(steps: list[tuple[str, int]]) -> None:
     mark, held, tickets = Watermark(), list[int](), dict[int, int]()
