@@ -16,8 +16,9 @@ from tree_sitter import Tree
 
 from regend.chunking.decoding import decode
 from regend.chunking.grammars import CHUNKER_VERSION, TEXT, parser_of, spec_of
+from regend.chunking.prose import weighted_tokens
 from regend.chunking.symbols import Definition, definitions_in
-from regend.chunking.tokens import estimate_tokens, lexical_tokens
+from regend.chunking.tokens import estimate_tokens
 from regend.config import LimitConfig
 from regend.types import (
     MAX_CHUNKS_PER_BLOB,
@@ -271,7 +272,7 @@ class _Cutter:
         text = "\n".join(self._lines[first : last + 1])
         return Chunk(
             chunk_id(piece.symbol, text), ordinal, first + 1, last + 1, piece.symbol, piece.kind,
-            self._tokens(first, last), text, lexical_tokens(text),
+            self._tokens(first, last), text, weighted_tokens(text),
         )  # fmt: skip
 
 

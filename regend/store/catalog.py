@@ -214,15 +214,18 @@ class Catalog:
         blob_key = int(cursor.lastrowid or 0)
         keys: list[int] = []
         for chunk, text, size in zip(file.chunks, texts, sizes, strict=True):
-            row = sql.execute("SELECT chunk_key FROM chunks WHERE chunk = ?", (chunk.chunk_id,)).fetchone()
+            lexical = pack(chunk.lexical)
+            row = sql.execute("SELECT chunk_key, lexical FROM chunks WHERE chunk = ?", (chunk.chunk_id,)).fetchone()
             if row is None:
                 added = sql.execute(
                     "INSERT INTO chunks(chunk, token_count, size_bytes, text, lexical) VALUES (?, ?, ?, ?, ?)",
-                    (chunk.chunk_id, chunk.token_count, size, pack(text), pack(chunk.lexical)),
+                    (chunk.chunk_id, chunk.token_count, size, pack(text), lexical),
                 )
                 keys.append(int(added.lastrowid or 0))
             else:
                 keys.append(int(row[0]))
+                if row[1] != lexical:  # An older version weighted its words otherwise.
+                    sql.execute("UPDATE chunks SET lexical = ? WHERE chunk_key = ?", (lexical, row[0]))
         sql.executemany(
             "INSERT INTO blob_chunks VALUES (?, ?, ?, ?, ?, ?, ?)",
             [
