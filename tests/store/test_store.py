@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from regend.core.events import FileState
 from regend.errors import RootError, StoreError
 from regend.store.base import LexicalQuery, Snapshot
 from regend.store.registry import Store
-from regend.types import RootId, StatSig
+from regend.types import RootId, StatSig, blob_id
 from tests.store.samples import DIM, apply, chunked, put, put_vectors, sig, vector_of
 
 A = chunked(["alpha one", "beta two", "gamma three"])
@@ -137,6 +139,21 @@ def test_a_blob_that_is_not_held_is_missing(store: Store) -> None:
     assert committed.missing == ((root, "a.py"),)
     assert committed.commit_id == 7
     assert store.tree(root) == {"b.py": FileState(sig(1), B.blob)}
+
+
+def test_a_newer_chunker_gives_known_chunks_other_words_and_no_new_vector(store: Store) -> None:
+    """Chunks are named by their text; how its words are weighted changes with `CHUNKER_VERSION`, as blobs' names do."""
+    root = store.add_root("/r", "/r", "").root
+    older = chunked(["retry politely"])
+    apply(store, put_vectors(apply(store, put(root, "f.py", older))))
+    weighted = replace(older.chunks[0], lexical="retry politely politely")
+    newer = replace(older, blob=blob_id(b"retry politely", "python", 2), chunks=(weighted,))
+    assert apply(store, put(root, "f.py", newer)) == [], "its text, and so its vector, is the same"
+    (pool,) = store._memory.pools.values()
+    assert store._memory.rebuild_lexical(pool, store.generation), "from what the catalog holds"
+    assert words(store, "politely") == [("f.py", "Outer.retry")]
+    (row,) = store._connection.execute("SELECT lexical FROM chunks").fetchall()
+    assert row == ("retry politely politely",)
 
 
 def test_touch_changes_the_signature_only(store: Store) -> None:
