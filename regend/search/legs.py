@@ -136,7 +136,8 @@ def _nearest(
         return _whole_ties(lambda count: pool.nearest(vector, count, allow), limit, least)
     hits = _whole_ties(lambda count: pool.nearest(vector, count, allow), _LOOKED_AT * limit, least)
     kept = pool.passing([hit.doc for hit in hits], conditions)
-    return [hit for hit in hits if hit.doc in kept][:limit]
+    found = [hit for hit in hits if hit.doc in kept]
+    return found if len(found) <= limit else _above_the_cut(found[: limit + 1], limit + 1) or found
 
 
 def _best(hits: list[Hit], count: int) -> list[Hit]:
@@ -144,7 +145,8 @@ def _best(hits: list[Hit], count: int) -> list[Hit]:
     if len(hits) <= count:
         return hits
     least = hits[count - 1].score * (1.0 - _TIED)
-    return [hit for hit in hits[:_LEXICAL_HITS] if hit.score >= least]
+    tied = [hit for hit in hits[: _LEXICAL_HITS + 1] if hit.score >= least]
+    return tied if len(tied) <= _LEXICAL_HITS else _above_the_cut(tied, len(tied))
 
 
 def _whole_ties(find: Callable[[int], list[Hit]], limit: int, least: int) -> list[Hit]:

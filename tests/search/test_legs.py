@@ -2,8 +2,14 @@
 
 import pytest
 
+from regend.search.conditions import conditions_of
 from regend.search.engine import Engine
+from regend.search.filters import Filters
+from regend.search.legs import blended_candidates
+from regend.search.query import parse_query
 from regend.search.results import SearchOptions, SearchOutcome
+from regend.search.scope import ScopeResolver
+from regend.types import DOC_ORDINAL_BITS
 from tests.search.conftest import Corpus
 from tests.search.memory import hashed_vector
 
@@ -38,3 +44,20 @@ def test_pages_reach_all_of_many_equal_chunks(licensed: Corpus, engine: str, fil
     assert len(pages) == len(set(pages))
     holding = [path for path in pages if not path.startswith("o/")]
     assert len(holding) == EQUAL + BETTER
+
+
+@pytest.mark.parametrize("query", ["license", '"return license()"', "license kind:function", "same -other_1"])
+def test_equal_chunks_get_equal_scores(licensed: Corpus, query: str) -> None:
+    """Also where a leg looks at more than it keeps: which of them came first is an accident of the index's history."""
+    parsed = parse_query(query)
+    filters = Filters(inline=parsed.inline)
+    scope = ScopeResolver().resolve(licensed.snapshot, filters)
+    conditions = conditions_of(parsed, filters, parsed.phrases)
+    blended = blended_candidates(scope, parsed.terms, hashed_vector(query), 0.5, 10, conditions)
+    scores: dict[str, set[float]] = {}
+    for doc, score in blended.items():
+        entry = scope.entry(doc >> DOC_ORDINAL_BITS)
+        assert entry is not None
+        scores.setdefault(entry.path.split("/")[0], set()).add(round(score, 6))
+    assert len(scores["equal"]) == 1
+    assert len(scores["b"]) == 1
