@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tree_sitter import Parser
 
 CHUNKER_VERSION = 2
-"""Part of every blob's name: raise it when the same content would give other chunks or symbols."""
+"""Part of every blob's name: raise it when the same content would give other chunks, words of them, or symbols."""
 TEXT = "text"
 _SHEBANG = re.compile(rb"#!\s*\S*?/?(?:env\s+(?:-\S+\s+)*)?([A-Za-z][A-Za-z_+-]*)[\d.]*(?:\s|$)")
 

@@ -249,12 +249,12 @@ class FileWork:
     def _follow_planned(self, key: Key, scans: Iterable[Scan]) -> None:
         """The tree is as planned: let the scans wait until what is planned for the path is durable."""
         pending = self.commits.find(key)
-        if pending is None and self.planner.is_doubted(*key):
-            self._observe_again(key[0], (key[1],), scans)  # The store lacked its blob, so nothing is planned for it.
         if pending is not None:
             for scan in scans:
                 scan.ops += 1
                 pending.scans.append(scan)
+        elif self.planner.is_doubted(*key):
+            self._observe_again(key[0], (key[1],), scans)  # The store lacked its blob, so nothing is planned for it.
 
 
 def _says_quarantined(op: FileOp) -> bool:

@@ -23,7 +23,7 @@ from regend.types import PoolId
 
 _DOCS_AT_ONCE = 32
 _PAUSE_S = 0.001
-"""After so many documents, which take that long: a query never waits for the interpreter's switch interval (5 ms)."""
+"""After so many documents, which take about that long: half of the interpreter's time is left to queries and edits."""
 
 log = structlog.get_logger(__name__)
 
