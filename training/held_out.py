@@ -37,10 +37,12 @@ _RELATED = {
     "cats": "typelevel cats-core cats-effect",
     "exposed": "exposed",
     "MessagePack-CSharp": "messagepack-csharp",
+    "core": "vue vuejs vue3",
+    "http": "dart-http",
 }
 """Further names under which a repository is packaged or copied. Some names are too common to be excluded as a folder's
-(`json`, `framework`, `fmt`, `chi`); for those only these are."""
-_COMMON = frozenset({"json", "framework", "fmt", "chi", "zig"})
+(`json`, `framework`, `fmt`, `chi`, `core`, `http`); for those only these are."""
+_COMMON = frozenset({"json", "framework", "fmt", "chi", "zig", "core", "http"})
 
 
 @cache
