@@ -16,8 +16,8 @@ from typing import Any
 from benchmarks.daemons import PrivateDaemon, private_daemon
 from benchmarks.embedding_server import DIM, EmbeddingServer, embedding_server
 from regend.config import EmbeddingConfig
-from regend.core.ratelimit import BULK_RESERVE, RateConfig, RateLimiter
-from regend.embedding.http import HttpProvider
+from regend.embedding.pacing.ratelimit import BULK_RESERVE, RateConfig, RateLimiter
+from regend.embedding.remote.provider import HttpProvider
 
 LATENCY_S = 0.1
 BATCH_ITEMS = 64

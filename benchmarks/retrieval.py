@@ -26,7 +26,7 @@ from regend.embedding.registry import encoder_spec, local_encoder
 from regend.rpc.client import Client
 from regend.rpc.queries import MAX_RESULTS
 from regend.store.base import Snapshot
-from regend.store.registry import open_store
+from regend.store.store import open_store
 
 MODES = ("daemon", "bm25", "vectors", "words", *semble.MODES)
 _COLUMNS = ("NDCG@10", "MRR", "recall")

@@ -1,7 +1,7 @@
 """The user's configuration: built-in defaults < user TOML < environment < flags.
 
 Only the standard library is imported, because `regenctl` reads this too. Files inside a repository can never set any of
-this; what they may set is in `daemon/ignores.py`.
+this; what they may set is in `disk/ignore/rules.py`.
 """
 
 from __future__ import annotations

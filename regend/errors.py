@@ -5,9 +5,9 @@
     RegendError
     ├── ConfigError            the user's configuration or a command line value is wrong
     ├── PathError              a path is outside its root, not a directory, or not readable
-    │   └── FileRefusedError       a file is there and is not to be read (daemon/safe_read.py)
+    │   └── FileRefusedError       a file is there and is not to be read (disk/safe_read.py)
     ├── RootError              a root is unknown, already there, refused, or gone
-    │   └── WatchLimitError        it cannot be watched (daemon/watch_place.py)
+    │   └── WatchLimitError        it cannot be watched (watch/place.py)
     ├── SearchError            a query that cannot be searched for (search/errors.py)
     │   ├── QueryError             nothing in it is a word
     │   └── FilterError            a path glob or a limit cannot be used
@@ -15,7 +15,7 @@
     │   ├── StoreLockedError   another daemon holds it
     │   ├── StoreVersionError  it was written by a newer regend
     │   ├── EnvelopeError      a cache file failed its check and must be rebuilt
-    │   └── LexicalWriteError  the lexical index could not be written (store/lexical.py)
+    │   └── LexicalWriteError  the lexical index could not be written (store/lexical/index.py)
     ├── EmbeddingError         an embedding provider gave no usable vectors
     │   ├── ProviderUnavailableError   worth a retry later (timeout, 429, 5xx, connection refused)
     │   └── ProviderRejectedError      not worth a retry with the same input (4xx, wrong shape, NaN)

@@ -45,16 +45,31 @@ EDGES: dict[str, tuple[str, ...]] = {
     "regend.store.base": BASICS,
     "regend.embedding.base": BASICS,
     "regend.rpc": (*BASICS, "regend.paths", "regend.rpc.*"),
+    # Looks at trees. A scan answers the core's commands with its events; a blob's name holds its language.
+    "regend.disk": (
+        *BASICS, "regend.config", "regend.disk.*", "regend.core.commands", "regend.core.events",
+        "regend.chunking.grammars",
+    ),
+    # Which rules hold for a path, and nothing else of the disk but what a repository is.
+    "regend.disk.ignore": (*BASICS, "regend.disk.ignore.*", "regend.disk.repository"),
+    # Turns what the operating system says into the core's events.
+    "regend.watch": (
+        *BASICS, "regend.config", "regend.watch.*", "regend.core.events", "regend.disk.names",
+        "regend.disk.repository", "regend.disk.ignore.rules",
+    ),
+    # Warm processes: they read and chunk files and run the local model.
+    "regend.workers": (
+        *BASICS, "regend.config", "regend.workers.*", "regend.chunking.chunker", "regend.disk.blob_names",
+        "regend.disk.safe_read", "regend.embedding.base", "regend.embedding.registry",
+    ),
     # Adapters. The store applies the core's commands and answers with its events, hence these two.
     "regend.store": (
         *BASICS, "regend.paths", "regend.store.*", "regend.core.commands", "regend.core.events",
         "regend.embedding.base", "regend.chunking.tokens",
     ),
+    "regend.embedding": (*BASICS, "regend.embedding.*", "regend.config", "regend.chunking.tokens"),
     # Rates, retries and breakers are decided by pure parts; the adapters carry out what these say.
-    "regend.embedding": (
-        *BASICS, "regend.embedding.*", "regend.config", "regend.chunking.tokens", "regend.core.ratelimit",
-        "regend.core.concurrency", "regend.core.breaker", "regend.core.backoff", "regend.core.tokenscale",
-    ),
+    "regend.embedding.pacing": (*BASICS, "regend.embedding.pacing.*"),
     # Reads snapshots through the protocol; no adapter is known here. A filter's language is one of the data files'.
     "regend.search": (
         *BASICS, "regend.search.*", "regend.store.base", "regend.embedding.base", "regend.chunking.tokens",
@@ -63,36 +78,37 @@ EDGES: dict[str, tuple[str, ...]] = {
     # Joins everything, but picks adapters by their registries only.
     "regend.daemon": (
         *BASICS, "regend.config", "regend.paths", "regend.daemon.*", "regend.core.*", "regend.chunking.*",
-        "regend.search.*", "regend.rpc.*", "regend.store.base", "regend.store.registry", "regend.store.lock",
-        "regend.embedding.base", "regend.embedding.registry",
+        "regend.disk.*", "regend.watch.*", "regend.workers.*", "regend.search.*", "regend.rpc.*",
+        "regend.store.base", "regend.store.store", "regend.store.lock", "regend.embedding.base",
+        "regend.embedding.registry",
     ),
     "regend.__main__": ("regend", "regend.errors", "regend.paths", "regend.config", "regend.daemon.*"),
     # Clients: they see the socket and the configuration, never the index.
     "regend.cli": ("regend", "regend.errors", "regend.paths", "regend.config", "regend.rpc.*", "regend.cli.*"),
-    "regend.integrations": (
-        "regend", "regend.errors", "regend.paths", "regend.config", "regend.rpc.*", "regend.integrations.*",
-    ),
 }  # fmt: skip
 
 FOREIGN: dict[str, tuple[str, ...]] = {
-    "aiohttp": ("regend.embedding", "regend.integrations"),
-    "hnswlib": ("regend.store",),
-    "msgpack": ("regend.rpc", "regend.daemon"),
-    "keyring": ("regend.embedding",),
-    "msgspec": ("regend.rpc", "regend.daemon", "regend.embedding"),
-    "numpy": ("regend.store", "regend.embedding", "regend.search", "regend.daemon"),
+    "aiohttp": ("regend.embedding.remote",),
+    "hnswlib": ("regend.store.vectors",),
+    "msgpack": ("regend.rpc",),
+    "keyring": ("regend.embedding.remote",),
+    "msgspec": ("regend.rpc", "regend.workers", "regend.embedding"),
+    "numpy": ("regend.store", "regend.embedding", "regend.search", "regend.daemon", "regend.workers"),
     "onnxruntime": ("regend.embedding",),
-    "pathspec": ("regend.daemon",),
+    "pathspec": ("regend.disk.ignore",),
     "psutil": ("regend.daemon",),
     "rich": ("regend.cli",),
-    "structlog": ("regend.daemon", "regend.store", "regend.embedding", "regend.__main__"),
-    "tantivy": ("regend.store",),
+    "structlog": (
+        "regend.daemon", "regend.store", "regend.embedding", "regend.rpc", "regend.watch", "regend.workers",
+        "regend.disk", "regend.__main__",
+    ),
+    "tantivy": ("regend.store.lexical",),
     "tokenizers": ("regend.embedding",),
     "tree_sitter": ("regend.chunking",),
     "tree_sitter_language_pack": ("regend.chunking",),
     "uvloop": ("regend.daemon", "regend.__main__"),
-    "watchdog": ("regend.daemon",),
-}
+    "watchdog": ("regend.watch",),
+}  # fmt: skip
 IO = frozenset(
     ("asyncio", "concurrent", "fcntl", "http", "io", "logging", "mmap", "multiprocessing", "os", "pathlib", "queue",
      "random", "secrets", "select", "selectors", "shutil", "signal", "socket", "sqlite3", "ssl", "subprocess",
@@ -102,6 +118,7 @@ PURE: dict[str, frozenset[str]] = {
     "regend.errors": frozenset(),
     "regend.types": frozenset(),
     "regend.core": frozenset(),
+    "regend.embedding.pacing": frozenset(),
     "regend.chunking": frozenset(("tree_sitter",)),
     # Stops a parse that takes too long; only the clock can tell.
     "regend.chunking.chunker": frozenset(("tree_sitter", "time")),

@@ -14,7 +14,7 @@ import pytest
 from regend.__main__ import parser as daemon_parser
 from regend.cli.arguments import COMMANDS, GLOBAL, command_parser
 from regend.config import Config, config_from_table
-from regend.daemon.repository import load_repository_config
+from regend.disk.repository import load_repository_config
 
 REPOSITORY = Path(__file__).parents[1]
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
@@ -73,7 +73,8 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
 
 @pages
 def test_files_named_in_code_exist(page: Path) -> None:
-    pattern = r"`((?:docs|tests|systemd|launchd)/[\w./-]+|(?:core|daemon|store|search|rpc|embedding|chunking)/\w+\.py)`"
+    packages = "|".join(sorted(path.name for path in (REPOSITORY / "regend").iterdir() if path.is_dir()))
+    pattern = rf"`((?:docs|tests|systemd|launchd)/[\w./-]+|(?:{packages})/[\w/]+\.py)`"
     for name in re.findall(pattern, prose(page)):
         assert (REPOSITORY / name).exists() or (REPOSITORY / "regend" / name).exists(), f"{page.name}: {name}"
 
@@ -189,7 +190,7 @@ def test_every_key_does_something(key: str) -> None:
 def test_every_reason_for_skipping_or_degrading_a_file_is_explained() -> None:
     text = (REPOSITORY / "docs/operations.md").read_text()
     found: set[str] = set()
-    for package in ("chunking", "daemon"):
+    for package in ("chunking", "disk"):
         for file in (REPOSITORY / "regend" / package).rglob("*.py"):
             found |= set(
                 re.findall(

@@ -20,33 +20,33 @@ import structlog
 from regend import __version__
 from regend.config import Config, EmbeddingConfig, user_path
 from regend.core import events as ev
-from regend.core.debouncer import DebounceConfig
-from regend.core.pipeline import Pipeline, PipelineConfig
+from regend.core.pipeline import Pipeline
 from regend.daemon.driver import Driver, Outlets
-from regend.daemon.embed_status import EmbedReport
 from regend.daemon.embedder import Embedder
 from regend.daemon.governor import Governor
+from regend.daemon.handlers.embed_status import EmbedReport
+from regend.daemon.handlers.notices import Notices
+from regend.daemon.handlers.table import Methods
 from regend.daemon.indexer import Indexer
-from regend.daemon.listen import Listener, open_listener
-from regend.daemon.methods import Methods
-from regend.daemon.notices import Notices
 from regend.daemon.notify import Notifier
 from regend.daemon.parts import Parts, Places
-from regend.daemon.pool import WorkerPool
 from regend.daemon.purger import Purger
 from regend.daemon.query_vectors import QueryVectors
 from regend.daemon.roots import Prepared, Roots, ServedRoot
-from regend.daemon.server import RpcServer
+from regend.daemon.settings import pipeline_config
 from regend.daemon.telemetry import StageTimes
-from regend.daemon.upgrader import Upgrader, batch_config
-from regend.daemon.watcher import Watcher
-from regend.embedding.base import EmbeddingProvider, ModelInfo
+from regend.daemon.upgrader import Upgrader
+from regend.embedding.base import EmbeddingProvider
 from regend.embedding.registry import encoder_spec, open_provider, query_encoder
 from regend.errors import RootError
+from regend.rpc.listen import Listener, open_listener
+from regend.rpc.server import RpcServer
 from regend.search.engine import Engine
 from regend.store.base import RootRecord
-from regend.store.registry import Store
+from regend.store.store import Store
 from regend.types import ChunkId, RootId, Tier
+from regend.watch.watcher import Watcher
+from regend.workers.dispatcher import WorkerPool
 
 QUERY_THREADS = 2
 QUERY_EMBED_TIMEOUT_S = 2.0
@@ -280,16 +280,3 @@ def _collect_garbage() -> None:
 
 def _real_paths(paths: Sequence[str]) -> frozenset[str]:
     return frozenset(str(user_path(path, "embedding.remote_roots").resolve()) for path in paths)
-
-
-def pipeline_config(config: Config, embedding: EmbeddingConfig, pool: WorkerPool, model: ModelInfo) -> PipelineConfig:
-    """The core's bounds from the user's configuration; `embedding` is that of the first model."""
-    watch = config.watch
-    mode = config.workers.mode
-    return PipelineConfig(
-        debounce=DebounceConfig(watch.quiet_ms / 1e3, watch.max_delay_ms / 1e3, watch.storm_paths, watch.busy_limit_s),
-        batch=batch_config(embedding, model),
-        mode="pipeline" if mode == "auto" else mode,  # type: ignore[arg-type]
-        chunk_slots=pool.slots,
-        embed_slots=embedding.concurrency or model.concurrency,
-    )

@@ -22,14 +22,14 @@ from regend.core.pipeline import Pipeline
 from regend.daemon.embedder import Embedder
 from regend.daemon.inbox import Inbox
 from regend.daemon.indexer import Indexer
-from regend.daemon.pool import WorkerPool
-from regend.daemon.repository import REPOSITORY_CONFIG_NAME
 from regend.daemon.roots import Roots
-from regend.daemon.scanner import scan
 from regend.daemon.telemetry import StageTimes
-from regend.daemon.watcher import Watcher
+from regend.disk.repository import REPOSITORY_CONFIG_NAME
+from regend.disk.scanner import scan
 from regend.errors import ChunkError, RpcError, WorkerError
 from regend.types import RootId, Tier
+from regend.watch.watcher import Watcher
+from regend.workers.dispatcher import WorkerPool
 
 log = structlog.get_logger(__name__)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 
 from regend.config import ResourceConfig
-from regend.daemon.worker import rss_bytes
+from regend.workers.rss import rss_bytes
 
 PRESSURE = Path("/proc/pressure")
 POWER = Path("/sys/class/power_supply")

@@ -21,7 +21,7 @@ from regend.core.commands import Commit, FetchUnembedded
 from regend.core.events import CommitFailed, Event, UnembeddedFound
 from regend.embedding.base import ModelInfo
 from regend.errors import StoreError
-from regend.store.registry import Store, garbage_limits, open_store
+from regend.store.store import Store, garbage_limits, open_store
 
 _T = TypeVar("_T")
 _STEP_INTERVAL_S = 2.0

@@ -12,15 +12,15 @@ from regend.daemon.driver import Driver
 from regend.daemon.embedder import Embedder
 from regend.daemon.governor import Governor
 from regend.daemon.indexer import Indexer
-from regend.daemon.pool import WorkerPool
 from regend.daemon.query_vectors import QueryVectors
 from regend.daemon.roots import Roots, ServedRoot
-from regend.daemon.server import RpcServer
 from regend.daemon.telemetry import StageTimes
 from regend.daemon.upgrader import Upgrader
-from regend.daemon.watcher import Watcher
 from regend.embedding.base import EmbeddingProvider
+from regend.rpc.server import RpcServer
 from regend.search.engine import Engine
+from regend.watch.watcher import Watcher
+from regend.workers.dispatcher import WorkerPool
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from concurrent.futures import Future
 
 import structlog
 
-from regend.daemon.ignores import IgnoreRules
 from regend.daemon.indexer import Indexer
 from regend.daemon.roots import Roots
+from regend.disk.ignore.rules import IgnoreRules
 from regend.types import PoolId, RootId
 
 SETTLE_S = 2.0

@@ -11,9 +11,9 @@ from pathlib import Path
 import structlog
 
 from regend.config import Config, LimitConfig
-from regend.daemon.ignore_builtin import secret_directory
-from regend.daemon.ignores import IgnoreRules
-from regend.daemon.repository import RootIdentity, identify, load_repository_config
+from regend.disk.ignore.builtin import secret_directory
+from regend.disk.ignore.rules import IgnoreRules
+from regend.disk.repository import RootIdentity, identify, load_repository_config
 from regend.errors import ConfigError, PathError, RegendError, RootError
 from regend.store.base import RootRecord
 from regend.types import RootId

@@ -1,6 +1,6 @@
 """Does a text look as if it held a secret? Such texts are never sent to another machine. Pure.
 
-Files that hold secrets by convention are not indexed at all (`ignore_builtin`); this finds what people leave in
+Files that hold secrets by convention are not indexed at all (`disk.ignore.builtin`); this finds what people leave in
 ordinary ones. It rather keeps too much: a chunk that is withheld is still found by words.
 """
 

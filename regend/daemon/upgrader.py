@@ -11,12 +11,12 @@ from typing import Any
 import structlog
 
 from regend.config import EmbeddingConfig
-from regend.core.batcher import BatchConfig
 from regend.core.events import UpgradeOffered
 from regend.daemon.driver import Driver
 from regend.daemon.embedder import Embedder
 from regend.daemon.indexer import Indexer
 from regend.daemon.query_vectors import QueryVectors
+from regend.daemon.settings import batch_config
 from regend.embedding.base import EmbeddingProvider, ModelInfo
 from regend.errors import EmbeddingError
 from regend.types import ChunkId, RootId, Tier
@@ -97,13 +97,3 @@ class Upgrader:
                 return model
             await asyncio.sleep(pause_s)
             pause_s = min(2.0 * pause_s, _LONGEST_PAUSE_S)
-
-
-def batch_config(config: EmbeddingConfig, model: ModelInfo) -> BatchConfig:
-    """When batches for a model are closed: as configured, else as suits it."""
-    return BatchConfig(
-        config.batch_items or model.max_items,
-        config.batch_tokens or model.max_tokens,
-        config.batch_bytes,
-        config.linger_ms / 1e3,
-    )

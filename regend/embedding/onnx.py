@@ -21,8 +21,8 @@ import numpy as np
 
 from regend.config import EmbeddingConfig, user_path
 from regend.embedding.base import ONNX_SPEC, EmbedInWorkers, Matrix, ModelInfo, Task, checked
-from regend.embedding.presets import Style, style_for
-from regend.embedding.texts import TokenCounter
+from regend.embedding.remote.presets import Style, style_for
+from regend.embedding.remote.texts import TokenCounter
 from regend.errors import ConfigError, ProviderRejectedError
 from regend.types import Lane
 

@@ -60,7 +60,7 @@ def _open_builtin(config: EmbeddingConfig, embed_in_workers: EmbedInWorkers, cac
 
 
 def _open_http(config: EmbeddingConfig, embed_in_workers: EmbedInWorkers, cache: Path | None) -> EmbeddingProvider:
-    from regend.embedding.http import HttpProvider  # aiohttp takes 0.2 s to import; workers never need it.
+    from regend.embedding.remote.provider import HttpProvider  # aiohttp takes 0.2 s to import; workers never need it.
 
     return HttpProvider(config, cache)
 

@@ -18,21 +18,22 @@ import structlog
 
 from regend.chunking.tokens import lexical_tokens
 from regend.embedding.base import ModelInfo
-from regend.store import loading
 from regend.store.base import Entry, RootRecord
-from regend.store.catalog import Catalog
+from regend.store.catalog import loading
+from regend.store.catalog.reader import Reader
+from regend.store.catalog.writer import Catalog
 from regend.store.counts import RootCounts
 from regend.store.facts import facts_of
-from regend.store.file_vectors import FileVectors
-from regend.store.hnsw import KeyArray
-from regend.store.lexical import LexicalDoc, LexicalWriteError, WrittenIndex, chunk_kinds
-from regend.store.mean_lengths import MeanLengths
+from regend.store.lexical.docs import LexicalDoc, chunk_kinds, lexical_docs
+from regend.store.lexical.index import LexicalWriteError, WrittenIndex
+from regend.store.lexical.mean_lengths import MeanLengths
 from regend.store.pool import Pool
-from regend.store.reader import Reader
-from regend.store.slab import Slab
 from regend.store.snapshot import PoolView, StoreSnapshot, UpgradeState
 from regend.store.staging import PoolEffects, Staging
-from regend.store.upgrade import PoolUpgrade, Upgrade
+from regend.store.vectors.file_vectors import FileVectors
+from regend.store.vectors.hnsw import KeyArray
+from regend.store.vectors.slab import Slab
+from regend.store.vectors.upgrade import PoolUpgrade, Upgrade
 from regend.types import PoolId, RootId
 
 log = structlog.get_logger(__name__)
@@ -197,7 +198,7 @@ class Memory:
             return False
         try:
             if changed:
-                pool.lexical.apply(changed, loading.lexical_docs(self._connection, live))
+                pool.lexical.apply(changed, lexical_docs(self._connection, live))
             pool.lexical.mark(generation)
         except LexicalWriteError as error:
             log.warning("lexical_catch_up_failed", pool=pool.pool, reason=str(error))
@@ -208,7 +209,7 @@ class Memory:
         """Write the lexical index anew from the catalog; False where the disk refuses, and what was there stays."""
         entry_ids = sorted(entry.entry_id for entry in pool.live.values())
         try:
-            pool.lexical.rebuild(loading.lexical_docs(self._connection, entry_ids), generation)
+            pool.lexical.rebuild(lexical_docs(self._connection, entry_ids), generation)
         except LexicalWriteError as error:
             log.warning("lexical_rebuild_failed", pool=pool.pool, reason=str(error))
             return False
@@ -280,7 +281,7 @@ class Memory:
             staged = staging.entries[entry_id]
             file = staging.fresh.get(staged.blob_key)
             if file is None:
-                yield from loading.lexical_docs(self._connection, (entry_id,))
+                yield from lexical_docs(self._connection, (entry_id,))
                 continue
             path = lexical_tokens(staged.entry.path)
             definitions = [(symbol.start_line, symbol.kind) for symbol in file.symbols]

@@ -9,10 +9,10 @@ from pathlib import Path
 from regend.store.base import Entry
 from regend.store.counts import RootCounts
 from regend.store.facts import LiveEntryWriter, PoolFacts, facts_of
-from regend.store.lexical import LexicalIndex
-from regend.store.slab import Slab
+from regend.store.lexical.index import LexicalIndex
 from regend.store.snapshot import PoolView
-from regend.store.upgrade import PoolUpgrade
+from regend.store.vectors.slab import Slab
+from regend.store.vectors.upgrade import PoolUpgrade
 from regend.types import DOC_ORDINAL_BITS, PoolId, RootId
 
 _FORGET_MIN = 1_000

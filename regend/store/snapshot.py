@@ -24,14 +24,14 @@ from regend.store.base import (
     RootRecord,
     SymbolView,
 )
+from regend.store.catalog.reader import Reader
 from regend.store.counts import RootStats
 from regend.store.facts import LiveEntries, PoolFacts
-from regend.store.file_vectors import FileVectors
-from regend.store.lexical import LexicalView
-from regend.store.lexical_search import field_frequencies, frequency, lexical_search, passing
-from regend.store.mean_lengths import MeanLengths
-from regend.store.reader import Reader
-from regend.store.slab import SlabView
+from regend.store.lexical.index import LexicalView
+from regend.store.lexical.mean_lengths import MeanLengths
+from regend.store.lexical.search import field_frequencies, frequency, lexical_search, passing
+from regend.store.vectors.file_vectors import FileVectors
+from regend.store.vectors.slab import SlabView
 from regend.types import DOC_ORDINAL_BITS, PoolId, RootId
 
 EXACT_SHARE = 0.1

@@ -16,11 +16,11 @@ from regend.core.commands import DeleteFile, Op, PutFile, PutVectors, SkipFile, 
 from regend.core.events import PendingChunk
 from regend.errors import StoreError
 from regend.store.base import Entry, FloatMatrix, RootRecord
-from regend.store.catalog import Catalog
-from regend.store.hnsw import KeyArray
-from regend.store.loading import decode_vectors
+from regend.store.catalog.loading import decode_vectors
+from regend.store.catalog.writer import Catalog
 from regend.store.pool import Pool
-from regend.store.upgrade import Upgrade
+from regend.store.vectors.hnsw import KeyArray
+from regend.store.vectors.upgrade import Upgrade
 from regend.types import (
     DOC_ORDINAL_BITS,
     MAX_CHUNKS_PER_BLOB,

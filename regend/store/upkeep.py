@@ -11,15 +11,15 @@ import structlog
 
 from regend.embedding.base import ModelInfo
 from regend.store.allocator import give_back
-from regend.store.catalog import Catalog
-from regend.store.garbage import GarbageLimits, collect, remove_entries
-from regend.store.lexical_rebuild import LexicalRebuilder
+from regend.store.catalog.garbage import GarbageLimits, collect, remove_entries
+from regend.store.catalog.writer import Catalog
+from regend.store.lexical.rebuild import LexicalRebuilder
 from regend.store.memory import Memory
 from regend.store.pool import Pool
-from regend.store.slab import Slab
-from regend.store.slab_merge import SlabMerger
 from regend.store.snapshot import StoreSnapshot
-from regend.store.upgrade import Upgrade
+from regend.store.vectors.merge import SlabMerger
+from regend.store.vectors.slab import Slab
+from regend.store.vectors.upgrade import Upgrade
 from regend.types import PoolId
 
 _BUSY_DELAY_S = 0.2

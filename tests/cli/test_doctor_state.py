@@ -10,9 +10,9 @@ import pytest
 
 from regend import __version__
 from regend.cli.doctor import FEW_OPEN_FILES, GOOD_OPEN_FILES, check_daemon, check_open_files, check_state
-from regend.daemon.server import ServerLimits, limits_of_process
 from regend.paths import STATE_FORMAT
-from regend.store.registry import open_store
+from regend.rpc.server import ServerLimits, limits_of_process
+from regend.store.store import open_store
 from tests.rpc.scripted import Script, ServerThread, short_directory
 from tests.store.samples import MODEL
 

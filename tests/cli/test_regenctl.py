@@ -16,7 +16,7 @@ import pytest
 import structlog
 
 from regend.cli.main import main
-from regend.daemon.listen import open_listener
+from regend.rpc.listen import open_listener
 from tests.rpc.scripted import DEADLINE_S, ROOT, Script, ServerThread, short_directory, wire
 
 REPOSITORY = Path(__file__).parents[2]

@@ -19,13 +19,13 @@ from regend.core.commands import Embed
 from regend.core.events import Embedded, EmbedFailed
 from regend.daemon.embedder import HARMLESS_TEXT, REFUSED_PAUSE_S, Embedder
 from regend.embedding.hashing import DIM, HashingEncoder
-from regend.embedding.http import HttpProvider
 from regend.embedding.registry import open_provider
+from regend.embedding.remote.provider import HttpProvider
 from regend.errors import StoreError
 from regend.types import ChunkId, Lane
 from tests import canary
-from tests.daemon.pool_rig import running, until
 from tests.embedding.server import EmbeddingServer, items, serving
+from tests.workers.dispatcher_rig import running, until
 
 
 def chunk_ids(count: int) -> tuple[ChunkId, ...]:

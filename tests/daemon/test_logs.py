@@ -13,11 +13,11 @@ import pytest
 
 from regend.config import LimitConfig
 from regend.daemon.logs import RotatingFile, Stream, shown
-from regend.daemon.worker import Server
-from regend.daemon.worker_frames import ChunkTask
 from regend.errors import PathError, StoreError
 from regend.rpc.client import Client
 from regend.search.errors import QueryError
+from regend.workers.frames import ChunkTask
+from regend.workers.worker import Server
 from tests.e2e.rig import daemon, wait_for
 
 WORD = "quartzfjord"
@@ -84,7 +84,7 @@ def test_a_worker_quotes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     def fails(*_: object) -> None:
         raise ValueError(f"cannot parse {WORD}")
 
-    monkeypatch.setattr("regend.daemon.worker.chunk_content", fails)
+    monkeypatch.setattr("regend.workers.worker.chunk_content", fails)
     (tmp_path / "a.py").write_text(WORD)
     reply = Server().answer(ChunkTask(1, str(tmp_path), "a.py", LimitConfig()))
     assert WORD.encode() not in reply

@@ -14,9 +14,9 @@ from aiohttp import web
 from regend.daemon import query_vectors as module
 from regend.daemon.query_vectors import QueryVectors
 from regend.embedding.hashing import DIM, HashingEncoder
-from regend.embedding.http import HttpProvider
-from tests.daemon.pool_rig import until
+from regend.embedding.remote.provider import HttpProvider
 from tests.embedding.server import EmbeddingServer, items, serving
+from tests.workers.dispatcher_rig import until
 
 
 def expected(text: str) -> np.ndarray:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from regend.rpc.client import Client
-from regend.store.export import RootExport, export_root
+from regend.store.catalog.export import RootExport, export_root
 from regend.types import RootId
 from tests import canary
 

@@ -13,8 +13,8 @@ import numpy as np
 from aiohttp import web
 
 from regend.embedding.hashing import HashingEncoder
-from regend.store.schema import MODEL_SHIFT
-from regend.store.textcodec import unpack
+from regend.store.catalog.schema import MODEL_SHIFT
+from regend.store.catalog.textcodec import unpack
 from tests.e2e.embedding import embedding_process, embedding_server
 from tests.e2e.rig import Daemon, daemon, wait_for
 from tests.e2e.test_upgrade import config, write_tree

@@ -19,8 +19,8 @@ from aiohttp import web
 
 from regend.chunking.tokens import estimate_tokens
 from regend.config import EmbeddingConfig
-from regend.embedding.fleet import PROBE_TEXT
 from regend.embedding.hashing import DIM, HashingEncoder
+from regend.embedding.remote.fleet import PROBE_TEXT
 from tests import canary
 
 Respond = Callable[[web.Request, dict[str, Any]], Awaitable[web.StreamResponse]]

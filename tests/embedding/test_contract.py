@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from regend.config import EmbeddingConfig, WorkerConfig
-from regend.daemon.pool import WorkerPool
 from regend.embedding.base import EmbeddingProvider, LocalEncoder, Task
 from regend.embedding.registry import LocalProvider, encoder_spec, local_encoder, open_provider
+from regend.workers.dispatcher import WorkerPool
 from tests import canary
 from tests.embedding.server import serving
 

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 from regend.config import EmbeddingConfig, WorkerConfig
-from regend.daemon.pool import WorkerPool
 from regend.embedding.base import ONNX_SPEC, EmbeddingProvider
 from regend.embedding.onnx import OnnxProvider
 from regend.embedding.registry import encoder_spec, local_encoder, open_provider
 from regend.errors import ConfigError
 from regend.types import Lane
+from regend.workers.dispatcher import WorkerPool
 from tests.embedding.bert import Shape, save_model, token_vectors
 
 MISSING = [name for name in ("onnxruntime", "tokenizers", "onnx") if importlib.util.find_spec(name) is None]

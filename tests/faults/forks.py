@@ -21,8 +21,9 @@ from pathlib import Path
 
 import structlog
 
-from regend.store import slab_merge, upkeep
-from regend.store.registry import Store, open_store
+from regend.store import upkeep
+from regend.store.store import Store, open_store
+from regend.store.vectors import merge
 from tests.faults import workload
 from tests.store.damage import EXACT_ROWS
 from tests.store.oracle import Oracle
@@ -149,7 +150,7 @@ def case(top: Path, kind: str, nth: int, start: Oracle, faults: ctypes.CDLL) -> 
 
 def main(top: str) -> None:
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-    slab_merge.EXACT_ROWS = EXACT_ROWS
+    merge.EXACT_ROWS = EXACT_ROWS
     upkeep._PURGE_IDLE_S = upkeep._WRITER_IDLE_S = -1.0
     faults, directory = ctypes.CDLL(None), Path(top)
     forked(directory, "made", lambda: {"made": _begin(directory)})

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from regend.core.commands import Commit, Op
 from regend.errors import RegendError
-from regend.store.registry import Store, open_store
+from regend.store.store import Store, open_store
 from regend.types import RootId
 from tests.store.damage import ROOTS, big
 from tests.store.oracle import FILES, PATHS, Oracle, check, random_op

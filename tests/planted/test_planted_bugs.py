@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from regend.daemon.listen import Listener
-from regend.daemon.watch_inotify import InotifyRoot
+from regend.rpc.listen import Listener
 from regend.store import envelope
-from tests.daemon.test_listen import close_beside_another
-from tests.daemon.test_watcher_faults import overflow
+from regend.watch.inotify import InotifyRoot
 from tests.ledger import record
 from tests.rpc.scripted import short_directory
+from tests.rpc.test_listen import close_beside_another
 from tests.store.test_durable_writes import check_envelope, check_small_file
+from tests.watch.test_watcher_faults import overflow
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_a_skipped_sync_or_rename_is_caught(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_dropped_overflow_rescan_is_caught(tmp_path: Path, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(InotifyRoot, "on_queue_overflow", lambda self: None)
-    monkeypatch.setattr("tests.daemon.watch_rig.DEADLINE_S", 4.0)
+    monkeypatch.setattr("tests.watch.watch_rig.DEADLINE_S", 4.0)
     with pytest.raises(AssertionError):
         overflow(tmp_path, top)
     record("planted bugs, caught", 1)

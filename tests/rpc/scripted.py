@@ -18,10 +18,10 @@ from typing import Any
 import msgspec
 import uvloop
 
-from regend.daemon.listen import open_listener
-from regend.daemon.server import Connection, Handler, RpcServer, ServerLimits
 from regend.errors import PathError, RootError, RpcError
 from regend.rpc import schema
+from regend.rpc.listen import open_listener
+from regend.rpc.server import Connection, Handler, RpcServer, ServerLimits
 
 ROOT = "/src/app"
 DEADLINE_S = 5.0

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from regend.daemon.connection import ServerLimits
 from regend.errors import ConnectionLostError, DaemonNotRunningError, ProtocolError, RootError, RpcError
 from regend.rpc.client import Client
 from regend.rpc.codec import encode_notification, encode_response
+from regend.rpc.connection import ServerLimits
 from tests.rpc.scripted import ROOT, Script, ServerThread, short_directory
 
 

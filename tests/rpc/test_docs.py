@@ -13,8 +13,8 @@ from pathlib import Path
 import msgpack
 import pytest
 
-from regend.daemon.connection import ServerLimits
 from regend.rpc.codec import SERVER_LIMITS
+from regend.rpc.connection import ServerLimits
 from regend.rpc.reference import rewrite
 from regend.rpc.schema import ERRORS, METHODS
 from tests.rpc.golden import RPC_PAGE, Step, load_all, pack

@@ -15,10 +15,10 @@ from typing import Any
 import msgpack
 import pytest
 
-from regend.daemon.server import Connection, RpcServer
 from regend.errors import ProtocolError, RegendError
 from regend.rpc.codec import Decoder, Request
 from regend.rpc.schema import METHODS
+from regend.rpc.server import Connection, RpcServer
 from tests.ledger import record
 from tests.rpc.scripted import Script
 

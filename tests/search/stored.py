@@ -10,7 +10,7 @@ import numpy as np
 from regend.core.commands import Commit, PutFile, PutVectors
 from regend.embedding.base import ModelInfo
 from regend.store.base import Entry, Snapshot
-from regend.store.registry import open_store
+from regend.store.store import open_store
 from regend.types import ChunkedFile, ChunkId, RootId, StatSig, blob_id
 from tests.search.memory import DIM, hashed_vector, split_source
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from regend.store.registry import Store, open_store
+from regend.store.store import Store, open_store
 from tests.store.samples import MODEL
 
 

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from regend.core.commands import Commit, Op
-from regend.store.registry import open_store
+from regend.store.store import open_store
 from regend.types import RootId
 from tests.store.oracle import FILES, WORDS, Oracle, random_op
 from tests.store.samples import MODEL, put

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regend.core.commands import Commit, DeleteFile, Op
-from regend.store.registry import Store, open_store
+from regend.store.store import Store, open_store
 from regend.types import RootId
 from tests.store.oracle import FILES, PATHS, Oracle, check, random_op
 from tests.store.samples import MODEL, put, put_vectors

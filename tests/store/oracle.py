@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from regend.core.commands import DeleteFile, Op, PutFile, SkipFile, TouchFile
 from regend.store.base import LexicalQuery
-from regend.store.registry import Store
+from regend.store.store import Store
 from regend.types import ChunkedFile, ChunkId, PoolId, RootId
 from tests.store.samples import chunked, put, put_vectors, sig, vector_of
 

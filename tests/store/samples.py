@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from regend.core.commands import Commit, Op, PutFile, PutVectors
 from regend.embedding.base import ModelInfo
-from regend.store.registry import Store
+from regend.store.store import Store
 from regend.types import Chunk, ChunkedFile, ChunkId, RootId, StatSig, Symbol, blob_id, chunk_id
 
 DIM = 16

@@ -9,11 +9,11 @@ import pytest
 
 from regend.core.commands import DeleteFile
 from regend.embedding.base import ModelInfo
-from regend.store.garbage import GarbageLimits
-from regend.store.registry import Store, open_store
+from regend.store.catalog.garbage import GarbageLimits
+from regend.store.store import Store, open_store
 from regend.types import ChunkedFile, RootId
 from tests.store.samples import DIM, MODEL, apply, chunked, put, put_vectors
-from tests.store.test_upgrade import STRONG, catch_up
+from tests.store.vectors.test_upgrade import STRONG, catch_up
 
 FILES = [chunked([f"word{n}x{c} body" for c in range(10)]) for n in range(4)]
 TEXT_BYTES = sum(len(f"{c.symbol}\n{c.text}") for c in FILES[0].chunks)
@@ -24,7 +24,7 @@ FILE_BYTES = TEXT_BYTES + 10 * 2 * DIM
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Wall time of the catalog, which only the test moves."""
     now = [time.time()]
-    monkeypatch.setattr("regend.store.catalog.time.time", lambda: now[0])
+    monkeypatch.setattr("regend.store.catalog.writer.time.time", lambda: now[0])
     return now
 
 

@@ -23,13 +23,13 @@ SLOW_SLICES = 20
 
 @pytest.fixture(autouse=True)
 def _small_slabs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("regend.store.slab_merge.EXACT_ROWS", EXACT_ROWS)
+    monkeypatch.setattr("regend.store.vectors.merge.EXACT_ROWS", EXACT_ROWS)
 
 
 @pytest.fixture(scope="module")
 def states(tmp_path_factory: pytest.TempPathFactory) -> States:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("regend.store.slab_merge.EXACT_ROWS", EXACT_ROWS)
+        patch.setattr("regend.store.vectors.merge.EXACT_ROWS", EXACT_ROWS)
         return populate(tmp_path_factory.mktemp("states"), seed=3)
 
 

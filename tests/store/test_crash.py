@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from regend.core.commands import Commit
-from regend.store.registry import open_store
+from regend.store.store import open_store
 from regend.types import RootId
 from tests.store.crash_child import COMMITS, commits
 from tests.store.oracle import Oracle, check

@@ -14,7 +14,7 @@ import pytest
 from regend.core.commands import DeleteFile
 from regend.errors import StoreError, StoreLockedError, StoreVersionError
 from regend.store.base import LexicalQuery
-from regend.store.registry import Store, open_store
+from regend.store.store import Store, open_store
 from tests.store.samples import MODEL, apply, chunked, put, put_vectors, vector_of
 
 A = chunked(["alpha one", "beta two", "gamma three"])
@@ -53,7 +53,7 @@ def test_the_directory_is_private_and_locked(tmp_path: Path) -> None:
     with filled(tmp_path / "deep" / "state"):
         assert (tmp_path / "deep" / "state").stat().st_mode & 0o777 == 0o700
         probe = (
-            "import sys; from pathlib import Path; from regend.store.registry import open_store; "
+            "import sys; from pathlib import Path; from regend.store.store import open_store; "
             "from tests.store.samples import MODEL; open_store(Path(sys.argv[1]), MODEL)"
         )
         command = [sys.executable, "-c", probe, str(tmp_path / "deep" / "state")]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from regend.core.commands import Commit
-from regend.store.registry import open_store
+from regend.store.store import open_store
 from tests.store.oracle import Oracle, check, random_op
 from tests.store.samples import MODEL
 

@@ -11,7 +11,7 @@ from regend.core.commands import Commit, DeleteFile, PutVectors, SkipFile, Touch
 from regend.core.events import FileState
 from regend.errors import RootError, StoreError
 from regend.store.base import LexicalQuery, Snapshot
-from regend.store.registry import Store
+from regend.store.store import Store
 from regend.types import RootId, StatSig, blob_id
 from tests.store.samples import DIM, apply, chunked, put, put_vectors, sig, vector_of
 

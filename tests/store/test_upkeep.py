@@ -11,10 +11,10 @@ import pytest
 
 from regend.core.commands import Commit, DeleteFile, PutVectors
 from regend.store.base import LexicalQuery
-from regend.store.garbage import GarbageLimits
-from regend.store.lexical import LexicalWriteError
+from regend.store.catalog.garbage import GarbageLimits
+from regend.store.lexical.index import LexicalWriteError
 from regend.store.pool import Pool
-from regend.store.registry import Store, open_store
+from regend.store.store import Store, open_store
 from regend.types import ChunkedFile, ChunkId, RootId
 from tests.store.samples import DIM, MODEL, apply, chunked, clustered, put, put_vectors
 
@@ -26,7 +26,7 @@ NO_GARBAGE = GarbageLimits(max_unused_bytes=0, min_age_s=-1)
 
 @pytest.fixture(autouse=True)
 def _small_slabs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("regend.store.slab_merge.EXACT_ROWS", 300)
+    monkeypatch.setattr("regend.store.vectors.merge.EXACT_ROWS", 300)
 
 
 def vectors(chunks: list[ChunkId]) -> PutVectors:

@@ -1,0 +1,60 @@
+"""What subscribers are told: commits as they happen, progress a few times a second, changes of state once."""
+
+from __future__ import annotations
+
+import asyncio
+
+from regend.core import commands as cmd
+from regend.core import events as ev
+from regend.daemon.handlers import status
+from regend.daemon.parts import Parts
+from regend.rpc.schema import IndexEvent, ProgressEvent, StateEvent
+from regend.types import RootId
+
+PROGRESS_INTERVAL_S = 0.25
+MAX_PATHS = 100
+
+
+class Notices:
+    """Publishes notifications; owned by the event loop."""
+
+    def __init__(self, app: Parts) -> None:
+        self._app = app
+        self._states: dict[str, str] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def committed(self, commit: cmd.Commit, done: ev.Committed) -> None:
+        """Tell which paths of which root are searchable anew."""
+        changed: dict[RootId, list[str]] = {}
+        for op in commit.ops:
+            if not isinstance(op, cmd.PutVectors | cmd.TouchFile):
+                changed.setdefault(op.root, []).append(op.path)
+        complete = self._app.indexer.store.snapshot.complete
+        for root, paths in changed.items():
+            served = self._app.roots.get(root)
+            if served is not None:
+                more = max(0, len(paths) - MAX_PATHS)
+                self._app.server.publish(
+                    "index", IndexEvent(served.path, done.generation, complete, tuple(paths[:MAX_PATHS]), more)
+                )
+
+    def changed(self) -> None:
+        """Something happened: tell of it soon, once for all that happens until then."""
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(PROGRESS_INTERVAL_S, self._publish)
+
+    def _publish(self) -> None:
+        self._timer = None
+        app = self._app
+        seen = {}
+        for root in status.root_statuses(app):
+            seen[root.path] = root.state
+            app.server.publish(
+                "progress",
+                ProgressEvent(root.path, root.state, root.files_indexed, root.pending, root.generation, root.complete),
+            )
+            if self._states.get(root.path) != root.state:
+                app.server.publish("state", StateEvent(root.path, root.state, root.reason))
+        for path in self._states.keys() - seen.keys():
+            app.server.publish("state", StateEvent(path, "removed", ""))
+        self._states = seen

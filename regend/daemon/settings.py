@@ -1,0 +1,33 @@
+"""What the pure core is told of the user's configuration."""
+
+from __future__ import annotations
+
+from regend.config import Config, EmbeddingConfig
+from regend.core.batcher import BatchConfig
+from regend.core.debouncer import DebounceConfig
+from regend.core.pipeline import PipelineConfig
+from regend.embedding.base import ModelInfo
+from regend.workers.dispatcher import WorkerPool
+
+
+def pipeline_config(config: Config, embedding: EmbeddingConfig, pool: WorkerPool, model: ModelInfo) -> PipelineConfig:
+    """The core's bounds from the user's configuration; `embedding` is that of the first model."""
+    watch = config.watch
+    mode = config.workers.mode
+    return PipelineConfig(
+        debounce=DebounceConfig(watch.quiet_ms / 1e3, watch.max_delay_ms / 1e3, watch.storm_paths, watch.busy_limit_s),
+        batch=batch_config(embedding, model),
+        mode="pipeline" if mode == "auto" else mode,  # type: ignore[arg-type]
+        chunk_slots=pool.slots,
+        embed_slots=embedding.concurrency or model.concurrency,
+    )
+
+
+def batch_config(config: EmbeddingConfig, model: ModelInfo) -> BatchConfig:
+    """When batches for a model are closed: as configured, else as suits it."""
+    return BatchConfig(
+        config.batch_items or model.max_items,
+        config.batch_tokens or model.max_tokens,
+        config.batch_bytes,
+        config.linger_ms / 1e3,
+    )

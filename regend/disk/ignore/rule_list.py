@@ -1,0 +1,210 @@
+"""One list of ignore rules: the lines of one file in `.gitignore` syntax, compiled for fast questions.
+
+Rules are pathspec patterns. Only their translation to a regular expression is ours (`wildmatch`), because pathspec's
+differs from git's; which rule wins is pathspec's to say.
+
+A list first asks a cheap superset of itself (two dictionary look-ups and at most two regular expressions, whatever the
+number of rules) and walks its rules only on a hit, since nearly all paths match nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import string
+from dataclasses import dataclass
+from typing import AnyStr
+
+from pathspec import PathSpec
+from pathspec.pattern import RegexPattern
+
+from regend.disk.ignore.wildmatch import literal_length, path_regex, translate
+
+_BOM = b"\xef\xbb\xbf"
+_NEVER = r"(?!)"
+_FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line that holds a pattern.
+
+    Attributes:
+        line: its number in the file, from 1.
+        text: as written, without trailing blanks.
+        negated: it began with ``!``.
+        glob: the pattern proper, as Latin-1 text of its bytes.
+        dir_only: it ended with ``/``.
+        anchored: it contains a ``/``, so it is compared with the path and not with the name.
+    """
+
+    line: int
+    text: str
+    negated: bool
+    glob: str
+    dir_only: bool
+    anchored: bool
+
+    def regex(self, fold: bool) -> str:
+        """A regular expression for the name (or the path, where `anchored`), without anchors."""
+        if not self.glob:
+            return _NEVER
+        found = path_regex(self.glob, fold) if self.anchored else translate(self.glob, fold)
+        return _NEVER if found is None else found
+
+
+class GitPattern(RegexPattern):
+    """A pathspec pattern that means what git means by it."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, rule: Rule, fold: bool) -> GitPattern:
+        """Build the pattern of a parsed rule."""
+        lead = r"\A" if rule.anchored else r"\A(?:[\s\S]*/)?"
+        return cls(re.compile(f"{lead}(?:{rule.regex(fold)})\\Z"), not rule.negated)
+
+    @classmethod
+    def pattern_to_regex(cls, pattern: AnyStr) -> tuple[AnyStr | None, bool | None]:
+        """pathspec's entry for one raw line; `of` is what this package uses."""
+        raw = pattern.encode("latin-1") if isinstance(pattern, str) else pattern
+        rules = parse_rules(raw)
+        if not rules:
+            return None, None
+        compiled = cls.of(rules[0], False).regex
+        assert compiled is not None
+        source: str = compiled.pattern
+        return (source if isinstance(pattern, str) else source.encode("latin-1")), not rules[0].negated
+
+
+def as_bytes_text(path: str) -> str:
+    """A path as the Latin-1 text of its bytes, which is what rules are compared with."""
+    return path if path.isascii() else os.fsencode(path).decode("latin-1")
+
+
+def parse_rules(content: bytes) -> tuple[Rule, ...]:
+    """Read the lines of an ignore file as git's `add_patterns_from_buffer` does."""
+    rules = []
+    for number, raw in enumerate(content.removeprefix(_BOM).split(b"\n"), 1):
+        if not raw or raw.startswith(b"#"):
+            continue
+        line = raw.removesuffix(b"\r").partition(b"\0")[0].decode("latin-1")
+        text = _trim(line)
+        glob = text.removeprefix("!")
+        negated = glob != text
+        dir_only = glob.endswith("/")
+        if dir_only:
+            glob = glob[:-1]
+        shown = text.encode("latin-1").decode("utf-8", "backslashreplace")
+        rules.append(Rule(number, shown, negated, glob, dir_only, "/" in glob))
+    return tuple(rules)
+
+
+def _trim(line: str) -> str:
+    """Drop trailing spaces that are not escaped (git's `trim_trailing_spaces`; tabs stay)."""
+    first_space = -1
+    at = 0
+    while at < len(line):
+        char = line[at]
+        if char == " ":
+            if first_space < 0:
+                first_space = at
+        else:
+            if char == "\\":
+                at += 1
+                if at == len(line):
+                    return line
+            first_space = -1
+        at += 1
+    return line if first_space < 0 else line[:first_space]
+
+
+class RuleList:
+    """The rules of one file, immutable once built and so safe to share between threads.
+
+    Args:
+        content: the file's bytes.
+        source: how decisions name the file.
+        fold: ASCII letters match in either case (`core.ignoreCase`).
+    """
+
+    __slots__ = (
+        "_dir_spec",
+        "_endings",
+        "_file_rules",
+        "_file_spec",
+        "_fold",
+        "_name",
+        "_names",
+        "_path",
+        "rules",
+        "source",
+    )
+
+    def __init__(self, content: bytes, source: str, fold: bool = False) -> None:
+        self.source = source
+        self.rules = parse_rules(content)
+        self._fold = fold
+        self._file_rules = tuple(rule for rule in self.rules if not rule.dir_only)
+        self._file_spec: PathSpec[GitPattern] | None = None
+        self._dir_spec: PathSpec[GitPattern] | None = None
+        names: set[str] = set()
+        endings: set[str] = set()
+        name_regexes: list[str] = []
+        path_regexes: list[str] = []
+        for rule in self.rules:
+            glob = rule.glob
+            if rule.anchored:
+                path_regexes.append(rule.regex(fold))
+            elif literal_length(glob) == len(glob):
+                names.add(glob.translate(_FOLD) if fold else glob)
+            elif glob.startswith("*.") and literal_length(glob[1:]) == len(glob) - 1 and "." not in glob[2:]:
+                endings.add(glob[1:].translate(_FOLD) if fold else glob[1:])
+            else:
+                name_regexes.append(rule.regex(fold))
+        self._names = frozenset(names)
+        self._endings = frozenset(endings)
+        self._name = _any_of(name_regexes)
+        self._path = _any_of(path_regexes)
+
+    def match(self, path: str, name: str, is_dir: bool) -> Rule | None:
+        """The last rule that matches, or None.
+
+        Args:
+            path: relative to the directory of the file, as `as_bytes_text` gives it.
+            name: its last component.
+        """
+        if self._fold:
+            plain = name.translate(_FOLD)
+            dot = plain.rfind(".")
+            hit = plain in self._names or (dot >= 0 and plain[dot:] in self._endings)
+        else:
+            dot = name.rfind(".")
+            hit = name in self._names or (dot >= 0 and name[dot:] in self._endings)
+        if not hit:
+            hit = (self._name is not None and self._name.match(name) is not None) or (
+                self._path is not None and self._path.match(path) is not None
+            )
+        return self._last_match(path, is_dir) if hit else None
+
+    def _last_match(self, path: str, is_dir: bool) -> Rule | None:
+        # Two threads may build the same specification at once; either result is the same.
+        if is_dir:
+            rules = self.rules
+            spec = self._dir_spec
+            if spec is None:
+                spec = self._dir_spec = self._build(rules)
+        else:
+            rules = self._file_rules
+            spec = self._file_spec
+            if spec is None:
+                spec = self._file_spec = self._build(rules)
+        index = spec.check_file(path).index
+        return None if index is None else rules[index]
+
+    def _build(self, rules: tuple[Rule, ...]) -> PathSpec[GitPattern]:
+        return PathSpec([GitPattern.of(rule, self._fold) for rule in rules], backend="simple")
+
+
+def _any_of(regexes: list[str]) -> re.Pattern[str] | None:
+    return re.compile("(?:" + "|".join(f"(?:{regex})" for regex in regexes) + r")\Z") if regexes else None

@@ -1,0 +1,360 @@
+"""Which paths of a root are indexed, and which rule says otherwise.
+
+Order, each group overriding the ones before it wherever one of its own rules matches (within a group the last match of
+the deepest file wins, as in git):
+
+1. git: global excludes, `info/exclude`, then `.gitignore` from the worktree's top down, equal to
+   `git check-ignore --no-index` (a tracked file that a rule excludes is excluded here; git keeps tracking it);
+2. `.regenignore`, in any directory, and `[ignore] patterns` of the root's `.regend.toml`. A ``!`` there brings back
+   what git ignores, as ripgrep's `.rgignore` does: it is how a team gets generated code searchable;
+3. the user's configuration. It comes last, so that no repository can bring back what its user excludes;
+4. the built-in lists (`builtin`) and state directories of this or another regend stand above all: nothing brings
+   back a secret. A root that lies in a directory for secrets, or in this daemon's state, is ignored as a whole.
+
+A directory that is ignored takes everything below it along; nothing below can be brought back. Nested repositories and
+submodules follow the git rules of their own top down (groups 2 to 4 go on as before). A linked worktree of the root's
+own repository is left out: its files are the same files again, and it can be a root itself. Where the root is a
+subdirectory of a worktree, the rules above it hold, unless they ignore the root itself: who adds it wants it indexed.
+
+Threads: any may ask. Decisions come from immutable frames, one for each directory, found in a dict without a lock;
+building frames and dropping them takes a lock, so what is asked after `invalidate` returned sees the new files.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from regend.disk.ignore.builtin import SECRETS, STATE_MARK, VERSION_CONTROL, secret_directory
+from regend.disk.ignore.rule_list import RuleList, as_bytes_text
+from regend.disk.ignore.sources import GitSettings, git_settings, read_rules, settings_files
+from regend.disk.repository import (
+    REPOSITORY_CONFIG_NAME,
+    Repository,
+    RepositoryConfigError,
+    find_repository,
+    load_repository_config,
+    repository_at,
+)
+from regend.errors import ConfigError
+
+RULE_FILE_NAMES = frozenset((".gitignore", ".regenignore", ".git", STATE_MARK))
+_Stamp = tuple[tuple[int, int, int] | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided about a path, and why.
+
+    Attributes:
+        source: the file of the deciding rule (relative to the root where it lies within), a name for a built-in
+            rule, or empty where no rule matches. A rule that begins with ``!`` decides, too.
+        line: the rule's line in it, from 1; 0 where there is none.
+        pattern: the rule as written.
+    """
+
+    ignored: bool
+    source: str = ""
+    line: int = 0
+    pattern: str = ""
+
+
+NOT_IGNORED = Decision(False)
+
+
+class _Based(NamedTuple):
+    """A rule list and the length of the path prefix that its rules are relative to."""
+
+    skip: int
+    rules: RuleList
+
+
+@dataclass(slots=True)
+class _Frame:
+    """One directory: the decision on it, and the lists that hold for what is in it, strongest first."""
+
+    decision: Decision
+    git: tuple[_Based, ...] = ()
+    own: tuple[_Based, ...] = ()
+    children: set[str] = field(default_factory=set)
+
+
+class IgnoreRules:
+    """The rules of one root.
+
+    Args:
+        root: absolute, without links.
+        git_dir: from `RootIdentity`; None for a plain folder, where `.gitignore` files count all the same.
+        user_patterns: `Config.ignore.patterns`.
+        excluded_dirs: absolute directories that are never indexed (the daemon's own state).
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        git_dir: Path | None,
+        user_patterns: tuple[str, ...] = (),
+        excluded_dirs: tuple[Path, ...] = (),
+    ) -> None:
+        self._root = root
+        self._git_dir = git_dir
+        self._user = RuleList("\n".join(user_patterns).encode(), "user configuration")
+        self._excluded = {
+            path.relative_to(root).as_posix(): str(path) for path in excluded_dirs if path.is_relative_to(root)
+        }
+        self._whole = NOT_IGNORED
+        if secret_name := secret_directory(root):
+            self._whole = Decision(True, SECRETS.source, 0, f"{secret_name}/")
+        elif above := [path for path in excluded_dirs if root.is_relative_to(path)]:
+            self._whole = Decision(True, "state directory", 0, str(above[0]))
+        self._lock = threading.RLock()
+        self._frames: dict[str, _Frame] = {}
+        self._settings: GitSettings | None = None
+        self._settings_stamp: _Stamp = ()
+        self._outside_stamp: _Stamp = ()
+        self._problem = ""
+        self._config: tuple[_Based, ...] = ()
+        self.version = 0
+        """Counts how often rules were read again, whether or not they differ."""
+        self.refresh()
+
+    @property
+    def problem(self) -> str:
+        """Why `.regend.toml` is not in force, or empty."""
+        return self._problem
+
+    def decide(self, path: str, is_dir: bool) -> Decision:
+        """Decide about a path relative to the root, with ``/``; names that are not UTF-8 carry surrogates.
+
+        Args:
+            is_dir: a directory, and not a link to one.
+        """
+        if is_dir:
+            return self._frame(path).decision
+        parent, _, name = path.rpartition("/")
+        frame = self._frames.get(parent) or self._frame(parent)
+        if frame.decision.ignored:
+            return frame.decision
+        return self._match(frame, path, name, False)
+
+    def is_rule_file(self, path: str) -> bool:
+        """Whether a change of this path can change decisions: call `invalidate` with it then."""
+        return path.rpartition("/")[2] in RULE_FILE_NAMES or path == REPOSITORY_CONFIG_NAME
+
+    def invalidate(self, path: str) -> str:
+        """Forget what was read in the directory of a rule file, or in a directory, and below.
+
+        Returns:
+            The directory whose decisions may now differ.
+        """
+        directory = path.rpartition("/")[0] if self.is_rule_file(path) else path
+        with self._lock:
+            if directory == "":
+                self.refresh()
+            else:
+                self._drop(directory)
+        return directory
+
+    def refresh(self) -> None:
+        """Forget everything; the next questions read all rule files again."""
+        with self._lock:
+            self._load()
+
+    def refresh_if_outside_changed(self) -> bool:
+        """Check the rule files outside the tree (global excludes, `info/exclude`, git's configuration) by `stat`.
+
+        Returns:
+            True when one differs, and `refresh` was done.
+        """
+        with self._lock:
+            if _stamp(self._outside) == self._outside_stamp and _stamp(self._settings_files) == self._settings_stamp:
+                return False
+            self._load()
+            return True
+
+    def _load(self) -> None:
+        self.version += 1
+        repository = find_repository(self._root) if self._git_dir is not None else repository_at(self._root)
+        self._common_dir = repository.common_dir if repository else None
+        self._settings_files = settings_files(self._common_dir)
+        stamp = _stamp(self._settings_files)
+        if self._settings is None or stamp != self._settings_stamp:
+            self._settings = git_settings(repository.top if repository else self._root)
+            self._settings_stamp = stamp
+        excludes = self._settings.excludes_file
+        exclude = None if self._common_dir is None else self._common_dir / "info" / "exclude"
+        self._outside = tuple(file for file in (excludes, exclude) if file is not None)
+        self._outside_stamp = _stamp(self._outside)
+        # A rule below `top` sees the path from `top`; `_prefix` is what lies between top and root.
+        self._prefix = ""
+        git = self._base_lists(repository, 0)
+        if repository is not None and repository.top != self._root:
+            inner = as_bytes_text(self._root.relative_to(repository.top).as_posix()) + "/"
+            outer = self._outer_lists(repository.top, inner, git)
+            if outer is not None:
+                self._prefix, git = inner, outer
+        self._frames = {"": self._open("", self._whole, git, self._config_lists())}
+
+    def _base_lists(self, repository: Repository | None, skip: int) -> tuple[_Based, ...]:
+        """`info/exclude` and the global excludes, which are relative to the top of the repository."""
+        assert self._settings is not None
+        lists: list[_Based] = []
+        if repository is not None:
+            file = repository.common_dir / "info" / "exclude"
+            _append(lists, skip, read_rules(file, self._shown(file), self._settings.fold, follow=True))
+        file_or_none = self._settings.excludes_file
+        if file_or_none is not None:
+            _append(lists, skip, read_rules(file_or_none, str(file_or_none), self._settings.fold, follow=True))
+        return tuple(lists)
+
+    def _outer_lists(self, top: Path, inner: str, git: tuple[_Based, ...]) -> tuple[_Based, ...] | None:
+        """Add the `.gitignore` files from `top` down to above the root; None when they ignore the root."""
+        assert self._settings is not None
+        skip = 0
+        directory = top
+        for name in self._root.relative_to(top).parts:
+            file = directory / ".gitignore"
+            found = read_rules(file, str(file), self._settings.fold, follow=False)
+            if found is not None:
+                git = (_Based(skip, found), *git)
+            skip_after = skip + len(as_bytes_text(name))
+            decision = _first_match(git, inner[:skip_after], as_bytes_text(name), True)
+            if decision is not None and decision.ignored:
+                return None
+            skip = skip_after + 1
+            directory = directory / name
+        return git
+
+    def _config_lists(self) -> tuple[_Based, ...]:
+        try:
+            patterns = load_repository_config(self._root).patterns
+            self._problem = ""
+        except ConfigError as error:
+            # What it said before, or excludes in spite of the mistake, is in force: else that would be let in.
+            self._problem = str(error)
+            excludes = error.excludes if isinstance(error, RepositoryConfigError) else ()
+            return (*self._based(excludes), *self._config)
+        self._config = self._based(patterns)
+        return self._config
+
+    def _based(self, patterns: tuple[str, ...]) -> tuple[_Based, ...]:
+        rules = RuleList("\n".join(patterns).encode(), REPOSITORY_CONFIG_NAME)
+        return (_Based(len(self._prefix), rules),) if rules.rules else ()
+
+    def _shown(self, file: Path) -> str:
+        return file.relative_to(self._root).as_posix() if file.is_relative_to(self._root) else str(file)
+
+    def _frame(self, path: str) -> _Frame:
+        found = self._frames.get(path)
+        if found is not None:
+            return found
+        with self._lock:
+            frame = self._frames[""]
+            at = -1 if frame.decision.ignored else 0
+            while at >= 0:
+                end = path.find("/", at)
+                current = path if end < 0 else path[:end]
+                name = current[at:]
+                child = self._frames.get(current)
+                if child is None:
+                    child = self._enter(frame, current, name)
+                    frame.children.add(current)
+                    self._frames[current] = child
+                if child.decision.ignored:
+                    # Nothing below has a frame of its own, so a visit to a large ignored directory costs no memory.
+                    return child
+                frame = child
+                at = end + 1 if end >= 0 else -1
+            return frame
+
+    def _enter(self, parent: _Frame, path: str, name: str) -> _Frame:
+        decision = self._match(parent, path, name, True)
+        if not decision.ignored and path in self._excluded:
+            decision = Decision(True, "state directory", 0, self._excluded[path])
+        elif not decision.ignored and os.path.lexists(f"{self._root}/{path}/{STATE_MARK}"):
+            decision = Decision(True, "state directory of a regend", 0, f"{path}/{STATE_MARK}")
+        if decision.ignored:
+            return _Frame(decision)
+        git = parent.git
+        nested = repository_at(self._root / path)
+        if nested is not None:
+            if nested.common_dir == self._common_dir:
+                return _Frame(Decision(True, "nested_worktree", 0, str(nested.git_dir)))
+            git = self._base_lists(nested, len(self._prefix) + len(as_bytes_text(path)) + 1)
+        return self._open(path, decision, git, parent.own)
+
+    def _open(self, path: str, decision: Decision, git: tuple[_Based, ...], own: tuple[_Based, ...]) -> _Frame:
+        """Read the rule files in a directory that is not ignored."""
+        assert self._settings is not None
+        skip = len(self._prefix) + (len(as_bytes_text(path)) + 1 if path else 0)
+        base = f"{self._root}/{path}/" if path else f"{self._root}/"
+        shown = f"{path}/" if path else ""
+        found = read_rules(Path(f"{base}.gitignore"), f"{shown}.gitignore", self._settings.fold, follow=False)
+        if found is not None:
+            git = (_Based(skip, found), *git)
+        found = read_rules(Path(f"{base}.regenignore"), f"{shown}.regenignore", False, follow=False)
+        if found is not None:
+            own = (_Based(skip, found), *own)
+        return _Frame(decision, git, own)
+
+    def _match(self, frame: _Frame, path: str, name: str, is_dir: bool) -> Decision:
+        if name in VERSION_CONTROL:
+            return Decision(True, "version control data", 0, name)
+        if not path.isascii():
+            path, name = as_bytes_text(path), as_bytes_text(name)
+        rule = SECRETS.match(path, name, is_dir)
+        if rule is not None and not rule.negated:
+            return Decision(True, SECRETS.source, 0, rule.text)
+        full = self._prefix + path
+        if self._user.rules:
+            rule = self._user.match(path, name, is_dir)
+            if rule is not None:
+                return Decision(not rule.negated, self._user.source, rule.line, rule.text)
+        if frame.own:
+            decision = _first_match(frame.own, full, name, is_dir)
+            if decision is not None:
+                return decision
+        return _first_match(frame.git, full, name, is_dir) or NOT_IGNORED
+
+    def _drop(self, path: str) -> None:
+        self.version += 1
+        frame = self._frames.pop(path, None)
+        if frame is None:
+            return
+        parent = self._frames.get(path.rpartition("/")[0])
+        if parent is not None:
+            parent.children.discard(path)
+        waiting = list(frame.children)
+        while waiting:
+            gone = self._frames.pop(waiting.pop(), None)
+            if gone is not None:
+                waiting.extend(gone.children)
+
+
+def _append(lists: list[_Based], skip: int, rules: RuleList | None) -> None:
+    if rules is not None:
+        lists.append(_Based(skip, rules))
+
+
+def _first_match(lists: Iterable[_Based], path: str, name: str, is_dir: bool) -> Decision | None:
+    for skip, rules in lists:
+        rule = rules.match(path[skip:] if skip else path, name, is_dir)
+        if rule is not None:
+            return Decision(not rule.negated, rules.source, rule.line, rule.text)
+    return None
+
+
+def _stamp(files: Iterable[Path]) -> _Stamp:
+    stamps: list[tuple[int, int, int] | None] = []
+    for file in files:
+        try:
+            found = os.stat(file)  # noqa: PTH116  (follows links, as the reader of these files does)
+        except OSError:
+            stamps.append(None)
+        else:
+            stamps.append((found.st_mtime_ns, found.st_size, found.st_ino))
+    return tuple(stamps)

@@ -1,0 +1,105 @@
+"""The ignore files outside the tree: what git's configuration names, and a repository's `info/exclude`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from regend.disk.ignore.rule_list import RuleList
+from regend.disk.repository import read_small
+
+MAX_RULE_FILE_BYTES = 1_048_576
+"""Of a larger file no rule is read: a part of it would let in what the rest keeps out, so it excludes everything."""
+_GIT_TIMEOUT_S = 10.0
+_SCRUBBED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
+
+
+@dataclass(frozen=True, slots=True)
+class GitSettings:
+    """What git's configuration says about ignoring.
+
+    Attributes:
+        excludes_file: the global excludes, whether or not it exists; None when switched off.
+        fold: `core.ignoreCase`.
+    """
+
+    excludes_file: Path | None
+    fold: bool
+
+
+def git_settings(directory: Path, environ: Mapping[str, str] | None = None) -> GitSettings:
+    """Ask git for `core.excludesFile` and `core.ignoreCase` as they hold in `directory`.
+
+    Without git on the machine the defaults hold: `$XDG_CONFIG_HOME/git/ignore`, and case matters except on macOS.
+    """
+    environ = os.environ if environ is None else environ
+    values = _git_config(directory, environ)
+    fold = values.get("core.ignorecase", "true" if sys.platform == "darwin" and not values else "false")
+    named = values.get("core.excludesfile")
+    if named is None:
+        return GitSettings(_config_home(environ) / "git" / "ignore", _truth(fold))
+    if not named:
+        return GitSettings(None, _truth(fold))
+    try:
+        return GitSettings(directory / Path(named).expanduser(), _truth(fold))
+    except RuntimeError:  # `~` and the name of nobody here; git refuses it, too.
+        return GitSettings(None, _truth(fold))
+
+
+def settings_files(git_dir: Path | None, environ: Mapping[str, str] | None = None) -> tuple[Path, ...]:
+    """The files whose change may change `git_settings`."""
+    environ = os.environ if environ is None else environ
+    named = environ.get("GIT_CONFIG_GLOBAL")
+    user = (Path(named),) if named else (_home(environ) / ".gitconfig", _config_home(environ) / "git" / "config")
+    return user if git_dir is None else (*user, git_dir / "config")
+
+
+def read_rules(file: Path, source: str, fold: bool, follow: bool) -> RuleList | None:
+    """Read an ignore file; None when it is not there, not readable, or holds no rule (git ignores those, too).
+
+    Args:
+        follow: a symbolic link may stand in for the file. git says no within the tree (since 2.32), yes outside.
+    """
+    try:
+        content = read_small(file, MAX_RULE_FILE_BYTES + 1, 0 if follow else os.O_NOFOLLOW)
+    except OSError:
+        return None
+    if len(content) > MAX_RULE_FILE_BYTES:
+        content, source = b"*", f"{source}, larger than {MAX_RULE_FILE_BYTES} bytes"
+    rules = RuleList(content, source, fold)
+    return rules if rules.rules else None
+
+
+def _git_config(directory: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    scrubbed = {name: value for name, value in environ.items() if name not in _SCRUBBED}
+    command = ["git", "-C", str(directory), "config", "--null", "--get-regexp", r"^core\.(excludesfile|ignorecase)$"]
+    try:
+        done = subprocess.run(
+            command, env=scrubbed, stdin=subprocess.DEVNULL, capture_output=True, timeout=_GIT_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    values = {}
+    for entry in done.stdout.split(b"\0"):
+        key, equals, value = entry.partition(b"\n")
+        if key:
+            # A key without a value is "true" for a boolean; for a path git refuses it, and so it is left out here.
+            values[key.decode().lower()] = os.fsdecode(value) if equals else "true"
+    return values
+
+
+def _truth(value: str) -> bool:
+    return value.lower() in ("true", "yes", "on", "1")
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("HOME") or Path.home())
+
+
+def _config_home(environ: Mapping[str, str]) -> Path:
+    named = environ.get("XDG_CONFIG_HOME")
+    return Path(named) if named else _home(environ) / ".config"

@@ -1,0 +1,237 @@
+"""Carry out `Observe`: look at the disk and report what is there.
+
+Runs in a scanner thread and owns nothing beyond the call. It tells what exists; what is no longer reported is gone, so
+whatever could not be looked at must be named in `unsure`, and an unfinished look must say so of all its scopes.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+
+from regend.core.commands import Observe
+from regend.core.events import Observation, Observed
+from regend.disk.blob_names import name_blob
+from regend.disk.ignore.rules import IgnoreRules
+from regend.disk.names import is_utf8, printable_name
+from regend.disk.repository import RootIdentity, marker_of
+from regend.disk.safe_read import FileRefusedError, open_directory, open_root, read_at, signature
+from regend.types import StatSig
+
+PART_FILES = 256
+MAX_DEPTH = 256
+"""Directories deeper than this are not entered: no source tree is, and a loop of bind mounts would be."""
+
+
+def scan(
+    command: Observe,
+    root: RootIdentity,
+    rules: IgnoreRules,
+    max_file_bytes: int,
+    post: Callable[[Observed], None],
+    cancelled: Callable[[], bool],
+) -> None:
+    """Report every file within the command's scopes, in parts of at most `PART_FILES`, the last one marked.
+
+    A scan of the whole root reads the rule files anew, which heals a change of theirs that nobody reported.
+
+    Args:
+        cancelled: asked for each file; once it says yes, the rest is reported as unsure.
+    """
+    scopes = merge_scopes(command.scopes)
+    look = _Look(command, root, rules, max_file_bytes, post, cancelled)
+    if marker_of(root.path) != root.marker:
+        post(Observed(command.scan_id, (), True, root_gone=True))
+        return
+    finished = False
+    try:
+        if scopes == ("",):
+            rules.refresh()
+        finished = look.run(scopes)
+    finally:
+        # Also on an error nobody foresaw: the pipeline waits for the last part, and must not conclude from it.
+        unsure = () if finished else tuple((scope, "cancelled" if cancelled() else "scan_failed") for scope in scopes)
+        look.finish(unsure, marker_of(root.path) != root.marker)
+
+
+def merge_scopes(scopes: Sequence[str]) -> tuple[str, ...]:
+    """Drop scopes that lie within others, so that each file is reported once."""
+    kept: set[str] = set()
+    for scope in sorted(set(scopes), key=len):
+        if "" in kept:
+            break
+        at = scope.find("/")
+        while at >= 0 and scope[:at] not in kept:
+            at = scope.find("/", at + 1)
+        if at < 0:
+            kept.add(scope)
+    return tuple(sorted(kept))
+
+
+class _Look:
+    """One scan under way."""
+
+    def __init__(
+        self,
+        command: Observe,
+        root: RootIdentity,
+        rules: IgnoreRules,
+        max_file_bytes: int,
+        post: Callable[[Observed], None],
+        cancelled: Callable[[], bool],
+    ) -> None:
+        self._scan_id = command.scan_id
+        self._known = command.known
+        self._root = root
+        self._rules = rules
+        self._max_file_bytes = max_file_bytes
+        self._post = post
+        self._cancelled = cancelled
+        self._part: list[Observation] = []
+        self._unsure: list[tuple[str, str]] = []
+
+    def run(self, scopes: tuple[str, ...]) -> bool:
+        """Look at all scopes; False when cancelled."""
+        try:
+            root = open_root(str(self._root.path))
+        except OSError as error:
+            self._unsure += [(scope, _reason(error)) for scope in scopes]
+            return True
+        try:
+            return all(self._scope(root, scope) for scope in scopes)
+        finally:
+            os.close(root)
+
+    def finish(self, unsure: tuple[tuple[str, str], ...], root_gone: bool) -> None:
+        """Send the last part."""
+        self._post(
+            Observed(self._scan_id, tuple(self._part), True, (*self._unsure, *unsure), root_gone),
+        )
+
+    def _scope(self, root: int, scope: str) -> bool:
+        if self._cancelled():
+            return False
+        if scope == "":
+            return self._walk(root, "")
+        parent, _, name = scope.rpartition("/")
+        if name in ("", ".", ".."):
+            return True
+        try:
+            directory = open_directory(root, parent)
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            if not self._rules.decide(scope, False).ignored:
+                self._unsure.append((scope, _reason(error)))
+            return True
+        try:
+            try:
+                found = os.lstat(name, dir_fd=directory)
+            except (FileNotFoundError, ValueError):
+                return True
+            except OSError as error:
+                self._unsure.append((scope, _reason(error)))
+                return True
+            is_dir = stat.S_ISDIR(found.st_mode)
+            if self._rules.decide(scope, is_dir).ignored:
+                return True
+            if not is_dir:
+                self._file(directory, name, scope, found)
+                return True
+        finally:
+            os.close(directory)
+        return self._walk(root, scope)
+
+    def _walk(self, root: int, top: str) -> bool:
+        """Report everything below a directory that is not ignored, in order of paths' components."""
+        waiting = [top]
+        while waiting:
+            path = waiting.pop()
+            try:
+                directory = open_directory(root, path)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self._unsure.append((path, _reason(error)))
+                continue
+            try:
+                below: list[str] = []
+                for name, child, found in self._list(directory, path):
+                    if self._cancelled():
+                        return False
+                    if stat.S_ISDIR(found.st_mode):
+                        below.append(child)
+                    else:
+                        self._file(directory, name, child, found)
+                if below and path.count("/") >= MAX_DEPTH:
+                    self._unsure += [(child, "too_deep") for child in below]
+                else:
+                    waiting.extend(reversed(below))
+            finally:
+                os.close(directory)
+        return True
+
+    def _list(self, directory: int, path: str) -> Iterator[tuple[str, str, os.stat_result]]:
+        """What is in an open directory, ignored entries left out: (name, path, lstat)."""
+        try:
+            with os.scandir(directory) as entries:
+                listed = sorted((entry.name, entry) for entry in entries)
+        except OSError as error:
+            self._unsure.append((path, _reason(error)))
+            return
+        prefix = f"{path}/" if path else ""
+        for name, entry in listed:
+            child = prefix + name
+            try:
+                is_dir = entry.is_dir(follow_symlinks=False)
+                if self._rules.decide(child, is_dir).ignored:
+                    continue
+                found = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self._unsure.append((prefix + printable_name(name), _reason(error)))
+                continue
+            if not is_utf8(name):
+                self._report(Observation(prefix + printable_name(name), signature(found), skip_reason="name_not_utf8"))
+            else:
+                yield name, child, found
+
+    def _file(self, directory: int, name: str, path: str, found: os.stat_result) -> None:
+        sig = signature(found)
+        if stat.S_ISLNK(found.st_mode):
+            self._skip(path, sig, "symlink")
+        elif not stat.S_ISREG(found.st_mode):
+            self._skip(path, sig, "not_regular")
+        elif found.st_size > self._max_file_bytes:
+            self._skip(path, sig, "too_large")
+        elif self._known.get(path) == sig:
+            self._report(Observation(path, sig, unchanged=True))
+        else:
+            self._read(directory, name, path, sig)
+
+    def _read(self, directory: int, name: str, path: str, sig: StatSig) -> None:
+        try:
+            content, read_sig = read_at(directory, name, self._max_file_bytes, path)
+        except FileNotFoundError:
+            return
+        except FileRefusedError as error:
+            self._skip(path, sig, error.reason)
+        except OSError as error:
+            self._unsure.append((path, _reason(error)))
+        else:
+            self._report(Observation(path, read_sig, name_blob(path, content)[0]))
+
+    def _skip(self, path: str, sig: StatSig, reason: str) -> None:
+        self._report(Observation(path, sig, skip_reason=reason))
+
+    def _report(self, observation: Observation) -> None:
+        self._part.append(observation)
+        if len(self._part) == PART_FILES:
+            self._post(Observed(self._scan_id, tuple(self._part), False))
+            self._part.clear()
+
+
+def _reason(error: OSError) -> str:
+    return "unreadable" if isinstance(error, PermissionError) else f"os_error: {error.strerror or error}"

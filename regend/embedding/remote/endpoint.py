@@ -1,0 +1,94 @@
+"""One embedding server: how it is asked, whether it may be asked now, and whether its model is the right one."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from regend.embedding.base import Task
+from regend.embedding.pacing.breaker import Breaker, BreakerConfig
+from regend.embedding.pacing.concurrency import Concurrency
+from regend.embedding.pacing.ratelimit import Stated
+from regend.embedding.remote.dialects import Answer, Dialect, Form, parse
+from regend.embedding.remote.headers import stated_limits
+from regend.embedding.remote.keys import KeySource
+from regend.embedding.remote.transport import Reply, Transport
+from regend.errors import ConfigError, ProviderUnavailableError
+
+_PARSE_BESIDE_BYTES = 256_000
+"""A larger answer is decoded in a thread; a smaller one takes less than a switch would."""
+
+
+class Endpoint:
+    """Owns one server's breaker and limit on concurrency.
+
+    Attributes:
+        admitted: its model was seen to be the one whose vectors are stored.
+        refusal: why it is not, or empty.
+        stated: what it said last of its limits.
+    """
+
+    def __init__(self, url: str, dialect: Dialect, model: str, concurrency: int, transport: Transport) -> None:
+        self.origin = origin_of(url)
+        self.who = f"Embedding server {self.origin}"
+        self.breaker = Breaker(BreakerConfig())
+        self.concurrency = Concurrency(concurrency)
+        self.admitted = False
+        self.refusal = ""
+        self.stated = Stated()
+        self.url = url.rstrip("/") + dialect.path
+        self._dialect = dialect
+        self._model = model
+        self._transport = transport
+
+    async def ask(self, texts: Sequence[str], task: Task, form: Form, keys: KeySource) -> Answer:
+        """One request.
+
+        Raises:
+            ProviderUnavailableError, ProviderRejectedError: see `errors.EmbeddingError.kind`.
+        """
+        body = json.dumps(self._dialect.body(self._model, texts, task, form)).encode()
+        try:
+            reply = await self._transport.post(self.url, body, await keys.key(), self.who, texts)
+        except ProviderUnavailableError as error:
+            if error.kind == "denied":
+                keys.denied()
+            raise
+        self.stated = stated_limits(reply.headers)
+        if len(reply.raw) > _PARSE_BESIDE_BYTES:
+            return await asyncio.to_thread(self._parsed, reply, len(texts))
+        return self._parsed(reply, len(texts))
+
+    def _parsed(self, reply: Reply, count: int) -> Answer:
+        return parse(self._dialect, reply.raw, reply.headers, count, self.who)
+
+
+def is_loopback_url(url: str) -> bool:
+    """Whether requests to `url` stay on this machine. Host names other than ``localhost`` are not looked up: no."""
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port: what may be shown of a URL.
+
+    Raises:
+        ConfigError: it is not usable.
+    """
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and not (parts.username or parts.password)
+        if usable and (parts.port is None or parts.port > 0) and not parts.query and not parts.fragment:
+            return f"{parts.scheme}://{parts.netloc}"
+    except ValueError:
+        pass  # Said below, without what may be a password in it.
+    raise ConfigError(
+        "`embedding.url` is not usable; give an http or https URL such as http://127.0.0.1:8080/v1, without "
+        "credentials or query, and name the variable that holds the key in `embedding.api_key_env`."
+    )

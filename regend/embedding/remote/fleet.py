@@ -1,0 +1,317 @@
+"""The servers of one provider: who may send now, and to which of them.
+
+Requests wait here for the account's limits and for a place at a server: queries first, then edits, then bulk, each in
+order of arrival. A request goes to the server with the fewest under way among those that answer. A server gets its
+first text only after it was seen to hold the same model: its vector of a probe text must agree with the known one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import structlog
+
+from regend.embedding.base import Matrix, Task
+from regend.embedding.pacing.breaker import BreakerState
+from regend.embedding.pacing.ratelimit import BULK_RESERVE, RateLimiter
+from regend.embedding.remote.dialects import Answer, Form
+from regend.embedding.remote.endpoint import Endpoint
+from regend.embedding.remote.keys import KeySource
+from regend.embedding.remote.metrics import Metrics
+from regend.errors import EmbeddingError, ProviderRejectedError, ProviderUnavailableError
+from regend.types import Lane
+
+PROBE_TEXT = "def parse_header(line):\n    name, _, value = line.partition(':')\n    return name.strip(), value.strip()"
+"""What a server is asked to find out about its model. Code, since code is what follows; short, since it may cost."""
+PROBE_TOKENS = 40.0
+AGREEMENT = 0.999
+"""Least cosine between two servers' vectors of `PROBE_TEXT`. Quantisation and batching move it by less than 0.0005."""
+_LOOK_AGAIN_S = 60.0
+_BLAMELESS = frozenset(("key", "denied", "redirect"))
+"""Failures that are the configuration's and not the server's."""
+_BUSY = frozenset(("rate_limited", "timeout", "failed"))
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Errand:
+    """One request, and where it was sent.
+
+    Attributes:
+        tokens: estimated, of all texts.
+        endpoint: asked last; another one is asked next, if there is any.
+    """
+
+    texts: Sequence[str]
+    task: Task
+    tokens: float
+    lane: Lane
+    endpoint: Endpoint | None = None
+
+
+@dataclass(order=True, slots=True)
+class _Waiter:
+    lane: Lane
+    number: int
+    errand: Errand = field(compare=False)
+    future: asyncio.Future[Endpoint] = field(compare=False)
+
+
+class Fleet:
+    """Owns the waiting requests and the endpoints; used on one event loop.
+
+    Attributes:
+        reference: the known vector of `PROBE_TEXT`, float32 [dim], L2-normalised; None until somebody told it.
+        form: how to ask.
+    """
+
+    def __init__(self, endpoints: Sequence[Endpoint], limiter: RateLimiter, keys: KeySource, metrics: Metrics) -> None:
+        self.endpoints = tuple(endpoints)
+        self.reference: Matrix | None = None
+        self.form = Form()
+        self._limiter = limiter
+        self._keys = keys
+        self._metrics = metrics
+        self._waiters: list[_Waiter] = []
+        self._numbers = itertools.count()
+        self._timer: asyncio.TimerHandle | None = None
+        self._excluded_until: dict[Endpoint, float] = {}
+        self._admitting: set[Endpoint] = set()
+
+    async def ask(self, errand: Errand) -> Answer:
+        """Send one request when and where that is possible; `errand.endpoint` says where it went, also on an error.
+
+        Raises:
+            ProviderUnavailableError: no server is to be had (``breaker``, ``disagrees``), or it did not answer.
+            ProviderRejectedError: the one asked does not take these texts.
+        """
+        while True:
+            began_at = time.monotonic()
+            endpoint = errand.endpoint = await self._place(errand)
+            self._metrics.waited_s += time.monotonic() - began_at
+            if endpoint.admitted:
+                return await self._send(endpoint, errand.texts, errand.task, self.form, errand.tokens)
+            try:
+                await self._admit(endpoint, errand.tokens)
+            finally:
+                self._admitting.discard(endpoint)
+                self._pump()
+            errand.endpoint = None
+
+    def has_other(self, endpoint: Endpoint | None) -> bool:
+        """Whether somebody else than this one can be asked."""
+        return any(other is not endpoint for other in self._usable(time.monotonic()))
+
+    async def ask_first(self, endpoint: Endpoint, texts: Sequence[str], form: Form, tokens: float) -> Answer:
+        """Ask one server before anything is known of it, when the limits allow.
+
+        Raises:
+            EmbeddingError: as `ask`.
+        """
+        wait_s = self._limiter.wait_s(tokens, 0.0, time.monotonic())
+        while wait_s > 0.0:
+            await asyncio.sleep(wait_s)
+            wait_s = self._limiter.wait_s(tokens, 0.0, time.monotonic())
+        self._start(endpoint, tokens)
+        return await self._send(endpoint, texts, "document", form, tokens)
+
+    def endpoint_table(self) -> list[dict[str, object]]:
+        """State of each server, for `status`."""
+        now = time.monotonic()
+        return [
+            {
+                "url": endpoint.origin,
+                "breaker": endpoint.breaker.state(now).value,
+                "running": endpoint.concurrency.running,
+                "concurrency": endpoint.concurrency.limit,
+                "admitted": endpoint.admitted,
+                "refusal": endpoint.refusal,
+            }
+            for endpoint in self.endpoints
+        ]
+
+    def close(self) -> None:
+        """End whatever waits."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for waiter in self._waiters:
+            if not waiter.future.done():
+                waiter.future.set_exception(ProviderUnavailableError("The daemon is stopping."))
+        self._waiters.clear()
+
+    # -- waiting ---------------------------------------------------------------------------------------------------
+
+    async def _place(self, errand: Errand) -> Endpoint:
+        """An endpoint on which one request was started; its end must be told."""
+        future: asyncio.Future[Endpoint] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiters, _Waiter(errand.lane, next(self._numbers), errand, future))
+        self._pump()
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self._abandon(future.result())
+            raise
+
+    def _pump(self) -> None:
+        """Start what can be started, in order. What must wait holds up only what comes after it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._waiters:
+            waiter = self._waiters[0]
+            if waiter.future.done():
+                heapq.heappop(self._waiters)
+                continue
+            now = time.monotonic()
+            usable = self._usable(now)
+            if not usable:
+                heapq.heappop(self._waiters)
+                waiter.future.set_exception(self._nobody(now))
+                continue
+            reserve = BULK_RESERVE if waiter.lane is Lane.BULK else 0.0
+            wait_s = self._limiter.wait_s(waiter.errand.tokens, reserve, now)
+            if wait_s > 0.0:
+                self._timer = asyncio.get_running_loop().call_later(wait_s, self._pump)
+                return
+            free = [e for e in usable if e.concurrency.allows(waiter.lane is not Lane.BULK)]
+            free = [e for e in free if e not in self._admitting and e.breaker.allows(now)]
+            if not free:
+                return  # The end of a request wakes us.
+            heapq.heappop(self._waiters)
+            endpoint = min(free, key=self._preference(waiter.errand))
+            self._start(endpoint, waiter.errand.tokens)
+            if not endpoint.admitted:
+                self._admitting.add(endpoint)
+            waiter.future.set_result(endpoint)
+
+    def _preference(self, errand: Errand) -> Callable[[Endpoint], tuple[bool, int, int]]:
+        """Not where it just failed; then where the least is under way; then in the configuration's order."""
+        return lambda endpoint: (
+            endpoint is errand.endpoint,
+            endpoint.concurrency.running,
+            self.endpoints.index(endpoint),
+        )
+
+    def _usable(self, now: float) -> list[Endpoint]:
+        """Endpoints that answer, as far as is known; busy ones included."""
+        return [
+            endpoint
+            for endpoint in self.endpoints
+            if endpoint.breaker.state(now) is not BreakerState.OPEN and self._excluded_until.get(endpoint, 0.0) <= now
+        ]
+
+    def _nobody(self, now: float) -> ProviderUnavailableError:
+        """Why there is nobody to ask, and when there may be."""
+        times = [
+            max(endpoint.breaker.next_deadline() or 0.0, self._excluded_until.get(endpoint, 0.0))
+            for endpoint in self.endpoints
+        ]
+        refusals = [endpoint.refusal for endpoint in self.endpoints if endpoint.refusal]
+        who = ", ".join(endpoint.origin for endpoint in self.endpoints)
+        message = (
+            refusals[0] if refusals else f"No embedding server answers ({who}); it is asked again from time to time."
+        )
+        return ProviderUnavailableError(message, max(0.0, min(times) - now), "disagrees" if refusals else "breaker")
+
+    # -- sending ---------------------------------------------------------------------------------------------------
+
+    def _start(self, endpoint: Endpoint, tokens: float) -> None:
+        self._limiter.start(tokens)
+        endpoint.concurrency.start()
+        endpoint.breaker.start(time.monotonic())
+
+    def _abandon(self, endpoint: Endpoint) -> None:
+        """A request was started and never sent, or its end says nothing."""
+        endpoint.concurrency.abandoned()
+        endpoint.breaker.abandoned()
+        self._admitting.discard(endpoint)
+        self._pump()
+
+    async def _send(self, endpoint: Endpoint, texts: Sequence[str], task: Task, form: Form, tokens: float) -> Answer:
+        """Send a request that was started, and note what its end says of the server."""
+        metrics, began_at = self._metrics, time.monotonic()
+        metrics.requests += 1
+        try:
+            answer = await endpoint.ask(texts, task, form, self._keys)
+        except EmbeddingError as error:
+            metrics.failures += 1
+            self._failed(endpoint, error, time.monotonic() - began_at)
+            raise
+        except BaseException:
+            endpoint.concurrency.abandoned()
+            endpoint.breaker.abandoned()
+            raise
+        else:
+            took_s = time.monotonic() - began_at
+            endpoint.breaker.succeeded()
+            endpoint.concurrency.answered(took_s, tokens, time.monotonic())
+            self._limiter.stated(endpoint.stated)
+            if answer.tokens:
+                self._limiter.settle(tokens, answer.tokens)
+            metrics.items += len(texts)
+            metrics.tokens += answer.tokens or round(tokens)
+            return answer
+        finally:
+            metrics.request_s += time.monotonic() - began_at
+            self._pump()
+
+    def _failed(self, endpoint: Endpoint, error: EmbeddingError, took_s: float) -> None:
+        now = time.monotonic()
+        if isinstance(error, ProviderUnavailableError):
+            if error.kind == "rate_limited":
+                self._metrics.rate_limited += 1
+            if error.kind == "rate_limited" or error.retry_after_s is not None:
+                self._limiter.refused(error.retry_after_s, now)
+        if isinstance(error, ProviderRejectedError) or error.kind in _BLAMELESS or error.kind == "rate_limited":
+            endpoint.breaker.succeeded()  # Something sensible answers there.
+        else:
+            endpoint.breaker.failed(now)
+            if endpoint.breaker.state(now) is BreakerState.OPEN:
+                # Whoever answers there next may hold another model.
+                endpoint.admitted = False
+                log.warning("embedding_server_lost", server=endpoint.origin, kind=error.kind)
+        if error.kind in _BUSY:
+            endpoint.concurrency.refused(took_s, now)
+        else:
+            endpoint.concurrency.abandoned()
+
+    # -- admission -------------------------------------------------------------------------------------------------
+
+    async def _admit(self, endpoint: Endpoint, tokens: float) -> None:
+        """See whether a server holds the right model, on a request that was started for something else."""
+        self._limiter.settle(tokens, PROBE_TOKENS)
+        answer = await self._send(endpoint, [PROBE_TEXT], "document", self.form, PROBE_TOKENS)
+        self.compare(endpoint, answer.vectors[0])
+
+    def compare(self, endpoint: Endpoint, vector: Matrix) -> None:
+        """Admit a server, or exclude it for a while, by its vector of `PROBE_TEXT`: float32 [dim]."""
+        assert self.reference is not None, "the provider knows its model first"
+        cosine = agreement(vector, self.reference)
+        if cosine >= AGREEMENT:
+            endpoint.admitted, endpoint.refusal = True, ""
+            log.info("embedding_server_admitted", server=endpoint.origin, cosine=round(cosine, 5))
+            return
+        endpoint.refusal = (
+            f"{endpoint.who} answers with another model than the stored vectors are of (cosine {cosine:.3f} for a "
+            "probe text, not 0.999); start the right model there, or give the new one a name of its own in "
+            "`embedding.model`."
+        )
+        self._excluded_until[endpoint] = time.monotonic() + _LOOK_AGAIN_S
+        log.warning("embedding_server_refused", server=endpoint.origin, cosine=round(cosine, 5))
+
+
+def agreement(left: Matrix, right: Matrix) -> float:
+    """Cosine of two vectors; 0 where they have different lengths or one is zero or not finite."""
+    if left.shape != right.shape:
+        return 0.0
+    norms = float(np.linalg.norm(left)) * float(np.linalg.norm(right))
+    cosine = float(left @ right) / norms if norms else 0.0
+    return cosine if np.isfinite(cosine) else 0.0

@@ -1,0 +1,123 @@
+"""Texts as a model gets them: with its task prefix, counted, and cut at a line where they are too long.
+
+Tokens are counted exactly where the model's own `tokenizer.json` is at hand, else estimated by a factor that is learnt
+from what the server says it used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+from regend.chunking.tokens import estimate_tokens
+from regend.embedding.pacing.tokenscale import TokenScale
+from regend.errors import ConfigError
+
+_CHARS_PER_TOKEN = 3.5
+"""As in `estimate_tokens`: two tokens for every seven characters that are not spaces."""
+_LEAST_KEPT = 0.5
+"""A cut at a line must leave this share of what fits; else the cut is between words, or anywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A text that may be sent.
+
+    Attributes:
+        tokens: counted or estimated.
+        estimate: without the learnt factor; equal to `tokens` where they were counted.
+    """
+
+    text: str
+    tokens: float
+    estimate: float
+
+
+class TokenCounter:
+    """Counts, and learns to estimate.
+
+    Args:
+        tokenizer: path of a `tokenizer.json`; empty where there is none.
+
+    Raises:
+        ConfigError: it cannot be loaded, or the package for it is not installed.
+    """
+
+    def __init__(self, tokenizer: str = "") -> None:
+        self.scale = TokenScale()
+        self._tokenizer: Any = load_tokenizer(tokenizer, "embedding.tokenizer") if tokenizer else None
+
+    @property
+    def is_exact(self) -> bool:
+        return self._tokenizer is not None
+
+    def prepare(self, text: str, limit: int) -> tuple[Prepared, bool]:
+        """Count a text, and cut it to `limit` tokens (0: no limit); the flag says that it was cut."""
+        if self._tokenizer is not None:
+            return self._counted(text, limit)
+        estimate = estimate_tokens(text)
+        if not limit or estimate * self.scale.factor <= limit:
+            return Prepared(text, estimate * self.scale.factor, estimate), False
+        room = int(limit / self.scale.factor * _CHARS_PER_TOKEN)
+        kept = cut_at_boundary(text, room)
+        while len(kept) > 1 and estimate_tokens(kept) * self.scale.factor > limit:
+            room = room * 9 // 10
+            kept = cut_at_boundary(text, room)
+        estimate = estimate_tokens(kept)
+        return Prepared(kept, estimate * self.scale.factor, estimate), len(kept) < len(text)
+
+    def ids(self, text: str, limit: int) -> list[int]:
+        """Token numbers of a text, special ones included, cut to `limit`. Only where tokens are counted exactly."""
+        assert self._tokenizer is not None, "there is a tokenizer"
+        encoding = self._tokenizer.encode(text)
+        if limit and len(encoding.ids) > limit:
+            encoding = self._tokenizer.encode(self._counted(text, limit)[0].text)
+        return list(encoding.ids)
+
+    def _counted(self, text: str, limit: int) -> tuple[Prepared, bool]:
+        encoding = self._tokenizer.encode(text)
+        count, was_cut = len(encoding.ids), False
+        while limit and count > limit:
+            # Special tokens have empty spans and come on top; a cut at a line is well below the limit anyway.
+            ends = [end for _, end in encoding.offsets if end][: max(1, limit - (count - _content_count(encoding)))]
+            kept = cut_at_boundary(text, ends[-1] if ends else 0)
+            text, was_cut = kept if len(kept) < len(text) else text[: len(text) // 2], True
+            encoding = self._tokenizer.encode(text)
+            count = len(encoding.ids)
+        return Prepared(text, float(count), float(count)), was_cut
+
+
+def _content_count(encoding: Any) -> int:
+    return sum(1 for _, end in encoding.offsets if end)
+
+
+def load_tokenizer(path: str, key: str) -> Any:
+    """A `tokenizers.Tokenizer` without truncation and padding of its own.
+
+    Raises:
+        ConfigError: it cannot be loaded; `key` names the setting to mend.
+    """
+    try:
+        tokenizers = importlib.import_module("tokenizers")
+    except ImportError as error:
+        raise ConfigError(f"`{key}` needs the package `tokenizers`: install `regend[tokens]`.") from error
+    try:
+        tokenizer = tokenizers.Tokenizer.from_file(path)
+    except Exception as error:  # The package raises plain exceptions.
+        raise ConfigError(f"`{key}`: {path} is not a tokenizer.json that can be read: {error}.") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def cut_at_boundary(text: str, chars: int) -> str:
+    """At most `chars` characters: up to the end of a line, else of a word, where that keeps enough; else so many."""
+    if len(text) <= chars:
+        return text
+    least = int(chars * _LEAST_KEPT)
+    for boundary in ("\n", " "):
+        at = text.rfind(boundary, least, chars + 1)
+        if at > 0:
+            return text[:at]
+    return text[:chars]

@@ -1,0 +1,137 @@
+"""One HTTP request: a body out, a bounded answer back, and a typed error for each way it can go wrong.
+
+Redirects are not followed, so a key never goes to another host; proxies and cookies are not used. What a server says
+is shown only as far as it repeats neither the key nor the texts.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import aiohttp
+
+from regend import __version__
+from regend.embedding.remote.headers import retry_after_s
+from regend.errors import EmbeddingError, ProviderRejectedError, ProviderUnavailableError
+
+MAX_ANSWER_BYTES = 64_000_000
+_CONNECT_S = 10.0
+_SHOWN_CHARS = 200
+"""How much of a server's own words goes into a message."""
+_REPEATED_CHARS = 16
+"""A message that repeats so much of a text in a row is not shown."""
+_REJECTED = frozenset((400, 413, 414, 422, 424))
+"""Statuses that blame the texts. All others blame the server, the network or the configuration, and may pass."""
+_TOO_LONG = re.compile(
+    r"too (long|large|many tokens)|context (length|size|window)|maximum (context|input|sequence)|"
+    r"(must have less|no more|exceed\w*)\b.{0,40}\b(tokens?|length|size)|physical batch size|max_?tokens",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer with status 200."""
+
+    raw: bytes
+    headers: Mapping[str, str]
+
+
+class Transport:
+    """Owns the session; open it on the loop that uses it."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._session: aiohttp.ClientSession | None = None
+
+    async def post(self, url: str, body: bytes, key: str, who: str, texts: Sequence[str]) -> Reply:
+        """Send one request.
+
+        Args:
+            key: goes into the `Authorization` header; empty for none.
+            who: names the server in messages.
+            texts: what must not be in any message.
+
+        Raises:
+            ProviderUnavailableError, ProviderRejectedError: see `errors.EmbeddingError.kind`.
+        """
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+        try:
+            async with self._opened().post(url, data=body, headers=headers, allow_redirects=False) as response:
+                raw = await _read(response, who)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _no_answer(error, who) from error
+        if response.status == 200:
+            return Reply(raw, response.headers)
+        raise _refusal(response, _shown(raw, key, texts), who)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=min(_CONNECT_S, self._timeout_s)),
+                connector=aiohttp.TCPConnector(limit=0),
+                headers={"User-Agent": f"regend/{__version__}"},
+                trust_env=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+
+async def _read(response: aiohttp.ClientResponse, who: str) -> bytes:
+    parts, size_bytes = [], 0
+    async for part in response.content.iter_chunked(1 << 16):
+        parts.append(part)
+        size_bytes += len(part)
+        if size_bytes > MAX_ANSWER_BYTES:
+            raise ProviderRejectedError(
+                f"{who} sent more than {MAX_ANSWER_BYTES} bytes; lower `embedding.batch_items`.", "too_large"
+            )
+    return b"".join(parts)
+
+
+def _no_answer(error: Exception, who: str) -> ProviderUnavailableError:
+    kind = "connection"
+    if isinstance(error, TimeoutError):
+        kind = "timeout"
+    elif isinstance(error, aiohttp.ClientPayloadError):
+        kind = "truncated"
+    elif isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)):
+        kind = "tls"
+    reason = str(error) or type(error).__name__
+    return ProviderUnavailableError(f"{who} did not answer: {reason}.", kind=kind)
+
+
+def _refusal(response: aiohttp.ClientResponse, told: str, who: str) -> EmbeddingError:
+    status = response.status
+    message = f"{who} answered {status}: {told}"
+    if status == 413 or (status in (400, 422, 500) and _TOO_LONG.search(told)):
+        return ProviderRejectedError(message, "too_large")
+    if status in _REJECTED:
+        return ProviderRejectedError(message, "refused")
+    kind = "failed"
+    if status == 429:
+        kind = "rate_limited"
+    elif status in (401, 403):
+        kind = "denied"
+    elif 300 <= status < 400:
+        kind = "redirect"
+    return ProviderUnavailableError(message, retry_after_s(response.headers), kind)
+
+
+def _shown(raw: bytes, key: str, texts: Sequence[str]) -> str:
+    """The beginning of what a server says, unless it repeats what it was sent."""
+    told = raw[: 4 * _SHOWN_CHARS].decode(errors="replace")
+    # Some servers repeat the key in their complaint about it.
+    shown = (told.replace(key, "[key]") if key else told)[:_SHOWN_CHARS]
+    pieces = {shown[at : at + _REPEATED_CHARS] for at in range(len(shown) - _REPEATED_CHARS + 1)}
+    if any(piece in text for text in texts for piece in pieces):
+        return "(not shown, because it repeats the text)"
+    return shown

@@ -1,0 +1,292 @@
+"""The RPC server: finds the handler of a request, checks its parameters, encodes its answer, counts.
+
+It knows the schema and nothing of what the handlers do. `hello`, `subscribe` and `unsubscribe` concern the connection
+alone and are answered here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import resource
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import msgspec
+
+from regend.errors import RpcError
+from regend.rpc.codec import Request, encode_notification, encode_response
+from regend.rpc.connection import Connection, Handler, PeerCredentials, ServerLimits
+from regend.rpc.listen import BACKLOG, peer_credentials
+from regend.rpc.schema import (
+    METHODS,
+    PROTOCOL_VERSION,
+    HelloRequest,
+    HelloResponse,
+    Method,
+    SubscribedResponse,
+    SubscribeRequest,
+    UnsubscribeRequest,
+)
+
+__all__ = ["Connection", "Handler", "RpcServer", "ServerLimits", "ServerStats"]
+
+_RESERVED_FILES = 256
+"""Descriptors that clients must leave for the index, the watchers, the workers and the files that are read: a daemon of
+one root has 30, and each further root takes a few."""
+_MAX_PARTING = 64
+"""Refused clients that are told why at one time; further ones are cut off."""
+_CANCEL_S = 0.5
+"""How long cancelled handlers get to end when the server closes."""
+_encoder = msgspec.msgpack.Encoder()
+_FIELD = re.compile(r"(?:\$\.|required field `|^`)(\w+)")
+"""The parameter that a message of msgspec, or of `rpc.fields.Checked`, is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStats:
+    """Live state and totals since the start.
+
+    Attributes:
+        connections: open now.
+        in_flight: requests that are being answered now.
+        requests: answered.
+        errors: of these, answered with an error.
+        refused_connections: refused because there were too many.
+        dropped_notifications: not sent because their reader was slow.
+    """
+
+    connections: int
+    in_flight: int
+    requests: int
+    errors: int
+    refused_connections: int
+    dropped_notifications: int
+
+
+def limits_of_process(open_files: int) -> ServerLimits:
+    """The usual bounds, with no more clients than leave descriptors for everything else.
+
+    Args:
+        open_files: how many the process may have; `resource.RLIM_INFINITY` for no limit.
+    """
+    usual = ServerLimits()
+    if open_files == resource.RLIM_INFINITY:
+        return usual
+    return replace(
+        usual, max_connections=min(usual.max_connections, max(open_files - _RESERVED_FILES, open_files // 4))
+    )
+
+
+class RpcServer:
+    """Answers clients on a listening socket; owns the connections.
+
+    Args:
+        handlers: method name to handler; each name must be in `rpc.schema.METHODS`.
+        version: ours, as `hello` says it.
+        limits: the bounds on clients; None for those that fit this process.
+        pid: as `hello` says it; None for this process.
+        credentials: tells ``(uid, pid)`` of a connected socket.
+
+    Raises:
+        ValueError: a handler's method is not in the schema.
+    """
+
+    def __init__(
+        self,
+        handlers: Mapping[str, Handler],
+        *,
+        version: str,
+        limits: ServerLimits | None = None,
+        pid: int | None = None,
+        credentials: PeerCredentials = peer_credentials,
+    ) -> None:
+        own: dict[str, Handler] = {"hello": self._hello, "subscribe": self._subscribe, "unsubscribe": self._unsubscribe}
+        unknown = handlers.keys() - METHODS.keys()
+        if unknown:
+            raise ValueError(f"handlers without a method in rpc/schema.py: {sorted(unknown)}")
+        self.limits = limits or limits_of_process(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        self.stopping = False
+        self._version = version
+        self._pid = os.getpid() if pid is None else pid
+        self._credentials = credentials
+        self._handlers: dict[str, tuple[Method, Handler, frozenset[str]]] = {
+            name: (METHODS[name], handler, frozenset(field.name for field in fields(METHODS[name].request)))
+            for name, handler in {**own, **handlers}.items()
+        }
+        self._connections: set[Connection] = set()
+        self._parting: set[Connection] = set()
+        self._all_closed = asyncio.Event()
+        self._server: asyncio.AbstractServer | None = None
+        self._requests = 0
+        self._errors = 0
+        self._refused = 0
+        self._dropped_before = 0
+
+    async def start(self, sock: socket.socket) -> None:
+        """Accept clients on a listening socket, such as `listen.open_listener` makes."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(
+            lambda: Connection(self, self._credentials), sock=sock, backlog=BACKLOG
+        )
+
+    def publish(self, topic: str, payload: object) -> int:
+        """Notify every subscriber of the topic that reads; how many were notified."""
+        readers = [connection for connection in self._connections if topic in connection.subscriptions]
+        if not readers:
+            return 0
+        data = _encode_notification(topic, payload)
+        return sum(connection.send_notification(data) for connection in readers)
+
+    async def close(self, timeout_s: float = 5.0) -> None:
+        """Accept nobody, let requests under way finish until the timeout, then cancel them and close all connections.
+
+        New requests on open connections are answered with the error ``stopping``.
+        """
+        self.stopping = True
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while any(connection.in_flight for connection in self._connections):
+            if asyncio.get_running_loop().time() >= deadline:
+                break
+            await asyncio.sleep(0.01)
+        cancelled = [task for connection in self._connections for task in connection.cancel_requests()]
+        if cancelled:
+            # A task's end is answered before it wakes us, and a handler that will not end is left behind.
+            await asyncio.wait(cancelled, timeout=_CANCEL_S)
+        for connection in list(self._connections):
+            connection.close()
+        self._note_closed()
+        try:
+            async with asyncio.timeout(max(deadline - asyncio.get_running_loop().time(), 0.25)):
+                await self._all_closed.wait()
+        except TimeoutError:
+            for connection in list(self._connections):
+                connection.abort()
+
+    def stats(self) -> ServerStats:
+        """Counters for `status`."""
+        return ServerStats(
+            connections=len(self._connections),
+            in_flight=sum(connection.in_flight for connection in self._connections),
+            requests=self._requests,
+            errors=self._errors,
+            refused_connections=self._refused,
+            dropped_notifications=self._dropped_before + sum(c.dropped_notifications for c in self._connections),
+        )
+
+    # --- called by connections (the Host protocol) --------------------------------------------------------------------
+
+    def opened(self, connection: Connection) -> str:
+        if self.stopping:
+            return "The daemon is shutting down; start it again with `regend`."
+        if len(self._connections) >= self.limits.max_connections:
+            self._refused += 1
+            self._parting.add(connection)
+            if len(self._parting) > _MAX_PARTING:
+                connection.abort()  # Each that hears the reason keeps a descriptor for as long.
+            return f"{self.limits.max_connections} clients are connected, which is the limit; close some."
+        self._connections.add(connection)
+        return ""
+
+    def closed(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self._parting.discard(connection)
+        self._dropped_before += connection.dropped_notifications
+        self._note_closed()
+
+    def count_request(self, failed: bool) -> None:
+        self._requests += 1
+        self._errors += failed
+
+    async def answer(self, connection: Connection, request: Request) -> bytes:
+        found = self._handlers.get(request.method)
+        if found is None:
+            raise RpcError(
+                f"There is no method `{request.method[:64]}`; `hello` lists those there are.", code="method_not_found"
+            )
+        method, handler, names = found
+        response = await handler(connection, _convert(method, names, request.params))
+        return _encode_response(request.id, response)
+
+    def _note_closed(self) -> None:
+        if self.stopping and not self._connections:
+            self._all_closed.set()
+
+    # --- methods of the connection itself -----------------------------------------------------------------------------
+
+    async def _hello(self, connection: Connection, request: HelloRequest) -> HelloResponse:
+        if request.protocol != PROTOCOL_VERSION:
+            raise RpcError(
+                f"The client speaks protocol {request.protocol}, this daemon {PROTOCOL_VERSION}; "
+                "bring both to the same release.",
+                code="unsupported_protocol",
+                data={"protocol": PROTOCOL_VERSION},
+            )
+        connection.client = request.client[:64]
+        connection.text_errors = request.errors == "text"
+        return HelloResponse("regend", self._version, PROTOCOL_VERSION, self._pid, tuple(sorted(self._handlers)))
+
+    async def _subscribe(self, connection: Connection, request: SubscribeRequest) -> SubscribedResponse:
+        connection.subscriptions.update(request.topics)
+        return SubscribedResponse(tuple(sorted(connection.subscriptions)))
+
+    async def _unsubscribe(self, connection: Connection, request: UnsubscribeRequest) -> SubscribedResponse:
+        connection.subscriptions.difference_update(request.topics or tuple(connection.subscriptions))
+        return SubscribedResponse(tuple(sorted(connection.subscriptions)))
+
+
+def _convert(method: Method, names: frozenset[str], params: list[Any]) -> Any:
+    """The request's dataclass. No parameters, nil, and an empty array (Lua's empty table) all mean the empty map."""
+    if len(params) > 1:
+        raise _invalid(method, f"takes one map of parameters, not {len(params)} values")
+    raw = (params[0] if params else None) or {}
+    if not isinstance(raw, dict):
+        raise _invalid(method, "takes one map of parameters")
+    values = {_text(key): _text(value) for key, value in raw.items()}
+    unknown = sorted(str(name) for name in values.keys() - names)
+    if unknown:
+        known = f"known are {', '.join(sorted(names))}" if names else "it takes none"
+        raise _invalid(method, f"has no parameter `{unknown[0][:64]}`; {known}", unknown[0])
+    try:
+        return msgspec.convert(values, method.request, strict=True)
+    except msgspec.ValidationError as error:
+        field = _FIELD.search(str(error))
+        raise _invalid(method, f"has a wrong parameter: {error}", field and field.group(1)) from error
+    except UnicodeEncodeError as error:  # A string that is not UTF-8 where something else than a string is expected.
+        raise _invalid(method, "has a wrong parameter: a string that is not UTF-8 in place of another type") from error
+
+
+def _invalid(method: Method, what: str, field: str | None = None) -> RpcError:
+    data = None if field is None else {"field": field}
+    return RpcError(f"`{method.name}` {what}.", code="invalid_params", data=data)
+
+
+def _text(value: Any) -> Any:
+    """Some peers send strings as bytes, alone or in lists and maps; the schema has no binary values."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    if isinstance(value, list):
+        return [_text(item) for item in value]
+    if isinstance(value, dict):
+        return {_text(key): _text(item) for key, item in value.items()}
+    return value
+
+
+def _encode_response(request_id: int, response: object) -> bytes:
+    try:
+        return _encoder.encode((1, request_id, None, response))
+    except UnicodeEncodeError:  # A file name or a snippet that is not UTF-8: the slower encoder keeps its bytes.
+        return encode_response(request_id, None, msgspec.to_builtins(response))
+
+
+def _encode_notification(topic: str, payload: object) -> bytes:
+    try:
+        return _encoder.encode((2, topic, (payload,)))
+    except UnicodeEncodeError:
+        return encode_notification(topic, msgspec.to_builtins(payload))

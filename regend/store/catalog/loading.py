@@ -1,0 +1,91 @@
+"""Bulk reads of the catalog: what fills memory when the store is opened."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from regend.store.catalog.schema import MODEL_SHIFT
+from regend.types import BlobId, PoolId, RootId
+
+_BLOCK_ROWS = 512
+"""With 8,192 the arrays are so large that the system gives and takes them page by page: a third more time."""
+_KEY_MASK = (1 << MODEL_SHIFT) - 1
+
+
+class EntryRow(NamedTuple):
+    """A live entry."""
+
+    entry_id: int
+    pool: PoolId
+    path: str
+    blob_key: int
+    blob: BlobId
+    language: str
+
+
+def live_entries(connection: sqlite3.Connection) -> list[EntryRow]:
+    """Every live entry of every pool."""
+    rows = connection.execute(
+        "SELECT e.entry_id, e.pool, e.path, e.blob_key, b.blob, b.language FROM entries e JOIN blobs b "
+        "USING (blob_key) WHERE e.unused_utc IS NULL ORDER BY e.entry_id"
+    )
+    return [EntryRow(*row) for row in rows]
+
+
+def tree_rows(connection: sqlite3.Connection) -> Iterator[tuple[RootId, int | None, str]]:
+    """`(root, entry_id, reason)` of every path of every root."""
+    yield from connection.execute("SELECT root, entry_id, reason FROM trees")
+
+
+def live_blob_keys(connection: sqlite3.Connection) -> dict[int, npt.NDArray[np.int64]]:
+    """`blob_key` -> chunk keys in order (int64 [n]), of every blob that a live entry has."""
+    rows = connection.execute(
+        "SELECT blob_key, chunk_key FROM blob_chunks WHERE blob_key IN "
+        "(SELECT blob_key FROM entries WHERE unused_utc IS NULL) ORDER BY blob_key, ordinal"
+    ).fetchall()
+    if not rows:
+        return {}
+    table = np.array(rows, np.int64)
+    blobs, starts = np.unique(table[:, 0], return_index=True)
+    parts = np.split(np.ascontiguousarray(table[:, 1]), starts[1:])
+    return dict(zip(blobs.tolist(), parts, strict=True))
+
+
+def vector_blocks(
+    connection: sqlite3.Connection, model: int, dim: int
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]]:
+    """Stored vectors of a model in blocks: `(keys int64 [n] ascending, vectors float32 [n, dim])`.
+
+    A row of another length than `dim` (a damaged page that SQLite did not notice) is left out.
+    """
+    cursor = connection.execute(
+        "SELECT vector_key & ?, vector FROM vectors WHERE vector_key >= ? AND vector_key < ? ORDER BY vector_key",
+        (_KEY_MASK, model << MODEL_SHIFT, (model + 1) << MODEL_SHIFT),
+    )
+    while rows := cursor.fetchmany(_BLOCK_ROWS):
+        yield decode_vectors(rows, dim)
+
+
+def decode_vectors(
+    rows: Sequence[tuple[int, bytes]], dim: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """Stored float16 rows as `(keys int64 [n], vectors float32 [n, dim])`; rows of another length are left out."""
+    if any(len(vector) != 2 * dim for _, vector in rows):
+        rows = [(key, vector) for key, vector in rows if len(vector) == 2 * dim]
+    keys = np.fromiter((key for key, _ in rows), np.int64, len(rows))
+    halves = np.frombuffer(b"".join([vector for _, vector in rows]), "<f2").reshape(len(rows), dim)
+    return keys, halves.astype(np.float32)
+
+
+def entries_changed_since(connection: sqlite3.Connection, pool: PoolId, generation: int) -> tuple[list[int], list[int]]:
+    """`(all, live)` entries of a pool that became live or dead after `generation`."""
+    rows = connection.execute(
+        "SELECT entry_id, unused_utc IS NULL FROM entries WHERE pool = ? AND changed > ? ORDER BY entry_id",
+        (pool, generation),
+    ).fetchall()
+    return [entry_id for entry_id, _ in rows], [entry_id for entry_id, live in rows if live]

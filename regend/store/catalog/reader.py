@@ -1,0 +1,284 @@
+"""Reads of the catalog from any thread: one read connection per thread, in no transaction for longer than a call.
+
+Rows that are found by blob or chunk key are content-addressed and immutable, so an old snapshot may read them; garbage
+collection leaves alone what a snapshot of the last minute may ask for.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from regend.chunking.tokens import lexical_tokens
+from regend.errors import StoreError
+from regend.store.base import ChunkView, SymbolView
+from regend.store.catalog.schema import open_reader
+from regend.store.catalog.textcodec import unpack
+from regend.types import BlobId, ChunkId, RootId, chunk_id
+
+_ENOUGH_SYMBOLS = 1_000
+_PLACES_AT_ONCE = 128
+"""Three values each; SQLite takes 999 in older builds."""
+_LAST_CODE_POINT = "\U0010ffff"
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """What the catalog says of one path.
+
+    Attributes:
+        state: ``indexed`` or ``skipped``.
+        reason: why it is skipped, or empty.
+        chunk_count: chunks of its blob.
+        degraded_reason: why line windows were used, or empty.
+    """
+
+    path: str
+    state: Literal["indexed", "skipped"]
+    reason: str
+    blob: BlobId | None
+    language: str
+    chunk_count: int
+    degraded_reason: str
+
+
+class Reader:
+    """Read side of the catalog; safe to use from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._closed = False
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """This thread's connection, opened on first use and closed with the thread.
+
+        Raises:
+            StoreError: the store was closed.
+        """
+        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if self._closed:
+            raise StoreError("The store is closed; ask the daemon that runs now.")
+        if found is None:
+            found = self._local.connection = open_reader(self._path)
+        return found
+
+    def close(self) -> None:
+        """Refuse further reads and close this thread's connection; others close with their threads."""
+        self._closed = True
+        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if found is not None:
+            found.close()
+            self._local.connection = None
+
+    def chunks(self, places: Sequence[tuple[int, int, int]]) -> list[ChunkView]:
+        """Chunks at `(doc, blob_key, ordinal)`, in order, without those that no longer exist.
+
+        One statement for all of them takes half as long as one for each: 4 µs a chunk, and 6 µs to inflate its text.
+        """
+        views: list[ChunkView] = []
+        for first in range(0, len(places), _PLACES_AT_ONCE):
+            asked = places[first : first + _PLACES_AT_ONCE]
+            # The joins are told apart from the order that SQLite would choose: each place is looked up by key.
+            rows = self.connection.execute(
+                "WITH wanted(doc, blob_key, ordinal) AS (VALUES "
+                + ",".join(["(?,?,?)"] * len(asked))
+                + ") SELECT w.doc, c.chunk, b.start_line, b.end_line, b.symbol, b.kind, c.token_count, c.text "
+                "FROM wanted w CROSS JOIN blob_chunks b ON b.blob_key = w.blob_key AND b.ordinal = w.ordinal "
+                "CROSS JOIN chunks c ON c.chunk_key = b.chunk_key",
+                [value for place in asked for value in place],
+            )
+            for doc, chunk, start, end, symbol, kind, tokens, packed in rows.fetchall():
+                # The stored text is what is embedded: the symbol's line comes first.
+                text = unpack(packed)[len(symbol) + 1 if symbol else 0 :]
+                views.append(ChunkView(doc, chunk, start, end, symbol, kind, tokens, text))
+        return views
+
+    def token_counts(self, blob_key: int) -> list[int]:
+        """Tokens of each of a blob's chunks, in order."""
+        rows = self.connection.execute(
+            "SELECT c.token_count FROM blob_chunks b JOIN chunks c USING (chunk_key) WHERE b.blob_key = ? "
+            "ORDER BY b.ordinal",
+            (blob_key,),
+        )
+        return [count for (count,) in rows.fetchall()]
+
+    def lexical_lengths(self, blob_key: int, ordinal: int) -> tuple[int, int] | None:
+        """Tokens in the text and in the symbol of one chunk, as they were indexed; None where it does not exist."""
+        row = self.connection.execute(
+            "SELECT c.lexical, b.symbol FROM blob_chunks b JOIN chunks c USING (chunk_key) "
+            "WHERE b.blob_key = ? AND b.ordinal = ?",
+            (blob_key, ordinal),
+        ).fetchone()
+        return None if row is None else (len(unpack(row[0]).split()), len(lexical_tokens(row[1]).split()))
+
+    def outline(self, entry_id: int, blob_key: int) -> list[SymbolView]:
+        """Definitions of a blob in order of lines."""
+        rows = self.connection.execute(
+            "SELECT name, path, kind, start_line, end_line FROM symbols WHERE blob_key = ? "
+            "ORDER BY start_line, end_line DESC, ordinal",
+            (blob_key,),
+        ).fetchall()
+        return [SymbolView(entry_id, *row) for row in rows]
+
+    def symbols(
+        self, name: str, limit: int, entries_of_blob: Callable[[int], list[int]], prefix: bool = True
+    ) -> list[SymbolView]:
+        """Definitions by name: exact, then ignoring case, then by prefix; in each by entry, then line.
+
+        Args:
+            entries_of_blob: live entries of a blob that count.
+            prefix: False leaves out those that only begin with the name.
+
+        A dotted name matches the end of the qualified path. Of a name that very many definitions share, only the first
+        few thousand are looked at: 10,000 equal names took 50 ms, and nobody reads them all.
+        """
+        if not name or limit <= 0 or not _is_utf8(name):
+            return []
+        bare = name.rpartition(".")[2] or name
+        folded_name, folded_bare, suffix = name.casefold(), bare.casefold(), f".{name}"
+        enough = max(_ENOUGH_SYMBOLS, limit)
+        exact: list[_Found] = []
+        equal: list[_Found] = []
+        for row in self._symbol_rows("folded IN (?, ?)", (folded_bare, folded_name), enough):
+            own, path = row[1], row[2]
+            if own == name or path == name or path.endswith(suffix):
+                _spread(row, exact, entries_of_blob)
+            elif own.casefold() == folded_name or f".{path.casefold()}".endswith(f".{folded_name}"):
+                _spread(row, equal, entries_of_blob)
+            if len(exact) >= enough:
+                break
+        found = sorted(exact) + sorted(equal)
+        if prefix and len(found) < limit:
+            known = set(found)
+            longer: list[_Found] = []
+            qualifier = folded_name[: len(folded_name) - len(folded_bare)].rstrip(".")
+            span = (folded_bare, folded_bare + _LAST_CODE_POINT)
+            for row in self._symbol_rows("folded >= ? AND folded < ?", span, enough):
+                # The qualifier before a dotted prefix must be the end of the enclosing path.
+                enclosing = f".{row[2].casefold()}".removesuffix(f".{row[1].casefold()}")
+                if not qualifier or enclosing.endswith(f".{qualifier}"):
+                    _spread(row, longer, entries_of_blob)
+                if len(longer) >= enough:
+                    break
+            found += sorted(set(longer).difference(known))
+        return [
+            SymbolView(entry, own, path, kind, first, last) for entry, first, last, path, own, kind in found[:limit]
+        ]
+
+    def _symbol_rows(
+        self, condition: str, values: Sequence[str], enough: int
+    ) -> Iterator[tuple[int, str, str, str, int, int]]:
+        """Rows by folded name, then age; the statement ends with the iteration, or at the latest with its row limit."""
+        cursor = self.connection.execute(
+            "SELECT blob_key, name, path, kind, start_line, end_line FROM symbols "  # noqa: S608 - constant conditions
+            f"WHERE {condition} ORDER BY folded, blob_key, ordinal LIMIT ?",
+            (*values, 10 * enough),
+        )
+        try:
+            yield from cursor
+        finally:
+            cursor.close()
+
+    def texts(self, chunks: Sequence[ChunkId]) -> list[str]:
+        """What is to be embedded for these chunks, in order; a chunk that is gone gives an empty text."""
+        execute = self.connection.execute
+        rows = (execute("SELECT text FROM chunks WHERE chunk = ?", (chunk,)).fetchone() for chunk in chunks)
+        return ["" if row is None else unpack(row[0]) for row in rows]
+
+    _FILES = (
+        "SELECT t.path, t.entry_id IS NOT NULL, t.reason, t.blob, coalesce(b.language, ''), "
+        "coalesce(b.chunk_count, 0), coalesce(b.degraded_reason, '') FROM trees t LEFT JOIN blobs b ON b.blob = t.blob "
+    )
+
+    def file(self, root: RootId, path: str) -> FileRow | None:
+        """One path of a root, or None where the catalog does not know it."""
+        row = self.connection.execute(f"{self._FILES} WHERE t.root = ? AND t.path = ?", (root, path)).fetchone()
+        return None if row is None else _file_row(row)
+
+    def chunk_lines(self, root: RootId, path: str) -> list[tuple[ChunkId, int, int]]:
+        """The chunks of one path in order, each with its first and last line."""
+        rows = self.connection.execute(
+            "SELECT c.chunk, bc.start_line, bc.end_line FROM trees t JOIN blobs b ON b.blob = t.blob "
+            "JOIN blob_chunks bc ON bc.blob_key = b.blob_key JOIN chunks c ON c.chunk_key = bc.chunk_key "
+            "WHERE t.root = ? AND t.path = ? AND t.entry_id IS NOT NULL ORDER BY bc.ordinal",
+            (root, path),
+        )
+        return [(ChunkId(chunk), first, last) for chunk, first, last in rows.fetchall()]
+
+    def listing(self, root: RootId) -> dict[str, tuple[bytes | None, str]]:
+        """`path -> (blob, reason)` of a root's whole tree."""
+        rows = self.connection.execute("SELECT path, blob, reason FROM trees WHERE root = ?", (root,))
+        return {path: (blob, reason) for path, blob, reason in rows.fetchall()}
+
+    def check_pages(self) -> str:
+        """What SQLite finds wrong with the pages; empty if nothing."""
+        try:
+            (finding,) = self.connection.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.DatabaseError as error:
+            return str(error)
+        return "" if finding == "ok" else str(finding)
+
+    def check_content(self) -> str:
+        """What is wrong with blobs and chunks, which are named by what they hold; empty if nothing."""
+        try:
+            short = self.connection.execute(
+                "SELECT b.blob_key FROM blobs b WHERE b.chunk_count != "
+                "(SELECT count(*) FROM blob_chunks bc JOIN chunks c USING (chunk_key) WHERE bc.blob_key = b.blob_key)"
+            ).fetchone()
+            if short is not None:
+                return f"blob {short[0]} lacks chunks"
+            last = -1
+            while rows := self.connection.execute(
+                "SELECT chunk_key, chunk, text FROM chunks WHERE chunk_key > ? ORDER BY chunk_key LIMIT ?",
+                (last, _CHECKED_AT_ONCE),
+            ).fetchall():
+                last = rows[-1][0]
+                for key, chunk, text in rows:
+                    if chunk_id("", unpack(text)) != chunk:
+                        return f"the text of chunk {key} is not the one that it is named by"
+        except (sqlite3.DatabaseError, zlib.error, UnicodeDecodeError, TypeError) as error:
+            return f"{type(error).__name__} in the texts of chunks"
+        return ""
+
+    def files(self, root: RootId, state: Literal["indexed", "skipped", ""], limit: int, after: str) -> list[FileRow]:
+        """Up to `limit` paths of a root in order, beyond `after`."""
+        only = {"indexed": "AND t.entry_id IS NOT NULL", "skipped": "AND t.entry_id IS NULL", "": ""}[state]
+        rows = self.connection.execute(
+            f"{self._FILES} WHERE t.root = ? AND t.path > ? {only} ORDER BY t.path LIMIT ?", (root, after, limit)
+        )
+        return [_file_row(row) for row in rows.fetchall()]
+
+
+def _file_row(row: tuple[str, int, str, bytes | None, str, int, str]) -> FileRow:
+    path, indexed, reason, blob, language, chunk_count, degraded = row
+    state: Literal["indexed", "skipped"] = "indexed" if indexed else "skipped"
+    return FileRow(path, state, reason, None if blob is None else BlobId(blob), language, chunk_count, degraded)
+
+
+_CHECKED_AT_ONCE = 1_000
+_Found = tuple[int, int, int, str, str, str]
+"""Entry id, first and last line, path, name, kind: in this order definitions of one tier are listed."""
+
+
+def _spread(
+    row: tuple[int, str, str, str, int, int], tier: list[_Found], entries_of_blob: Callable[[int], list[int]]
+) -> None:
+    blob_key, name, path, kind, first, last = row
+    for entry_id in entries_of_blob(blob_key):
+        tier.append((entry_id, first, last, path, name, kind))  # noqa: PERF401 - mostly a single entry
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether SQLite can be asked for it: what stands for bytes that are not UTF-8 is in no definition's name."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,368 @@
+"""Writer of the catalog: all SQL that changes it. Owned by the index thread; knows nothing of snapshots or caches."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from regend.core.events import FileState, PendingChunk
+from regend.store.base import RootRecord
+from regend.store.catalog.schema import MODEL_SHIFT
+from regend.store.catalog.sums import read_sum, settle
+from regend.store.catalog.textcodec import pack
+from regend.types import BlobId, ChunkedFile, ChunkId, PoolId, RootId, StatSig, embedded_text
+
+_VARIABLES = 500  # per statement; SQLite's own limit is far above, but short statements are cached
+_KEY_MASK = (1 << MODEL_SHIFT) - 1
+
+
+class BlobRow(NamedTuple):
+    """A blob that the catalog holds."""
+
+    blob_key: int
+    language: str
+    skip_reason: str
+
+
+class TreeRow(NamedTuple):
+    """What a tree says of one path; `entry_id` is None where it is skipped."""
+
+    entry_id: int | None
+    reason: str
+
+
+def _slices(keys: Sequence[int]) -> Iterator[tuple[str, Sequence[int]]]:
+    for start in range(0, len(keys), _VARIABLES):
+        part = keys[start : start + _VARIABLES]
+        yield ",".join("?" * len(part)), part
+
+
+class Catalog:
+    """Statements on the writer connection. All writes happen inside `transaction`."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._sql = connection
+        self._path = path
+        self._base = read_sum(path) or 0
+        self.catalog_id = str(connection.execute("SELECT catalog_id FROM state").fetchone()[0])
+        """Drawn when the catalog was made; caches made from another catalog must not be used."""
+        self.model = 0
+        self._embeddable = ""
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit on success, roll back on any exception."""
+        self._sql.execute("BEGIN IMMEDIATE")
+        try:
+            self._sql.execute("UPDATE state SET writes = writes + 1, base = ?", (self._base,))
+            yield
+            self._sql.execute("COMMIT")
+        except BaseException:
+            if self._sql.in_transaction:
+                self._sql.execute("ROLLBACK")
+            raise
+
+    def close(self) -> None:
+        self._sql.close()
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the database, unless a reader is in the way, and record its checksum."""
+        self._base = settle(self._sql, self._path) or 0
+
+    def optimize(self) -> None:
+        """Refresh the query planner's statistics where that is worth it."""
+        with self.transaction():
+            self._sql.execute("PRAGMA optimize")
+
+    # Generation and model.
+
+    @property
+    def generation(self) -> int:
+        return int(self._sql.execute("SELECT generation FROM state").fetchone()[0])
+
+    def set_generation(self, generation: int) -> None:
+        self._sql.execute("UPDATE state SET generation = ?", (generation,))
+
+    def model_number(self, model_id: str, dim: int) -> int:
+        """The number of a model that is used from now on."""
+        now = int(time.time())
+        self._sql.execute(
+            "INSERT INTO models(model_id, dim, last_used_utc) VALUES (?, ?, ?) "
+            "ON CONFLICT(model_id, dim) DO UPDATE SET last_used_utc = excluded.last_used_utc",
+            (model_id, dim, now),
+        )
+        row = self._sql.execute("SELECT model FROM models WHERE model_id = ? AND dim = ?", (model_id, dim)).fetchone()
+        return int(row[0])
+
+    def use_model(self, model_id: str, dim: int) -> None:
+        """Serve vectors of this model from now on; `pending` is recomputed where it was kept for another."""
+        self.model = self.model_number(model_id, dim)
+        if self._sql.execute("SELECT pending_model FROM state").fetchone()[0] == self.model:
+            return
+        self._sql.execute("DELETE FROM pending")
+        self._sql.execute(
+            "INSERT INTO pending(chunk_key) SELECT DISTINCT c.chunk_key FROM entries e "
+            "JOIN blob_chunks c ON c.blob_key = e.blob_key WHERE e.unused_utc IS NULL "
+            "AND NOT EXISTS (SELECT 1 FROM vectors v WHERE v.vector_key = (? | c.chunk_key))",
+            (self.model << MODEL_SHIFT,),
+        )
+        self._sql.execute("UPDATE state SET pending_model = ?", (self.model,))
+
+    # Pools and roots.
+
+    def roots(self) -> list[RootRecord]:
+        rows = self._sql.execute(
+            "SELECT r.root, r.path, r.pool, p.pool_key, r.marker FROM roots r JOIN pools p USING (pool) ORDER BY r.root"
+        )
+        return [RootRecord(RootId(r), path, PoolId(pool), key, marker) for r, path, pool, key, marker in rows]
+
+    def add_root(self, path: str, pool_key: str, marker: str) -> RootRecord:
+        self._sql.execute("INSERT OR IGNORE INTO pools(pool_key) VALUES (?)", (pool_key,))
+        pool = int(self._sql.execute("SELECT pool FROM pools WHERE pool_key = ?", (pool_key,)).fetchone()[0])
+        row = self._sql.execute("INSERT INTO roots(path, pool, marker) VALUES (?, ?, ?)", (path, pool, marker))
+        return RootRecord(RootId(row.lastrowid or 0), path, PoolId(pool), pool_key, marker)
+
+    def set_marker(self, root: RootId, marker: str) -> None:
+        self._sql.execute("UPDATE roots SET marker = ? WHERE root = ?", (marker, root))
+
+    def remove_root(self, root: RootId) -> None:
+        self._sql.execute("DELETE FROM trees WHERE root = ?", (root,))
+        self._sql.execute("DELETE FROM roots WHERE root = ?", (root,))
+
+    # Trees.
+
+    def tree(self, root: RootId) -> dict[str, FileState]:
+        rows = self._sql.execute(
+            "SELECT path, mtime_ns, ctime_ns, size_bytes, inode, blob, entry_id IS NULL FROM trees WHERE root = ?",
+            (root,),
+        )
+        return {
+            path: FileState(
+                StatSig(mtime, ctime, size, int(inode)), None if blob is None else BlobId(blob), bool(skipped)
+            )
+            for path, mtime, ctime, size, inode, blob, skipped in rows
+        }
+
+    def tree_row(self, root: RootId, path: str) -> TreeRow | None:
+        row = self._sql.execute("SELECT entry_id, reason FROM trees WHERE root = ? AND path = ?", (root, path))
+        found = row.fetchone()
+        return None if found is None else TreeRow(*found)
+
+    def put_tree(
+        self, root: RootId, path: str, sig: StatSig, blob: BlobId | None, reason: str, entry_id: int | None
+    ) -> None:
+        self._sql.execute(
+            "INSERT INTO trees(root, path, mtime_ns, ctime_ns, size_bytes, inode, blob, reason, entry_id) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(root, path) DO UPDATE SET mtime_ns = excluded.mtime_ns, "
+            "ctime_ns = excluded.ctime_ns, size_bytes = excluded.size_bytes, inode = excluded.inode, "
+            "blob = excluded.blob, reason = excluded.reason, entry_id = excluded.entry_id",
+            (root, path, sig.mtime_ns, sig.ctime_ns, sig.size_bytes, str(sig.inode), blob, reason, entry_id),
+        )
+
+    def touch_tree(self, root: RootId, path: str, sig: StatSig) -> None:
+        self._sql.execute(
+            "UPDATE trees SET mtime_ns = ?, ctime_ns = ?, size_bytes = ?, inode = ? WHERE root = ? AND path = ?",
+            (sig.mtime_ns, sig.ctime_ns, sig.size_bytes, str(sig.inode), root, path),
+        )
+
+    def delete_tree(self, root: RootId, path: str) -> None:
+        self._sql.execute("DELETE FROM trees WHERE root = ? AND path = ?", (root, path))
+
+    def tree_entries(self, root: RootId) -> list[tuple[int | None, str]]:
+        """`(entry_id, reason)` of every path."""
+        return self._sql.execute("SELECT entry_id, reason FROM trees WHERE root = ?", (root,)).fetchall()
+
+    # Blobs and entries.
+
+    def pool_blobs(self, pool: PoolId) -> frozenset[BlobId]:
+        rows = self._sql.execute(
+            "SELECT b.blob FROM entries e JOIN blobs b USING (blob_key) WHERE e.pool = ? UNION "
+            "SELECT b.blob FROM roots r JOIN trees t USING (root) JOIN blobs b ON b.blob = t.blob "
+            "WHERE r.pool = ? AND t.entry_id IS NULL",
+            (pool, pool),
+        )
+        return frozenset(BlobId(blob) for (blob,) in rows)
+
+    def blob(self, blob: BlobId) -> BlobRow | None:
+        row = self._sql.execute("SELECT blob_key, language, skip_reason FROM blobs WHERE blob = ?", (blob,)).fetchone()
+        return None if row is None else BlobRow(*row)
+
+    def add_blob(self, file: ChunkedFile) -> tuple[BlobRow, npt.NDArray[np.int64]]:
+        """Store a blob's chunks and symbols.
+
+        Returns:
+            Its row, and its chunk keys in order (int64 [n]).
+        """
+        sql = self._sql
+        texts = [embedded_text(chunk.symbol, chunk.text) for chunk in file.chunks]
+        sizes = [len(text.encode("utf-8", "surrogatepass")) for text in texts]
+        cursor = sql.execute(
+            "INSERT INTO blobs(blob, language, line_count, skip_reason, degraded_reason, chunk_count, size_bytes) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                file.blob, file.language, file.line_count, file.skip_reason, file.degraded_reason,
+                len(file.chunks), sum(sizes),
+            ),
+        )  # fmt: skip
+        blob_key = int(cursor.lastrowid or 0)
+        keys: list[int] = []
+        for chunk, text, size in zip(file.chunks, texts, sizes, strict=True):
+            lexical = pack(chunk.lexical)
+            row = sql.execute("SELECT chunk_key, lexical FROM chunks WHERE chunk = ?", (chunk.chunk_id,)).fetchone()
+            if row is None:
+                added = sql.execute(
+                    "INSERT INTO chunks(chunk, token_count, size_bytes, text, lexical) VALUES (?, ?, ?, ?, ?)",
+                    (chunk.chunk_id, chunk.token_count, size, pack(text), lexical),
+                )
+                keys.append(int(added.lastrowid or 0))
+            else:
+                keys.append(int(row[0]))
+                if row[1] != lexical:  # An older version weighted its words otherwise.
+                    sql.execute("UPDATE chunks SET lexical = ? WHERE chunk_key = ?", (lexical, row[0]))
+        sql.executemany(
+            "INSERT INTO blob_chunks VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (blob_key, ordinal, key, chunk.start_line, chunk.end_line, chunk.symbol, chunk.kind)
+                for ordinal, (key, chunk) in enumerate(zip(keys, file.chunks, strict=True))
+            ],
+        )
+        sql.executemany(
+            "INSERT INTO symbols VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (blob_key, ordinal, s.name, s.name.casefold(), s.path, s.kind, s.start_line, s.end_line)
+                for ordinal, s in enumerate(file.symbols)
+            ],
+        )
+        return BlobRow(blob_key, file.language, file.skip_reason), np.array(keys, np.int64)
+
+    def blob_keys(self, blob_key: int) -> npt.NDArray[np.int64]:
+        """Chunk keys of a blob, in order."""
+        rows = self._sql.execute("SELECT chunk_key FROM blob_chunks WHERE blob_key = ? ORDER BY ordinal", (blob_key,))
+        return np.array([key for (key,) in rows], np.int64)
+
+    def entry(self, pool: PoolId, path: str, blob_key: int, generation: int) -> int:
+        """The id of this (pool, path, blob), created where it is new (as live)."""
+        row = self._sql.execute(
+            "SELECT entry_id FROM entries WHERE pool = ? AND path = ? AND blob_key = ?", (pool, path, blob_key)
+        ).fetchone()
+        if row is not None:
+            return int(row[0])
+        added = self._sql.execute(
+            "INSERT INTO entries(pool, path, blob_key, changed) VALUES (?, ?, ?, ?)", (pool, path, blob_key, generation)
+        )
+        return int(added.lastrowid or 0)
+
+    def set_live(self, entry_ids: Iterable[int], generation: int) -> None:
+        self._sql.executemany(
+            "UPDATE entries SET unused_utc = NULL, changed = ? WHERE entry_id = ?",
+            [(generation, entry_id) for entry_id in entry_ids],
+        )
+
+    def set_unused(self, entry_ids: Iterable[int], generation: int) -> None:
+        now = int(time.time())
+        self._sql.executemany(
+            "UPDATE entries SET unused_utc = ?, changed = ? WHERE entry_id = ?",
+            [(now, generation, entry_id) for entry_id in entry_ids],
+        )
+
+    # Vectors.
+
+    def chunk_keys(self, chunks: Sequence[ChunkId]) -> list[int | None]:
+        """Keys of chunks, None where a chunk is gone."""
+        find = "SELECT chunk_key FROM chunks WHERE chunk = ?"
+        rows = (self._sql.execute(find, (chunk,)).fetchone() for chunk in chunks)
+        return [None if row is None else int(row[0]) for row in rows]
+
+    def put_vectors(self, keys: Sequence[int], halves: npt.NDArray[np.float16], model: int) -> None:
+        """Store vectors (float16 [n, dim]) of a model; the first one of a chunk stays."""
+        prefix = model << MODEL_SHIFT
+        self._sql.executemany(
+            "INSERT OR IGNORE INTO vectors(vector_key, vector) VALUES (?, ?)",
+            [(prefix | key, half.tobytes()) for key, half in zip(keys, halves.astype("<f2"), strict=True)],
+        )
+        if model == self.model:
+            self.remove_pending(keys)
+
+    def vectors_of(self, keys: Sequence[int], model: int) -> dict[int, bytes]:
+        """Stored vectors of a model among these chunks."""
+        prefix = model << MODEL_SHIFT
+        found: dict[int, bytes] = {}
+        for marks, part in _slices(keys):
+            rows = self._sql.execute(
+                f"SELECT vector_key, vector FROM vectors WHERE vector_key IN ({marks})",  # noqa: S608
+                [prefix | key for key in part],
+            )
+            found.update((vector_key & _KEY_MASK, vector) for vector_key, vector in rows)
+        return found
+
+    def add_pending(self, keys: Iterable[int]) -> None:
+        self._sql.executemany("INSERT OR IGNORE INTO pending(chunk_key) VALUES (?)", [(key,) for key in keys])
+
+    def remove_pending(self, keys: Iterable[int]) -> None:
+        self._sql.executemany("DELETE FROM pending WHERE chunk_key = ?", [(key,) for key in keys])
+
+    def has_pending(self) -> bool:
+        return self._sql.execute("SELECT 1 FROM pending LIMIT 1").fetchone() is not None
+
+    def embed_only(self, roots: frozenset[RootId] | None) -> None:
+        """From now on name only chunks as pending that a file of these roots holds; None: of all roots."""
+        if roots is None:
+            self._embeddable = ""
+            return
+        numbers = ",".join(str(int(root)) for root in sorted(roots))
+        self._embeddable = (
+            "AND EXISTS (SELECT 1 FROM blob_chunks b JOIN entries e USING (blob_key) "  # noqa: S608 - whole numbers only
+            "JOIN trees t ON t.path = e.path AND t.entry_id = e.entry_id "
+            f"WHERE b.chunk_key = c.chunk_key AND t.root IN ({numbers}))"
+        )
+
+    def chunks_of(self, keys: Sequence[int], exclude: frozenset[ChunkId], limit: int) -> list[PendingChunk]:
+        """Describe up to `limit` chunks outside `exclude`, in the order of `keys`."""
+        found: list[PendingChunk] = []
+        for marks, part in _slices(keys):
+            rows = self._sql.execute(
+                f"SELECT chunk, token_count, size_bytes FROM chunks WHERE chunk_key IN ({marks}) "  # noqa: S608
+                "ORDER BY chunk_key",
+                part,
+            )
+            found.extend(PendingChunk(ChunkId(chunk), t, s) for chunk, t, s in rows if chunk not in exclude)
+            if len(found) >= limit:
+                return found[:limit]
+        return found
+
+    def pending_chunks(self, keys: Sequence[int]) -> list[PendingChunk]:
+        """Describe chunks, in the order of their keys."""
+        found: list[PendingChunk] = []
+        for marks, part in _slices(keys):
+            rows = self._sql.execute(
+                f"SELECT chunk, token_count, size_bytes FROM chunks c WHERE chunk_key IN ({marks}) "  # noqa: S608
+                f"{self._embeddable} ORDER BY chunk_key",
+                part,
+            )
+            found.extend(PendingChunk(ChunkId(chunk), tokens, size) for chunk, tokens, size in rows)
+        return found
+
+    def unembedded(self, limit: int, exclude: frozenset[ChunkId]) -> tuple[list[PendingChunk], bool]:
+        """Up to `limit` pending chunks outside `exclude`, oldest first, and whether there are no others."""
+        rows = self._sql.execute(
+            "SELECT c.chunk, c.token_count, c.size_bytes FROM pending p JOIN chunks c USING (chunk_key) "  # noqa: S608
+            f"WHERE 1 {self._embeddable} ORDER BY p.chunk_key"
+        )
+        found: list[PendingChunk] = []
+        try:
+            for chunk, tokens, size in rows:
+                if chunk in exclude:
+                    continue
+                if len(found) >= limit:
+                    return found, False
+                found.append(PendingChunk(ChunkId(chunk), tokens, size))
+        finally:
+            rows.close()
+        return found, True

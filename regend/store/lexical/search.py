@@ -1,0 +1,127 @@
+"""Searches in one view of a lexical index: BM25, conditions, frequencies. Pure reading; any thread may do it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from tantivy import Occur, Query, Schema
+
+from regend.store.base import ChunkConditions, Hit, LexicalQuery
+from regend.store.lexical.index import LexicalView
+from regend.types import DOC_ORDINAL_BITS
+
+TERM_SET_LIMIT = 1_000
+"""Up to this many allowed entries are part of the query; more are filtered afterwards from a longer list."""
+_FIELDS = ("body", "symbol", "path")
+_FIRST_PASSING = 1_024
+
+
+def lexical_search(
+    view: LexicalView,
+    query: LexicalQuery,
+    limit: int,
+    allow: frozenset[int] | None,
+    allowed_share: float,
+    is_live: Callable[[int], bool],
+) -> list[Hit]:
+    """The best `limit` live documents, by score descending, then document ascending.
+
+    Args:
+        allow: entries to which the answer is limited, or None.
+        allowed_share: about which share of all entries `allow` is, above 0.
+        is_live: whether an entry belongs to the snapshot.
+    """
+    terms = dict.fromkeys(term for term in query.terms if term)
+    if not terms or limit <= 0 or (allow is not None and not allow):
+        return []
+    schema = view.schema
+    boosts = (("body", query.body), ("symbol", query.symbol), ("path", query.path))
+    clauses = [
+        (Occur.Should, Query.boost_query(Query.term_query(schema, name, term, "freq"), boost))
+        for term in terms
+        for name, boost in boosts
+        if boost > 0.0
+    ]
+    if not clauses:
+        return []
+    wanted = Query.boolean_query(clauses)
+    if query.conditions:
+        wanted = Query.boolean_query([(Occur.Must, wanted), *_clauses(schema, query.conditions)])
+    if allow is None:
+        return _collect(view, wanted, limit, limit, is_live)
+    if len(allow) <= TERM_SET_LIMIT:
+        filtered = Query.boolean_query([(Occur.Must, wanted), (Occur.Must, _members(schema, allow))])
+        return _collect(view, filtered, limit, limit, is_live)
+    live = is_live
+    first = int(limit / max(allowed_share, 0.01) * 1.3) + 16
+    return _collect(view, wanted, limit, first, lambda entry: entry in allow and live(entry))
+
+
+def passing(view: LexicalView, docs: Sequence[int], conditions: ChunkConditions) -> set[int]:
+    """Those of `docs` that meet the conditions."""
+    if not docs:
+        return set()
+    entries = {doc >> DOC_ORDINAL_BITS for doc in docs}
+    query = Query.boolean_query([(Occur.Must, _members(view.schema, entries)), *_clauses(view.schema, conditions)])
+    fetch = _FIRST_PASSING
+    while True:
+        found = view.searcher.search(query, fetch, count=False).hits
+        if len(found) < fetch:
+            addresses = [address for _, address in found]
+            return set(docs).intersection(view.searcher.fast_field_values("doc", addresses))
+        fetch *= 8
+
+
+def frequency(view: LexicalView, term: str) -> int:
+    """About how many documents hold the term; 0 only where none does."""
+    count = view.searcher.doc_freq
+    return count("body", term) or max(count("symbol", term), count("path", term))
+
+
+def field_frequencies(view: LexicalView, term: str) -> tuple[int, int, int]:
+    """How many documents hold the term in text, symbol and path."""
+    count = view.searcher.doc_freq
+    return count("body", term), count("symbol", term), count("path", term)
+
+
+def _members(schema: Schema, entries: Iterable[int]) -> Query:
+    return Query.const_score_query(Query.term_set_query(schema, "entry", list(entries)), 0.0)
+
+
+def _clauses(schema: Schema, conditions: ChunkConditions) -> list[tuple[Occur, Query]]:
+    """The conditions, none of which adds to a score."""
+    clauses = [(Occur.Must, Query.const_score_query(_anywhere(schema, word), 0.0)) for word in conditions.words]
+    clauses += [(Occur.MustNot, _anywhere(schema, word)) for word in conditions.without]
+    if conditions.kinds:
+        clauses.append((Occur.Must, Query.const_score_query(_of_kind(schema, conditions.kinds), 0.0)))
+    if conditions.without_kinds:
+        clauses.append((Occur.MustNot, _of_kind(schema, conditions.without_kinds)))
+    return clauses
+
+
+def _anywhere(schema: Schema, word: str) -> Query:
+    return Query.boolean_query([(Occur.Should, Query.term_query(schema, name, word, "freq")) for name in _FIELDS])
+
+
+def _of_kind(schema: Schema, kinds: frozenset[str]) -> Query:
+    return Query.term_set_query(schema, "kind", sorted(kinds))
+
+
+def _collect(view: LexicalView, query: Query, limit: int, fetch: int, keep: Callable[[int], bool]) -> list[Hit]:
+    """Fetch, filter, and fetch more while too few passed and there are more."""
+    total = view.searcher.num_docs
+    while True:
+        fetch = min(fetch, max(total, 1))
+        found = view.searcher.search(query, fetch, count=False).hits
+        docs = view.searcher.fast_field_values("doc", [address for _, address in found])
+        make = Hit._make
+        hits = [
+            make((doc, score))
+            for doc, (score, _) in zip(docs, found, strict=True)
+            if keep(doc >> DOC_ORDINAL_BITS)  # type: ignore[operator]
+        ]
+        if len(hits) >= limit or len(found) < fetch or fetch >= total:
+            # tantivy breaks ties by segment and position, which differ between two indexes of the same content.
+            hits.sort(key=lambda hit: (-hit.score, hit.doc))
+            return hits[:limit]
+        fetch *= 4

@@ -1,0 +1,257 @@
+"""The vectors of one pool and one model: an immutable HNSW base, a small exact delta, and tombstones.
+
+The writer only ever appends to arrays and replaces masks, so publishing a view copies nothing but the masks that
+changed (one byte per row). A view sees the rows below its own length and stays as it is while the writer goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from regend.store.base import FloatMatrix
+from regend.store.vectors.hnsw import FloatVector, HnswBase, KeyArray
+
+Mask = npt.NDArray[np.bool_]
+_FIRST_CAPACITY = 256
+_EXTRA = 16
+_SCAN_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class SlabView:
+    """A slab at one moment; any thread may search it.
+
+    Attributes:
+        base: the HNSW base, or None while everything is exact.
+        base_dead: tombstones of the base's rows.
+        keys: int64 [>= count], the delta's chunk keys.
+        vectors: float32 [>= count, dim], unit rows of the delta.
+        dead: bool [>= count], tombstones of the delta.
+        count: rows of the delta that belong to this view.
+        row_of: chunk key -> row of the delta; shared with the writer, so it may name rows beyond `count`.
+    """
+
+    dim: int
+    base: HnswBase | None
+    base_dead: Mask
+    base_dead_count: int
+    keys: KeyArray
+    vectors: FloatMatrix
+    dead: Mask
+    dead_count: int
+    count: int
+    row_of: Mapping[int, int]
+
+    @property
+    def live_count(self) -> int:
+        """Vectors that may be found."""
+        base_rows = 0 if self.base is None else len(self.base.keys) - self.base_dead_count
+        return base_rows + self.count - self.dead_count
+
+    def search(self, vector: FloatVector, limit: int) -> tuple[KeyArray, FloatVector]:
+        """The `limit` nearest live keys and their cosines, best first; exact but for the base's recall."""
+        limit = min(limit, self.live_count)
+        if limit <= 0:
+            return np.empty(0, np.int64), np.empty(0, np.float32)
+        keys, scores = self._search_delta(vector, limit)
+        if self.base is not None and len(self.base.keys) > self.base_dead_count:
+            base_keys, base_scores = self._search_base(self.base, vector, limit)
+            keys, scores = np.concatenate((keys, base_keys)), np.concatenate((scores, base_scores))
+        return _best(keys, scores, limit)
+
+    def _search_delta(self, vector: FloatVector, limit: int) -> tuple[KeyArray, FloatVector]:
+        count = self.count
+        scores = self.vectors[:count] @ vector
+        keys = self.keys[:count]
+        if self.dead_count:
+            alive = ~self.dead[:count]
+            keys, scores = keys[alive], scores[alive]
+        return _best(keys, scores, limit)
+
+    def _search_base(self, base: HnswBase, vector: FloatVector, limit: int) -> tuple[KeyArray, FloatVector]:
+        total = len(base.keys)
+        dead_share = self.base_dead_count / total
+        fetch = min(total, int(limit / (1.0 - dead_share) * 1.2) + _EXTRA)
+        while fetch < total * _SCAN_SHARE:
+            rows, scores = base.search(vector, fetch)
+            alive = ~self.base_dead[rows]
+            if int(alive.sum()) >= limit:
+                return base.keys[rows[alive]], scores[alive]
+            fetch = min(total, fetch * 4)
+        # Half of the rows or more are wanted: one pass over the matrix is cheaper than the graph, and exact.
+        alive = ~self.base_dead
+        return _best(base.keys[alive], (base.vectors @ vector)[alive], limit)
+
+    def search_among(self, vector: FloatVector, keys: KeyArray, limit: int) -> tuple[KeyArray, FloatVector]:
+        """The `limit` nearest among `keys` (unique), exactly; keys without a live vector are left out."""
+        scores, known = self.scores(vector, keys)
+        return _best(keys[known], scores[known], limit)
+
+    def vector(self, key: int) -> FloatVector | None:
+        """The unit vector of a live key, or None."""
+        row = self.row_of.get(key, -1)
+        if 0 <= row < self.count:
+            return None if self.dead[row] else np.asarray(self.vectors[row])
+        if self.base is not None:
+            row = int(self.base.rows_of(np.array([key], np.int64))[0])
+            if row >= 0 and not self.base_dead[row]:
+                return np.asarray(self.base.vectors[row])
+        return None
+
+    def scores(self, vector: FloatVector, keys: KeyArray) -> tuple[FloatVector, Mask]:
+        """Exact cosines of `keys`, and which of them have a live vector (the others' cosines mean nothing)."""
+        vectors, known = self.gather(keys)
+        return vectors @ vector, known
+
+    def gather(self, keys: KeyArray) -> tuple[FloatMatrix, Mask]:
+        """Vectors of `keys` (float32 [n, dim]) and which of them are live; the others' rows are zero."""
+        vectors, known = np.zeros((len(keys), self.dim), np.float32), np.zeros(len(keys), np.bool_)
+        row_of, count = self.row_of, self.count
+        rows = np.fromiter((row_of.get(key, count) for key in keys.tolist()), np.int64, len(keys))
+        at = np.flatnonzero(rows < count)
+        at = at[~self.dead[rows[at]]]
+        vectors[at], known[at] = self.vectors[rows[at]], True
+        if self.base is not None:
+            rows = self.base.rows_of(keys)
+            at = np.flatnonzero(rows >= 0)
+            at = at[~self.base_dead[rows[at]]]
+            vectors[at], known[at] = self.base.vectors[rows[at]], True
+        return vectors, known
+
+    def live_rows(self) -> tuple[KeyArray, FloatMatrix]:
+        """All live keys and vectors, copied."""
+        alive = ~self.dead[: self.count]
+        keys, vectors = self.keys[: self.count][alive], self.vectors[: self.count][alive]
+        if self.base is None:
+            return keys, vectors
+        base_alive = ~self.base_dead
+        return (
+            np.concatenate((self.base.keys[base_alive], keys)),
+            np.concatenate((self.base.vectors[base_alive], vectors)),
+        )
+
+
+def _best(keys: KeyArray, scores: FloatVector, limit: int) -> tuple[KeyArray, FloatVector]:
+    if len(scores) > limit:
+        top = np.argpartition(scores, len(scores) - limit)[len(scores) - limit :]
+        keys, scores = keys[top], scores[top]
+    order = np.lexsort((keys, -scores))
+    return keys[order], scores[order]
+
+
+class Slab:
+    """Writer of one slab. Owned by the index thread."""
+
+    def __init__(self, dim: int) -> None:
+        self._dim = dim
+        self._base: HnswBase | None = None
+        self._base_dead: Mask = np.zeros(0, np.bool_)
+        self._base_dead_count = 0
+        self._reset_delta(_FIRST_CAPACITY)
+        self._shared_masks = False
+        self._view: SlabView | None = None
+
+    def _reset_delta(self, capacity: int) -> None:
+        self._keys: KeyArray = np.zeros(capacity, np.int64)
+        self._vectors: FloatMatrix = np.empty((capacity, self._dim), np.float32)
+        self._dead: Mask = np.zeros(capacity, np.bool_)
+        self._dead_count = 0
+        self._count = 0
+        self._row_of: dict[int, int] = {}
+
+    def __contains__(self, key: int) -> bool:
+        """Whether it holds a vector for `key`, live or dead."""
+        return key in self._row_of or self._base_row(key) >= 0
+
+    def _base_row(self, key: int) -> int:
+        if self._base is None:
+            return -1
+        keys = self._base.keys
+        row = int(keys.searchsorted(key))
+        return row if row < len(keys) and keys[row] == key else -1
+
+    def add(self, keys: KeyArray, vectors: FloatMatrix) -> None:
+        """Append rows for new keys: live at once in the next view. `vectors`: float32 [n, dim], unit rows."""
+        needed = self._count + len(keys)
+        self.reserve(needed)
+        self._keys[self._count : needed] = keys
+        self._vectors[self._count : needed] = vectors
+        self._row_of.update(zip(keys.tolist(), range(self._count, needed), strict=True))
+        self._count = needed
+        self._view = None
+
+    def reserve(self, rows: int) -> None:
+        """Make room for so many rows of the delta in all. Views keep the old arrays; nothing of theirs moves."""
+        if rows <= len(self._keys):
+            return
+        count, capacity = self._count, max(rows, 2 * len(self._keys))
+        keys, vectors, dead = self._keys, self._vectors, self._dead
+        self._keys, self._dead = np.zeros(capacity, np.int64), np.zeros(capacity, np.bool_)
+        self._vectors = np.empty((capacity, self._dim), np.float32)
+        self._keys[:count], self._vectors[:count], self._dead[:count] = keys[:count], vectors[:count], dead[:count]
+
+    def kill(self, keys: Iterable[int]) -> None:
+        """Tombstone keys; those it does not hold are ignored."""
+        self._set_dead(keys, dead=True)
+
+    def revive(self, keys: Iterable[int]) -> None:
+        """Take tombstones back; keys that are live or unknown are ignored."""
+        self._set_dead(keys, dead=False)
+
+    def _set_dead(self, keys: Iterable[int], *, dead: bool) -> None:
+        step = 1 if dead else -1
+        for key in keys:
+            row = self._row_of.get(key, -1)
+            if row >= 0:
+                if self._dead[row] != dead:
+                    self._own_masks()
+                    self._dead[row] = dead
+                    self._dead_count += step
+                continue
+            row = self._base_row(key)
+            if row >= 0 and self._base_dead[row] != dead:
+                self._own_masks()
+                self._base_dead[row] = dead
+                self._base_dead_count += step
+
+    def _own_masks(self) -> None:
+        if self._shared_masks:
+            self._dead, self._base_dead = self._dead.copy(), self._base_dead.copy()
+            self._shared_masks = False
+        self._view = None
+
+    def view(self) -> SlabView:
+        """The slab as it is now."""
+        if self._view is None:
+            self._shared_masks = True
+            self._view = SlabView(
+                self._dim, self._base, self._base_dead, self._base_dead_count, self._keys, self._vectors,
+                self._dead, self._dead_count, self._count, self._row_of,
+            )  # fmt: skip
+        return self._view
+
+    def install(self, base: HnswBase | None) -> None:
+        """Replace the base; rows that it does not hold go, if live, to a new delta."""
+        view = self.view()
+        live_keys, live_vectors = view.live_rows()
+        self._shared_masks = False
+        self._base = base
+        if base is None:
+            self._base_dead, self._base_dead_count = np.zeros(0, np.bool_), 0
+            outside = np.ones(len(live_keys), np.bool_)
+        else:
+            rows = base.rows_of(live_keys)
+            outside = rows < 0
+            self._base_dead = np.ones(len(base.keys), np.bool_)
+            self._base_dead[rows[~outside]] = False
+            self._base_dead_count = int(self._base_dead.sum())
+        self._reset_delta(max(_FIRST_CAPACITY, 2 * int(outside.sum())))
+        self.add(live_keys[outside], live_vectors[outside])
+
+    def compact(self) -> None:
+        """Drop the delta's dead rows."""
+        self.install(self._base)

@@ -1,0 +1,114 @@
+"""What a root's watch is given, whatever the operating system, and where it may report; and which systems can watch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from regend.core.events import Event
+from regend.disk.ignore.rules import IgnoreRules
+from regend.disk.repository import RootIdentity
+from regend.types import RootId
+
+_REMOTE = frozenset(("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre"))
+_REMOTE |= frozenset(("vboxsf", "prl_fs", "vmhgfs", "fuse.vmhgfs-fuse", "fuse.sshfs", "fuse.rclone", "fuse.glusterfs"))
+
+WatchState = Literal["watching", "polling", "starting", "lost"]
+
+
+@dataclass(frozen=True, slots=True)
+class WatchHealth:
+    """How one root is observed now.
+
+    Attributes:
+        reason: why it is not watched; empty while it is.
+        watches: watches held for it.
+    """
+
+    state: WatchState
+    reason: str
+    watches: int
+
+
+@dataclass(frozen=True, slots=True)
+class WatchPlace:
+    """What is watched: the root, and the directory where cookies appear."""
+
+    root: RootId
+    identity: RootIdentity
+    rules: IgnoreRules
+    cookie_dir: Path
+
+
+@dataclass(frozen=True, slots=True)
+class WatchOutlets:
+    """Where a watch reports; called from its own threads.
+
+    Attributes:
+        post: hints for the pipeline.
+        cookie: the name of a cookie seen, after everything older was posted.
+        trouble: the watch stopped and cannot go on as it is, and why.
+        root_moved: the root directory was deleted, moved or unmounted; another may be in its place.
+    """
+
+    post: Callable[[Event], None]
+    cookie: Callable[[str], None]
+    trouble: Callable[[str], None]
+    root_moved: Callable[[], None]
+
+
+class RootWatch(Protocol):
+    """The watch of one root."""
+
+    ordered: bool
+
+    @property
+    def alive(self) -> bool: ...
+    @property
+    def watch_count(self) -> int: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def watch_cookies(self) -> None: ...
+    def resync(self, directory: str) -> None: ...
+    def check_busy(self) -> None: ...
+
+
+def remote_filesystem(path: Path, mounts: str | None = None) -> str:
+    """The type of the file system at `path` when changes made elsewhere are not reported here; else empty.
+
+    Args:
+        mounts: text of ``/proc/self/mountinfo`` (proc(5)); read from there by default, empty where there is none.
+    """
+    if mounts is None:
+        try:
+            mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
+        except OSError:
+            return ""
+    best, found = -1, ""
+    for line in mounts.splitlines():
+        left, _, right = line.partition(" - ")
+        fields = left.split(" ")
+        if len(fields) < 5 or not right:
+            continue
+        point = Path(fields[4].replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\"))
+        # Of two mounts at one point the later hides the earlier.
+        if path.is_relative_to(point) and len(point.parts) >= best:
+            best, found = len(point.parts), right.split(" ")[0]
+    return found if found in _REMOTE else ""
+
+
+def is_plausible(path: Path, marker: str, lost: str) -> bool:
+    """Whether the directory now at `path` is the root again.
+
+    An empty one on another device is the mount point of a file system that is not mounted.
+    """
+    if marker.partition(":")[0] == lost.partition(":")[0]:
+        return True
+    try:
+        with os.scandir(path) as entries:
+            return next(entries, None) is not None
+    except OSError:
+        return False

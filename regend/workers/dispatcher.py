@@ -1,0 +1,341 @@
+"""The warm worker pool: a few processes that are started once, kept, watched and replaced.
+
+Each worker has a window of items sent ahead and answers in order, so the item at the head is the one being worked on.
+When a worker dies, its head is to blame and fails with `WorkerError`; the others in its window go to another worker
+as if nothing had happened. One event loop owns all state here; nothing is locked. An idle pool of one worker has no
+timer: it costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+
+from regend.config import LimitConfig, WorkerConfig
+from regend.errors import ChunkError, ProviderRejectedError, ProviderUnavailableError, WorkerError
+from regend.types import ChunkedFile, Lane
+from regend.workers.frames import ChunkReply, ChunkTask, EmbedReply, EmbedTask, Failure, Reply, frame
+from regend.workers.process import Job, Spawner, Worker
+
+GROW_AT_ITEMS = 10
+"""With fewer items than this, one warm worker is quicker than waking another."""
+MAX_WORKERS = 8
+"""More than this never paid: the index thread is the next bottleneck. Measured on 2 cores only."""
+CHECK_INTERVAL_S = 0.25
+_STALL_S = 1.0
+"""A check that comes this late means that this process stood still, and its deadlines with it."""
+_MAX_EARLY_DEATHS = 3
+_CLOSE_TIMEOUT_S = 5.0
+_START_AT_LEAST_S = 10.0
+"""A process may take this long to start on a busy machine, however short the deadline of an item is."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReport:
+    """One worker as `status` shows it. `state`: ``starting``, ``idle``, ``busy`` or ``retiring``."""
+
+    pid: int
+    state: str
+    rss_bytes: int
+    items: int
+
+
+class WorkerPool:
+    """Hands items to workers; owns the processes.
+
+    Args:
+        encoder_spec: the local model that workers load when asked to embed.
+
+    Attributes:
+        restarts: workers that died by themselves, took too long, or grew too large, since the start.
+    """
+
+    def __init__(self, config: WorkerConfig, encoder_spec: str) -> None:
+        self._config = config
+        self._start_deadline_s = max(config.deadline_s, _START_AT_LEAST_S)
+        self._size = min(config.count or _usable_cores(), MAX_WORKERS)
+        self._rss_cap_bytes = config.rss_cap_mb * 1_000_000
+        self._spawner = Spawner(encoder_spec, self._rss_cap_bytes, self._on_reply, self._on_end)
+        self._workers: list[Worker] = []
+        self._queues: dict[Lane, deque[Job]] = {lane: deque() for lane in Lane}
+        self._alone: dict[Lane, deque[Job]] = {lane: deque() for lane in Lane}
+        self._reserved: Worker | None = None
+        self._last_job = 0
+        self._started: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._due_at = 0.0
+        self._busy_at = time.monotonic()
+        self._closing = False
+        self.restarts = 0
+
+    @property
+    def slots(self) -> int:
+        """Items that may usefully be under way: all windows full, and enough besides to show that more help is due."""
+        return max(self._size * self._config.window, GROW_AT_ITEMS)
+
+    @property
+    def size(self) -> int:
+        """Workers at most."""
+        return self._size
+
+    @property
+    def pending(self) -> int:
+        """Items that wait or are under way."""
+        return self._waiting + sum(len(worker.jobs) for worker in self._workers)
+
+    @property
+    def trouble(self) -> str:
+        """Why there is no worker at all, or empty."""
+        if self._workers or self._closing or self._started is None:
+            return ""
+        deaths, pause_s = self._spawner.early_deaths, self._spawner.pause_s
+        return f"{deaths} worker processes in a row ended at start; the next is tried in {pause_s:.1f} s."
+
+    def status(self) -> list[WorkerReport]:
+        """The workers, oldest first."""
+        return [WorkerReport(w.pid, w.state, w.rss_bytes, w.items) for w in self._workers]
+
+    async def start(self) -> None:
+        """Start the first worker, and wait until one answers. Call it on the main thread.
+
+        Raises:
+            WorkerError: none does.
+        """
+        self._started = asyncio.get_running_loop().create_future()
+        self._grow()
+        try:
+            await asyncio.wait_for(self._started, self._start_deadline_s)
+        except TimeoutError as error:
+            raise WorkerError(
+                f"No worker process answered within {self._start_deadline_s:g} s of its start."
+            ) from error
+
+    async def close(self) -> None:
+        """End all workers and wait for them. Items under way fail with `WorkerError`."""
+        self._closing = True
+        if self._timer is not None:
+            self._timer.cancel()
+        jobs = [job for queue in (*self._queues.values(), *self._alone.values()) for job in queue]
+        for worker in self._workers:
+            jobs += worker.jobs
+            worker.kill("closing")
+        for job in jobs:
+            _fail(job, "stopping")
+        for queue in (*self._queues.values(), *self._alone.values()):
+            queue.clear()
+        self._workers.clear()
+        await self._spawner.reap_all(_CLOSE_TIMEOUT_S)
+
+    async def chunk(
+        self, root_path: str, path: str, limits: LimitConfig, lane: Lane, alone: bool, content: bytes | None = None
+    ) -> ChunkedFile:
+        """Read, hash and chunk one file.
+
+        Args:
+            alone: nothing else is in the worker's window meanwhile.
+            content: what to chunk in place of what the disk has.
+
+        Raises:
+            FileNotFoundError: it is gone, or not to be read any more; observe again.
+            ChunkError: the worker could not.
+            WorkerError: ``crashed``, ``deadline`` or another word for how the worker ended over it.
+        """
+        reply = await self._submit(lambda job: frame(ChunkTask(job, root_path, path, limits, content)), lane, alone)
+        match reply:
+            case ChunkReply():
+                return reply.result
+            case Failure(kind="gone"):
+                raise FileNotFoundError(reply.reason)
+            case Failure():
+                raise ChunkError(reply.reason)
+            case _:
+                raise ChunkError("The worker answered something else; this is a bug.")
+
+    async def embed(self, texts: Sequence[str], lane: Lane = Lane.BULK, spec: str = "") -> npt.NDArray[np.float32]:
+        """Embed documents with a local model: float32 [n, dim], rows L2-normalised. Read-only.
+
+        Args:
+            spec: of the model, see `embedding.registry.local_encoder`; empty for the pool's own.
+
+        Raises:
+            ProviderRejectedError: these texts cannot be embedded, or end the worker: smaller batches show which.
+            ProviderUnavailableError: the pool is closing.
+        """
+        try:
+            reply = await self._submit(lambda job: frame(EmbedTask(job, list(texts), spec)), lane, alone=False)
+        except (WorkerError, ChunkError) as error:
+            if self._closing:
+                raise ProviderUnavailableError("The daemon is stopping.") from error
+            raise ProviderRejectedError(f"A worker process ended while embedding: {error}.") from error
+        match reply:
+            case EmbedReply():
+                return np.frombuffer(reply.data, dtype="<f4").reshape(-1, reply.dim)
+            case Failure():
+                raise ProviderRejectedError(f"The local model refused: {reply.reason}")
+            case _:
+                raise ProviderRejectedError("The worker answered something else; this is a bug.")
+
+    # -- handing out -----------------------------------------------------------------------------------------------
+
+    @property
+    def _waiting(self) -> int:
+        return sum(len(queue) for queue in (*self._queues.values(), *self._alone.values()))
+
+    async def _submit(self, request: Callable[[int], bytes], lane: Lane, alone: bool) -> Reply:
+        if self._closing:
+            raise WorkerError("stopping")
+        self._last_job += 1
+        try:
+            framed = request(self._last_job)
+        except UnicodeEncodeError as error:
+            raise ChunkError(f"A name or text is not valid Unicode: {error.reason}.") from error
+        job = Job(self._last_job, framed, lane, alone, asyncio.get_running_loop().create_future())
+        (self._alone if alone else self._queues)[lane].append(job)
+        self._busy_at = time.monotonic()
+        self._dispatch()
+        self._watch()
+        return await job.future
+
+    def _dispatch(self) -> None:
+        """Fill the windows: edits, then bulk; and grow when more waits than the workers there are can take."""
+        if self._closing:
+            return
+        self._place_alone()
+        for queue in self._queues.values():
+            while queue:
+                if queue[0].future.done():  # Whoever wanted it was cancelled.
+                    queue.popleft()
+                    continue
+                free = [w for w in self._accepting() if len(w.jobs) < self._config.window]
+                if not free:
+                    break
+                min(free, key=lambda w: len(w.jobs)).send(queue.popleft())
+        while self._waiting and self._may_grow() and (self.pending >= GROW_AT_ITEMS or not self._accepting()):
+            self._grow()
+
+    def _place_alone(self) -> None:
+        """An item that must be alone gets a worker that has nothing; until there is one, one is kept from new work."""
+        self._reserved = self._reserved if self._reserved in self._workers else None
+        for queue in self._alone.values():
+            while queue:
+                if queue[0].future.done():
+                    queue.popleft()
+                    continue
+                fit = [w for w in self._workers if w.takes_work]
+                idle = [w for w in fit if not w.jobs]
+                if not idle:
+                    if self._reserved not in fit:
+                        self._reserved = min(fit, key=lambda w: len(w.jobs), default=None)
+                    return
+                idle[0].send(queue.popleft())
+        self._reserved = None
+
+    def _accepting(self) -> list[Worker]:
+        return [w for w in self._workers if w.takes_work and w is not self._reserved]
+
+    def _may_grow(self) -> bool:
+        """There is room; and no more start at once than work already, so that a broken start shows in one process."""
+        live = [w for w in self._workers if not w.retiring]
+        ready = sum(w.is_ready for w in live)
+        return len(live) < self._size and len(live) - ready < max(1, ready) and not self._spawner.pause_s
+
+    def _grow(self) -> None:
+        self._workers.append(self._spawner.start())
+        self._watch()
+
+    # -- what workers do -------------------------------------------------------------------------------------------
+
+    def _on_reply(self, worker: Worker, job: Job | None, reply: Reply) -> None:
+        """A worker is ready (no job) or answered its head."""
+        if job is None:
+            if self._started is not None and not self._started.done():
+                self._started.set_result(None)
+        else:
+            self._busy_at = time.monotonic()
+            self._spawner.early_deaths = 0
+            if not job.future.done():
+                job.future.set_result(reply)
+            # Never before its first item: under a cap that is too low for anything, work is slow but gets done.
+            if worker.rss_bytes > self._rss_cap_bytes and not worker.retiring:
+                log.info("worker_recycled", pid=worker.pid, rss_bytes=worker.rss_bytes, items=worker.items)
+                worker.retiring = True
+                self.restarts += 1
+        if worker.retiring and not worker.jobs:
+            worker.kill("recycled")
+        self._dispatch()
+
+    def _on_end(self, worker: Worker) -> None:
+        """A worker's process ended, or its connection broke."""
+        if worker not in self._workers:
+            return
+        self._workers.remove(worker)
+        jobs = list(worker.jobs)
+        worker.jobs.clear()
+        if worker.end_reason not in ("idle", "recycled"):
+            self.restarts += 1
+            reason = worker.end_reason or "crashed"
+            log.warning("worker_lost", pid=worker.pid, reason=reason, exit=worker.exit_status, items=len(jobs))
+            if jobs:
+                _fail(jobs.pop(0), reason)
+        for job in reversed(jobs):
+            (self._alone if job.alone else self._queues)[job.lane].appendleft(job)
+        if self._started is not None and not self._started.done() and self._spawner.early_deaths >= _MAX_EARLY_DEATHS:
+            self._started.set_exception(
+                WorkerError(f"{_MAX_EARLY_DEATHS} worker processes ended at start; their messages on stderr say why.")
+            )
+        if not self._closing and not any(not w.retiring for w in self._workers) and not self._spawner.pause_s:
+            self._grow()
+        self._dispatch()
+        self._watch()
+
+    # -- the clock -------------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        """Have a timer as long as anything can become due."""
+        calm = [worker.state for worker in self._workers] == ["idle"] and self._spawner.process_count == 1
+        if self._timer is None and not self._closing and (self._waiting or not calm):
+            self._due_at = time.monotonic() + CHECK_INTERVAL_S
+            self._timer = asyncio.get_running_loop().call_later(CHECK_INTERVAL_S, self._check)
+
+    def _check(self) -> None:
+        """Deadlines, starts that had to wait, and workers that nobody needs."""
+        self._timer = None
+        now = time.monotonic()
+        late_s = now - self._due_at
+        for worker in list(self._workers):
+            if late_s > _STALL_S:
+                worker.head_since += late_s
+                worker.started_at += late_s
+            if worker.jobs and now - worker.head_since > self._config.deadline_s:
+                worker.kill("deadline")
+            elif not worker.is_ready and now - worker.started_at > self._start_deadline_s:
+                worker.kill("did not start")
+        if not self._workers and not self._spawner.pause_s:
+            self._grow()
+        if not self.pending and now - self._busy_at > self._config.idle_shrink_s:
+            for worker in self._workers[1:]:
+                worker.kill("idle")
+        self._spawner.reap()
+        self._dispatch()
+        self._watch()
+
+
+def _fail(job: Job, reason: str) -> None:
+    if not job.future.done():
+        job.future.set_exception(WorkerError(reason))
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,259 @@
+"""One worker process as the daemon sees it, and how processes are started and laid to rest."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+
+from regend.types import Lane
+from regend.workers.frames import LENGTH, MAX_FRAME_BYTES, Ready, Reply, Setup, frame, reply_decoder
+
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+_WORKER = "regend.workers.worker"
+_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""Each worker uses one core; more threads in one would only take from the others."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """An item on its way: the framed task, and who waits for the answer.
+
+    Attributes:
+        alone: nothing else may be in the worker's window meanwhile.
+    """
+
+    number: int
+    request: bytes
+    lane: Lane
+    alone: bool
+    future: asyncio.Future[Reply]
+
+
+class Worker(asyncio.Protocol):
+    """One process and the socket to it.
+
+    Attributes:
+        jobs: sent and not answered, in order; the first is being worked on.
+        head_since: since when; monotonic seconds.
+        retiring: it gets no more work.
+        end_reason: why we ended it; empty when it died by itself.
+        rss_bytes: its memory when it last answered.
+        items: tasks it has answered.
+    """
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        on_reply: Callable[[Worker, Job | None, Reply], None],
+        on_end: Callable[[Worker], None],
+    ) -> None:
+        self._process = process
+        self._on_reply = on_reply
+        self._on_end = on_end
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray()
+        self._decoder = reply_decoder()
+        self.pid = process.pid
+        self.jobs: deque[Job] = deque()
+        self.is_ready = False
+        self.started_at = self.head_since = time.monotonic()
+        self.retiring = False
+        self.end_reason = ""
+        self.rss_bytes = 0
+        self.items = 0
+
+    @property
+    def takes_work(self) -> bool:
+        """It has answered once, stays, and does not have an item that must be alone."""
+        return self.is_ready and not self.retiring and not (self.jobs and self.jobs[0].alone)
+
+    @property
+    def state(self) -> str:
+        """`starting`, `idle`, `busy` or `retiring`."""
+        if self.retiring:
+            return "retiring"
+        if not self.is_ready:
+            return "starting"
+        return "busy" if self.jobs else "idle"
+
+    def send(self, job: Job) -> None:
+        """Put the job behind those already sent; only once `is_ready`."""
+        assert self._transport is not None, "a worker that answered is connected"
+        if not self.jobs:
+            self.head_since = time.monotonic()
+        self.jobs.append(job)
+        self._transport.write(job.request)
+
+    def kill(self, reason: str) -> None:
+        """End the process now, by its own process id; `on_end` is called soon."""
+        self.end_reason = self.end_reason or reason
+        self.retiring = True
+        self._process.kill()
+        if self._transport is not None:
+            self._transport.abort()
+
+    @property
+    def exit_status(self) -> int | None:
+        """As `Popen.returncode`: negative for a signal, None while it is not known yet."""
+        return self._process.poll()
+
+    # -- asyncio.Protocol ------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports do not derive from asyncio.Transport, so there is nothing to assert.
+        self._transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        buffer = self._buffer
+        buffer += data
+        at = 0
+        while len(buffer) - at >= LENGTH.size:
+            (size_bytes,) = LENGTH.unpack_from(buffer, at)
+            if size_bytes > MAX_FRAME_BYTES:
+                self.kill("answer too large")
+                return
+            start, end = at + LENGTH.size, at + LENGTH.size + size_bytes
+            if len(buffer) < end:
+                break
+            body = bytes(buffer[start:end])
+            at = end
+            self._answered(body)
+            if self.end_reason:
+                return
+        del buffer[:at]
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._process.kill()  # It may only have closed its end.
+        self._on_end(self)
+
+    def _answered(self, body: bytes) -> None:
+        try:
+            reply = self._decoder.decode(body)
+        except msgspec.MsgspecError as error:
+            self.kill(f"unreadable answer: {error}")
+            return
+        self.rss_bytes = reply.rss_bytes
+        if isinstance(reply, Ready):
+            self.is_ready = True
+            self._on_reply(self, None, reply)
+            return
+        if not self.jobs or self.jobs[0].number != reply.job:
+            self.kill("answered out of order")
+            return
+        job = self.jobs.popleft()
+        self.head_since = time.monotonic()
+        self.items += 1
+        self._on_reply(self, job, reply)
+
+
+class Spawner:
+    """Starts worker processes, slows down when they die young, and reaps them.
+
+    Attributes:
+        early_deaths: processes in a row that died before they were of any use.
+    """
+
+    def __init__(
+        self,
+        encoder_spec: str,
+        rss_cap_bytes: int,
+        on_reply: Callable[[Worker, Job | None, Reply], None],
+        on_end: Callable[[Worker], None],
+    ) -> None:
+        self._setup = frame(Setup(encoder_spec, rss_cap_bytes))
+        self._on_reply = on_reply
+        self._on_end = on_end
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._next_start_at = 0.0
+        self.early_deaths = 0
+
+    @property
+    def pause_s(self) -> float:
+        """Seconds until another process may be started; 0 when it may now."""
+        return max(0.0, self._next_start_at - time.monotonic())
+
+    @property
+    def process_count(self) -> int:
+        """Processes that run, or have ended and were not reaped yet."""
+        return len(self._processes)
+
+    def start(self) -> Worker:
+        """Start a process. Call it on the main thread: on Linux the process dies with the thread that started it."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        with theirs:
+            # -P keeps the working directory off the module path: it may be somebody's repository. A process group of
+            # its own keeps the terminal's signals away (Ctrl-C, Ctrl-Z, hang-up): they are for the daemon.
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", _WORKER, str(theirs.fileno())],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                cwd="/",
+                env={**os.environ, **_ENVIRONMENT},
+                process_group=0,
+            )
+        self._processes.append(process)
+        worker = Worker(process, self._on_reply, self._ended)
+        task = asyncio.get_running_loop().create_task(self._connect(worker, ours), name=f"worker-{process.pid}")
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+        log.debug("worker_started", pid=process.pid)
+        return worker
+
+    async def _connect(self, worker: Worker, ours: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            transport, _ = await loop.create_unix_connection(lambda: worker, sock=ours)
+        except OSError as error:
+            ours.close()
+            worker.kill(f"no connection: {error}")
+            self._ended(worker)
+            return
+        if worker.end_reason:  # Killed meanwhile.
+            transport.abort()
+        else:
+            transport.write(self._setup)
+
+    def _ended(self, worker: Worker) -> None:
+        """A worker that was ready, and then died over an item, started well: the item is to blame, not the start."""
+        of_use = worker.is_ready and (worker.items or worker.jobs or worker.end_reason)
+        self.early_deaths = 0 if of_use else self.early_deaths + 1
+        if self.early_deaths > 1:
+            pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (self.early_deaths - 2))
+            self._next_start_at = time.monotonic() + pause_s
+            log.error("workers_die_early", deaths=self.early_deaths, exit=worker.exit_status, pause_s=pause_s)
+        self._on_end(worker)
+
+    def reap(self) -> None:
+        """Collect processes that have ended, without waiting."""
+        self._processes = [process for process in self._processes if process.poll() is None]
+
+    async def reap_all(self, timeout_s: float) -> None:
+        """Wait for every process; all were told to end."""
+        if self._connecting:
+            await asyncio.wait(tuple(self._connecting), timeout=timeout_s)
+        await asyncio.to_thread(self._wait, timeout_s)
+
+    def _wait(self, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        for process in self._processes:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                log.error("worker_does_not_end", pid=process.pid)
+        self._processes.clear()

@@ -1,0 +1,181 @@
+"""A warm worker process: reads, hashes and chunks files, and runs the local model. Started once and kept.
+
+It speaks `frames` over the socket it inherits (file descriptor in ``argv[1]``). It ends when the daemon does:
+the socket closes, and on Linux the kernel kills it at once. It opens no other socket and writes no file. What it does
+not need is not imported: a worker that only chunks never loads numpy.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, assert_never
+
+from regend.chunking.chunker import chunk_content
+from regend.disk.blob_names import name_blob
+from regend.disk.safe_read import FileRefusedError, read_file
+from regend.errors import RegendError
+from regend.types import UNSURE
+from regend.workers.frames import (
+    LENGTH,
+    ChunkReply,
+    ChunkTask,
+    EmbedReply,
+    EmbedTask,
+    Failure,
+    Ready,
+    Reply,
+    Setup,
+    frame,
+    task_decoder,
+)
+from regend.workers.rss import rss_bytes
+
+if TYPE_CHECKING:
+    from regend.embedding.base import LocalEncoder
+
+_NICENESS = 5
+_IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
+_IOPRIO_WHO_PROCESS = 1
+_IOPRIO_LOWEST = 2 << 13 | 7
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
+_HEADROOM_BYTES = 1 << 30
+"""Address space beyond twice the RSS cap before allocation fails: a runaway parse must not take the machine down."""
+_RECEIVE_BYTES = 1 << 20
+
+
+class Server:
+    """Answers one task after the other; owns the local models that it has loaded."""
+
+    def __init__(self) -> None:
+        self._spec = ""
+        self._encoders: dict[str, LocalEncoder] = {}
+
+    def answer(self, task: Setup | ChunkTask | EmbedTask) -> bytes:
+        """The framed reply to one task. Never raises: what goes wrong with an item is its answer."""
+        job = 0 if isinstance(task, Setup) else task.job
+        try:
+            return frame(self._do(task))
+        except (FileNotFoundError, NotADirectoryError, FileRefusedError) as error:
+            kind, reason = "gone", str(error)
+        except RegendError as error:
+            kind, reason = "failed", str(error)
+        except OSError as error:
+            kind, reason = "failed", f"{type(error).__name__}: {error}"
+        except MemoryError:
+            kind, reason = "failed", "out of memory"
+        except Exception as error:
+            # Without its message, which may quote the file: reasons are logged.
+            frame_of = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{Path(frame_of.filename).name}:{frame_of.lineno}"
+            kind, reason = "failed", f"{type(error).__name__} in {place}"
+        printable = reason.encode(errors="backslashreplace").decode()
+        return frame(Failure(job, kind, printable, rss_bytes()))
+
+    def _do(self, task: Setup | ChunkTask | EmbedTask) -> Reply:
+        match task:
+            case Setup():
+                self._spec = task.encoder
+                _bound_memory(task.rss_cap_bytes)
+                return Ready(rss_bytes())
+            case ChunkTask():
+                if task.content is None:
+                    content, sig = read_file(task.root_path, task.path, task.limits.max_file_bytes)
+                else:
+                    content, sig = task.content, UNSURE
+                _, language = name_blob(task.path, content)
+                return ChunkReply(task.job, chunk_content(content, language, sig, task.limits), rss_bytes())
+            case EmbedTask():
+                encoder = self._model(task.spec or self._spec)
+                vectors = encoder.encode(task.texts, "document")
+                return EmbedReply(task.job, encoder.info.dim, vectors.astype("<f4").tobytes(), rss_bytes())
+            case _ as unreachable:
+                assert_never(unreachable)
+
+    def _model(self, spec: str) -> LocalEncoder:
+        if spec not in self._encoders:
+            from regend.embedding.registry import local_encoder  # Brings numpy; see the module's docstring.
+
+            self._encoders[spec] = local_encoder(spec)
+        return self._encoders[spec]
+
+
+def serve(connection: socket.socket) -> None:
+    """Answer tasks until the daemon closes the connection."""
+    decoder = task_decoder()
+    server = Server()
+    while (body := _receive(connection)) is not None:
+        connection.sendall(server.answer(decoder.decode(body)))
+
+
+def _receive(connection: socket.socket) -> bytearray | None:
+    """The next frame's body; None once the daemon has closed the connection."""
+    head = _exactly(connection, LENGTH.size)
+    return None if head is None else _exactly(connection, LENGTH.unpack(head)[0])
+
+
+def _exactly(connection: socket.socket, size_bytes: int) -> bytearray | None:
+    parts = bytearray()
+    while len(parts) < size_bytes:
+        part = connection.recv(min(size_bytes - len(parts), _RECEIVE_BYTES))
+        if not part:
+            return None
+        parts += part
+    return parts
+
+
+def _bound_memory(rss_cap_bytes: int) -> None:
+    """Let allocation fail far above the cap, before the system's memory is gone. Not on macOS, which ignores it."""
+    limit = 2 * rss_cap_bytes + _HEADROOM_BYTES
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    except (ValueError, OSError):
+        pass  # A smaller limit is in force already.
+
+
+def _end_with_the_daemon() -> None:
+    """Ask Linux to kill this process when the daemon's main thread ends; elsewhere the closed socket has to do.
+
+    The kernel watches the *thread* that started us; the pool starts workers on the event loop, the main thread.
+    """
+    if sys.platform != "linux":
+        return
+    daemon = os.getppid()
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    prctl(_PR_SET_NAME, b"regend-worker", 0, 0, 0)
+    if os.getppid() != daemon:
+        sys.exit(0)  # It ended before we asked.
+
+
+def _yield_the_disk() -> None:
+    """Take the lowest best-effort IO priority (ioprio_set(2)); glibc has no function for it. Linux only."""
+    number = _IOPRIO_SET.get(os.uname().machine)
+    if sys.platform == "linux" and number is not None:
+        ctypes.CDLL(None, use_errno=True).syscall(number, _IOPRIO_WHO_PROCESS, 0, _IOPRIO_LOWEST)
+
+
+def main(argv: list[str]) -> None:
+    """Entry point: ``python -P -m regend.workers.worker FD``."""
+    _end_with_the_daemon()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Sent to the whole group or service, they mean the daemon. It finishes what it must and closes the connection.
+        signal.signal(number, signal.SIG_IGN)
+    os.nice(_NICENESS)
+    _yield_the_disk()
+    connection = socket.socket(fileno=int(argv[1]))
+    try:
+        serve(connection)
+    except (ConnectionError, BrokenPipeError):
+        pass  # The daemon went away in the middle of an answer.
+
+
+if __name__ == "__main__":
+    main(sys.argv)

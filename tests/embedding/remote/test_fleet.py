@@ -1,0 +1,256 @@
+"""Several servers of one model: work goes where there is least, around those that fail, and never to another model."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from aiohttp import web
+
+from regend.config import EmbeddingConfig
+from regend.embedding.hashing import DIM, HashingEncoder
+from regend.embedding.pacing.ratelimit import RateConfig, RateLimiter
+from regend.embedding.remote.dialects import DIALECTS
+from regend.embedding.remote.endpoint import Endpoint
+from regend.embedding.remote.fleet import AGREEMENT, PROBE_TEXT, Errand, Fleet, agreement
+from regend.embedding.remote.keys import KeySource
+from regend.embedding.remote.metrics import Metrics
+from regend.embedding.remote.provider import HttpProvider
+from regend.embedding.remote.transport import Transport
+from regend.errors import ProviderUnavailableError
+from regend.types import Lane
+from tests.embedding.server import EmbeddingServer, items, serving, texts_in
+from tests.workers.dispatcher_rig import until
+
+
+@asynccontextmanager
+async def servers(count: int) -> AsyncIterator[list[EmbeddingServer]]:
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(serving()) for _ in range(count)]
+
+
+@asynccontextmanager
+async def fleet_of(started: list[EmbeddingServer], **changes: Any) -> AsyncIterator[HttpProvider]:
+    base: dict[str, Any] = {"attempts": 6, "urls": tuple(server.url for server in started[1:])}
+    provider = HttpProvider(started[0].config(**base | changes))
+    try:
+        yield provider
+    finally:
+        await provider.close()
+
+
+@asynccontextmanager
+async def one_server(
+    server: EmbeddingServer, limits: RateConfig | None = None, concurrency: int = 4
+) -> AsyncIterator[Fleet]:
+    """The fleet by itself, whose one server is admitted."""
+    transport = Transport(5.0)
+    endpoint = Endpoint(server.url, DIALECTS["openai"], "hash", concurrency, transport)
+    endpoint.admitted = True
+    keys = KeySource(EmbeddingConfig(), "", "Server")
+    fleet = Fleet([endpoint], RateLimiter(limits or RateConfig()), keys, Metrics())
+    fleet.reference = HashingEncoder().encode([PROBE_TEXT], "document")[0]
+    try:
+        yield fleet
+    finally:
+        fleet.close()
+        await transport.close()
+
+
+def errand(text: str, lane: Lane = Lane.BULK, tokens: float = 1.0) -> Errand:
+    return Errand([text], "query" if lane is Lane.QUERY else "document", tokens, lane)
+
+
+async def other_model(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+    vector = np.ones(DIM) / 16.0
+    return web.json_response({"data": [{"embedding": vector.tolist()} for _ in texts_in(body)]})
+
+
+async def down(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+    return web.Response(status=503)
+
+
+# --- choosing ---------------------------------------------------------------------------------------------------------
+
+
+async def test_the_one_with_the_least_to_do() -> None:
+    async with servers(3) as started, fleet_of(started) as provider:
+        started[0].delay_s = 0.3
+        await asyncio.gather(*(provider.embed([f"text {n}"], "document") for n in range(60)))
+        counts = [len(server.asked) for server in started]
+        assert sum(counts) == 60 and counts[0] < min(counts[1:]), counts
+
+
+async def test_each_server_is_compared_before_its_first_text() -> None:
+    async with servers(3) as started, fleet_of(started) as provider:
+        await asyncio.gather(*(provider.embed([f"text {n}"], "document") for n in range(30)))
+        for server in started:
+            assert PROBE_TEXT in texts_in(server.probes[0])
+        assert [len(server.probes) for server in started] == [2, 1, 1]
+        assert all(row["admitted"] for row in provider.status()["servers"])
+
+
+async def test_another_model_gets_no_text() -> None:
+    async with servers(3) as started, fleet_of(started) as provider:
+        started[1].respond = started[1].respond_probe = other_model
+        texts = [f"def function_{n}(): pass" for n in range(30)]
+        vectors = await asyncio.gather(*(provider.embed([text], "document") for text in texts))
+        np.testing.assert_allclose(np.concatenate(vectors), HashingEncoder().encode(texts, "document"), atol=1e-6)
+        assert started[1].asked == [] and len(started[1].probes) == 1
+        refusals = [row["refusal"] for row in provider.status()["servers"]]
+        assert "another model" in refusals[1] and refusals[0] == refusals[2] == ""
+
+
+async def test_one_that_is_down_at_the_start() -> None:
+    async with servers(2) as started, fleet_of(started) as provider:
+        started[0].respond = started[0].respond_probe = down
+        await asyncio.gather(*(provider.embed([f"text {n}"], "document") for n in range(20)))
+        assert len(started[1].asked) == 20
+
+
+async def test_one_that_dies_in_the_middle_costs_nothing() -> None:
+    texts = [f"def function_{n}(): pass" for n in range(300)]
+    async with servers(3) as started, fleet_of(started) as provider:
+        await provider.prepare()
+
+        async def dies(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response()
+
+        async def embed(number: int) -> np.ndarray:
+            if number == 100:
+                started[1].respond = started[1].respond_probe = dies
+            return await provider.embed([texts[number]], "document")
+
+        vectors = await asyncio.gather(*(embed(number) for number in range(300)))
+        np.testing.assert_allclose(np.concatenate(vectors), HashingEncoder().encode(texts, "document"), atol=1e-6)
+        states = [row["breaker"] for row in provider.status()["servers"]]
+        assert states[0] == states[2] == "closed" and states[1] != "closed"
+
+
+async def test_one_that_comes_back_is_compared_again() -> None:
+    async with servers(1) as started, fleet_of(started, attempts=1) as provider:
+        server = started[0]
+        await provider.embed(["a"], "document")
+        right = server.respond
+        server.respond = server.respond_probe = down
+        kinds = []
+        for _ in range(6):
+            with pytest.raises(ProviderUnavailableError) as caught:
+                await provider.embed(["b"], "document")
+            kinds.append(caught.value.kind)
+        assert kinds == ["failed"] * 5 + ["breaker"]
+        assert caught.value.retry_after_s is not None and 0.0 < caught.value.retry_after_s <= 1.0
+        asked, probes = len(server.asked), len(server.probes)
+        server.respond = server.respond_probe = right
+        await asyncio.sleep(caught.value.retry_after_s + 0.05)
+        await provider.embed(["c"], "document")
+        assert (len(server.asked), len(server.probes)) == (asked + 1, probes + 1)
+
+
+# --- waiting ----------------------------------------------------------------------------------------------------------
+
+
+async def test_queries_and_edits_go_before_bulk() -> None:
+    async with serving() as server, one_server(server, concurrency=1) as fleet:
+        server.delay_s = 0.1
+        order: list[str] = []
+
+        async def ask(text: str, lane: Lane) -> None:
+            await fleet.ask(errand(text, lane))
+            order.append(text)
+
+        running = [asyncio.create_task(ask(f"first {n}", Lane.BULK)) for n in range(3)]
+        await until(lambda: server.running == 1, "a request is under way")
+        running += [asyncio.create_task(ask(f"bulk {n}", Lane.BULK)) for n in range(3)]
+        await asyncio.sleep(0)
+        running += [asyncio.create_task(ask("edit", Lane.EDIT)), asyncio.create_task(ask("query", Lane.QUERY))]
+        await asyncio.gather(*running)
+        assert set(order[:3]) == {"first 0", "edit", "query"}, order
+        assert server.most_running <= 3
+
+
+async def test_a_query_does_not_wait_for_the_limits_behind_bulk() -> None:
+    limits = RateConfig(0, 120_000, margin=0.5)
+    async with serving() as server, one_server(server, limits) as fleet:
+        server.answer(lambda texts: web.json_response({"data": items(texts)}))  # Tokens are not told.
+        bulk = [asyncio.create_task(fleet.ask(errand(f"b{n}", Lane.BULK, 1_000))) for n in range(8)]
+        await until(lambda: len(server.asked) >= 4, "the bucket is nearly empty")
+        began_at = time.monotonic()
+        await fleet.ask(errand("q", Lane.QUERY, 10))
+        assert time.monotonic() - began_at < 0.5
+        assert not all(task.done() for task in bulk)
+        for task in bulk:
+            task.cancel()
+        await asyncio.gather(*bulk, return_exceptions=True)
+
+
+async def test_a_waiting_request_that_is_cancelled_leaves_no_trace() -> None:
+    async with serving() as server, one_server(server, concurrency=1) as fleet:
+        server.delay_s = 0.1
+        first = asyncio.create_task(fleet.ask(errand("first")))
+        await until(lambda: server.running == 1, "a request is under way")
+        waiting = asyncio.create_task(fleet.ask(errand("second")))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await first
+        await fleet.ask(errand("third"))
+        assert server.texts == [["first"], ["third"]] and fleet.endpoints[0].concurrency.running == 0
+
+
+async def test_a_request_that_is_cancelled_under_way_frees_its_place() -> None:
+    async with serving() as server, one_server(server, concurrency=1) as fleet:
+        server.delay_s = 5.0
+        first = asyncio.create_task(fleet.ask(errand("first")))
+        await until(lambda: server.running == 1, "a request is under way")
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        server.delay_s = 0.0
+        await fleet.ask(errand("second"))
+        assert fleet.endpoints[0].concurrency.running == 0
+
+
+async def test_what_waits_at_the_end_fails() -> None:
+    async with serving() as server:
+        async with one_server(server, RateConfig(1, 0)) as fleet:
+            await fleet.ask(errand("a"))
+            waiting = asyncio.create_task(fleet.ask(errand("b")))
+            await asyncio.sleep(0.01)
+        with pytest.raises(ProviderUnavailableError, match="stopping"):
+            await waiting
+
+
+async def test_concurrency_grows_to_what_is_allowed() -> None:
+    async with serving() as server, one_server(server, concurrency=6) as fleet:
+        server.delay_s = 0.01
+        await asyncio.gather(*(fleet.ask(errand(f"{n}")) for n in range(100)))
+        assert server.most_running == 6
+
+
+# --- agreement --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "expected"),
+    [
+        ([1.0, 0.0], [2.0, 0.0], 1.0),
+        ([1.0, 0.0], [0.0, 1.0], 0.0),
+        ([1.0, 0.0], [1.0, 0.0, 0.0], 0.0),
+        ([0.0, 0.0], [1.0, 0.0], 0.0),
+        ([float("nan"), 0.0], [1.0, 0.0], 0.0),
+    ],
+)
+def test_agreement(left: list[float], right: list[float], expected: float) -> None:
+    assert agreement(np.array(left, np.float32), np.array(right, np.float32)) == expected
+
+
+def test_half_precision_agrees() -> None:
+    vector = HashingEncoder().encode([PROBE_TEXT], "document")[0]
+    assert agreement(vector.astype(np.float16).astype(np.float32), vector) >= AGREEMENT

@@ -1,0 +1,136 @@
+"""A slab finds what an exact scan finds, at any mix of base, delta and tombstones, and its views never change."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from regend.store.vectors import hnsw
+from regend.store.vectors.slab import Slab, SlabView
+from tests.store.samples import clustered
+
+DIM = 32
+COUNT = 3_000
+VECTORS = clustered(COUNT, DIM, seed=1)
+KEYS = np.arange(10, 10 + 7 * COUNT, 7, dtype=np.int64)
+QUERIES = clustered(40, DIM, seed=1)[:20]
+
+
+def exact(live: set[int], query: np.ndarray, limit: int) -> list[int]:
+    mask = np.isin(KEYS, np.fromiter(live, np.int64, len(live)))
+    scores = VECTORS[mask] @ query
+    return KEYS[mask][np.lexsort((KEYS[mask], -scores))[:limit]].tolist()  # type: ignore[no-any-return]
+
+
+def recall(view: SlabView, live: set[int], limit: int) -> float:
+    hits = 0
+    for query in QUERIES:
+        keys, scores = view.search(query, limit)
+        wanted = exact(live, query, limit)
+        assert len(keys) == len(wanted) == len(set(keys.tolist()))
+        assert set(keys.tolist()) <= live
+        assert np.all(np.diff(scores) <= 0)
+        assert np.allclose(scores, VECTORS[(keys - 10) // 7] @ query, atol=1e-5)
+        hits += len(set(keys.tolist()) & set(wanted))
+    return hits / (len(QUERIES) * limit)
+
+
+def with_base(rows: int) -> Slab:
+    slab = Slab(DIM)
+    slab.add(KEYS, VECTORS)
+    slab.install(hnsw.build(KEYS[:rows], VECTORS[:rows], threading.Event()))
+    return slab
+
+
+def test_without_a_base_it_is_exact() -> None:
+    slab = Slab(DIM)
+    slab.add(KEYS[:1000], VECTORS[:1000])
+    slab.add(KEYS[1000:], VECTORS[1000:])
+    assert recall(slab.view(), set(KEYS.tolist()), 20) == 1.0
+
+
+@pytest.mark.parametrize("dead_share", [0.0, 0.3, 0.6])
+def test_base_and_delta_with_tombstones(dead_share: float) -> None:
+    slab = with_base(2_000)
+    dead = set(KEYS[np.random.default_rng(2).random(COUNT) < dead_share].tolist())
+    slab.kill(dead)
+    live = set(KEYS.tolist()) - dead
+    assert slab.view().live_count == len(live)
+    assert recall(slab.view(), live, 20) > 0.98
+    slab.revive(dead)
+    assert recall(slab.view(), set(KEYS.tolist()), 20) > 0.98
+
+
+def test_the_limit_is_clamped_to_what_is_live() -> None:
+    slab = with_base(2_000)
+    slab.kill(KEYS[5:].tolist())
+    keys, _ = slab.view().search(QUERIES[0], 1000)
+    assert sorted(keys.tolist()) == KEYS[:5].tolist()
+    slab.kill(KEYS[:5].tolist())
+    assert slab.view().search(QUERIES[0], 10)[0].tolist() == []
+    assert Slab(DIM).view().search(QUERIES[0], 10)[0].tolist() == []
+
+
+def test_search_among_is_exact_and_ignores_dead_and_unknown_keys() -> None:
+    slab = with_base(2_000)
+    slab.kill(KEYS[::2].tolist())
+    among = np.concatenate((KEYS[1_900:2_100], [3, 4]))
+    live = set(KEYS[1_901:2_100:2].tolist())
+    for query in QUERIES:
+        assert slab.view().search_among(query, among, 15)[0].tolist() == exact(live, query, 15)
+
+
+def test_views_stay_as_they_were() -> None:
+    slab = with_base(2_000)
+    slab.kill(KEYS[:100].tolist())
+    view = slab.view()
+    before = [view.search(query, 50)[0].tolist() for query in QUERIES]
+    rows = {key: view.vector(key) for key in KEYS[:200].tolist()}
+    slab.revive(KEYS[:50].tolist())
+    slab.kill(KEYS[500:2_500].tolist())
+    slab.add(np.arange(10**6, 10**6 + 5_000, dtype=np.int64), clustered(5_000, DIM, seed=3))
+    slab.compact()
+    slab.install(None)
+    assert [view.search(query, 50)[0].tolist() for query in QUERIES] == before
+    for key, row in rows.items():
+        now = view.vector(key)
+        assert (row is None) == (now is None)
+        assert row is None or now is None or np.array_equal(row, now)
+    assert view.vector(10**6) is None
+
+
+def test_compacting_keeps_what_is_live() -> None:
+    slab = with_base(1_000)
+    dead = set(KEYS[500:2_500].tolist())
+    slab.kill(dead)
+    slab.compact()
+    view = slab.view()
+    assert view.dead_count == 0
+    assert recall(view, set(KEYS.tolist()) - dead, 20) > 0.98
+    # A dead row of the base is still there to be revived; one of the delta must be added again.
+    assert int(KEYS[600]) in slab
+    assert int(KEYS[2_000]) not in slab
+
+
+def test_an_extended_base_finds_old_and_new_rows(tmp_path: object) -> None:
+    from pathlib import Path
+
+    directory = Path(str(tmp_path))
+    base = hnsw.build(KEYS[:2_000], VECTORS[:2_000], threading.Event())
+    hnsw.save(base, directory, "base", "m", 1)
+    _, _, file = hnsw.load(directory, "base", "m", DIM)
+    larger = hnsw.extend(base, file, KEYS[2_000:], VECTORS[2_000:], threading.Event())
+    slab = Slab(DIM)
+    slab.add(KEYS, VECTORS)
+    slab.install(larger)
+    assert slab.view().count == 0
+    assert recall(slab.view(), set(KEYS.tolist()), 20) > 0.98
+
+
+def test_a_stopped_build_says_so() -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(hnsw.BuildStoppedError):
+        hnsw.build(KEYS, VECTORS, stop)

@@ -1,0 +1,391 @@
+"""When watching fails it shows, loses nothing, and heals: overflow, no watches left, a root gone, a dead thread."""
+
+from __future__ import annotations
+
+import errno
+import random
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from watchdog.observers.inotify_c import InotifyFD
+
+from regend.config import WatchConfig
+from regend.core.events import RescanNeeded, RootFound, RootLost
+from regend.disk.repository import marker_of
+from regend.types import RootId
+from regend.watch.barrier import Barriers
+from regend.watch.budget import WatchBudget
+from regend.watch.inotify import InotifyRoot
+from regend.watch.observer import ObserverRoot
+from regend.watch.place import RootWatch, WatchOutlets, WatchPlace, remote_filesystem
+from tests.watch.watch_rig import ROOT, Rig, rig, wait_for
+
+
+@pytest.fixture
+def top(tmp_path: Path) -> Path:
+    made = tmp_path / "tree"
+    (made / "src" / "deep").mkdir(parents=True)
+    (made / "src" / "a.py").write_text("a")
+    return made
+
+
+def inner(made: Rig) -> InotifyRoot:
+    watch = made.watcher._roots[ROOT].watch
+    assert isinstance(watch, InotifyRoot)
+    return watch
+
+
+def check(made: Rig, now: float) -> None:
+    """Run one check to its end."""
+    made.watcher.check(now)
+    wait_for(lambda: not made.watcher._check_waits, "the check taken up")
+    done = threading.Event()
+    made.watcher._jobs.put(done.set)
+    wait_for(done.is_set, "the check done")
+
+
+def state(made: Rig) -> str:
+    return made.watcher.health(ROOT).state
+
+
+def test_real_overflow_becomes_a_rescan(tmp_path: Path, top: Path) -> None:
+    overflow(tmp_path, top)
+
+
+def overflow(tmp_path: Path, top: Path) -> None:
+    queue_length = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    with rig(tmp_path / "cookies") as made:
+        made.watch(top)
+        made.gate.clear()  # The reader thread blocks in its first post, as if the machine were that slow.
+        (top / "src/a.py").write_text("first")
+        for n in range(queue_length // 2 + 2_500):
+            (top / f"f{n}").touch()  # Two events each: created, closed. The reader may have taken one buffer.
+        (top / "late").mkdir()
+        (top / "late/.gitignore").write_text("x\n")
+        made.gate.set()
+        made.barrier()
+        assert "" in made.rescans()
+        assert "late" in inner(made).watched_directories(), "a directory whose event was lost is watched"
+        made.events.clear()
+        (top / "late/f").touch()
+        made.barrier()
+        assert made.paths() == {"late/f"}
+
+
+def test_storm_of_files_is_covered(tmp_path: Path, top: Path) -> None:
+    with rig(tmp_path / "cookies") as made:
+        made.watch(top)
+        for n in range(3_000):
+            (top / "src" / f"f{n}").write_text("x")
+        made.barrier()
+        hinted = made.paths()
+        assert all(path in hinted or made.covered(path) for path in (f"src/f{n}" for n in range(3_000)))
+
+
+def test_backlog_collapses_to_rescans(tmp_path: Path, top: Path) -> None:
+    with rig(tmp_path / "cookies", WatchConfig(storm_paths=100)) as made:
+        made.watch(top)
+        made.gate.clear()  # The reader thread blocks in its first post while the others pile up.
+        for n in range(3_000):
+            (top / "src" / f"f{n}").touch()
+        made.gate.set()
+        made.barrier()
+        assert "" in made.rescans()
+        assert len(made.events) < 1_000
+
+
+def test_budget_exhausted_polls_visibly_and_heals(tmp_path: Path, top: Path) -> None:
+    config = WatchConfig(max_watches=6, poll_interval_s=5.0, reconcile_interval_s=60.0)
+    with rig(tmp_path / "cookies", config) as made:
+        made.watch(top)
+        for n in range(10):
+            (top / f"d{n}").mkdir()
+        wait_for(lambda: state(made) == "polling", "polling")
+        assert "max_watches" in made.watcher.health(ROOT).reason
+        assert made.watcher.health(ROOT).watches == 0 and made.watcher._budget.used == 0
+        assert "" in made.rescans()
+
+        check(made, 100.0)
+        made.events.clear()
+        check(made, 104.0)
+        assert made.events == []
+        check(made, 105.0)
+        assert made.events == [RescanNeeded(ROOT)]
+
+        made.events.clear()
+        (top / "d1/new").touch()
+        made.barrier()
+        assert made.covered("d1/new"), "a polled root is rescanned before a barrier passes"
+
+        for n in range(10):
+            shutil.rmtree(top / f"d{n}")
+        check(made, 161.0)
+        assert state(made) == "watching" and made.watcher.health(ROOT).reason == ""
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.ENOMEM])
+def test_kernel_refuses_watches(tmp_path: Path, top: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    original = InotifyFD.add_callback
+    calls = iter(range(100))
+
+    def add_callback(self: InotifyFD, *arguments: object) -> object:
+        if next(calls) >= 3:
+            raise OSError(number, "injected")
+        return original(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(InotifyFD, "add_callback", add_callback)
+    with rig(tmp_path / "cookies") as made:
+        made.add(top)
+        wait_for(lambda: state(made) == "polling", "polling")
+        assert made.watcher.health(ROOT).reason
+        wait_for(lambda: made.events == [RescanNeeded(ROOT)], "a rescan")
+
+
+def test_kernel_refuses_an_instance(tmp_path: Path, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> int:
+        raise OSError(errno.EMFILE, "injected")
+
+    monkeypatch.setattr(InotifyFD, "_create_inotify_fd", staticmethod(refuse))
+    with rig(tmp_path / "cookies") as made:
+        made.add(top)
+        wait_for(lambda: state(made) == "polling", "polling")
+        assert "instance limit" in made.watcher.health(ROOT).reason
+
+
+def test_root_deleted_and_recreated(tmp_path: Path, top: Path) -> None:
+    with rig(tmp_path / "cookies") as made:
+        made.watch(top)
+        shutil.rmtree(top)
+        wait_for(lambda: state(made) == "lost", "lost")
+        assert RootLost(ROOT) in made.events
+        made.barrier()
+
+        (top / "src").mkdir(parents=True)
+        made.barrier()
+        assert RootFound(ROOT) in made.events and state(made) == "watching"
+        identity = made.watcher.identity(ROOT)
+        assert identity is not None and identity.marker == marker_of(top)
+        made.events.clear()
+        (top / "src/b.py").touch()
+        made.barrier()
+        assert made.covered("src/b.py")
+
+
+def test_root_recreated_at_once_with_the_same_inode(tmp_path: Path, top: Path) -> None:
+    with rig(tmp_path / "cookies") as made:
+        made.watch(top)
+        shutil.rmtree(top)
+        top.mkdir()
+        (top / "first.py").touch()
+        made.barrier()
+        assert made.covered("first.py")
+        made.events.clear()
+        (top / "second.py").touch()
+        made.barrier()
+        assert made.covered("second.py")
+
+        def watched_again() -> bool:
+            made.watcher.check(time.monotonic())  # As the daemon does each second; a root that was lost is found so.
+            watch = made.watcher._roots[ROOT].watch
+            return state(made) == "watching" and watch is not None and watch.alive
+
+        wait_for(watched_again, "watched again")
+
+
+def test_root_replaced_at_random_moments(tmp_path: Path) -> None:
+    """A barrier always reports what was written before it, whatever root-level upheaval is still being noticed."""
+    seed = 11
+    rng = random.Random(seed)
+    for round_ in range(25):
+        top = tmp_path / f"{round_}" / "tree"
+        (top / "src").mkdir(parents=True)
+        with rig(tmp_path / f"{round_}" / "cookies") as made:
+            made.watch(top)
+            for step in range(6):
+                made.events.clear()
+                roll = rng.random()
+                if roll < 0.4:
+                    shutil.rmtree(top)
+                    (top / "src").mkdir(parents=True)
+                elif roll < 0.6:
+                    top.rename(tmp_path / f"{round_}" / f"away{step}")
+                    top.mkdir()
+                (top / f"f{step}").write_text("x")
+                made.barrier()
+                assert made.covered(f"f{step}") or RootFound(ROOT) in made.events, (seed, round_, step, made.events)
+
+
+def test_root_renamed_away_and_back(tmp_path: Path, top: Path) -> None:
+    with rig(tmp_path / "cookies") as made:
+        made.watch(top)
+        top.rename(tmp_path / "away")
+        wait_for(lambda: state(made) == "lost", "lost")
+        assert "RootFound" not in made.kinds()
+        (tmp_path / "away").rename(top)
+        check(made, 1.0)
+        assert made.kinds().index("RootLost") < made.kinds().index("RootFound")
+        assert state(made) == "watching"
+
+
+def test_root_replaced_by_a_link_is_lost(tmp_path: Path, top: Path) -> None:
+    with rig(tmp_path / "cookies") as made:
+        made.watch(top)
+        top.rename(tmp_path / "away")
+        top.symlink_to(tmp_path / "away")
+        check(made, 1.0)
+        assert state(made) == "lost" and "RootFound" not in made.kinds()
+
+
+def test_dead_reader_is_replaced(tmp_path: Path, top: Path) -> None:
+    with rig(tmp_path / "cookies") as made:
+        made.watch(top)
+        reader = inner(made)._reader
+        assert reader is not None
+        reader.stop()
+        reader.join(10)
+        (top / "src/unseen.py").touch()
+        check(made, 1.0)
+        assert state(made) == "watching" and made.covered("src/unseen.py")
+        made.events.clear()
+        (top / "src/seen.py").touch()
+        made.barrier()
+        assert made.paths() == {"src/seen.py"}
+
+
+def test_failing_handler_degrades_to_polling(tmp_path: Path, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with rig(tmp_path / "cookies") as made:
+        rules = made.watch(top)
+
+        def fail(path: str, is_dir: bool) -> object:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(rules, "decide", fail)
+        (top / "src/a.py").write_text("x")
+        wait_for(lambda: state(made) == "polling", "polling")
+        assert "ZeroDivisionError" in made.watcher.health(ROOT).reason and "" in made.rescans()
+
+
+def test_reconcile_is_periodic(tmp_path: Path, top: Path) -> None:
+    with rig(tmp_path / "cookies", WatchConfig(reconcile_interval_s=600)) as made:
+        made.watch(top)
+        for now in (0.0, 300.0, 599.0):
+            check(made, now)
+        assert made.events == []
+        check(made, 600.0)
+        assert made.events == [RescanNeeded(ROOT)]
+
+
+class SilentWatch:
+    """A watch that never reports anything, as a thread that hangs would."""
+
+    ordered = True
+    alive = True
+    watch_count = 1
+
+    def __init__(self, place: WatchPlace, budget: WatchBudget, outlets: WatchOutlets, storm_paths: int) -> None:
+        pass
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+    def watch_cookies(self) -> None:
+        pass
+
+    def resync(self, directory: str) -> None:
+        pass
+
+    def check_busy(self) -> None:
+        pass
+
+
+def test_late_barrier_falls_back_to_a_rescan(tmp_path: Path, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regend.watch.watcher.BARRIER_LIMIT_S", 0.3)
+    with rig(tmp_path / "cookies", factory=SilentWatch) as made:
+        made.add(top)
+        wait_for(lambda: state(made) == "watching" and made.events, "started")
+        made.events.clear()
+        begun = time.monotonic()
+        made.barrier()
+        assert time.monotonic() - begun >= 0.3
+        assert made.events == [RescanNeeded(ROOT)]
+
+
+def test_barrier_without_roots_and_without_cookie_directory(tmp_path: Path, top: Path) -> None:
+    with rig(tmp_path / "cookies") as made:
+        made.barrier()
+        made.watch(top)
+        shutil.rmtree(tmp_path / "cookies")
+        made.barrier()
+        assert made.events == [RescanNeeded(ROOT)]
+        check(made, 1.0)
+        made.events.clear()
+        (top / "f").touch()
+        made.barrier()
+        assert made.paths() == {"f"} and not made.rescans()
+        assert list((tmp_path / "cookies").iterdir()) == []
+
+
+def test_stale_cookies_are_cleared(tmp_path: Path) -> None:
+    (tmp_path / "cookie-1-1").touch()
+    Barriers(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_stop_ends_every_thread(tmp_path: Path, top: Path) -> None:
+    before = set(threading.enumerate())
+    with rig(tmp_path / "cookies") as made:
+        made.watch(top)
+    wait_for(lambda: set(threading.enumerate()) <= before, "threads ended")
+
+
+def observed(place: WatchPlace, budget: WatchBudget, outlets: WatchOutlets, storm_paths: int) -> RootWatch:
+    return ObserverRoot(place, outlets)
+
+
+def test_observer_hints_and_filters(tmp_path: Path, top: Path) -> None:
+    """The watch for systems without inotify, driven by watchdog's own observer."""
+    (top / ".gitignore").write_text("ignored/\n")
+    (top / "ignored").mkdir()
+    with rig(tmp_path / "cookies", factory=observed) as made:
+        made.add(top)
+        wait_for(lambda: state(made) == "watching" and made.events, "started")
+        made.events.clear()
+        (top / "ignored/f").touch()
+        (top / "src/a.py").rename(top / "src/z.py")
+        wait_for(lambda: {"src/a.py", "src/z.py"} <= made.paths(), "both names")
+        assert "ignored/f" not in made.paths()
+        (top / "src/.gitignore").write_text("deep\n")
+        wait_for(lambda: "src" in made.rescans(), "a rescan for the rules")
+        made.events.clear()
+        made.barrier()
+        assert RescanNeeded(ROOT) in made.events, "no order here, so a barrier rescans"
+        shutil.rmtree(top)
+        wait_for(lambda: check(made, 1.0) is None and state(made) == "lost", "lost")
+
+
+MOUNTS = """\
+21 1 0:19 / / rw,relatime shared:1 - ext4 /dev/vda rw
+30 21 0:40 / /home rw,relatime shared:9 - nfs4 server:/home rw
+31 30 0:41 / /home/me/local\\040disk rw - ext4 /dev/vdb rw
+32 21 0:42 / /mnt rw - fuse.sshfs me@host: rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("/src", ""), ("/home/me/x", "nfs4"), ("/home/me/local disk/x", ""), ("/mnt", "fuse.sshfs"), ("/mntx", "")],
+)
+def test_remote_file_systems_are_polled(path: str, expected: str) -> None:
+    assert remote_filesystem(Path(path), MOUNTS) == expected
+
+
+def test_unknown_root_counts_as_lost(tmp_path: Path) -> None:
+    with rig(tmp_path / "cookies") as made:
+        assert made.watcher.health(RootId(9)).state == "lost"
+        made.watcher.remove(RootId(9))
