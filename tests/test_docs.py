@@ -17,7 +17,8 @@ from regend.config import Config, config_from_table
 from regend.daemon.repository import load_repository_config
 
 REPOSITORY = Path(__file__).parents[1]
-PAGES = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+TOP_PAGES = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
+PAGES = [*TOP_PAGES, *sorted((REPOSITORY / "docs").rglob("*.md"))]
 DECISIONS = sorted((REPOSITORY / "docs/decisions").glob("[0-9]*.md"))
 DECISION_PARTS = ["Context", "Choice", "Rejected", "What would change our mind"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
