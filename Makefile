@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: run test test-all lint demo bench model clean
+.PHONY: run check test test-all lint demo bench model clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -28,6 +28,11 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Seconds: lint, types and the tests beside what differs from HEAD, or beside one file with FILE=path.
+FILE ?=
+check: $(STAMP)
+	@$(BIN)/python -m tests.check $(if $(FILE),"$(FILE)")
 
 test: lint
 	REGEND_SCHEDULES=500 $(BIN)/pytest -n 2 tests/core --cov=regend.core --cov-branch --cov-report= --cov-fail-under=100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import re
 import shlex
 import tomllib
@@ -17,7 +18,8 @@ from regend.config import Config, config_from_table
 from regend.disk.repository import load_repository_config
 
 REPOSITORY = Path(__file__).parents[1]
-PAGES = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+TOP_PAGES = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
+PAGES = [*TOP_PAGES, *sorted((REPOSITORY / "docs").rglob("*.md"))]
 DECISIONS = sorted((REPOSITORY / "docs/decisions").glob("[0-9]*.md"))
 DECISION_PARTS = ["Context", "Choice", "Rejected", "What would change our mind"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -224,6 +226,14 @@ def test_python_examples_compile(page: Path) -> None:
 # --- decisions --------------------------------------------------------------------------------------------------------
 
 
+def decided(page: Path) -> tuple[str, str]:
+    """The date and the status, which stand below the title."""
+    line = page.read_text().splitlines()[2]
+    found = re.fullmatch(r"Date: (\S+)\. Status: (.+?)\.(?: Replaces \[\d+\]\(\S+\)\.)?", line)
+    assert found is not None, f"{page.name}: {line}"
+    return found[1], found[2]
+
+
 @pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
 def test_a_decision_has_all_its_parts(page: Path) -> None:
     text = page.read_text()
@@ -232,9 +242,20 @@ def test_a_decision_has_all_its_parts(page: Path) -> None:
     assert re.findall(r"^## (.+)$", text, re.MULTILINE) == DECISION_PARTS
     for part in text.split("\n## ")[1:]:
         assert len(part.split("\n", 1)[1].strip()) > 20, part
-    assert f"({page.name})" in (page.parent / "README.md").read_text()
     title = text.splitlines()[0].partition(". ")[2]
-    assert f"| {title} |" in (page.parent / "README.md").read_text()
+    date, status = decided(page)
+    assert f"| [{number}]({page.name}) | {title} | {date} | {status} |\n" in (page.parent / "README.md").read_text()
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
+def test_a_decision_has_a_date_and_a_status(page: Path) -> None:
+    date, status = decided(page)
+    assert datetime.date(2026, 11, 1) <= datetime.date.fromisoformat(date)
+    if status != "accepted":
+        newer = re.fullmatch(r"replaced by \[(\d+)\]\((.+)\)", status)
+        assert newer is not None and newer[2].startswith(f"{int(newer[1]):04}-"), status
+        replaced = f" Replaces [{int(page.name[:4])}]({page.name})."
+        assert (page.parent / newer[2]).read_text().splitlines()[2].endswith(replaced)
 
 
 def test_decisions_are_numbered_without_gaps() -> None:
