@@ -9,8 +9,18 @@ import argparse
 import re
 from collections import namedtuple
 
+from regend.rpc.limits import (
+    MAX_BUDGET_TOKENS,
+    MAX_CONTEXT_LINES,
+    MAX_OFFSET,
+    MAX_RESULTS,
+    MAX_WAIT_S,
+    MIN_BUDGET_TOKENS,
+)
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, NamedTuple
 
     class Argument(NamedTuple):
@@ -29,57 +39,38 @@ else:
 
 
 def _arg(*names: str, complete: str = "", **options: Any) -> Argument:
-    """`complete`: what a shell offers for the value: ``file``, ``directory``, words separated by spaces, or nothing."""
+    """Declare an argument; `complete`: what a shell offers as its value: ``file``, ``directory``, words, or nothing."""
     return Argument(names, options, complete)
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
+def _number(kind: type, what: str, low: int, high: float) -> Callable[[str], Any]:
+    """Return a parser of numbers; argparse quotes its name when a number is wrong."""
+
+    def parse_number(text: str) -> Any:
+        value = kind(text)
+        if not low <= value <= high:
+            raise ValueError
+        return value
+
+    parse_number.__name__ = f"number of {what} ({low} to {high:g})"
+    return parse_number
 
 
-def _lines(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= 1_000:
-        raise ValueError
-    return value
-
-
-def _offset(text: str) -> int:
-    return _lines(text)
-
-
-def _tokens(text: str) -> int:
-    value = int(text)
-    if not 50 <= value <= 200_000:
-        raise ValueError
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 3_600:
-        raise ValueError
-    return value
-
-
+_COUNT = _number(int, "results", 1, MAX_RESULTS)
+_LINES = _number(int, "lines", 0, MAX_CONTEXT_LINES)
+_SKIPPED = _number(int, "results", 0, MAX_OFFSET)
+_TOKENS = _number(int, "tokens", MIN_BUDGET_TOKENS, MAX_BUDGET_TOKENS)
+_SECONDS = _number(float, "seconds", 0, MAX_WAIT_S)
 _EXCLUSION = re.compile(r"-(?:(?:lang|path|kind|root):.+|(?!k\d)[^\W\d]\w{2,})", re.DOTALL)
-"""What a query may exclude, see docs/queries.md; our own options with one dash have one letter."""
-_count.__name__ = "count"
-_lines.__name__ = "number of lines (0 to 1000)"
-_offset.__name__ = "number of results (0 to 1000)"
-_tokens.__name__ = "number of tokens (50 to 200000)"
-_seconds.__name__ = "number of seconds (0 to 3600)"
+"""Exclusion in a query, see docs/queries.md; our own options with one dash have one letter."""
 
-_K = _arg("-k", type=_count, metavar="N", help="results at most (1 to 1000)")
+_K = _arg("-k", type=_COUNT, metavar="N", help=f"maximum number of results (1 to {MAX_RESULTS})")
 _ROOT = _arg("--root", metavar="DIR", complete="directory", help="only this root")
 _PATH = _arg("--path", metavar="GLOB", help="only paths that match, such as 'src/**/*.py'")
 _LANG = _arg("--lang", metavar="NAME", help="only this language, such as python")
-_CONTEXT = _arg("--context", type=_lines, metavar="N", help="lines of the file to show before and after each snippet")
-_OFFSET = _arg("--offset", type=_offset, metavar="N", help="leave out the first N results: the next page")
-_BUDGET = _arg("--budget", type=_tokens, metavar="TOKENS", help="pack the best passages into so many tokens, by file")
+_CONTEXT = _arg("--context", type=_LINES, metavar="N", help="lines of the file to show before and after each snippet")
+_OFFSET = _arg("--offset", type=_SKIPPED, metavar="N", help="leave out the first N results: the next page")
+_BUDGET = _arg("--budget", type=_TOKENS, metavar="TOKENS", help="pack the best passages into so many tokens, by file")
 _OVERLAY = _arg(
     "--overlay", action="append", metavar="FILE=COPY", complete="file",
     help="take the text of COPY (- is standard input) for FILE, which is not saved yet",
@@ -107,10 +98,10 @@ COMMANDS = (
         _arg("--watch", action="store_true", help="keep showing it, with progress bars, until Ctrl-C"),
     )),
     Command("flush", "wait until every earlier write is searchable", "operations", (
-        _arg("--timeout", type=_seconds, default=60.0, metavar="S", help="seconds to wait at most (default 60)"),
+        _arg("--timeout", type=_SECONDS, default=60.0, metavar="S", help="seconds to wait at most (default 60)"),
     )),
     Command("sync", "wait until every earlier write is searchable by words", "operations", (
-        _arg("--timeout", type=_seconds, default=5.0, metavar="S", help="seconds to wait at most (default 5)"),
+        _arg("--timeout", type=_SECONDS, default=5.0, metavar="S", help="seconds to wait at most (default 5)"),
     )),
     Command("add", "add a root and index it", "roots", (
         _arg("directory", metavar="DIR", complete="directory", help="a git worktree or a plain folder"),
