@@ -1,7 +1,7 @@
 """The user's configuration: built-in defaults < user TOML < environment < flags.
 
-Only the standard library is imported, because `regenctl` reads this too. Files inside a repository can never set any of
-this; what they may set is in `disk/ignore/rules.py`.
+It imports the standard library only, because `regenctl` reads it too. Files inside a repository can never set any of
+these keys; `disk/repository.py` says what they may set.
 """
 
 from __future__ import annotations
@@ -223,23 +223,23 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
 
 
 def user_path(value: str, key: str, source: str = "configuration") -> Path:
-    """A path from the configuration, in which ``~`` means the home directory.
+    """Return a path of the configuration, in which ``~`` means the home directory.
 
     Raises:
-        ConfigError: it begins with ``~`` and the name of nobody here.
+        ConfigError: it begins with ``~`` and the name of an unknown user.
     """
     try:
         return Path(value).expanduser()
     except RuntimeError as error:
         known = f"{source}: `{key}` is {value!r}"
-        raise ConfigError(f"{known}, but nobody of that name is known here; write the path out.") from error
+        raise ConfigError(f"{known}, but this machine has no user of that name; write the path out.") from error
 
 
 def parse_toml(raw: bytes, source: str) -> dict[str, Any]:
-    """The table that a TOML file holds, whoever wrote it.
+    """Return the table in a TOML file, whoever wrote it.
 
     Raises:
-        ConfigError: it is none, or nests more deeply than Python follows; the message begins with `source`.
+        ConfigError: it is not TOML, or is nested too deeply for Python; the message begins with `source`.
     """
     try:
         return tomllib.loads(raw.decode())

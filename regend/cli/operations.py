@@ -1,4 +1,4 @@
-"""Commands that look after the daemon: flush, sync, pause, resume, config, stop; and the way to doctor and service."""
+"""Commands that control the daemon: flush, sync, pause, resume, config, stop; and the way to doctor and service."""
 
 from __future__ import annotations
 
@@ -36,11 +36,15 @@ def run_sync(arguments: argparse.Namespace) -> int:
 
 
 def run_pause(arguments: argparse.Namespace) -> int:
-    return say(arguments, call(arguments, "pause"), "paused; queries go on, `regenctl resume` indexes again")
+    return say(
+        arguments,
+        call(arguments, "pause"),
+        "indexing is paused; resume it with `regenctl resume`; queries are still answered",
+    )
 
 
 def run_resume(arguments: argparse.Namespace) -> int:
-    return say(arguments, call(arguments, "resume"), "indexing again")
+    return say(arguments, call(arguments, "resume"), "indexing is resumed")
 
 
 def run_stop(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The files that make regend a service of the user: what they contain, where they go, and whose they are.
+"""The files that make regend a service of the user: their content, their place, and their owner.
 
 The templates are `systemd/` and `launchd/` of the source tree; a wheel carries them in `regend/service_units`.
 Every file we write ends with a line that names us and the hash of the rest, so that we overwrite and remove only our

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TIMEOUT_S = 30.0
 MAX_KEPT_NOTIFICATIONS = 1_000
-"""Notifications kept while nobody reads them; the oldest are dropped."""
+"""Maximum notifications kept until the caller reads them; the oldest are dropped."""
 _RECEIVE_BYTES = 1 << 18
 _PARTING_WORDS_S = 0.2
 
@@ -49,14 +49,14 @@ def connect_error(error: OSError, path: str, timeout_s: float) -> RpcError:
             return RpcError(f"The socket path {path} is too long; name a shorter one with --socket.")
         case errno.ENOENT | errno.ECONNREFUSED | errno.ENOTDIR:
             return DaemonNotRunningError(
-                f"No regend daemon listens on {path}; start one with `regend`, or `regenctl service install` for good."
+                f"No daemon listens on {path}; start one with `regend`, or permanently with `regenctl service install`."
             )
         case errno.EACCES | errno.EPERM:
             return RpcError(
                 f"The socket {path} belongs to another user; start your own `regend` or name its socket with --socket."
             )
         case errno.EAGAIN:
-            return RpcError(f"The daemon on {path} accepts no connection at present; try again.")
+            return RpcError(f"The daemon on {path} accepts no connection now; try again.")
         case _:
             return RpcError(f"The socket {path} cannot be used: {error.strerror or error}; name another with --socket.")
 
@@ -85,7 +85,9 @@ def request_bytes(request_id: int, method: str, params: dict[str, Any]) -> bytes
     try:
         return encode_request(request_id, method, params)
     except (OverflowError, ValueError, TypeError) as error:
-        raise RpcError(f"`{method}` cannot be asked that: {error}.", code="invalid_params") from error
+        raise RpcError(
+            f"The parameters of `{method}` cannot be sent: {error}; correct them.", code="invalid_params"
+        ) from error
 
 
 def call_limit_s(timeout_s: float, params: dict[str, Any]) -> float:
@@ -134,7 +136,7 @@ class Client:
     Args:
         path: the socket; None for the default place.
         timeout_s: how long connecting, or any one call, may take.
-        name: who we are, for the daemon's log.
+        name: the caller's name, for the daemon's log.
     """
 
     def __init__(
@@ -163,7 +165,7 @@ class Client:
         """Connect and say hello.
 
         Raises:
-            DaemonNotRunningError: nobody listens there.
+            DaemonNotRunningError: no daemon listens there.
             RpcError: the socket cannot be used, or the daemon speaks another protocol version.
         """
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -220,7 +222,7 @@ class Client:
         """Yield ``(topic, payload)`` as they come, after `subscribe`.
 
         Args:
-            timeout_s: stop once this long nothing came; None for never. The next call goes on where this one stopped.
+            timeout_s: stop after this long without one; None: never. The next call continues there.
 
         Raises:
             ConnectionLostError: the daemon went away.

@@ -11,7 +11,7 @@ from regend.rpc.codec import PROTOCOL_VERSION
 from regend.rpc.limits import MAX_LISTED, MAX_WAIT_S
 
 TOPICS = ("progress", "index", "state")
-"""What a connection may subscribe to."""
+"""Topics to which a connection may subscribe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class HelloResponse:
 
 @dataclass(frozen=True, slots=True)
 class FlushRequest(Checked):
-    timeout_s: float = declare("how long to wait at most", 60.0, low=0, high=MAX_WAIT_S)
+    timeout_s: float = declare("maximum time to wait", 60.0, low=0, high=MAX_WAIT_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,13 @@ class FailedPath:
 class FlushResponse:
     generation: int = declare("at which everything written before the call is searchable")
     complete: bool = declare("false while chunks still lack a vector")
-    failed: tuple[FailedPath, ...] = declare("what could not be indexed; each is a `FailedPath`")
+    failed: tuple[FailedPath, ...] = declare("files that could not be indexed; each is a `FailedPath`")
     took_ms: float = declare("how long the call waited")
 
 
 @dataclass(frozen=True, slots=True)
 class SyncRequest(Checked):
-    timeout_s: float = declare("how long to wait at most", 5.0, low=0, high=MAX_WAIT_S)
+    timeout_s: float = declare("maximum time to wait", 5.0, low=0, high=MAX_WAIT_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +85,13 @@ class VerifyRequest(Checked):
 @dataclass(frozen=True, slots=True)
 class VerifyResponse:
     damage: str = declare(
-        "what the check of the catalog's pages, and of the chunks in it, found: the next start puts the catalog aside "
-        "and indexes the roots anew; empty if they are sound"
+        "damage that the check of the catalog's pages and chunks found; the next start puts the catalog aside and "
+        "indexes the roots again; empty without damage"
     )
     files: int = declare("how many files the index knows now")
     differing: tuple[FailedPath, ...] = declare(
-        "files whose entry was not what is on disk, at most 100, each a `FailedPath`; they have been indexed again. "
-        "What changed while the check ran may be among them"
+        "files whose entry differed from the disk, at most 100, each a `FailedPath`; the daemon has indexed them "
+        "again. Files that changed during the check may be among them"
     )
     more: int = declare("how many further files differed")
     took_ms: float = declare("how long the call took")
@@ -103,13 +103,13 @@ class VerifyResponse:
 @dataclass(frozen=True, slots=True)
 class AddRequest(Checked):
     path: str = declare("absolute path of a directory")
-    force: bool = declare("add it although it looks too large or unsuited, such as a home directory", False)
+    force: bool = declare("add it even if it looks too large or unsuited, such as a home directory", False)
 
 
 @dataclass(frozen=True, slots=True)
 class AddResponse:
     root: str = declare("its absolute real path")
-    pool: str = declare("what it shares its index with: the git common directory, or its own path")
+    pool: str = declare("unit with which it shares its index: the git common directory, or its own path")
     state: str = declare("as in `status`")
 
 
@@ -117,8 +117,8 @@ class AddResponse:
 class RemoveRequest(Checked):
     path: str = declare("absolute path of a root")
     forget: bool = declare(
-        "answer only when no byte of what the root alone used is left on disk; else its text and vectors are kept "
-        "for a while, so that adding it again costs nothing",
+        "delete everything that only this root used before answering; otherwise its text and vectors are kept for a "
+        "while, so that adding it again costs nothing",
         False,
     )
 
@@ -136,7 +136,7 @@ class RootResponse:
 @dataclass(frozen=True, slots=True)
 class ListedRoot:
     path: str = declare("absolute path")
-    pool: str = declare("what it shares its index with")
+    pool: str = declare("unit with which it shares its index")
     state: str = declare("as in `status`")
     files_indexed: int = declare("files that are searchable now")
 
@@ -150,7 +150,7 @@ class ListResponse:
 class FilesRequest(Checked):
     root: str = declare("absolute path of a root")
     state: str = declare("`indexed` or `skipped`; empty for both", "", choices=("", "indexed", "skipped"))
-    limit: int = declare("files at most in this page", 1_000, low=1, high=MAX_LISTED)
+    limit: int = declare("maximum files in this page", 1_000, low=1, high=MAX_LISTED)
     after: str = declare("list paths that sort after this one: the previous page's `next`", "")
 
 
@@ -171,7 +171,7 @@ class FilesResponse:
 
 @dataclass(frozen=True, slots=True)
 class PausedResponse:
-    paused: bool = declare("whether indexing is paused now; queries are answered all the same")
+    paused: bool = declare("whether indexing is paused now; queries are still answered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +208,7 @@ class WhyResponse:
 @dataclass(frozen=True, slots=True)
 class RootStatus:
     path: str = declare("absolute path")
-    pool: str = declare("what it shares its index with")
+    pool: str = declare("unit with which it shares its index")
     state: str = declare("`scanning`, `indexing`, `ready`, `paused`, `degraded` or `gone`")
     files_indexed: int = declare("files that are searchable now")
     files_skipped: int = declare("files that are not, on purpose or for an error")
@@ -234,7 +234,7 @@ class StatusResponse:
     version: str = declare("the daemon's version")
     pid: int = declare("its process id")
     uptime_s: float = declare("seconds since it started")
-    model: Mapping[str, Any] = declare("the embedding model: `id`, `dim` and what else is known of it")
+    model: Mapping[str, Any] = declare("the embedding model: `id`, `dim` and further facts")
     roots: tuple[RootStatus, ...] = declare("by path; each is a `RootStatus`")
     queues: Mapping[str, int] = declare("waiting items by queue")
     stages: Mapping[str, Mapping[str, float]] = declare("by stage: `count`, `p50_ms`, `p95_ms`, `max_ms`")
@@ -249,7 +249,7 @@ class StatusResponse:
     socket: str = declare("path of this socket")
     state_dir: str = declare("path of the state directory")
     held_back: tuple[str, ...] = declare(
-        "what holds bulk indexing back now, as sentences; empty while nothing does", ()
+        "reasons that hold bulk indexing back now, as sentences; empty without one", ()
     )
 
 
@@ -304,4 +304,4 @@ class IndexEvent:
 class StateEvent:
     root: str = declare("absolute path of the root; empty for the daemon itself")
     state: str = declare("as in `status`; `removed` for a root that was removed, `stopping` for the daemon")
-    reason: str = declare("why; empty if there is nothing to say")
+    reason: str = declare("why; empty without a reason")

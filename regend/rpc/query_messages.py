@@ -6,22 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from regend.fields import Checked, declare
-from regend.rpc.limits import (
-    DEFAULT_RESULTS,
-    MAX_BUDGET_TOKENS,
-    MAX_CONTEXT_LINES,
-    MAX_OFFSET,
-    MAX_OVERLAYS,
-    MAX_RESULTS,
-    MIN_BUDGET_TOKENS,
-)
+from regend.rpc import limits
 
-_K = f"maximum number of results; {DEFAULT_RESULTS} if left out, or as many as fit into `budget`"
+_K = f"maximum number of results; {limits.DEFAULT_RESULTS} if left out, or as many as fit into `budget`"
 _BUDGET = (
-    f"tokens ({MIN_BUDGET_TOKENS} or more) into which the best passages are packed, each file once; "
+    f"tokens ({limits.MIN_BUDGET_TOKENS} or more) into which the best passages are packed, each file once; "
     "0 for the usual snippets"
 )
-_OVERLAYS = f"unsaved files that replace those on disk for this answer only; at most {MAX_OVERLAYS}, each an `Overlay`"
+_OVERLAYS = (
+    f"unsaved files that replace those on disk for this answer only; at most {limits.MAX_OVERLAYS}, each an `Overlay`"
+)
 _ROOT = "absolute path of one root; empty for all roots"
 _PATH = "glob on the path relative to its root; `*` stays in one directory, `**` crosses them; empty for all"
 _LANG = "language name such as `python`; empty for all"
@@ -30,26 +24,26 @@ _LANG = "language name such as `python`; empty for all"
 @dataclass(frozen=True, slots=True)
 class Overlay:
     path: str = declare("absolute path of a file in a root, or relative to the request's `root`; it need not exist yet")
-    text: str = declare("the file as the editor has it")
+    text: str = declare("the editor's text of the file")
 
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest(Checked):
     query: str = declare("words, an identifier, a path or a question; may hold filters, see `docs/queries.md`")
-    k: int | None = declare(_K, None, low=1, high=MAX_RESULTS)
+    k: int | None = declare(_K, None, low=1, high=limits.MAX_RESULTS)
     root: str = declare(_ROOT, "")
     path: str = declare(_PATH, "")
     lang: str = declare(_LANG, "")
-    sync: bool = declare("see every write that finished before this request was sent (by words at least)", False)
+    sync: bool = declare("include every write that finished before this request was sent (by words at least)", False)
     explain: bool = declare("say what each ranking feature contributed, and how long each stage took", False)
     context: int = declare(
-        "lines of the file to show before and after the usual snippet", 0, low=0, high=MAX_CONTEXT_LINES
+        "lines of the file to show before and after the usual snippet", 0, low=0, high=limits.MAX_CONTEXT_LINES
     )
     offset: int = declare(
-        "results to leave out before the first: `next_offset` of the page before", 0, low=0, high=1_000
+        "results to leave out before the first: `next_offset` of the page before", 0, low=0, high=limits.MAX_OFFSET
     )
-    files: bool = declare("one result per file, ranked by what the whole file is about too", False)
-    budget: int = declare(_BUDGET, 0, low=0, high=MAX_BUDGET_TOKENS)
+    files: bool = declare("one result per file, ranked also by the whole file", False)
+    budget: int = declare(_BUDGET, 0, low=0, high=limits.MAX_BUDGET_TOKENS)
     overlays: tuple[Overlay, ...] = declare(_OVERLAYS, ())
 
 
@@ -90,7 +84,7 @@ class SearchResult:
     language: str = declare("language name")
     symbol: str = declare("path of the enclosing definition, such as `Outer.method`; empty at file level")
     kind: str = declare("`function`, `class`, `method`, …, `section`, `key`, `block` or `window`")
-    snippet: str = declare("its most telling lines as indexed, without the final newline")
+    snippet: str = declare("its most relevant lines as indexed, without the final newline")
     snippet_line: int = declare("the line at which `snippet` begins, 1-based")
     explain: Mapping[str, Feature] | None = declare(
         "feature name to `Feature`, whose contributions add up to `score`; null unless asked for", None
@@ -101,7 +95,7 @@ class SearchResult:
     also: tuple[Passage, ...] = declare(
         "with `budget`: further passages of the file, in order; each is a `Passage`", ()
     )
-    unsaved: bool = declare("it is from an overlay, so lines are those of the editor's text", False)
+    unsaved: bool = declare("true if it is from an overlay; then lines are those of the editor's text", False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,20 +114,20 @@ class SearchResponse:
 class RelatedRequest(Checked):
     file: str = declare("absolute path, or relative to `root`")
     line: int = declare("1-based line in it; 0 compares the whole file with other files", 0, low=0)
-    k: int | None = declare(_K, None, low=1, high=MAX_RESULTS)
+    k: int | None = declare(_K, None, low=1, high=limits.MAX_RESULTS)
     root: str = declare("limits the results to one root, and is the base of a relative `file`; empty for all", "")
     path: str = declare(_PATH, "")
     lang: str = declare(_LANG, "")
-    context: int = declare("as in `search`", 0, low=0, high=MAX_CONTEXT_LINES)
-    offset: int = declare("as in `search`", 0, low=0, high=MAX_OFFSET)
-    budget: int = declare("as in `search`", 0, low=0, high=MAX_BUDGET_TOKENS)
+    context: int = declare("as in `search`", 0, low=0, high=limits.MAX_CONTEXT_LINES)
+    offset: int = declare("as in `search`", 0, low=0, high=limits.MAX_OFFSET)
+    budget: int = declare("as in `search`", 0, low=0, high=limits.MAX_BUDGET_TOKENS)
     overlays: tuple[Overlay, ...] = declare("as in `search`", ())
 
 
 @dataclass(frozen=True, slots=True)
 class SymbolsRequest(Checked):
     name: str = declare("a name, or a dotted end of a qualified name; exact first, then ignoring case, then by prefix")
-    k: int = declare("symbols at most", 20, low=1, high=MAX_RESULTS)
+    k: int = declare("symbols at most", 20, low=1, high=limits.MAX_RESULTS)
     root: str = declare(_ROOT, "")
     path: str = declare(_PATH, "")
     lang: str = declare(_LANG, "")

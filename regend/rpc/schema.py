@@ -16,7 +16,7 @@ from regend.rpc import query_messages as asks
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One method: its messages, what it does, and the errors it may answer besides those of every method."""
+    """A method: its messages, its purpose, and the errors it may answer besides those of every method."""
 
     name: str
     request: type
@@ -27,20 +27,20 @@ class Method:
 
 ERRORS: Mapping[str, str] = {
     "method_not_found": "any method: the daemon does not know it; `hello` lists those it knows",
-    "invalid_params": "any method: a parameter is unknown, missing, mistyped or out of range; the message names it",
+    "invalid_params": "any method: the named parameter is unknown, missing, of the wrong type or out of range",
     "internal_error": "any method: a bug; the daemon's log has the details",
-    "unsupported_protocol": "`hello`: the client's protocol version is not spoken here; `data` has ours",
-    "root_error": "the root is unknown, already there, refused or gone",
+    "unsupported_protocol": "`hello`: the daemon does not speak the client's protocol version; `data` has its own",
+    "root_error": "the root is unknown, already added, refused or gone",
     "path_error": "the path is outside of all roots, missing, or not what it should be",
-    "timeout": "`flush`, `verify`: not everything was searchable in time; it goes on in the background",
+    "timeout": "`flush`, `verify`: the work did not finish in time; it continues in the background",
     "not_synced": "`sync`, and `search` with `sync`: the newest writes could not be read in time",
-    "query_error": "nothing in the query can be searched for",
+    "query_error": "the query contains nothing to search for",
     "filter_error": "a glob or limit cannot be used",
     "store_error": "the state directory cannot be used",
-    "embedding_error": "no usable vector came from the embedding provider",
+    "embedding_error": "the embedding provider returned no usable vector",
     "stopping": "the daemon is shutting down",
 }
-"""Code to when it is answered. Codes of `regend.errors` that are not listed may appear too."""
+"""Code to its occasion. A code of `regend.errors` that is not listed may appear, too."""
 
 
 def _table(*methods: Method) -> Mapping[str, Method]:
@@ -58,14 +58,14 @@ METHODS: Mapping[str, Method] = _table(
         ("query_error", "filter_error", "root_error"),
     ),
     Method(
-        "related", asks.RelatedRequest, asks.SearchResponse, "Rank chunks by likeness to the chunk at a line.",
+        "related", asks.RelatedRequest, asks.SearchResponse, "Rank chunks by similarity to the chunk at a line.",
         ("path_error", "filter_error", "root_error"),
     ),
     Method(
         "outline", asks.OutlineRequest, asks.OutlineResponse, "List a file's definitions.",
         ("path_error", "root_error"),
     ),
-    Method("status", ops.Empty, ops.StatusResponse, "Say what is indexed, what is not and why, and what is going on."),
+    Method("status", ops.Empty, ops.StatusResponse, "Report what is indexed, what is not and why, and current work."),
     Method("files", ops.FilesRequest, ops.FilesResponse, "List a root's files page by page.", ("root_error",)),
     Method("flush", ops.FlushRequest, ops.FlushResponse, "Wait until earlier writes are searchable.", ("timeout",)),
     Method(
@@ -74,7 +74,7 @@ METHODS: Mapping[str, Method] = _table(
     ),
     Method("add", ops.AddRequest, ops.AddResponse, "Add a root and start to index it.", ("path_error", "root_error")),
     Method(
-        "remove", ops.RemoveRequest, ops.RootResponse, "Remove a root; `forget`: every byte of it.",
+        "remove", ops.RemoveRequest, ops.RootResponse, "Remove a root; with `forget`, delete all its data.",
         ("root_error",),
     ),
     Method("list", ops.Empty, ops.ListResponse, "List the roots."),
@@ -84,16 +84,16 @@ METHODS: Mapping[str, Method] = _table(
         "Compare the index with the disk, and index again what differs.",
         ("timeout", "store_error"),
     ),
-    Method("pause", ops.Empty, ops.PausedResponse, "Stop indexing; queries go on."),
-    Method("resume", ops.Empty, ops.PausedResponse, "Index again."),
+    Method("pause", ops.Empty, ops.PausedResponse, "Stop indexing; queries are still answered."),
+    Method("resume", ops.Empty, ops.PausedResponse, "Resume indexing."),
     Method(
         "why", ops.WhyRequest, ops.WhyResponse,
         "Say whether a file is indexed, and if not, which rule or error says so.",
     ),
     Method("config", ops.Empty, ops.ConfigResponse, "Show the effective configuration."),
-    Method("subscribe", ops.SubscribeRequest, ops.SubscribedResponse, "Get notifications on this connection."),
-    Method("unsubscribe", ops.UnsubscribeRequest, ops.SubscribedResponse, "Get no more of them."),
-    Method("stop", ops.Empty, ops.StopResponse, "Shut the daemon down in order."),
+    Method("subscribe", ops.SubscribeRequest, ops.SubscribedResponse, "Start notifications on this connection."),
+    Method("unsubscribe", ops.UnsubscribeRequest, ops.SubscribedResponse, "Stop notifications on this connection."),
+    Method("stop", ops.Empty, ops.StopResponse, "Shut the daemon down."),
 )  # fmt: skip
 
 NOTIFICATIONS: Mapping[str, type] = {

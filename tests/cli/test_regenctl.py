@@ -181,7 +181,7 @@ def test_flush_sync_pause_resume_stop(served: ServerThread, capsys: pytest.Captu
     assert asked(served) == {"timeout_s": 3.0}
     assert "by words at generation 7" in out(capsys, "sync")
     assert "paused" in out(capsys, "pause")
-    assert "indexing again" in out(capsys, "resume")
+    assert "indexing is resumed" in out(capsys, "resume")
     assert out(capsys, "stop") == "stopping\n"
 
 
