@@ -89,7 +89,7 @@ COMMANDS = (
         _K, _ROOT, _PATH, _LANG, _CONTEXT, _OFFSET, _BUDGET, _OVERLAY,
     )),
     Command("outline", "list a file's definitions", "queries", (_arg("file", metavar="FILE", complete="file"),)),
-    Command("status", "show what is indexed, what is not and why", "status", (
+    Command("status", "show what is indexed, what is not and why", "operations", (
         _arg("--watch", action="store_true", help="update it live, with progress bars, until Ctrl-C"),
     )),
     Command("flush", "wait until every earlier write is searchable", "operations", (

@@ -22,6 +22,8 @@ from regend.cli.terminal import Style, print_json
 from regend.config import Config, load_config
 from regend.errors import ConfigError, DaemonNotRunningError, RegendError
 from regend.paths import APPLICATION_ID, CATALOG, STATE_FORMAT, default_state_dir
+from regend.rpc.client import Client
+from regend.rpc.limits import MAX_WAIT_S
 
 PACKAGES = (
     "aiohttp", "hnswlib", "msgpack", "msgspec", "numpy", "pathspec", "rich", "sqlite3", "structlog",
@@ -35,8 +37,7 @@ GOOD_OPEN_FILES = 1_456
 """Limit on open files that suffices for all clients that the daemon admits, and for the index."""
 FEW_OPEN_FILES = 128
 _PACKAGES_TIMEOUT_S = 60.0
-_STATUS_TIMEOUT_S = 5.0
-_VERIFY_TIMEOUT_S = 3_600.0
+_ANSWER_TIMEOUT_S = 5.0
 _MAX_NAMED = 10
 _MIN_INSTANCES = 128
 _PROBE = """
@@ -287,13 +288,15 @@ def check_inotify(config: Config, directory: Path) -> Iterator[Check]:
         yield Check(f"inotify {name}", "warn", f"{value}, less than {least}", remedy)
 
 
+def _ask(socket: Path, method: str, **params: Any) -> dict[str, Any]:
+    with Client(str(socket), timeout_s=_ANSWER_TIMEOUT_S, name="doctor") as client:
+        return client.call(method, **params)
+
+
 def check_daemon(socket: Path) -> tuple[dict[str, Any], Check]:
     """Return the daemon's `status` (empty without a daemon), and the finding."""
-    from regend.rpc.client import Client
-
     try:
-        with Client(str(socket), timeout_s=_STATUS_TIMEOUT_S, name="doctor") as client:
-            status = client.call("status")
+        status = _ask(socket, "status")
     except DaemonNotRunningError:
         if socket.is_socket():
             detail = f"not running, and it left a stale socket {socket}"
@@ -338,11 +341,8 @@ def check_roots(status: Mapping[str, Any]) -> Iterator[Check]:
 
 def check_index(socket: Path) -> Iterator[Check]:
     """Ask the daemon to compare its index with the disk and to index again what differs."""
-    from regend.rpc.client import Client
-
     try:
-        with Client(str(socket), timeout_s=_VERIFY_TIMEOUT_S + _STATUS_TIMEOUT_S, name="doctor") as client:
-            found = client.call("verify", timeout_s=_VERIFY_TIMEOUT_S)
+        found = _ask(socket, "verify", timeout_s=MAX_WAIT_S)
     except DaemonNotRunningError:
         yield Check("index", "fail", "no daemon is running to compare it with the disk", "Start `regend`.")
         return

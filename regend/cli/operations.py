@@ -1,4 +1,4 @@
-"""Commands that control the daemon: flush, sync, pause, resume, config, stop; and the way to doctor and service."""
+"""Commands that watch and control the daemon, from status to stop; doctor and service have their own modules."""
 
 from __future__ import annotations
 
@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from typing import Any
 
     from regend.cli.terminal import Style
+
+
+def run_status(arguments: argparse.Namespace) -> int:
+    if arguments.watch:
+        from regend.cli.watch import watch_status
+
+        return watch_status(arguments)
+    from regend.cli.status_page import status_lines
+
+    return show(arguments, call(arguments, "status"), status_lines)
 
 
 def run_flush(arguments: argparse.Namespace) -> int:

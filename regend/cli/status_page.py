@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def status_lines(status: dict[str, Any], style: Style) -> list[str]:
     """Return the lines of the status page."""
-    state = "paused" if status["paused"] else "complete" if status["complete"] else "indexing"
+    state = _state(status)
     colour = {"paused": "yellow", "complete": "green", "indexing": "cyan"}[state]
     lines = [
         f"{style('regend ' + status['version'], 'bold')}  pid {status['pid']}, up {duration_text(status['uptime_s'])}, "
@@ -39,6 +39,10 @@ def status_lines(status: dict[str, Any], style: Style) -> list[str]:
         ]
         lines += [f"  {line}" for line in columns(rows, frozenset({0, 2, 3}))]
     return lines
+
+
+def _state(status: dict[str, Any]) -> str:
+    return "paused" if status["paused"] else "complete" if status["complete"] else "indexing"
 
 
 def _model(model: dict[str, Any]) -> str:
@@ -123,6 +127,6 @@ def change_line(status: dict[str, Any]) -> str:
     """Return one line about all roots, for `status --watch` without a terminal."""
     pending = sum(root["pending"] for root in status["roots"])
     indexed = sum(root["files_indexed"] for root in status["roots"])
-    state = "paused" if status["paused"] else "complete" if status["complete"] else "indexing"
+    state = _state(status)
     roots = count_text(len(status["roots"]), "root")
     return f"{state}: {roots}, {indexed:,} indexed, {pending:,} pending, generation {status['generation']}"

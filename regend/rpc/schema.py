@@ -43,11 +43,7 @@ ERRORS: Mapping[str, str] = {
 """Code to its occasion. A code of `regend.errors` that is not listed may appear, too."""
 
 
-def _table(*methods: Method) -> Mapping[str, Method]:
-    return {method.name: method for method in methods}
-
-
-METHODS: Mapping[str, Method] = _table(
+_METHODS = (
     Method("hello", ops.HelloRequest, ops.HelloResponse, "Agree on the protocol; optional.", ("unsupported_protocol",)),
     Method(
         "search", asks.SearchRequest, asks.SearchResponse, "Rank chunks by words and meaning.",
@@ -95,6 +91,7 @@ METHODS: Mapping[str, Method] = _table(
     Method("unsubscribe", ops.UnsubscribeRequest, ops.SubscribedResponse, "Stop notifications on this connection."),
     Method("stop", ops.Empty, ops.StopResponse, "Shut the daemon down."),
 )  # fmt: skip
+METHODS: Mapping[str, Method] = {method.name: method for method in _METHODS}
 
 NOTIFICATIONS: Mapping[str, type] = {
     "progress": ops.ProgressEvent,
