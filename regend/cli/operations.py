@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regend.cli.call import absolute, call
+from regend.cli.call import call, client
 from regend.cli.terminal import count_text, printable, say, show
 from regend.errors import DaemonNotRunningError
 
@@ -77,10 +77,8 @@ def run_config(arguments: argparse.Namespace) -> int:
 
 def run_doctor(arguments: argparse.Namespace) -> int:
     from regend.cli.doctor import doctor_command
-    from regend.paths import default_socket_path
 
-    socket = absolute(arguments.socket) if arguments.socket else str(default_socket_path())
-    return doctor_command(socket, arguments.json, verify=arguments.verify)
+    return doctor_command(client(arguments).path, arguments.json, verify=arguments.verify)
 
 
 def run_service(arguments: argparse.Namespace) -> int:

@@ -33,9 +33,15 @@ def run_reindex(arguments: argparse.Namespace) -> int:
 
 
 def run_list(arguments: argparse.Namespace) -> int:
-    if arguments.files:
-        return _list_files(arguments)
-    return show(arguments, call(arguments, "list"), _root_lines)
+    if not arguments.files:
+        return show(arguments, call(arguments, "list"), _root_lines)
+    if arguments.json:
+        print_json({"files": list(_files(arguments)), "next": ""})
+        return 0
+    style = Style.of(sys.stdout)
+    for file in _files(arguments):
+        print(_file_line(file, style))
+    return 0
 
 
 def _root_lines(answer: dict[str, Any], style: Style) -> list[str]:
@@ -62,25 +68,15 @@ def _why_lines(answer: dict[str, Any], style: Style) -> Iterator[str]:
         yield f"  chunked by lines: {printable(answer['degraded'])}"
 
 
-def _list_files(arguments: argparse.Namespace) -> int:
-    """List all pages; with --json as one answer, whose `next` is empty."""
+def _files(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yield the files of all pages."""
     root, state, after = absolute(arguments.files), arguments.state or "", ""
-    every: list[dict[str, Any]] = []
-    style = Style.of(sys.stdout)
     with client(arguments) as daemon:
         while True:
             page = daemon.call("files", root=root, state=state, limit=PAGE_FILES, after=after)
-            for file in page["files"]:
-                if arguments.json:
-                    every.append(file)
-                else:
-                    print(_file_line(file, style))
-            after = page["next"]
-            if not after:
-                break
-    if arguments.json:
-        print_json({"files": every, "next": ""})
-    return 0
+            yield from page["files"]
+            if not (after := page["next"]):
+                return
 
 
 def _file_line(file: dict[str, Any], style: Style) -> str:

@@ -112,12 +112,9 @@ def print_json(value: Any) -> None:
     """Print a value as it is on the wire. Bytes that are not UTF-8 stay escaped surrogates."""
     import json
 
-    sys.stdout.write(json.dumps(value, ensure_ascii=not _is_utf8(value), indent=None) + "\n")
-
-
-def _is_utf8(value: object) -> bool:
-    if isinstance(value, str):
-        return not any("\ud800" <= c <= "\udfff" for c in value) if not value.isascii() else True
-    if isinstance(value, dict):
-        return all(map(_is_utf8, value.values())) and all(map(_is_utf8, value))
-    return not isinstance(value, list) or all(map(_is_utf8, value))
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = json.dumps(value)
+    sys.stdout.write(text + "\n")
