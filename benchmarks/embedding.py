@@ -113,7 +113,8 @@ def _configure(daemon: PrivateDaemon, server: EmbeddingServer, settings: str) ->
     config = daemon.home / "regend" / "config.toml"
     config.parent.mkdir(exist_ok=True)
     config.write_text(
-        f'[embedding]\nprovider = "http"\nrole = "only"\nurl = "{server.url}"\nmodel = "m"\ndim = {DIM}\n{settings}\n'
+        f'[embedding]\nprovider = "http"\nrole = "only"\n'
+        f'urls = ["{server.url}"]\nmodel = "m"\ndim = {DIM}\n{settings}\n'
     )
 
 
@@ -182,7 +183,7 @@ async def _load(server: EmbeddingServer, text: str, texts: int, seconds: float, 
     """Ask for as much as the provider lets through."""
     provider = HttpProvider(
         EmbeddingConfig(
-            provider="http", url=server.url, model="m", dim=DIM, concurrency=16, batch_items=texts,
+            provider="http", urls=(server.url,), model="m", dim=DIM, concurrency=16, batch_items=texts,
             requests_per_minute=server.requests_per_minute, tokens_per_minute=server.tokens_per_minute,
             rate_margin=margin,
         )

@@ -24,7 +24,7 @@ from regend.config import EmbeddingConfig
 from regend.embedding.base import LocalEncoder
 from regend.embedding.registry import encoder_spec, local_encoder
 from regend.rpc.client import Client
-from regend.rpc.queries import MAX_RESULTS
+from regend.rpc.limits import MAX_RESULTS
 from regend.store.base import Snapshot
 from regend.store.store import open_store
 

@@ -1,7 +1,7 @@
 """The user's configuration: built-in defaults < user TOML < environment < flags.
 
-Only the standard library is imported, because `regenctl` reads this too. Files inside a repository can never set any of
-this; what they may set is in `disk/ignore/rules.py`.
+It imports the standard library only, because `regenctl` reads it too. Files inside a repository can never set any of
+these keys; `disk/repository.py` says what they may set.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from regend.errors import ConfigError
+from regend.fields import declare, fault
 from regend.paths import default_config_path
 
 _T = TypeVar("_T")
@@ -22,173 +23,168 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class WatchConfig:
-    """How changes are collected.
+    """How changes are collected."""
 
-    Attributes:
-        quiet_ms: a path is read once it has not changed for this long.
-        max_delay_ms: …or once its first change is this old, even while it keeps changing.
-        storm_paths: more changed paths than this in one root collapse to one rescan of the root.
-        busy_limit_s: how long `.git/index.lock` may hold changes back.
-        reconcile_interval_s: how often each root is compared with the disk although nothing was reported.
-        poll_interval_s: the same, for a root that cannot be watched (no watches left, network file system).
-        max_watches: directories watched at most, over all roots; beyond that a root is polled.
-    """
-
-    quiet_ms: int = 40
-    max_delay_ms: int = 400
-    storm_paths: int = 512
-    busy_limit_s: float = 10.0
-    reconcile_interval_s: float = 600.0
-    poll_interval_s: float = 5.0
-    max_watches: int = 100_000
+    quiet_ms: int = declare("a path is read once it has not changed for this long", 40, "ms", low=0)
+    max_delay_ms: int = declare("or once its first change is this old, even while it keeps changing", 400, "ms", low=1)
+    storm_paths: int = declare(
+        "more changed paths than this in one root become one rescan of the root", 512, "paths", low=1
+    )
+    busy_limit_s: float = declare("how long git's `.git/index.lock` may hold changes back", 10.0, "s", low=0)
+    reconcile_interval_s: float = declare(
+        "how often each root is compared with the disk, whether changes were reported or not", 600.0, "s", above=0
+    )
+    poll_interval_s: float = declare(
+        "the same for a root that cannot be watched (no watches left, or a network file system)", 5.0, "s", above=0
+    )
+    max_watches: int = declare(
+        "maximum watched directories over all roots; a root that would need more is polled",
+        100_000, "directories", low=0,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class LimitConfig:
-    """What is too much for one file.
+    """Limits for one file."""
 
-    Attributes:
-        max_file_bytes: larger files are skipped (`too_large`).
-        max_line_bytes: a file with a longer line is not parsed; much longer: skipped (`minified`).
-        parse_timeout_s: a parse that takes longer gives way to line windows.
-        chunk_tokens: a chunk's size that the chunker aims at.
-        overlap_lines: lines that neighbouring windows of one long definition share.
-    """
-
-    max_file_bytes: int = 1_000_000
-    max_line_bytes: int = 5_000
-    parse_timeout_s: float = 2.0
-    chunk_tokens: int = 400
-    overlap_lines: int = 0
+    max_file_bytes: int = declare("a larger file is skipped (`too_large`)", 1_000_000, "bytes", low=1)
+    max_line_bytes: int = declare(
+        "a file with a longer line is not parsed but cut into line windows; one with a much longer line is skipped "
+        "(`minified`)",
+        5_000, "bytes", low=1,
+    )  # fmt: skip
+    parse_timeout_s: float = declare("a file that takes longer to parse is cut into line windows", 2.0, "s", above=0)
+    chunk_tokens: int = declare("size that the chunker aims at", 400, "tokens", low=1)
+    overlap_lines: int = declare("lines that neighbouring windows of one long definition share", 0, "lines", low=0)
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    """The warm worker processes.
+    """The warm worker processes."""
 
-    Attributes:
-        count: workers at most; 0 means one per core, at most 8.
-        window: work items sent ahead to each worker.
-        rss_cap_mb: a worker that grows beyond this is replaced after its current item.
-        deadline_s: a worker that takes longer for one item is killed and replaced.
-        idle_shrink_s: after this long without work all workers but one stop.
-        mode: ``sequential``, ``parallel``, ``pipeline`` or ``auto``; all give the same index.
-    """
-
-    count: int = 0
-    window: int = 4
-    rss_cap_mb: int = 512
-    deadline_s: float = 20.0
-    idle_shrink_s: float = 60.0
-    mode: str = "auto"
+    count: int = declare("maximum number of workers; 0: one per core, at most 8", 0, "processes", low=0)
+    window: int = declare("files sent ahead to each worker", 4, "files", low=1)
+    rss_cap_mb: int = declare("a worker that grows beyond this is replaced after its current file", 512, "MB", low=1)
+    deadline_s: float = declare("a worker that takes longer for one file is killed and replaced", 20.0, "s", above=0)
+    idle_shrink_s: float = declare("after this long without work all workers but one stop", 60.0, "s", low=0)
+    mode: str = declare(
+        "how files are indexed; every mode gives the same index", "auto",
+        choices=("auto", "sequential", "parallel", "pipeline"),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class ResourceConfig:
-    """When bulk work steps back.
+    """When bulk work steps back."""
 
-    Attributes:
-        pressure_percent: files are indexed one at a time while tasks of this machine stand still for more than this
-            share of time, for want of memory or disk (Linux only); 0: never.
-        min_free_mb: nothing is indexed while less is free on the state directory's file system.
-        max_state_mb: or while the state directory is larger than this; 0: no limit.
-        max_rss_mb: or while the daemon's own process, without workers, takes more memory than this; 0: no limit.
-        battery: what bulk work does while the machine runs on battery, where that is known (Linux only): ``slow``,
-            files are indexed one at a time; ``usual``, nothing else.
-    """
-
-    pressure_percent: float = 40.0
-    min_free_mb: int = 100
-    max_state_mb: int = 0
-    max_rss_mb: int = 0
-    battery: str = "slow"
+    pressure_percent: float = declare(
+        "files are indexed one at a time while tasks of this machine wait for memory or disk for a larger share of the "
+        "time (Linux); 0: never",
+        40.0, "%", low=0,
+    )  # fmt: skip
+    min_free_mb: int = declare(
+        "nothing is indexed while the state directory's file system has less free space", 100, "MB", low=0
+    )
+    max_state_mb: int = declare("or while the state directory is larger than this; 0: no limit", 0, "MB", low=0)
+    max_rss_mb: int = declare(
+        "or while the daemon's own process, without workers, takes more memory than this; 0: no limit", 0, "MB", low=0
+    )
+    battery: str = declare(
+        "what bulk work does on battery, where regend can tell (Linux): `slow`, files are indexed one at a time; "
+        "`usual`, nothing changes",
+        "slow",
+        choices=("slow", "usual"),
+    )
 
 
 PROVIDERS = ("builtin", "onnx", "http", "openai", "voyage", "ollama", "tei", "llama-server")
-"""What `embedding.provider` may be: local models, then servers, whose presets are in `embedding/presets`."""
+"""Values of `embedding.provider`: local models, then servers, whose presets are in `embedding/remote/presets`."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingConfig:
-    """Which model turns chunks into vectors, and how batches are closed. 0 and empty mean: as the preset says.
+    """Which model turns chunks into vectors, and how batches are closed. 0 and empty mean: as the preset says."""
 
-    Attributes:
-        provider: one of `PROVIDERS`; ``http`` is any server that speaks the OpenAI API.
-        role: ``upgrade``: the built-in model serves at once and this one takes over when it is through; ``only``: this
-            one alone.
-        url: base URL of the server, such as ``http://127.0.0.1:8080/v1``.
-        urls: further servers with the same model; requests go to the one with the least to do.
-        model: the model's name at the server.
-        dim: length of its vectors; 0: ask the server.
-        tier: which of the preset's sets of limits holds.
-        prefixes: a style of task prefixes, ``auto`` (by the model's name) or ``none``.
-        document_prefix: in front of each chunk, in place of the style's.
-        query_prefix: the same for queries.
-        encoding: ``auto``, ``float`` or ``base64``: how vectors are to be sent.
-        api_key_env: name of the environment variable that holds the key.
-        api_key_file: a file that holds it, mode 0600.
-        api_key_keyring: ``service/user`` of the system's keyring, when the package is installed.
-        remote_roots: roots whose text may be sent to a server that is not on this machine.
-        batch_items: a batch is closed at this many chunks,
-        batch_tokens: …or this many tokens,
-        batch_bytes: …or this many bytes,
-        linger_ms: …or when its first chunk has waited this long.
-        concurrency: requests under way at once, at most.
-        requests_per_minute: limit of the account.
-        tokens_per_minute: the same for tokens.
-        rate_margin: the share of both limits that is used.
-        max_text_tokens: a longer text is cut at a line.
-        tokenizer: the model's `tokenizer.json`, by which tokens are counted; without it they are estimated.
-        timeout_s: how long one request may take.
-        attempts: requests at most before a batch waits for a later try.
-        retry_budget_s: …and seconds at most.
-        fail_fast: do not try again within a request at all.
-        model_dir: directory of the local model: ``model.onnx`` and ``tokenizer.json``.
-        pooling: ``auto``, ``mean``, ``cls`` or ``last``: how a local model's tokens become one vector.
-        threads: of each process that runs a local model.
-        cache_mb: texts and vectors that no tree uses are kept up to this size; the least recently used go first.
-    """
-
-    provider: str = "builtin"
-    role: str = "upgrade"
-    url: str = ""
-    urls: tuple[str, ...] = ()
-    model: str = ""
-    dim: int = 0
-    tier: str = ""
-    prefixes: str = "auto"
-    document_prefix: str = ""
-    query_prefix: str = ""
-    encoding: str = "auto"
-    api_key_env: str = ""
-    api_key_file: str = ""
-    api_key_keyring: str = ""
-    remote_roots: tuple[str, ...] = ()
-    batch_items: int = 0
-    batch_tokens: int = 0
-    batch_bytes: int = 1_000_000
-    linger_ms: int = 10
-    concurrency: int = 0
-    requests_per_minute: int = 0
-    tokens_per_minute: int = 0
-    rate_margin: float = 0.9
-    max_text_tokens: int = 0
-    tokenizer: str = ""
-    timeout_s: float = 60.0
-    attempts: int = 4
-    retry_budget_s: float = 60.0
-    fail_fast: bool = False
-    model_dir: str = ""
-    pooling: str = "auto"
-    threads: int = 1
-    cache_mb: int = 1_000
+    provider: str = declare(
+        "the built-in model, `onnx` for a model of your own, or a kind of server; `http` is any server that speaks the "
+        "OpenAI API",
+        "builtin",
+        choices=PROVIDERS,
+    )
+    role: str = declare(
+        "`upgrade`: the built-in model serves at once, and this model replaces it once every chunk has its vector; "
+        "`only`: this model alone",
+        "upgrade",
+        choices=("upgrade", "only"),
+    )
+    urls: tuple[str, ...] = declare(
+        "base URLs of the servers, such as `http://127.0.0.1:8080/v1`; all must have the same model, and each request "
+        "goes to the least busy; empty: the usual one of the kind",
+        (),
+    )
+    model: str = declare("the model's name at the server", "")
+    dim: int = declare("length of the model's vectors; 0: ask the server", 0, low=0)
+    tier: str = declare("set of limits of the kind: `free`, `tier1`, …; `cpu` or `gpu` for servers of your own", "")
+    prefixes: str = declare(
+        "task prefixes: by the model's name, `none`, or a style: `e5`, `bge`, `nomic`, `embeddinggemma`, `qwen`, …",
+        "auto",
+    )
+    document_prefix: str = declare("text before each chunk instead of the style's", "")
+    query_prefix: str = declare("text before each query instead of the style's", "")
+    encoding: str = declare(
+        "how vectors are sent; `auto`: as the server can", "auto", choices=("auto", "float", "base64")
+    )
+    api_key_env: str = declare("name of the environment variable that holds the key", "")
+    api_key_file: str = declare("file that holds the key, mode 0600", "", "path")
+    api_key_keyring: str = declare("`service/user` in the system's keyring; needs the package `keyring`", "")
+    remote_roots: tuple[str, ...] = declare(
+        "roots whose text may be sent to a server that is not on this machine", (), "paths"
+    )
+    batch_items: int = declare("a batch is closed at this many chunks; 0: as suits the model", 0, "chunks", low=0)
+    batch_tokens: int = declare("or at this many tokens; 0: as suits the model", 0, "tokens", low=0)
+    batch_bytes: int = declare("or at this many bytes", 1_000_000, "bytes", low=1)
+    linger_ms: int = declare("or when its first chunk has waited this long", 10, "ms", low=0)
+    concurrency: int = declare(
+        "maximum requests in flight at each server; 0: as suits the server", 0, "requests", low=0
+    )
+    requests_per_minute: int = declare(
+        "the account's limit; 0: the usual one of the kind, or what the server says", 0, "requests", low=0
+    )
+    tokens_per_minute: int = declare("the same for tokens", 0, "tokens", low=0)
+    rate_margin: float = declare(
+        "share of both limits that is used in the long run; the nearer to 1, the shorter the bursts, so that no minute "
+        "is above the limit; 1 leaves no room for a late request",
+        0.9, above=0, high=1,
+    )  # fmt: skip
+    max_text_tokens: int = declare("a longer text is cut at a line; 0: the limit of the kind", 0, "tokens", low=0)
+    tokenizer: str = declare(
+        "the model's `tokenizer.json`, to count tokens exactly instead of estimating them; needs the package "
+        "`tokenizers`",
+        "",
+        "path",
+    )
+    timeout_s: float = declare("how long one request may take", 60.0, "s", above=0)
+    attempts: int = declare(
+        "maximum requests before a batch waits for a later try; 1: no repeat within a try", 4, "requests", low=1
+    )
+    retry_budget_s: float = declare("and no request begins later than this after the first", 60.0, "s", low=0)
+    model_dir: str = declare("for `onnx`: directory with `model.onnx` and `tokenizer.json`", "", "path")
+    pooling: str = declare(
+        "for `onnx`: how the tokens' vectors become one; `auto`: as the model's own files say", "auto",
+        choices=("auto", "mean", "cls", "last"),
+    )  # fmt: skip
+    threads: int = declare("for `onnx`: threads of each process that runs the model", 1, "threads", low=1)
+    cache_mb: int = declare(
+        "maximum size of texts and vectors that no tree uses; the least recently used are deleted first",
+        1_000, "MB", low=0,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class IgnoreConfig:
-    """Patterns in `.gitignore` syntax that apply to every root, last in order."""
+    """What is not indexed, on top of the ignore files."""
 
-    patterns: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = declare("patterns in `.gitignore` syntax, for every root", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,23 +223,23 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
 
 
 def user_path(value: str, key: str, source: str = "configuration") -> Path:
-    """A path from the configuration, in which ``~`` means the home directory.
+    """Return a path of the configuration, in which ``~`` means the home directory.
 
     Raises:
-        ConfigError: it begins with ``~`` and the name of nobody here.
+        ConfigError: it begins with ``~`` and the name of an unknown user.
     """
     try:
         return Path(value).expanduser()
     except RuntimeError as error:
         known = f"{source}: `{key}` is {value!r}"
-        raise ConfigError(f"{known}, but nobody of that name is known here; write the path out.") from error
+        raise ConfigError(f"{known}, but this machine has no user of that name; write the path out.") from error
 
 
 def parse_toml(raw: bytes, source: str) -> dict[str, Any]:
-    """The table that a TOML file holds, whoever wrote it.
+    """Return the table in a TOML file, whoever wrote it.
 
     Raises:
-        ConfigError: it is none, or nests more deeply than Python follows; the message begins with `source`.
+        ConfigError: it is not TOML, or is nested too deeply for Python; the message begins with `source`.
     """
     try:
         return tomllib.loads(raw.decode())
@@ -254,18 +250,45 @@ def parse_toml(raw: bytes, source: str) -> dict[str, Any]:
 
 
 def config_from_table(table: Mapping[str, Any], source: str) -> Config:
-    """Check a parsed table against `Config` and build it; `source` is named in errors."""
+    """Build a `Config` from a parsed table.
+
+    Args:
+        source: name of the table's origin, with which every error begins.
+
+    Raises:
+        ConfigError: a key is unknown or removed, or a value has the wrong type, is not allowed, or needs another key.
+    """
     config = _build(Config, table, source, "")
-    _check(config, source)
+    embedding = config.embedding
+    if embedding.provider == "http" and not (embedding.urls and embedding.model):
+        raise ConfigError(f"{source}: provider `http` lacks a server; set `embedding.urls` and `embedding.model`.")
+    if embedding.provider == "onnx" and not embedding.model_dir:
+        raise ConfigError(f"{source}: provider `onnx` lacks a model; set `embedding.model_dir`.")
+    for key, paths in (
+        ("model_dir", (embedding.model_dir,)),
+        ("api_key_file", (embedding.api_key_file,)),
+        ("remote_roots", embedding.remote_roots),
+    ):
+        for path in paths:
+            user_path(path, f"embedding.{key}", source)
     return config
+
+
+_REMOVED = {
+    "embedding.url": "list the server's URL in `embedding.urls`",
+    "embedding.fail_fast": "set `embedding.attempts` to 1 for one request per try",
+}
+"""Keys of earlier versions, and what to write instead."""
 
 
 def _build(cls: type[_T], table: Mapping[str, Any], source: str, prefix: str) -> _T:
     hints = get_type_hints(cls)
-    known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
+    known = {item.name: item for item in fields(cls)}  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for key, value in table.items():
         name = f"{prefix}{key}"
+        if name in _REMOVED:
+            raise ConfigError(f"{source}: `{name}` is {value!r}, but this key was removed; {_REMOVED[name]}.")
         if key not in known:
             raise ConfigError(f"{source}: unknown key `{name}`; known here: {', '.join(sorted(known))}.")
         want = hints[key]
@@ -273,75 +296,24 @@ def _build(cls: type[_T], table: Mapping[str, Any], source: str, prefix: str) ->
             if not isinstance(value, Mapping):
                 raise ConfigError(f"{source}: `{name}` must be a table, not {value!r}.")
             values[key] = _build(want, value, source, f"{name}.")  # type: ignore[arg-type]
-        else:
-            values[key] = _scalar(want, value, source, name)
+            continue
+        values[key] = _scalar(want, value, source, name)
+        if wrong := fault(known[key], values[key]):
+            raise ConfigError(f"{source}: `{name}` {wrong}.")
     return cls(**values)
 
 
 def _scalar(want: Any, value: Any, source: str, name: str) -> Any:
     if want is float and type(value) in (int, float):
-        return float(value)
-    if want in (int, bool) and type(value) is want:
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf  # A whole number of hundreds of digits; `fault` refuses it.
+    if want is int and type(value) is int:
         return value
     if want is str and isinstance(value, str):
         return value
     if want == tuple[str, ...] and isinstance(value, list) and all(isinstance(v, str) for v in value):
         return tuple(value)
-    wanted = {float: "a number", int: "a whole number", str: "a string", bool: "true or false"}.get(
-        want, "a list of strings"
-    )
+    wanted = {float: "a number", int: "a whole number", str: "a string"}.get(want, "a list of strings")
     raise ConfigError(f"{source}: `{name}` must be {wanted}, not {value!r}.")
-
-
-_POSITIVE = (
-    "watch.storm_paths", "watch.max_delay_ms", "watch.reconcile_interval_s", "watch.poll_interval_s",
-    "limits.max_file_bytes", "limits.max_line_bytes", "limits.parse_timeout_s", "limits.chunk_tokens",
-    "workers.window", "workers.rss_cap_mb", "workers.deadline_s",
-    "embedding.batch_bytes", "embedding.rate_margin", "embedding.timeout_s", "embedding.attempts", "embedding.threads",
-)  # fmt: skip
-
-
-def _check(config: Config, source: str) -> None:
-    for section in fields(config):
-        values = getattr(config, section.name)
-        for item in fields(values):
-            value, name = getattr(values, item.name), f"{section.name}.{item.name}"
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ConfigError(f"{source}: `{name}` is {value}; give a finite number.")
-            if (
-                isinstance(value, (int, float))
-                and not isinstance(value, bool)
-                and (value < 0 or (value == 0 and name in _POSITIVE))
-            ):
-                raise ConfigError(f"{source}: `{name}` is {value}, which is too small; give a positive number.")
-    _check_choices(config, source)
-    embedding = config.embedding
-    if embedding.rate_margin > 1.0:
-        raise ConfigError(f"{source}: `embedding.rate_margin` is {embedding.rate_margin}; give a share up to 1.")
-    if embedding.provider == "http" and not ((embedding.url or embedding.urls) and embedding.model):
-        raise ConfigError(f"{source}: provider http needs `embedding.url` and `embedding.model`.")
-    if embedding.provider == "onnx" and not embedding.model_dir:
-        raise ConfigError(f"{source}: provider onnx needs `embedding.model_dir`.")
-    for key in ("model_dir", "api_key_file", "remote_roots"):
-        named = getattr(embedding, key)
-        for path in (named,) if isinstance(named, str) else named:
-            user_path(path, f"embedding.{key}", source)
-
-
-_CHOICES = {
-    "resources.battery": ("slow", "usual"),
-    "workers.mode": ("auto", "sequential", "parallel", "pipeline"),
-    "embedding.provider": PROVIDERS,
-    "embedding.role": ("upgrade", "only"),
-    "embedding.pooling": ("auto", "mean", "cls", "last"),
-    "embedding.encoding": ("auto", "float", "base64"),
-}
-
-
-def _check_choices(config: Config, source: str) -> None:
-    for name, choices in _CHOICES.items():
-        section, _, key = name.partition(".")
-        value = getattr(getattr(config, section), key)
-        if value not in choices:
-            known = f"{', '.join(choices[:-1])} or {choices[-1]}"
-            raise ConfigError(f"{source}: `{name}` is {value!r}; use {known}.")

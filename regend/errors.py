@@ -5,11 +5,11 @@
     RegendError
     ├── ConfigError            the user's configuration or a command line value is wrong
     ├── PathError              a path is outside its root, not a directory, or not readable
-    │   └── FileRefusedError       a file is there and is not to be read (disk/safe_read.py)
-    ├── RootError              a root is unknown, already there, refused, or gone
+    │   └── FileRefusedError       a file exists but must not be read (disk/safe_read.py)
+    ├── RootError              a root is unknown, already added, refused, or gone
     │   └── WatchLimitError        it cannot be watched (watch/place.py)
     ├── SearchError            a query that cannot be searched for (search/errors.py)
-    │   ├── QueryError             nothing in it is a word
+    │   ├── QueryError             it contains no word
     │   └── FilterError            a path glob or a limit cannot be used
     ├── StoreError             the state directory cannot be used
     │   ├── StoreLockedError   another daemon holds it
@@ -24,7 +24,7 @@
     └── RpcError               a request cannot be answered
         ├── ProtocolError      the bytes are not valid MessagePack-RPC, or break a limit
         ├── ConnectionLostError   the daemon went away
-        └── DaemonNotRunningError nobody listens on the socket
+        └── DaemonNotRunningError no daemon listens on the socket
 
 Each carries a ``code``: a stable snake_case word that crosses the wire (``docs/rpc.md`` lists them).
 A message names the thing, the value and the remedy in one sentence.
@@ -34,7 +34,7 @@ from __future__ import annotations
 
 
 class RegendError(Exception):
-    """Base of all errors raised on purpose; ``str(error)`` is fit to be shown to a user."""
+    """Base of all errors raised on purpose; ``str(error)`` is a sentence for the user."""
 
     code = "error"
 
@@ -99,7 +99,7 @@ class ProviderUnavailableError(EmbeddingError):
 
 
 class ProviderRejectedError(EmbeddingError):
-    """The provider will not take these texts."""
+    """The provider does not accept these texts."""
 
     code = "provider_rejected"
 

@@ -36,7 +36,9 @@ EDGES: dict[str, tuple[str, ...]] = {
     "regend.errors": (),
     "regend.types": (),
     "regend.paths": (),
-    "regend.config": ("regend.errors", "regend.paths"),
+    # One way to declare a checked field, for the configuration and for the wire.
+    "regend.fields": (),
+    "regend.config": ("regend.errors", "regend.fields", "regend.paths"),
     # Pure: decides, and does nothing itself.
     "regend.core": (*BASICS, "regend.core.*"),
     # `LimitConfig` is a plain value; a second class with the same fields would be a synonym.
@@ -44,7 +46,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     # Seams: protocols and the wire.
     "regend.store.base": BASICS,
     "regend.embedding.base": BASICS,
-    "regend.rpc": (*BASICS, "regend.paths", "regend.rpc.*"),
+    "regend.rpc": (*BASICS, "regend.fields", "regend.paths", "regend.rpc.*"),
     # Looks at trees. A scan answers the core's commands with its events; a blob's name holds its language.
     "regend.disk": (
         *BASICS, "regend.config", "regend.disk.*", "regend.core.commands", "regend.core.events",

@@ -16,6 +16,7 @@ from regend.__main__ import parser as daemon_parser
 from regend.cli.arguments import COMMANDS, GLOBAL, command_parser
 from regend.config import Config, config_from_table
 from regend.disk.repository import load_repository_config
+from tests import reference_tables
 
 REPOSITORY = Path(__file__).parents[1]
 TOP_PAGES = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
@@ -149,15 +150,6 @@ def test_every_command_and_target_is_in_the_docs() -> None:
 # --- configuration ----------------------------------------------------------------------------------------------------
 
 
-def keys_in_docs() -> dict[str, Any]:
-    text = (REPOSITORY / "docs/configuration.md").read_text()
-    found: dict[str, Any] = {}
-    for section, body in re.findall(r"^### `\[(\w+)\]`\n(.*?)(?=^##)", text, re.MULTILINE | re.DOTALL):
-        for key, default in re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", body, re.MULTILINE):
-            found[f"{section}.{key}"] = tomllib.loads(f"x = {default}")["x"]
-    return found
-
-
 def keys_in_config() -> dict[str, Any]:
     return {
         f"{section.name}.{key.name}": list(key.default) if isinstance(key.default, tuple) else key.default
@@ -166,8 +158,26 @@ def keys_in_config() -> dict[str, Any]:
     }
 
 
-def test_every_key_is_documented_with_its_default() -> None:
-    assert keys_in_docs() == keys_in_config()
+@pytest.mark.parametrize("name", reference_tables.PAGES)
+def test_the_tables_equal_the_declarations(name: str) -> None:
+    page = (REPOSITORY / "docs" / name).read_text()
+    assert reference_tables.rewrite(page, reference_tables.PAGES[name]()) == page, (
+        "run `python -m tests.reference_tables`"
+    )
+
+
+def test_a_row_says_key_default_range_unit_and_meaning() -> None:
+    rows = reference_tables.configuration().splitlines()
+    assert "| `quiet_ms` | `40` | ms | at least 0 | a path is read once it has not changed for this long |" in rows
+    assert any(row.startswith("| `rate_margin` | `0.9` |  | more than 0, at most 1 | share of") for row in rows)
+    assert any(row.startswith('| `battery` | `"slow"` |  | `slow`, `usual` | ') for row in rows)
+    assert "| `patterns` | `[]` |  |  | patterns in `.gitignore` syntax, for every root |" in rows
+    assert sum(row.startswith("| `") for row in rows) == len(keys_in_config())
+
+
+def test_a_page_without_its_marks_is_refused() -> None:
+    with pytest.raises(ValueError, match="lacks the line"):
+        reference_tables.rewrite("no marks", "")
 
 
 def test_keys_named_anywhere_exist() -> None:

@@ -1,6 +1,6 @@
-"""The command line of `regenctl`: one table of commands, from which the parser, the help and the completions come.
+"""The command line of `regenctl`: one table of commands, the source of the parser, the help and the completions.
 
-Only the parser of the command that is called gets built, because argparse is a good part of the start-up time.
+Only the parser of the called command is built, because argparse takes a large part of the start-up time.
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ import argparse
 import re
 from collections import namedtuple
 
+from regend.rpc import limits
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, NamedTuple
 
     class Argument(NamedTuple):
@@ -29,60 +32,43 @@ else:
 
 
 def _arg(*names: str, complete: str = "", **options: Any) -> Argument:
-    """`complete`: what a shell offers for the value: ``file``, ``directory``, words separated by spaces, or nothing."""
+    """Declare an argument; `complete`: what a shell offers as its value: ``file``, ``directory``, words, or nothing."""
     return Argument(names, options, complete)
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
+def _number(kind: type, what: str, low: int, high: float) -> Callable[[str], Any]:
+    """Return a parser of numbers; argparse quotes its name when a number is wrong."""
+
+    def parse_number(text: str) -> Any:
+        value = kind(text)
+        if not low <= value <= high:
+            raise ValueError
+        return value
+
+    parse_number.__name__ = f"number of {what} ({low} to {high:g})"
+    return parse_number
 
 
-def _lines(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= 1_000:
-        raise ValueError
-    return value
-
-
-def _offset(text: str) -> int:
-    return _lines(text)
-
-
-def _tokens(text: str) -> int:
-    value = int(text)
-    if not 50 <= value <= 200_000:
-        raise ValueError
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 3_600:
-        raise ValueError
-    return value
-
-
+_COUNT = _number(int, "results", 1, limits.MAX_RESULTS)
+_LINES = _number(int, "lines", 0, limits.MAX_CONTEXT_LINES)
+_SKIPPED = _number(int, "results", 0, limits.MAX_OFFSET)
+_TOKENS = _number(int, "tokens", limits.MIN_BUDGET_TOKENS, limits.MAX_BUDGET_TOKENS)
+_SECONDS = _number(float, "seconds", 0, limits.MAX_WAIT_S)
 _EXCLUSION = re.compile(r"-(?:(?:lang|path|kind|root):.+|(?!k\d)[^\W\d]\w{2,})", re.DOTALL)
-"""What a query may exclude, see docs/queries.md; our own options with one dash have one letter."""
-_count.__name__ = "count"
-_lines.__name__ = "number of lines (0 to 1000)"
-_offset.__name__ = "number of results (0 to 1000)"
-_tokens.__name__ = "number of tokens (50 to 200000)"
-_seconds.__name__ = "number of seconds (0 to 3600)"
+"""Exclusion in a query, see docs/queries.md; our own options with one dash have one letter."""
 
-_K = _arg("-k", type=_count, metavar="N", help="results at most (1 to 1000)")
+_K = _arg("-k", type=_COUNT, metavar="N", help=f"maximum number of results (1 to {limits.MAX_RESULTS})")
 _ROOT = _arg("--root", metavar="DIR", complete="directory", help="only this root")
 _PATH = _arg("--path", metavar="GLOB", help="only paths that match, such as 'src/**/*.py'")
 _LANG = _arg("--lang", metavar="NAME", help="only this language, such as python")
-_CONTEXT = _arg("--context", type=_lines, metavar="N", help="lines of the file to show before and after each snippet")
-_OFFSET = _arg("--offset", type=_offset, metavar="N", help="leave out the first N results: the next page")
-_BUDGET = _arg("--budget", type=_tokens, metavar="TOKENS", help="pack the best passages into so many tokens, by file")
+_CONTEXT = _arg("--context", type=_LINES, metavar="N", help="lines of the file to show before and after each snippet")
+_OFFSET = _arg("--offset", type=_SKIPPED, metavar="N", help="leave out the first N results: the next page")
+_BUDGET = _arg(
+    "--budget", type=_TOKENS, metavar="TOKENS", help="pack the best passages into this many tokens, file by file"
+)
 _OVERLAY = _arg(
     "--overlay", action="append", metavar="FILE=COPY", complete="file",
-    help="take the text of COPY (- is standard input) for FILE, which is not saved yet",
+    help="search the unsaved text in COPY (- is standard input) instead of FILE",
 )  # fmt: skip
 _DIRECTORY = _arg("directory", metavar="DIR", complete="directory", help="a root")
 
@@ -90,7 +76,7 @@ COMMANDS = (
     Command("search", "find code by words and by meaning", "queries", (
         _arg("query", nargs="+", metavar="QUERY", help="words, an identifier, or a question"),
         _K, _ROOT, _PATH, _LANG,
-        _arg("--sync", action="store_true", help="see every write that finished before"),
+        _arg("--sync", action="store_true", help="include every write that finished before this command"),
         _arg("--explain", action="store_true", help="show what each ranking feature and each stage contributed"),
         _arg("--files", action="store_true", help="one result per file, ranked as a whole"),
         _CONTEXT, _OFFSET, _BUDGET, _OVERLAY,
@@ -103,35 +89,35 @@ COMMANDS = (
         _K, _ROOT, _PATH, _LANG, _CONTEXT, _OFFSET, _BUDGET, _OVERLAY,
     )),
     Command("outline", "list a file's definitions", "queries", (_arg("file", metavar="FILE", complete="file"),)),
-    Command("status", "say what is indexed, what is not and why", "status", (
-        _arg("--watch", action="store_true", help="keep showing it, with progress bars, until Ctrl-C"),
+    Command("status", "show what is indexed, what is not and why", "operations", (
+        _arg("--watch", action="store_true", help="update it live, with progress bars, until Ctrl-C"),
     )),
     Command("flush", "wait until every earlier write is searchable", "operations", (
-        _arg("--timeout", type=_seconds, default=60.0, metavar="S", help="seconds to wait at most (default 60)"),
+        _arg("--timeout", type=_SECONDS, default=60.0, metavar="S", help="maximum seconds to wait (default 60)"),
     )),
     Command("sync", "wait until every earlier write is searchable by words", "operations", (
-        _arg("--timeout", type=_seconds, default=5.0, metavar="S", help="seconds to wait at most (default 5)"),
+        _arg("--timeout", type=_SECONDS, default=5.0, metavar="S", help="maximum seconds to wait (default 5)"),
     )),
     Command("add", "add a root and index it", "roots", (
         _arg("directory", metavar="DIR", complete="directory", help="a git worktree or a plain folder"),
-        _arg("--force", action="store_true", help="although it looks unsuited, such as a home directory"),
+        _arg("--force", action="store_true", help="add it even if it looks unsuited, such as a home directory"),
     )),
     Command("remove", "remove a root", "roots", (
         _DIRECTORY,
-        _arg("--forget", action="store_true", help="and every byte of what only it used from the disk"),
+        _arg("--forget", action="store_true", help="also delete everything that only this root used"),
     )),
     Command("list", "list roots, or the files of one", "roots", (
         _arg("--files", metavar="ROOT", complete="directory", help="list this root's files"),
         _arg("--state", choices=("indexed", "skipped"), complete="indexed skipped", help="only files in this state"),
     )),
     Command("reindex", "read every file of a root again", "roots", (_DIRECTORY,)),
-    Command("pause", "stop indexing; queries go on", "operations", ()),
-    Command("resume", "index again", "operations", ()),
+    Command("pause", "stop indexing; queries are still answered", "operations", ()),
+    Command("resume", "resume indexing", "operations", ()),
     Command("why", "say whether a file is indexed, and if not, why", "roots", (
         _arg("file", metavar="FILE", complete="file"),
     )),
     Command("doctor", "check the installation and this machine", "operations", (
-        _arg("--verify", action="store_true", help="compare the index with the disk too, and repair what differs"),
+        _arg("--verify", action="store_true", help="also compare the index with the disk, and repair differences"),
     )),
     Command("config", "show the effective configuration", "operations", ()),
     Command("service", "run the daemon as a service of your login session", "operations", (
@@ -158,7 +144,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     top = argparse.ArgumentParser(
         prog="regenctl",
         usage="regenctl [--socket PATH] [--json] COMMAND ...",
-        description="Ask and look after the regend code-search daemon.",
+        description="Query and control the regend code-search daemon.",
         epilog="commands:\n" + "\n".join(f"  {c.name:<11} {c.doc}" for c in COMMANDS),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -183,13 +169,13 @@ def parse(argv: list[str]) -> argparse.Namespace:
     chosen = argparse.Namespace(socket=values.socket, json=values.json, command=command)
     rest = argv[place + 1 :]
     if command.name == "search":
-        # argparse would take `-path:tests/**` and `-mock` for options; with a space in front it does not.
+        # argparse would take `-path:tests/**` and `-mock` for options; a leading space prevents that.
         rest = [f" {word}" if _EXCLUSION.fullmatch(word) else word for word in rest]
     return parser.parse_args(rest, chosen)
 
 
 def _command_place(argv: list[str]) -> int:
-    """Index of the command. argparse could hand on the rest by itself, but would swallow the command's ``--``."""
+    """Return the index of the command. argparse could pass on the rest, but would drop the command's ``--``."""
     place = 0
     while place < len(argv) and argv[place].startswith("-"):
         place += 2 if argv[place] == "--socket" else 1
@@ -197,7 +183,7 @@ def _command_place(argv: list[str]) -> int:
 
 
 def command_parser(command: Command) -> argparse.ArgumentParser:
-    """The parser of one command; it takes the global options too, so that they may stand on either side."""
+    """Return the parser of one command; it takes the global options too, so that they may stand on either side."""
     takes_all = command.name == "service"
     parser = argparse.ArgumentParser(
         prog=f"regenctl {command.name}", description=command.doc[0].upper() + command.doc[1:] + ".",

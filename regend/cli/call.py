@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 
 def client(arguments: argparse.Namespace) -> Client:
-    """A client that is not yet connected, for the socket that the command line names."""
+    """Return an unconnected client for the socket that the command line names."""
     return Client(os.path.abspath(arguments.socket) if arguments.socket else None, name="regenctl")  # noqa: PTH100 - pathlib is slower to import.
 
 
 def call(arguments: argparse.Namespace, method: str, **params: Any) -> dict[str, Any]:
-    """One call on a connection of its own."""
+    """Call a method on a connection of its own."""
     with client(arguments) as daemon:
         return daemon.call(method, **params)
 
 
 def absolute(path: str) -> str:
-    """The path as the daemon needs it; our working directory is not its.
+    """Return an absolute path: the daemon has another working directory.
 
     Raises:
-        PathError: it is empty, as where a shell variable was not set: that must not mean the working directory.
+        PathError: the path is empty, as an unset shell variable is; it must not mean the working directory.
     """
     if not path:
         raise PathError("The path is empty; name a file or directory, such as `.`.")
@@ -36,5 +36,5 @@ def absolute(path: str) -> str:
 
 
 def given(**params: Any) -> dict[str, Any]:
-    """Those parameters that were given; the daemon has the defaults of the others."""
+    """Return the parameters that are not None; the daemon has the defaults of the others."""
     return {name: value for name, value in params.items() if value is not None}

@@ -35,7 +35,7 @@ def _bash_words(complete: str) -> str:
 
 
 def bash() -> str:
-    """To be sourced from `~/.bashrc`: `source <(regenctl completion bash)`."""
+    """Return a script for `~/.bashrc`: `source <(regenctl completion bash)`."""
     out = [
         "# regenctl completion for bash. Use: source <(regenctl completion bash)",
         "_regenctl() {",
@@ -73,7 +73,7 @@ def bash() -> str:
 
 
 def _quote(text: str) -> str:
-    """For single quotes in zsh and fish; brackets and colons separate the parts of a zsh specification."""
+    """Escape text for single quotes in zsh and fish; brackets and colons separate the parts of a zsh specification."""
     return text.replace("'", "").replace("[", "(").replace("]", ")").replace(":", " -")
 
 
@@ -90,7 +90,7 @@ def _zsh_flag(flag: Argument) -> str:
 
 
 def zsh() -> str:
-    """To be saved as `_regenctl` in a directory of `$fpath`, or sourced after `compinit`."""
+    """Return a script to save as `_regenctl` in a directory of `$fpath`, or to source after `compinit`."""
     out = ["#compdef regenctl", "_regenctl_commands() {", "    local -a commands=("]
     out += [f"        '{command.name}:{_quote(command.doc)}'" for command in COMMANDS]
     out += [
@@ -135,7 +135,7 @@ def _fish_flag(flag: Argument) -> str:
 
 
 def fish() -> str:
-    """To be saved as `~/.config/fish/completions/regenctl.fish`."""
+    """Return a script to save as `~/.config/fish/completions/regenctl.fish`."""
     out = ["# regenctl completion for fish.", "complete -c regenctl -f"]
     out += [f"complete -c regenctl {_fish_flag(flag)}" for flag in GLOBAL]
     for command in COMMANDS:

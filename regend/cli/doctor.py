@@ -1,28 +1,29 @@
-"""`regenctl doctor`: check what regend needs from this machine, and say how to mend what is wrong.
+"""`regenctl doctor`: check what regend needs from this machine, and say how to repair what is wrong.
 
-It changes nothing and needs no running daemon, but for `--verify`. Heavy packages are imported in another process: an
-extension that was built for another processor kills the process that imports it, and that is one of the faults to be
-found.
+It changes nothing and needs no running daemon, except for `--verify`. Heavy packages are imported in another process:
+an extension that was built for another processor kills the process that imports it, and doctor must report that.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from regend import __version__
+from regend.cli.terminal import Style, print_json
 from regend.config import Config, load_config
 from regend.errors import ConfigError, DaemonNotRunningError, RegendError
 from regend.paths import APPLICATION_ID, CATALOG, STATE_FORMAT, default_state_dir
+from regend.rpc.client import Client
+from regend.rpc.limits import MAX_WAIT_S
 
 PACKAGES = (
     "aiohttp", "hnswlib", "msgpack", "msgspec", "numpy", "pathspec", "rich", "sqlite3", "structlog",
@@ -30,14 +31,13 @@ PACKAGES = (
 )  # fmt: skip
 MIN_PYTHON = (3, 11)
 LOW_DISK_BYTES = 1_000_000_000
-"""Below this we warn; a guess: the index of a tree of 7,000 files is well below it."""
+"""Free space below which doctor warns; a guess: the index of a tree of 7,000 files is much smaller."""
 FULL_DISK_BYTES = 100_000_000
 GOOD_OPEN_FILES = 1_456
-"""Enough for all clients that the daemon would admit, and for the index."""
+"""Limit on open files that suffices for all clients that the daemon admits, and for the index."""
 FEW_OPEN_FILES = 128
 _PACKAGES_TIMEOUT_S = 60.0
-_STATUS_TIMEOUT_S = 5.0
-_VERIFY_TIMEOUT_S = 3_600.0
+_ANSWER_TIMEOUT_S = 5.0
 _MAX_NAMED = 10
 _MIN_INSTANCES = 128
 _PROBE = """
@@ -57,9 +57,9 @@ class Check:
     """One finding.
 
     Attributes:
-        result: ``ok``, ``warn`` (works, but not as it should) or ``fail``.
-        detail: what was found.
-        remedy: what to do; empty where all is well.
+        result: ``ok``, ``warn`` (regend works with restrictions) or ``fail``.
+        detail: what the check found.
+        remedy: what to do; empty where nothing is wrong.
     """
 
     name: str
@@ -75,7 +75,7 @@ def doctor_command(
 
     Args:
         socket: the socket that `regenctl` would use.
-        verify: let the daemon compare its index with the disk, which reads every file.
+        verify: ask the daemon to compare its index with the disk, which reads every file.
 
     Returns:
         1 when a check failed, else 0.
@@ -84,14 +84,15 @@ def doctor_command(
     if verify:
         checks += check_index(Path(socket))
     if as_json:
-        print(json.dumps([asdict(check) for check in checks]))
+        print_json([asdict(check) for check in checks])
     else:
-        print("\n".join(_line(check) for check in checks))
+        style = Style.of(sys.stdout)
+        print("\n".join(_line(check, style) for check in checks))
     return 1 if any(check.result == "fail" for check in checks) else 0
 
 
 def run_checks(socket: Path, environ: Mapping[str, str]) -> Iterator[Check]:
-    """All checks in order; each stands for itself."""
+    """Yield the findings of all checks in order; no check depends on another's result."""
     yield check_python(sys.version_info[:3])
     yield check_packages(PACKAGES)
     yield check_git(environ)
@@ -151,7 +152,7 @@ def check_git(environ: Mapping[str, str]) -> Check:
 
 
 def check_config(environ: Mapping[str, str]) -> tuple[Config, Check]:
-    """The configuration (all defaults where it is wrong), and the finding."""
+    """Return the configuration (all defaults where it is wrong), and the finding."""
     try:
         config = load_config(environ=environ)
     except ConfigError as error:
@@ -164,7 +165,7 @@ def check_config(environ: Mapping[str, str]) -> tuple[Config, Check]:
 
 
 def check_directory(name: str, directory: Path) -> Check:
-    """It is a directory of this user that nobody else may enter, or can be created."""
+    """Check that only this user may enter the directory, or that it can be created."""
     try:
         found = directory.lstat()
     except FileNotFoundError:
@@ -182,26 +183,28 @@ def check_directory(name: str, directory: Path) -> Check:
         return Check(name, "fail", f"{directory} cannot be written", f"chmod 700 {directory}")
     mode = stat.S_IMODE(found.st_mode)
     if mode & 0o077:
-        # The daemon closes its state directory itself, but refuses a socket directory that others can enter.
+        # The daemon restricts its state directory itself, but refuses a socket directory that others can enter.
         result = "warn" if name == "state directory" else "fail"
         return Check(name, result, f"{directory} has mode {mode:04o}: others may enter", f"chmod 700 {directory}")
     return Check(name, "ok", str(directory))
 
 
 def _check_creatable(name: str, directory: Path) -> Check:
-    above = directory.parent
-    while not above.exists() and above != above.parent:
-        above = above.parent
+    above = _nearest_existing(directory.parent)
     if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
         return Check(name, "ok", f"{directory} does not exist yet")
     remedy = f"Create {directory} with mode 0700 for user {os.geteuid()}, or name another place."
     return Check(name, "fail", f"{directory} does not exist and cannot be created in {above}", remedy)
 
 
-def check_disk(state_dir: Path) -> Check:
-    place = state_dir
+def _nearest_existing(place: Path) -> Path:
     while not place.exists() and place != place.parent:
         place = place.parent
+    return place
+
+
+def check_disk(state_dir: Path) -> Check:
+    place = _nearest_existing(state_dir)
     try:
         free_bytes = shutil.disk_usage(place).free
     except OSError as error:
@@ -218,7 +221,7 @@ def _disk_check(free_bytes: int, place: Path) -> Check:
 
 
 def check_state(state_dir: Path) -> Iterator[Check]:
-    """The catalog's format by its header (https://www.sqlite.org/fileformat.html), and damage that was found before."""
+    """Check the catalog's format by its header (https://www.sqlite.org/fileformat.html), and report earlier damage."""
     catalog = state_dir / CATALOG
     try:
         with catalog.open("rb") as file:
@@ -231,7 +234,7 @@ def check_state(state_dir: Path) -> Iterator[Check]:
         yield _catalog_check(catalog, header)
     if damaged := sorted(state_dir.glob(f"{CATALOG}.damaged-*")):
         size_mb = sum(file.stat().st_size for file in damaged) / 1e6
-        detail = f"{len(damaged)} damaged ones were put aside, {size_mb:.1f} MB, such as {damaged[-1]}"
+        detail = f"{len(damaged)} damaged catalogs were put aside, {size_mb:.1f} MB, such as {damaged[-1]}"
         yield Check("catalogs", "warn", detail, "Check the disk, and remove them when you no longer need them.")
 
 
@@ -242,8 +245,8 @@ def _catalog_check(catalog: Path, header: bytes) -> Check:
         log = catalog.with_name(f"{CATALOG}-wal")
         if log.exists() and log.stat().st_size:
             return Check("catalog", "ok", "its write-ahead log is in use; a start checks both")
-        detail = f"{catalog} is no catalog of regend's"
-        remedy = "A damaged one is put aside at the next start; move another program's away, or name another place."
+        detail = f"{catalog} is not a catalog of regend"
+        remedy = "The next start puts a damaged catalog aside; move another program's file away, or name another place."
         return Check("catalog", "fail", detail, remedy)
     found = int.from_bytes(header[60:64], "big")
     if found > STATE_FORMAT:
@@ -256,7 +259,7 @@ def _catalog_check(catalog: Path, header: bytes) -> Check:
 
 
 def check_open_files(allowed: int) -> Check:
-    """The hard limit on open files, to which the daemon raises its own."""
+    """Check the hard limit on open files, to which the daemon raises its own."""
     if allowed == resource.RLIM_INFINITY or allowed >= GOOD_OPEN_FILES:
         return Check("open files", "ok", "no limit" if allowed == resource.RLIM_INFINITY else str(allowed))
     detail = f"{allowed} at most: fewer clients may connect"
@@ -266,7 +269,7 @@ def check_open_files(allowed: int) -> Check:
 
 
 def check_inotify(config: Config, directory: Path) -> Iterator[Check]:
-    """The kernel's limits on watches, from `/proc/sys/fs/inotify`."""
+    """Check the kernel's limits on watches, from `/proc/sys/fs/inotify`."""
     wanted = {"max_user_watches": config.watch.max_watches, "max_user_instances": _MIN_INSTANCES}
     for name, least in wanted.items():
         try:
@@ -285,19 +288,21 @@ def check_inotify(config: Config, directory: Path) -> Iterator[Check]:
         yield Check(f"inotify {name}", "warn", f"{value}, less than {least}", remedy)
 
 
-def check_daemon(socket: Path) -> tuple[dict[str, Any], Check]:
-    """The daemon's `status` (empty if there is none), and the finding."""
-    from regend.rpc.client import Client
+def _ask(socket: Path, method: str, **params: Any) -> dict[str, Any]:
+    with Client(str(socket), timeout_s=_ANSWER_TIMEOUT_S, name="doctor") as client:
+        return client.call(method, **params)
 
+
+def check_daemon(socket: Path) -> tuple[dict[str, Any], Check]:
+    """Return the daemon's `status` (empty without a daemon), and the finding."""
     try:
-        with Client(str(socket), timeout_s=_STATUS_TIMEOUT_S, name="doctor") as client:
-            status = client.call("status")
+        status = _ask(socket, "status")
     except DaemonNotRunningError:
         if socket.is_socket():
             detail = f"not running, and it left a stale socket {socket}"
             return {}, Check("daemon", "warn", detail, "Start `regend`; it removes the stale socket itself.")
         remedy = "Start `regend`, or `regenctl service install` for good."
-        return {}, Check("daemon", "warn", f"not running: nobody listens on {socket}", remedy)
+        return {}, Check("daemon", "warn", f"not running: no process listens on {socket}", remedy)
     except RegendError as error:
         return {}, Check("daemon", "fail", str(error), "See its log; `regenctl stop` and start it again.")
     detail = f"version {status.get('version')}, pid {status.get('pid')}, {len(status.get('roots', ()))} roots"
@@ -312,7 +317,7 @@ def check_daemon(socket: Path) -> tuple[dict[str, Any], Check]:
 
 
 def check_roots(status: Mapping[str, Any]) -> Iterator[Check]:
-    """One finding for each root, from the daemon's own words."""
+    """Yield a finding for each root, from the daemon's `status`."""
     for root in status.get("roots", ()):
         name, state = f"root {root['path']}", root["state"]
         skipped = root.get("skipped_by_reason", {})
@@ -335,20 +340,17 @@ def check_roots(status: Mapping[str, Any]) -> Iterator[Check]:
 
 
 def check_index(socket: Path) -> Iterator[Check]:
-    """The index compared with the disk by the daemon, which indexes again what differs."""
-    from regend.rpc.client import Client
-
+    """Ask the daemon to compare its index with the disk and to index again what differs."""
     try:
-        with Client(str(socket), timeout_s=_VERIFY_TIMEOUT_S + _STATUS_TIMEOUT_S, name="doctor") as client:
-            found = client.call("verify", timeout_s=_VERIFY_TIMEOUT_S)
+        found = _ask(socket, "verify", timeout_s=MAX_WAIT_S)
     except DaemonNotRunningError:
-        yield Check("index", "fail", "no daemon runs that could compare it with the disk", "Start `regend`.")
+        yield Check("index", "fail", "no daemon is running to compare it with the disk", "Start `regend`.")
         return
     except RegendError as error:
         yield Check("index", "fail", str(error), "See `regenctl status`; try again when it is idle.")
         return
     if found["damage"]:
-        remedy = "regenctl stop, and start `regend` again: it puts the file aside and indexes the roots anew."
+        remedy = "regenctl stop, and start `regend` again: it puts the file aside and indexes the roots again."
         yield Check("index pages", "fail", found["damage"], remedy)
     else:
         yield Check("index pages", "ok", "sound")
@@ -358,18 +360,13 @@ def check_index(socket: Path) -> Iterator[Check]:
         return
     named = "; ".join(f"{one['root']}/{one['path']}: {one['reason']}" for one in found["differing"][:_MAX_NAMED])
     more = f"; and {count - _MAX_NAMED} more" if count > _MAX_NAMED else ""
-    remedy = "They have been indexed again. If nobody changed them just now, check the disk."
+    remedy = "The daemon has indexed them again. Check the disk, unless you changed these files just now."
     yield Check("index", "warn", f"{count} of {found['files']} files differed: {named}{more}", remedy)
 
 
-def _line(check: Check) -> str:
-    colours: dict[str, Callable[[str], str]] = {
-        "ok": lambda word: word,
-        "warn": lambda word: f"\x1b[33m{word}\x1b[0m",
-        "fail": lambda word: f"\x1b[31m{word}\x1b[0m",
-    }
+def _line(check: Check, style: Style) -> str:
     word = f"{check.result:<5}"
-    if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
-        word = colours[check.result](word)
+    if check.result != "ok":
+        word = style(word, {"warn": "yellow", "fail": "red"}[check.result])
     remedy = f"\n      -> {check.remedy}" if check.remedy else ""
     return f"{word} {check.name}: {check.detail}{remedy}"

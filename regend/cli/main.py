@@ -23,11 +23,11 @@ EXIT_INTERRUPTED = 130
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; the exit code."""
-    if sys.stdout is None or sys.stderr is None:  # Closed by who started us.
+    """Run one command and return its exit code."""
+    if sys.stdout is None or sys.stderr is None:  # The parent process closed them.
         sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115, PTH123 - open until we end.
         sys.stderr = sys.stderr or sys.stdout
-    # File names and snippets may hold bytes that are no text; they must not end the program.
+    # File names and snippets may hold bytes that are not text; they must not end the program.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
@@ -37,23 +37,26 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        _say_no_more()  # The reader, such as `head`, has enough.
+        _discard_output()  # The reader, such as `head`, has stopped.
         return EXIT_ERROR
     except OSError as error:  # Such as a full disk.
-        _say_no_more()
-        print(f"regenctl: The answer could not be written: {error.strerror}.", file=sys.stderr)
+        _discard_output()
+        print(
+            f"regenctl: The answer could not be written: {error.strerror}; check where the output goes.",
+            file=sys.stderr,
+        )
         return EXIT_ERROR
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
 
 
-def _say_no_more() -> None:
-    """What is still to be written goes nowhere: Python would complain again when it flushes at exit."""
+def _discard_output() -> None:
+    """Discard unwritten output: Python would fail again when it flushes at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    """Run the command's function: `run_NAME(arguments)` of its module."""
+    """Run the command's function, `run_NAME(arguments)` of its module."""
     try:
         module = import_module(f"regend.cli.{arguments.command.module}")
         code: int = getattr(module, f"run_{arguments.command.name}")(arguments)

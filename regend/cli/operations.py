@@ -1,55 +1,68 @@
-"""Commands that look after the daemon: flush, sync, pause, resume, config, stop; and the way to doctor and service."""
+"""Commands that watch and control the daemon, from status to stop; doctor and service have their own modules."""
 
 from __future__ import annotations
 
-import sys
-
-from regend.cli.call import absolute, call
-from regend.cli.terminal import Style, count_text, print_json, printable
+from regend.cli.call import call, client
+from regend.cli.terminal import count_text, printable, say, show
 from regend.errors import DaemonNotRunningError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
     from typing import Any
+
+    from regend.cli.terminal import Style
+
+
+def run_status(arguments: argparse.Namespace) -> int:
+    if arguments.watch:
+        from regend.cli.watch import watch_status
+
+        return watch_status(arguments)
+    from regend.cli.status_page import status_lines
+
+    return show(arguments, call(arguments, "status"), status_lines)
 
 
 def run_flush(arguments: argparse.Namespace) -> int:
-    answer = call(arguments, "flush", timeout_s=arguments.timeout)
-    if arguments.json:
-        print_json(answer)
-        return 0
-    style = Style.of(sys.stdout)
-    print(f"searchable at generation {answer['generation']} after {answer['took_ms']:.0f} ms")
+    return show(arguments, call(arguments, "flush", timeout_s=arguments.timeout), _flush_lines)
+
+
+def _flush_lines(answer: dict[str, Any], style: Style) -> Iterator[str]:
+    yield f"searchable at generation {answer['generation']} after {answer['took_ms']:.0f} ms"
     if not answer["complete"]:
-        print("some chunks are found by words only until their vectors come")
+        yield "some chunks are found by words only until their vectors come"
     if answer["failed"]:
-        print(style(f"{count_text(len(answer['failed']), 'file')} could not be indexed:", "yellow"))
+        yield style(f"{count_text(len(answer['failed']), 'file')} could not be indexed:", "yellow")
     for failed in answer["failed"]:
-        print(f"  {printable(failed['root'])}/{printable(failed['path'])}: {printable(failed['reason'])}")
-    return 0
+        yield f"  {printable(failed['root'])}/{printable(failed['path'])}: {printable(failed['reason'])}"
 
 
 def run_sync(arguments: argparse.Namespace) -> int:
     answer = call(arguments, "sync", timeout_s=arguments.timeout)
     text = f"searchable by words at generation {answer['generation']} after {answer['took_ms']:.0f} ms"
-    return _say(arguments, answer, text)
+    return say(arguments, answer, text)
 
 
 def run_pause(arguments: argparse.Namespace) -> int:
-    return _say(arguments, call(arguments, "pause"), "paused; queries go on, `regenctl resume` indexes again")
+    return say(
+        arguments,
+        call(arguments, "pause"),
+        "indexing is paused; resume it with `regenctl resume`; queries are still answered",
+    )
 
 
 def run_resume(arguments: argparse.Namespace) -> int:
-    return _say(arguments, call(arguments, "resume"), "indexing again")
+    return say(arguments, call(arguments, "resume"), "indexing is resumed")
 
 
 def run_stop(arguments: argparse.Namespace) -> int:
-    return _say(arguments, call(arguments, "stop"), "stopping")
+    return say(arguments, call(arguments, "stop"), "stopping")
 
 
 def run_config(arguments: argparse.Namespace) -> int:
-    """From the daemon; without one, what a daemon started now from this environment would use."""
+    """Show the running daemon's configuration; without a daemon, that of one started now from this environment."""
     try:
         answer, source = call(arguments, "config"), "of the running daemon"
     except DaemonNotRunningError:
@@ -58,21 +71,14 @@ def run_config(arguments: argparse.Namespace) -> int:
         from regend.config import load_config
 
         answer, source = {"config": asdict(load_config())}, "of the files; no daemon is running"
-    if arguments.json:
-        print_json(answer)
-        return 0
-    print(Style.of(sys.stdout)(f"# The effective configuration, {source}.", "dim"))
-    for line in toml_lines(answer["config"]):
-        print(line)
-    return 0
+    head = f"# The effective configuration, {source}."
+    return show(arguments, answer, lambda answer, style: [style(head, "dim"), *toml_lines(answer["config"])])
 
 
 def run_doctor(arguments: argparse.Namespace) -> int:
     from regend.cli.doctor import doctor_command
-    from regend.paths import default_socket_path
 
-    socket = absolute(arguments.socket) if arguments.socket else str(default_socket_path())
-    return doctor_command(socket, arguments.json, verify=arguments.verify)
+    return doctor_command(client(arguments).path, arguments.json, verify=arguments.verify)
 
 
 def run_service(arguments: argparse.Namespace) -> int:
@@ -83,7 +89,7 @@ def run_service(arguments: argparse.Namespace) -> int:
 
 
 def toml_lines(table: dict[str, Any], prefix: str = "") -> list[str]:
-    """A nested map as TOML; keys are those of `Config`, so they need no quotes."""
+    """Return a nested map as TOML; keys are those of `Config`, so they need no quotes."""
     plain = [f"{key} = {_toml(value)}" for key, value in table.items() if not isinstance(value, dict)]
     for key, value in table.items():
         if isinstance(value, dict):
@@ -92,17 +98,9 @@ def toml_lines(table: dict[str, Any], prefix: str = "") -> list[str]:
 
 
 def _toml(value: object) -> str:
-    """One value. A JSON string is a TOML basic string: both escape alike."""
+    """Return one value. A JSON string is a TOML basic string: both escape alike."""
     import json
 
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_toml, value)) + "]"
     return json.dumps(value) if isinstance(value, (str, bool)) else str(value)
-
-
-def _say(arguments: argparse.Namespace, answer: dict[str, Any], text: str) -> int:
-    if arguments.json:
-        print_json(answer)
-    else:
-        print(text)
-    return 0

@@ -5,65 +5,52 @@ from __future__ import annotations
 import sys
 
 from regend.cli.call import absolute, call, given
-from regend.cli.terminal import Style, columns, count_text, print_json, printable
+from regend.cli.terminal import columns, count_text, printable, show
 from regend.errors import RegendError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
     from typing import Any
 
+    from regend.cli.terminal import Style
 
 MAX_OVERLAY_BYTES = 1_000_000
-"""Of all copies together: a request is one message, which may have 1 MiB."""
+"""Maximum size of all copies together: a request is one message of at most 1 MiB."""
 
 
 def run_search(arguments: argparse.Namespace) -> int:
-    answer = call(
-        arguments,
-        "search",
-        query=" ".join(arguments.query).strip(),
-        **_filters(arguments),
-        **_page(arguments),
-        **given(sync=arguments.sync or None, explain=arguments.explain or None, files=arguments.files or None),
-    )
-    return _show_results(arguments, answer)
+    query = " ".join(arguments.query).strip()
+    flags = given(sync=arguments.sync or None, explain=arguments.explain or None, files=arguments.files or None)
+    answer = call(arguments, "search", query=query, **_filters(arguments), **_page(arguments), **flags)
+    return show(arguments, answer, _result_lines)
 
 
 def run_related(arguments: argparse.Namespace) -> int:
     file, line = split_place(arguments.place)
-    answer = call(
-        arguments,
-        "related",
-        file=absolute(file),
-        line=line,
-        **_filters(arguments),
-        **_page(arguments),
-    )
-    return _show_results(arguments, answer)
+    answer = call(arguments, "related", file=absolute(file), line=line, **_filters(arguments), **_page(arguments))
+    return show(arguments, answer, _result_lines)
 
 
 def run_symbols(arguments: argparse.Namespace) -> int:
-    answer = call(arguments, "symbols", name=arguments.name, **_filters(arguments))
-    if arguments.json:
-        print_json(answer)
-        return 0
-    style = Style.of(sys.stdout)
-    if not answer["symbols"]:
-        print(style(f"no definition of {arguments.name}", "dim"))
-    for symbol in answer["symbols"]:
-        place = style(printable(f"{symbol['root']}/{symbol['path']}"), "magenta") + _lines(symbol, style)
-        print(f"{place}  {style(printable(symbol['kind']), 'dim')} {style(printable(symbol['qualified']), 'cyan')}")
-    return 0
+    def lines(answer: dict[str, Any], style: Style) -> Iterator[str]:
+        if not answer["symbols"]:
+            yield style(f"no definition of {printable(arguments.name)}", "dim")
+        for symbol in answer["symbols"]:
+            place = style(printable(f"{symbol['root']}/{symbol['path']}"), "magenta") + _span(symbol, style)
+            yield f"{place}  {style(printable(symbol['kind']), 'dim')} {style(printable(symbol['qualified']), 'cyan')}"
+
+    return show(arguments, call(arguments, "symbols", name=arguments.name, **_filters(arguments)), lines)
 
 
 def run_outline(arguments: argparse.Namespace) -> int:
-    answer = call(arguments, "outline", file=absolute(arguments.file))
-    if arguments.json:
-        print_json(answer)
-        return 0
-    style = Style.of(sys.stdout)
-    print(style(printable(f"{answer['root']}/{answer['path']}"), "magenta"), style(answer["language"], "dim"))
+    return show(arguments, call(arguments, "outline", file=absolute(arguments.file)), _outline_lines)
+
+
+def _outline_lines(answer: dict[str, Any], style: Style) -> Iterator[str]:
+    place = printable(f"{answer['root']}/{answer['path']}")
+    yield f"{style(place, 'magenta')} {style(answer['language'], 'dim')}"
     rows: list[tuple[str, str, str]] = []
     enclosing: list[int] = []
     for symbol in answer["symbols"]:
@@ -73,14 +60,13 @@ def run_outline(arguments: argparse.Namespace) -> int:
         rows.append((f"{first}-{last}", symbol["kind"], "  " * len(enclosing) + printable(symbol["name"])))
         enclosing.append(last)
     for line in columns(rows, right=frozenset({0})):
-        print(f"  {line}")
+        yield f"  {line}"
     if not rows:
-        print(style("  no definitions", "dim"))
-    return 0
+        yield style("  no definitions", "dim")
 
 
 def split_place(place: str) -> tuple[str, int]:
-    """``FILE:LINE``, or ``FILE`` (line 0, which is all of it); editors' ``FILE:LINE:COLUMN`` works too."""
+    """Split ``FILE:LINE`` or an editor's ``FILE:LINE:COLUMN``; the line of a bare ``FILE`` is 0: all of it."""
     file, parts = place, place.rsplit(":", 2)
     if len(parts) == 3 and parts[1].isdecimal() and (parts[2].isdecimal() or not parts[2]):
         return parts[0], max(int(parts[1]), 1)
@@ -100,7 +86,7 @@ def _page(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _overlay(pair: str) -> dict[str, str]:
-    """``FILE=COPY``: the file, and the text that its editor has."""
+    """Read ``FILE=COPY``: the file, and the text that its editor has."""
     file, equals, copy = pair.rpartition("=")
     if not equals or not file:
         raise RegendError(f"`--overlay {pair}` names no copy; write FILE=COPY, or FILE=- for standard input.")
@@ -120,47 +106,39 @@ def _filters(arguments: argparse.Namespace) -> dict[str, Any]:
     return given(k=arguments.k, root=root, path=arguments.path, lang=arguments.lang)
 
 
-def _show_results(arguments: argparse.Namespace, answer: dict[str, Any]) -> int:
-    if arguments.json:
-        print_json(answer)
-        return 0
-    style = Style.of(sys.stdout)
+def _result_lines(answer: dict[str, Any], style: Style) -> Iterator[str]:
     for result in answer["results"]:
-        _show_result(result, style)
-    for sentence in answer["notes"]:
-        print(printable(sentence))
+        yield from _lines_of_result(result, style)
+    yield from map(printable, answer["notes"])
     if answer.get("stages"):
         rows = [(name, f"{s['wall_ms']:.3f}", f"{s['cpu_ms']:.3f}") for name, s in answer["stages"].items()]
         for line in columns([("stage", "ms", "CPU ms"), *rows], right=frozenset({1, 2})):
-            print(style(line, "yellow"))
+            yield style(line, "yellow")
     found = count_text(len(answer["results"]), "result")
     taken = f", {count_text(answer['tokens'], 'token')}" if answer.get("tokens") else ""
     more = f"; more with --offset {answer['next_offset']}" if answer.get("next_offset") else ""
     note = "" if answer["complete"] else "; the index is not complete yet, see `regenctl status`"
-    print(style(f"{found}{taken} in {answer['took_ms']:.1f} ms{more}{note}", "dim"))
-    return 0
+    yield style(f"{found}{taken} in {answer['took_ms']:.1f} ms{more}{note}", "dim")
 
 
-def _show_result(result: dict[str, Any], style: Style) -> None:
-    place = style(printable(f"{result['root']}/{result['path']}"), "magenta", "bold") + _lines(result, style)
-    symbol = f"  {style(printable(result['symbol']), 'cyan')}" if result["symbol"] else ""
-    print(f"{place}{symbol}  {style(format(result['score'], '.3f'), 'green')}")
+def _lines_of_result(result: dict[str, Any], style: Style) -> Iterator[str]:
     also = result.get("also") or ()
-    matches = [(match["line"], match["text"]) for match in result.get("matches") or ()]
     width = len(str(max([passage["end_line"] for passage in also] + [result["end_line"]])))
-    _show_lines(_numbered(result), width, style)
-    if matches:
-        print(style(f"  {'⋮'.rjust(width)}", "dim"))
-        _show_lines(matches, width, style)
+    gap = style(f"  {'⋮'.rjust(width)}", "dim")
+    place = style(printable(f"{result['root']}/{result['path']}"), "magenta", "bold") + _span(result, style)
+    yield f"{place}{_symbol(result, style)}  {style(format(result['score'], '.3f'), 'green')}"
+    yield from _code_lines(_numbered(result), width, style)
+    if matches := result.get("matches"):
+        yield gap
+        yield from _code_lines([(match["line"], match["text"]) for match in matches], width, style)
     for passage in also:
-        symbol = f"  {style(printable(passage['symbol']), 'cyan')}" if passage["symbol"] else ""
-        print(style(f"  {'⋮'.rjust(width)}", "dim") + symbol)
-        _show_lines(_numbered(passage), width, style)
+        yield gap + _symbol(passage, style)
+        yield from _code_lines(_numbered(passage), width, style)
     if result.get("explain"):
         rows = [(name, f"{f['value']:.4g}", f"{f['contribution']:+.4f}") for name, f in result["explain"].items()]
         for line in columns(rows, right=frozenset({1, 2})):
-            print(f"    {style(line, 'yellow')}")
-    print()
+            yield f"    {style(line, 'yellow')}"
+    yield ""
 
 
 def _numbered(passage: dict[str, Any]) -> list[tuple[int, str]]:
@@ -168,10 +146,14 @@ def _numbered(passage: dict[str, Any]) -> list[tuple[int, str]]:
     return list(enumerate(lines, passage["snippet_line"]))
 
 
-def _show_lines(lines: list[tuple[int, str]], width: int, style: Style) -> None:
+def _code_lines(lines: list[tuple[int, str]], width: int, style: Style) -> Iterator[str]:
     for number, line in lines:
-        print(f"  {style(str(number).rjust(width), 'dim')}  {printable(line)}".rstrip())
+        yield f"  {style(str(number).rjust(width), 'dim')}  {printable(line)}".rstrip()
 
 
-def _lines(span: dict[str, Any], style: Style) -> str:
-    return style(f":{span['start_line']}-{span['end_line']}", "green")
+def _symbol(passage: dict[str, Any], style: Style) -> str:
+    return f"  {style(printable(passage['symbol']), 'cyan')}" if passage["symbol"] else ""
+
+
+def _span(passage: dict[str, Any], style: Style) -> str:
+    return style(f":{passage['start_line']}-{passage['end_line']}", "green")

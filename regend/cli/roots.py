@@ -5,87 +5,79 @@ from __future__ import annotations
 import sys
 
 from regend.cli.call import absolute, call, client
-from regend.cli.terminal import Style, columns, count_text, print_json, printable
+from regend.cli.terminal import Style, columns, count_text, print_json, printable, say, show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
     from typing import Any
 
 PAGE_FILES = 5_000
+"""Files asked for in one page."""
 
 
 def run_add(arguments: argparse.Namespace) -> int:
     answer = call(arguments, "add", path=absolute(arguments.directory), force=arguments.force)
-    return _say(arguments, answer, f"added {answer['root']}; see `regenctl status --watch`")
+    return say(arguments, answer, f"added {answer['root']}; see `regenctl status --watch`")
 
 
 def run_remove(arguments: argparse.Namespace) -> int:
     answer = call(arguments, "remove", path=absolute(arguments.directory), forget=arguments.forget)
     kept = "; nothing of it is left on disk" if arguments.forget else ""
-    return _say(arguments, answer, f"removed {answer['root']}{kept}")
+    return say(arguments, answer, f"removed {answer['root']}{kept}")
 
 
 def run_reindex(arguments: argparse.Namespace) -> int:
     answer = call(arguments, "reindex", path=absolute(arguments.directory))
-    return _say(arguments, answer, f"reading {answer['root']} again; see `regenctl status --watch`")
+    return say(arguments, answer, f"reading {answer['root']} again; see `regenctl status --watch`")
 
 
 def run_list(arguments: argparse.Namespace) -> int:
-    if arguments.files:
-        return _list_files(arguments)
-    answer = call(arguments, "list")
+    if not arguments.files:
+        return show(arguments, call(arguments, "list"), _root_lines)
     if arguments.json:
-        print_json(answer)
+        print_json({"files": list(_files(arguments)), "next": ""})
         return 0
-    rows = [(printable(r["path"]), r["state"], count_text(r["files_indexed"], "file")) for r in answer["roots"]]
-    for line in columns(rows, right=frozenset({2})):
-        print(line)
-    if not rows:
-        print("no roots; add one with `regenctl add DIR`")
+    style = Style.of(sys.stdout)
+    for file in _files(arguments):
+        print(_file_line(file, style))
     return 0
+
+
+def _root_lines(answer: dict[str, Any], style: Style) -> list[str]:
+    rows = [(printable(r["path"]), r["state"], count_text(r["files_indexed"], "file")) for r in answer["roots"]]
+    return columns(rows, right=frozenset({2})) or ["no roots; add one with `regenctl add DIR`"]
 
 
 def run_why(arguments: argparse.Namespace) -> int:
-    answer = call(arguments, "why", file=absolute(arguments.file))
-    if arguments.json:
-        print_json(answer)
-        return 0
-    style = Style.of(sys.stdout)
+    return show(arguments, call(arguments, "why", file=absolute(arguments.file)), _why_lines)
+
+
+def _why_lines(answer: dict[str, Any], style: Style) -> Iterator[str]:
     colour = {"indexed": "green", "pending": "cyan"}.get(answer["state"], "yellow")
     place = f"{answer['root']}/{answer['path']}" if answer["root"] else answer["path"]
-    print(f"{style(printable(place), 'magenta')}: {style(answer['state'], colour, 'bold')}")
+    yield f"{style(printable(place), 'magenta')}: {style(answer['state'], colour, 'bold')}"
     if answer["reason"]:
-        print(f"  {printable(answer['reason'])}")
+        yield f"  {printable(answer['reason'])}"
     if rule := answer["rule"]:
         line = f":{rule['line']}" if rule["line"] else ""
-        print(f"  rule {style(printable(rule['pattern']), 'bold')} in {printable(rule['source'])}{line}")
+        yield f"  rule {style(printable(rule['pattern']), 'bold')} in {printable(rule['source'])}{line}"
     if answer["state"] == "indexed":
-        print(f"  {answer['language']}, {count_text(answer['chunks'], 'chunk')}")
+        yield f"  {answer['language']}, {count_text(answer['chunks'], 'chunk')}"
     if answer["degraded"]:
-        print(f"  chunked by lines: {printable(answer['degraded'])}")
-    return 0
+        yield f"  chunked by lines: {printable(answer['degraded'])}"
 
 
-def _list_files(arguments: argparse.Namespace) -> int:
-    """All pages; with --json as one answer, whose `next` is empty."""
+def _files(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yield the files of all pages."""
     root, state, after = absolute(arguments.files), arguments.state or "", ""
-    every: list[dict[str, Any]] = []
-    style = Style.of(sys.stdout)
     with client(arguments) as daemon:
         while True:
             page = daemon.call("files", root=root, state=state, limit=PAGE_FILES, after=after)
-            for file in page["files"]:
-                if arguments.json:
-                    every.append(file)
-                else:
-                    print(_file_line(file, style))
-            after = page["next"]
-            if not after:
-                break
-    if arguments.json:
-        print_json({"files": every, "next": ""})
-    return 0
+            yield from page["files"]
+            if not (after := page["next"]):
+                return
 
 
 def _file_line(file: dict[str, Any], style: Style) -> str:
@@ -94,11 +86,3 @@ def _file_line(file: dict[str, Any], style: Style) -> str:
     note = f", {file['reason']}" if file["reason"] else ""
     detail = f"{file['language']}, {count_text(file['chunks'], 'chunk')}{note}"
     return f"{printable(file['path'])}  {style(detail, 'dim')}"
-
-
-def _say(arguments: argparse.Namespace, answer: dict[str, Any], text: str) -> int:
-    if arguments.json:
-        print_json(answer)
-    else:
-        print(printable(text))
-    return 0

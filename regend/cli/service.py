@@ -1,18 +1,17 @@
 """`regenctl service install|uninstall|status`: run regend at every login, by systemd or launchd.
 
-Nothing is done behind the user's back: every file and every command is listed, and `--dry-run` lists them only.
+It hides nothing: it lists every file and every command, and with `--dry-run` it lists them only.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -24,17 +23,18 @@ from regend.cli.service_files import (
     installed_program,
     service_files,
 )
+from regend.cli.terminal import print_json
 from regend.errors import PathError
 from regend.paths import default_socket_path
 
 _COMMAND_TIMEOUT_S = 150.0
-"""Longer than `TimeoutStartSec=`, so that systemd's own message is the one that is seen."""
+"""Time limit of a command: longer than `TimeoutStartSec=`, so that the user sees systemd's own message."""
 _PROBE_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that was done, or would be.
+    """One action that was taken, or that `--dry-run` plans.
 
     Attributes:
         action: ``write``, ``keep``, ``remove`` or ``run``.
@@ -51,7 +51,7 @@ class Step:
 
 @dataclass(slots=True)
 class Report:
-    """What `service` did, in order; owned by one call of `service_command`."""
+    """Everything that `service` did, in order; owned by one call of `service_command`."""
 
     command: str
     steps: list[Step] = field(default_factory=list)
@@ -61,34 +61,51 @@ class Report:
 
 
 class _Shell:
-    """Runs the service manager's commands and writes down each."""
+    """Changes files and runs the service manager's commands, unless this is a dry run; reports each action."""
 
     def __init__(self, report: Report, environ: Mapping[str, str], dry_run: bool) -> None:
-        self._report = report
-        self._environ = environ
+        self.report = report
+        self.environ = environ
         self._dry_run = dry_run
 
+    def step(self, action: str, target: str | Path, result: str, detail: str = "") -> None:
+        self.report.steps.append(Step(action, str(target), result, detail))
+
+    def change(self, action: str, target: Path, act: Callable[[], None]) -> None:
+        """Carry out one change of a file."""
+        if not self._dry_run:
+            act()
+        self.step(action, target, "planned" if self._dry_run else "done")
+
     def has(self, program: str) -> bool:
-        return shutil.which(program, path=self._environ.get("PATH", os.defpath)) is not None
+        return shutil.which(program, path=self.environ.get("PATH", os.defpath)) is not None
 
     def run(self, *command: str) -> bool:
-        """Run it, unless this is a dry run. Returns whether it succeeded, or would be run."""
+        """Run a command, or plan it; return whether it succeeded or is planned."""
         line = " ".join(command)
         if self._dry_run:
-            self._report.steps.append(Step("run", line, "planned"))
+            self.step("run", line, "planned")
             return True
         status, output = self.ask(*command)
-        self._report.steps.append(Step("run", line, "failed" if status else "done", output if status else ""))
+        self.step("run", line, "failed" if status else "done", output if status else "")
         return status == 0
 
+    def systemctl(self, *command: str) -> bool:
+        """Run a command of the user's systemd, as `run` does."""
+        return self.run("systemctl", "--user", *command)
+
+    def has_agent(self) -> bool:
+        """Say whether launchd knows our agent."""
+        return self.ask("launchctl", "print", f"{_domain()}/{AGENT_LABEL}")[0] == 0
+
     def ask(self, *command: str) -> tuple[int, str]:
-        """Exit status and output of a command that changes nothing (127: not there, 124: took too long)."""
-        program = shutil.which(command[0], path=self._environ.get("PATH", os.defpath))
+        """Return exit status and output of a command that changes nothing (127: not installed, 124: too slow)."""
+        program = shutil.which(command[0], path=self.environ.get("PATH", os.defpath))
         if program is None:
             return 127, f"{command[0]} is not installed"
         try:
             done = subprocess.run(
-                [program, *command[1:]], env=dict(self._environ), stdin=subprocess.DEVNULL, capture_output=True,
+                [program, *command[1:]], env=dict(self.environ), stdin=subprocess.DEVNULL, capture_output=True,
                 text=True, errors="replace", timeout=_COMMAND_TIMEOUT_S, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
@@ -108,7 +125,7 @@ def service_command(
         environ: the user's environment; None for this process's.
 
     Returns:
-        The exit code: 0, or 1 when something the user asked for is not so (for `status`: not installed or not running).
+        The exit code: 0, or 1 when the request failed (for `status`: the service is not installed or not running).
 
     Raises:
         RegendError: a file is not ours to touch, or cannot be written.
@@ -118,13 +135,17 @@ def service_command(
     report = Report(options.action)
     shell = _Shell(report, environ, getattr(options, "dry_run", False))
     files = service_files(platform, environ, _program(options.action, environ))
-    if options.action == "install":
-        _install(files, report, shell, platform, environ, options.dry_run)
-    elif options.action == "uninstall":
-        _uninstall(files, report, shell, platform, options.dry_run)
+    match options.action:
+        case "install":
+            _install(files, shell, platform)
+        case "uninstall":
+            _uninstall(files, shell, platform)
+        case _:
+            _status(files, shell, platform)
+    if as_json:
+        print_json(asdict(report))
     else:
-        _status(files, report, shell, platform)
-    print(json.dumps(asdict(report)) if as_json else _text(report))
+        print(_text(report))
     return 0 if report.ok else 1
 
 
@@ -134,7 +155,7 @@ def _program(action: str, environ: Mapping[str, str]) -> Path:
     except PathError:
         if action == "install":
             raise
-        return Path("/regend")  # What is installed can be looked at and removed without the program.
+        return Path("/regend")  # Installed files can be shown and removed without the program.
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -148,52 +169,43 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _install(
-    files: tuple[ServiceFile, ...],
-    report: Report,
-    shell: _Shell,
-    platform: str,
-    environ: Mapping[str, str],
-    dry_run: bool,
-) -> None:
+def _install(files: tuple[ServiceFile, ...], shell: _Shell, platform: str) -> None:
     states = {file: file.state() for file in files}
     for file, state in states.items():
         if state in ("edited", "foreign"):
             raise PathError(
                 f"{file.path} was {'changed' if state == 'edited' else 'written'} by someone else and is left alone; "
-                "move it away and install again (settings of your own belong into a drop-in: `systemctl --user edit`)."
+                "move it away and install again (your own settings belong in a drop-in: `systemctl --user edit`)."
             )
     changed = [file for file, state in states.items() if state != "current"]
     for file in files:
-        if file not in changed:
-            report.steps.append(Step("keep", str(file.path), "unchanged"))
-        elif dry_run:
-            report.steps.append(Step("write", str(file.path), "planned"))
+        if file in changed:
+            shell.change("write", file.path, file.write)
         else:
-            file.write()
-            report.steps.append(Step("write", str(file.path), "done"))
+            shell.step("keep", file.path, "unchanged")
     if platform == "darwin":
-        _start_agent(files[0], bool(changed), report, shell)
+        _start_agent(files[0], bool(changed), shell)
     else:
-        _start_units(bool(changed), report, shell, environ)
+        _start_units(bool(changed), shell)
 
 
-def _start_units(changed: bool, report: Report, shell: _Shell, environ: Mapping[str, str]) -> None:
+def _start_units(changed: bool, shell: _Shell) -> None:
+    report = shell.report
     by_hand = "systemctl --user daemon-reload && systemctl --user enable --now regend.socket regend.service"
     if not shell.has("systemctl"):
         report.notes.append(f"systemctl is not installed, so nothing was started. Where systemd runs: {by_hand}")
         return
-    if not shell.run("systemctl", "--user", "daemon-reload"):
+    if not shell.systemctl("daemon-reload"):
         report.notes.append(
             "No user service manager answers here (a container, or a session without systemd), so nothing was started. "
             f"Log in to a systemd session and run: {by_hand}"
         )
         return
     active = shell.ask("systemctl", "--user", "is-active", SOCKET_UNIT)[0] == 0
-    where = default_socket_path(environ)
+    where = default_socket_path(shell.environ)
     if not active and _answers(where):
-        # systemd unlinks whatever socket is in its way, a live one too; its clients would lose their daemon.
-        report.ok = shell.run("systemctl", "--user", "enable", SOCKET_UNIT, SERVICE_UNIT)
+        # systemd unlinks any socket in its way, even a live one; its clients would lose their daemon.
+        report.ok = shell.systemctl("enable", SOCKET_UNIT, SERVICE_UNIT)
         report.notes.append(
             f"A regend that was started by hand answers on {where}, so the service was enabled but not started. "
             f"Run: regenctl stop && systemctl --user start {SOCKET_UNIT} {SERVICE_UNIT}"
@@ -201,75 +213,68 @@ def _start_units(changed: bool, report: Report, shell: _Shell, environ: Mapping[
         return
     if active and changed:
         # A socket unit does not restart under a running service, so both stop before both start.
-        shell.run("systemctl", "--user", "stop", SOCKET_UNIT, SERVICE_UNIT)
-    report.ok = shell.run("systemctl", "--user", "enable", "--now", SOCKET_UNIT, SERVICE_UNIT)
+        shell.systemctl("stop", SOCKET_UNIT, SERVICE_UNIT)
+    report.ok = shell.systemctl("enable", "--now", SOCKET_UNIT, SERVICE_UNIT)
     if report.ok:
-        report.notes.append(
-            "The service runs while you are logged in; for a machine nobody logs in to: loginctl enable-linger"
-        )
+        report.notes.append("The service runs while you are logged in; to run it always: loginctl enable-linger")
     else:
         report.notes.append("The service was not started; see: journalctl --user -u regend.service")
 
 
-def _start_agent(agent: ServiceFile, changed: bool, report: Report, shell: _Shell) -> None:
-    domain = f"gui/{os.getuid()}"
+def _domain() -> str:
+    """Return launchd's name for this user's session."""
+    return f"gui/{os.getuid()}"
+
+
+def _start_agent(agent: ServiceFile, changed: bool, shell: _Shell) -> None:
+    by_hand = f"launchctl bootstrap {_domain()} {agent.path}"
     if not shell.has("launchctl"):
-        report.notes.append(
-            f"launchctl is not installed, so nothing was started. On macOS: launchctl bootstrap {domain} {agent.path}"
-        )
+        shell.report.notes.append(f"launchctl is not installed, so nothing was started. On macOS: {by_hand}")
         return
-    loaded = shell.ask("launchctl", "print", f"{domain}/{AGENT_LABEL}")[0] == 0
-    if loaded and not changed:
-        return
-    if loaded:
-        shell.run("launchctl", "bootout", f"{domain}/{AGENT_LABEL}")
-    report.ok = shell.run("launchctl", "bootstrap", domain, str(agent.path))
+    if shell.has_agent():
+        if not changed:
+            return
+        shell.run("launchctl", "bootout", f"{_domain()}/{AGENT_LABEL}")
+    shell.report.ok = shell.run("launchctl", "bootstrap", _domain(), str(agent.path))
 
 
-def _uninstall(files: tuple[ServiceFile, ...], report: Report, shell: _Shell, platform: str, dry_run: bool) -> None:
+def _uninstall(files: tuple[ServiceFile, ...], shell: _Shell, platform: str) -> None:
     states = {file: file.state() for file in files}
     ours = [file for file, state in states.items() if state in ("current", "outdated")]
-    if ours and platform == "darwin" and shell.has("launchctl"):
-        domain = f"gui/{os.getuid()}/{AGENT_LABEL}"
-        if shell.ask("launchctl", "print", domain)[0] == 0:
-            shell.run("launchctl", "bootout", domain)
+    if ours and platform == "darwin" and shell.has_agent():
+        shell.run("launchctl", "bootout", f"{_domain()}/{AGENT_LABEL}")
     systemd = platform == "linux" and shell.has("systemctl")
     if ours and systemd:
-        shell.run("systemctl", "--user", "disable", "--now", *(file.path.name for file in ours))
+        shell.systemctl("disable", "--now", *(file.path.name for file in ours))
     for file, state in states.items():
         if state == "absent":
-            report.steps.append(Step("remove", str(file.path), "skipped", "not there"))
+            shell.step("remove", file.path, "skipped", "not there")
         elif file not in ours:
-            report.ok = False
-            report.steps.append(
-                Step("keep", str(file.path), "skipped", f"{state}: not as we wrote it; remove it yourself")
-            )
-        elif dry_run:
-            report.steps.append(Step("remove", str(file.path), "planned"))
+            shell.report.ok = False
+            shell.step("keep", file.path, "skipped", f"{state}: not as we wrote it; remove it yourself")
         else:
-            _remove_links(file.path, report)
-            file.path.unlink()
-            report.steps.append(Step("remove", str(file.path), "done"))
+            _remove_links(file.path, shell)
+            shell.change("remove", file.path, file.path.unlink)
     if ours and systemd:
-        shell.run("systemctl", "--user", "daemon-reload")
-    report.notes.append("The index and the configuration are kept; docs/operations.md says how to remove them.")
+        shell.systemctl("daemon-reload")
+    shell.report.notes.append("The index and the configuration are kept; docs/operations.md says how to remove them.")
 
 
-def _remove_links(unit: Path, report: Report) -> None:
-    """`systemctl disable` removes the links that enabled a unit. Without a manager they would be left dangling."""
+def _remove_links(unit: Path, shell: _Shell) -> None:
+    """Remove the links that enabled a unit: `systemctl disable` does, but without a manager they would dangle."""
     for link in sorted(unit.parent.glob(f"*.wants/{unit.name}")):
         if link.is_symlink() and link.resolve() == unit.resolve():
-            link.unlink()
-            report.steps.append(Step("remove", str(link), "done"))
+            shell.change("remove", link, link.unlink)
 
 
-def _status(files: tuple[ServiceFile, ...], report: Report, shell: _Shell, platform: str) -> None:
+def _status(files: tuple[ServiceFile, ...], shell: _Shell, platform: str) -> None:
+    report = shell.report
     for file in files:
         state = file.state()
         report.status[file.path.name] = state
         report.ok = report.ok and state != "absent"
     if platform == "darwin":
-        status, _ = shell.ask("launchctl", "print", f"gui/{os.getuid()}/{AGENT_LABEL}")
+        status, _ = shell.ask("launchctl", "print", f"{_domain()}/{AGENT_LABEL}")
         report.status["active"] = {0: "active", 127: "unknown"}.get(status, "inactive")
     else:
         _, enabled = shell.ask("systemctl", "--user", "is-enabled", SERVICE_UNIT)
@@ -293,7 +298,7 @@ def _answers(path: Path) -> bool:
         except (ConnectionRefusedError, FileNotFoundError, NotADirectoryError):
             return False
         except OSError:
-            return True  # Busy, slow or not ours: somebody is there.
+            return True  # Busy, slow or not ours, but a daemon is there.
         return True
 
 

@@ -1,8 +1,8 @@
-"""The files that make regend a service of the user: what they contain, where they go, and whose they are.
+"""The files that make regend a service of the user: their content, their place, and their owner.
 
 The templates are `systemd/` and `launchd/` of the source tree; a wheel carries them in `regend/service_units`.
-Every file we write ends with a line that names us and the hash of the rest, so that we overwrite and remove our own
-work only.
+Every file we write ends with a line that names us and the hash of the rest, so that we overwrite and remove only our
+own files.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from regend.errors import ConfigError, PathError
-from regend.paths import default_socket_path
+from regend.paths import default_socket_path, home_directory, xdg_directory
 
 SOCKET_UNIT = "regend.socket"
 SERVICE_UNIT = "regend.service"
 AGENT_LABEL = "dev.regend.daemon"
 PINNED_VARIABLES = ("REGEND_CONFIG", "REGEND_STATE_DIR", "XDG_CONFIG_HOME", "XDG_STATE_HOME")
-"""What decides where the daemon's files are. The service manager does not know the shell's values, so they are written
-down; else `regenctl` and the service would each look in another place."""
+"""Variables that decide where the daemon's files are. The service manager does not know the shell's values, so the unit
+states them; else `regenctl` and the service would look in different places."""
 _MARK = re.compile(r"\n(?:# |<!-- )written by regenctl service install, sha256 ([0-9a-f]{64})(?: -->)?\n\Z")
 _UNSAFE_IN_PROGRAM = re.compile("[\"'\\\\\x00-\x1f]")
 
@@ -42,7 +42,7 @@ class ServiceFile:
     content: str
 
     def state(self) -> str:
-        """What is there now: ``absent``, ``current``, ``outdated`` (ours, other content), ``edited`` or ``foreign``."""
+        """Return ``absent``, ``current``, ``outdated`` (ours, other content), ``edited`` or ``foreign``."""
         try:
             found = self.path.read_text()
         except FileNotFoundError:
@@ -72,9 +72,10 @@ class ServiceFile:
 
 
 def service_files(platform: str, environ: Mapping[str, str], program: Path) -> tuple[ServiceFile, ...]:
-    """The files for a platform as of `sys.platform`.
+    """Return the service files for a platform.
 
     Args:
+        platform: as in `sys.platform`.
         environ: the user's environment: home, XDG directories and regend's own variables.
         program: absolute path of `regend`.
 
@@ -83,7 +84,7 @@ def service_files(platform: str, environ: Mapping[str, str], program: Path) -> t
     """
     pinned = {name: environ[name] for name in PINNED_VARIABLES if environ.get(name)}
     if platform == "linux":
-        directory = _config_home(environ) / "systemd" / "user"
+        directory = xdg_directory(environ, "XDG_CONFIG_HOME", ".config") / "systemd" / "user"
         service = _set(_template("systemd", SERVICE_UNIT), "ExecStart", _exec_start(program), pinned)
         socket = _template("systemd", SOCKET_UNIT)
         if environ.get("REGEND_SOCKET"):
@@ -93,7 +94,7 @@ def service_files(platform: str, environ: Mapping[str, str], program: Path) -> t
             ServiceFile(directory / SERVICE_UNIT, _marked(service, "# {}")),
         )
     if platform == "darwin":
-        home = _home(environ)
+        home = home_directory(environ)
         if environ.get("REGEND_SOCKET"):
             pinned["REGEND_SOCKET"] = environ["REGEND_SOCKET"]
         agent = _agent(_template("launchd", f"{AGENT_LABEL}.plist"), program, home, pinned)
@@ -102,10 +103,10 @@ def service_files(platform: str, environ: Mapping[str, str], program: Path) -> t
 
 
 def installed_program(environ: Mapping[str, str]) -> Path:
-    """Where `regend` is: beside the Python that runs us, beside the command that was called, else on PATH.
+    """Find `regend` beside the running Python, beside the called command, or on PATH.
 
     Raises:
-        PathError: it is nowhere.
+        PathError: it is in none of these places.
     """
     for directory in (Path(sys.executable).parent, Path(sys.argv[0]).absolute().parent):
         if os.access(directory / "regend", os.X_OK):
@@ -114,15 +115,6 @@ def installed_program(environ: Mapping[str, str]) -> Path:
     if found is None:
         raise PathError("The program `regend` is not on PATH; install the package first (`pip install regend`).")
     return Path(found).absolute()
-
-
-def _home(environ: Mapping[str, str]) -> Path:
-    return Path(environ.get("HOME") or Path.home())
-
-
-def _config_home(environ: Mapping[str, str]) -> Path:
-    named = environ.get("XDG_CONFIG_HOME", "")
-    return Path(named) if named.startswith("/") else _home(environ) / ".config"
 
 
 def _template(directory: str, name: str) -> str:
@@ -145,11 +137,11 @@ def _marked(text: str, comment: str) -> str:
 
 
 def _set(unit: str, key: str, value: str, variables: Mapping[str, str]) -> str:
-    """Replace the value of a key that is there once, and add `Environment=` lines after it."""
+    """Replace the value of a key that occurs once, and add `Environment=` lines after it."""
     lines = [f"{key}={value}", *(f"Environment={_quoted(f'{n}={v}', n)}" for n, v in sorted(variables.items()))]
     changed, count = re.subn(rf"^{key}=.*$", lambda _: "\n".join(lines), unit, flags=re.MULTILINE)
     if count != 1:
-        raise PathError(f"The unit template has {count} lines `{key}=` where one is due; reinstall regend.")
+        raise PathError(f"The unit template has {count} lines `{key}=` instead of one; reinstall regend.")
     return changed
 
 
@@ -168,7 +160,7 @@ def _specifiers_escaped(value: str) -> str:
 
 
 def _quoted(value: str, name: str) -> str:
-    """One word for systemd (`systemd.syntax(7)`); `$` has no meaning in `Environment=`."""
+    """Quote one word for systemd (`systemd.syntax(7)`); `$` has no meaning in `Environment=`."""
     if re.search("[\x00-\x1f]", value):
         raise ConfigError(f"The value of {name} has a control character, which a unit file cannot hold; change it.")
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')

@@ -1,4 +1,4 @@
-"""The page of `regenctl status`: what is indexed, what is not and why, and what is going on."""
+"""The page of `regenctl status`: what is indexed, what is not and why, and the work in progress."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 
 def status_lines(status: dict[str, Any], style: Style) -> list[str]:
-    """The page that people read."""
-    state = "paused" if status["paused"] else "complete" if status["complete"] else "indexing"
+    """Return the lines of the status page."""
+    state = _state(status)
     colour = {"paused": "yellow", "complete": "green", "indexing": "cyan"}[state]
     lines = [
         f"{style('regend ' + status['version'], 'bold')}  pid {status['pid']}, up {duration_text(status['uptime_s'])}, "
@@ -41,13 +41,17 @@ def status_lines(status: dict[str, Any], style: Style) -> list[str]:
     return lines
 
 
+def _state(status: dict[str, Any]) -> str:
+    return "paused" if status["paused"] else "complete" if status["complete"] else "indexing"
+
+
 def _model(model: dict[str, Any]) -> str:
     rest = [f"{key} {value}" for key, value in model.items() if key != "id" and not isinstance(value, (dict, list))]
     return printable(", ".join([str(model.get("id", "unknown")), *rest]))
 
 
 def _upgrade(model: dict[str, Any], style: Style) -> list[str]:
-    """How far the stronger model is, where one is configured."""
+    """Return the progress of the stronger model, where one is configured."""
     upgrade = model.get("upgrade")
     if not isinstance(upgrade, dict):
         return []
@@ -55,7 +59,7 @@ def _upgrade(model: dict[str, Any], style: Style) -> list[str]:
 
 
 def _embedding(model: dict[str, Any], style: Style) -> list[str]:
-    """What was asked of a model's servers, how full the batches were, and what it refused."""
+    """Return the requests to a model's servers, how full the batches were, and what the model refused."""
     lines = []
     did = model.get("provider") or {}
     servers = did.get("servers", ())
@@ -120,9 +124,9 @@ def _stage_lines(stages: dict[str, dict[str, float]]) -> list[str]:
 
 
 def change_line(status: dict[str, Any]) -> str:
-    """One line on the whole, for logs: `status --watch` without a terminal."""
+    """Return one line about all roots, for `status --watch` without a terminal."""
     pending = sum(root["pending"] for root in status["roots"])
     indexed = sum(root["files_indexed"] for root in status["roots"])
-    state = "paused" if status["paused"] else "complete" if status["complete"] else "indexing"
+    state = _state(status)
     roots = count_text(len(status["roots"]), "root")
     return f"{state}: {roots}, {indexed:,} indexed, {pending:,} pending, generation {status['generation']}"

@@ -1,4 +1,4 @@
-"""Text for people: colours where the terminal wants them, columns, and numbers in words.
+"""Output of commands: JSON, or text with colours where the terminal wants them, columns, and numbers in words.
 
 Hand-written ANSI, because rich costs more to import than `regenctl` may take to start.
 """
@@ -10,29 +10,21 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import argparse
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, TextIO
 
-_CODES = {
-    "bold": "1",
-    "dim": "2",
-    "red": "31",
-    "green": "32",
-    "yellow": "33",
-    "blue": "34",
-    "magenta": "35",
-    "cyan": "36",
-}
+_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "magenta": "35", "cyan": "36"}
 
 
 def wants_colour(stream: TextIO, environ: Mapping[str, str] | None = None) -> bool:
-    """Whether to colour: a terminal that is not dumb, and no `NO_COLOR` (https://no-color.org)."""
+    """Say whether to colour: a terminal that is not dumb, and no `NO_COLOR` (https://no-color.org)."""
     environ = os.environ if environ is None else environ
     return not environ.get("NO_COLOR") and environ.get("TERM") != "dumb" and stream.isatty()
 
 
 class Style:
-    """Paints words, or leaves them as they are."""
+    """Paints words, or returns them unchanged."""
 
     __slots__ = ("_on",)
 
@@ -44,21 +36,21 @@ class Style:
         return cls(wants_colour(stream))
 
     def __call__(self, text: str, *names: str) -> str:
-        """The text in the named colours."""
+        """Return the text in the named colours."""
         if not self._on or not text:
             return text
         return f"\x1b[{';'.join(_CODES[name] for name in names)}m{text}\x1b[0m"
 
 
 def printable(text: str) -> str:
-    """One line that cannot control the terminal: what comes from files may hold escape sequences or surrogates."""
+    """Return one line that cannot control the terminal: text from files may hold escape sequences or surrogates."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else "    " if c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def columns(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> list[str]:
-    """Lines with the cells of each column aligned; the columns in `right` to the right.
+    """Return lines with aligned cells; the columns in `right` are aligned to the right.
 
     Cells are plain text: colour would be counted as width.
     """
@@ -75,7 +67,7 @@ def columns(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) 
 
 
 def bytes_text(count: float) -> str:
-    """Such as ``52.4 MB``."""
+    """Return a size such as ``52.4 MB``."""
     for unit in ("B", "kB", "MB"):
         if abs(count) < 1000:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -84,7 +76,7 @@ def bytes_text(count: float) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """Such as ``1 h 2 min``; the two largest units."""
+    """Return a duration such as ``1 h 2 min``, in its two largest units."""
     left = int(seconds)
     parts: list[str] = []
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
@@ -95,20 +87,34 @@ def duration_text(seconds: float) -> str:
 
 
 def count_text(count: int, one: str, many: str = "") -> str:
-    """Such as ``1 file`` or ``1,200 files``."""
+    """Return a count such as ``1 file`` or ``1,200 files``."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def show(
+    arguments: argparse.Namespace, answer: dict[str, Any], page: Callable[[dict[str, Any], Style], Iterable[str]]
+) -> int:
+    """Print the daemon's answer, as JSON or as the lines of its page; return the exit code."""
+    if arguments.json:
+        print_json(answer)
+    else:
+        for line in page(answer, Style.of(sys.stdout)):
+            print(line)
+    return 0
+
+
+def say(arguments: argparse.Namespace, answer: dict[str, Any], sentence: str) -> int:
+    """Print the daemon's answer, as JSON or as one sentence; return the exit code."""
+    return show(arguments, answer, lambda _, style: [printable(sentence)])
+
+
 def print_json(value: Any) -> None:
-    """The value on standard output as it is on the wire. Bytes that are not UTF-8 stay escaped surrogates."""
+    """Print a value as it is on the wire. Bytes that are not UTF-8 stay escaped surrogates."""
     import json
 
-    sys.stdout.write(json.dumps(value, ensure_ascii=not _is_utf8(value), indent=None) + "\n")
-
-
-def _is_utf8(value: object) -> bool:
-    if isinstance(value, str):
-        return not any("\ud800" <= c <= "\udfff" for c in value) if not value.isascii() else True
-    if isinstance(value, dict):
-        return all(map(_is_utf8, value.values())) and all(map(_is_utf8, value))
-    return not isinstance(value, list) or all(map(_is_utf8, value))
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = json.dumps(value)
+    sys.stdout.write(text + "\n")

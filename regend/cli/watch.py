@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from regend.rpc.client import Client
 
 REFRESH_S = 0.5
-"""Redrawn this often at least."""
+"""Maximum time between two redraws."""
 MIN_INTERVAL_S = 0.1
-"""…and this often at most, however many notifications come."""
+"""Minimum time between two redraws, however many notifications come."""
 
 
 def watch_status(arguments: argparse.Namespace) -> int:
@@ -37,13 +37,13 @@ def watch_status(arguments: argparse.Namespace) -> int:
 
 
 def _statuses(daemon: Client) -> Iterator[dict[str, Any]]:
-    """The status now, then after each notification or `REFRESH_S`."""
+    """Yield the status now, then after each notification or `REFRESH_S`."""
     daemon.call("subscribe", topics=["progress", "state", "index"])
     while True:
         asked_at = monotonic()
         yield daemon.call("status")
         for _ in daemon.notifications(timeout_s=REFRESH_S):
-            # A burst is one redraw: take what else has come within the interval.
+            # A burst is one redraw: take further notifications within the interval.
             while (left := MIN_INTERVAL_S - (monotonic() - asked_at)) > 0:
                 if next(daemon.notifications(timeout_s=left), None) is None:
                     break
@@ -70,12 +70,12 @@ def _draw(daemon: Client) -> None:
             for status in _statuses(daemon):
                 live.update(render(status, wants_colour(sys.stdout)), refresh=True)
     except KeyboardInterrupt:
-        # Ctrl-C is how this command ends; the last picture stays.
+        # Ctrl-C ends this command; the last picture stays.
         return
 
 
 def render(status: dict[str, Any], colour: bool) -> RenderableType:
-    """The status page with a progress bar for each root above it."""
+    """Return the status page below a progress bar for each root."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table

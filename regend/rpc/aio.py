@@ -8,9 +8,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from regend.errors import ConnectionLostError, ProtocolError, RegendError, RpcError
+from regend.errors import RegendError
 from regend.paths import default_socket_path
-from regend.rpc.client import DEFAULT_TIMEOUT_S, MAX_KEPT_NOTIFICATIONS, check_listener, connect_error, listener_uid
+from regend.rpc.client import (
+    DEFAULT_TIMEOUT_S,
+    MAX_KEPT_NOTIFICATIONS,
+    broken_error,
+    call_limit_s,
+    check_listener,
+    connect_error,
+    late_error,
+    listener_uid,
+    lost_error,
+    payload_of,
+    request_bytes,
+)
 from regend.rpc.codec import (
     CLIENT_LIMITS,
     MAX_ID,
@@ -19,7 +31,6 @@ from regend.rpc.codec import (
     Notification,
     Request,
     Response,
-    encode_request,
     error_from_wire,
 )
 
@@ -42,12 +53,12 @@ class AsyncClient:
         self.server: dict[str, Any] = {}
         """What the daemon answered to `hello`."""
         self.dropped_notifications = 0
-        """Notifications dropped because nobody read them."""
+        """Notifications dropped because the caller did not read them in time."""
         self._reader = reader
         self._writer = writer
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._notifications: asyncio.Queue[tuple[str, dict[str, Any]] | None] = asyncio.Queue()
-        self._next_id = 0
+        self._last_id = 0
         self._ended: RegendError | None = None
         self._reading = asyncio.create_task(self._read(), name="rpc-client-reader")
 
@@ -60,10 +71,8 @@ class AsyncClient:
         try:
             async with asyncio.timeout(timeout_s):
                 reader, writer = await asyncio.open_unix_connection(where)
-        except TimeoutError as error:
-            raise RpcError(f"The daemon on {where} did not accept within {timeout_s:g} s.", code="timeout") from error
         except OSError as error:
-            raise connect_error(error, where) from error
+            raise connect_error(error, where, timeout_s) from error
         client = cls(where, reader, writer, timeout_s)
         try:
             check_listener(listener_uid(writer.get_extra_info("socket")), where)
@@ -82,34 +91,26 @@ class AsyncClient:
         await self.close()
 
     async def call(self, method: str, /, **params: Any) -> dict[str, Any]:
-        """Call a method; other calls may be under way. Arguments and errors are those of `client.Client.call`.
+        """Call a method; other calls may be in flight. Arguments and errors are those of `client.Client.call`.
 
         After a timeout the connection stays usable: the late answer is dropped.
         """
         if self._ended is not None:
             raise self._ended
-        self._next_id = self._next_id % MAX_ID + 1
-        request_id = self._next_id
-        try:
-            data = encode_request(request_id, method, params)
-        except (OverflowError, ValueError, TypeError) as error:
-            raise RpcError(f"`{method}` cannot be asked that: {error}.", code="invalid_params") from error
+        self._last_id = request_id = self._last_id % MAX_ID + 1
+        data = request_bytes(request_id, method, params)
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiting[request_id] = answer
-        waits = params.get("timeout_s", 0.0)
-        limit_s = self.timeout_s + (waits if isinstance(waits, (int, float)) else 0.0)
+        limit_s = call_limit_s(self.timeout_s, params)
         try:
             async with asyncio.timeout(limit_s):
                 self._writer.write(data)
                 await self._writer.drain()
                 return await answer
         except TimeoutError as error:
-            raise RpcError(
-                f"The daemon on {self.path} did not answer `{method}` within {limit_s:g} s; see its log.",
-                code="timeout",
-            ) from error
+            raise late_error(self.path, f"answer `{method}`", limit_s) from error
         except OSError as error:
-            raise self._lost() from error
+            raise lost_error(self.path) from error
         finally:
             self._waiting.pop(request_id, None)
 
@@ -120,19 +121,19 @@ class AsyncClient:
         self._notifications.put_nowait(None)
 
     async def close(self) -> None:
-        """Close the connection; calls under way get `ConnectionLostError`."""
+        """Close the connection; calls in flight raise `ConnectionLostError`."""
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)
         self._writer.close()
         try:
             await self._writer.wait_closed()
         except OSError:
-            # The daemon was faster; closed is what we wanted.
+            # The daemon closed the connection first.
             pass
 
     async def _read(self) -> None:
         decoder = Decoder(CLIENT_LIMITS)
-        ended: RegendError = self._lost()
+        ended: RegendError = lost_error(self.path)
         try:
             while data := await self._reader.read(1 << 18):
                 decoder.feed(data)
@@ -154,12 +155,11 @@ class AsyncClient:
         match message:
             case Notification("error", params):
                 raise error_from_wire(params[0] if params else None)
-            case Notification(topic, params):
-                payload = params[0] if params and isinstance(params[0], dict) else {}
+            case Notification():
                 if self._notifications.qsize() >= MAX_KEPT_NOTIFICATIONS:
                     self._notifications.get_nowait()
                     self.dropped_notifications += 1
-                self._notifications.put_nowait((topic, payload))
+                self._notifications.put_nowait((message.method, payload_of(message)))
             case Response(request_id, error, result):
                 answer = self._waiting.get(request_id)
                 if answer is None or answer.done():
@@ -169,9 +169,6 @@ class AsyncClient:
                 elif isinstance(result, dict):
                     answer.set_result(result)
                 else:
-                    raise ProtocolError(f"The daemon on {self.path} broke the protocol: a result is not a map.")
+                    raise broken_error(self.path, "a result is not a map")
             case Request():
-                raise ProtocolError(f"The daemon on {self.path} broke the protocol: it sent a request.")
-
-    def _lost(self) -> ConnectionLostError:
-        return ConnectionLostError(f"The daemon on {self.path} closed the connection; see its log, then try again.")
+                raise broken_error(self.path, "it sent a request")

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from time import monotonic
 
-from regend.errors import ConnectionLostError, DaemonNotRunningError, ProtocolError, RpcError
+from regend.errors import ConnectionLostError, DaemonNotRunningError, ProtocolError, RegendError, RpcError
 from regend.paths import default_socket_path
 from regend.rpc.codec import (
     CLIENT_LIMITS,
@@ -35,36 +35,81 @@ if TYPE_CHECKING:
 
 DEFAULT_TIMEOUT_S = 30.0
 MAX_KEPT_NOTIFICATIONS = 1_000
-"""Notifications kept while nobody reads them; the oldest are dropped."""
+"""Maximum notifications kept until the caller reads them; the oldest are dropped."""
 _RECEIVE_BYTES = 1 << 18
 _PARTING_WORDS_S = 0.2
 
 
-def connect_error(error: OSError, path: str) -> RpcError:
+def connect_error(error: OSError, path: str, timeout_s: float) -> RpcError:
     """Say why the socket at `path` could not be connected to, and what to do."""
+    if isinstance(error, TimeoutError):
+        return late_error(path, "accept the connection", timeout_s)
     match error.errno:
+        case None:  # Python itself refuses an overlong path, with a message only.
+            return RpcError(f"The socket path {path} is too long; name a shorter one with --socket.")
         case errno.ENOENT | errno.ECONNREFUSED | errno.ENOTDIR:
             return DaemonNotRunningError(
-                f"No regend daemon listens on {path}; start one with `regend`, or `regenctl service install` for good."
+                f"No daemon listens on {path}; start one with `regend`, or permanently with `regenctl service install`."
             )
         case errno.EACCES | errno.EPERM:
             return RpcError(
                 f"The socket {path} belongs to another user; start your own `regend` or name its socket with --socket."
             )
         case errno.EAGAIN:
-            return RpcError(f"The daemon on {path} accepts no connection at present; try again.")
+            return RpcError(f"The daemon on {path} accepts no connection now; try again.")
         case _:
             return RpcError(f"The socket {path} cannot be used: {error.strerror or error}; name another with --socket.")
 
 
-def check_listener(uid: int | None, path: str) -> None:
-    """Refuse to ask a stranger, who would read our queries and unsaved files, and answer what they like.
+def late_error(path: str, act: str, timeout_s: float) -> RpcError:
+    """Say that the daemon did not act in time."""
+    return RpcError(f"The daemon on {path} did not {act} within {timeout_s:g} s; see its log.", code="timeout")
 
-    Args:
-        uid: of whoever listens on the socket, see `listener_uid`.
+
+def lost_error(path: str) -> ConnectionLostError:
+    """Say that the daemon closed the connection."""
+    return ConnectionLostError(f"The daemon on {path} closed the connection; see its log, then try again.")
+
+
+def broken_error(path: str, breach: str) -> ProtocolError:
+    """Say that the daemon sent what the protocol does not allow here."""
+    return ProtocolError(f"The daemon on {path} broke the protocol: {breach}; is it another version?")
+
+
+def request_bytes(request_id: int, method: str, params: dict[str, Any]) -> bytes:
+    """Encode a request.
 
     Raises:
-        RpcError: it is neither ours nor root's (code ``foreign_socket``); root may ask anybody.
+        RpcError: with code ``invalid_params``: a parameter does not fit into MessagePack.
+    """
+    try:
+        return encode_request(request_id, method, params)
+    except (OverflowError, ValueError, TypeError) as error:
+        raise RpcError(
+            f"The parameters of `{method}` cannot be sent: {error}; correct them.", code="invalid_params"
+        ) from error
+
+
+def call_limit_s(timeout_s: float, params: dict[str, Any]) -> float:
+    """Return how long a call may take: a `timeout_s` that the daemon itself waits is added to ours."""
+    waits = params.get("timeout_s", 0.0)
+    return timeout_s + (waits if isinstance(waits, (int, float)) else 0.0)
+
+
+def payload_of(message: Notification) -> dict[str, Any]:
+    """Return the map that a notification carries; empty if it carries something else."""
+    payload = message.params[0] if message.params else None
+    return payload if isinstance(payload, dict) else {}
+
+
+def check_listener(uid: int | None, path: str) -> None:
+    """Refuse another user's daemon, which would read our queries and unsaved files and could answer anything.
+
+    Args:
+        uid: user of the process that listens on the socket, see `listener_uid`.
+
+    Raises:
+        RpcError: with code ``foreign_socket``: the user is neither we nor root. Root may ask every daemon.
     """
     own = os.geteuid()
     if uid is not None and uid not in (0, own) and own != 0:
@@ -76,7 +121,7 @@ def check_listener(uid: int | None, path: str) -> None:
 
 
 def listener_uid(sock: socket.socket) -> int | None:
-    """The kernel's word on who listens at the other end of a connected socket; None where it says nothing (macOS)."""
+    """Return the user of the process at the other end of a connected socket; None where the kernel hides it (macOS)."""
     if not hasattr(socket, "SO_PEERCRED"):
         return None
     return int.from_bytes(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[4:8], sys.byteorder)
@@ -91,7 +136,7 @@ class Client:
     Args:
         path: the socket; None for the default place.
         timeout_s: how long connecting, or any one call, may take.
-        name: who we are, for the daemon's log.
+        name: the caller's name, for the daemon's log.
     """
 
     def __init__(
@@ -105,7 +150,7 @@ class Client:
         self._socket: socket.socket | None = None
         self._decoder = Decoder(CLIENT_LIMITS)
         self._notifications: deque[tuple[str, Any]] = deque(maxlen=MAX_KEPT_NOTIFICATIONS)
-        self._next_id = 0
+        self._last_id = 0
 
     def __enter__(self) -> Self:
         self.connect()
@@ -120,21 +165,16 @@ class Client:
         """Connect and say hello.
 
         Raises:
-            DaemonNotRunningError: nobody listens there.
+            DaemonNotRunningError: no daemon listens there.
             RpcError: the socket cannot be used, or the daemon speaks another protocol version.
         """
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.settimeout(self.timeout_s)
         try:
             sock.connect(self.path)
-        except TimeoutError as error:
-            sock.close()
-            raise self._late("accept the connection") from error
         except OSError as error:
             sock.close()
-            if error.errno is None:  # Python itself refuses an overlong path, with a message only.
-                raise RpcError(f"The socket path {self.path} is too long; name a shorter one with --socket.") from error
-            raise connect_error(error, self.path) from error
+            raise connect_error(error, self.path, self.timeout_s) from error
         self._socket = sock
         try:
             check_listener(listener_uid(sock), self.path)
@@ -160,35 +200,29 @@ class Client:
             ProtocolError: what came back is not MessagePack-RPC.
             RpcError: with code ``timeout``: no answer in time.
         """
-        waits = params.get("timeout_s", 0.0)
-        deadline = monotonic() + self.timeout_s + (waits if isinstance(waits, (int, float)) else 0.0)
-        self._next_id += 1
-        try:
-            data = encode_request(self._next_id, method, params)
-        except (OverflowError, ValueError, TypeError) as error:
-            raise RpcError(f"`{method}` cannot be asked that: {error}.", code="invalid_params") from error
-        self._send(data, deadline, method)
-        while True:
-            message = self._receive(deadline)
-            if message is None:
-                self.close()
-                raise self._late(f"answer `{method}`")
+        limit_s = call_limit_s(self.timeout_s, params)
+        deadline = monotonic() + limit_s
+        self._last_id += 1
+        self._send(request_bytes(self._last_id, method, params), deadline, method)
+        while (message := self._receive(deadline)) is not None:
             if isinstance(message, Notification):
-                self._keep(message)
-            elif isinstance(message, Response) and message.id == self._next_id:
-                if message.error is not None:
-                    raise error_from_wire(message.error)
-                if not isinstance(message.result, dict):
-                    raise self._broken(f"the result of `{method}` is not a map")
-                return message.result
+                self._notifications.append((message.method, payload_of(message)))
+            elif not isinstance(message, Response) or message.id != self._last_id:
+                breach = f"an answer to `{method}` was due, not {type(message).__name__}"
+                raise self._ended(broken_error(self.path, breach))
+            elif message.error is not None:
+                raise error_from_wire(message.error)
+            elif not isinstance(message.result, dict):
+                raise self._ended(broken_error(self.path, f"the result of `{method}` is not a map"))
             else:
-                raise self._broken(f"an answer to `{method}` was due, not {type(message).__name__}")
+                return message.result
+        raise self._ended(late_error(self.path, f"answer `{method}`", limit_s))
 
     def notifications(self, timeout_s: float | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield ``(topic, payload)`` as they come, after `subscribe`.
 
         Args:
-            timeout_s: stop once this long nothing came; None for never. The next call goes on where this one stopped.
+            timeout_s: stop after this long without one; None: never. The next call continues there.
 
         Raises:
             ConnectionLostError: the daemon went away.
@@ -200,12 +234,9 @@ class Client:
             if message is None:
                 return
             if not isinstance(message, Notification):
-                raise self._broken(f"a notification was due, not {type(message).__name__}")
-            self._keep(message)
-
-    def _keep(self, message: Notification) -> None:
-        payload = message.params[0] if message.params else {}
-        self._notifications.append((message.method, payload if isinstance(payload, dict) else {}))
+                breach = f"a notification was due, not {type(message).__name__}"
+                raise self._ended(broken_error(self.path, breach))
+            self._notifications.append((message.method, payload_of(message)))
 
     def _send(self, data: bytes, deadline: float, method: str) -> None:
         sock = self._open_socket()
@@ -213,16 +244,14 @@ class Client:
         try:
             sock.sendall(data)
         except TimeoutError as error:
-            self.close()
-            raise self._late(f"take the request `{method}`") from error
+            raise self._ended(late_error(self.path, f"take the request `{method}`", self.timeout_s)) from error
         except OSError as error:
             # The daemon may have told us why before it closed the connection; else this raises that it is lost.
             self._receive(monotonic() + _PARTING_WORDS_S)
-            self.close()
-            raise self._lost() from error
+            raise self._ended(lost_error(self.path)) from error
 
     def _receive(self, deadline: float | None) -> Message | None:
-        """The next message, or None at the deadline."""
+        """Return the next message, or None at the deadline."""
         sock = self._open_socket()
         while True:
             try:
@@ -232,8 +261,7 @@ class Client:
                 raise
             if isinstance(message, Notification) and message.method == "error":
                 # The daemon says why it closes the connection.
-                self.close()
-                raise error_from_wire(message.params[0] if message.params else None)
+                raise self._ended(error_from_wire(message.params[0] if message.params else None))
             if message is not None:
                 return message
             left = None if deadline is None else deadline - monotonic()
@@ -245,11 +273,9 @@ class Client:
             except TimeoutError:
                 return None
             except OSError as error:
-                self.close()
-                raise self._lost() from error
+                raise self._ended(lost_error(self.path)) from error
             if not data:
-                self.close()
-                raise self._lost()
+                raise self._ended(lost_error(self.path))
             self._decoder.feed(data)
 
     def _open_socket(self) -> socket.socket:
@@ -257,14 +283,7 @@ class Client:
             raise ConnectionLostError(f"The connection to the daemon on {self.path} is closed; connect again.")
         return self._socket
 
-    def _lost(self) -> ConnectionLostError:
-        return ConnectionLostError(f"The daemon on {self.path} closed the connection; see its log, then try again.")
-
-    def _late(self, what: str) -> RpcError:
-        return RpcError(
-            f"The daemon on {self.path} did not {what} within {self.timeout_s:g} s; see its log.", code="timeout"
-        )
-
-    def _broken(self, what: str) -> ProtocolError:
+    def _ended(self, error: RegendError) -> RegendError:
+        """Close the connection for this error."""
         self.close()
-        return ProtocolError(f"The daemon on {self.path} broke the protocol: {what}; is it another version?")
+        return error

@@ -53,10 +53,10 @@ PROTOCOL_VERSION = 1
 MAX_ID = 2**32 - 1
 
 SERVER_LIMITS = Limits(max_message_bytes=1 << 20, max_items=256, max_depth=8)
-"""What a daemon accepts. msgpack allocates an array as long as its header says before it reads an item, and nests up to
+"""Limits of a daemon. msgpack allocates an array as long as its header says before it reads an item, and nests up to
 1,024 deep, so `max_items` is what bounds a bomb: 1,024 x 256 pointers are 2 MB."""
 CLIENT_LIMITS = Limits(max_message_bytes=64 << 20, max_items=1 << 16, max_depth=32)
-"""What a client accepts from its own daemon: a page of files, or 1,000 results with their snippets."""
+"""Limits of a client, which must accept a page of files, or 1,000 results with their snippets."""
 
 
 def _encode_surrogates(error: UnicodeError) -> tuple[bytes, int]:
@@ -95,7 +95,7 @@ class Decoder:
         """Add bytes as they came.
 
         Raises:
-            ProtocolError: more bytes wait than one message may have.
+            ProtocolError: more bytes are waiting than one message may have.
         """
         try:
             self._unpacker.feed(data)
@@ -105,7 +105,7 @@ class Decoder:
         self._starved = False
 
     def next(self) -> Message | None:
-        """The next complete message, or None until more bytes are fed.
+        """Return the next complete message, or None until more bytes are fed.
 
         Raises:
             ProtocolError: the bytes are not MessagePack, not a message, or break a limit.
@@ -133,7 +133,7 @@ class Decoder:
 
     @property
     def partial(self) -> bool:
-        """Whether a message has begun and is not complete, as far as `next` has looked."""
+        """Whether a message has begun and is incomplete, as far as `next` has read."""
         return self._starved and self._fed > self._complete_at
 
     def _too_large(self) -> ProtocolError:
@@ -178,7 +178,7 @@ def _shape(value: object) -> str:
 
 
 def _deeper_than(value: Any, limit: int) -> bool:
-    """Whether arrays and maps nest more than `limit` deep; level by level, so that depth costs no stack."""
+    """Say whether arrays and maps nest more than `limit` deep; go level by level, so that depth costs no stack."""
     level = [value]
     for _ in range(limit):
         level = [
@@ -193,17 +193,17 @@ def _deeper_than(value: Any, limit: int) -> bool:
 
 
 def encode_request(request_id: int, method: str, params: dict[str, Any] | None = None) -> bytes:
-    """The bytes of a request; `params` is the one map of its parameters, None for none."""
+    """Encode a request; `params` is the one map of its parameters, or None."""
     return _pack([0, request_id, method, [] if params is None else [params]])
 
 
 def encode_response(request_id: int, error: object, result: object) -> bytes:
-    """The bytes of a response: `error` is None, or a map as `error_to_wire` makes it."""
+    """Encode a response; `error` is None, or a map as `error_to_wire` makes it."""
     return _pack([1, request_id, error, result])
 
 
 def encode_notification(topic: str, payload: object) -> bytes:
-    """The bytes of a notification with one parameter."""
+    """Encode a notification with one parameter."""
     return _pack([2, topic, [payload]])
 
 
@@ -213,12 +213,12 @@ def _pack(message: list[Any]) -> bytes:
 
 
 def error_to_wire(error: RegendError) -> dict[str, Any]:
-    """The map of an error."""
+    """Return the map of an error."""
     return {"code": error.code, "message": str(error), "data": getattr(error, "data", None)}
 
 
 def error_from_wire(value: object) -> RegendError:
-    """The error of a map: of the class that has its code, else an `RpcError` with the code."""
+    """Return the error of a map: of the class that has its code, else an `RpcError` with the code."""
     if not isinstance(value, dict):
         return RpcError(value if isinstance(value, str) else f"The daemon answered with the error {value!r}.")
     code, message, data = str(value.get("code", "")), str(value.get("message", "")), value.get("data")

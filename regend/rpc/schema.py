@@ -1,7 +1,7 @@
 """Every method of the socket: its request, its response, its errors. The wire contract, and nothing else.
 
 On the wire each message is a MessagePack map with the keys of its dataclass. `docs/rpc.md` is generated from this
-module (`python -m regend.rpc.reference`) and compared with it by a test. `regenctl` does not import it: building the
+module (`python -m tests.reference_tables`) and compared with it by a test. `regenctl` does not import it: building the
 classes takes longer than its whole start-up may.
 """
 
@@ -10,80 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from regend.rpc.codec import PROTOCOL_VERSION
-from regend.rpc.operations import (
-    TOPICS,
-    WHY_STATES,
-    AddRequest,
-    AddResponse,
-    ConfigResponse,
-    Empty,
-    FailedPath,
-    FilesRequest,
-    FilesResponse,
-    FlushRequest,
-    FlushResponse,
-    HelloRequest,
-    HelloResponse,
-    IgnoreRule,
-    IndexEvent,
-    ListedFile,
-    ListedRoot,
-    ListResponse,
-    PausedResponse,
-    ProgressEvent,
-    RemoveRequest,
-    RootRequest,
-    RootResponse,
-    RootStatus,
-    StateEvent,
-    StatusResponse,
-    StopResponse,
-    SubscribedResponse,
-    SubscribeRequest,
-    SyncRequest,
-    SyncResponse,
-    UnsubscribeRequest,
-    VerifyRequest,
-    VerifyResponse,
-    WhyRequest,
-    WhyResponse,
-    WorkerStatus,
-)
-from regend.rpc.queries import (
-    Feature,
-    MatchedLine,
-    OutlineRequest,
-    OutlineResponse,
-    OutlineSymbol,
-    Overlay,
-    Passage,
-    RelatedRequest,
-    SearchRequest,
-    SearchResponse,
-    SearchResult,
-    Stage,
-    SymbolResult,
-    SymbolsRequest,
-    SymbolsResponse,
-)
-
-__all__ = [
-    "ERRORS", "METHODS", "NOTIFICATIONS", "PROTOCOL_VERSION", "TOPICS", "WHY_STATES", "AddRequest", "AddResponse",
-    "ConfigResponse", "Empty", "FailedPath", "Feature", "FilesRequest", "FilesResponse", "FlushRequest",
-    "FlushResponse", "HelloRequest", "HelloResponse", "IgnoreRule", "IndexEvent", "ListResponse", "ListedFile",
-    "ListedRoot", "MatchedLine", "Method", "OutlineRequest", "OutlineResponse", "OutlineSymbol", "Overlay", "Passage",
-    "PausedResponse", "ProgressEvent",
-    "RelatedRequest", "RemoveRequest", "RootRequest", "RootResponse", "RootStatus", "SearchRequest", "SearchResponse",
-    "SearchResult", "Stage", "StateEvent", "StatusResponse", "StopResponse", "SubscribeRequest", "SubscribedResponse",
-    "SymbolResult", "SymbolsRequest", "SymbolsResponse", "SyncRequest", "SyncResponse", "UnsubscribeRequest",
-    "VerifyRequest", "VerifyResponse", "WhyRequest", "WhyResponse", "WorkerStatus",
-]  # fmt: skip
+from regend.rpc import operation_messages as ops
+from regend.rpc import query_messages as asks
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One method: its messages, what it does, and the errors it may answer besides those of every method."""
+    """A method: its messages, its purpose, and the errors it may answer besides those of every method."""
 
     name: str
     request: type
@@ -94,61 +27,75 @@ class Method:
 
 ERRORS: Mapping[str, str] = {
     "method_not_found": "any method: the daemon does not know it; `hello` lists those it knows",
-    "invalid_params": "any method: a parameter is unknown, missing, mistyped or out of range; the message names it",
+    "invalid_params": "any method: the named parameter is unknown, missing, of the wrong type or out of range",
     "internal_error": "any method: a bug; the daemon's log has the details",
-    "unsupported_protocol": "`hello`: the client's protocol version is not spoken here; `data` has ours",
-    "root_error": "the root is unknown, already there, refused or gone",
+    "unsupported_protocol": "`hello`: the daemon does not speak the client's protocol version; `data` has its own",
+    "root_error": "the root is unknown, already added, refused or gone",
     "path_error": "the path is outside of all roots, missing, or not what it should be",
-    "timeout": "`flush`, `verify`: not everything was searchable in time; it goes on in the background",
+    "timeout": "`flush`, `verify`: the work did not finish in time; it continues in the background",
     "not_synced": "`sync`, and `search` with `sync`: the newest writes could not be read in time",
-    "query_error": "nothing in the query can be searched for",
+    "query_error": "the query contains nothing to search for",
     "filter_error": "a glob or limit cannot be used",
     "store_error": "the state directory cannot be used",
-    "embedding_error": "no usable vector came from the embedding provider",
+    "embedding_error": "the embedding provider returned no usable vector",
     "stopping": "the daemon is shutting down",
 }
-"""Code to when it is answered. Codes of `regend.errors` that are not listed may appear too."""
+"""Code to its occasion. A code of `regend.errors` that is not listed may appear, too."""
 
 
-def _table(*methods: Method) -> Mapping[str, Method]:
-    return {method.name: method for method in methods}
-
-
-METHODS: Mapping[str, Method] = _table(
-    Method("hello", HelloRequest, HelloResponse, "Agree on the protocol; optional.", ("unsupported_protocol",)),
+_METHODS = (
+    Method("hello", ops.HelloRequest, ops.HelloResponse, "Agree on the protocol; optional.", ("unsupported_protocol",)),
     Method(
-        "search", SearchRequest, SearchResponse, "Rank chunks by words and meaning.",
+        "search", asks.SearchRequest, asks.SearchResponse, "Rank chunks by words and meaning.",
         ("query_error", "filter_error", "root_error", "not_synced"),
     ),
     Method(
-        "symbols", SymbolsRequest, SymbolsResponse, "Find definitions by name.",
+        "symbols", asks.SymbolsRequest, asks.SymbolsResponse, "Find definitions by name.",
         ("query_error", "filter_error", "root_error"),
     ),
     Method(
-        "related", RelatedRequest, SearchResponse, "Rank chunks by likeness to the chunk at a line.",
+        "related", asks.RelatedRequest, asks.SearchResponse, "Rank chunks by similarity to the chunk at a line.",
         ("path_error", "filter_error", "root_error"),
     ),
-    Method("outline", OutlineRequest, OutlineResponse, "List a file's definitions.", ("path_error", "root_error")),
-    Method("status", Empty, StatusResponse, "Say what is indexed, what is not and why, and what is going on."),
-    Method("files", FilesRequest, FilesResponse, "List a root's files page by page.", ("root_error",)),
-    Method("flush", FlushRequest, FlushResponse, "Wait until earlier writes are searchable.", ("timeout",)),
-    Method("sync", SyncRequest, SyncResponse, "Wait until earlier writes are searchable by words.", ("not_synced",)),
-    Method("add", AddRequest, AddResponse, "Add a root and start to index it.", ("path_error", "root_error")),
-    Method("remove", RemoveRequest, RootResponse, "Remove a root; `forget`: every byte of it.", ("root_error",)),
-    Method("list", Empty, ListResponse, "List the roots."),
-    Method("reindex", RootRequest, RootResponse, "Read every file of a root again.", ("root_error",)),
     Method(
-        "verify", VerifyRequest, VerifyResponse, "Compare the index with the disk, and index again what differs.",
+        "outline", asks.OutlineRequest, asks.OutlineResponse, "List a file's definitions.",
+        ("path_error", "root_error"),
+    ),
+    Method("status", ops.Empty, ops.StatusResponse, "Report what is indexed, what is not and why, and current work."),
+    Method("files", ops.FilesRequest, ops.FilesResponse, "List a root's files page by page.", ("root_error",)),
+    Method("flush", ops.FlushRequest, ops.FlushResponse, "Wait until earlier writes are searchable.", ("timeout",)),
+    Method(
+        "sync", ops.SyncRequest, ops.SyncResponse, "Wait until earlier writes are searchable by words.",
+        ("not_synced",),
+    ),
+    Method("add", ops.AddRequest, ops.AddResponse, "Add a root and start to index it.", ("path_error", "root_error")),
+    Method(
+        "remove", ops.RemoveRequest, ops.RootResponse, "Remove a root; with `forget`, delete all its data.",
+        ("root_error",),
+    ),
+    Method("list", ops.Empty, ops.ListResponse, "List the roots."),
+    Method("reindex", ops.RootRequest, ops.RootResponse, "Read every file of a root again.", ("root_error",)),
+    Method(
+        "verify", ops.VerifyRequest, ops.VerifyResponse,
+        "Compare the index with the disk, and index again what differs.",
         ("timeout", "store_error"),
     ),
-    Method("pause", Empty, PausedResponse, "Stop indexing; queries go on."),
-    Method("resume", Empty, PausedResponse, "Index again."),
-    Method("why", WhyRequest, WhyResponse, "Say whether a file is indexed, and if not, which rule or error says so."),
-    Method("config", Empty, ConfigResponse, "Show the effective configuration."),
-    Method("subscribe", SubscribeRequest, SubscribedResponse, "Get notifications on this connection."),
-    Method("unsubscribe", UnsubscribeRequest, SubscribedResponse, "Get no more of them."),
-    Method("stop", Empty, StopResponse, "Shut the daemon down in order."),
+    Method("pause", ops.Empty, ops.PausedResponse, "Stop indexing; queries are still answered."),
+    Method("resume", ops.Empty, ops.PausedResponse, "Resume indexing."),
+    Method(
+        "why", ops.WhyRequest, ops.WhyResponse,
+        "Say whether a file is indexed, and if not, which rule or error says so.",
+    ),
+    Method("config", ops.Empty, ops.ConfigResponse, "Show the effective configuration."),
+    Method("subscribe", ops.SubscribeRequest, ops.SubscribedResponse, "Start notifications on this connection."),
+    Method("unsubscribe", ops.UnsubscribeRequest, ops.SubscribedResponse, "Stop notifications on this connection."),
+    Method("stop", ops.Empty, ops.StopResponse, "Shut the daemon down."),
 )  # fmt: skip
+METHODS: Mapping[str, Method] = {method.name: method for method in _METHODS}
 
-NOTIFICATIONS: Mapping[str, type] = {"progress": ProgressEvent, "index": IndexEvent, "state": StateEvent}
+NOTIFICATIONS: Mapping[str, type] = {
+    "progress": ops.ProgressEvent,
+    "index": ops.IndexEvent,
+    "state": ops.StateEvent,
+}
 """Topic to the payload of its notifications."""

@@ -18,19 +18,17 @@ from typing import Any
 import msgspec
 
 from regend.errors import RpcError
-from regend.rpc.codec import Request, encode_notification, encode_response
+from regend.rpc.codec import PROTOCOL_VERSION, Request, encode_notification, encode_response
 from regend.rpc.connection import Connection, Handler, PeerCredentials, ServerLimits
 from regend.rpc.listen import BACKLOG, peer_credentials
-from regend.rpc.schema import (
-    METHODS,
-    PROTOCOL_VERSION,
+from regend.rpc.operation_messages import (
     HelloRequest,
     HelloResponse,
-    Method,
     SubscribedResponse,
     SubscribeRequest,
     UnsubscribeRequest,
 )
+from regend.rpc.schema import METHODS, Method
 
 __all__ = ["Connection", "Handler", "RpcServer", "ServerLimits", "ServerStats"]
 
@@ -43,7 +41,7 @@ _CANCEL_S = 0.5
 """How long cancelled handlers get to end when the server closes."""
 _encoder = msgspec.msgpack.Encoder()
 _FIELD = re.compile(r"(?:\$\.|required field `|^`)(\w+)")
-"""The parameter that a message of msgspec, or of `rpc.fields.Checked`, is about."""
+"""The parameter that a message of msgspec, or of `fields.Checked`, is about."""
 
 
 @dataclass(frozen=True, slots=True)

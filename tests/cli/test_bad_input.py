@@ -40,7 +40,7 @@ def test_an_empty_path_is_not_the_working_directory(
 
 def test_a_line_too_large_for_the_wire(socket_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--socket", str(socket_path), "related", f"/src/app/a.py:{TOO_LONG}"]) == 1
-    assert "cannot be asked that" in capsys.readouterr().err
+    assert "cannot be sent" in capsys.readouterr().err
     with Client(socket_path) as client, pytest.raises(RpcError) as caught:
         client.call("related", file="/x", line=TOO_LONG)
     assert caught.value.code == "invalid_params"

@@ -44,7 +44,7 @@ def test_the_format_of_the_catalog(state_dir: Path) -> None:
 @pytest.mark.parametrize("content", [b"nonsense" * 100, b"SQLite format 3\0" + bytes(84), b"x"])
 def test_what_is_no_catalog(state_dir: Path, content: bytes) -> None:
     (state_dir / "index.db").write_bytes(content)
-    assert results(state_dir) == [f"fail: {state_dir}/index.db is no catalog of regend's"]
+    assert results(state_dir) == [f"fail: {state_dir}/index.db is not a catalog of regend"]
 
 
 def test_a_catalog_in_use_raises_no_alarm(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_no_catalog_yet(tmp_path: Path) -> None:
 def test_damaged_ones_that_were_put_aside(state_dir: Path) -> None:
     for number in (1, 2):
         (state_dir / f"index.db.damaged-{number}").write_bytes(bytes(1_000_000))
-    assert results(state_dir)[1].startswith("warn: 2 damaged ones were put aside, 2.0 MB")
+    assert results(state_dir)[1].startswith("warn: 2 damaged catalogs were put aside, 2.0 MB")
 
 
 def test_open_files() -> None:

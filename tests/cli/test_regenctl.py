@@ -181,7 +181,7 @@ def test_flush_sync_pause_resume_stop(served: ServerThread, capsys: pytest.Captu
     assert asked(served) == {"timeout_s": 3.0}
     assert "by words at generation 7" in out(capsys, "sync")
     assert "paused" in out(capsys, "pause")
-    assert "indexing again" in out(capsys, "resume")
+    assert "indexing is resumed" in out(capsys, "resume")
     assert out(capsys, "stop") == "stopping\n"
 
 
@@ -259,7 +259,8 @@ def test_no_daemon_is_3_and_says_how_to_start_one(capsys: pytest.CaptureFixture[
         ([], "name a command"),
         (["frobnicate"], "no command 'frobnicate'"),
         (["search"], "QUERY"),
-        (["search", "x", "-k", "0"], "invalid count"),
+        (["search", "x", "-k", "0"], "invalid number of results (1 to 1000)"),
+        (["search", "x", "-k", "1001"], "invalid number of results (1 to 1000)"),
         (["search", "x", "--context", "-1"], "--context"),
         (["flush", "--timeout", "never"], "number of seconds"),
         (["list", "--state", "odd"], "invalid choice"),

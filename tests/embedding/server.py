@@ -123,7 +123,7 @@ class EmbeddingServer:
     def config(self, provider: str = "http", **changes: Any) -> EmbeddingConfig:
         """A configuration that leads here and tries nothing twice."""
         base: dict[str, Any] = {
-            "provider": provider, "url": self.origin + PATHS[provider], "model": "hash", "dim": DIM,
+            "provider": provider, "urls": (self.origin + PATHS[provider],), "model": "hash", "dim": DIM,
             "timeout_s": 10.0, "attempts": 1, "max_text_tokens": 1_000_000, "api_key_env": canary.KEY_VARIABLE,
         }  # fmt: skip
         return EmbeddingConfig(**base | changes)

@@ -19,8 +19,10 @@ import msgspec
 import uvloop
 
 from regend.errors import PathError, RootError, RpcError
-from regend.rpc import schema
+from regend.rpc import operation_messages as ops
+from regend.rpc import query_messages as asks
 from regend.rpc.listen import open_listener
+from regend.rpc.schema import METHODS
 from regend.rpc.server import Connection, Handler, RpcServer, ServerLimits
 
 ROOT = "/src/app"
@@ -42,7 +44,7 @@ class Script:
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
     def handlers(self) -> Mapping[str, Handler]:
-        names = [name for name in schema.METHODS if name not in ("hello", "subscribe", "unsubscribe")]
+        names = [name for name in METHODS if name not in ("hello", "subscribe", "unsubscribe")]
         return {name: self._record(getattr(self, f"on_{name}")) for name in names}
 
     def _record(self, handler: Handler) -> Handler:
@@ -57,19 +59,19 @@ class Script:
             raise RootError(f"{root} is not a root; add it with `regenctl add {root}`.")
         return root
 
-    async def on_search(self, _: Connection, request: schema.SearchRequest) -> schema.SearchResponse:
+    async def on_search(self, _: Connection, request: asks.SearchRequest) -> asks.SearchResponse:
         self._known(request.root)
-        explain = {"bm25": schema.Feature(12.5, 0.5), "cosine": schema.Feature(0.75, 0.25)} if request.explain else None
+        explain = {"bm25": asks.Feature(12.5, 0.5), "cosine": asks.Feature(0.75, 0.25)} if request.explain else None
         results = (
-            schema.SearchResult(
+            asks.SearchResult(
                 ROOT, "core/debounce.py", 10, 12, 0.75, "python", "Debouncer.push", "method",
                 "def push(self, path, now):\n    due = now + self.quiet_s\n    self._due[path] = due", 10, explain,
             ),
-            schema.SearchResult(ROOT, "README.md", 1, 2, 0.25, "markdown", "", "section", "# App\nQuiet.", 1, explain),
+            asks.SearchResult(ROOT, "README.md", 1, 2, 0.25, "markdown", "", "section", "# App\nQuiet.", 1, explain),
         )  # fmt: skip
         if request.budget:
-            also = schema.Passage(20, 24, "Debouncer.pop", "def pop(self):\n    return self._due.popitem()", 20)
-            results = (replace(results[0], also=(also,), matches=(schema.MatchedLine(15, "    self.push(path)"),)),)
+            also = asks.Passage(20, 24, "Debouncer.pop", "def pop(self):\n    return self._due.popitem()", 20)
+            results = (replace(results[0], also=(also,), matches=(asks.MatchedLine(15, "    self.push(path)"),)),)
         if request.lang:
             results = tuple(r for r in results if r.language == request.lang)
         if request.query == "nothing":
@@ -77,102 +79,102 @@ class Script:
         notes = () if results else ("No file matches.",)
         page = results[request.offset : request.offset + (request.k or 10)]
         more = request.offset + len(page) < len(results)
-        return schema.SearchResponse(
+        return asks.SearchResponse(
             page, self.generation, True, 0.5, notes, request.offset + len(page) if more else None,
-            180 if request.budget else 0, {"legs": schema.Stage(0.5, 0.25)} if request.explain else None,
+            180 if request.budget else 0, {"legs": asks.Stage(0.5, 0.25)} if request.explain else None,
         )  # fmt: skip
 
-    async def on_related(self, connection: Connection, request: schema.RelatedRequest) -> schema.SearchResponse:
+    async def on_related(self, connection: Connection, request: asks.RelatedRequest) -> asks.SearchResponse:
         if not request.file.startswith(ROOT):
             raise PathError(f"{request.file} is outside of all roots; add one with `regenctl add`.")
-        return await self.on_search(connection, schema.SearchRequest("related", k=request.k))
+        return await self.on_search(connection, asks.SearchRequest("related", k=request.k))
 
-    async def on_symbols(self, _: Connection, request: schema.SymbolsRequest) -> schema.SymbolsResponse:
-        found = schema.SymbolResult(ROOT, "core/debounce.py", "push", "Debouncer.push", "method", "python", 10, 12)
-        return schema.SymbolsResponse((found,) if request.name == "push" else (), self.generation, True)
+    async def on_symbols(self, _: Connection, request: asks.SymbolsRequest) -> asks.SymbolsResponse:
+        found = asks.SymbolResult(ROOT, "core/debounce.py", "push", "Debouncer.push", "method", "python", 10, 12)
+        return asks.SymbolsResponse((found,) if request.name == "push" else (), self.generation, True)
 
-    async def on_outline(self, _: Connection, request: schema.OutlineRequest) -> schema.OutlineResponse:
+    async def on_outline(self, _: Connection, request: asks.OutlineRequest) -> asks.OutlineResponse:
         symbols = (
-            schema.OutlineSymbol("Debouncer", "Debouncer", "class", 5, 30),
-            schema.OutlineSymbol("push", "Debouncer.push", "method", 10, 12),
+            asks.OutlineSymbol("Debouncer", "Debouncer", "class", 5, 30),
+            asks.OutlineSymbol("push", "Debouncer.push", "method", 10, 12),
         )
-        return schema.OutlineResponse(ROOT, "core/debounce.py", "python", symbols, self.generation)
+        return asks.OutlineResponse(ROOT, "core/debounce.py", "python", symbols, self.generation)
 
-    async def on_status(self, _: Connection, request: schema.Empty) -> schema.StatusResponse:
+    async def on_status(self, _: Connection, request: ops.Empty) -> ops.StatusResponse:
         roots = tuple(
-            schema.RootStatus(
+            ops.RootStatus(
                 path, path, "indexing" if self.pending else "ready", 120, 3, {"too_large": 1, "binary": 2}, 900,
                 self.pending, self.generation, not self.pending, "events", "",
             )
             for path in self.roots
         )  # fmt: skip
-        return schema.StatusResponse(
+        return ops.StatusResponse(
             version="0.1.0", pid=4242, uptime_s=3725.0, model={"id": "hash-256", "dim": 256}, roots=roots,
             queues={"chunk": 4, "embed": 0},
             stages={"chunk": {"count": 120, "p50_ms": 1.5, "p95_ms": 9.0, "max_ms": 80.0}},
-            workers=(schema.WorkerStatus(4243, "busy", 52_428_800, 120),), memory={"rss_bytes": 104_857_600},
+            workers=(ops.WorkerStatus(4243, "busy", 52_428_800, 120),), memory={"rss_bytes": 104_857_600},
             counters={"embedded_chunks": 900}, generation=self.generation, complete=not self.pending,
             paused=self.paused, socket="/run/regend.sock", state_dir="/state/regend",
         )  # fmt: skip
 
-    async def on_files(self, _: Connection, request: schema.FilesRequest) -> schema.FilesResponse:
+    async def on_files(self, _: Connection, request: ops.FilesRequest) -> ops.FilesResponse:
         self._known(request.root)
         every = [
-            schema.ListedFile("README.md", "indexed", "", "markdown", 1),
-            schema.ListedFile("core/debounce.py", "indexed", "", "python", 9),
-            schema.ListedFile("logo.png", "skipped", "binary", "", 0),
+            ops.ListedFile("README.md", "indexed", "", "markdown", 1),
+            ops.ListedFile("core/debounce.py", "indexed", "", "python", 9),
+            ops.ListedFile("logo.png", "skipped", "binary", "", 0),
         ]
         files = [f for f in every if request.state in ("", f.state) and f.path > request.after]
         page = files[: request.limit]
-        return schema.FilesResponse(tuple(page), page[-1].path if len(files) > len(page) else "")
+        return ops.FilesResponse(tuple(page), page[-1].path if len(files) > len(page) else "")
 
-    async def on_flush(self, _: Connection, request: schema.FlushRequest) -> schema.FlushResponse:
+    async def on_flush(self, _: Connection, request: ops.FlushRequest) -> ops.FlushResponse:
         if self.pending:
             await asyncio.sleep(request.timeout_s)
             raise RpcError(f"Not everything was searchable within {request.timeout_s:g} s.", code="timeout")
-        failed = (schema.FailedPath(ROOT, "bad.py", "worker_crashed"),)
-        return schema.FlushResponse(self.generation, True, failed, 12.0)
+        failed = (ops.FailedPath(ROOT, "bad.py", "worker_crashed"),)
+        return ops.FlushResponse(self.generation, True, failed, 12.0)
 
-    async def on_sync(self, _: Connection, request: schema.SyncRequest) -> schema.SyncResponse:
-        return schema.SyncResponse(self.generation, 3.0)
+    async def on_sync(self, _: Connection, request: ops.SyncRequest) -> ops.SyncResponse:
+        return ops.SyncResponse(self.generation, 3.0)
 
-    async def on_add(self, _: Connection, request: schema.AddRequest) -> schema.AddResponse:
+    async def on_add(self, _: Connection, request: ops.AddRequest) -> ops.AddResponse:
         self.roots.append(request.path)
-        return schema.AddResponse(request.path, request.path, "scanning")
+        return ops.AddResponse(request.path, request.path, "scanning")
 
-    async def on_remove(self, _: Connection, request: schema.RemoveRequest) -> schema.RootResponse:
+    async def on_remove(self, _: Connection, request: ops.RemoveRequest) -> ops.RootResponse:
         gone = self._known(request.path)
         self.roots = [root for root in self.roots if root != gone]
-        return schema.RootResponse(request.path)
+        return ops.RootResponse(request.path)
 
-    async def on_reindex(self, _: Connection, request: schema.RootRequest) -> schema.RootResponse:
-        return schema.RootResponse(self._known(request.path))
+    async def on_reindex(self, _: Connection, request: ops.RootRequest) -> ops.RootResponse:
+        return ops.RootResponse(self._known(request.path))
 
-    async def on_list(self, _: Connection, request: schema.Empty) -> schema.ListResponse:
-        return schema.ListResponse(tuple(schema.ListedRoot(path, path, "ready", 120) for path in self.roots))
+    async def on_list(self, _: Connection, request: ops.Empty) -> ops.ListResponse:
+        return ops.ListResponse(tuple(ops.ListedRoot(path, path, "ready", 120) for path in self.roots))
 
-    async def on_verify(self, _: Connection, request: schema.VerifyRequest) -> schema.VerifyResponse:
-        found = tuple(schema.FailedPath(ROOT, f"{n}.py", "its content was another one") for n in range(self.differing))
-        return schema.VerifyResponse(self.damage, 20, found, 0, 12.0)
+    async def on_verify(self, _: Connection, request: ops.VerifyRequest) -> ops.VerifyResponse:
+        found = tuple(ops.FailedPath(ROOT, f"{n}.py", "its content was another one") for n in range(self.differing))
+        return ops.VerifyResponse(self.damage, 20, found, 0, 12.0)
 
-    async def on_pause(self, _: Connection, request: schema.Empty) -> schema.PausedResponse:
+    async def on_pause(self, _: Connection, request: ops.Empty) -> ops.PausedResponse:
         self.paused = True
-        return schema.PausedResponse(True)
+        return ops.PausedResponse(True)
 
-    async def on_resume(self, _: Connection, request: schema.Empty) -> schema.PausedResponse:
+    async def on_resume(self, _: Connection, request: ops.Empty) -> ops.PausedResponse:
         self.paused = False
-        return schema.PausedResponse(False)
+        return ops.PausedResponse(False)
 
-    async def on_why(self, _: Connection, request: schema.WhyRequest) -> schema.WhyResponse:
-        rule = schema.IgnoreRule(f"{ROOT}/.gitignore", 3, "*.log")
-        return schema.WhyResponse("a.log", ROOT, "ignored", "A rule excludes it.", rule, "", 0, "")
+    async def on_why(self, _: Connection, request: ops.WhyRequest) -> ops.WhyResponse:
+        rule = ops.IgnoreRule(f"{ROOT}/.gitignore", 3, "*.log")
+        return ops.WhyResponse("a.log", ROOT, "ignored", "A rule excludes it.", rule, "", 0, "")
 
-    async def on_config(self, _: Connection, request: schema.Empty) -> schema.ConfigResponse:
-        return schema.ConfigResponse({"watch": {"quiet_ms": 40}, "ignore": {"patterns": ["*.min.js"]}})
+    async def on_config(self, _: Connection, request: ops.Empty) -> ops.ConfigResponse:
+        return ops.ConfigResponse({"watch": {"quiet_ms": 40}, "ignore": {"patterns": ["*.min.js"]}})
 
-    async def on_stop(self, _: Connection, request: schema.Empty) -> schema.StopResponse:
+    async def on_stop(self, _: Connection, request: ops.Empty) -> ops.StopResponse:
         self.stopped.set()
-        return schema.StopResponse(True)
+        return ops.StopResponse(True)
 
 
 @contextlib.contextmanager

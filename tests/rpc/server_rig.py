@@ -11,7 +11,7 @@ import msgpack
 import pytest
 import uvloop
 
-from regend.rpc.schema import SyncRequest, SyncResponse
+from regend.rpc.operation_messages import SyncRequest, SyncResponse
 from regend.rpc.server import Connection
 from tests.rpc.scripted import short_directory
 

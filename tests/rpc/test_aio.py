@@ -11,7 +11,7 @@ import pytest
 
 from regend.errors import ConnectionLostError, DaemonNotRunningError, ProtocolError, RootError, RpcError
 from regend.rpc.aio import AsyncClient
-from regend.rpc.schema import SyncResponse
+from regend.rpc.operation_messages import SyncResponse
 from tests.rpc.scripted import ROOT, Script, serving, short_directory
 
 

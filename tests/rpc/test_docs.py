@@ -15,7 +15,6 @@ import pytest
 
 from regend.rpc.codec import SERVER_LIMITS
 from regend.rpc.connection import ServerLimits
-from regend.rpc.reference import rewrite
 from regend.rpc.schema import ERRORS, METHODS
 from tests.rpc.golden import RPC_PAGE, Step, load_all, pack
 from tests.rpc.scripted import ServerThread, short_directory, wire
@@ -41,11 +40,6 @@ def environment(directory: Path) -> dict[str, str]:
 
 def run(directory: Path, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment(directory), capture_output=True, text=True, timeout=30)
-
-
-def test_the_tables_equal_the_schema() -> None:
-    page = RPC_PAGE.read_text()
-    assert rewrite(page) == page, "run `python -m regend.rpc.reference docs/rpc.md`"
 
 
 def test_every_method_and_code_is_on_the_page() -> None:

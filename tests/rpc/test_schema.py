@@ -8,8 +8,9 @@ from typing import Any, get_type_hints
 import msgspec
 import pytest
 
-from regend.rpc import schema
-from regend.rpc.schema import ERRORS, METHODS, NOTIFICATIONS, TOPICS
+from regend.rpc import operation_messages as ops
+from regend.rpc import query_messages as asks
+from regend.rpc.schema import ERRORS, METHODS, NOTIFICATIONS
 from tests.rpc.scripted import ROOT, Script
 
 SAMPLES: dict[str, dict[str, Any]] = {
@@ -40,7 +41,7 @@ def test_every_method_is_well_formed(name: str) -> None:
 
 
 def test_every_topic_has_a_payload() -> None:
-    assert tuple(NOTIFICATIONS) == TOPICS
+    assert tuple(NOTIFICATIONS) == ops.TOPICS
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name not in ("hello", "subscribe", "unsubscribe")])
@@ -54,17 +55,17 @@ async def test_a_response_survives_the_wire_as_its_dataclass(name: str) -> None:
 @pytest.mark.parametrize(
     ("cls", "values", "word"),
     [
-        (schema.SearchRequest, {"query": "x", "k": 0}, "k"),
-        (schema.SearchRequest, {"query": "x", "k": 1001}, "k"),
-        (schema.SearchRequest, {"query": "x", "context": -1}, "context"),
-        (schema.RelatedRequest, {"file": "x", "line": -1}, "`line` is -1; it must be at least 0$"),
-        (schema.FlushRequest, {"timeout_s": -0.1}, "timeout_s"),
-        (schema.FlushRequest, {"timeout_s": float("nan")}, "timeout_s"),
-        (schema.FlushRequest, {"timeout_s": float("inf")}, "timeout_s"),
-        (schema.FilesRequest, {"root": "/r", "state": "lost"}, "state"),
-        (schema.FilesRequest, {"root": "/r", "limit": 10_001}, "limit"),
-        (schema.SubscribeRequest, {"topics": ("index", "weather")}, "weather"),
-        (schema.HelloRequest, {"errors": "xml"}, "errors"),
+        (asks.SearchRequest, {"query": "x", "k": 0}, "k"),
+        (asks.SearchRequest, {"query": "x", "k": 1001}, "k"),
+        (asks.SearchRequest, {"query": "x", "context": -1}, "context"),
+        (asks.RelatedRequest, {"file": "x", "line": -1}, "`line` is -1; it must be at least 0$"),
+        (ops.FlushRequest, {"timeout_s": -0.1}, "timeout_s"),
+        (ops.FlushRequest, {"timeout_s": float("nan")}, "timeout_s"),
+        (ops.FlushRequest, {"timeout_s": float("inf")}, "timeout_s"),
+        (ops.FilesRequest, {"root": "/r", "state": "lost"}, "state"),
+        (ops.FilesRequest, {"root": "/r", "limit": 10_001}, "limit"),
+        (ops.SubscribeRequest, {"topics": ("index", "weather")}, "weather"),
+        (ops.HelloRequest, {"errors": "xml"}, "errors"),
     ],
 )
 def test_a_value_out_of_range_is_named(cls: type, values: dict[str, Any], word: str) -> None:
@@ -73,6 +74,6 @@ def test_a_value_out_of_range_is_named(cls: type, values: dict[str, Any], word: 
 
 
 def test_the_limits_themselves_are_allowed() -> None:
-    assert schema.SearchRequest("x", k=1).k == 1
-    assert schema.SearchRequest("x", k=1_000, context=1_000).k == 1_000
-    assert schema.FlushRequest(timeout_s=0).timeout_s == 0
+    assert asks.SearchRequest("x", k=1).k == 1
+    assert asks.SearchRequest("x", k=1_000, context=1_000).k == 1_000
+    assert ops.FlushRequest(timeout_s=0).timeout_s == 0

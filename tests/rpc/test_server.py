@@ -12,7 +12,8 @@ import structlog
 
 from regend.errors import RootError, RpcError
 from regend.rpc.codec import encode_request
-from regend.rpc.schema import Empty, PausedResponse, SearchResponse
+from regend.rpc.operation_messages import Empty, PausedResponse
+from regend.rpc.query_messages import SearchResponse
 from regend.rpc.server import Connection, ServerLimits
 from tests.rpc.scripted import Script, serving
 from tests.rpc.server_rig import Gate, Peer, event_loop_policy, path, until

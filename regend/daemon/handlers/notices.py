@@ -8,7 +8,7 @@ from regend.core import commands as cmd
 from regend.core import events as ev
 from regend.daemon.handlers import status
 from regend.daemon.parts import Parts
-from regend.rpc.schema import IndexEvent, ProgressEvent, StateEvent
+from regend.rpc.operation_messages import IndexEvent, ProgressEvent, StateEvent
 from regend.types import RootId
 
 PROGRESS_INTERVAL_S = 0.25

@@ -17,9 +17,9 @@ from regend.daemon.handlers.query_runner import QueryRunner
 from regend.daemon.parts import Parts
 from regend.disk.names import readable
 from regend.errors import PathError, RootError, RpcError
-from regend.rpc import schema as rpc
+from regend.rpc import query_messages as rpc
 from regend.rpc.connection import Connection
-from regend.rpc.queries import DEFAULT_RESULTS, MAX_OVERLAYS, MAX_RESULTS
+from regend.rpc.limits import DEFAULT_RESULTS, MAX_OVERLAYS, MAX_RESULTS
 from regend.search.filters import Filters, doubts, split_filters
 from regend.search.legs import Vector
 from regend.search.overlay import overlaid

@@ -10,7 +10,7 @@ from regend import __version__
 from regend.daemon.handlers.embed_status import counter_table, model_table
 from regend.daemon.parts import Parts
 from regend.daemon.roots import ServedRoot
-from regend.rpc.schema import RootStatus, StatusResponse, WorkerStatus
+from regend.rpc.operation_messages import RootStatus, StatusResponse, WorkerStatus
 from regend.workers.rss import rss_bytes
 
 

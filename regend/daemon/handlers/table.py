@@ -22,7 +22,7 @@ from regend.daemon.parts import Parts
 from regend.daemon.roots import check_path
 from regend.disk.names import printable_name
 from regend.errors import PathError
-from regend.rpc import schema as rpc
+from regend.rpc import operation_messages as rpc
 from regend.rpc.connection import Connection, Handler
 from regend.store.store import Store
 from regend.types import PoolId

@@ -11,7 +11,7 @@ import time
 
 from regend.core import events as ev
 from regend.daemon.parts import Parts
-from regend.rpc import schema as rpc
+from regend.rpc import operation_messages as rpc
 from regend.types import RootId
 
 MAX_NAMED = 100

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from regend.daemon.parts import Parts
 from regend.disk.names import is_utf8
-from regend.rpc.schema import IgnoreRule, WhyResponse
+from regend.rpc.operation_messages import IgnoreRule, WhyResponse
 from regend.types import RootId, Tier
 
 _REASONS = {

@@ -89,6 +89,6 @@ def origin_of(url: str) -> str:
     except ValueError:
         pass  # Said below, without what may be a password in it.
     raise ConfigError(
-        "`embedding.url` is not usable; give an http or https URL such as http://127.0.0.1:8080/v1, without "
+        "A URL in `embedding.urls` is not usable; give an http or https URL such as http://127.0.0.1:8080/v1, without "
         "credentials or query, and name the variable that holds the key in `embedding.api_key_env`."
     )

@@ -54,10 +54,10 @@ class HttpProvider:
 
     def __init__(self, config: EmbeddingConfig, cache: Path | None = None) -> None:
         preset = presets()[config.provider]
-        urls = tuple(dict.fromkeys(url for url in (config.url, *config.urls) if url)) or (preset.url,)
+        urls = tuple(dict.fromkeys(config.urls)) or (preset.url,)
         model = config.model or preset.model
         if not (urls[0] and model):
-            raise ConfigError(f"Provider {config.provider} needs `embedding.url` and `embedding.model`.")
+            raise ConfigError(f"Provider {config.provider} needs `embedding.urls` and `embedding.model`.")
         self._config = config
         self._style = style_for(config, model)
         self._dialect = DIALECTS[preset.dialect]
@@ -76,7 +76,7 @@ class HttpProvider:
         )
         self._fleet = Fleet(endpoints, self._limiter, self._keys, self.metrics)
         self._counter = TokenCounter(config.tokenizer)
-        self._backoff = BackoffConfig(1 if config.fail_fast else config.attempts, config.retry_budget_s)
+        self._backoff = BackoffConfig(config.attempts, config.retry_budget_s)
         self._text_tokens = self._limits.text_tokens
         self._batch_tokens = self._first_batch_tokens()
         self._batch_items = self._limits.batch_items
@@ -256,5 +256,5 @@ def _refuse_keys_in_clear(urls: Sequence[str], keys: KeySource) -> None:
     for url in urls:
         if keys.is_named and url.startswith("http://") and not is_loopback_url(url):
             raise ConfigError(
-                f"`embedding.url` is {url!r}, over which a key would be sent in clear; use https, or name no key."
+                f"`embedding.urls` has {url!r}, over which a key would be sent in clear; use https, or name no key."
             )

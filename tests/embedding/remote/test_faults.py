@@ -189,7 +189,7 @@ async def test_another_order_that_is_not_told_is_found_by_the_probe(server: Embe
 @pytest.mark.parametrize("kind", PATHS)
 async def test_tls_that_fails(server: EmbeddingServer, kind: str) -> None:
     url = f"https://127.0.0.1:{server.port}{PATHS[kind]}"
-    provider = HttpProvider(server.config(kind, url=url))
+    provider = HttpProvider(server.config(kind, urls=(url,)))
     with pytest.raises(ProviderUnavailableError) as caught:
         await provider.embed(TEXTS, "document")
     assert caught.value.kind == "tls" and server.headers == []

@@ -36,7 +36,7 @@ async def servers(count: int) -> AsyncIterator[list[EmbeddingServer]]:
 
 @asynccontextmanager
 async def fleet_of(started: list[EmbeddingServer], **changes: Any) -> AsyncIterator[HttpProvider]:
-    base: dict[str, Any] = {"attempts": 6, "urls": tuple(server.url for server in started[1:])}
+    base: dict[str, Any] = {"attempts": 6, "urls": tuple(server.url for server in started)}
     provider = HttpProvider(started[0].config(**base | changes))
     try:
         yield provider

@@ -123,10 +123,10 @@ def test_a_keyring_entry_has_two_parts(entry: str) -> None:
 
 
 def test_a_key_is_never_sent_in_clear() -> None:
-    config = EmbeddingConfig(provider="http", url="http://embeddings.example.com/v1", model="m", api_key_env="X")
+    config = EmbeddingConfig(provider="http", urls=("http://embeddings.example.com/v1",), model="m", api_key_env="X")
     with pytest.raises(ConfigError, match="in clear; use https"):
         HttpProvider(config)
-    HttpProvider(EmbeddingConfig(provider="http", url="http://embeddings.example.com/v1", model="m"))
+    HttpProvider(EmbeddingConfig(provider="http", urls=("http://embeddings.example.com/v1",), model="m"))
 
 
 async def test_the_key_of_a_preset_goes_to_its_own_server_only(monkeypatch: pytest.MonkeyPatch) -> None:

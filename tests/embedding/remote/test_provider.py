@@ -157,9 +157,9 @@ async def test_so_does_the_time(server: EmbeddingServer) -> None:
     assert len(server.asked) == 1
 
 
-async def test_fail_fast(server: EmbeddingServer) -> None:
+async def test_one_attempt_is_not_repeated(server: EmbeddingServer) -> None:
     server.answer(lambda _: web.Response(status=500))
-    async with opened(server, attempts=9, fail_fast=True) as provider:
+    async with opened(server, attempts=1) as provider:
         with pytest.raises(ProviderUnavailableError):
             await provider.embed(TEXTS, "document")
     assert len(server.asked) == 1
@@ -348,7 +348,7 @@ async def test_another_model_under_the_same_name_is_refused(server: EmbeddingSer
 )
 def test_urls_that_cannot_be_used(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        HttpProvider(EmbeddingConfig(provider="http", url=url, model="m", dim=1))
+        HttpProvider(EmbeddingConfig(provider="http", urls=(url,), model="m", dim=1))
     assert "secret" not in str(caught.value)
 
 
@@ -366,8 +366,8 @@ def test_urls_that_cannot_be_used(url: str) -> None:
     ],
 )
 def test_what_is_local(url: str, local: bool) -> None:
-    assert HttpProvider(EmbeddingConfig(provider="http", url=url, model="m", dim=1)).info.local is local
-    mixed = EmbeddingConfig(provider="http", url="http://127.0.0.1:1", urls=(url,), model="m", dim=1)
+    assert HttpProvider(EmbeddingConfig(provider="http", urls=(url,), model="m", dim=1)).info.local is local
+    mixed = EmbeddingConfig(provider="http", urls=("http://127.0.0.1:1", url), model="m", dim=1)
     assert HttpProvider(mixed).info.local is local, "one of several is enough"
 
 

@@ -67,7 +67,7 @@ async def provider(request: pytest.FixtureRequest, url: str) -> AsyncIterator[Ht
     kind, _, encoding = request.param.partition(", ")
     made = HttpProvider(
         EmbeddingConfig(
-            provider=kind, url=url, model="multilingual-e5-small", prefixes="none", batch_items=16,
+            provider=kind, urls=(url,), model="multilingual-e5-small", prefixes="none", batch_items=16,
             encoding=encoding or "auto",
         )
     )  # fmt: skip
@@ -108,7 +108,7 @@ async def test_tokens_are_learnt(provider: HttpProvider) -> None:
 
 
 async def test_a_server_that_is_gone() -> None:
-    config = EmbeddingConfig(provider="http", url=f"http://127.0.0.1:{free_port()}/v1", model="m", attempts=1)
+    config = EmbeddingConfig(provider="http", urls=(f"http://127.0.0.1:{free_port()}/v1",), model="m", attempts=1)
     gone = HttpProvider(config)
     with pytest.raises(ProviderUnavailableError):
         await gone.embed(TEXTS, "document")

@@ -1,0 +1,79 @@
+"""How a key of the configuration or a field of a message is declared: meaning, default, unit, and allowed values.
+
+Both pages of reference tables are generated from these declarations (`python -m tests.reference_tables`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import Field, field, fields
+from typing import Any
+
+
+def declare(
+    doc: str,
+    default: Any = ...,
+    unit: str = "",
+    *,
+    low: float | None = None,
+    above: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """Declare a dataclass field with its documentation and its rules.
+
+    Args:
+        doc: meaning, as the reference tables print it.
+        default: value of a field that is left out; a field without a default is required.
+        unit: unit of a number, such as ``ms``; or kind of a text, such as ``path``.
+        low: smallest allowed value.
+        above: largest value that is too small; excludes `low`.
+        high: largest allowed value.
+        choices: allowed words of a string, or of each string of a tuple.
+    """
+    metadata = {"doc": doc, "unit": unit, "low": low, "above": above, "high": high, "choices": choices}
+    return field(metadata=metadata) if default is ... else field(default=default, metadata=metadata)
+
+
+def allowed_range(item: Field[Any]) -> str:
+    """Return the numbers that a field may take, such as ``from 1 to 1000``; empty if it has no bounds."""
+    low, above, high = (item.metadata[name] for name in ("low", "above", "high"))
+    if above is not None:
+        return f"more than {above:g}" if high is None else f"more than {above:g}, at most {high:g}"
+    if low is None:
+        return ""
+    return f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
+
+
+def fault(item: Field[Any], value: Any) -> str:
+    """Say how a value breaks the rules of its field, such as ``is 0; it must be from 1 to 1000``; empty if it does not.
+
+    The type of the value is not checked: msgspec does that on the wire, and `config` in files.
+    """
+    low, above, high, choices = (item.metadata[name] for name in ("low", "above", "high", "choices"))
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"is {value}; it must be a finite number"
+    if value is None:
+        return ""
+    if (
+        (low is not None and value < low)
+        or (above is not None and value <= above)
+        or (high is not None and value > high)
+    ):
+        return f"is {value}; it must be {allowed_range(item)}"
+    for word in (value if isinstance(value, tuple) else (value,)) if choices else ():
+        if word not in choices:
+            verb = "has" if isinstance(value, tuple) else "is"
+            return f"{verb} {word!r}; it must be one of {', '.join(map(repr, choices))}"
+    return ""
+
+
+class Checked:
+    """A request that checks its fields when it is made; `ValueError` names the field, the value and what is allowed."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        for item in fields(self):  # type: ignore[arg-type]
+            if wrong := fault(item, getattr(self, item.name)):
+                raise ValueError(f"`{item.name}` {wrong}")
