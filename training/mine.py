@@ -188,10 +188,7 @@ def _fetch_binaries(wanted: list[tuple[str, str]]) -> None:
 
 
 def _binary_package(group: str, name: str, version: str) -> Package | None:
-    """Describe a binary package whose licences are all permissive; None for others.
-
-    Installed paths differ from those of the copyright file, so one file's licence cannot be told from another's.
-    """
+    """Describe a binary package if all its licences are permissive: they cannot be told apart by installed paths."""
     archives = sorted((BUILD / "packages" / "debian-binary" / name).glob("*.deb"))
     if not archives:
         return None

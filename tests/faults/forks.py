@@ -80,7 +80,7 @@ def under_fault(directory: Path, kind: str, nth: int, start: Oracle, faults: cty
 
 
 def afterwards(directory: Path, start: Oracle) -> dict[str, object]:
-    """Say what a new process finds: ``old`` (confirmed data), ``new`` (with the unfinished commit), ``lost``, ``wrong``."""
+    """Say what a new process finds: ``old`` (confirmed), ``new`` (and the unfinished commit), ``lost``, ``wrong``."""
     state, events = directory / "state", (directory / "events").read_text().splitlines()
     before = open_fds()
     with open_store(state, MODEL) as store:
