@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
         modes = names(options.mode)
         if unknown := set(modes) - set(retrieval.MODES):
             parser.error(f"--mode has {', '.join(sorted(unknown))}; there are: {', '.join(retrieval.MODES)}")
-        # What is found out after an hour of measuring is found out too late.
+        # A mistake on the command line must not show only after an hour of measuring.
         if options.symbols < 0 or (options.budget and not MIN_BUDGET <= options.budget <= MAX_BUDGET):
             parser.error(f"--symbols takes a number from 0, --budget one from {MIN_BUDGET} to {MAX_BUDGET}, or 0")
         if options.json is not None and not options.json.resolve().parent.is_dir():
@@ -89,12 +89,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def asked_of(questions: Path, checkouts: Path) -> list[str]:
-    """The text of annotated questions."""
+    """Return the text of annotated questions."""
     return [question.text for repository in load(questions, checkouts) for question in repository.questions]
 
 
 def names(text: str) -> tuple[str, ...]:
-    """The names in a list separated by commas."""
+    """Split a list of names at its commas."""
     return tuple(name for name in (part.strip() for part in text.split(",")) if name)
 
 

@@ -40,12 +40,12 @@ class Repository:
     questions: tuple[Question, ...]
 
     def full_path(self, path: str) -> str:
-        """A path relative to `directory` as one relative to the checkout."""
+        """Turn a path relative to `directory` into one relative to the checkout."""
         return f"{self.root}/{path}" if self.root else path
 
 
 def load(file: Path, checkouts: Path, only: Iterable[str] = ()) -> list[Repository]:
-    """The repositories of a questions file, in its order.
+    """Read the repositories of a questions file, in its order.
 
     Args:
         checkouts: folder that holds each repository's checkout under its name.
@@ -81,7 +81,7 @@ def load(file: Path, checkouts: Path, only: Iterable[str] = ()) -> list[Reposito
 
 
 def _entries(file: Path) -> list[dict[str, Any]]:
-    """What the file holds, of the right form throughout."""
+    """Read the entries of a questions file, and check the form of each."""
     try:
         entries = json.loads(file.read_text("utf-8"))
     except OSError as error:
@@ -117,7 +117,7 @@ def _check_query(place: str, query: Any) -> None:
 
 
 def _check(place: str, value: Any, wanted: Mapping[str, type]) -> None:
-    """Whether `value` is an object that has these keys with values of these types."""
+    """Check that `value` is an object that has these keys with values of these types."""
     if not isinstance(value, dict):
         raise SystemExit(f"{place}: {value!r} is no object; it needs {', '.join(map('`{}`'.format, wanted))}.")
     for key, kind in wanted.items():
@@ -139,12 +139,12 @@ Answers = Mapping[str, Sequence[Worth]]
 
 
 def overall(answers: Answers) -> Worth:
-    """The mean of the repositories' means."""
+    """Return the mean of the repositories' means."""
     return mean_worth([mean_worth(rows) for rows in answers.values()])
 
 
 def by_category(repositories: Sequence[Repository], answers: Answers) -> dict[str, Worth]:
-    """The mean over all questions of each category."""
+    """Return the mean over all questions of each category."""
     rows: dict[str, list[Worth]] = {}
     for repository in repositories:
         for question, value in zip(repository.questions, answers[repository.name], strict=True):
@@ -153,7 +153,7 @@ def by_category(repositories: Sequence[Repository], answers: Answers) -> dict[st
 
 
 def by_language(repositories: Sequence[Repository], answers: Answers) -> dict[str, Worth]:
-    """The mean of the means of each language's repositories."""
+    """Return the mean of the means of each language's repositories."""
     rows: dict[str, list[Worth]] = {}
     for repository in repositories:
         rows.setdefault(repository.language, []).append(mean_worth(answers[repository.name]))
@@ -161,7 +161,7 @@ def by_language(repositories: Sequence[Repository], answers: Answers) -> dict[st
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[tuple[str, Sequence[float]]]) -> str:
-    """A plain table of figures with three decimals."""
+    """Format figures as a plain table with three decimals."""
     widths = [max(7, len(column)) for column in columns]
     lines = [f"{title:<24}" + "".join(f"  {c:>{w}}" for c, w in zip(columns, widths, strict=True))]
     for name, values in rows:

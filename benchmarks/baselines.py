@@ -1,4 +1,4 @@
-"""What the engine is compared with: rankings by one idea each, one result per file, over the very same chunks.
+"""Baselines of the engine: rankings by one idea each, one result per file, over the same chunks as the engine's.
 
 Pure but for the encoder that is handed in. A ranking is a list of paths, best first; ties go by path.
 """
@@ -33,7 +33,7 @@ class IndexedChunk:
 
 
 def bm25(chunks: Sequence[IndexedChunk], queries: Iterable[str], top: int = TOP) -> list[list[str]]:
-    """Files by the BM25 of their best chunk: text only, no path, no symbol, no rule of any kind."""
+    """Rank files by the BM25 of their best chunk: text only, no path, no symbol, no rule of any kind."""
     counts = [Counter(lexical_tokens(chunk.text).split()) for chunk in chunks]
     lengths = [sum(count.values()) for count in counts]
     average = sum(lengths) / max(1, len(lengths)) or 1.0
@@ -57,7 +57,7 @@ def bm25(chunks: Sequence[IndexedChunk], queries: Iterable[str], top: int = TOP)
 def vectors_alone(
     encoder: LocalEncoder, chunks: Sequence[IndexedChunk], queries: Sequence[str], top: int = TOP
 ) -> list[list[str]]:
-    """Files by the cosine of their best chunk to the query, and nothing else."""
+    """Rank files by the cosine of their best chunk to the query, and nothing else."""
     if not chunks or not queries:
         return [[] for _ in queries]
     texts = [embedded_text(chunk.symbol, chunk.text) for chunk in chunks]
@@ -68,7 +68,7 @@ def vectors_alone(
 
 
 def matching_words(chunks: Sequence[IndexedChunk], queries: Iterable[str], top: int = TOP) -> list[list[str]]:
-    """Files by how many of the query's words occur in their text, then by how often: what a person gets from ripgrep.
+    """Rank files by how many of the query's words their text holds, then by how often, as a person does with ripgrep.
 
     Words match within words and whatever their case, as `rg -i` finds them. Stop words do not count.
     """

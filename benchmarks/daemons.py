@@ -77,7 +77,7 @@ class PrivateDaemon:
         return (self.home / "log").read_text(errors="replace")[-4_000:]
 
     def processes(self) -> list[int]:
-        """The daemon and its workers."""
+        """Return the process ids of the daemon and its workers."""
         return [self.pid, *(worker["pid"] for worker in self.call("status")["workers"])]
 
     def stop(self) -> int:
@@ -103,7 +103,7 @@ def private_daemon() -> Iterator[PrivateDaemon]:
 
 
 def cpu_s(pid: int) -> float:
-    """CPU seconds of a process so far (Linux)."""
+    """Return the CPU seconds of a process so far (Linux)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -120,7 +120,7 @@ def quiet(pid: int, limit_s: float = 180.0) -> float:
 
 
 def peak_rss_mb(pid: int) -> float:
-    """Peak resident memory of a process (Linux)."""
+    """Return the peak resident memory of a process (Linux)."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1_000
@@ -128,7 +128,7 @@ def peak_rss_mb(pid: int) -> float:
 
 
 def machine() -> str:
-    """One line that names where a figure was measured."""
+    """Name the machine of a measurement, in one line."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     return f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, commit {commit or 'unknown'}"
 

@@ -27,7 +27,7 @@ class Named(NamedTuple):
 
 
 def sampled(snapshot: Snapshot, repositories: Sequence[Repository], count: int, seed: int = 1) -> list[Named]:
-    """`count` definitions with unique names, drawn evenly from the repositories (fewer where there are not so many)."""
+    """Draw `count` definitions with unique names evenly from the repositories; fewer where there are not so many."""
     rng = random.Random(seed)
     shares: list[list[Named]] = []
     for repository in repositories:
@@ -52,7 +52,7 @@ def sampled(snapshot: Snapshot, repositories: Sequence[Repository], count: int, 
 
 
 def missed(daemon: PrivateDaemon, asked: Sequence[Named]) -> list[Named]:
-    """Those whose first result is not the chunk that holds the definition."""
+    """Return the names whose first result is not the chunk that holds the definition."""
     wrong = []
     with Client(daemon.socket) as client:
         for named in asked:

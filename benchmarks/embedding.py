@@ -29,7 +29,7 @@ _WAIT_LIMIT_S = 60.0
 
 
 def run(limits_s: float) -> dict[str, Any]:
-    """All measurements; those of limits take `limits_s` seconds, 0 leaves them out."""
+    """Run all measurements; those of limits take `limits_s` seconds, 0 leaves them out."""
     figures: dict[str, Any] = {"batching": batching()}
     if limits_s:
         figures["limits"] = asyncio.run(limits(limits_s))
@@ -40,7 +40,7 @@ def run(limits_s: float) -> dict[str, Any]:
 
 
 def batching() -> dict[str, Any]:
-    """A tree is embedded once with one text a request and once with batches, by the same number of requests at once."""
+    """Embed a tree once with one text a request and once with batches, by the same number of requests at once."""
     single = _indexed(files=30, settings="batch_items = 1")
     batched = _indexed(files=400, settings=f"batch_items = {BATCH_ITEMS}")
     batched["times_the_throughput_of_single_texts"] = round(batched["texts_per_s"] / single["texts_per_s"], 1)
@@ -67,7 +67,7 @@ def _indexed(files: int, settings: str) -> dict[str, Any]:
 
 
 def edits() -> dict[str, Any]:
-    """From the end of a write to the arrival of its text at the server: idle, and in the middle of a bulk index."""
+    """Time writes from their end to the arrival of the text at the server: idle, and in the middle of a bulk index."""
     idle, busy = list[float](), list[float]()
     with tempfile.TemporaryDirectory() as place, embedding_server(LATENCY_S) as server, private_daemon() as daemon:
         _configure(daemon, server, f"batch_items = {BATCH_ITEMS}\nconcurrency = 2")
@@ -78,8 +78,8 @@ def edits() -> dict[str, Any]:
             idle.append(_edit(server, root, f"idle_{n}"))
             daemon.flush()
         _tree(root / "more", 1_200)
-        time.sleep(_STORM_S)  # What changes within a storm is a part of it.
-        _wait_for(lambda: sum(len(request.texts) for request in server.log[-20:]) > 500, "the bulk index is under way")
+        time.sleep(_STORM_S)  # A change within a storm is a part of it.
+        _wait_for(lambda: sum(len(request.texts) for request in server.log[-20:]) > 500, "the bulk index runs")
         busy += [_edit(server, root, f"busy_{n}") for n in range(10)]
         under_way = not daemon.call("status")["complete"]
         daemon.stop()
@@ -93,7 +93,7 @@ def edits() -> dict[str, Any]:
 
 
 def _edit(server: EmbeddingServer, root: Path, name: str) -> float:
-    """Seconds until a new function's text has arrived."""
+    """Return the seconds until a new function's text has arrived."""
     seen = len(server.log)
     (root / f"{name}.py").write_text(f"def {name}_is_new(value):\n    return value + 1\n")
     written_at = time.monotonic()
@@ -119,7 +119,7 @@ def _configure(daemon: PrivateDaemon, server: EmbeddingServer, settings: str) ->
 
 
 def _tree(root: Path, files: int) -> Path:
-    """Files of twelve functions each, all of them different."""
+    """Write files of twelve functions each, all of them different."""
     root.mkdir(exist_ok=True)
     for n in range(files):
         functions = (
@@ -147,7 +147,7 @@ def _spread(values: list[float]) -> dict[str, float]:
 
 
 async def limits(seconds: float) -> dict[str, Any]:
-    """Four accounts at once: tokens run out first, or requests do; with the default margin, and with a narrow one."""
+    """Run four accounts at once: tokens run out first, or requests do; with the default margin or a narrow one."""
     figures: dict[str, Any] = {}
     with ExitStack() as stack:
         loads = {}
@@ -161,7 +161,7 @@ async def limits(seconds: float) -> dict[str, Any]:
 
 
 def virtual_hour(margin: float) -> dict[str, float]:
-    """The limiter alone against both of a strict server's limits, for an hour that takes no time."""
+    """Run the limiter alone against both of a strict server's limits, for an hour of virtual time."""
     figures: dict[str, float] = {"refused": 0}
     for name, cost in (("by_tokens", 5_000), ("by_requests", 10)):
         server = EmbeddingServer(requests_per_minute=600, tokens_per_minute=1_000_000)

@@ -57,13 +57,13 @@ class EmbeddingServer:
         return f"http://127.0.0.1:{self.port}/v1"
 
     def used(self, since: float, until: float) -> tuple[int, int, int]:
-        """Requests that were answered and their tokens, and how many were refused."""
+        """Count the answered requests, their tokens, and the refused requests."""
         within = [request for request in self.log if since <= request.at < until]
         taken = [request for request in within if not request.refused]
         return len(taken), sum(request.tokens for request in taken), len(within) - len(taken)
 
     def note(self, now: float, texts: list[str], tokens: int) -> Request:
-        """A request arrives; whether it is refused is decided at once."""
+        """Log a request that arrives, and decide at once whether it is refused."""
         entry = Request(now, texts, tokens, refused=not self._admits(now, tokens))
         self.log.append(entry)
         return entry
@@ -101,7 +101,7 @@ def _vector(text: str) -> str:
 def embedding_server(
     latency_s: float = 0.0, requests_per_minute: int = 0, tokens_per_minute: int = 0
 ) -> Iterator[EmbeddingServer]:
-    """A server that is gone at the end."""
+    """Run a server until the end of the block."""
     server = EmbeddingServer(latency_s, requests_per_minute, tokens_per_minute)
     started, loop = threading.Event(), asyncio.new_event_loop()
     stop = asyncio.Event()

@@ -44,7 +44,7 @@ def run(root: Path) -> dict[str, Any]:
 
 
 def chunks_of(root: Path) -> list[str]:
-    """Stretches of 40 lines of the source files below `root`, at most 4,000 of them."""
+    """Cut the source files below `root` into stretches of 40 lines, at most 4,000 of them."""
     found: list[str] = []
     for file in sorted(root.rglob("*")):
         if file.suffix in (".py", ".go", ".rb", ".java", ".php", ".rs", ".c", ".ts", ".js") and file.is_file():
@@ -82,7 +82,7 @@ def main(root: str) -> None:
 
 
 def _best_seconds(work: Any) -> float:
-    """CPU seconds of the best of three rounds; other processes share the machine."""
+    """Return the CPU seconds of the best of three rounds; other processes share the machine."""
     best = float("inf")
     for _ in range(_ROUNDS):
         began = time.process_time()

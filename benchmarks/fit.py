@@ -34,13 +34,13 @@ HELD = frozenset(
     ("whole_definition", "named_path", "named_line", "exact_phrase", "same_file_again", "symbol_words",
      "verbatim_name", "best_of_file")
 )  # fmt: skip
-"""Weights that these questions cannot tell: some are promises (a name finds its definition), some are about queries
-that nobody annotated (paths, quotes), some choose among the chunks of one file, while the answers here are files."""
+"""Weights that these questions cannot settle: some are promises (a name finds its definition), some are about queries
+that no question has (paths, quotes), some choose among the chunks of one file, while the answers here are files."""
 PRIOR = 0.3
 """Every fitted weight is drawn towards this. It was never fitted, so that it knows nothing of what is left out."""
 STRENGTH = 0.01
 STRENGTHS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0)
-"""Of the vectors, in a sweep."""
+"""Strengths of the vectors that a sweep tries."""
 CANDIDATES = 40
 """Results asked of the engine for each question. It hydrates ten more."""
 _NAMES = tuple(feature.name for feature in FEATURES)
@@ -151,7 +151,7 @@ def _split(found: Sequence[Collection], results: Sequence[Worth]) -> tuple[list[
 
 
 def page(found: Sequence[Collection], outcome: Fitted) -> str:
-    """Figures of one fit, as tables."""
+    """Format the figures of one fit as tables."""
     parts = []
     for collection, as_fitted, crossed in zip(found, outcome.fitted, outcome.crossed, strict=True):
         both = [by_repository(collection.asked, results) for results in (as_fitted, crossed)]
@@ -164,7 +164,7 @@ def page(found: Sequence[Collection], outcome: Fitted) -> str:
 
 
 def ablation(found: Sequence[Collection], outcome: Fitted) -> str:
-    """NDCG@10 of left-out repositories without each fitted feature, as a table."""
+    """Tabulate NDCG@10 of left-out repositories without each fitted feature."""
     titles = [collection.title for collection in found]
     whole = [_crossed(c, r) for c, r in zip(found, outcome.crossed, strict=True)]
     rows = [("all features", [0.0, *whole])]
@@ -180,7 +180,7 @@ def _crossed(collection: Collection, results: Sequence[Worth]) -> float:
 
 
 def sweep(bench: Bench) -> str:
-    """NDCG@10 of left-out repositories with the vectors weighing less and more, as a table."""
+    """Tabulate NDCG@10 of left-out repositories with the vectors weighing less and more."""
     rows = []
     for strength in STRENGTHS:
         found = bench.collections(strength)
@@ -190,7 +190,7 @@ def sweep(bench: Bench) -> str:
 
 
 def rewritten(source: str, weights: Vector) -> str:
-    """The source of `regend/search/weights.py` with new fitted weights; everything else stays as it is."""
+    """Put new fitted weights into the source of `regend/search/weights.py`; everything else stays as it is."""
     lines = source.splitlines(keepends=True)
     new = dict(zip(FITTED, weights, strict=True))
     for number, line in enumerate(lines):

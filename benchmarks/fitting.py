@@ -97,7 +97,7 @@ class Problem:
         self._share = 1.0 / per_question[self._question_of_target]
 
     def loss(self, weights: Vector, scale: float = 1.0) -> tuple[float, Vector]:
-        """Mean cross-entropy over the questions, and its gradient by the weights.
+        """Compute the mean cross-entropy over the questions, and its gradient by the weights.
 
         Args:
             scale: of the part that is held, so that it keeps its proportion to `weights`.
@@ -122,7 +122,7 @@ class Problem:
 
 
 def _first_at(mask: npt.NDArray[np.bool_], group_of: Numbers, groups: int) -> Numbers:
-    """The first index of each group where `mask` holds."""
+    """Find the first index of each group where `mask` holds."""
     found = np.zeros(groups, np.int64)
     at = np.flatnonzero(mask)[::-1]
     found[group_of[at]] = at
@@ -130,7 +130,7 @@ def _first_at(mask: npt.NDArray[np.bool_], group_of: Numbers, groups: int) -> Nu
 
 
 def fit(asked: Sequence[Asked], prior: Vector, strength: float) -> Vector:
-    """Weights, none below 0, that minimise the loss plus `strength` times their squared distance from `prior`.
+    """Find the weights from 0 up that minimise the loss plus `strength` times their squared distance from `prior`.
 
     Adam (Kingma and Ba, 2015) with a fixed number of steps: deterministic, and the problem is small.
     """
@@ -155,7 +155,7 @@ def fit(asked: Sequence[Asked], prior: Vector, strength: float) -> Vector:
 
 
 def judged(asked: Sequence[Asked], weights: Vector, repeat_charge: float) -> list[Worth]:
-    """What the ranking by `weights` is worth for each question.
+    """Judge the ranking by `weights` for each question.
 
     Args:
         repeat_charge: weight of the feature that charges for further chunks of one file.
@@ -175,7 +175,7 @@ def _judged(one: Asked, scores: Vector, repeat_charge: float) -> Worth:
 
 
 def left_out(asked: Sequence[Asked], prior: Vector, strength: float, repeat_charge: float) -> list[Worth]:
-    """What the ranking is worth for each question, with weights fitted without the question's repository."""
+    """Judge the ranking for each question, with weights that were fitted without the question's repository."""
     results: dict[int, Worth] = {}
     for name in dict.fromkeys(one.repository.name for one in asked):
         others = [one for one in asked if one.repository.name != name]
@@ -186,12 +186,12 @@ def left_out(asked: Sequence[Asked], prior: Vector, strength: float, repeat_char
 
 
 def without(asked: Sequence[Asked], column: int) -> list[Asked]:
-    """The same questions without one fitted feature."""
+    """Take one fitted feature out of the questions."""
     return [replace(one, values=np.delete(one.values, column, axis=1)) for one in asked]
 
 
 def by_repository(asked: Sequence[Asked], results: Sequence[Worth]) -> Mapping[str, list[Worth]]:
-    """Results in the form of `annotations.Answers`."""
+    """Bring results into the form of `annotations.Answers`."""
     answers: dict[str, list[Worth]] = {}
     for one, result in zip(asked, results, strict=True):
         answers.setdefault(one.repository.name, []).append(result)

@@ -1,4 +1,4 @@
-"""What an answer is worth: binary NDCG@10, reciprocal rank and recall@10 of a ranked list. Pure.
+"""Worth of an answer: binary NDCG@10, reciprocal rank and recall@10 of a ranked list. Pure.
 
 The rules are those of the published annotations. A result counts for a target when it is of the target's file and,
 where the target names lines, overlaps them. Each target counts once, at its best rank. Results are *not* deduplicated
@@ -36,7 +36,7 @@ WHOLE_FILE = 1 << 30
 
 
 class Worth(NamedTuple):
-    """Of one answer, each 0..1."""
+    """Figures of one answer, each 0..1."""
 
     ndcg: float
     mrr: float
@@ -44,12 +44,12 @@ class Worth(NamedTuple):
 
 
 def same_file(path: str, other: str) -> bool:
-    """Whether one path is the other or its end, at a folder's border."""
+    """Tell whether one path is the other or its end, at a folder's border."""
     return path == other or path.endswith("/" + other) or other.endswith("/" + path)
 
 
 def hits(found: Found, target: Target) -> bool:
-    """Whether a result counts for a target."""
+    """Tell whether a result counts for a target."""
     if not same_file(found.path, target.path):
         return False
     if not target.start_line:
@@ -58,12 +58,12 @@ def hits(found: Found, target: Target) -> bool:
 
 
 def best_rank(results: Sequence[Found], target: Target) -> int:
-    """The 1-based rank of the first result that counts for `target`, or 0."""
+    """Return the 1-based rank of the first result that counts for `target`, or 0."""
     return next((rank for rank, found in enumerate(results, 1) if hits(found, target)), 0)
 
 
 def ndcg(ranks: Sequence[int], target_count: int, top: int = TOP) -> float:
-    """Binary NDCG.
+    """Compute the binary NDCG.
 
     Args:
         ranks: the best rank of each target, 1-based; 0 where it was not found.
@@ -75,13 +75,13 @@ def ndcg(ranks: Sequence[int], target_count: int, top: int = TOP) -> float:
 
 
 def worth(results: Sequence[Found], targets: Sequence[Target], top: int = TOP) -> Worth:
-    """Of the first `top` results for a question with at least one target."""
+    """Judge the first `top` results for a question with at least one target."""
     ranks = [best_rank(results[:top], target) for target in targets]
     known = [rank for rank in ranks if rank]
     return Worth(ndcg(ranks, len(targets), top), 1.0 / min(known) if known else 0.0, len(known) / len(targets))
 
 
 def mean_worth(answers: Sequence[Worth]) -> Worth:
-    """The mean of each figure; zeros for no answers."""
+    """Return the mean of each figure; zeros for no answers."""
     count = max(1, len(answers))
     return Worth(*(sum(column) / count for column in zip(*answers, strict=True))) if answers else Worth(0.0, 0.0, 0.0)

@@ -1,4 +1,4 @@
-"""Questions as people type them in a hurry: one edit in each identifier, or in the longest word where there is none.
+"""Questions as people type them in a hurry: one edit in each identifier, or else in the longest word.
 
 Pure and seeded by the question's own text, so that a question is misspelt in the same way in every run.
 """
@@ -17,7 +17,7 @@ MIN_CHARS = 4
 
 
 def misspelt(text: str, seed: int = 1) -> str:
-    """`text` with one random edit in each word spelt like code, else in its longest word."""
+    """Make one random edit in each word of `text` spelt like code, else in its longest word."""
     rng = random.Random(zlib.crc32(text.encode()) + seed)
     words = [found for found in _WORD.finditer(text) if len(found[0]) >= MIN_CHARS]
     chosen = [found for found in words if _IDENTIFIER.fullmatch(found[0])]
@@ -29,7 +29,7 @@ def misspelt(text: str, seed: int = 1) -> str:
 
 
 def edited(word: str, rng: random.Random) -> str:
-    """One letter of `word` left out, doubled up with another, replaced, or changed with its neighbour; never the first.
+    """Drop, replace or insert one letter of `word`, or swap two; the first letter stays.
 
     Args:
         word: of at least three characters.

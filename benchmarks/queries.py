@@ -16,7 +16,7 @@ RANKING_STAGES = ("shortlist", "likeness", "rank")
 
 
 def words_of(root: Path, seed: int = 1) -> list[str]:
-    """Queries of one to four words that occur in the tree."""
+    """Make queries of one to four words that occur in the tree."""
     rng = random.Random(seed)
     files = [f for f in sorted(root.rglob("*")) if f.is_file() and f.suffix in (".py", ".js", ".md", ".txt", ".go")]
     words: set[str] = set()
@@ -27,7 +27,7 @@ def words_of(root: Path, seed: int = 1) -> list[str]:
 
 
 def measure(daemon: PrivateDaemon, asked: list[str]) -> dict[str, float]:
-    """Latencies of the queries over one warm connection, in milliseconds."""
+    """Measure the latencies of the queries over one warm connection, in milliseconds."""
     round_trip, inside = [], []
     with Client(daemon.socket) as client:
         for query in asked[:50]:
@@ -46,7 +46,7 @@ def measure(daemon: PrivateDaemon, asked: list[str]) -> dict[str, float]:
 
 
 def stages(daemon: PrivateDaemon, asked: list[str]) -> dict[str, float]:
-    """CPU that the daemon spends on a query by stage, median milliseconds; `ranking` is all that weighs candidates."""
+    """Measure the daemon's CPU per query by stage, median milliseconds; `ranking` is all that weighs candidates."""
     spent: dict[str, list[float]] = {}
     with Client(daemon.socket) as client:
         for query in [*asked[:20], *asked]:  # The first are asked twice: caches are warm then.
@@ -82,7 +82,7 @@ def run(root: Path, runs: int = 15, asked: list[str] | None = None) -> dict[str,
 
 
 def freshness(daemon: PrivateDaemon, saves: int = 30) -> dict[str, float]:
-    """Milliseconds from the end of a save until a query finds it, with plain queries and with `sync` ones."""
+    """Measure milliseconds from the end of a save until a query finds it, with plain queries and with `sync` ones."""
     scratch = daemon.home / "scratch"
     scratch.mkdir()
     daemon.call("add", path=str(scratch))

@@ -1,4 +1,4 @@
-"""How good the ranking is: annotated questions asked of a real daemon over its socket, beside simple rankings.
+"""Measure the ranking: annotated questions asked of a real daemon over its socket, beside simple rankings.
 
 The daemon's results are chunks and are counted as they come, as the published figures count them: each target at its
 best rank, and a second chunk of the same file takes a place. The baselines give one result per file.
@@ -36,7 +36,7 @@ _ROUNDS = 3
 
 @dataclass(slots=True)
 class Report:
-    """What was measured.
+    """Results of one measurement.
 
     Attributes:
         answers: by mode, then repository.
@@ -148,7 +148,7 @@ def ask_within_budget(
 
 @contextmanager
 def opened(state_dir: Path, encoder: LocalEncoder) -> Iterator[Snapshot]:
-    """The index that a stopped daemon left, for reading."""
+    """Open the index that a stopped daemon left, for reading."""
     store = open_store(state_dir, encoder.info)
     try:
         yield store.snapshot
@@ -157,7 +157,7 @@ def opened(state_dir: Path, encoder: LocalEncoder) -> Iterator[Snapshot]:
 
 
 def chunks_of(snapshot: Snapshot, directory: Path) -> list[IndexedChunk]:
-    """Every chunk of a root, by path and line."""
+    """List every chunk of a root, by path and line."""
     root = next(record for record in snapshot.roots.values() if record.path == str(directory))
     found = []
     for entry in sorted(snapshot.pools[root.pool].entries.values(), key=lambda entry: entry.path):
@@ -176,7 +176,7 @@ def baselines(
     encoder: LocalEncoder,
     rewrite: Callable[[str], str],
 ) -> None:
-    """The simple rankings of a repository's questions over the daemon's own chunks."""
+    """Add the simple rankings of a repository's questions over the daemon's own chunks."""
     chunks = chunks_of(snapshot, repository.directory)
     queries = [rewrite(question.text) for question in repository.questions]
     if "bm25" in modes:
@@ -192,7 +192,7 @@ def _files(rankings: Sequence[Sequence[str]]) -> list[list[Found]]:
 
 
 def page(report: Report) -> str:
-    """The report as tables for a person."""
+    """Format the report as tables for a person."""
     modes = list(report.answers)
     parts = [table("mean of repositories", _COLUMNS, [(m, overall(report.answers[m])) for m in modes])]
     for title, group in (("category", by_category), ("language", by_language)):
@@ -218,12 +218,12 @@ def page(report: Report) -> str:
 
 
 def latency(values: list[float]) -> dict[str, float]:
-    """Percentiles in milliseconds."""
+    """Compute percentiles in milliseconds."""
     return {f"p{share}": round(percentile(values, share / 100), 3) for share in (50, 95, 99)}
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """Everything in the report, with each question's figures."""
+    """Return everything in the report, with each question's figures."""
 
     def figures(answers: Answers) -> dict[str, Any]:
         return {

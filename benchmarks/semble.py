@@ -21,7 +21,7 @@ MODES: dict[str, float | None] = {"semble-words": 0.0, "semble-hybrid": None}
 
 
 def missing() -> str:
-    """Why semble cannot be run, or empty."""
+    """Say why semble cannot be run; empty if it can."""
     return "" if importlib.util.find_spec("semble") else "semble is not installed; `pip install semble` adds its rows."
 
 
@@ -49,7 +49,7 @@ class SembleIndex:
         )
 
     def search(self, query: str, mode: str) -> list[Found]:
-        """The best chunks, paths relative to the directory."""
+        """Find the best chunks, with paths relative to the directory."""
         from semble.search import search
 
         results = search(query, self._model, self._vectors, self._words, self._chunks, TOP, alpha=MODES[mode])

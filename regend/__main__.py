@@ -16,14 +16,14 @@ from regend.errors import RegendError
 from regend.paths import default_socket_path, default_state_dir
 
 SWITCH_INTERVAL_S = 0.0005
-"""How long one thread may keep the interpreter from another. Python's 5 ms would be a query's whole time budget."""
+"""Longest time that one thread keeps the interpreter from another. Python's 5 ms are a query's whole time budget."""
 
 MAX_OPEN_FILES = 4_096
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line of `regend`."""
+    """Build the parser of the command line of `regend`."""
     made = argparse.ArgumentParser(
         prog="regend", description="Keep a fresh search index of source trees and answer questions over a Unix socket."
     )
@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _import_structlog() -> None:
-    """structlog without rich, which it imports where it can: 50 ms of a start, and our tracebacks are plain."""
+    """Import structlog without rich: loading rich takes 50 ms of a start, and our tracebacks are plain."""
     hidden: dict[str, Any] = {} if "rich" in sys.modules else {"rich": None}
     sys.modules.update(hidden)
     try:
@@ -52,7 +52,7 @@ def _import_structlog() -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Entry point; returns the exit status."""
+    """Run the daemon until it is stopped, and return the exit status."""
     _fill_standard_streams()
     options = parser().parse_args(argv)
     os.umask(0o077)
@@ -62,8 +62,8 @@ def main(argv: list[str] | None = None) -> int:
     from regend.daemon.logs import log, set_up_logging
 
     try:
-        # Nothing that is made while we start is garbage, and looking for some took a fifth of the time to the first
-        # answer. `App` switches it on again.
+        # Objects that are made during the start live on. Looking for garbage among them took a fifth of the time to the
+        # first answer. `App` switches the collector on again.
         gc.disable()
         config = load_config(options.config)
         set_up_logging(options.log_format, options.log_level, options.log_file)
@@ -89,14 +89,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _fill_standard_streams() -> None:
-    """Open what a careless starter closed: else the catalog could become "standard error", and be written to so."""
+    """Open standard streams that the starter closed: else the catalog could become file descriptor 2 and be damaged."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
 
 
 def _raise_open_files() -> None:
-    """Allow as many open files as the system lets us: each client and each watched root takes one."""
+    """Raise the limit on open files up to `MAX_OPEN_FILES`: each client and each watched root takes one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = min(hard, MAX_OPEN_FILES) if hard != resource.RLIM_INFINITY else MAX_OPEN_FILES
     if soft < wanted:

@@ -30,14 +30,14 @@ class Lane(enum.IntEnum):
 
 
 class Tier(enum.IntEnum):
-    """Which of two models vectors are of: the first serves at once, the upgrade is stronger and takes over."""
+    """Model that made a vector: the first serves at once; the upgrade is stronger and takes over."""
 
     FIRST = 0
     UPGRADE = 1
 
 
 class StatSig(NamedTuple):
-    """What `stat` said of a file when it was read; equal signatures mean "surely unchanged".
+    """Result of `stat` when a file was read; equal signatures mean "surely unchanged".
 
     `UNSURE` (all zero) never equals a real signature. It is stored when the file was written so recently
     that a later write could carry the same timestamps.
@@ -101,14 +101,14 @@ class Symbol:
 
 @dataclass(frozen=True, slots=True)
 class ChunkedFile:
-    """What a worker read from one file, hashed from the very bytes it chunked.
+    """Result of reading one file in a worker, hashed from the very bytes that were chunked.
 
     Attributes:
         blob: `blob_id` of those bytes.
         sig: the signature taken before reading and equal after it, else `UNSURE`.
         language: language name, such as ``python``; ``text`` where no grammar fits.
         skip_reason: why there are no chunks (``binary``, ``too_large``, …), or empty.
-        degraded_reason: why line windows were used in place of syntax (``parse_timeout``, …), or empty.
+        degraded_reason: why line windows were used instead of syntax (``parse_timeout``, …), or empty.
     """
 
     blob: BlobId
@@ -128,7 +128,7 @@ def blob_id(content: bytes, language: str, chunker_version: int) -> BlobId:
 
 
 def embedded_text(symbol: str, text: str) -> str:
-    """The text that is embedded for a chunk: its symbol path on a line of its own, then its source."""
+    """Join the text that is embedded for a chunk: its symbol path on a line of its own, then its source."""
     return f"{symbol}\n{text}" if symbol else text
 
 
@@ -139,10 +139,10 @@ def chunk_id(symbol: str, text: str) -> ChunkId:
 
 
 def doc_id(entry_id: int, ordinal: int) -> int:
-    """One indexed occurrence of a chunk: which pool entry, which position in its blob. Fits 63 bits."""
+    """Number one indexed occurrence of a chunk by its pool entry and its position in the blob. Fits 63 bits."""
     return entry_id << DOC_ORDINAL_BITS | ordinal
 
 
 def split_doc_id(doc: int) -> tuple[int, int]:
-    """Inverse of `doc_id`: `(entry_id, ordinal)`."""
+    """Undo `doc_id`: return `(entry_id, ordinal)`."""
     return doc >> DOC_ORDINAL_BITS, doc & (MAX_CHUNKS_PER_BLOB - 1)

@@ -33,7 +33,7 @@ def look_into(directory: Path) -> None:
 
 
 def take_found() -> list[str]:
-    """What was found since the last call."""
+    """Return the findings since the last call, and forget them."""
     taken = list(dict.fromkeys(found))
     found.clear()
     return taken

@@ -43,9 +43,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """What the workers of this run and the commands under test inherit: the ledger's name, and Ctrl-C.
+    """Set what the workers of this run and the commands under test inherit: the ledger's name, and Ctrl-C.
 
-    Whoever runs the tests in the background of a shell has Ctrl-C ignored, and so would the commands have.
+    A shell ignores Ctrl-C for tests in its background, and the commands would inherit that.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""What the tests that do harm on purpose have tried, and what came of it; one table at the end of a run.
+"""The record of tests that do harm on purpose: attempts and outcomes, as one table at the end of a run.
 
 Tests add lines to one file, whichever process they run in: `REGEND_LEDGER` names it, so that several runs may add up.
 """

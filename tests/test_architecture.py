@@ -31,7 +31,7 @@ MAX_LINES = 400
 
 BASICS = ("regend", "regend.errors", "regend.types")
 EDGES: dict[str, tuple[str, ...]] = {
-    # Values and errors know nobody. `regend` itself is `__version__` only.
+    # Values and errors import no other module of ours. `regend` itself is `__version__` only.
     "regend": (),
     "regend.errors": (),
     "regend.types": (),

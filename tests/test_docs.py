@@ -48,7 +48,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def commands_in(text: str, program: str) -> list[list[str]]:
-    """What is said after a program's name, in inline code and in shell examples; comments are cut off."""
+    """Find the words after a program's name in inline code and in shell examples; comments are cut off."""
     lines = re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
     lines += [line for language, body in FENCE.findall(text) if language == "sh" for line in body.splitlines()]
     found = []
@@ -189,7 +189,7 @@ def test_keys_named_anywhere_exist() -> None:
 
 @pytest.mark.parametrize("key", sorted(keys_in_config()))
 def test_every_key_does_something(key: str) -> None:
-    """A key that nobody reads is a promise that is not kept."""
+    """A key that no code reads is a promise that is not kept."""
     name = key.partition(".")[2]
     readers = [
         file.name

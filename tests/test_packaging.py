@@ -1,4 +1,4 @@
-"""What is shipped is complete and pinned: constraints, versions, entry points, and the files in the wheel."""
+"""The package is complete and pinned: constraints, versions, entry points, and the files in the wheel."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ IMPORT_NAMES = {"tree-sitter": "tree_sitter", "tree-sitter-language-pack": "tree
 
 @functools.cache
 def foreign_packages() -> frozenset[str]:
-    """What regend imports of others, by import name."""
+    """List the foreign packages that regend imports, by import name."""
     sources = read_sources(REPOSITORY / "regend")
     return frozenset(third_party(found.target) for name in sources for found in imports_of(name, sources))
 

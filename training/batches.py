@@ -18,7 +18,7 @@ _MASK = (1 << _SHIFT) - 1
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """What batches are made of.
+    """Settings of how batches are drawn.
 
     Attributes:
         size: pairs of a batch.
@@ -75,7 +75,7 @@ class Sampler:
         self._by_package = [self.rows[order[a:b]] for a, b in pairwise(bounds) if b - a >= 8]
 
     def batch(self) -> tuple[Bags, Bags, npt.NDArray[np.bool_]]:
-        """Questions, their documents row by row, and where a document is no wrong answer to a question [n, n]."""
+        """Draw questions, their documents row by row, and where a document is no wrong answer to a question [n, n]."""
         rows = self._rows()
         sampling, random = self._sampling, self._random
         n = len(rows)
@@ -141,7 +141,7 @@ class Sampler:
 
 
 def keyed(ragged: Ragged, rows: Ints, places: Ints) -> tuple[Ints, Ints]:
-    """Tokens of `rows[places]` as (place << 16 | id, count)."""
+    """Return the tokens of `rows[places]` as (place << 16 | id, count)."""
     low, high = ragged.start[rows[places]], ragged.start[rows[places] + 1]
     lengths = high - low
     total = int(lengths.sum())
@@ -164,11 +164,11 @@ def merged(parts: list[tuple[Ints, Ints]]) -> tuple[Ints, Ints]:
 
 
 def bags(keys: Ints, counts: Ints, texts: int) -> Bags:
-    """Bags from ascending keys."""
+    """Build bags from ascending keys."""
     start = np.searchsorted(keys, np.arange(texts + 1) << _SHIFT)
     return Bags(start, keys & _MASK, damped(counts))
 
 
 def damped(counts: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
-    """Term frequency's weight: 1 + ln(count)."""
+    """Weigh term frequencies: 1 + ln(count)."""
     return (1.0 + np.log(counts)).astype(np.float32)

@@ -32,7 +32,7 @@ _NOISE = re.compile(
 
 
 def is_comment(line: str, language: str) -> bool:
-    """Is the whole line a line comment?"""
+    """Tell whether the whole line is a line comment."""
     bare = line.lstrip()
     if language in _HASH:
         return bare.startswith("#") and not bare.startswith("#!")
@@ -50,7 +50,7 @@ def is_comment(line: str, language: str) -> bool:
 
 
 def leading_rows(lines: list[str], first: int, start: int, language: str) -> list[int]:
-    """Rows above a definition that are its doc comment: comments among what leads it, not decorators.
+    """Find the rows of a doc comment above a definition, decorators left out.
 
     Args:
         first: first row that the index counts to the definition, from 0.
@@ -78,7 +78,7 @@ def leading_rows(lines: list[str], first: int, start: int, language: str) -> lis
 
 
 def _elixir_doc(lines: list[str], start: int) -> int:
-    """First row of the attributes above a definition."""
+    """Find the first row of the attributes above a definition."""
     for row in range(start - 1, max(-1, start - 60), -1):
         line = lines[row].strip()
         if line.startswith("@doc"):
@@ -89,7 +89,7 @@ def _elixir_doc(lines: list[str], start: int) -> int:
 
 
 def docstring_rows(lines: list[str], first: int, last: int, language: str) -> list[int]:
-    """Rows of the string or attribute that documents a definition from inside (Python, Elixir modules), or none."""
+    """Find the rows of the string or attribute that documents a definition from inside (Python, Elixir modules)."""
     if language == "elixir":
         return _quoted_rows(lines, first, last, "@moduledoc")
     if language != "python":
@@ -118,7 +118,7 @@ def _quoted_rows(lines: list[str], first: int, last: int, before: str) -> list[i
 
 
 def clean_comment(lines: list[str], language: str) -> str:
-    """What a comment says, as one line: markers, tags, parameters, markup and examples left out; "" if nothing is left."""
+    """Reduce a comment to one line without markers, tags, parameters, markup and examples; "" if nothing is left."""
     said: list[str] = []
     for raw in lines:
         line = _TRAILING.sub("", _MARKERS.sub("", raw, count=1)).strip()
@@ -142,7 +142,7 @@ def clean_comment(lines: list[str], language: str) -> str:
 
 
 def _paragraphs(lines: list[str]) -> list[str]:
-    """Lines of the first two paragraphs."""
+    """Return the lines of the first two paragraphs."""
     kept: list[str] = []
     breaks = 0
     for line in lines:
@@ -156,11 +156,11 @@ def _paragraphs(lines: list[str]) -> list[str]:
 
 
 def mostly_licence(text: str) -> bool:
-    """Is it a licence header rather than a description?"""
+    """Tell a licence header from a description."""
     return _LICENCE.search(text) is not None
 
 
 def first_sentence(text: str) -> str:
-    """Up to the first full stop that ends a sentence."""
+    """Cut a text at the first full stop that ends a sentence."""
     end = re.search(r"[.!?](?=\s+[A-Z(]|\s*$)", text)
     return text[: end.start()] if end is not None else text

@@ -22,7 +22,7 @@ from training.report import texts_of
 
 
 def gains(model: StaticModel, questions: list[str], documents: list[str], right: Ints) -> npt.NDArray[np.float64]:
-    """1/rank of each question's document among all, 0 beyond ten."""
+    """Compute 1/rank of each question's document among all, 0 beyond ten."""
     scores = model.encode(questions, "query") @ model.encode(documents, "document").T
     return reciprocal(ranks(scores, right))
 
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def _search(models: list[StaticModel], search: SearchQuestions) -> None:
-    """NDCG@10 of vectors alone: mean of repositories, and of the differences question by question."""
+    """Print NDCG@10 of vectors alone: the mean of repositories, and of the differences question by question."""
     means: list[list[float]] = []
     apart: list[float] = []
     for _, paths, chunks, queries in search.corpora:

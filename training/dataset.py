@@ -31,7 +31,7 @@ FIELDS = ("body", "doc", "sentence", "symbol", "path")
 """Token fields of a record; `sentence` is the first one of `doc`, `path` the words of folder and file name."""
 WORDS, BUCKETS = 28_000, 8_192
 _MAX_RECORDS = 6_000
-"""Of one package; `_CARRIERS` may have more."""
+"""Maximum records of one package; `_CARRIERS` may have more."""
 _CARRIERS = {
     "csharp": 60_000,
     "kotlin": 60_000,
@@ -78,13 +78,13 @@ class Data:
 
 
 def split_of(package: str) -> str:
-    """Which split a package belongs to: 8 % test, 5 % development."""
+    """Choose the split of a package: 8 % test, 5 % development."""
     share = int.from_bytes(hashlib.sha256(f"regend:{package}".encode()).digest()[:4], "big") / 2**32
     return "test" if share < 0.08 else "dev" if share < 0.13 else "train"
 
 
 def records() -> Iterator[Record]:
-    """All records that are used, in a fixed order."""
+    """Yield all records that are used, in a fixed order."""
     seen: set[str] = set()
     for file in sorted(PAIRS.glob("*.jsonl")):
         own = [record for record in read_records(file) if record.key() not in listed()]
@@ -136,7 +136,7 @@ def main() -> None:
 
 
 def load() -> Data:
-    """What `main` has written."""
+    """Load the data that `main` has written."""
     names = json.loads((DATA / "names.json").read_text())
 
     def read(name: str) -> npt.NDArray[Any]:
@@ -155,7 +155,7 @@ def _number(text: str) -> int:
 
 
 def field_text(record: Record, name: str) -> str:
-    """The text of one field of a record."""
+    """Return the text of one field of a record."""
     if name == "sentence":
         return first_sentence(record.doc)
     if name == "path":
@@ -165,7 +165,7 @@ def field_text(record: Record, name: str) -> str:
 
 
 def _count_vocabulary() -> Vocabulary:
-    """The words that most packages use, languages weighing alike."""
+    """Count the words that most packages use, languages weighing alike."""
     by_language: dict[str, dict[int, int]] = {}
     packages: dict[str, set[str]] = {}
     for package, group in _by_package(records()):

@@ -41,7 +41,7 @@ class Task:
 
 
 def tasks(data: Data, split: str, queries: int = _QUERIES, pool: int = _POOL, seed: int = 5) -> list[Task]:
-    """One task for each language that has at least a hundred documented functions or types in the split."""
+    """Make one task for each language that has at least a hundred documented functions or types in the split."""
     random = np.random.default_rng(seed)
     wanted = [data.names["kind"].index(kind) for kind in ("function", "type")]
     result = []
@@ -70,7 +70,7 @@ def tasks(data: Data, split: str, queries: int = _QUERIES, pool: int = _POOL, se
 
 
 def task_bags(data: Data, task: Task) -> tuple[Bags, Bags]:
-    """(questions, documents) of a task; documents are qualified name and body, without the doc."""
+    """Return (questions, documents) of a task; documents are qualified name and body, without the doc."""
     every = np.arange(len(task.rows))
     keys, counts = merged(
         [keyed(data.fields["body"], task.rows, every), keyed(data.fields["symbol"], task.rows, every)]
@@ -87,7 +87,7 @@ def ranks(scores: npt.NDArray[np.float32], right: Ints) -> Ints:
 
 
 def reciprocal(found: Ints, cut: int = 10) -> npt.NDArray[np.float64]:
-    """1/rank, 0 beyond the cut."""
+    """Compute 1/rank, 0 beyond the cut."""
     return np.where(found <= cut, 1.0 / found, 0.0)
 
 
@@ -103,14 +103,14 @@ class Judge:
         self._search = SearchQuestions(Path(folder), data.vocabulary) if folder else None
 
     def figures(self, model: WordBagModel) -> dict[str, float]:
-        """``dev``: mean of the languages' MRR@10; ``search``: NDCG@10 of vectors alone."""
+        """Compute ``dev``, the mean of the languages' MRR@10, and ``search``, the NDCG@10 of vectors alone."""
         found = {"dev": float(np.mean(list(self.by_language(model).values())))}
         if self._search is not None:
             found |= self._search.figures(model)
         return found
 
     def by_language(self, model: WordBagModel) -> dict[str, float]:
-        """MRR@10 on the development packages."""
+        """Compute MRR@10 on the development packages."""
         result = {}
         for task, questions, documents in self._tasks:
             scores = encode_all(model, questions, "query") @ encode_all(model, documents, "document").T
@@ -159,7 +159,7 @@ class SearchQuestions:
         ]
 
     def figures(self, model: WordBagModel) -> dict[str, float]:
-        """Mean over repositories, and over the questions of each category."""
+        """Compute the mean over repositories, and over the questions of each category."""
         repositories, categories = [], {}
         for _name, paths, documents, asked, queries in self._bagged:
             scores = encode_all(model, asked, "query") @ encode_all(model, documents, "document").T
@@ -171,7 +171,7 @@ class SearchQuestions:
 
 
 def text_bags(vocabulary: Vocabulary, texts: list[str]) -> Bags:
-    """Texts as the encoder would see them."""
+    """Turn texts into bags as the encoder sees them."""
     starts, ids, counts = [np.zeros(1, np.int64)], [], []
     total = 0
     for _, block in blocks(texts):
@@ -184,7 +184,7 @@ def text_bags(vocabulary: Vocabulary, texts: list[str]) -> Bags:
 
 
 def best_files(scores: npt.NDArray[np.float32], paths: list[str], count: int = 10) -> list[str]:
-    """The files of the best chunks, each once."""
+    """List the files of the best chunks, each once."""
     found: dict[str, None] = {}
     for place in np.argsort(-scores, kind="stable"):
         found[paths[place]] = None
@@ -194,7 +194,7 @@ def best_files(scores: npt.NDArray[np.float32], paths: list[str], count: int = 1
 
 
 def ndcg(files: list[str], query: dict[str, object]) -> float:
-    """Binary NDCG@10 over all targets by path (a target's lines are met by its file's best chunk here)."""
+    """Compute binary NDCG@10 over all targets by path; the best chunk of a target's file meets the target's lines here."""
     targets = [t if isinstance(t, str) else t["path"] for t in [*query["relevant"], *query["secondary"]]]  # type: ignore[misc]
     places = [
         next((rank for rank, path in enumerate(files) if _same(path, target)), None)

@@ -25,14 +25,14 @@ from training.train import MODELS
 
 TARGET = Path(static.__file__).with_name(static.FILE)
 _WEIGHT_ONE = 96
-"""What the weight of an average word becomes. Larger is finer, but long texts would leave float32's exact range."""
+"""Weight of an average word. Larger is finer, but long texts would leave float32's exact range."""
 _MAX_WEIGHT = 4_000
 _SAMPLE = 20_000
 """Documents looked at for the range of the hidden layer's activations."""
 
 
 def quantised(state: dict[str, torch.Tensor]) -> dict[str, npt.NDArray[Any]]:
-    """`table` int8 [words, dim], `document_weights` and `query_weights` uint16 [words]."""
+    """Quantise: `table` int8 [words, dim], `document_weights` and `query_weights` uint16 [words]."""
     table = state["table"].double().numpy()
     scale = np.abs(table).max(axis=1) / 127.0
     scale[scale == 0.0] = 1.0
@@ -46,7 +46,7 @@ def quantised(state: dict[str, torch.Tensor]) -> dict[str, npt.NDArray[Any]]:
 
 
 def quantised_layer(state: dict[str, torch.Tensor], vectors: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[Any]]:
-    """The hidden layer in integers, see `StaticModel`.
+    """Quantise the hidden layer to integers, see `StaticModel`.
 
     Args:
         vectors: unit vectors as they come into the layer, to see how large its activations are.

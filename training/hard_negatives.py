@@ -21,7 +21,7 @@ _COMMON = 0.1
 
 
 def groups(data: Data, rows: Ints, random: np.random.Generator) -> list[Ints]:
-    """Groups of records: one with a doc, and those of its language that BM25 finds for the doc's first sentence.
+    """Group records: one with a doc, and those of its language that BM25 finds for the doc's first sentence.
 
     Args:
         rows: records to choose from, int64 [n].

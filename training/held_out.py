@@ -1,4 +1,4 @@
-"""What must not be learnt from: evaluation repositories, packages made from them, and copies of them in other packages."""
+"""Sources held out of training: evaluation repositories, packages made from them, and their copies in others."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _COMMON = frozenset({"json", "framework", "fmt", "chi", "zig", "core", "http"})
 
 @cache
 def excluded_names() -> frozenset[str]:
-    """Lower-case names of packages, folders and file stems that are left out."""
+    """Return the lower-case names of packages, folders and file stems that are left out."""
     listed = [
         line for line in (EVAL / "held-out-repositories.txt").read_text().splitlines() if "/" in line and line[0] != "#"
     ]
@@ -62,7 +62,7 @@ def excluded_names() -> frozenset[str]:
 
 
 def is_excluded_package(name: str) -> bool:
-    """Is a package one of these, by its name: `libcurl4`, `python3-requests`, `golang-github-spf13-cobra-dev`, …?
+    """Tell whether a package is one of these by name: `libcurl4`, `python3-requests`, `golang-github-spf13-cobra-dev`, ….
 
     Any part of the name that is such a name excludes it, so some packages that are merely related are left out too.
     """
@@ -75,7 +75,7 @@ def is_excluded_package(name: str) -> bool:
 
 
 def is_excluded_path(path: str) -> bool:
-    """Does a path run through a folder, or name a file, that is called as one of these (a vendored copy)?"""
+    """Tell whether a path runs through a folder, or names a file, that is called like one of these (a vendored copy)."""
     names = excluded_names()
     parts = path.lower().split("/")
     stem = parts[-1].rpartition(".")[0]

@@ -88,7 +88,7 @@ _COPYLEFT = re.compile(
 
 @cache
 def is_permissive(expression: str) -> bool:
-    """Is a licence expression (SPDX or DEP-5) permissive: some choice of it is, with all that the choice joins."""
+    """Tell whether a choice of a licence expression (SPDX or DEP-5) is permissive, with all that the choice joins."""
     choices = _OR.split(expression.strip().strip("()").lower()) if expression.strip() else []
     return any(all(_known(part) for part in _AND.split(choice.replace(", version", "-version"))) for choice in choices)
 
@@ -138,7 +138,7 @@ class FileLicences:
         return sorted({synopsis for _, synopsis, only in self._rules if synopsis and (packaging or not only)})
 
     def allows(self, path: str) -> bool:
-        """May this file, by its path within the source, be learnt from?"""
+        """Allow a file, by its path within the source, as data to learn from."""
         for pattern, synopsis, _ in self._rules:
             if pattern is not None and pattern.match(path):
                 return is_permissive(synopsis)

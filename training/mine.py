@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def read_manifest() -> list[Package]:
-    """All packages of the manifest."""
+    """Read all packages of the manifest."""
     return [Package(**json.loads(line)) for line in dict.fromkeys(MANIFEST.read_text().splitlines())]
 
 
@@ -116,7 +116,7 @@ def _binaries_wanted(groups: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def _wanted(groups: dict[str, Any], listed: list[tuple[str, str, str, int]]) -> Iterator[tuple[str, str, str]]:
-    """(group, name, version) by each group's rule; a package belongs to the first group that wants it."""
+    """Yield (group, name, version) by each group's rule; a package belongs to the first group that wants it."""
     taken: set[str] = set()
     for group, rule in groups.items():
         names, sections = re.compile(rule.get("names", "(?!)")), re.compile(rule.get("sections", "(?!)"))
@@ -134,7 +134,7 @@ def _wanted(groups: dict[str, Any], listed: list[tuple[str, str, str, int]]) -> 
 
 
 def _debian_sources() -> Iterator[tuple[str, str, str, int]]:
-    """(name, version, section, bytes) of every source package that apt knows, in the version of the release itself."""
+    """Yield (name, version, section, bytes) of every source package that apt knows, in the version of the release."""
     found: dict[str, tuple[str, str, str, int]] = {}
     targets = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(FILENAME)", "Created-By: Sources"],
@@ -156,7 +156,7 @@ def _debian_sources() -> Iterator[tuple[str, str, str, int]]:
 
 
 def _debian_binaries() -> Iterator[tuple[str, str, str, int]]:
-    """(name, version, section, bytes) of every binary package that apt knows."""
+    """Yield (name, version, section, bytes) of every binary package that apt knows."""
     text = subprocess.run(["apt-cache", "dumpavail"], capture_output=True, check=True).stdout.decode("utf-8", "replace")
     for paragraph in text.split("\n\n"):
         fields = dict(re.findall(r"^([A-Z][\w-]*): (.*)$", paragraph, re.MULTILINE))
@@ -188,7 +188,7 @@ def _fetch_binaries(wanted: list[tuple[str, str]]) -> None:
 
 
 def _binary_package(group: str, name: str, version: str) -> Package | None:
-    """Installed paths differ from those of the copyright file, so all of a binary package's licences have to do."""
+    """Describe a binary package if all its licences are permissive: they cannot be told apart by installed paths."""
     archives = sorted((BUILD / "packages" / "debian-binary" / name).glob("*.deb"))
     if not archives:
         return None
@@ -202,16 +202,16 @@ def _binary_package(group: str, name: str, version: str) -> Package | None:
 
 
 def binary_tar(archive: Path) -> tarfile.TarFile:
-    """The files of a binary package."""
+    """Open the files of a binary package."""
     raw = subprocess.run(["dpkg-deb", "--fsys-tarfile", str(archive)], capture_output=True, check=True).stdout
     return tarfile.open(fileobj=io.BytesIO(raw))
 
 
 def binary_copyright(archive: Path) -> str:
-    """Its copyright file.
+    """Read the copyright file of a binary package.
 
     Raises:
-        KeyError: there is none.
+        KeyError: it has no copyright file.
     """
     with binary_tar(archive) as tar:
         for member in tar:
@@ -233,7 +233,7 @@ def _fetch_debian(wanted: list[tuple[str, str]]) -> None:
 
 
 def _fetch_debian_batch(batch: list[tuple[str, str]], number: int) -> None:
-    """What is no longer published fails alone; the others of the batch arrive all the same."""
+    """Fetch a batch; a package that is no longer published fails alone, the others arrive all the same."""
     inbox = BUILD / "packages" / f"inbox-{number}"
     inbox.mkdir(parents=True, exist_ok=True)
     command = ["apt-get", "source", "--download-only", "-qq", "-o", "APT::Sandbox::User=root"]
@@ -275,22 +275,22 @@ def _debian_package(group: str, name: str, version: str) -> Package | None:
     named = licences.names()
     if not any(is_permissive(one) for one in named):
         return None
-    version = _version_of(folder) or version  # What apt gave may be newer than what was asked for.
+    version = _version_of(folder) or version  # apt may have given a newer version than the one asked for.
     return Package("debian", group, name, version, "; ".join(named), code[0].name, _sha256(code[0]), packaging[0].name)
 
 
 def _version_of(folder: Path) -> str:
-    """The version that the source package's description states, or empty."""
+    """Read the version from the source package's description; empty if it has no such line."""
     texts = (description.read_text("utf-8", "replace") for description in folder.glob("*.dsc"))
     stated = (re.search(r"^Version: (\S+)", text, re.MULTILINE) for text in texts)
     return next((found[1] for found in stated if found), "")
 
 
 def copyright_text(archive: Path) -> str:
-    """`debian/copyright` of a packaging archive.
+    """Read `debian/copyright` of a packaging archive.
 
     Raises:
-        KeyError: it has none.
+        KeyError: it has no such file.
     """
     with tarfile.open(archive) as tar:
         for member in tar:

@@ -24,7 +24,7 @@ class Bags:
         return len(self.start) - 1
 
     def part(self, first: int, last: int) -> Bags:
-        """Texts `first` to `last - 1`."""
+        """Return texts `first` to `last - 1`."""
         low, high = self.start[first], self.start[last]
         return Bags(self.start[first : last + 1] - low, self.ids[low:high], self.tf[low:high])
 
@@ -56,7 +56,7 @@ class WordBagModel(nn.Module):
             nn.init.eye_(self.query_map.weight)
 
     def documents(self, bags: Bags) -> Tensor:
-        """Unit vectors [len(bags), dim]."""
+        """Encode documents as unit vectors [len(bags), dim]."""
         pooled = functional.normalize(self._pool(bags, self.table, self.document_gain))
         if self.into is not None and self.out is not None:
             pooled = pooled + self.out(functional.relu(self.into(pooled)))
@@ -64,12 +64,12 @@ class WordBagModel(nn.Module):
 
     @torch.no_grad()
     def pooled(self, bags: Bags) -> npt.NDArray[np.float64]:
-        """What comes into the hidden layer: unit vectors, float64 [len(bags), dim]."""
+        """Compute the input of the hidden layer: unit vectors, float64 [len(bags), dim]."""
         return functional.normalize(self._pool(bags, self.table, self.document_gain)).double().numpy()
 
     @classmethod
     def of(cls, saved: dict[str, Any]) -> WordBagModel:
-        """The model of a file that `train` has written."""
+        """Load the model of a file that `train` has written."""
         recipe, state = saved["settings"]["recipe"], saved["state"]
         words, dim = state["table"].shape
         model = cls(words, dim, recipe["query_table"], recipe["hidden"], recipe["query_map"])
@@ -77,7 +77,7 @@ class WordBagModel(nn.Module):
         return model
 
     def queries(self, bags: Bags) -> Tensor:
-        """Unit vectors [len(bags), dim]."""
+        """Encode questions as unit vectors [len(bags), dim]."""
         table = self.table if self.query_table is None else self.query_table
         pooled = functional.normalize(self._pool(bags, table, self.query_gain))
         if self.query_map is not None:
@@ -94,7 +94,7 @@ class WordBagModel(nn.Module):
 
 @torch.no_grad()
 def encode_all(model: WordBagModel, bags: Bags, side: str, batch: int = 4096) -> npt.NDArray[np.float32]:
-    """Vectors of many texts: float32 [len(bags), dim]."""
+    """Encode many texts as vectors: float32 [len(bags), dim]."""
     encode = model.queries if side == "query" else model.documents
     parts = [encode(bags.part(at, min(at + batch, len(bags)))).numpy() for at in range(0, len(bags), batch)]
     return np.concatenate(parts)

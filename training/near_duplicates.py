@@ -44,26 +44,26 @@ def main() -> None:
 
 @cache
 def listed() -> frozenset[str]:
-    """Keys of the records to leave out."""
+    """Read the keys of the records to leave out."""
     return frozenset(LISTED.read_text().split()) if LISTED.exists() else frozenset()
 
 
 def shingles_of(text: str) -> npt.NDArray[np.uint64]:
-    """Hashes of each run of four lines that say something, spaces and case aside."""
+    """Hash each run of four lines that say something, spaces and case aside."""
     lines = [line for raw in text.split("\n") if len(line := re.sub(r"\W+", "", raw).lower()) > 3]
     hashes = [hash_of("\n".join(lines[at : at + _RUN])) for at in range(max(0, len(lines) - _RUN + 1))]
     return np.array(hashes, np.uint64)
 
 
 def hash_of(text: str) -> int:
-    """64 bits, the same on every run."""
+    """Hash a text to 64 bits, the same on every run."""
     import hashlib
 
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "little")
 
 
 def is_near_duplicate(body: str, shingles: npt.NDArray[np.uint64]) -> bool:
-    """Is a fifth of the runs of lines in `shingles` (sorted)?"""
+    """Tell whether a fifth of the runs of lines is in `shingles` (sorted)."""
     own = shingles_of(body)
     if not len(own) or not len(shingles):
         return False
@@ -78,7 +78,7 @@ def _questions() -> frozenset[str]:
 
 
 def is_question(doc: str) -> bool:
-    """Does a doc say word for word what an evaluation question asks?"""
+    """Tell whether a doc says word for word what an evaluation question asks."""
     plain = _plain(doc)
     return plain in _questions() or any(len(q) > 25 and q in plain for q in _questions()) if plain else False
 

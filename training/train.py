@@ -2,7 +2,7 @@
 
     python -m training.train --name NAME [--steps N] [--seed N] [--set key=value ...]
 
-Loss: InfoNCE (van den Oord et al., 2018) with in-batch negatives. Of the weights an exponential average is kept, and
+Loss: InfoNCE (van den Oord et al., 2018) with in-batch negatives. An exponential average of the weights is kept, and
 the one with the best figure on the development split is written to build/training/models/NAME.pt.
 """
 
@@ -122,7 +122,7 @@ def _average(averaged: WordBagModel, model: WordBagModel, keep: float) -> None:
 
 
 def changed(instance: Any, settings: list[str]) -> Any:
-    """`instance` with the `key=value` of `settings` that it has."""
+    """Change `instance` by each `key=value` of `settings` whose key it has."""
     values: dict[str, Any] = {}
     for setting in settings:
         key, _, text = setting.partition("=")

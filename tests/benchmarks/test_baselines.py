@@ -25,7 +25,7 @@ def test_bm25_takes_the_best_chunk_of_each_file_and_knows_no_path() -> None:
 
 
 def test_bm25_by_hand() -> None:
-    """Of two equally long chunks with a rare and a common word the rare one's comes first."""
+    """The chunk with the rare word comes before an equally long one with the common word."""
     chunks = [
         IndexedChunk("x", "", "common alpha"),
         IndexedChunk("y", "", "common rare"),

@@ -31,7 +31,7 @@ class _Comparison(ctypes.Structure):
 
 
 def missing() -> str:
-    """What this machine lacks for it, or empty."""
+    """Say what this machine lacks for the filter; empty if it has everything."""
     if shutil.which("systemd-analyze") is None:
         return "systemd-analyze is not installed"
     try:

@@ -131,7 +131,7 @@ class Daemon:
         canary.look_into(self.state_dir)
 
     def export(self, root: Path) -> RootExport:
-        """What the catalog holds of a root, read beside the running daemon."""
+        """Read a root from the catalog beside the running daemon."""
         connection = sqlite3.connect(f"file:{self.state_dir / 'index.db'}?mode=ro", uri=True)
         try:
             (number,) = connection.execute("SELECT root FROM roots WHERE path = ?", (str(root),)).fetchone()
@@ -194,7 +194,7 @@ def assert_as_fresh(subject: Daemon, root: Path, queries: int = 50) -> None:
                 query: ours for query in asked if (ours := subject.search(query, k=10, root=str(root))) != wanted[query]
             }
 
-        # Words of deleted files weigh on BM25 until the lexical index is written anew, a second after the last change.
+        # Words of deleted files weigh on BM25 until the lexical index is rewritten, a second after the last change.
         deadline = time.monotonic() + SETTLE_LIMIT_S
         while (different := differing()) and time.monotonic() < deadline:
             time.sleep(0.1)

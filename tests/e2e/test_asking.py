@@ -1,4 +1,4 @@
-"""What can be asked, of a real daemon over its socket: filters, names, slips, pages, files, budgets, explanations."""
+"""A real daemon answers over its socket: filters, names, typos, pages, files, budgets, explanations."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_equal_questions_have_equal_answers(served: Daemon) -> None:
 
 
 def answers(asked: Daemon, queries: tuple[str, ...]) -> list[list[tuple[str, int, str, str]]]:
-    """What comes of each query as chunks, as files, and within a budget, in order."""
+    """Ask each query for chunks, for files, and within a budget; all results in order."""
     forms: tuple[dict[str, Any], ...] = ({"k": 30}, {"files": True}, {"budget": 300})
     found = [ask(asked, query, **form)["results"] for query in queries for form in forms]
     return [[(r["path"], r["start_line"], r["symbol"], r["snippet"]) for r in results] for results in found]

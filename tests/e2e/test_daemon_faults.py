@@ -1,8 +1,8 @@
 """Whichever call of the daemon's main process fails: it goes on or ends, and the next one's index equals a fresh one.
 
-Calls on files of the state directory and on Unix sockets count, those of its workers do not. What `tests/faults` shows
-of the store at every call is shown here of the whole at every site (a call on one sort of file): when it comes first,
-in the middle, and last.
+Calls on files of the state directory and on Unix sockets count, those of its workers do not. `tests/faults` fails every
+call of the store; these tests fail the first, a middle and the last call of the whole daemon at every site (a call on
+one sort of file).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def try_call(subject: Daemon, method: str, **params: object) -> bool:
 
 
 def live(subject: Daemon, root: Path) -> None:
-    """What the daemon goes through: a first index, edits, queries, an orderly end."""
+    """Lead the daemon through a first index, edits, queries, and an orderly end."""
     subject.start(root, wait=False)
     deadline = time.monotonic() + START_PATIENCE_S
     while subject.process.poll() is None and time.monotonic() < deadline and not try_call(subject, "list"):
@@ -69,7 +69,7 @@ def live(subject: Daemon, root: Path) -> None:
 
 @dataclass(frozen=True)
 class Fault:
-    """What is to happen, and to which call: the n-th one of a site, such as `pwrite index.db-wal`; 0: none, count."""
+    """A fault and its call: the n-th one of a site, such as `pwrite index.db-wal`; 0 only counts the calls."""
 
     kind: str
     site: str = ""

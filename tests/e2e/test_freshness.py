@@ -1,4 +1,4 @@
-"""Whatever happens to the files, after a flush the index equals a fresh one."""
+"""After a flush the index equals a fresh one, however the files changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real daemon and clients that mean harm: each gets a typed error or is cut off, and nobody else notices."""
+"""A real daemon and clients that mean harm: each gets a typed error or is cut off, and no other client notices."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def over_one_connection(subject: Daemon, root: Path, count: int, rng: random.Ran
     """Values of all sorts in the parameters of real methods: answers and typed errors, never `internal_error`.
 
     Returns:
-        How many were sent. What nests too deeply ends the connection.
+        The number of values that were sent. A value that nests too deeply ends the connection.
     """
     likely = (*LIKELY, str(root), f"{root}/a.py", "a.py", "apple\udcff", "apple lang:python", "outside", "x" * 5_000)
     bad = []

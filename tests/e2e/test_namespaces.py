@@ -1,4 +1,4 @@
-"""What only a namespace of one's own can show: a root whose mount goes away, and a kernel that has no watches left.
+"""Two things that need a namespace: a root whose mount goes away, and a kernel that has no watches left.
 
 Each test runs itself once more, in new namespaces made by unshare(1), and is skipped where the machine forbids them.
 """
@@ -61,7 +61,7 @@ def shell(*command: str | Path) -> None:
 
 
 def unmount(place: Path) -> None:
-    """As a user does: without force, so that nobody may have a file open there."""
+    """Unmount as a user does, without force: no process may have a file open there."""
 
     def done() -> bool:
         return subprocess.run(["umount", place], capture_output=True).returncode == 0
@@ -144,7 +144,7 @@ def test_the_root_is_below_a_mount_that_goes_away(tmp_path: Path) -> None:
 
 @inside(*MOUNTS, check=MOUNTING)
 def test_a_mount_inside_the_root_goes_away(tmp_path: Path) -> None:
-    """What is mounted there is served; what it hides is not."""
+    """The daemon serves the mounted files, not those below the mount."""
     hold, root = held(tmp_path), tmp_path / "root"
     fill(root, 30, 6)
     inner = root / "inner"
@@ -188,7 +188,7 @@ def test_the_kernel_has_no_watches_left(tmp_path: Path) -> None:
         wait_for(lambda: subject.root(root)["watching"] == "polling", "it says that it polls")
         said = subject.root(root)
         assert said["state"] == "degraded" and "max_user_watches" in said["reason"], said
-        for n in range(0, 60, 7):  # Nobody is told of these.
+        for n in range(0, 60, 7):  # The daemon hears nothing of these.
             (root / f"dir{n}" / "file.py").write_text(module(n, " + unseen"))
         shutil.rmtree(root / "dir3")
         (root / "dir4").rename(root / "moved")

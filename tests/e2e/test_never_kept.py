@@ -1,4 +1,4 @@
-"""What must not be indexed leaves no byte in the state directory: secrets never get in, and a new rule takes out."""
+"""Excluded files leave no byte in the state directory: secrets never get in, and a new rule removes what is there."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_new_rule_leaves_no_byte(served: Daemon, root: Path) -> None:
     wait_for(lambda: '"purged"' in served.log(), "the purge", 30.0)
     left = {needle: holding(served.state_dir, needle) for needle in (*sought, TOKEN.encode()) if needle}
     assert not any(left.values()), {needle: files for needle, files in left.items() if files}
-    # What is not ignored any more comes back whole.
+    # Files that are no longer ignored come back whole.
     (root / ".gitignore").unlink()
     served.flush()
     assert served.paths(TOKEN, k=1) == ["private/plans.py"]

@@ -1,4 +1,4 @@
-"""Unsaved buffers of an editor: found by its own questions as if they were saved, by nobody else's, and never kept."""
+"""Unsaved buffers of an editor: its own questions find them as if saved, no other client's do, and none is kept."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A `sync` query sees every write that finished before it, however the file was written and whatever else is going on.
 
-What that costs is the answer's time beyond that of the same query without `sync`; it is shown at the end of the run.
+The cost is the answer's time beyond that of the same query without `sync`; the end of the run shows it.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ WAYS: tuple[Callable[[Path, str], None], ...] = (in_place, by_rename, anew, with
 
 @contextmanager
 def noise(root: Path) -> Iterator[None]:
-    """Somebody else who writes other files all the time."""
+    """Write other files all the time, as another program does."""
     stop = threading.Event()
 
     def write() -> None:

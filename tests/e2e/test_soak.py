@@ -1,7 +1,7 @@
 """Hours of ordinary and less ordinary use leave the daemon as it was: memory, descriptors, threads, watches and disk.
 
 Edits, branch flips, queries, flushes, killed workers, and clients that leave in the middle of a request, all at once,
-for `REGEND_SOAK_S` seconds (600; an hour is 3600). What is edited comes from a finite set of contents, because texts
+for `REGEND_SOAK_S` seconds (600; an hour is 3600). Edits come from a finite set of contents, because texts
 that no tree uses any more are kept on purpose. The last third is compared with the third before it.
 """
 

@@ -44,7 +44,7 @@ DAMAGE = {
 def test_damage_within_the_catalog_is_found_and_mended(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str
 ) -> None:
-    """What no tree shows: the file's content is known by its hash, but what was made of it is another."""
+    """Damage that no tree shows is found: the file's hash is right, but its chunks are those of another text."""
     for name in NAMES:
         (tmp_path / f"{name}.py").write_text(f"def {name}():\n    return '{name} pie'\n")
     with daemon() as subject:

@@ -1,4 +1,4 @@
-"""Whatever is done to a tree, and whether or not the system says so: after a flush the index equals a fresh one.
+"""After a flush the index equals a fresh one, whatever changed in the tree and whether or not the system said so.
 
 Each row of `ODD` does one strange thing to a served tree. `make test` does them one after another to one daemon;
 `make test-all` each to its own, and the large ones besides.

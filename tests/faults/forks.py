@@ -54,7 +54,7 @@ def left_open(state: Path, before: set[str]) -> list[str]:
 
 
 def settled(store: Store) -> None:
-    """Give upkeep the time that it has in a daemon to make good what failed."""
+    """Give upkeep the time that it has in a daemon to repair what failed."""
     for _ in range(5):
         store.maintain(idle=True)
         if not any(pool.lexical.behind for pool in store._memory.pools.values()):
@@ -80,7 +80,7 @@ def under_fault(directory: Path, kind: str, nth: int, start: Oracle, faults: cty
 
 
 def afterwards(directory: Path, start: Oracle) -> dict[str, object]:
-    """What a new process finds: ``old`` (what was answered), ``new`` (and what was under way), ``lost``, ``wrong``."""
+    """Say what a new process finds: ``old`` (confirmed), ``new`` (and the unfinished commit), ``lost``, ``wrong``."""
     state, events = directory / "state", (directory / "events").read_text().splitlines()
     before = open_fds()
     with open_store(state, MODEL) as store:
@@ -99,7 +99,7 @@ def afterwards(directory: Path, start: Oracle) -> dict[str, object]:
 
 
 def forked(directory: Path, name: str, function: Callable[[], dict[str, object]]) -> dict[str, object]:
-    """What the function returned in a child, or how the child ended."""
+    """Return the function's result from a child, or how the child ended."""
     answer = directory / name
     pid = os.fork()
     if pid == 0:

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 KINDS = ("kill", "torn", "short", "eio", "dead", "enospc", "full", "short_full", "eacces", "emfile")
-"""What may happen to a call on a file; `shim.cpp` says what each does to which calls."""
+"""Faults of a call on a file; `shim.cpp` says what each does to which calls."""
 
 
 def build(directory: Path) -> Path:

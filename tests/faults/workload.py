@@ -89,7 +89,7 @@ def _third(oracle: Oracle) -> None:
 
 
 def script() -> list[Step]:
-    """Commits of every kind of operation, with bases built, the log moved, indexes written anew, and roots coming and
+    """List commits of every kind of operation, with bases built, the log moved, indexes rewritten, and roots coming and
     going. It begins with the state that `begin` makes."""
     rng, ideal = random.Random(5), Oracle({RootId(1): {}, RootId(2): {}})
     return [

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgpack
 import pytest
 
+from regend.paths import default_socket_path
 from regend.rpc.codec import SERVER_LIMITS
 from regend.rpc.connection import ServerLimits
 from regend.rpc.schema import ERRORS, METHODS
@@ -180,6 +181,31 @@ class TestNeovim:
                 directory, snippet, "\n".join(f"print(#vim.fn.rpcrequest(regend(), {call}).roots)" for call in calls)
             )
             assert out.split() == ["1", "1", "1"]
+
+
+def test_the_emacs_snippet_finds_the_links_in_results() -> None:
+    (snippet,) = blocks(EDITORS_PAGE, "elisp")
+    (pattern,) = re.findall(r"""'\(\("(.+)" 1 \(2 \. 3\)""", snippet)
+    with short_directory() as directory, ServerThread(directory / "s"):
+        first, *_ = run(directory, "sh", "-c", "regenctl search debounce").stdout.splitlines()
+    link = re.match(re.sub(r"\\\\([()])", r"\1", pattern), first)
+    assert link is not None, first
+    assert link.group(1, 2) == ("/src/app/core/debounce.py", "10")
+
+
+def test_clients_without_our_package_look_for_the_socket_where_the_daemon_listens() -> None:
+    """Each reads `XDG_RUNTIME_DIR` by itself when `REGEND_SOCKET` is not set, and Neovim the state directory, too."""
+    python, lua = blocks(EDITORS_PAGE, "python")[-1], blocks(EDITORS_PAGE, "lua")[0]
+    with short_directory() as directory:
+        environ = {"HOME": "/home/x", "XDG_RUNTIME_DIR": str(directory)}
+        place = default_socket_path(environ)
+        place.parent.mkdir(mode=0o700)
+        with ServerThread(place):
+            asked = [sys.executable, "-c", python]
+            done = subprocess.run(asked, env=environ, capture_output=True, text=True, timeout=30)
+    assert "core/debounce.py" in done.stdout, done.stderr
+    assert "vim.env.XDG_RUNTIME_DIR .. '/regend' or vim.env.HOME .. '/.local/state/regend/run'" in lua
+    assert default_socket_path({"HOME": "/home/x"}) == Path("/home/x/.local/state/regend/run/regend.sock")
 
 
 @pytest.mark.skipif(shutil.which("emacs") is None, reason="emacs is not installed")

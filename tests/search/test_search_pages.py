@@ -29,5 +29,5 @@ def test_the_ablation_table_has_the_weights_that_are_in_use() -> None:
 
 
 def test_kinds_are_listed() -> None:
-    listed = QUERIES.split("\nKinds are ")[1].split(". What a")[0]
+    listed = QUERIES.split("\nKinds are ")[1].split(". The words")[0]
     assert set(re.findall(r"`(\w+)`", listed)) == KINDS

@@ -1,4 +1,4 @@
-"""What the model has learnt from: permissive licences, and nothing that it is judged on."""
+"""The model has learnt from permissive licences only, and from nothing that it is judged on."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_the_manifest_pins_each_package_and_its_licence() -> None:
     for row in rows:
         assert row["name"] and row["version"] and len(row["sha256"]) == 64, row
         named = [row["licence"]] if row["source"] in ("pypi", "npm") else row["licence"].split("; ")
-        wanted = all if row["source"] == "debian-binary" else any  # Of source packages single files are left out.
+        wanted = all if row["source"] == "debian-binary" else any  # Single files of source packages are left out.
         assert wanted(is_permissive(licence) for licence in named), row
 
 
