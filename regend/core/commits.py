@@ -14,6 +14,7 @@ from regend.core.inflight import Key
 from regend.core.scans import Scan
 from regend.types import Lane, RootId
 
+COMMIT_PAUSE_S = 1.0
 MAX_OPS = 256
 MAX_BYTES = 8_000_000
 
@@ -67,6 +68,7 @@ class Commits:
         self._underway: Underway | None = None
         self._next_id = 0
         self._last_lane = Lane.BULK
+        self._start_at = 0.0
         self.waiting_bytes = 0
 
     def add(self, pending: PendingOp) -> None:
@@ -91,9 +93,10 @@ class Commits:
             return next((p for p in self._underway.ops if p.key == key), None)
         return None
 
-    def start(self) -> Commit | None:
-        """The next commit, when none is under way and something waits."""
-        if self._underway is not None or not self.waiting:
+    def start(self, now: float) -> Commit | None:
+        """Begin the next commit; None while one is in progress, the pause after a failure lasts, or nothing waits."""
+        start_at = self.next_deadline()
+        if start_at is None or now < start_at:
             return None
         taken: list[PendingOp] = []
         size_bytes = 0
@@ -114,13 +117,21 @@ class Commits:
         self._next_id += 1
         return Commit(self._underway.commit_id, (*(p.op for p in taken), *vectors))
 
-    def finish(self, commit_id: int) -> Underway:
-        """The commit was applied."""
-        return self._end(commit_id)
+    def next_deadline(self) -> float | None:
+        """Return when the next commit may begin; None while one is in progress or nothing waits."""
+        return self._start_at if self.waiting and self._underway is None else None
 
-    def fail(self, commit_id: int) -> None:
-        """Nothing was applied: everything waits again, merged under what was accepted meanwhile."""
-        done = self._end(commit_id)
+    def finish(self, commit_id: int) -> Underway:
+        """Return the commit that was answered; the next one may begin."""
+        done = self._underway
+        assert done is not None and done.commit_id == commit_id, "commits are answered once, in order"
+        self._underway = None
+        return done
+
+    def fail(self, commit_id: int, now: float) -> None:
+        """Put everything back, merged under what was accepted meanwhile, and pause: nothing was applied."""
+        done = self.finish(commit_id)
+        self._start_at = now + COMMIT_PAUSE_S
         newer = self._all_waiting()
         for queue in self._waiting.values():
             queue.clear()
@@ -135,9 +146,10 @@ class Commits:
             for key in [key for key in queue if key[0] == root]:
                 self.waiting_bytes -= size_of(queue.pop(key).op)
 
-    @property
-    def underway(self) -> Underway | None:
-        return self._underway
+    def queues(self) -> dict[str, int]:
+        """Return how many operations and sets of vectors wait, and how many are in the commit in progress."""
+        running = len(self._underway.ops) + len(self._underway.vectors) if self._underway is not None else 0
+        return {"commit_waiting": self.waiting, "commit_running": running}
 
     @property
     def waiting(self) -> int:
@@ -167,9 +179,3 @@ class Commits:
         if self._waiting[Lane.EDIT] and not (self._waiting[Lane.BULK] and self._last_lane is Lane.EDIT):
             return Lane.EDIT
         return Lane.BULK
-
-    def _end(self, commit_id: int) -> Underway:
-        done = self._underway
-        assert done is not None and done.commit_id == commit_id, "commits are answered once, in order"
-        self._underway = None
-        return done

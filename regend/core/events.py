@@ -283,26 +283,9 @@ class Tick:
     """Time has passed; sent when `next_deadline()` is reached."""
 
 
-Event = (
-    RootAdded
-    | RootRemoved
-    | RootLost
-    | RootFound
-    | RootBusy
-    | PathChanged
-    | RescanNeeded
-    | Observed
-    | Chunked
-    | ChunkFailed
-    | Embedded
-    | EmbedFailed
-    | Committed
-    | CommitFailed
-    | UnembeddedFound
-    | UpgradeOffered
-    | FlushRequested
-    | FlushAbandoned
-    | PauseRequested
-    | CapacityChanged
-    | Tick
-)
+Hint = PathChanged | RescanNeeded | RootBusy
+RootEvent = RootAdded | RootFound | RootLost | RootRemoved
+FileEvent = Observed | Chunked | ChunkFailed | Committed | CommitFailed
+VectorEvent = Embedded | EmbedFailed | UnembeddedFound | UpgradeOffered
+FlushEvent = FlushRequested | FlushAbandoned
+Event = Hint | RootEvent | FileEvent | VectorEvent | FlushEvent | PauseRequested | CapacityChanged | Tick

@@ -66,9 +66,6 @@ class Planner:
         if all(other.pool != tree.pool for other in self._trees.values()):
             del self._blobs[tree.pool]
 
-    def file_count(self, root: RootId) -> int:
-        return len(self._trees[root].files)
-
     def known(self, root: RootId, scopes: Iterable[str]) -> dict[str, StatSig]:
         """Signatures within the scopes that a scan may trust.
 

@@ -100,13 +100,9 @@ class Scans:
         self._listing[scan.scan_id] = self._open[scan.scan_id] = scan
         return scan
 
-    def listing(self, scan_id: int) -> Scan | None:
-        """The scan whose answer is still coming in."""
-        return self._listing.get(scan_id)
-
-    def root_of(self, scan_id: int) -> RootId:
-        """The root that a listing scan looks at."""
-        return self._listing[scan_id].root
+    def listing(self, scan_id: int) -> Scan:
+        """Return the scan whose answer is still coming in."""
+        return self._listing[scan_id]
 
     def listed(self, scan: Scan) -> None:
         """The last part arrived: the slot is free."""

@@ -7,12 +7,12 @@ pauses, words stay searchable, and a flush answers at once that vectors are miss
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from regend.core.batcher import Batch, BatchConfig, Batcher, BatchStats
-from regend.core.commands import Embed, FetchUnembedded
-from regend.core.events import Embedded, PendingChunk
+from regend.core.commands import Embed, FetchUnembedded, PutVectors
+from regend.core.events import Embedded, EmbedFailed, PendingChunk
 from regend.core.watermark import Watermark
 from regend.types import ChunkId, Lane, Tier
 
@@ -54,20 +54,19 @@ class VectorWork:
         self._running: dict[int, tuple[Batch[PendingChunk], int]] = {}
         self._retries: list[_Retry] = []
         self._next_batch = 0
-        self._backlog = False
+        self.backlog = False
         self._fetching = False
         self._backlog_grew = False
         self.tickets = Watermark()
         self.given_up: dict[ChunkId, str] = {}
-        self._newly_given_up: list[ChunkId] = []
         self.last_error = ""
         self.expect_backlog()
 
     def expect_backlog(self) -> None:
         """The store may hold chunks without a vector that nobody told us of (after a start, or an overflow)."""
         self._backlog_grew = True
-        if not self._backlog:
-            self._backlog = True
+        if not self.backlog:
+            self.backlog = True
             self.tickets.hold(BACKLOG_SEQ)
 
     def add(self, chunks: Iterable[PendingChunk], now: float, lane: Lane = Lane.EDIT) -> None:
@@ -85,7 +84,7 @@ class VectorWork:
 
     def fetch(self) -> FetchUnembedded | None:
         """Ask the store for more, when there is room for at least half of the limit."""
-        if not self._backlog or self._fetching or len(self._held) * 2 > self._limit:
+        if not self.backlog or self._fetching or len(self._held) * 2 > self._limit:
             return None
         self._fetching = True
         self._backlog_grew = False
@@ -102,7 +101,7 @@ class VectorWork:
             if chunk.chunk not in self._held and chunk.chunk not in self.given_up:
                 self._admit(chunk, BACKLOG_SEQ, Lane.BULK, now)
         if exhausted and not self._backlog_grew:
-            self._backlog = False
+            self.backlog = False
             self.tickets.release(BACKLOG_SEQ)
 
     def start(self, now: float) -> Embed | None:
@@ -118,12 +117,8 @@ class VectorWork:
         self._running[batch_id] = (batch, attempts)
         return Embed(batch_id, tuple(c.chunk for c in batch.items), batch.token_count, batch.lane, self._tier)
 
-    def embedded(self, event: Embedded, now: float) -> tuple[ChunkId, ...]:
-        """Vectors arrived.
-
-        Returns:
-            The chunks that have one, in the batch's order; they stay held until `stored`.
-        """
+    def embedded(self, event: Embedded, now: float) -> PutVectors | None:
+        """Return the vectors to commit; their chunks stay held until `stored`."""
         batch, attempts = self._running.pop(event.batch_id)
         reasons, unanswered = dict(event.failed), frozenset(event.unanswered)
         self._give_up(reasons)
@@ -133,16 +128,19 @@ class VectorWork:
         if rest:
             items, seqs = zip(*rest, strict=True)
             self._try_later(replace(batch, items=items, seqs=seqs), attempts, event.retry_after_s, now)
-        return tuple(c.chunk for c in batch.items if c.chunk not in reasons and c.chunk not in unanswered)
+        done = tuple(c.chunk for c in batch.items if c.chunk not in reasons and c.chunk not in unanswered)
+        return self._put(done, event.vectors, tuple(reasons))
 
-    def failed(self, batch_id: int, reason: str, retry_after_s: float | None, now: float) -> None:
-        """The batch got no vectors: try again later, or give its chunks up when that cannot help."""
-        batch, attempts = self._running.pop(batch_id)
-        self.last_error = reason
-        if retry_after_s is None:
-            self._give_up({c.chunk: reason for c in batch.items})
-            return
-        self._try_later(batch, attempts, retry_after_s, now)
+    def failed(self, event: EmbedFailed, now: float) -> PutVectors | None:
+        """Try the batch again later, or give its chunks up where that cannot help."""
+        batch, attempts = self._running.pop(event.batch_id)
+        self.last_error = event.reason
+        if event.retry_after_s is not None:
+            self._try_later(batch, attempts, event.retry_after_s, now)
+            return None
+        chunks = tuple(c.chunk for c in batch.items)
+        self._give_up(dict.fromkeys(chunks, event.reason))
+        return self._put((), None, chunks)
 
     def stored(self, chunks: Iterable[ChunkId]) -> None:
         """Their vectors are durable and searchable."""
@@ -162,18 +160,28 @@ class VectorWork:
             return waiting
         return self.tickets.take_resolved()
 
-    def take_given_up(self) -> tuple[ChunkId, ...]:
-        """The chunks that were given up since the last call."""
-        taken, self._newly_given_up = tuple(self._newly_given_up), []
-        return taken
+    def abandon(self, ticket: int) -> None:
+        """Forget the ticket."""
+        self.tickets.abandon(ticket)
 
-    def flush(self) -> None:
-        """Let no open batch wait for company any longer."""
-        self._batcher.flush()
+    def flush(self, lane: Lane | None = None) -> None:
+        """Let open batches of this lane, or of all lanes, wait for no further chunks."""
+        self._batcher.flush(lane)
 
-    def flush_bulk(self) -> None:
-        """No more bulk is on its way, so that it has nothing to wait for."""
-        self._batcher.flush(Lane.BULK)
+    def take_due(self, now: float, expects_more: bool) -> Iterator[Embed | FetchUnembedded]:
+        """Begin every batch that is due and has a free slot, and ask the store for more where there is room.
+
+        Args:
+            expects_more: more bulk may come, so that an open batch of it waits out its linger.
+        """
+        if self.tickets.waiting:
+            self.flush()
+        if not expects_more:
+            self.flush(Lane.BULK)
+        while (embed := self.start(now)) is not None:
+            yield embed
+        if (fetch := self.fetch()) is not None:
+            yield fetch
 
     def next_deadline(self) -> float | None:
         last = self._last_lane()
@@ -193,7 +201,11 @@ class VectorWork:
     @property
     def complete(self) -> bool:
         """No committed chunk lacks a vector."""
-        return not (self._held or self._backlog or self.given_up)
+        return not (self._held or self.backlog or self.given_up)
+
+    def queues(self) -> dict[str, int]:
+        """Return how many chunks wait or run, and whether the store holds others."""
+        return {"waiting": self.waiting, "running": self.running, "backlog": int(self.backlog)}
 
     @property
     def waiting(self) -> int:
@@ -206,11 +218,7 @@ class VectorWork:
     @property
     def is_idle(self) -> bool:
         """Nothing waits, runs, or is left in the store."""
-        return not (self._held or self._backlog)
-
-    @property
-    def backlog(self) -> bool:
-        return self._backlog
+        return not (self._held or self.backlog)
 
     @property
     def stats(self) -> dict[Lane, BatchStats]:
@@ -251,5 +259,10 @@ class VectorWork:
 
     def _give_up(self, reasons: dict[ChunkId, str]) -> None:
         self.given_up.update(reasons)
-        self._newly_given_up.extend(reasons)
         self.stored(reasons)
+
+    def _put(self, chunks: tuple[ChunkId, ...], vectors: object, forgone: tuple[ChunkId, ...]) -> PutVectors | None:
+        """The upgrade's takeover waits for every chunk, so the store must know those that it will not get."""
+        if chunks or (forgone and self._tier is Tier.UPGRADE):
+            return PutVectors(chunks, vectors, self._tier, forgone)
+        return None

@@ -5,11 +5,16 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regend.core.debouncer import DebounceConfig, Debouncer, Due
+from regend.core.debouncer import DebounceConfig, Debouncer
+from regend.core.scans import Scan
 from regend.types import RootId
 
 R, S = RootId(1), RootId(2)
 CONFIG = DebounceConfig(quiet_s=1.0, max_delay_s=5.0, storm_paths=3, busy_limit_s=10.0)
+
+
+def released(scans: list[Scan]) -> list[tuple[RootId, tuple[str, ...], bool, list[int]]]:
+    return [(scan.root, scan.scopes, scan.trust, scan.seqs) for scan in scans]
 
 
 def test_released_after_quiet() -> None:
@@ -18,7 +23,7 @@ def test_released_after_quiet() -> None:
     assert not debouncer.add_path(R, "a", 2, 0.5)
     assert debouncer.take_due(1.0) == []
     assert debouncer.pending(R) == 1
-    assert debouncer.take_due(1.5) == [Due(R, ("a",), False, (1,))]
+    assert released(debouncer.take_due(1.5)) == [(R, ("a",), False, [1])]
     assert debouncer.pending(R) == debouncer.pending(S) == 0
     assert debouncer.next_deadline() is None
 
@@ -36,7 +41,7 @@ def test_a_quiet_path_does_not_wait_for_a_busy_one() -> None:
     debouncer = Debouncer(CONFIG)
     debouncer.add_path(R, "quiet", 1, 0.0)
     debouncer.add_path(R, "busy", 2, 0.9)
-    assert debouncer.take_due(1.0) == [Due(R, ("quiet",), False, (1,))]
+    assert released(debouncer.take_due(1.0)) == [(R, ("quiet",), False, [1])]
 
 
 def test_a_storm_collapses_to_one_rescan_that_holds_every_number() -> None:
@@ -45,7 +50,7 @@ def test_a_storm_collapses_to_one_rescan_that_holds_every_number() -> None:
         assert debouncer.add_path(R, f"f{n}", n, 0.0)
     assert not debouncer.add_path(R, "f9", 9, 0.5)
     debouncer.check_invariants()
-    assert debouncer.take_due(1.5) == [Due(R, ("",), True, (0, 1, 2, 3))]
+    assert released(debouncer.take_due(1.5)) == [(R, ("",), True, [0, 1, 2, 3])]
 
 
 def test_many_rescans_collapse_too() -> None:
@@ -53,21 +58,21 @@ def test_many_rescans_collapse_too() -> None:
     for n in range(4):
         assert debouncer.add_rescan(R, f"d{n}", n, 0.0)
     assert not debouncer.add_rescan(R, "d0", 8, 0.0)
-    assert debouncer.take_due(1.0) == [Due(R, ("",), True, (0, 1, 2, 3))]
+    assert released(debouncer.take_due(1.0)) == [(R, ("",), True, [0, 1, 2, 3])]
 
 
 def test_a_rescan_of_the_whole_takes_the_hints_with_it() -> None:
     debouncer = Debouncer(CONFIG)
     debouncer.add_path(R, "a", 1, 0.0)
     assert debouncer.add_rescan(R, "", 2, 0.0)
-    assert debouncer.take_due(1.0) == [Due(R, ("",), True, (1, 2))]
+    assert released(debouncer.take_due(1.0)) == [(R, ("",), True, [1, 2])]
 
 
 def test_hints_and_rescans_are_told_apart() -> None:
     debouncer = Debouncer(CONFIG)
     debouncer.add_path(R, "a", 1, 0.0)
     debouncer.add_rescan(R, "d", 2, 0.0)
-    assert debouncer.take_due(1.0) == [Due(R, ("a",), False, (1,)), Due(R, ("d",), True, (2,))]
+    assert released(debouncer.take_due(1.0)) == [(R, ("a",), False, [1]), (R, ("d",), True, [2])]
 
 
 def test_a_busy_root_waits_for_git_and_no_longer_than_the_limit() -> None:
@@ -75,9 +80,9 @@ def test_a_busy_root_waits_for_git_and_no_longer_than_the_limit() -> None:
     debouncer.set_busy(R, True, 0.0)
     debouncer.add_path(R, "a", 1, 0.0)
     debouncer.add_path(S, "b", 2, 0.0)
-    assert debouncer.take_due(2.0) == [Due(S, ("b",), False, (2,))]
+    assert released(debouncer.take_due(2.0)) == [(S, ("b",), False, [2])]
     assert debouncer.next_deadline() == 10.0
-    assert debouncer.take_due(10.0) == [Due(R, ("a",), False, (1,))]
+    assert released(debouncer.take_due(10.0)) == [(R, ("a",), False, [1])]
 
 
 def test_a_root_is_released_when_git_is_done() -> None:
@@ -86,7 +91,7 @@ def test_a_root_is_released_when_git_is_done() -> None:
     debouncer.set_busy(R, True, 0.0)
     assert debouncer.take_due(3.0) == []
     debouncer.set_busy(R, False, 3.0)
-    assert debouncer.take_due(3.0) == [Due(R, ("a",), False, (1,))]
+    assert released(debouncer.take_due(3.0)) == [(R, ("a",), False, [1])]
 
 
 def test_a_flush_takes_everything_now() -> None:
@@ -94,7 +99,7 @@ def test_a_flush_takes_everything_now() -> None:
     debouncer.set_busy(R, True, 0.0)
     debouncer.add_path(R, "a", 1, 0.0)
     debouncer.add_rescan(S, "", 2, 0.0)
-    assert debouncer.release_all() == [Due(R, ("a",), False, (1,)), Due(S, ("",), True, (2,))]
+    assert released(debouncer.release_all()) == [(R, ("a",), False, [1]), (S, ("",), True, [2])]
     assert debouncer.next_deadline() is None
 
 
@@ -102,8 +107,8 @@ def test_a_dropped_root_returns_its_numbers() -> None:
     debouncer = Debouncer(CONFIG)
     for n in range(5):
         debouncer.add_path(R, f"f{n}", n, 0.0)
-    assert debouncer.drop(R) == (0, 1, 2, 3)
-    assert debouncer.drop(R) == ()
+    assert debouncer.drop(R) == [0, 1, 2, 3]
+    assert debouncer.drop(R) == []
     assert debouncer.take_due(99.0) == []
 
 
