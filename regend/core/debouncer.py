@@ -15,6 +15,7 @@ import heapq
 import math
 from dataclasses import dataclass, field
 
+from regend.core.planner import covers
 from regend.core.scans import Scan
 from regend.types import RootId
 
@@ -114,6 +115,10 @@ class Debouncer:
     def pending(self, root: RootId | None = None) -> int:
         """Return how many hints wait for this root, or for all."""
         return sum(len(hints.all()) for own, hints in self._roots.items() if root in (None, own))
+
+    def covers(self, root: RootId, path: str) -> bool:
+        """Does a hint wait that says something of this path?"""
+        return root in self._roots and any(covers(hint.path, path) for hint in self._roots[root].all())
 
     def check_invariants(self) -> None:
         queued = {root for _, root in self._heap}

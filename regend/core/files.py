@@ -23,6 +23,7 @@ from regend.core.commits import Commits, PendingOp, Underway
 from regend.core.inflight import MAX_ATTEMPTS, Inflight, Key, WorkItem
 from regend.core.planner import Planner, Read, covers
 from regend.core.scans import Scan, Scans
+from regend.core.states import State
 from regend.types import Lane, RootId
 
 UNSURE_PAUSE_S = 30.0
@@ -69,6 +70,10 @@ class FileWork:
     def serves(self, root: RootId) -> bool:
         """Is the root known and there?"""
         return root in self._roots and not self._roots[root].lost
+
+    def knows(self, root: RootId) -> bool:
+        """Is the root served, there or not?"""
+        return root in self._roots
 
     def lose(self, root: RootId) -> list[int]:
         """Hold the root: forget what is on its way, delete nothing. What was accepted is still committed.
@@ -218,6 +223,19 @@ class FileWork:
     def unsure(self, root: RootId) -> dict[str, str]:
         """Return the directories that could not be read at the last look, with the reason."""
         return {path: reason for path, (_, reason) in self._roots[root].unsure.items()}
+
+    def state(self, root: RootId, path: str) -> State:
+        """Return the first state that applies, in the order of `State`."""
+        if self._roots[root].lost:
+            return State.HELD
+        doomed = State.DOOMED if self._planner.is_doomed(root, path) else None
+        return (
+            self._scans.state(root, path)
+            or self._inflight.state((root, path))
+            or doomed
+            or self._commits.state((root, path))
+            or self._planner.state(root, path)
+        )
 
     @property
     def is_unsure(self) -> bool:

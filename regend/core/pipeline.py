@@ -24,6 +24,7 @@ from regend.core.debouncer import DebounceConfig, Debouncer
 from regend.core.files import FileWork
 from regend.core.inflight import Key
 from regend.core.scans import Scan
+from regend.core.states import State
 from regend.core.vectors import URGENT_SLOTS, VectorWork
 from regend.core.watermark import Watermark
 from regend.types import ChunkId, Lane, RootId, Tier
@@ -274,6 +275,10 @@ class Pipeline:
     def unsure(self, root: RootId) -> dict[str, str]:
         """Return the directories that could not be read at the last look, with the reason."""
         return self._files.unsure(root)
+
+    def state(self, root: RootId, path: str) -> State:
+        """Return where the path is on its road; see `State`."""
+        return State.CHANGED if self._debouncer.covers(root, path) else self._files.state(root, path)
 
     def queues(self) -> dict[str, int]:
         """Return how much waits or runs at each stage."""
