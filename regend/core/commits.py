@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from regend.core.commands import Commit, DeleteFile, FileOp, PutFile, PutVectors, SkipFile, TouchFile
 from regend.core.inflight import Key
 from regend.core.scans import Scan
-from regend.core.states import State
 from regend.types import Lane, RootId
 
 COMMIT_PAUSE_S = 1.0
@@ -93,12 +92,6 @@ class Commits:
         if self._underway is not None:
             return next((p for p in self._underway.ops if p.key == key), None)
         return None
-
-    def state(self, key: Key) -> State | None:
-        """Return whether an operation of the path waits or is being committed; None where neither is so."""
-        if any(key in queue for queue in self._waiting.values()):
-            return State.ACCEPTED
-        return State.COMMITTING if self.find(key) is not None else None
 
     def start(self, now: float) -> Commit | None:
         """Begin the next commit; None while one is in progress, the pause after a failure lasts, or nothing waits."""

@@ -15,8 +15,8 @@ import heapq
 import math
 from dataclasses import dataclass, field
 
-from regend.core.planner import covers
 from regend.core.scans import Scan
+from regend.core.watermark import Watermark
 from regend.types import RootId
 
 
@@ -52,24 +52,21 @@ class _RootHints:
 class Debouncer:
     """Owns all hints that have not been looked at yet."""
 
-    def __init__(self, config: DebounceConfig) -> None:
+    def __init__(self, config: DebounceConfig, watermark: Watermark) -> None:
         self._config = config
+        self._watermark = watermark
         self._roots: dict[RootId, _RootHints] = {}
         self._heap: list[tuple[float, RootId]] = []
 
-    def add_path(self, root: RootId, path: str, seq: int, now: float) -> bool:
-        """Note that `path` may differ.
-
-        Returns:
-            True when `seq` is held until the hint is taken; False when an older hint covers it.
-        """
+    def add_path(self, root: RootId, path: str, now: float) -> None:
+        """Note that `path` may differ; a new hint holds a sequence number."""
         hints = self._roots.setdefault(root, _RootHints())
-        return self._add(root, hints, hints.paths, _Hint(path, now, now, seq))
+        self._add(root, hints, hints.paths, path, now)
 
-    def add_rescan(self, root: RootId, path: str, seq: int, now: float) -> bool:
-        """Note that everything below `path` must be compared with the disk; return as `add_path` does."""
+    def add_rescan(self, root: RootId, path: str, now: float) -> None:
+        """Note that everything below `path` must be compared with the disk; a new hint holds a sequence number."""
         hints = self._roots.setdefault(root, _RootHints())
-        return self._add(root, hints, hints.rescans, _Hint(path, now, now, seq))
+        self._add(root, hints, hints.rescans, path, now)
 
     def set_busy(self, root: RootId, busy: bool, now: float) -> None:
         """Hold the root's hints back, or let them go now."""
@@ -78,10 +75,10 @@ class Debouncer:
         if hints.paths or hints.rescans:
             heapq.heappush(self._heap, (now if not busy else now + self._config.busy_limit_s, root))
 
-    def drop(self, root: RootId) -> list[int]:
-        """Forget the root's hints and return the numbers that were held for them."""
+    def drop(self, root: RootId) -> None:
+        """Forget the root's hints."""
         hints = self._roots.pop(root, _RootHints())
-        return sorted([*(hint.seq for hint in hints.all()), *hints.absorbed])
+        self._watermark.release(*(hint.seq for hint in hints.all()), *hints.absorbed)
 
     def release_all(self) -> list[Scan]:
         """Take all hints now, whatever their age: a flush waits neither for quiet nor for git."""
@@ -116,10 +113,6 @@ class Debouncer:
         """Return how many hints wait for this root, or for all."""
         return sum(len(hints.all()) for own, hints in self._roots.items() if root in (None, own))
 
-    def covers(self, root: RootId, path: str) -> bool:
-        """Does a hint wait that says something of this path?"""
-        return root in self._roots and any(covers(hint.path, path) for hint in self._roots[root].all())
-
     def check_invariants(self) -> None:
         queued = {root for _, root in self._heap}
         for root, hints in self._roots.items():
@@ -128,16 +121,15 @@ class Debouncer:
             assert not ("" in hints.rescans and (hints.paths or len(hints.rescans) > 1))
             assert root in queued or not (hints.paths or hints.rescans), "a hint without a deadline is lost"
 
-    def _add(self, root: RootId, hints: _RootHints, group: dict[str, _Hint], hint: _Hint) -> bool:
-        known = hints.rescans.get("") or group.get(hint.path)
+    def _add(self, root: RootId, hints: _RootHints, group: dict[str, _Hint], path: str, now: float) -> None:
+        known = hints.rescans.get("") or group.get(path)
         if known is not None:
-            known.last_at = hint.last_at
-            return False
-        group[hint.path] = hint
+            known.last_at = now
+            return
+        hint = group[path] = _Hint(path, now, now, self._watermark.hold_next())
         if "" in hints.rescans or len(group) > self._config.storm_paths:
-            hint = self._collapse(hints, hint.last_at)
+            hint = self._collapse(hints, now)
         heapq.heappush(self._heap, (self._due_at(hint), root))
-        return True
 
     def _due_at(self, hint: _Hint) -> float:
         return min(hint.last_at + self._config.quiet_s, hint.first_at + self._config.max_delay_s)

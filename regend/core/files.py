@@ -23,7 +23,7 @@ from regend.core.commits import Commits, PendingOp, Underway
 from regend.core.inflight import MAX_ATTEMPTS, Inflight, Key, WorkItem
 from regend.core.planner import Planner, Read, covers
 from regend.core.scans import Scan, Scans
-from regend.core.states import State
+from regend.core.watermark import Watermark
 from regend.types import Lane, RootId
 
 UNSURE_PAUSE_S = 30.0
@@ -49,10 +49,16 @@ class FileWork:
     """Owns the roots, the scans, the planned trees and the files in work; hands accepted operations to the commits."""
 
     def __init__(
-        self, commits: Commits, scan_slots: int, max_scopes: int, chunk_slots: int, backlog_bytes: int
+        self,
+        watermark: Watermark,
+        commits: Commits,
+        scans: Scans,
+        chunk_slots: int,
+        backlog_bytes: int,
     ) -> None:
+        self._watermark = watermark
         self._roots: dict[RootId, RootState] = {}
-        self._scans = Scans(scan_slots, max_scopes)
+        self._scans = scans
         self._planner = Planner()
         self._inflight = Inflight()
         self._commits = commits
@@ -71,20 +77,11 @@ class FileWork:
         """Is the root known and there?"""
         return root in self._roots and not self._roots[root].lost
 
-    def knows(self, root: RootId) -> bool:
-        """Is the root served, there or not?"""
-        return root in self._roots
-
-    def lose(self, root: RootId) -> list[int]:
-        """Hold the root: forget what is on its way, delete nothing. What was accepted is still committed.
-
-        Returns:
-            The sequence numbers of its scans.
-        """
-        if not self.serves(root):
-            return []
-        self._roots[root].lost = True
-        return self._forget(root)
+    def lose(self, root: RootId) -> None:
+        """Hold the root: forget what is on its way, delete nothing. Commit what was accepted nevertheless."""
+        if self.serves(root):
+            self._roots[root].lost = True
+            self._forget(root)
 
     def find(self, root: RootId) -> bool:
         """Note that the root is there again; return False where the root is unknown."""
@@ -93,22 +90,17 @@ class FileWork:
             self._roots[root].found_after = self._scans.last_id
         return root in self._roots
 
-    def remove(self, root: RootId) -> list[int]:
-        """Forget the root altogether, and return the sequence numbers of its scans."""
+    def remove(self, root: RootId) -> None:
+        """Forget the root altogether."""
         if root not in self._roots:
-            return []
-        seqs = self._forget(root)
+            return
+        self._forget(root)
         self._commits.drop(root)
         self._planner.remove_root(root)
         self.quarantined = {key: why for key, why in self.quarantined.items() if key[0] != root}
         del self._roots[root]
-        return seqs
 
     # -- what happened ---------------------------------------------------------------------------------------------
-
-    def look(self, scan: Scan) -> None:
-        """Look at the scan's scopes when a slot is free."""
-        self._scans.request(scan)
 
     def observed(self, event: ev.Observed, now: float) -> RootId | None:
         """Take in part of a scan's answer; return the root if the scan found the root itself gone."""
@@ -175,18 +167,15 @@ class FileWork:
                 self.quarantined.pop(pending.key, None)
         return done
 
-    def settle(self) -> list[int]:
-        """Carry on what waits for nothing any more, and return the sequence numbers of scans that are finished."""
-        seqs: list[int] = []
-        while True:
-            self._delete_missing()
-            done = self._scans.take_finished()
-            if not done:
-                return seqs
+    def settle(self) -> None:
+        """Accept deletions whose scan has all else ready, and close scans that wait for nothing any more."""
+        self._delete_missing()
+        while done := self._scans.take_finished():
             for scan in done:
-                seqs += scan.seqs
+                self._watermark.release(*scan.seqs)
                 if self._scans.is_idle(scan.root) and not self._inflight.count(scan.root):
                     self._planner.forget_versions(scan.root)
+            self._delete_missing()
 
     # -- what is due -----------------------------------------------------------------------------------------------
 
@@ -223,19 +212,6 @@ class FileWork:
     def unsure(self, root: RootId) -> dict[str, str]:
         """Return the directories that could not be read at the last look, with the reason."""
         return {path: reason for path, (_, reason) in self._roots[root].unsure.items()}
-
-    def state(self, root: RootId, path: str) -> State:
-        """Return the first state that applies, in the order of `State`."""
-        if self._roots[root].lost:
-            return State.HELD
-        doomed = State.DOOMED if self._planner.is_doomed(root, path) else None
-        return (
-            self._scans.state(root, path)
-            or self._inflight.state((root, path))
-            or doomed
-            or self._commits.state((root, path))
-            or self._planner.state(root, path)
-        )
 
     @property
     def is_unsure(self) -> bool:
@@ -275,10 +251,11 @@ class FileWork:
 
     # -- roots and places, within ------------------------------------------------------------------------------------
 
-    def _forget(self, root: RootId) -> list[int]:
-        """Drop what is on its way for the root, and return the sequence numbers of its scans."""
+    def _forget(self, root: RootId) -> None:
+        """Drop what is on its way for the root."""
         self._inflight.drop_waiting(root)
-        return [seq for scan in self._scans.drop(root) for seq in scan.seqs]
+        for scan in self._scans.drop(root):
+            self._watermark.release(*scan.seqs)
 
     def _unsure_places(self) -> Iterator[tuple[Key, tuple[float, str]]]:
         for root, state in self._roots.items():

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from regend.core.commands import ChunkFile
 from regend.core.scans import Scan
-from regend.core.states import State
 from regend.types import BlobId, Lane, RootId, StatSig
 
 Key = tuple[RootId, str]
@@ -85,12 +84,6 @@ class Inflight:
                 return queue[root, path]
         runs = [item for (r, p, _), item in self._running.items() if r == root and p == path]
         return max(runs, key=lambda item: item.version, default=None)
-
-    def state(self, key: Key) -> State | None:
-        """Return whether the path waits for a worker or is in one; None where neither is so."""
-        if any(key in queue for queue in self._waiting.values()):
-            return State.WAITING
-        return State.READING if any(run[:2] == key for run in self._running) else None
 
     def drop_waiting(self, root: RootId) -> None:
         """Forget what waits for this root; what runs answers into the void."""

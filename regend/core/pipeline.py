@@ -23,8 +23,7 @@ from regend.core.commits import Commits
 from regend.core.debouncer import DebounceConfig, Debouncer
 from regend.core.files import FileWork
 from regend.core.inflight import Key
-from regend.core.scans import Scan
-from regend.core.states import State
+from regend.core.scans import Scan, Scans
 from regend.core.vectors import URGENT_SLOTS, VectorWork
 from regend.core.watermark import Watermark
 from regend.types import ChunkId, Lane, RootId, Tier
@@ -57,14 +56,14 @@ class Pipeline:
     def __init__(self, config: PipelineConfig) -> None:
         one = config.mode == "sequential"
         self._config = config
-        self._seq = 0
         self._watermark = Watermark()
-        self._debouncer = Debouncer(config.debounce)
+        self._debouncer = Debouncer(config.debounce, self._watermark)
         self._commits = Commits()
+        self._scans = Scans(1 if one else config.scan_slots, config.debounce.storm_paths)
         self._files = FileWork(
+            self._watermark,
             self._commits,
-            1 if one else config.scan_slots,
-            config.debounce.storm_paths,
+            self._scans,
             1 if one else config.chunk_slots,
             config.commit_backlog_bytes,
         )
@@ -117,9 +116,9 @@ class Pipeline:
     def _record_hint(self, event: ev.Hint, now: float) -> None:
         match event:
             case ev.PathChanged(root, path):
-                self._hold_if(self._debouncer.add_path(root, path, self._seq + 1, now))
+                self._debouncer.add_path(root, path, now)
             case ev.RescanNeeded(root, path, rehash=False):
-                self._rescan(root, path, now)
+                self._debouncer.add_rescan(root, path, now)
             case ev.RescanNeeded(root, path):
                 self._look(root, path, rehash=True)
             case ev.RootBusy(root, busy):
@@ -140,7 +139,8 @@ class Pipeline:
             case ev.RootLost():
                 self._lose(root)
             case ev.RootRemoved():
-                self._release([*self._debouncer.drop(root), *self._files.remove(root)])
+                self._debouncer.drop(root)
+                self._files.remove(root)
             case _ as unreachable:
                 assert_never(unreachable)
 
@@ -192,11 +192,11 @@ class Pipeline:
     def _record_flush(self, event: ev.FlushEvent) -> None:
         match event:
             case ev.FlushRequested(ticket, wait_vectors):
-                self._watermark.add_ticket(ticket, self._seq)
+                self._watermark.add_ticket(ticket)
                 if wait_vectors:
                     self._wants_vectors.add(ticket)
                 for scan in self._debouncer.release_all():
-                    self._files.look(scan)
+                    self._scans.request(scan)
             case ev.FlushAbandoned(ticket):
                 self._wants_vectors.discard(ticket)
                 self._watermark.abandon(ticket)
@@ -204,37 +204,25 @@ class Pipeline:
             case _ as unreachable:
                 assert_never(unreachable)
 
-    def _hold_if(self, new: bool) -> None:
-        """Use up the next sequence number, which the debouncer was offered, if the hint is a new one."""
-        if new:
-            self._seq += 1
-            self._watermark.hold(self._seq)
-
-    def _rescan(self, root: RootId, path: str, now: float) -> None:
-        self._hold_if(self._debouncer.add_rescan(root, path, self._seq + 1, now))
-
     def _look(self, root: RootId, path: str = "", rehash: bool = False) -> None:
         """Look at `path` and all below it as soon as a slot is free."""
-        self._hold_if(True)
-        self._files.look(Scan(root, (path,), trust=not rehash, rehash=rehash, seqs=[self._seq]))
+        seqs = [self._watermark.hold_next()]
+        self._scans.request(Scan(root, (path,), trust=not rehash, rehash=rehash, seqs=seqs))
 
     def _lose(self, root: RootId) -> None:
-        self._release([*self._debouncer.drop(root), *self._files.lose(root)])
-
-    def _release(self, seqs: list[int]) -> None:
-        for seq in seqs:
-            self._watermark.release(seq)
+        self._debouncer.drop(root)
+        self._files.lose(root)
 
     # -- commands out ----------------------------------------------------------------------------------------------
 
     def _pump(self, now: float) -> Iterator[Command]:
         if not self.paused:
             for root, path in self._files.take_unsure(now):
-                self._rescan(root, path, now)
+                self._debouncer.add_rescan(root, path, now)
             for scan in self._debouncer.take_due(now):
-                self._files.look(scan)
+                self._scans.request(scan)
             yield from self._files.take_due()
-        self._release(self._files.settle())
+        self._files.settle()
         if (commit := self._commits.start(now)) is not None:
             yield commit
         yield from self._resolve()
@@ -275,10 +263,6 @@ class Pipeline:
     def unsure(self, root: RootId) -> dict[str, str]:
         """Return the directories that could not be read at the last look, with the reason."""
         return self._files.unsure(root)
-
-    def state(self, root: RootId, path: str) -> State:
-        """Return where the path is on its road; see `State`."""
-        return State.CHANGED if self._debouncer.covers(root, path) else self._files.state(root, path)
 
     def queues(self) -> dict[str, int]:
         """Return how much waits or runs at each stage."""

@@ -13,7 +13,6 @@ from typing import assert_never
 
 from regend.core.commands import DeleteFile, FileOp, PutFile, SkipFile, TouchFile
 from regend.core.events import FileState, Observation
-from regend.core.states import State
 from regend.types import UNSURE, BlobId, PoolId, RootId, StatSig
 
 
@@ -83,13 +82,6 @@ class Planner:
         """The signature in the planned tree; None where the tree has no such path."""
         state = self._trees[root].files.get(path)
         return None if state is None else state.sig
-
-    def state(self, root: RootId, path: str) -> State:
-        """Return what is planned for the path."""
-        state = self._trees[root].files.get(path)
-        if state is None:
-            return State.ABSENT
-        return State.SKIPPED if state.skipped else State.INDEXED
 
     def is_doubted(self, root: RootId, path: str) -> bool:
         """Did the store not hold what was planned for this path (`pool_lost`), and nothing was planned since?"""

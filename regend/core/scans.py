@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from regend.core.planner import covers
-from regend.core.states import State
 from regend.types import RootId
 
 EDIT_FILES = 64
@@ -51,10 +50,6 @@ class Scan:
     @property
     def whole(self) -> bool:
         return self.scopes == ("",)
-
-    def covers(self, path: str) -> bool:
-        """Does the path lie within the scopes?"""
-        return any(covers(scope, path) for scope in self.scopes)
 
     @property
     def is_edit(self) -> bool:
@@ -148,13 +143,6 @@ class Scans:
     def count(self, root: RootId | None = None) -> int:
         """Scans that wait or are listing."""
         return sum(1 for s in (*self._waiting, *self._listing.values()) if root is None or s.root == root)
-
-    def state(self, root: RootId, path: str) -> State | None:
-        """Return whether a scan will look at this path or is doing so; None where neither is so."""
-        if any(scan.root == root and scan.covers(path) for scan in self._waiting):
-            return State.CHANGED
-        looking = (s for s in self._listing.values() if s.root == root and not s.dropped and path not in s.seen)
-        return State.LOOKING if any(scan.covers(path) for scan in looking) else None
 
     def check_invariants(self) -> None:
         assert len(self._listing) <= self._slots

@@ -8,38 +8,25 @@ simulation fails on a step that `STEPS` lacks, and on a row that it never sees.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 
 
-class State(StrEnum):
-    """Where a path is on its road from a hint to the index."""
+class State(Enum):
+    """Where a path is on its road from a hint to the index; the values say what it means."""
 
-    HELD = "held"
-    CHANGED = "changed"
-    LOOKING = "looking"
-    WAITING = "waiting"
-    READING = "reading"
-    DOOMED = "doomed"
-    ACCEPTED = "accepted"
-    COMMITTING = "committing"
-    INDEXED = "indexed"
-    SKIPPED = "skipped"
-    ABSENT = "absent"
+    HELD = "The root's directory is gone; nothing is concluded until it is back."
+    CHANGED = "A hint, or a scan that has no slot yet, covers the path."
+    LOOKING = "A scan looks at the disk and has not reported the path yet."
+    WAITING = "The file's content is new to the pool and waits for a worker."
+    READING = "A worker reads and chunks the file."
+    DOOMED = "A scan found the path gone; its deletion waits for everything that may replace it."
+    ACCEPTED = "An operation on the path waits for a commit."
+    COMMITTING = "The index thread applies the operation."
+    INDEXED = "The index holds the file as it was seen."
+    SKIPPED = "The index holds why the file is not searchable."
+    ABSENT = "The index holds nothing under this path."
 
 
-MEANINGS = {
-    State.HELD: "The root's directory is gone; nothing is concluded until it is back.",
-    State.CHANGED: "A hint, or a scan that has no slot yet, covers the path.",
-    State.LOOKING: "A scan looks at the disk and has not reported the path yet.",
-    State.WAITING: "The file's content is new to the pool and waits for a worker.",
-    State.READING: "A worker reads and chunks the file.",
-    State.DOOMED: "A scan found the path gone; its deletion waits for everything that may replace it.",
-    State.ACCEPTED: "An operation on the path waits for a commit.",
-    State.COMMITTING: "The index thread applies the operation.",
-    State.INDEXED: "The index holds the file as it was seen.",
-    State.SKIPPED: "The index holds why the file is not searchable.",
-    State.ABSENT: "The index holds nothing under this path.",
-}
 SETTLED = (State.INDEXED, State.SKIPPED, State.ABSENT)
 SERVED = tuple(state for state in State if state is not State.HELD)
 

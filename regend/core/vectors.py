@@ -50,7 +50,6 @@ class VectorWork:
         self._urgent_slots = urgent_slots
         self._limit = limit
         self._held: dict[ChunkId, int] = {}
-        self._clock = BACKLOG_SEQ
         self._running: dict[int, tuple[Batch[PendingChunk], int]] = {}
         self._retries: list[_Retry] = []
         self._next_batch = 0
@@ -79,8 +78,7 @@ class VectorWork:
             if len(self._held) >= self._limit:
                 self.expect_backlog()
                 return
-            self._clock += 1
-            self._admit(chunk, self._clock, lane, now)
+            self._admit(chunk, self.tickets.hold_next(), lane, now)
 
     def fetch(self) -> FetchUnembedded | None:
         """Ask the store for more, when there is room for at least half of the limit."""
@@ -99,6 +97,7 @@ class VectorWork:
                 self._backlog_grew = True  # Commits filled the room that there was when we asked.
                 break
             if chunk.chunk not in self._held and chunk.chunk not in self.given_up:
+                self.tickets.hold(BACKLOG_SEQ)
                 self._admit(chunk, BACKLOG_SEQ, Lane.BULK, now)
         if exhausted and not self._backlog_grew:
             self.backlog = False
@@ -149,7 +148,7 @@ class VectorWork:
 
     def add_ticket(self, ticket: int) -> None:
         """Let the ticket wait for all vectors that are due now."""
-        self.tickets.add_ticket(ticket, self._clock)
+        self.tickets.add_ticket(ticket)
 
     def take_resolved(self) -> list[int]:
         """Tickets whose vectors are there; all of them while the embedder is unavailable."""
@@ -235,7 +234,6 @@ class VectorWork:
 
     def _admit(self, chunk: PendingChunk, seq: int, lane: Lane, now: float) -> None:
         self._held[chunk.chunk] = seq
-        self.tickets.hold(seq)
         self._batcher.add(chunk, lane, now)
 
     def _last_lane(self) -> Lane | None:

@@ -13,7 +13,8 @@ from regend.core import events as ev
 from regend.core.commands import Command
 from regend.core.inflight import Key
 from regend.core.pipeline import Pipeline, PipelineConfig
-from regend.core.states import MEANINGS, SETTLED, STEPS, State
+from regend.core.planner import covers
+from regend.core.states import SETTLED, STEPS, State
 
 PAGE = Path(__file__).parents[2] / "docs/states.md"
 BEGIN, END = "<!-- drawn from regend/core/states.py -->\n", "<!-- end -->\n"
@@ -36,10 +37,9 @@ class WatchedPipeline(Pipeline):
         self._states: dict[Key, State] = {}
         settle = self._files.settle
 
-        def settle_and_note() -> list[int]:
-            seqs = settle()
+        def settle_and_note() -> None:
+            settle()
             self._note("settle")
-            return seqs
 
         self._files.settle = settle_and_note  # type: ignore[method-assign]
 
@@ -55,13 +55,38 @@ class WatchedPipeline(Pipeline):
 
     def _note(self, cause: str) -> None:
         for key in self._keys:
-            if not self._files.knows(key[0]):
-                continue
-            before, after = self._states.get(key), self.state(*key)
-            if after is not before:
+            before, after = self._states.get(key), state_of(self, key)
+            if after is not None and after is not before:
                 self._states[key] = after
                 assert any(step.allows(before, cause, after) for step in STEPS), f"{key}: {before} {cause} {after}"
                 self._seen[before, cause, after] += 1
+
+
+def state_of(pipeline: Pipeline, key: Key) -> State | None:
+    """Return the first state that applies, in the order of `State`; None where the root is not served."""
+    root, path = key
+    files, scans, inflight, commits = pipeline._files, pipeline._scans, pipeline._files._inflight, pipeline._commits
+    if root not in files._roots:
+        return None
+    hints = pipeline._debouncer._roots.get(root)
+    looks = [s for s in scans._listing.values() if s.root == root and not s.dropped and path not in s.seen]
+    asked = [(hint.path,) for hint in (hints.all() if hints else ())]
+    asked += [scan.scopes for scan in scans._waiting if scan.root == root]
+    planned = files._planner._trees[root].files.get(path)
+    applies = {
+        State.HELD: files._roots[root].lost,
+        State.CHANGED: any(covers(scope, path) for scopes in asked for scope in scopes),
+        State.LOOKING: any(covers(scope, path) for scan in looks for scope in scan.scopes),
+        State.WAITING: any(key in queue for queue in inflight._waiting.values()),
+        State.READING: inflight.newest(root, path) is not None,
+        State.DOOMED: files._planner.is_doomed(root, path),
+        State.ACCEPTED: any(key in queue for queue in commits._waiting.values()),
+        State.COMMITTING: commits.find(key) is not None,
+        State.INDEXED: planned is not None and not planned.skipped,
+        State.SKIPPED: planned is not None,
+        State.ABSENT: True,
+    }
+    return next(state for state in State if applies[state])
 
 
 def unseen(seen: Iterable[Seen]) -> list[str]:
@@ -79,25 +104,31 @@ def _named(step: Seen) -> list[tuple[int, str]]:
 def drawing() -> str:
     """Return the drawn part of docs/states.md."""
     lines = [BEGIN, "| state | meaning |", "|---|---|"]
-    lines += [f"| {state} | {MEANINGS[state]} |" for state in State]
+    lines += [f"| {_name(state)} | {state.value} |" for state in State]
     lines += ["", "```mermaid", "stateDiagram-v2"]
     for row in STEPS:
         if len(row.starts) > 1:
             continue  # From nearly everywhere: the table below has it, and arrows would hide the road.
         cause = ", ".join(row.causes)
-        ends = dict.fromkeys("settled" if end in SETTLED else end for end in row.ends)
-        lines += [f"    {row.starts[0] if row.starts else '[*]'} --> {end}: {cause}" for end in ends]
-    lines += ["    state settled {", *(f"        {state}" for state in SETTLED), "    }", "```", ""]
+        start = _name(row.starts[0]) if row.starts else "[*]"
+        ends = dict.fromkeys("settled" if end in SETTLED else _name(end) for end in row.ends)
+        lines += [f"    {start} --> {end}: {cause}" for end in ends]
+    lines += ["    state settled {", *(f"        {_name(state)}" for state in SETTLED), "    }", "```", ""]
     lines += ["| from | event or command | to | when |", "|---|---|---|---|"]
     for row in STEPS:
-        starts = _any_but(row.starts) if len(row.starts) > 1 else ", ".join(row.starts) or "a root that is new"
+        others = [state for state in State if state not in row.starts]
+        starts = f"any but {_names(others)}" if len(row.starts) > 1 else _names(row.starts) or "a root that is new"
         causes = ", ".join(f"`{cause}`" for cause in row.causes) or "any"
-        lines.append(f"| {starts} | {causes} | {', '.join(row.ends)} | {row.reason} |")
+        lines.append(f"| {starts} | {causes} | {_names(row.ends)} | {row.reason} |")
     return "\n".join(lines).replace(BEGIN + "\n", BEGIN) + "\n" + END
 
 
-def _any_but(states: tuple[State, ...]) -> str:
-    return "any but " + ", ".join(state for state in State if state not in states)
+def _name(state: State) -> str:
+    return state.name.lower()
+
+
+def _names(states: Iterable[State]) -> str:
+    return ", ".join(map(_name, states))
 
 
 def page_with(text: str) -> str:
