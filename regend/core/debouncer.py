@@ -1,7 +1,7 @@
 """Collect hints until a path has been quiet for a moment, then release them together.
 
 Two times, as Syncthing's watch aggregator has them: a path is released once it was quiet for `quiet_s`, and at the
-latest `max_delay_s` after its first hint, so that a file that is written all the time is still read. More than
+latest `max_delay_s` after its first hint, so that a file that is written all the time is read too. More than
 `storm_paths` paths of one root collapse into one rescan of the root: comparing signatures is cheaper than following
 each hint, and memory stays bounded.
 
@@ -50,7 +50,7 @@ class _RootHints:
 
 
 class Debouncer:
-    """Owns all hints that have not been looked at yet."""
+    """Owns all hints that no scan has taken up yet."""
 
     def __init__(self, config: DebounceConfig, watermark: Watermark) -> None:
         self._config = config
@@ -69,14 +69,14 @@ class Debouncer:
         self._add(root, hints, hints.rescans, path, now)
 
     def set_busy(self, root: RootId, busy: bool, now: float) -> None:
-        """Hold the root's hints back, or let them go now."""
+        """Hold the root's hints back while git is busy, or release them now."""
         hints = self._roots.setdefault(root, _RootHints())
         hints.busy_until = now + self._config.busy_limit_s if busy else None
         if hints.paths or hints.rescans:
             heapq.heappush(self._heap, (now if not busy else now + self._config.busy_limit_s, root))
 
     def drop(self, root: RootId) -> None:
-        """Forget the root's hints."""
+        """Forget the root's hints, and release their numbers."""
         hints = self._roots.pop(root, _RootHints())
         self._watermark.release(*(hint.seq for hint in hints.all()), *hints.absorbed)
 
@@ -98,7 +98,7 @@ class Debouncer:
                 if now < hints.busy_until:
                     heapq.heappush(self._heap, (hints.busy_until, root))
                     continue
-                hints.busy_until = None  # The lock is older than any checkout should be: stop waiting for it.
+                hints.busy_until = None  # The lock is older than any checkout should be, so stop waiting.
             scans.extend(self._take(root, hints, now))
             left = [self._due_at(hint) for hint in hints.all()]
             if left:
@@ -106,7 +106,7 @@ class Debouncer:
         return scans
 
     def next_deadline(self) -> float | None:
-        """When `take_due` should be called next. May be early, never late."""
+        """Return when to call `take_due` next: sometimes too early, never too late."""
         return self._heap[0][0] if self._heap else None
 
     def pending(self, root: RootId | None = None) -> int:

@@ -1,7 +1,7 @@
-"""What became of each file: from a scan's word, over the worker's, to a committed operation.
+"""The work on files: from a scan's observation, through a worker's result, to an accepted operation.
 
-This is the middle of the pipeline. It decides what every observation and every worker result means, drops what a newer
-one has overtaken, and sees to it that each scan waits for exactly the work that came of it.
+This is the middle of the pipeline. It decides what every observation and every worker result means, drops results
+that a newer one has overtaken, and makes each scan wait for exactly the work that came of it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from regend.core.watermark import Watermark
 from regend.types import Lane, RootId
 
 UNSURE_PAUSE_S = 30.0
+"""Pause between two looks at a directory that cannot be read."""
 _QUARANTINED = "quarantined: "
 
 
@@ -74,24 +75,24 @@ class FileWork:
         self._planner.add_root(event.root, event.pool, event.files, event.pool_blobs)
 
     def serves(self, root: RootId) -> bool:
-        """Is the root known and there?"""
+        """Is the root known, and does its directory exist?"""
         return root in self._roots and not self._roots[root].lost
 
     def lose(self, root: RootId) -> None:
-        """Hold the root: forget what is on its way, delete nothing. Commit what was accepted nevertheless."""
+        """Hold the root: drop its scans and waiting files, delete nothing. Accepted operations are still committed."""
         if self.serves(root):
             self._roots[root].lost = True
             self._forget(root)
 
     def find(self, root: RootId) -> bool:
-        """Note that the root is there again; return False where the root is unknown."""
+        """Note that the root's directory is back; return False if the root is unknown."""
         if root in self._roots:
             self._roots[root].lost = False
             self._roots[root].found_after = self._scans.last_id
         return root in self._roots
 
     def remove(self, root: RootId) -> None:
-        """Forget the root altogether."""
+        """Forget the root and all work on it."""
         if root not in self._roots:
             return
         self._forget(root)
@@ -103,7 +104,7 @@ class FileWork:
     # -- what happened ---------------------------------------------------------------------------------------------
 
     def observed(self, event: ev.Observed, now: float) -> RootId | None:
-        """Take in part of a scan's answer; return the root if the scan found the root itself gone."""
+        """Record part of a scan's answer; return the root if the scan found its directory gone."""
         scan = self._scans.listing(event.scan_id)
         if event.last:
             self._scans.listed(scan)
@@ -121,7 +122,7 @@ class FileWork:
         return None
 
     def chunked(self, event: ev.Chunked) -> None:
-        """A worker read the file."""
+        """Accept what a worker read, unless a newer version overtook it."""
         item = self._finish(event.root, event.path, event.version)
         if item is not None:
             result = event.result
@@ -129,7 +130,7 @@ class FileWork:
             self._decide(item, op, skipped=bool(result.skip_reason))
 
     def chunk_failed(self, event: ev.ChunkFailed) -> None:
-        """A worker could not read the file: look again if it is gone, else retry once alone, else quarantine it."""
+        """Look again if the file is gone; otherwise retry it once alone, then quarantine it."""
         item = self._finish(event.root, event.path, event.version)
         if item is None:
             return
@@ -147,7 +148,7 @@ class FileWork:
             self.quarantined[item.key] = reason
 
     def committed(self, event: ev.Committed) -> Underway:
-        """The store applied the commit, except for operations whose blob it does not hold."""
+        """Record what the store applied; look again where it does not hold an operation's blob."""
         missing = set(event.missing)
         done = self._commits.finish(event.commit_id)
         for pending in done.ops:
@@ -168,7 +169,7 @@ class FileWork:
         return done
 
     def settle(self) -> None:
-        """Accept deletions whose scan has all else ready, and close scans that wait for nothing any more."""
+        """Accept deletions whose scan has all other work ready, and close finished scans."""
         self._delete_missing()
         while done := self._scans.take_finished():
             for scan in done:
@@ -180,7 +181,7 @@ class FileWork:
     # -- what is due -----------------------------------------------------------------------------------------------
 
     def take_unsure(self, now: float) -> list[Key]:
-        """Take the places that could not be read and must be looked at again now."""
+        """Take the unreadable places that must be looked at again now."""
         due = []
         for root, path in [key for key, (at, _) in self._unsure_places() if at <= now and self.serves(key[0])]:
             places = self._roots[root].unsure
@@ -189,7 +190,7 @@ class FileWork:
         return due
 
     def take_due(self) -> Iterator[Observe | ChunkFile]:
-        """Begin scans, then files, while slots are free and what waits to be committed fits into memory."""
+        """Begin scans, then files, while slots are free and the commit backlog is within its bound."""
         while (scan := self._scans.start()) is not None:
             known = self._planner.known(scan.root, scan.scopes) if scan.trust else {}
             yield Observe(scan.scan_id, scan.root, scan.scopes, known)
@@ -201,7 +202,7 @@ class FileWork:
             yield chunk_file
 
     def next_look_at(self) -> float | None:
-        """Return when a place that could not be read is looked at again."""
+        """Return when the next unreadable place must be looked at again."""
         return min((at for (root, _), (at, _) in self._unsure_places() if self.serves(root)), default=None)
 
     # -- what there is ---------------------------------------------------------------------------------------------
@@ -225,7 +226,7 @@ class FileWork:
 
     @property
     def expects_chunks(self) -> bool:
-        """Something is on its way that may bring chunks without a vector."""
+        """A scan, file or operation is in flight and may bring chunks without a vector."""
         return bool(self._scans.count() or self.is_chunking or self._commits.brings_chunks)
 
     def failures(self) -> tuple[tuple[RootId, str, str], ...]:
@@ -249,10 +250,10 @@ class FileWork:
         for part in (self._scans, self._planner, self._inflight):
             part.check_invariants()
 
-    # -- roots and places, within ------------------------------------------------------------------------------------
+    # -- roots and places, within ----------------------------------------------------------------------------------
 
     def _forget(self, root: RootId) -> None:
-        """Drop what is on its way for the root."""
+        """Drop the root's scans and waiting files."""
         self._inflight.drop_waiting(root)
         for scan in self._scans.drop(root):
             self._watermark.release(*scan.seqs)
@@ -304,7 +305,7 @@ class FileWork:
             places[path] = (now + UNSURE_PAUSE_S, reason)
 
     def _delete_missing(self) -> None:
-        """Accept deletions whose scan has everything else ready: deletes are sent last."""
+        """Accept deletions whose scan has all other work ready: deletes are sent last."""
         for scan in self._scans.take_deletable():
             gone, scan.gone = scan.gone, []
             for path in gone:
@@ -321,7 +322,7 @@ class FileWork:
         return item if item is not None and self.serves(root) else None
 
     def _decide(self, item: WorkItem, op: FileOp, skipped: bool) -> bool:
-        """Accept the result unless a newer one was; returns whether it was."""
+        """Accept the result unless a newer one was accepted; return whether it was accepted."""
         for scan in item.scans:
             scan.work -= 1
         if self._planner.is_stale(item.root, item.path, item.version):
@@ -338,14 +339,14 @@ class FileWork:
         self._commits.add(PendingOp(op, list(scans)))
 
     def _observe_again(self, root: RootId, scopes: tuple[str, ...], parents: Iterable[Scan]) -> None:
-        """Look once more; the parents wait for it."""
+        """Request another look; the parents wait for it."""
         parents = list(parents)
         for scan in parents:
             scan.work += 1
         self._scans.request(Scan(root, scopes, trust=False, parents=parents))
 
     def _follow_newest(self, key: Key, scans: Iterable[Scan]) -> None:
-        """The path was decided anew since: let the scans wait for that decision."""
+        """Let the scans wait for the newer decision about the path."""
         scans = list(scans)
         item = self._inflight.newest(*key)
         if item is None and self._planner.is_doomed(*key):
@@ -359,7 +360,7 @@ class FileWork:
             item.scans.append(scan)
 
     def _follow_planned(self, key: Key, scans: Iterable[Scan]) -> None:
-        """The tree is as planned: let the scans wait until what is planned for the path is durable."""
+        """Let the scans wait until the planned state of the path is durable."""
         pending = self._commits.find(key)
         if pending is not None:
             for scan in scans:
@@ -370,5 +371,5 @@ class FileWork:
 
 
 def _says_quarantined(op: FileOp) -> bool:
-    """Whether the operation leaves the path quarantined, or as it was."""
+    """Does the operation quarantine the path or leave its content as it was?"""
     return isinstance(op, TouchFile) or (isinstance(op, SkipFile) and op.reason.startswith(_QUARANTINED))

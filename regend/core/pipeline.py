@@ -1,4 +1,4 @@
-"""The pipeline: the one object that owns all indexing state. Pure: facts in, commands out, time is an argument.
+"""The pipeline: the one object that owns all indexing state. Pure: events in, commands out, time is an argument.
 
 ::
 
@@ -6,8 +6,8 @@
                (quiet)     (look)   (differs?)  (chunk)    (words)     (embed)     (vectors)
 
 `handle(event, now)` records a fact and returns what to do next. Commands are issued only while a slot is free, so all
-waiting work is here, where `status` can see it. `next_deadline()` says when time alone makes something due; a `Tick`
-then moves it on. Nothing here does IO, and nothing else in the daemon changes this state.
+waiting work is here, where `status` can see it. `next_deadline()` says when time alone makes work due; the caller then
+sends a `Tick`. Nothing here does IO, and nothing else in the daemon changes this state.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from regend.types import ChunkId, Lane, RootId, Tier
 
 @dataclass(frozen=True, slots=True)
 class PipelineConfig:
-    """Bounds and times; all queues are bounded by these.
+    """Bounds and times of all queues.
 
     Attributes:
         mode: ``sequential`` does one thing at a time, ``parallel`` embeds once everything is chunked, ``pipeline``
@@ -232,7 +232,7 @@ class Pipeline:
                 yield from work.take_due(now, expects_more)
 
     def _may_embed(self, tier: Tier) -> bool:
-        """The first model waits for the mode's sake only; the stronger one until nothing else is to be done."""
+        """May a batch of the tier begin? The mode rules the first model; the stronger one waits for all other work."""
         if tier is Tier.UPGRADE:
             return not self.paused and not self._files.expects_chunks and self._vectors.is_idle
         return not self.paused and (self._config.mode == "pipeline" or not self._files.is_chunking)
@@ -291,12 +291,12 @@ class Pipeline:
 
     @property
     def is_idle(self) -> bool:
-        """Nothing waits or runs, vectors included; those of a stronger model do not count."""
+        """Nothing waits or runs, except vectors of a stronger model."""
         return not any(depth for name, depth in self.queues().items() if not name.startswith("upgrade_"))
 
     @property
     def is_at_rest(self) -> bool:
-        """Nothing waits or runs at all."""
+        """Nothing waits or runs, vectors of a stronger model included."""
         return not any(self.queues().values())
 
     def check_invariants(self) -> None:

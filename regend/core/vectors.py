@@ -19,11 +19,11 @@ from regend.types import ChunkId, Lane, Tier
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 EDIT_CHUNKS = 256
-"""An edit with more new chunks than this is bulk: it would hold up other edits. A guess."""
+"""Maximum new chunks of an edit; more are bulk, because they would delay other edits. A guess."""
 URGENT_SLOTS = 1
-"""So many batches of edits may be under way beyond the slots, so that an edit never waits for bulk to be answered."""
+"""Maximum batches of edits in flight beyond `slots`, so that an edit never waits for an answer to bulk."""
 BACKLOG_SEQ = 0
-"""The number under which everything is held that the store knew before we did: older than any ticket."""
+"""Sequence number of chunks that the pipeline learns from the store; older than any ticket."""
 
 
 @dataclass(slots=True)
@@ -62,14 +62,14 @@ class VectorWork:
         self.expect_backlog()
 
     def expect_backlog(self) -> None:
-        """The store may hold chunks without a vector that nobody told us of (after a start, or an overflow)."""
+        """Note that the store may hold chunks without a vector that are unknown here (after a start or an overflow)."""
         self._backlog_grew = True
         if not self.backlog:
             self.backlog = True
             self.tickets.hold(BACKLOG_SEQ)
 
     def add(self, chunks: Iterable[PendingChunk], now: float, lane: Lane = Lane.EDIT) -> None:
-        """Chunks that were just committed, as an edit or in bulk; what does not fit in memory is left to the store."""
+        """Queue chunks that were just committed; leave to the store what exceeds the limit."""
         chunks = tuple(chunks)
         lane = lane if len(chunks) <= EDIT_CHUNKS else Lane.BULK
         for chunk in chunks:
@@ -81,7 +81,7 @@ class VectorWork:
             self._admit(chunk, self.tickets.hold_next(), lane, now)
 
     def fetch(self) -> FetchUnembedded | None:
-        """Ask the store for more, when there is room for at least half of the limit."""
+        """Ask the store for more when at least half of the limit is free."""
         if not self.backlog or self._fetching or len(self._held) * 2 > self._limit:
             return None
         self._fetching = True
@@ -90,11 +90,11 @@ class VectorWork:
         return FetchUnembedded(self._limit - len(self._held), exclude, self._tier)
 
     def found(self, chunks: Iterable[PendingChunk], exhausted: bool, now: float) -> None:
-        """The store's answer."""
+        """Queue the chunks that the store answered with."""
         self._fetching = False
         for chunk in chunks:
             if len(self._held) >= self._limit:
-                self._backlog_grew = True  # Commits filled the room that there was when we asked.
+                self._backlog_grew = True  # Commits filled the space that was free at the time of the request.
                 break
             if chunk.chunk not in self._held and chunk.chunk not in self.given_up:
                 self.tickets.hold(BACKLOG_SEQ)
@@ -104,7 +104,7 @@ class VectorWork:
             self.tickets.release(BACKLOG_SEQ)
 
     def start(self, now: float) -> Embed | None:
-        """The next batch, when a slot is free: retries that are due, then edits, then bulk."""
+        """Begin the next batch if a slot is free: retries that are due, then edits, then bulk."""
         last = self._last_lane()
         if last is None:
             return None
@@ -142,7 +142,7 @@ class VectorWork:
         return self._put((), None, chunks)
 
     def stored(self, chunks: Iterable[ChunkId]) -> None:
-        """Their vectors are durable and searchable."""
+        """Release chunks whose vectors are durable and searchable."""
         for chunk in chunks:
             self.tickets.release(self._held.pop(chunk))
 
@@ -151,7 +151,7 @@ class VectorWork:
         self.tickets.add_ticket(ticket)
 
     def take_resolved(self) -> list[int]:
-        """Tickets whose vectors are there; all of them while the embedder is unavailable."""
+        """Take the tickets whose vectors are durable, or all tickets while the embedder is unavailable."""
         if self.unavailable:
             waiting = list(self.tickets.waiting)
             for ticket in waiting:
@@ -171,7 +171,7 @@ class VectorWork:
         """Begin every batch that is due and has a free slot, and ask the store for more where there is room.
 
         Args:
-            expects_more: more bulk may come, so that an open batch of it waits out its linger.
+            expects_more: more bulk may come, so an open batch of bulk waits until its linger ends.
         """
         if self.tickets.waiting:
             self.flush()
@@ -194,7 +194,7 @@ class VectorWork:
 
     @property
     def unavailable(self) -> bool:
-        """The last attempts failed and wait for another try."""
+        """The last attempts failed and wait for a retry."""
         return bool(self._retries) and bool(self.last_error)
 
     @property
@@ -221,7 +221,7 @@ class VectorWork:
 
     @property
     def stats(self) -> dict[Lane, BatchStats]:
-        """Of the batches that were begun, by lane."""
+        """Totals of the batches that were begun, by lane."""
         return self._batcher.stats
 
     def check_invariants(self) -> None:
@@ -237,7 +237,7 @@ class VectorWork:
         self._batcher.add(chunk, lane, now)
 
     def _last_lane(self) -> Lane | None:
-        """Up to which lane a batch may be begun now; None: none at all."""
+        """Return the last lane of which a batch may begin now; None: no slot is free."""
         if len(self._running) < self._slots:
             return Lane.BULK
         return Lane.EDIT if len(self._running) < self._slots + self._urgent_slots else None
@@ -260,7 +260,7 @@ class VectorWork:
         self.stored(reasons)
 
     def _put(self, chunks: tuple[ChunkId, ...], vectors: object, forgone: tuple[ChunkId, ...]) -> PutVectors | None:
-        """The upgrade's takeover waits for every chunk, so the store must know those that it will not get."""
+        """Return what to commit, if anything; the upgrade's takeover waits for each chunk that is not forgone."""
         if chunks or (forgone and self._tier is Tier.UPGRADE):
             return PutVectors(chunks, vectors, self._tier, forgone)
         return None

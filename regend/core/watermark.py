@@ -11,7 +11,7 @@ import heapq
 
 
 class Watermark:
-    """Owns which numbers are held and which tickets wait. Pure; time plays no part."""
+    """Owns which numbers are held and which tickets wait; independent of time."""
 
     def __init__(self) -> None:
         self._latest = 0
@@ -43,7 +43,7 @@ class Watermark:
                 self._holds[seq] = count - 1
 
     def oldest(self) -> int | None:
-        """The smallest number that is held, or None when nothing is outstanding."""
+        """Return the smallest number that is held; None when nothing is outstanding."""
         while self._heap and self._heap[0] not in self._holds:
             heapq.heappop(self._heap)
         return self._heap[0] if self._heap else None
@@ -57,7 +57,7 @@ class Watermark:
         self._tickets.pop(ticket, None)
 
     def take_resolved(self) -> list[int]:
-        """Tickets that have nothing older outstanding, in the order they were taken; each is returned once."""
+        """Take the tickets that have nothing older outstanding, in the order in which they were added."""
         if not self._tickets:
             return []
         oldest = self.oldest()
@@ -68,12 +68,12 @@ class Watermark:
 
     @property
     def waiting(self) -> tuple[int, ...]:
-        """Tickets that are not resolved yet."""
+        """Tickets that are not resolved."""
         return tuple(self._tickets)
 
     @property
     def held_count(self) -> int:
-        """How many numbers are held; 0 means nothing is outstanding."""
+        """Number of held numbers; 0 means nothing is outstanding."""
         return len(self._holds)
 
     def check_invariants(self) -> None:

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from regend.core import events as ev
-from regend.core.commands import Command
+from regend.core.commands import ChunkFile, Command, Observe
 from regend.core.inflight import Key
 from regend.core.pipeline import Pipeline, PipelineConfig
 from regend.core.planner import covers
@@ -35,13 +35,18 @@ class WatchedPipeline(Pipeline):
         self._keys = tuple(keys)
         self._seen = seen
         self._states: dict[Key, State] = {}
-        settle = self._files.settle
+        settle, take_due = self._files.settle, self._files.take_due
 
         def settle_and_note() -> None:
             settle()
             self._note("settle")
 
+        def note_and_take_due() -> Iterator[Observe | ChunkFile]:
+            self._note("due")  # Narrow scopes that became one may cover the path before the scan begins.
+            return take_due()
+
         self._files.settle = settle_and_note  # type: ignore[method-assign]
+        self._files.take_due = note_and_take_due  # type: ignore[method-assign]
 
     def handle(self, event: ev.Event, now: float) -> list[Command]:
         self._record(event, now)
