@@ -1,8 +1,8 @@
 """Close batches for an embedder: by count, tokens, bytes, or linger. One `Batcher` serves one provider, model and task.
 
-One batch is open per lane, and whatever comes joins it, of any file, so a thousand one-chunk files make a handful of
-requests. A batch that is not full is due `linger_s` after its first item, so that a single edit does not wait for
-company; but it stays open until it is taken, so that what comes while all places are busy still joins it.
+One batch is open per lane. Items of any file join it, so a thousand one-chunk files make a handful of requests. A batch
+that is not full is due `linger_s` after its first item, so that a single edit does not wait long; but it stays open
+until it is taken, so that items that arrive while all slots are busy still join it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Reason = Literal["items", "tokens", "bytes", "linger", "flush"]
 
 
 class Sized(Protocol):
-    """What can be batched."""
+    """An item that a batch can hold."""
 
     @property
     def token_count(self) -> int: ...
@@ -31,10 +31,10 @@ T = TypeVar("T", bound=Sized)
 
 @dataclass(frozen=True, slots=True)
 class BatchConfig:
-    """When a batch is full; see `config.EmbeddingConfig`. Times in seconds.
+    """Limits at which a batch is full; see `config.EmbeddingConfig`. Times in seconds.
 
     Attributes:
-        bulk_linger_s: bulk waits longer for company, as long as more may come.
+        bulk_linger_s: the linger of bulk, which may wait longer while more bulk is expected.
     """
 
     items: int = 64
@@ -71,7 +71,7 @@ class BatchStats:
 
     Attributes:
         fill: sum of `Batch.fill`; divided by `batches` it is the average.
-        reasons: how many were closed for which reason.
+        reasons: how many batches were closed for each reason.
     """
 
     batches: int = 0
@@ -97,10 +97,10 @@ class _Open(Generic[T]):
 
 
 class Batcher(Generic[T]):
-    """Owns the open batches and the full ones that wait for a free place.
+    """Owns the open batches and the full ones that wait for a free slot.
 
     Attributes:
-        token_factor: the provider's tokens for each one estimated; applies to what comes from now on.
+        token_factor: the provider's tokens per estimated token; applies to items that are added from now on.
         stats: by lane.
     """
 
@@ -115,7 +115,7 @@ class Batcher(Generic[T]):
     def add(self, item: T, lane: Lane, now: float) -> None:
         """Join the lane's open batch; an item that would overfill it closes it first.
 
-        A single item above a limit still forms a batch of its own: whether it is too much is for the provider to say.
+        A single item above a limit still forms a batch of its own: the provider decides whether it is too large.
         """
         tokens = item.token_count * self.token_factor
         batch = self._open.get(lane)
@@ -136,13 +136,13 @@ class Batcher(Generic[T]):
             self._close(lane, "items")
 
     def flush(self, lane: Lane | None = None) -> None:
-        """Let open batches of this lane, or of all, wait for no more company."""
+        """Let open batches of this lane, or of all lanes, wait for no further items."""
         for own, batch in self._open.items():
             if lane in (None, own):
                 batch.flushed = True
 
     def take(self, now: float, last: Lane = Lane.BULK) -> Batch[T] | None:
-        """The next batch that is full or due, of lanes up to `last`: queries, then edits, then bulk; else None."""
+        """Take the next full or due batch of the lanes up to `last`: queries, then edits, then bulk; or None."""
         for lane in Lane:
             if lane > last:
                 break
@@ -158,7 +158,7 @@ class Batcher(Generic[T]):
         return None
 
     def next_deadline(self, last: Lane = Lane.BULK) -> float | None:
-        """When the first open batch of lanes up to `last` will have lingered long enough."""
+        """Return when the first open batch of the lanes up to `last` will have lingered long enough."""
         return min((self._due_at(lane) for lane in self._open if lane <= last), default=None)
 
     @property

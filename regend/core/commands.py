@@ -1,5 +1,6 @@
-"""What the pipeline asks the shell to do. Each command but `ResolveFlush` is answered by exactly one event
-(`Observe` by one or more `Observed`, of which one is the last).
+"""Commands: work that the pipeline asks the shell to do.
+
+Exactly one event answers each command but `ResolveFlush` (`Observe`: one or more `Observed`, of which one is the last).
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class PutFile:
 
 @dataclass(frozen=True, slots=True)
 class TouchFile:
-    """Same blob, new signature."""
+    """The path has the same blob and a new signature."""
 
     root: RootId
     path: str
@@ -73,7 +74,7 @@ class TouchFile:
 
 @dataclass(frozen=True, slots=True)
 class SkipFile:
-    """The path exists but is not indexed, and why; whatever was indexed there goes."""
+    """The path exists but is not indexed, for this reason; the store drops what it indexed there."""
 
     root: RootId
     path: str
@@ -95,7 +96,7 @@ class PutVectors:
     """Vectors for chunks, in order; `vectors` is opaque here (float32 [n, dim], rows L2-normalised).
 
     Attributes:
-        forgone: chunks that will get no vector of this tier; of the upgrade they hold up no takeover.
+        forgone: chunks that will get no vector of this tier; the upgrade's takeover does not wait for them.
     """
 
     chunks: tuple[ChunkId, ...]
@@ -131,7 +132,7 @@ class FetchUnembedded:
 
 @dataclass(frozen=True, slots=True)
 class ResolveFlush:
-    """Everything older than the ticket is done.
+    """Answer the flush: everything older than the ticket is done.
 
     Attributes:
         failed: (root, path, reason) of files that could not be indexed and of places that could not be looked at.

@@ -1,8 +1,9 @@
-"""Operations that were accepted and wait to be committed, and the commit that is under way.
+"""Operations that were accepted and wait to be committed, and the commit in progress.
 
-One commit is under way at a time. What arrives meanwhile gathers and goes together into the next one, so commits are
-small and quick when little happens and large when much does. Edits do not go together with bulk, and take turns with
-it where both wait: so they are quick, and what they bring is known to be urgent. Within a commit deletes come last.
+One commit is in progress at a time. Operations that arrive meanwhile go together into the next one, so commits are
+small and quick when little happens and large when much happens. Edits never share a commit with bulk, and take turns
+with it where both wait: so edits are quick, and the chunks that they bring are known to be urgent. Within a commit
+deletes come last.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from regend.core.inflight import Key
 from regend.core.scans import Scan
 from regend.types import Lane, RootId
 
+COMMIT_PAUSE_S = 1.0
+"""Pause after a failed commit before the next attempt."""
 MAX_OPS = 256
 MAX_BYTES = 8_000_000
 
@@ -45,14 +48,14 @@ class Underway:
 
 
 def size_of(op: FileOp) -> int:
-    """Bytes of text that the operation keeps in memory."""
+    """Return how many bytes of text the operation keeps in memory."""
     if isinstance(op, PutFile) and op.chunked is not None:
         return sum(len(chunk.text) for chunk in op.chunked.chunks)
     return 0
 
 
 def merged(older: FileOp, newer: FileOp) -> FileOp:
-    """One operation with the effect of both, in this order."""
+    """Return one operation with the effect of both, in this order."""
     if isinstance(newer, TouchFile) and isinstance(older, PutFile | SkipFile):
         return replace(older, sig=newer.sig)
     return newer
@@ -67,10 +70,11 @@ class Commits:
         self._underway: Underway | None = None
         self._next_id = 0
         self._last_lane = Lane.BULK
+        self._start_at = 0.0
         self.waiting_bytes = 0
 
     def add(self, pending: PendingOp) -> None:
-        """Accept an operation; one of the same path that still waits is merged into it."""
+        """Accept an operation, and merge it with one of the same path that still waits."""
         for queue in self._waiting.values():
             older = queue.pop(pending.key, None)
             if older is not None:
@@ -83,7 +87,7 @@ class Commits:
         self._vectors.append(vectors)
 
     def find(self, key: Key) -> PendingOp | None:
-        """The operation of this path that will be durable last, if one is not durable yet."""
+        """Return the path's newest operation that is not durable yet; None: all are durable."""
         for queue in self._waiting.values():
             if key in queue:
                 return queue[key]
@@ -91,9 +95,10 @@ class Commits:
             return next((p for p in self._underway.ops if p.key == key), None)
         return None
 
-    def start(self) -> Commit | None:
-        """The next commit, when none is under way and something waits."""
-        if self._underway is not None or not self.waiting:
+    def start(self, now: float) -> Commit | None:
+        """Begin the next commit; None while one is in progress, the pause after a failure lasts, or nothing waits."""
+        start_at = self.next_deadline()
+        if start_at is None or now < start_at:
             return None
         taken: list[PendingOp] = []
         size_bytes = 0
@@ -114,13 +119,21 @@ class Commits:
         self._next_id += 1
         return Commit(self._underway.commit_id, (*(p.op for p in taken), *vectors))
 
-    def finish(self, commit_id: int) -> Underway:
-        """The commit was applied."""
-        return self._end(commit_id)
+    def next_deadline(self) -> float | None:
+        """Return when the next commit may begin; None while one is in progress or nothing waits."""
+        return self._start_at if self.waiting and self._underway is None else None
 
-    def fail(self, commit_id: int) -> None:
-        """Nothing was applied: everything waits again, merged under what was accepted meanwhile."""
-        done = self._end(commit_id)
+    def finish(self, commit_id: int) -> Underway:
+        """Return the commit that was answered; the next one may begin."""
+        done = self._underway
+        assert done is not None and done.commit_id == commit_id, "commits are answered once, in order"
+        self._underway = None
+        return done
+
+    def fail(self, commit_id: int, now: float) -> None:
+        """Put everything back, merged under what was accepted meanwhile, and pause: nothing was applied."""
+        done = self.finish(commit_id)
+        self._start_at = now + COMMIT_PAUSE_S
         newer = self._all_waiting()
         for queue in self._waiting.values():
             queue.clear()
@@ -130,14 +143,15 @@ class Commits:
         self._vectors[:0] = done.vectors
 
     def drop(self, root: RootId) -> None:
-        """Forget what waits for a root that was removed."""
+        """Forget the waiting operations of a root that was removed."""
         for queue in self._waiting.values():
             for key in [key for key in queue if key[0] == root]:
                 self.waiting_bytes -= size_of(queue.pop(key).op)
 
-    @property
-    def underway(self) -> Underway | None:
-        return self._underway
+    def queues(self) -> dict[str, int]:
+        """Return how many operations and sets of vectors wait, and how many are in the commit in progress."""
+        running = len(self._underway.ops) + len(self._underway.vectors) if self._underway is not None else 0
+        return {"commit_waiting": self.waiting, "commit_running": running}
 
     @property
     def waiting(self) -> int:
@@ -145,11 +159,11 @@ class Commits:
 
     @property
     def brings_chunks(self) -> bool:
-        """Whether files wait or are being committed, whose chunks may lack vectors."""
+        """File operations wait or are being committed, and their chunks may lack vectors."""
         return any(self._waiting.values()) or (self._underway is not None and bool(self._underway.ops))
 
     def paths(self, root: RootId) -> list[str]:
-        """Paths of the root with an operation that is not durable; one may occur twice."""
+        """Return the root's paths with an operation that is not durable; a path may occur twice."""
         ops = [*self._all_waiting(), *(self._underway.ops if self._underway else ())]
         return [p.op.path for p in ops if p.op.root == root]
 
@@ -163,13 +177,7 @@ class Commits:
         return [pending for queue in self._waiting.values() for pending in queue.values()]
 
     def _next_lane(self) -> Lane:
-        """Edits first, but not twice while bulk waits."""
+        """Return the edit lane where edits wait, but not twice in a row while bulk waits."""
         if self._waiting[Lane.EDIT] and not (self._waiting[Lane.BULK] and self._last_lane is Lane.EDIT):
             return Lane.EDIT
         return Lane.BULK
-
-    def _end(self, commit_id: int) -> Underway:
-        done = self._underway
-        assert done is not None and done.commit_id == commit_id, "commits are answered once, in order"
-        self._underway = None
-        return done

@@ -1,6 +1,6 @@
-"""What the shell tells the pipeline. Every asyncio task, thread and process reports back with one of these.
+"""Events: facts that the shell reports to the pipeline. Every asyncio task, thread and process answers with one.
 
-An event is a fact about the past; it never asks. All are immutable.
+An event states what has happened and asks for nothing. All are immutable.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from regend.types import BlobId, ChunkedFile, ChunkId, PoolId, RootId, StatSig, 
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """What the catalog holds for one path.
+    """The catalog's entry for one path.
 
     Attributes:
         blob: None where the file was skipped before it was hashed.
-        skipped: it is not indexed, for a reason that the catalog keeps.
+        skipped: the file is not indexed; the catalog keeps the reason.
     """
 
     sig: StatSig
@@ -43,7 +43,7 @@ class RootAdded:
 
 @dataclass(frozen=True, slots=True)
 class RootRemoved:
-    """The user removed the root; whatever is in flight for it is dropped."""
+    """The user removed the root; the pipeline drops all work in flight for it."""
 
     root: RootId
 
@@ -80,7 +80,7 @@ class PathChanged:
 
 @dataclass(frozen=True, slots=True)
 class RescanNeeded:
-    """Hints were lost, or nobody knows: compare `path` and all below it (empty: the whole root) with the disk.
+    """Hints were lost, or may have been: compare `path` and all below it (empty: the whole root) with the disk.
 
     Attributes:
         rehash: read every file, even where its signature is unchanged.
@@ -115,7 +115,7 @@ class Observed:
     Attributes:
         last: no more parts follow. What was known within the scopes and not reported is gone,
             unless it lies in `unsure`.
-        unsure: paths (and all below) that could not be looked at, with the reason; nothing is concluded of them.
+        unsure: paths (and all below) that could not be looked at, with the reason; nothing is concluded about them.
         root_gone: the root itself was not there before or after the scan; nothing is concluded at all.
     """
 
@@ -138,11 +138,11 @@ class Chunked:
 
 @dataclass(frozen=True, slots=True)
 class ChunkFailed:
-    """A worker could not. Retried once alone, then quarantined by (path, blob).
+    """A worker could not chunk the file. It is retried once alone, then quarantined by (path, blob).
 
     Attributes:
-        gone: the file does not exist any more, or is no longer one to be read (too large, a link):
-            no failure, it is observed again.
+        gone: the file no longer exists, or is no longer to be read (too large, a link): the pipeline looks again
+            and counts no failure.
     """
 
     root: RootId
@@ -169,10 +169,10 @@ class Embedded:
         vectors: opaque to the core; handed on to the commit as it is (float32 [n, dim], rows L2-normalised):
             one row for each chunk of the batch that is neither failed nor unanswered, in the batch's order.
         failed: chunks of the batch that have no vector and will not get one, with the reason.
-        unanswered: chunks of the batch that the provider stopped answering before; tried again.
-        reason: why there are such; empty where there are none.
+        unanswered: chunks of the batch that the provider had not answered when it failed; tried again.
+        reason: why some are failed or unanswered; empty when all have vectors.
         retry_after_s: seconds after which trying them again makes sense.
-        token_factor: the provider's tokens for each one estimated, as far as it learnt them.
+        token_factor: the provider's tokens per estimated token, as learnt so far.
     """
 
     batch_id: int
@@ -225,7 +225,7 @@ class CommitFailed:
 
 @dataclass(frozen=True, slots=True)
 class UnembeddedFound:
-    """Answer to `FetchUnembedded`. `exhausted`: there are no others beyond these."""
+    """The store answered `FetchUnembedded`; `exhausted`: it holds no others."""
 
     chunks: tuple[PendingChunk, ...]
     exhausted: bool
@@ -234,10 +234,10 @@ class UnembeddedFound:
 
 @dataclass(frozen=True, slots=True)
 class UpgradeOffered:
-    """A stronger model is at hand, and the store keeps its vectors: make them when there is nothing else to do.
+    """A stronger model is available and the store keeps its vectors: embed with it when nothing else waits.
 
     Attributes:
-        slots: batches under way at once.
+        slots: maximum batches in flight.
     """
 
     batch: BatchConfig
@@ -259,7 +259,7 @@ class FlushRequested:
 
 @dataclass(frozen=True, slots=True)
 class FlushAbandoned:
-    """The asker went away or its time is up."""
+    """The caller of the flush went away or timed out."""
 
     ticket: int
 
@@ -273,7 +273,7 @@ class PauseRequested:
 
 @dataclass(frozen=True, slots=True)
 class CapacityChanged:
-    """How many files the warm workers take at once now."""
+    """The number of files that the warm workers take at once changed."""
 
     chunk_slots: int
 
@@ -283,26 +283,9 @@ class Tick:
     """Time has passed; sent when `next_deadline()` is reached."""
 
 
-Event = (
-    RootAdded
-    | RootRemoved
-    | RootLost
-    | RootFound
-    | RootBusy
-    | PathChanged
-    | RescanNeeded
-    | Observed
-    | Chunked
-    | ChunkFailed
-    | Embedded
-    | EmbedFailed
-    | Committed
-    | CommitFailed
-    | UnembeddedFound
-    | UpgradeOffered
-    | FlushRequested
-    | FlushAbandoned
-    | PauseRequested
-    | CapacityChanged
-    | Tick
-)
+Hint = PathChanged | RescanNeeded | RootBusy
+RootEvent = RootAdded | RootFound | RootLost | RootRemoved
+FileEvent = Observed | Chunked | ChunkFailed | Committed | CommitFailed
+VectorEvent = Embedded | EmbedFailed | UnembeddedFound | UpgradeOffered
+FlushEvent = FlushRequested | FlushAbandoned
+Event = Hint | RootEvent | FileEvent | VectorEvent | FlushEvent | PauseRequested | CapacityChanged | Tick

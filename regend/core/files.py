@@ -1,23 +1,33 @@
-"""What became of each file: from a scan's word, over the worker's, to a committed operation.
+"""The work on files: from a scan's observation, through a worker's result, to an accepted operation.
 
-This is the middle of the pipeline. It decides what every observation and every worker result means, drops what a newer
-one has overtaken, and sees to it that each scan waits for exactly the work that came of it.
+This is the middle of the pipeline. It decides what every observation and every worker result means, drops results
+that a newer one has overtaken, and makes each scan wait for exactly the work that came of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from regend.core import events as ev
-from regend.core.commands import DeleteFile, FileOp, PutFile, SkipFile, TouchFile
+from regend.core.commands import (
+    ChunkFile,
+    DeleteFile,
+    FileOp,
+    Observe,
+    PutFile,
+    SkipFile,
+    TouchFile,
+)
 from regend.core.commits import Commits, PendingOp, Underway
 from regend.core.inflight import MAX_ATTEMPTS, Inflight, Key, WorkItem
 from regend.core.planner import Planner, Read, covers
 from regend.core.scans import Scan, Scans
+from regend.core.watermark import Watermark
 from regend.types import Lane, RootId
 
 UNSURE_PAUSE_S = 30.0
+"""Pause between two looks at a directory that cannot be read."""
 _QUARANTINED = "quarantined: "
 
 
@@ -27,7 +37,7 @@ class RootState:
 
     Attributes:
         lost: its directory is gone; nothing is concluded until it is back.
-        found_after: the newest scan id when it came back; older scans say nothing about it.
+        found_after: the newest scan id when it came back; scans up to it say nothing about the root itself.
         unsure: directories that could not be read -> when to look again, and the reason.
     """
 
@@ -37,45 +47,82 @@ class RootState:
 
 
 class FileWork:
-    """Owns the scans, the planned trees, the files in work and the operations that wait for a commit."""
+    """Owns the roots, the scans, the planned trees and the files in work; hands accepted operations to the commits."""
 
-    def __init__(self, scan_slots: int, max_scopes: int) -> None:
-        self.roots: dict[RootId, RootState] = {}
-        self.scans = Scans(scan_slots, max_scopes)
-        self.planner = Planner()
-        self.inflight = Inflight()
-        self.commits = Commits()
+    def __init__(
+        self,
+        watermark: Watermark,
+        commits: Commits,
+        scans: Scans,
+        chunk_slots: int,
+        backlog_bytes: int,
+    ) -> None:
+        self._watermark = watermark
+        self._roots: dict[RootId, RootState] = {}
+        self._scans = scans
+        self._planner = Planner()
+        self._inflight = Inflight()
+        self._commits = commits
+        self._backlog_bytes = backlog_bytes
+        self.chunk_slots = chunk_slots
         self.quarantined: dict[Key, str] = {}
 
+    # -- roots -----------------------------------------------------------------------------------------------------
+
+    def add_root(self, event: ev.RootAdded) -> None:
+        """Serve the root, beginning with the tree that the store holds."""
+        self._roots[event.root] = RootState()
+        self._planner.add_root(event.root, event.pool, event.files, event.pool_blobs)
+
     def serves(self, root: RootId) -> bool:
-        """Is the root known and there?"""
-        return root in self.roots and not self.roots[root].lost
+        """Is the root known, and does its directory exist?"""
+        return root in self._roots and not self._roots[root].lost
 
-    def observed(self, event: ev.Observed, now: float) -> bool:
-        """Take in part of a scan's answer.
+    def lose(self, root: RootId) -> None:
+        """Hold the root: drop its scans and waiting files, delete nothing. Accepted operations are still committed."""
+        if self.serves(root):
+            self._roots[root].lost = True
+            self._forget(root)
 
-        Returns:
-            False when the scan found the root itself gone.
-        """
-        scan = self.scans.listing(event.scan_id)
-        assert scan is not None, "every part belongs to a scan that is listing"
+    def find(self, root: RootId) -> bool:
+        """Note that the root's directory is back; return False if the root is unknown."""
+        if root in self._roots:
+            self._roots[root].lost = False
+            self._roots[root].found_after = self._scans.last_id
+        return root in self._roots
+
+    def remove(self, root: RootId) -> None:
+        """Forget the root and all work on it."""
+        if root not in self._roots:
+            return
+        self._forget(root)
+        self._commits.drop(root)
+        self._planner.remove_root(root)
+        self.quarantined = {key: why for key, why in self.quarantined.items() if key[0] != root}
+        del self._roots[root]
+
+    # -- what happened ---------------------------------------------------------------------------------------------
+
+    def observed(self, event: ev.Observed, now: float) -> RootId | None:
+        """Record part of a scan's answer; return the root if the scan found its directory gone."""
+        scan = self._scans.listing(event.scan_id)
         if event.last:
-            self.scans.listed(scan)
+            self._scans.listed(scan)
         if scan.dropped:
-            return True
+            return None
         if event.root_gone:
-            if scan.scan_id > self.roots[scan.root].found_after:
-                return False
+            if scan.scan_id > self._roots[scan.root].found_after:
+                return scan.root
             self._observe_again(scan.root, scan.scopes, [scan])  # It began before the root came back.
-            return True
+            return None
         for seen in event.files:
             self._seen(scan, seen)
         if event.last:
             self._conclude(scan, dict(event.unsure), now)
-        return True
+        return None
 
     def chunked(self, event: ev.Chunked) -> None:
-        """A worker read the file."""
+        """Accept what a worker read, unless a newer version overtook it."""
         item = self._finish(event.root, event.path, event.version)
         if item is not None:
             result = event.result
@@ -83,7 +130,7 @@ class FileWork:
             self._decide(item, op, skipped=bool(result.skip_reason))
 
     def chunk_failed(self, event: ev.ChunkFailed) -> None:
-        """A worker could not read the file: look again if it is gone, else retry once alone, else quarantine it."""
+        """Look again if the file is gone; otherwise retry it once alone, then quarantine it."""
         item = self._finish(event.root, event.path, event.version)
         if item is None:
             return
@@ -94,149 +141,215 @@ class FileWork:
             return
         item.attempts += 1
         if item.attempts < MAX_ATTEMPTS:
-            self.inflight.add(item)
+            self._inflight.add(item)
             return
         reason = f"{_QUARANTINED}{event.reason}"
         if self._decide(item, SkipFile(item.root, item.path, item.sig, item.blob, reason), skipped=True):
             self.quarantined[item.key] = reason
 
     def committed(self, event: ev.Committed) -> Underway:
-        """The store applied the commit, except for operations whose blob it does not hold."""
+        """Record what the store applied; look again where it does not hold an operation's blob."""
         missing = set(event.missing)
-        done = self.commits.finish(event.commit_id)
+        done = self._commits.finish(event.commit_id)
         for pending in done.ops:
             for scan in pending.scans:
                 scan.ops -= 1
             root, path = pending.key
-            if root not in self.roots:
+            if root not in self._roots:
                 continue
             if pending.key in missing:
-                self.planner.pool_lost(root, path)
+                self._planner.pool_lost(root, path)
                 if self.serves(root):
                     self._observe_again(root, (path,), pending.scans)
                 continue
             if isinstance(pending.op, PutFile):
-                self.planner.pool_holds(root, pending.op.blob)
-            if not _says_quarantined(pending.op) and self.commits.find(pending.key) is None:
+                self._planner.pool_holds(root, pending.op.blob)
+            if not _says_quarantined(pending.op) and self._commits.find(pending.key) is None:
                 self.quarantined.pop(pending.key, None)
         return done
 
-    def settle(self) -> list[int]:
-        """Carry on what waits for nothing any more, and return the sequence numbers of scans that are finished."""
-        seqs: list[int] = []
-        while True:
-            self._delete_missing()
-            done = self.scans.take_finished()
-            if not done:
-                return seqs
+    def settle(self) -> None:
+        """Accept deletions whose scan has all other work ready, and close finished scans."""
+        self._delete_missing()
+        while done := self._scans.take_finished():
             for scan in done:
-                seqs += scan.seqs
-                if self.scans.is_idle(scan.root) and not self.inflight.count(scan.root):
-                    self.planner.forget_versions(scan.root)
+                self._watermark.release(*scan.seqs)
+                if self._scans.is_idle(scan.root) and not self._inflight.count(scan.root):
+                    self._planner.forget_versions(scan.root)
+            self._delete_missing()
 
-    def forget(self, root: RootId) -> list[int]:
-        """Drop what is on its way for the root, and return the sequence numbers of its scans."""
-        self.inflight.drop_waiting(root)
-        return [seq for scan in self.scans.drop(root) for seq in scan.seqs]
+    # -- what is due -----------------------------------------------------------------------------------------------
 
-    def remove(self, root: RootId) -> None:
-        """Forget the root altogether."""
-        self.commits.drop(root)
-        self.planner.remove_root(root)
-        self.quarantined = {key: why for key, why in self.quarantined.items() if key[0] != root}
-        del self.roots[root]
+    def take_unsure(self, now: float) -> list[Key]:
+        """Take the unreadable places that must be looked at again now."""
+        due = []
+        for root, path in [key for key, (at, _) in self._unsure_places() if at <= now and self.serves(key[0])]:
+            places = self._roots[root].unsure
+            places[path] = (now + UNSURE_PAUSE_S, places[path][1])
+            due.append((root, path))
+        return due
+
+    def take_due(self) -> Iterator[Observe | ChunkFile]:
+        """Begin scans, then files, while slots are free and the commit backlog is within its bound."""
+        while (scan := self._scans.start()) is not None:
+            known = self._planner.known(scan.root, scan.scopes) if scan.trust else {}
+            yield Observe(scan.scan_id, scan.root, scan.scopes, known)
+        while (
+            self._inflight.running < self.chunk_slots
+            and self._commits.waiting_bytes < self._backlog_bytes
+            and (chunk_file := self._inflight.start()) is not None
+        ):
+            yield chunk_file
+
+    def next_look_at(self) -> float | None:
+        """Return when the next unreadable place must be looked at again."""
+        return min((at for (root, _), (at, _) in self._unsure_places() if self.serves(root)), default=None)
+
+    # -- what there is ---------------------------------------------------------------------------------------------
+
+    def is_lost(self, root: RootId) -> bool:
+        return self._roots[root].lost
+
+    def unsure(self, root: RootId) -> dict[str, str]:
+        """Return the directories that could not be read at the last look, with the reason."""
+        return {path: reason for path, (_, reason) in self._roots[root].unsure.items()}
+
+    @property
+    def is_unsure(self) -> bool:
+        """Some place could not be looked at, so the daemon does not know what lies there."""
+        return any(state.unsure for state in self._roots.values())
+
+    @property
+    def is_chunking(self) -> bool:
+        """A file waits for a worker or is in one."""
+        return bool(self._inflight.waiting or self._inflight.running)
+
+    @property
+    def expects_chunks(self) -> bool:
+        """A scan, file or operation is in flight and may bring chunks without a vector."""
+        return bool(self._scans.count() or self.is_chunking or self._commits.brings_chunks)
+
+    def failures(self) -> tuple[tuple[RootId, str, str], ...]:
+        """Return (root, path, reason) of every file and place that the index lacks, sorted."""
+        files = [(*key, reason) for key, reason in self.quarantined.items()]
+        return tuple(sorted([*files, *((*key, reason) for key, (_, reason) in self._unsure_places())]))
+
+    def pending(self, root: RootId) -> int:
+        """Return how many scans, files and operations of the root are not committed."""
+        return self._scans.count(root) + self._inflight.count(root) + len(self._commits.paths(root))
+
+    def queues(self) -> dict[str, int]:
+        """Return how much waits or runs at each stage."""
+        return {
+            "scans": self._scans.count(),
+            "chunk_waiting": self._inflight.waiting,
+            "chunk_running": self._inflight.running,
+        }
 
     def check_invariants(self) -> None:
-        for part in (self.scans, self.planner, self.inflight, self.commits):
+        for part in (self._scans, self._planner, self._inflight):
             part.check_invariants()
+
+    # -- roots and places, within ----------------------------------------------------------------------------------
+
+    def _forget(self, root: RootId) -> None:
+        """Drop the root's scans and waiting files."""
+        self._inflight.drop_waiting(root)
+        for scan in self._scans.drop(root):
+            self._watermark.release(*scan.seqs)
+
+    def _unsure_places(self) -> Iterator[tuple[Key, tuple[float, str]]]:
+        for root, state in self._roots.items():
+            for path, place in state.unsure.items():
+                yield (root, path), place
 
     # -- decisions -------------------------------------------------------------------------------------------------
 
     def _seen(self, scan: Scan, seen: ev.Observation) -> None:
         root, path = scan.root, seen.path
         scan.seen.add(path)
-        if self.planner.is_stale(root, path, scan.scan_id):
+        if self._planner.is_stale(root, path, scan.scan_id):
             self._follow_newest((root, path), [scan])
             return
-        if seen.unchanged and self.planner.planned_sig(root, path) != seen.sig:
+        if seen.unchanged and self._planner.planned_sig(root, path) != seen.sig:
             self._observe_again(root, (path,), [scan])  # The tree moved on since the scan was sent out.
             return
-        decision = self.planner.diff(root, seen, retry_skipped=scan.rehash)
+        decision = self._planner.diff(root, seen, retry_skipped=scan.rehash)
         if isinstance(decision, Read):
             # Not accepted yet: an older version that is being chunked is still progress if it arrives first,
             # so that a file that is written all the time gets indexed now and then.
             lane = Lane.EDIT if scan.is_edit else Lane.BULK
             scan.work += 1
-            self.inflight.add(WorkItem(root, path, scan.scan_id, decision.blob, decision.sig, lane, [scan]))
+            self._inflight.add(WorkItem(root, path, scan.scan_id, decision.blob, decision.sig, lane, [scan]))
             return
-        self.planner.accept(root, path, scan.scan_id)
+        self._planner.accept(root, path, scan.scan_id)
         if decision is None:
             self._follow_planned((root, path), [scan])
         else:
             self._accept(decision, [scan])
 
     def _conclude(self, scan: Scan, unsure: dict[str, str], now: float) -> None:
-        scan.gone = self.planner.missing(scan.root, scan.scopes, scan.seen, unsure)
+        scan.gone = self._planner.missing(scan.root, scan.scopes, scan.seen, unsure)
         for path in scan.gone:
-            if not self.planner.is_stale(scan.root, path, scan.scan_id):
-                self.planner.accept(scan.root, path, scan.scan_id, gone=True)
-        for path in self.commits.paths(scan.root):  # Not seen because it is gone, which may not be durable yet.
+            if not self._planner.is_stale(scan.root, path, scan.scan_id):
+                self._planner.accept(scan.root, path, scan.scan_id, gone=True)
+        for path in self._commits.paths(scan.root):  # Not seen because it is gone, which may not be durable yet.
             if path not in scan.seen and any(covers(scope, path) for scope in scan.scopes):
                 self._follow_planned((scan.root, path), [scan])
         if not unsure:
-            self.planner.conclude(scan.root, scan.scopes, scan.scan_id)
-        places = self.roots[scan.root].unsure
+            self._planner.conclude(scan.root, scan.scopes, scan.scan_id)
+        places = self._roots[scan.root].unsure
         for path in [path for path in places if any(covers(scope, path) for scope in scan.scopes)]:
             del places[path]
         for path, reason in unsure.items():
             places[path] = (now + UNSURE_PAUSE_S, reason)
 
     def _delete_missing(self) -> None:
-        """Accept deletions whose scan has everything else ready: deletes are sent last."""
-        for scan in self.scans.take_deletable():
+        """Accept deletions whose scan has all other work ready: deletes are sent last."""
+        for scan in self._scans.take_deletable():
             gone, scan.gone = scan.gone, []
             for path in gone:
-                newest = self.inflight.newest(scan.root, path)
+                newest = self._inflight.newest(scan.root, path)
                 if newest is not None and newest.version > scan.scan_id:
                     self._follow_newest((scan.root, path), [scan])  # It is back, and being read.
-                elif self.planner.is_doomed(scan.root, path):
+                elif self._planner.is_doomed(scan.root, path):
                     self._accept(DeleteFile(scan.root, path), [scan])
                 else:
                     self._follow_planned((scan.root, path), [scan])
 
     def _finish(self, root: RootId, path: str, version: int) -> WorkItem | None:
-        item = self.inflight.finish(root, path, version)
+        item = self._inflight.finish(root, path, version)
         return item if item is not None and self.serves(root) else None
 
     def _decide(self, item: WorkItem, op: FileOp, skipped: bool) -> bool:
-        """Accept the result unless a newer one was; returns whether it was."""
+        """Accept the result unless a newer one was accepted; return whether it was accepted."""
         for scan in item.scans:
             scan.work -= 1
-        if self.planner.is_stale(item.root, item.path, item.version):
+        if self._planner.is_stale(item.root, item.path, item.version):
             self._follow_newest(item.key, item.scans)
             return False
-        self.planner.accept(item.root, item.path, item.version)
+        self._planner.accept(item.root, item.path, item.version)
         self._accept(op, item.scans, skipped)
         return True
 
     def _accept(self, op: FileOp, scans: list[Scan], skipped: bool = False) -> None:
-        self.planner.plan(op, skipped)
+        self._planner.plan(op, skipped)
         for scan in scans:
             scan.ops += 1
-        self.commits.add(PendingOp(op, list(scans)))
+        self._commits.add(PendingOp(op, list(scans)))
 
     def _observe_again(self, root: RootId, scopes: tuple[str, ...], parents: Iterable[Scan]) -> None:
-        """Look once more; the parents wait for it."""
+        """Request another look; the parents wait for it."""
         parents = list(parents)
         for scan in parents:
             scan.work += 1
-        self.scans.request(Scan(root, scopes, trust=False, parents=parents))
+        self._scans.request(Scan(root, scopes, trust=False, parents=parents))
 
     def _follow_newest(self, key: Key, scans: Iterable[Scan]) -> None:
-        """The path was decided anew since: let the scans wait for that decision."""
+        """Let the scans wait for the newer decision about the path."""
         scans = list(scans)
-        item = self.inflight.newest(*key)
-        if item is None and self.planner.is_doomed(*key):
+        item = self._inflight.newest(*key)
+        if item is None and self._planner.is_doomed(*key):
             self._accept(DeleteFile(*key), scans)  # A newer scan found it gone, and would only have waited longer.
             return
         if item is None:
@@ -247,16 +360,16 @@ class FileWork:
             item.scans.append(scan)
 
     def _follow_planned(self, key: Key, scans: Iterable[Scan]) -> None:
-        """The tree is as planned: let the scans wait until what is planned for the path is durable."""
-        pending = self.commits.find(key)
+        """Let the scans wait until the planned state of the path is durable."""
+        pending = self._commits.find(key)
         if pending is not None:
             for scan in scans:
                 scan.ops += 1
                 pending.scans.append(scan)
-        elif self.planner.is_doubted(*key):
+        elif self._planner.is_doubted(*key):
             self._observe_again(key[0], (key[1],), scans)  # The store lacked its blob, so nothing is planned for it.
 
 
 def _says_quarantined(op: FileOp) -> bool:
-    """Whether the operation leaves the path quarantined, or as it was."""
+    """Does the operation quarantine the path or leave its content as it was?"""
     return isinstance(op, TouchFile) or (isinstance(op, SkipFile) and op.reason.startswith(_QUARANTINED))

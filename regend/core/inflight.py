@@ -15,7 +15,7 @@ from regend.types import BlobId, Lane, RootId, StatSig
 Key = tuple[RootId, str]
 
 MAX_ATTEMPTS = 2
-"""The first try, and one more alone in a worker; after that the file is quarantined."""
+"""Maximum attempts on one version: the first, and one alone in a worker; then the file is quarantined."""
 
 
 @dataclass(slots=True, eq=False)
@@ -24,7 +24,7 @@ class WorkItem:
 
     Attributes:
         version: id of the scan that saw it.
-        blob: the content that was seen; what is recorded in the end is what the worker read.
+        blob: the content that the scan saw; the worker's result records what was read.
         scans: scans that wait for it.
     """
 
@@ -43,14 +43,14 @@ class WorkItem:
 
 
 class Inflight:
-    """Owns every work item from the moment it is wanted until its result is in."""
+    """Owns every work item until its result arrives."""
 
     def __init__(self) -> None:
         self._waiting: dict[Lane, dict[Key, WorkItem]] = {lane: {} for lane in Lane}
         self._running: dict[tuple[RootId, str, int], WorkItem] = {}
 
     def add(self, item: WorkItem) -> None:
-        """Wait for a worker; an older version of the same path that still waits is replaced, its scans carried over."""
+        """Queue the item for a worker; replace an older version that still waits, and carry its scans over."""
         for queue in self._waiting.values():
             older = queue.pop(item.key, None)
             if older is not None:
@@ -67,18 +67,18 @@ class Inflight:
             for key, item in queue.items():
                 run = (item.root, item.path, item.version)
                 if run in self._running:
-                    continue  # A retry of the very version that is still out; it waits for its turn.
+                    continue  # A worker still has this version; the retry waits for its answer.
                 del queue[key]
                 self._running[run] = item
                 return ChunkFile(item.root, item.path, item.version, lane, alone=item.attempts > 0)
         return None
 
     def finish(self, root: RootId, path: str, version: int) -> WorkItem | None:
-        """The worker answered; None when nobody waits for this answer any more."""
+        """Take the item that the worker answered; None when the pipeline no longer waits for the answer."""
         return self._running.pop((root, path, version), None)
 
     def newest(self, root: RootId, path: str) -> WorkItem | None:
-        """The item of this path that will be decided last, waiting or running."""
+        """Return the item of this path, waiting or running, that will be decided last."""
         for queue in self._waiting.values():
             if (root, path) in queue:
                 return queue[root, path]
@@ -86,7 +86,7 @@ class Inflight:
         return max(runs, key=lambda item: item.version, default=None)
 
     def drop_waiting(self, root: RootId) -> None:
-        """Forget what waits for this root; what runs answers into the void."""
+        """Forget the root's waiting items; later answers for running ones are ignored."""
         for queue in self._waiting.values():
             for key in [key for key in queue if key[0] == root]:
                 del queue[key]
@@ -100,7 +100,7 @@ class Inflight:
         return sum(len(queue) for queue in self._waiting.values())
 
     def count(self, root: RootId) -> int:
-        """Items of the root, waiting and running."""
+        """Return how many items of the root wait or run."""
         waiting = sum(1 for queue in self._waiting.values() for key in queue if key[0] == root)
         return waiting + sum(1 for run in self._running if run[0] == root)
 

@@ -36,7 +36,7 @@ class _Tree:
 
 
 def ancestors(path: str) -> Iterator[str]:
-    """`a/b/c` -> `a/b`, `a`, and the root itself as the empty string."""
+    """Yield `a/b`, `a` and the empty string (the root itself) for `a/b/c`."""
     while path:
         path = path.rpartition("/")[0]
         yield path
@@ -55,7 +55,7 @@ class Planner:
         self._blobs: dict[PoolId, set[BlobId]] = {}
 
     def add_root(self, root: RootId, pool: PoolId, files: Mapping[str, FileState], blobs: Iterable[BlobId]) -> None:
-        """Start from what the store holds."""
+        """Begin with the tree and the blobs that the store holds."""
         tree = self._trees[root] = _Tree(pool, dict(files))
         for path in tree.files:
             self._count(tree, path, 1)
@@ -66,11 +66,8 @@ class Planner:
         if all(other.pool != tree.pool for other in self._trees.values()):
             del self._blobs[tree.pool]
 
-    def file_count(self, root: RootId) -> int:
-        return len(self._trees[root].files)
-
     def known(self, root: RootId, scopes: Iterable[str]) -> dict[str, StatSig]:
-        """Signatures within the scopes that a scan may trust.
+        """Return the signatures within the scopes that a scan may trust.
 
         A file that was skipped unread is left out, because the limit that excluded it may have changed.
         """
@@ -82,19 +79,19 @@ class Planner:
         return {path: files[path].sig for path in found if files[path].blob is not None}
 
     def planned_sig(self, root: RootId, path: str) -> StatSig | None:
-        """The signature in the planned tree; None where the tree has no such path."""
+        """Return the signature in the planned tree; None where the tree has no such path."""
         state = self._trees[root].files.get(path)
         return None if state is None else state.sig
 
     def is_doubted(self, root: RootId, path: str) -> bool:
-        """Did the store not hold what was planned for this path (`pool_lost`), and nothing was planned since?"""
+        """Did `pool_lost` doubt this path, with nothing planned since?"""
         state = self._trees[root].files.get(path)
         return state is not None and state.blob is None and state.sig == UNSURE
 
     # -- which observation is newer --------------------------------------------------------------------------------
 
     def is_stale(self, root: RootId, path: str, version: int) -> bool:
-        """Was a newer observation of this path accepted already? Versions are scan ids."""
+        """Was a newer observation of this path accepted? Versions are scan ids."""
         tree = self._trees[root]
         if version < tree.accepted.get(path, -1):
             return True
@@ -103,12 +100,12 @@ class Planner:
         return any(version < tree.concluded.get(p, -1) for p in (path, *ancestors(path)))
 
     def is_doomed(self, root: RootId, path: str) -> bool:
-        """Is the path still in the planned tree although the newest word is that it is gone?"""
+        """Is the path in the planned tree although the newest observation says that it is gone?"""
         tree = self._trees[root]
         return path in tree.gone and path in tree.files
 
     def accept(self, root: RootId, path: str, version: int, gone: bool = False) -> None:
-        """From now on, older observations of this path are stale."""
+        """Record the version; older observations of this path become stale."""
         tree = self._trees[root]
         tree.accepted[path] = version
         if gone:
@@ -117,13 +114,13 @@ class Planner:
             tree.gone.discard(path)
 
     def conclude(self, root: RootId, scopes: Iterable[str], version: int) -> None:
-        """A scan saw everything within the scopes: what older scans say of any path there is stale."""
+        """Record that a scan saw everything within the scopes; older observations there become stale."""
         concluded = self._trees[root].concluded
         for scope in scopes:
             concluded[scope] = max(version, concluded.get(scope, -1))
 
     def forget_versions(self, root: RootId) -> None:
-        """Nothing of this root is in flight, so no stale answer can arrive any more."""
+        """Drop the versions of a root with nothing in flight: no stale answer can arrive."""
         tree = self._trees[root]
         tree.accepted.clear()
         tree.concluded.clear()
@@ -132,7 +129,7 @@ class Planner:
     # -- the difference --------------------------------------------------------------------------------------------
 
     def diff(self, root: RootId, seen: Observation, retry_skipped: bool = False) -> FileOp | Read | None:
-        """What to do about one file that exists; None when the tree holds it as it is.
+        """Return what to do about one file that exists; None when the tree holds it as it is.
 
         Args:
             retry_skipped: read again what was skipped although its content is the same (the user asked for it).
@@ -153,13 +150,13 @@ class Planner:
         return Read(seen.path, seen.blob, seen.sig)
 
     def missing(self, root: RootId, scopes: Iterable[str], seen: set[str], unsure: Iterable[str]) -> list[str]:
-        """Planned paths within the scopes that a finished scan did not see, sorted; what lies in `unsure` is kept."""
+        """Return the sorted planned paths within the scopes that a scan did not see, except below `unsure`."""
         kept = tuple(unsure)
         gone = {path for scope in scopes for path in self._under(root, scope) if path not in seen}
         return sorted(path for path in gone if not any(covers(place, path) for place in kept))
 
     def plan(self, op: FileOp, skipped: bool = False) -> None:
-        """The operation was accepted: the planned tree now includes it."""
+        """Apply an accepted operation to the planned tree."""
         tree = self._trees[op.root]
         state = tree.files.get(op.path)
         match op:
@@ -177,11 +174,11 @@ class Planner:
                 assert_never(unreachable)
 
     def pool_holds(self, root: RootId, blob: BlobId) -> None:
-        """The blob's chunks are committed."""
+        """Record that the pool holds the blob's chunks."""
         self._blobs[self._trees[root].pool].add(blob)
 
     def pool_lost(self, root: RootId, path: str) -> None:
-        """The store does not hold what was planned for this path: doubt the path and its blob."""
+        """Doubt the path and its blob, because the store does not hold what was planned."""
         tree = self._trees[root]
         state = tree.files.get(path)
         if state is not None:
@@ -199,7 +196,7 @@ class Planner:
             assert tree.pool in self._blobs
 
     def _under(self, root: RootId, scope: str) -> list[str]:
-        """Planned paths equal to the scope or below it. Looks through the tree only if something lies below."""
+        """Return planned paths equal to the scope or below it; walk the tree only if something lies below."""
         tree = self._trees[root]
         found = [scope] if scope in tree.files else []
         if scope == "":

@@ -1,8 +1,8 @@
-"""Scans: what is to be looked at, what is being looked at, and what each look still waits for.
+"""Scans: which scopes wait for a look, which are being listed, and what work each scan still waits for.
 
 A scan is open until the listing is complete and every file operation that came of it is committed or dropped. Only then
 are its sequence numbers released, so a flush that waits for a hint waits for all that the hint led to. Scan ids grow by
-one and serve as versions: a later scan's word about a path beats an earlier one's.
+one and serve as versions: a later scan's observation of a path beats an earlier one's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from regend.core.planner import covers
 from regend.types import RootId
 
 EDIT_FILES = 64
-"""A scan's first files go into the edit lane, the others are bulk. A guess: more than a person saves at once."""
+"""Maximum files of a scan in the edit lane; the others are bulk. A guess: more than a person saves at once."""
 
 
 @dataclass(slots=True, eq=False)
@@ -30,7 +30,7 @@ class Scan:
         listed: the last part arrived.
         work: files being chunked for it, and child scans.
         ops: operations accepted for it that are not committed.
-        dropped: the root went away; nothing of this scan counts any more.
+        dropped: the root went away; the rest of the answer is ignored.
     """
 
     root: RootId
@@ -53,7 +53,7 @@ class Scan:
 
     @property
     def is_edit(self) -> bool:
-        """A few files that were reported as changed: somebody waits for them."""
+        """The scan has few files, reported as changed: a person waits for them."""
         return not self.trust and len(self.seen) <= EDIT_FILES
 
     @property
@@ -73,7 +73,7 @@ class Scans:
         self._open: dict[int, Scan] = {}
 
     def request(self, wanted: Scan) -> None:
-        """Wait for a slot; a request of the same kind that still waits is joined."""
+        """Queue the scan for a slot, or join it to a waiting scan of the same kind."""
         for scan in self._waiting:
             if scan.root == wanted.root and scan.trust == wanted.trust:
                 scan.scopes = self._joined(scan.scopes, wanted.scopes)
@@ -85,7 +85,7 @@ class Scans:
         self._waiting.append(wanted)
 
     def start(self) -> Scan | None:
-        """Give the next waiting scan its id and a slot; None when there is none, or no slot.
+        """Give the next waiting scan its id and a slot; None when no scan waits or no slot is free.
 
         Narrow scans go first, and only one scan of a whole root runs at a time, so that an edit is never held up by it.
         """
@@ -100,21 +100,17 @@ class Scans:
         self._listing[scan.scan_id] = self._open[scan.scan_id] = scan
         return scan
 
-    def listing(self, scan_id: int) -> Scan | None:
-        """The scan whose answer is still coming in."""
-        return self._listing.get(scan_id)
-
-    def root_of(self, scan_id: int) -> RootId:
-        """The root that a listing scan looks at."""
-        return self._listing[scan_id].root
+    def listing(self, scan_id: int) -> Scan:
+        """Return a scan whose answer is not complete."""
+        return self._listing[scan_id]
 
     def listed(self, scan: Scan) -> None:
-        """The last part arrived: the slot is free."""
+        """Record that the last part arrived, and free the slot."""
         del self._listing[scan.scan_id]
         scan.listed = True
 
     def take_finished(self) -> list[Scan]:
-        """Close and return scans that wait for nothing any more."""
+        """Close and return the finished scans."""
         done = [scan for scan in self._open.values() if scan.finished]
         for scan in done:
             del self._open[scan.scan_id]
@@ -123,11 +119,11 @@ class Scans:
         return done
 
     def take_deletable(self) -> list[Scan]:
-        """Scans whose missing paths may go now, because all that replaces them is ready."""
+        """Return the scans whose missing paths may be deleted, because everything that may replace them is ready."""
         return [scan for scan in self._open.values() if scan.gone and scan.listed and not scan.work]
 
     def drop(self, root: RootId) -> list[Scan]:
-        """Forget the root's scans; a listing still under way keeps its slot until it answers."""
+        """Forget the root's scans; a listing in progress keeps its slot until it answers."""
         dropped = [s for s in (*self._waiting, *self._open.values()) if s.root == root]
         self._waiting = [s for s in self._waiting if s.root != root]
         for scan in dropped:
@@ -137,15 +133,15 @@ class Scans:
 
     @property
     def last_id(self) -> int:
-        """The newest id given out, -1 before the first."""
+        """Newest id given out, -1 before the first."""
         return self._next_id - 1
 
     def is_idle(self, root: RootId) -> bool:
-        """Nothing of the root is waiting, listing or open."""
+        """Does the root have no scan, waiting, listing or open?"""
         return not any(s.root == root for s in (*self._waiting, *self._listing.values(), *self._open.values()))
 
     def count(self, root: RootId | None = None) -> int:
-        """Scans that wait or are listing."""
+        """Return how many scans wait or are listing."""
         return sum(1 for s in (*self._waiting, *self._listing.values()) if root is None or s.root == root)
 
     def check_invariants(self) -> None:

@@ -7,23 +7,23 @@ pauses, words stay searchable, and a flush answers at once that vectors are miss
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from regend.core.batcher import Batch, BatchConfig, Batcher, BatchStats
-from regend.core.commands import Embed, FetchUnembedded
-from regend.core.events import Embedded, PendingChunk
+from regend.core.commands import Embed, FetchUnembedded, PutVectors
+from regend.core.events import Embedded, EmbedFailed, PendingChunk
 from regend.core.watermark import Watermark
 from regend.types import ChunkId, Lane, Tier
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 EDIT_CHUNKS = 256
-"""An edit with more new chunks than this is bulk: it would hold up other edits. A guess."""
+"""Maximum new chunks of an edit; more are bulk, because they would delay other edits. A guess."""
 URGENT_SLOTS = 1
-"""So many batches of edits may be under way beyond the slots, so that an edit never waits for bulk to be answered."""
+"""Maximum batches of edits in flight beyond `slots`, so that an edit never waits for an answer to bulk."""
 BACKLOG_SEQ = 0
-"""The number under which everything is held that the store knew before we did: older than any ticket."""
+"""Sequence number of chunks that the pipeline learns from the store; older than any ticket."""
 
 
 @dataclass(slots=True)
@@ -50,28 +50,26 @@ class VectorWork:
         self._urgent_slots = urgent_slots
         self._limit = limit
         self._held: dict[ChunkId, int] = {}
-        self._clock = BACKLOG_SEQ
         self._running: dict[int, tuple[Batch[PendingChunk], int]] = {}
         self._retries: list[_Retry] = []
         self._next_batch = 0
-        self._backlog = False
+        self.backlog = False
         self._fetching = False
         self._backlog_grew = False
         self.tickets = Watermark()
         self.given_up: dict[ChunkId, str] = {}
-        self._newly_given_up: list[ChunkId] = []
         self.last_error = ""
         self.expect_backlog()
 
     def expect_backlog(self) -> None:
-        """The store may hold chunks without a vector that nobody told us of (after a start, or an overflow)."""
+        """Note that the store may hold chunks without a vector that are unknown here (after a start or an overflow)."""
         self._backlog_grew = True
-        if not self._backlog:
-            self._backlog = True
+        if not self.backlog:
+            self.backlog = True
             self.tickets.hold(BACKLOG_SEQ)
 
     def add(self, chunks: Iterable[PendingChunk], now: float, lane: Lane = Lane.EDIT) -> None:
-        """Chunks that were just committed, as an edit or in bulk; what does not fit in memory is left to the store."""
+        """Queue chunks that were just committed; leave to the store what exceeds the limit."""
         chunks = tuple(chunks)
         lane = lane if len(chunks) <= EDIT_CHUNKS else Lane.BULK
         for chunk in chunks:
@@ -80,12 +78,11 @@ class VectorWork:
             if len(self._held) >= self._limit:
                 self.expect_backlog()
                 return
-            self._clock += 1
-            self._admit(chunk, self._clock, lane, now)
+            self._admit(chunk, self.tickets.hold_next(), lane, now)
 
     def fetch(self) -> FetchUnembedded | None:
-        """Ask the store for more, when there is room for at least half of the limit."""
-        if not self._backlog or self._fetching or len(self._held) * 2 > self._limit:
+        """Ask the store for more when at least half of the limit is free."""
+        if not self.backlog or self._fetching or len(self._held) * 2 > self._limit:
             return None
         self._fetching = True
         self._backlog_grew = False
@@ -93,20 +90,21 @@ class VectorWork:
         return FetchUnembedded(self._limit - len(self._held), exclude, self._tier)
 
     def found(self, chunks: Iterable[PendingChunk], exhausted: bool, now: float) -> None:
-        """The store's answer."""
+        """Queue the chunks that the store answered with."""
         self._fetching = False
         for chunk in chunks:
             if len(self._held) >= self._limit:
-                self._backlog_grew = True  # Commits filled the room that there was when we asked.
+                self._backlog_grew = True  # Commits filled the space that was free at the time of the request.
                 break
             if chunk.chunk not in self._held and chunk.chunk not in self.given_up:
+                self.tickets.hold(BACKLOG_SEQ)
                 self._admit(chunk, BACKLOG_SEQ, Lane.BULK, now)
         if exhausted and not self._backlog_grew:
-            self._backlog = False
+            self.backlog = False
             self.tickets.release(BACKLOG_SEQ)
 
     def start(self, now: float) -> Embed | None:
-        """The next batch, when a slot is free: retries that are due, then edits, then bulk."""
+        """Begin the next batch if a slot is free: retries that are due, then edits, then bulk."""
         last = self._last_lane()
         if last is None:
             return None
@@ -118,12 +116,8 @@ class VectorWork:
         self._running[batch_id] = (batch, attempts)
         return Embed(batch_id, tuple(c.chunk for c in batch.items), batch.token_count, batch.lane, self._tier)
 
-    def embedded(self, event: Embedded, now: float) -> tuple[ChunkId, ...]:
-        """Vectors arrived.
-
-        Returns:
-            The chunks that have one, in the batch's order; they stay held until `stored`.
-        """
+    def embedded(self, event: Embedded, now: float) -> PutVectors | None:
+        """Return the vectors to commit; their chunks stay held until `stored`."""
         batch, attempts = self._running.pop(event.batch_id)
         reasons, unanswered = dict(event.failed), frozenset(event.unanswered)
         self._give_up(reasons)
@@ -133,28 +127,31 @@ class VectorWork:
         if rest:
             items, seqs = zip(*rest, strict=True)
             self._try_later(replace(batch, items=items, seqs=seqs), attempts, event.retry_after_s, now)
-        return tuple(c.chunk for c in batch.items if c.chunk not in reasons and c.chunk not in unanswered)
+        done = tuple(c.chunk for c in batch.items if c.chunk not in reasons and c.chunk not in unanswered)
+        return self._put(done, event.vectors, tuple(reasons))
 
-    def failed(self, batch_id: int, reason: str, retry_after_s: float | None, now: float) -> None:
-        """The batch got no vectors: try again later, or give its chunks up when that cannot help."""
-        batch, attempts = self._running.pop(batch_id)
-        self.last_error = reason
-        if retry_after_s is None:
-            self._give_up({c.chunk: reason for c in batch.items})
-            return
-        self._try_later(batch, attempts, retry_after_s, now)
+    def failed(self, event: EmbedFailed, now: float) -> PutVectors | None:
+        """Try the batch again later, or give its chunks up where that cannot help."""
+        batch, attempts = self._running.pop(event.batch_id)
+        self.last_error = event.reason
+        if event.retry_after_s is not None:
+            self._try_later(batch, attempts, event.retry_after_s, now)
+            return None
+        chunks = tuple(c.chunk for c in batch.items)
+        self._give_up(dict.fromkeys(chunks, event.reason))
+        return self._put((), None, chunks)
 
     def stored(self, chunks: Iterable[ChunkId]) -> None:
-        """Their vectors are durable and searchable."""
+        """Release chunks whose vectors are durable and searchable."""
         for chunk in chunks:
             self.tickets.release(self._held.pop(chunk))
 
     def add_ticket(self, ticket: int) -> None:
         """Let the ticket wait for all vectors that are due now."""
-        self.tickets.add_ticket(ticket, self._clock)
+        self.tickets.add_ticket(ticket)
 
     def take_resolved(self) -> list[int]:
-        """Tickets whose vectors are there; all of them while the embedder is unavailable."""
+        """Take the tickets whose vectors are durable, or all tickets while the embedder is unavailable."""
         if self.unavailable:
             waiting = list(self.tickets.waiting)
             for ticket in waiting:
@@ -162,18 +159,28 @@ class VectorWork:
             return waiting
         return self.tickets.take_resolved()
 
-    def take_given_up(self) -> tuple[ChunkId, ...]:
-        """The chunks that were given up since the last call."""
-        taken, self._newly_given_up = tuple(self._newly_given_up), []
-        return taken
+    def abandon(self, ticket: int) -> None:
+        """Forget the ticket."""
+        self.tickets.abandon(ticket)
 
-    def flush(self) -> None:
-        """Let no open batch wait for company any longer."""
-        self._batcher.flush()
+    def flush(self, lane: Lane | None = None) -> None:
+        """Let open batches of this lane, or of all lanes, wait for no further chunks."""
+        self._batcher.flush(lane)
 
-    def flush_bulk(self) -> None:
-        """No more bulk is on its way, so that it has nothing to wait for."""
-        self._batcher.flush(Lane.BULK)
+    def take_due(self, now: float, expects_more: bool) -> Iterator[Embed | FetchUnembedded]:
+        """Begin every batch that is due and has a free slot, and ask the store for more where there is room.
+
+        Args:
+            expects_more: more bulk may come, so an open batch of bulk waits until its linger ends.
+        """
+        if self.tickets.waiting:
+            self.flush()
+        if not expects_more:
+            self.flush(Lane.BULK)
+        while (embed := self.start(now)) is not None:
+            yield embed
+        if (fetch := self.fetch()) is not None:
+            yield fetch
 
     def next_deadline(self) -> float | None:
         last = self._last_lane()
@@ -187,13 +194,17 @@ class VectorWork:
 
     @property
     def unavailable(self) -> bool:
-        """The last attempts failed and wait for another try."""
+        """The last attempts failed and wait for a retry."""
         return bool(self._retries) and bool(self.last_error)
 
     @property
     def complete(self) -> bool:
         """No committed chunk lacks a vector."""
-        return not (self._held or self._backlog or self.given_up)
+        return not (self._held or self.backlog or self.given_up)
+
+    def queues(self) -> dict[str, int]:
+        """Return how many chunks wait or run, and whether the store holds others."""
+        return {"waiting": self.waiting, "running": self.running, "backlog": int(self.backlog)}
 
     @property
     def waiting(self) -> int:
@@ -206,15 +217,11 @@ class VectorWork:
     @property
     def is_idle(self) -> bool:
         """Nothing waits, runs, or is left in the store."""
-        return not (self._held or self._backlog)
-
-    @property
-    def backlog(self) -> bool:
-        return self._backlog
+        return not (self._held or self.backlog)
 
     @property
     def stats(self) -> dict[Lane, BatchStats]:
-        """Of the batches that were begun, by lane."""
+        """Totals of the batches that were begun, by lane."""
         return self._batcher.stats
 
     def check_invariants(self) -> None:
@@ -227,11 +234,10 @@ class VectorWork:
 
     def _admit(self, chunk: PendingChunk, seq: int, lane: Lane, now: float) -> None:
         self._held[chunk.chunk] = seq
-        self.tickets.hold(seq)
         self._batcher.add(chunk, lane, now)
 
     def _last_lane(self) -> Lane | None:
-        """Up to which lane a batch may be begun now; None: none at all."""
+        """Return the last lane of which a batch may begin now; None: no slot is free."""
         if len(self._running) < self._slots:
             return Lane.BULK
         return Lane.EDIT if len(self._running) < self._slots + self._urgent_slots else None
@@ -251,5 +257,10 @@ class VectorWork:
 
     def _give_up(self, reasons: dict[ChunkId, str]) -> None:
         self.given_up.update(reasons)
-        self._newly_given_up.extend(reasons)
         self.stored(reasons)
+
+    def _put(self, chunks: tuple[ChunkId, ...], vectors: object, forgone: tuple[ChunkId, ...]) -> PutVectors | None:
+        """Return what to commit, if anything; the upgrade's takeover waits for each chunk that is not forgone."""
+        if chunks or (forgone and self._tier is Tier.UPGRADE):
+            return PutVectors(chunks, vectors, self._tier, forgone)
+        return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from regend.core.commands import Commit, DeleteFile, PutFile, PutVectors, SkipFile, TouchFile
-from regend.core.commits import MAX_OPS, Commits, PendingOp
+from regend.core.commits import COMMIT_PAUSE_S, MAX_OPS, Commits, PendingOp
 from regend.core.scans import EDIT_FILES, Scan
 from regend.types import BlobId, Chunk, ChunkedFile, ChunkId, Lane, RootId, StatSig
 
@@ -23,18 +23,18 @@ def put(path: str, text: str | None = None) -> PutFile:
 
 def test_one_commit_at_a_time_and_deletes_last() -> None:
     commits = Commits()
-    assert commits.start() is None
+    assert commits.start(0.0) is None
     commits.add(PendingOp(DeleteFile(R, "old")))
     commits.add(PendingOp(put("new")))
     vectors = PutVectors((ChunkId(b"c"),), None)
     commits.add_vectors(vectors)
     assert commits.waiting == 3
-    assert commits.start() == Commit(0, (put("new"), DeleteFile(R, "old"), vectors))
+    assert commits.start(0.0) == Commit(0, (put("new"), DeleteFile(R, "old"), vectors))
     commits.add(PendingOp(put("next")))
-    assert commits.start() is None
+    assert commits.start(0.0) is None
     done = commits.finish(0)
     assert [p.op.path for p in done.ops] == ["new", "old"] and done.vectors == (vectors,)
-    assert commits.start() == Commit(1, (put("next"),))
+    assert commits.start(0.0) == Commit(1, (put("next"),))
 
 
 def test_a_touch_is_merged_into_what_waits() -> None:
@@ -44,7 +44,7 @@ def test_a_touch_is_merged_into_what_waits() -> None:
     commits.add(PendingOp(SkipFile(R, "g", SIG, None, "why")))
     commits.add(PendingOp(TouchFile(R, "g", LATER)))
     commits.check_invariants()
-    assert commits.start() == Commit(
+    assert commits.start(0.0) == Commit(
         0, (PutFile(R, "f", LATER, BLOB, chunked("text")), SkipFile(R, "g", LATER, None, "why"))
     )
 
@@ -56,7 +56,7 @@ def test_bytes_are_counted_and_a_commit_is_bounded() -> None:
     assert commits.waiting_bytes == 3
     for n in range(MAX_OPS + 5):
         commits.add(PendingOp(put(f"p{n}")))
-    first = commits.start()
+    first = commits.start(0.0)
     assert first is not None and len(first.ops) == MAX_OPS
     assert commits.waiting == 6 and commits.waiting_bytes == 0
     commits.check_invariants()
@@ -67,14 +67,15 @@ def test_a_failed_commit_waits_again_below_what_came_since() -> None:
     commits.add(PendingOp(put("f", "text")))
     commits.add(PendingOp(put("g", "old")))
     commits.add_vectors(PutVectors((), 1))
-    assert commits.start() is not None
+    assert commits.start(0.0) is not None
     commits.add(PendingOp(TouchFile(R, "f", LATER)))
     commits.add(PendingOp(put("g", "newer")))
     commits.add_vectors(PutVectors((), 2))
     assert commits.paths(R) == ["f", "g", "f", "g"]
-    commits.fail(0)
+    commits.fail(0, 0.0)
+    assert commits.start(0.0) is None and commits.next_deadline() == COMMIT_PAUSE_S
     commits.check_invariants()
-    assert commits.start() == Commit(
+    assert commits.start(COMMIT_PAUSE_S) == Commit(
         1,
         (
             PutFile(R, "f", LATER, BLOB, chunked("text")),
@@ -90,12 +91,12 @@ def test_find_prefers_what_will_be_durable_last() -> None:
     assert commits.find((R, "f")) is None
     first, second = PendingOp(put("f")), PendingOp(DeleteFile(R, "f"))
     commits.add(first)
-    commits.start()
+    commits.start(0.0)
     assert commits.find((R, "f")) is first
     assert commits.find((R, "g")) is None
     commits.add(second)
     assert commits.find((R, "f")) is second
-    assert commits.underway is not None
+    assert commits.queues() == {"commit_waiting": 1, "commit_running": 1}
 
 
 def test_a_removed_root_is_dropped() -> None:
@@ -104,7 +105,7 @@ def test_a_removed_root_is_dropped() -> None:
     commits.add(PendingOp(PutFile(S, "f", SIG, BLOB, None)))
     commits.drop(R)
     assert commits.waiting_bytes == 0
-    assert commits.start() == Commit(0, (PutFile(S, "f", SIG, BLOB, None),))
+    assert commits.start(0.0) == Commit(0, (PutFile(S, "f", SIG, BLOB, None),))
 
 
 def edit() -> Scan:
@@ -118,7 +119,7 @@ def test_edits_and_bulk_take_turns() -> None:
     lanes = []
     for n in range(6):
         commits.add(PendingOp(put(f"edit{n}"), [edit()]))
-        commit = commits.start()
+        commit = commits.start(0.0)
         assert commit is not None
         done = commits.finish(commit.commit_id)
         commits.check_invariants()
@@ -136,7 +137,7 @@ def test_an_edit_of_what_waits_in_bulk_makes_it_urgent() -> None:
     commits.check_invariants()
     found = commits.find((R, "f"))
     assert found is not None and len(found.scans) == 2 and commits.waiting == 2
-    commit = commits.start()
+    commit = commits.start(0.0)
     assert commit is not None and commit.ops == (put("f", "newer"),)
 
 

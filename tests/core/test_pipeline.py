@@ -10,10 +10,11 @@ import pytest
 from regend.core import commands as cmd
 from regend.core import events as ev
 from regend.core.batcher import BatchConfig
+from regend.core.commits import COMMIT_PAUSE_S
 from regend.core.debouncer import DebounceConfig
 from regend.core.files import UNSURE_PAUSE_S
-from regend.core.pipeline import COMMIT_PAUSE_S, Pipeline, PipelineConfig
-from regend.types import BlobId, ChunkId, PoolId, RootId, StatSig
+from regend.core.pipeline import Pipeline, PipelineConfig
+from regend.types import BlobId, ChunkId, PoolId, RootId, StatSig, Tier
 from tests.core.store_model import blob_of, chunked, digest
 
 R, S, POOL = RootId(1), RootId(2), PoolId(1)
@@ -98,10 +99,10 @@ def test_a_new_file_from_hint_to_vectors() -> None:
     story.wait(story.now + 0.5)
     embed = story.take(cmd.Embed)
     assert embed.chunks == (chunk_of("one"), chunk_of("two"))
-    assert not story.pipeline.vectors_complete
+    assert not story.pipeline.is_idle
     story.tell(ev.Embedded(embed.batch_id, "matrix"))
     assert story.committed().ops == (cmd.PutVectors(embed.chunks, "matrix"),)
-    assert story.pipeline.is_idle and story.pipeline.vectors_complete
+    assert story.pipeline.is_idle
     assert story.pipeline.generation == 2
 
 
@@ -233,13 +234,13 @@ def test_a_flush_answers_while_the_embedder_is_away() -> None:
     embed = story.take(cmd.Embed)
     story.tell(ev.EmbedFailed(embed.batch_id, "refused", 5.0))
     assert story.take(cmd.ResolveFlush) == cmd.ResolveFlush(1, 1, (), complete=False)
-    assert story.pipeline.embed_error == "refused"
+    assert story.pipeline.embed_error(Tier.FIRST) == "refused"
     story.wait(story.now + 4.9)
     assert not story.has(cmd.Embed)
     story.wait(story.now + 0.2)
     embed = story.take(cmd.Embed)
     story.tell(ev.Embedded(embed.batch_id, "none", ((chunk_of("one"), "too long"),)))
-    assert story.pipeline.given_up_chunks == 1 and not story.has(cmd.Commit)
+    assert len(story.pipeline.given_up(Tier.FIRST)) == 1 and not story.has(cmd.Commit)
 
 
 def test_a_failed_commit_is_tried_again_after_a_pause() -> None:

@@ -8,10 +8,12 @@ when it was asked for.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 import pytest
 
 from regend.core import events as ev
+from regend.core.inflight import Key
 from regend.core.planner import Planner
 from regend.types import PoolId, RootId
 from tests.core.store_model import HUGE, MUTE, POISON
@@ -93,9 +95,9 @@ def disturb(world: World, root: RootId) -> None:
         world.later(0.3, lambda: world.send(ev.PauseRequested(False)), survives=True)
 
 
-def run_schedule(seed: int) -> World:
-    """One seeded life of a daemon."""
-    world = World(seed)
+def run_schedule(seed: int, watched: Iterable[Key] | None = None) -> World:
+    """One seeded life of a daemon; one path is watched unless told otherwise, because to watch all of them is slow."""
+    world = World(seed, watched=[(A, PATHS[seed % len(PATHS)])] if watched is None else watched)
     for root, pool in ((A, PoolId(1)), (B, PoolId(1)), (C, PoolId(2))):
         world.add_root(root, pool)
     actions = (edit, edit, edit, edit, delete, rename, move_directory, storm)

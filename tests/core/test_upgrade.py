@@ -92,7 +92,7 @@ def test_a_refused_chunk_is_forgone() -> None:
     story.tell(ev.Embedded(embed.batch_id, "strong", ((one, "too odd"),), tier=Tier.UPGRADE))
     assert story.committed().ops == (cmd.PutVectors((two,), "strong", Tier.UPGRADE, (one,)),)
     assert story.pipeline.given_up(Tier.UPGRADE) == {one: "too odd"}
-    assert story.pipeline.given_up(Tier.FIRST) == {} and story.pipeline.vectors_complete
+    assert story.pipeline.given_up(Tier.FIRST) == {}
 
 
 def test_a_batch_that_is_given_up_is_forgone_as_a_whole() -> None:
@@ -109,7 +109,10 @@ def test_one_that_is_away_is_tried_again() -> None:
     embed = offered(story, "one", "two")
     assert embed is not None
     story.tell(ev.EmbedFailed(embed.batch_id, "connection refused", 0.0, Tier.UPGRADE))
-    assert story.pipeline.upgrade_error == "connection refused" and story.pipeline.embed_error == ""
+    assert (
+        story.pipeline.embed_error(Tier.UPGRADE) == "connection refused"
+        and story.pipeline.embed_error(Tier.FIRST) == ""
+    )
     assert story.pipeline.is_idle
     story.wait(story.now + 0.5)
     assert story.take(cmd.Embed).chunks == embed.chunks
@@ -126,7 +129,7 @@ def test_pausing_stops_it() -> None:
 
 def test_without_an_offer_there_is_nothing_to_tell() -> None:
     story = Story()
-    assert story.pipeline.upgrade_error == "" and story.pipeline.batch_stats(Tier.UPGRADE) == {}
+    assert story.pipeline.embed_error(Tier.UPGRADE) == "" and story.pipeline.batch_stats(Tier.UPGRADE) == {}
     assert story.pipeline.given_up(Tier.UPGRADE) == {} and "upgrade_waiting" not in story.pipeline.queues()
     assert story.pipeline.batch_stats(Tier.FIRST)[Lane.EDIT].batches == 0
 

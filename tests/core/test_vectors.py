@@ -7,8 +7,8 @@ import random
 import pytest
 
 from regend.core.batcher import BatchConfig
-from regend.core.commands import Embed, FetchUnembedded
-from regend.core.events import Embedded, PendingChunk
+from regend.core.commands import Embed, FetchUnembedded, PutVectors
+from regend.core.events import Embedded, EmbedFailed, PendingChunk
 from regend.core.vectors import EDIT_CHUNKS, FIRST_PAUSE_S, LONGEST_PAUSE_S, VectorWork
 from regend.types import ChunkId, Lane
 
@@ -23,7 +23,13 @@ def pending(*numbers: int) -> tuple[PendingChunk, ...]:
 
 def embedded(vectors: VectorWork, embed: Embed) -> tuple[ChunkId, ...]:
     """All of the batch got vectors."""
-    return vectors.embedded(Embedded(embed.batch_id, None), 0.0)
+    put = vectors.embedded(Embedded(embed.batch_id, None), 0.0)
+    assert put is not None
+    return put.chunks
+
+
+def failed(vectors: VectorWork, embed: Embed, reason: str, retry_after_s: float | None, now: float) -> None:
+    assert vectors.failed(EmbedFailed(embed.batch_id, reason, retry_after_s), now) is None
 
 
 def work(slots: int = 1, limit: int = 1000, items: int = 2) -> VectorWork:
@@ -87,7 +93,9 @@ def test_a_rejected_chunk_is_given_up_and_not_asked_for_again() -> None:
     vectors.add(pending(1, 2), 0.0)
     embed = vectors.start(0.0)
     assert embed is not None
-    assert vectors.embedded(Embedded(embed.batch_id, None, ((ids(1)[0], "too long"),)), 0.0) == ids(2)
+    assert vectors.embedded(Embedded(embed.batch_id, None, ((ids(1)[0], "too long"),)), 0.0) == PutVectors(
+        ids(2), None, forgone=ids(1)
+    )
     vectors.stored(ids(2))
     vectors.add(pending(1), 0.0)
     assert vectors.waiting == 0 and not vectors.complete
@@ -102,7 +110,7 @@ def test_a_rejected_batch_is_given_up() -> None:
     vectors.add(pending(1, 2), 0.0)
     embed = vectors.start(0.0)
     assert embed is not None
-    vectors.failed(embed.batch_id, "unauthorised", None, 0.0)
+    failed(vectors, embed, "unauthorised", None, 0.0)
     assert set(vectors.given_up) == set(ids(1, 2)) and not vectors.unavailable
 
 
@@ -113,7 +121,7 @@ def test_an_unavailable_embedder_is_tried_again_with_growing_pauses() -> None:
     for _ in range(9):
         embed = vectors.start(now)
         assert embed is not None
-        vectors.failed(embed.batch_id, "refused", 0.0, now)
+        failed(vectors, embed, "refused", 0.0, now)
         assert vectors.unavailable
         assert vectors.start(now) is None
         deadline = vectors.next_deadline()
@@ -132,7 +140,7 @@ def test_the_server_may_ask_for_a_longer_pause() -> None:
     vectors.add(pending(1, 2), 0.0)
     embed = vectors.start(0.0)
     assert embed is not None
-    vectors.failed(embed.batch_id, "429", 99.0, 1.0)
+    failed(vectors, embed, "429", 99.0, 1.0)
     assert vectors.next_deadline() == 100.0
 
 
@@ -168,7 +176,7 @@ def test_a_ticket_does_not_wait_for_an_embedder_that_is_away() -> None:
     vectors.add_ticket(7)
     embed = vectors.start(0.0)
     assert embed is not None
-    vectors.failed(embed.batch_id, "refused", 0.0, 0.0)
+    failed(vectors, embed, "refused", 0.0, 0.0)
     assert vectors.take_resolved() == [7]
     assert vectors.take_resolved() == []
 
@@ -179,7 +187,7 @@ def test_a_part_of_a_batch_is_tried_again() -> None:
     embed = vectors.start(0.0)
     assert embed is not None
     event = Embedded(embed.batch_id, None, (), (ids(2)[0],), "went away", 5.0)
-    assert vectors.embedded(event, 1.0) == ids(1, 3)
+    assert vectors.embedded(event, 1.0) == PutVectors(ids(1, 3), None)
     vectors.check_invariants()
     assert vectors.unavailable and vectors.last_error == "went away" and vectors.next_deadline() == 6.0
     vectors.stored(ids(1, 3))
@@ -212,12 +220,12 @@ def test_a_retry_of_bulk_leaves_the_slot_of_edits_alone() -> None:
     vectors.add(pending(*range(1, EDIT_CHUNKS + 150)), 0.0)
     first = vectors.start(0.0)
     assert first is not None
-    vectors.failed(first.batch_id, "refused", 0.0, 0.0)
+    failed(vectors, first, "refused", 0.0, 0.0)
     deadline = vectors.next_deadline()
     assert deadline is not None
     again = vectors.start(deadline)
     assert again is not None and again.chunks == first.chunks
-    vectors.failed(again.batch_id, "refused", 0.0, deadline)
+    failed(vectors, again, "refused", 0.0, deadline)
     third = vectors.start(deadline + LONGEST_PAUSE_S)
     assert third is not None
     vectors.embedded(Embedded(third.batch_id, None), 0.0)
@@ -228,7 +236,7 @@ def test_bulk_waits_for_no_company_that_will_not_come() -> None:
     vectors = work(items=1_000)
     vectors.add(pending(*range(1, EDIT_CHUNKS + 2)), 0.0)
     assert vectors.start(0.0) is None
-    vectors.flush_bulk()
+    vectors.flush(Lane.BULK)
     assert vectors.start(0.0) is not None
     assert vectors.stats[Lane.BULK].batches == 1
 
@@ -258,7 +266,9 @@ def test_an_edit_waits_for_its_linger_and_one_request_at_most(slots: int) -> Non
     waits: list[float] = []
     while now < 20.0:
         while ends and ends[0][0] <= now:
-            vectors.stored(vectors.embedded(Embedded(ends.pop(0)[1], None), now))
+            put = vectors.embedded(Embedded(ends.pop(0)[1], None), now)
+            assert put is not None
+            vectors.stored(put.chunks)
         if vectors.waiting < 300:
             vectors.add(pending(*range(number, number + 300)), now, Lane.BULK)
             number += 300

@@ -10,9 +10,9 @@ from regend.core.watermark import Watermark
 
 def test_ticket_waits_for_older_numbers_only() -> None:
     mark = Watermark()
-    mark.hold(1)
-    mark.add_ticket(7, 1)
-    mark.hold(2)
+    assert mark.hold_next() == 1
+    mark.add_ticket(7)
+    assert mark.hold_next() == 2
     assert mark.take_resolved() == []
     assert mark.waiting == (7,)
     mark.release(1)
@@ -33,7 +33,7 @@ def test_a_number_held_twice_is_released_twice() -> None:
 
 def test_abandoned_tickets_never_resolve() -> None:
     mark = Watermark()
-    mark.add_ticket(1, 0)
+    mark.add_ticket(1)
     mark.abandon(1)
     mark.abandon(2)
     assert mark.take_resolved() == []
@@ -50,9 +50,9 @@ def test_numbers_do_not_pile_up_while_nobody_asks() -> None:
     assert mark._heap == []
 
 
-@given(st.lists(st.tuples(st.sampled_from("hrt"), st.integers(0, 6)), max_size=60))
+@given(st.lists(st.tuples(st.sampled_from("hnrt"), st.integers(0, 6)), max_size=60))
 def test_against_a_plain_list(steps: list[tuple[str, int]]) -> None:
-    mark, held, tickets = Watermark(), list[int](), dict[int, int]()
+    mark, held, tickets, latest = Watermark(), list[int](), dict[int, int](), 0
     for number, (kind, seq) in enumerate(steps):
         if kind == "h":
             mark.hold(seq)
@@ -60,9 +60,13 @@ def test_against_a_plain_list(steps: list[tuple[str, int]]) -> None:
         elif kind == "r" and seq in held:
             mark.release(seq)
             held.remove(seq)
+        elif kind == "n":
+            latest += 1
+            assert mark.hold_next() == latest
+            held.append(latest)
         elif kind == "t":
-            mark.add_ticket(number, seq)
-            tickets[number] = seq
+            mark.add_ticket(number)
+            tickets[number] = latest
         expected = [t for t, upto in tickets.items() if not any(seq <= upto for seq in held)]
         assert mark.take_resolved() == expected
         for ticket in expected:

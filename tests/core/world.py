@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from regend.core import commands as cmd
 from regend.core import events as ev
 from regend.core.batcher import BatchConfig
 from regend.core.debouncer import DebounceConfig
+from regend.core.inflight import Key
 from regend.core.pipeline import Pipeline, PipelineConfig
 from regend.types import ChunkId, PoolId, RootId, StatSig, Tier
+from tests.core.path_states import Seen, WatchedPipeline
 from tests.core.store_model import HUGE, MUTE, POISON, TOO_LARGE, Content, Store, blob_of, chunked, digest
 
 
@@ -37,7 +40,7 @@ class Chaos:
 class World:
     """One seeded run. `step` does one random thing a user or a machine might do."""
 
-    def __init__(self, seed: int, chaos: Chaos | None = None) -> None:
+    def __init__(self, seed: int, chaos: Chaos | None = None, watched: Iterable[Key] = ()) -> None:
         self.rng = random.Random(seed)
         self.chaos = chaos or Chaos()
         self.now = 0.0
@@ -67,7 +70,9 @@ class World:
             embed_limit=self.rng.choice((2, 8, 1000)),
         )
         self.offers_upgrade = self.rng.random() < 0.5
-        self.pipeline = Pipeline(self.config)
+        self.watched = tuple(watched)
+        self.steps: Counter[Seen] = Counter()
+        self.pipeline: Pipeline = WatchedPipeline(self.config, self.watched, self.steps)
         self._offer_upgrade()
 
     def _offer_upgrade(self) -> None:
@@ -264,7 +269,7 @@ class World:
         self._life += 1
         self._index_free_at = self.now
         self._tickets.clear()
-        self.pipeline = Pipeline(self.config)
+        self.pipeline = WatchedPipeline(self.config, self.watched, self.steps)
         self.store.forgone.clear()
         self._offer_upgrade()
         for root in self.store.trees:

@@ -28,12 +28,12 @@ def model_table(app: Parts) -> dict[str, Any]:
     """The model that serves, what its provider did, and how far the stronger one is."""
     pipeline, info = app.driver.pipeline, app.provider.info
     table: dict[str, Any] = {"id": info.model_id, "dim": info.dim, "local": info.local, "note": info.note}
-    if pipeline.embed_error:
-        table["error"] = pipeline.embed_error
+    if error := pipeline.embed_error(Tier.FIRST):
+        table["error"] = error
     table |= {"provider": app.provider.status(), **_tier_table(pipeline, Tier.FIRST)}
     if app.upgrader is not None:
         state = app.indexer.store.snapshot.upgrade
-        table["upgrade"] = app.upgrader.status(state, pipeline.upgrade_error) | {
+        table["upgrade"] = app.upgrader.status(state, pipeline.embed_error(Tier.UPGRADE)) | {
             "provider": app.upgrader.provider.status(),
             **_tier_table(pipeline, Tier.UPGRADE),
         }

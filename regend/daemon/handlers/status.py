@@ -11,6 +11,7 @@ from regend.daemon.handlers.embed_status import counter_table, model_table
 from regend.daemon.parts import Parts
 from regend.daemon.roots import ServedRoot
 from regend.rpc.operation_messages import RootStatus, StatusResponse, WorkerStatus
+from regend.types import Tier
 from regend.workers.rss import rss_bytes
 
 
@@ -69,8 +70,8 @@ def _state(app: Parts, served: ServedRoot, pending: int) -> tuple[str, str]:
         return "degraded", f"{len(unsure)} directories cannot be read, such as {path or '.'}: {why}."
     if pipeline.commit_error:
         return "degraded", f"The index cannot be written: {pipeline.commit_error}"
-    if pipeline.embed_error:
-        return "degraded", f"Vectors are missing: {pipeline.embed_error}"
+    if error := pipeline.embed_error(Tier.FIRST):
+        return "degraded", f"Vectors are missing: {error}"
     return "ready", ""
 
 
@@ -101,7 +102,7 @@ def full_status(app: Parts) -> StatusResponse:
         memory={"rss_bytes": own_bytes, "workers_rss_bytes": sum(w.rss_bytes for w in workers)},
         counters={
             **counter_table(app),
-            "given_up_chunks": pipeline.given_up_chunks,
+            "given_up_chunks": len(pipeline.given_up(Tier.FIRST)),
             "quarantined_files": len(pipeline.quarantined),
             "worker_restarts": app.pool.restarts,
             "inbox_overflows": app.driver.inbox.overflows,

@@ -1,0 +1,65 @@
+"""The table of a path's states is what the pipeline does, and docs/states.md is what the table says."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from regend.core import commands as cmd
+from regend.core import events as ev
+from regend.core import states
+from regend.core.states import STEPS, State
+from tests.core.path_states import PAGE, Seen, drawing, page_with, state_of, unseen
+from tests.core.store_model import blob_of, chunked
+from tests.core.test_pipeline import SIG, TEXT, R, Story
+from tests.core.test_simulation import PATHS, A, B, C, run_schedule
+
+ROW_SEEDS = 160
+"""So many schedules show every row, with room to spare; they are the same in each run."""
+
+
+def test_the_road_of_a_new_file() -> None:
+    story = Story()
+    assert state_of(story.pipeline, (R, "f")) is State.ABSENT
+    story.tell(ev.PathChanged(R, "f"))
+    assert state_of(story.pipeline, (R, "f")) is State.CHANGED and state_of(story.pipeline, (R, "g")) is State.ABSENT
+    story.wait(1.0)
+    assert state_of(story.pipeline, (R, "f")) is State.LOOKING
+    story.observed(story.take(cmd.Observe), ev.Observation("f", SIG, blob_of(TEXT)))
+    assert state_of(story.pipeline, (R, "f")) is State.READING, "a worker was free"
+    story.tell(ev.Chunked(R, "f", story.take(cmd.ChunkFile).version, chunked(TEXT, SIG)))
+    assert state_of(story.pipeline, (R, "f")) is State.COMMITTING
+    story.committed()
+    assert state_of(story.pipeline, (R, "f")) is State.INDEXED
+    story.tell(ev.RootLost(R))
+    assert state_of(story.pipeline, (R, "f")) is State.HELD
+
+
+def test_every_row_is_seen() -> None:
+    seen: Counter[Seen] = Counter()
+    for seed in range(ROW_SEEDS):
+        seen += run_schedule(seed, [(root, path) for root in (A, B, C) for path in PATHS]).steps
+    assert unseen(seen) == []
+
+
+def test_a_table_that_lacks_a_row_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.core.path_states.STEPS", STEPS[:-1])
+    with pytest.raises(AssertionError, match="COMMITTING Committed"):
+        run_schedule(0)
+
+
+def test_a_row_that_is_never_seen_is_named() -> None:
+    assert "row 0: RootAdded" in unseen([])
+    assert "row 0: RootAdded" not in unseen([(None, "RootAdded", State.CHANGED)])
+
+
+def test_every_cause_exists() -> None:
+    for cause in {cause for step in STEPS for cause in step.causes} - {"settle"}:
+        assert hasattr(ev, cause) or hasattr(cmd, cause), cause
+
+
+def test_the_page_is_drawn_from_the_table() -> None:
+    text = PAGE.read_text()
+    assert page_with(text) == text, "run `python -m tests.core.path_states`"
+    assert drawing() in text and states.__name__ == "regend.core.states"
