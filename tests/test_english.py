@@ -11,12 +11,12 @@ from tests.english import RULES, Rule, Sentence, findings, judge, prose_of_page,
 from tests.pointers import Names, lines_of_page, lines_of_source
 
 UNCLEAN: dict[str, int] = {
-    "SECURITY.md": 1, "docs/architecture.md": 3, "regend/chunking/chunker.py": 8, "regend/chunking/decoding.py": 1,
-    "regend/chunking/grammars.py": 6, "regend/chunking/prose.py": 4, "regend/chunking/symbols.py": 18,
-    "regend/chunking/tokens.py": 5, "regend/core/batcher.py": 3, "regend/core/commands.py": 1,
-    "regend/core/commits.py": 12, "regend/core/debouncer.py": 3, "regend/core/events.py": 6, "regend/core/files.py": 9,
-    "regend/core/inflight.py": 4, "regend/core/pipeline.py": 12, "regend/core/planner.py": 17,
-    "regend/core/scans.py": 8, "regend/core/vectors.py": 15, "regend/core/watermark.py": 4, "regend/daemon/app.py": 3,
+    "regend/chunking/chunker.py": 8, "regend/chunking/decoding.py": 1, "regend/chunking/grammars.py": 6,
+    "regend/chunking/prose.py": 4, "regend/chunking/symbols.py": 18, "regend/chunking/tokens.py": 5,
+    "regend/core/batcher.py": 3, "regend/core/commands.py": 1, "regend/core/commits.py": 12,
+    "regend/core/debouncer.py": 3, "regend/core/events.py": 6, "regend/core/files.py": 9, "regend/core/inflight.py": 4,
+    "regend/core/pipeline.py": 12, "regend/core/planner.py": 17, "regend/core/scans.py": 8,
+    "regend/core/vectors.py": 15, "regend/core/watermark.py": 4, "regend/daemon/app.py": 3,
     "regend/daemon/driver.py": 6, "regend/daemon/embedder.py": 4, "regend/daemon/governor.py": 6,
     "regend/daemon/handlers/buffers.py": 4, "regend/daemon/handlers/embed_status.py": 6,
     "regend/daemon/handlers/named_files.py": 5, "regend/daemon/handlers/notices.py": 3,
