@@ -35,7 +35,7 @@ class WatchConfig:
         "how often each root is compared with the disk, whether changes were reported or not", 600.0, "s", above=0
     )
     poll_interval_s: float = declare(
-        "how often a root without watches (none left, or a network file system) is compared with it", 5.0, "s", above=0
+        "how often a root without watches (none left, or on a network) is compared with the disk", 5.0, "s", above=0
     )
     max_watches: int = declare(
         "maximum watched directories over all roots; a root that would need more is polled",
