@@ -26,7 +26,7 @@ class WatchConfig:
     """How changes are collected."""
 
     quiet_ms: int = declare("a path is read once it has not changed for this long", 40, "ms", low=0)
-    max_delay_ms: int = declare("or once its first change is this old, even while it keeps changing", 400, "ms", low=1)
+    max_delay_ms: int = declare("a path that still changes is read once its first change is this old", 400, "ms", low=1)
     storm_paths: int = declare(
         "more changed paths than this in one root become one rescan of the root", 512, "paths", low=1
     )
@@ -35,7 +35,7 @@ class WatchConfig:
         "how often each root is compared with the disk, whether changes were reported or not", 600.0, "s", above=0
     )
     poll_interval_s: float = declare(
-        "the same for a root that cannot be watched (no watches left, or a network file system)", 5.0, "s", above=0
+        "how often a root without watches (none left, or on a network) is compared with the disk", 5.0, "s", above=0
     )
     max_watches: int = declare(
         "maximum watched directories over all roots; a root that would need more is polled",
@@ -75,7 +75,7 @@ class WorkerConfig:
 
 @dataclass(frozen=True, slots=True)
 class ResourceConfig:
-    """When bulk work steps back."""
+    """When bulk indexing steps back."""
 
     pressure_percent: float = declare(
         "files are indexed one at a time while tasks of this machine wait for memory or disk for a larger share of the "
@@ -85,13 +85,12 @@ class ResourceConfig:
     min_free_mb: int = declare(
         "nothing is indexed while the state directory's file system has less free space", 100, "MB", low=0
     )
-    max_state_mb: int = declare("or while the state directory is larger than this; 0: no limit", 0, "MB", low=0)
+    max_state_mb: int = declare("nothing is indexed while the state directory is larger; 0: no limit", 0, "MB", low=0)
     max_rss_mb: int = declare(
-        "or while the daemon's own process, without workers, takes more memory than this; 0: no limit", 0, "MB", low=0
+        "nothing is indexed while the daemon's process, without workers, takes more memory; 0: no limit", 0, "MB", low=0
     )
     battery: str = declare(
-        "what bulk work does on battery, where regend can tell (Linux): `slow`, files are indexed one at a time; "
-        "`usual`, nothing changes",
+        "bulk indexing on battery, where regend can tell (Linux): `slow`, one file at a time; `usual`, no change",
         "slow",
         choices=("slow", "usual"),
     )
@@ -132,7 +131,7 @@ class EmbeddingConfig:
     document_prefix: str = declare("text before each chunk instead of the style's", "")
     query_prefix: str = declare("text before each query instead of the style's", "")
     encoding: str = declare(
-        "how vectors are sent; `auto`: as the server can", "auto", choices=("auto", "float", "base64")
+        "how the server sends vectors; `auto`: `base64` if it can do that", "auto", choices=("auto", "float", "base64")
     )
     api_key_env: str = declare("name of the environment variable that holds the key", "")
     api_key_file: str = declare("file that holds the key, mode 0600", "", "path")
@@ -141,16 +140,16 @@ class EmbeddingConfig:
         "roots whose text may be sent to a server that is not on this machine", (), "paths"
     )
     batch_items: int = declare("a batch is closed at this many chunks; 0: as suits the model", 0, "chunks", low=0)
-    batch_tokens: int = declare("or at this many tokens; 0: as suits the model", 0, "tokens", low=0)
-    batch_bytes: int = declare("or at this many bytes", 1_000_000, "bytes", low=1)
-    linger_ms: int = declare("or when its first chunk has waited this long", 10, "ms", low=0)
+    batch_tokens: int = declare("a batch is closed at this many tokens; 0: as suits the model", 0, "tokens", low=0)
+    batch_bytes: int = declare("a batch is closed at this many bytes", 1_000_000, "bytes", low=1)
+    linger_ms: int = declare("a batch is closed when its first chunk has waited this long", 10, "ms", low=0)
     concurrency: int = declare(
         "maximum requests in flight at each server; 0: as suits the server", 0, "requests", low=0
     )
     requests_per_minute: int = declare(
-        "the account's limit; 0: the usual one of the kind, or what the server says", 0, "requests", low=0
+        "the account's limit; 0: the usual one of the kind, or the one that the server states", 0, "requests", low=0
     )
-    tokens_per_minute: int = declare("the same for tokens", 0, "tokens", low=0)
+    tokens_per_minute: int = declare("the account's limit; 0: as for requests", 0, "tokens", low=0)
     rate_margin: float = declare(
         "share of both limits that is used in the long run; the nearer to 1, the shorter the bursts, so that no minute "
         "is above the limit; 1 leaves no room for a late request",
@@ -167,7 +166,7 @@ class EmbeddingConfig:
     attempts: int = declare(
         "maximum requests before a batch waits for a later try; 1: no repeat within a try", 4, "requests", low=1
     )
-    retry_budget_s: float = declare("and no request begins later than this after the first", 60.0, "s", low=0)
+    retry_budget_s: float = declare("no request of a batch begins later than this after the first", 60.0, "s", low=0)
     model_dir: str = declare("for `onnx`: directory with `model.onnx` and `tokenizer.json`", "", "path")
     pooling: str = declare(
         "for `onnx`: how the tokens' vectors become one; `auto`: as the model's own files say", "auto",
@@ -182,7 +181,7 @@ class EmbeddingConfig:
 
 @dataclass(frozen=True, slots=True)
 class IgnoreConfig:
-    """What is not indexed, on top of the ignore files."""
+    """Paths that are not indexed, in addition to those that ignore files exclude."""
 
     patterns: tuple[str, ...] = declare("patterns in `.gitignore` syntax, for every root", ())
 
@@ -226,7 +225,7 @@ def user_path(value: str, key: str, source: str = "configuration") -> Path:
     """Return a path of the configuration, in which ``~`` means the home directory.
 
     Raises:
-        ConfigError: it begins with ``~`` and the name of an unknown user.
+        ConfigError: the path begins with ``~`` and the name of an unknown user.
     """
     try:
         return Path(value).expanduser()
@@ -236,10 +235,10 @@ def user_path(value: str, key: str, source: str = "configuration") -> Path:
 
 
 def parse_toml(raw: bytes, source: str) -> dict[str, Any]:
-    """Return the table in a TOML file, whoever wrote it.
+    """Return the table in a TOML file, which the user or a repository wrote.
 
     Raises:
-        ConfigError: it is not TOML, or is nested too deeply for Python; the message begins with `source`.
+        ConfigError: the file is not TOML, or is nested too deeply for Python; the message begins with `source`.
     """
     try:
         return tomllib.loads(raw.decode())

@@ -68,13 +68,13 @@ class EnvelopeError(StoreError):
 
 
 class EmbeddingError(RegendError):
-    """No usable vectors.
+    """A provider gave no usable vectors.
 
     Attributes:
         kind: what went wrong, a stable word: ``connection``, ``timeout``, ``tls``, ``redirect``, ``truncated``,
             ``rate_limited``, ``too_large``, ``refused`` (the texts), ``denied`` (the key), ``failed`` (5xx and the
             like), ``not_json``, ``count``, ``order``, ``encoding``, ``dimension``, ``not_finite``, ``zero``, ``key``,
-            ``disagrees`` (another model answers), ``breaker`` (not even asked), or ``other``.
+            ``disagrees`` (another model answers), ``breaker`` (not asked), or ``other``.
     """
 
     code = "embedding_error"

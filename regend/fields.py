@@ -69,7 +69,7 @@ def fault(item: Field[Any], value: Any) -> str:
 
 
 class Checked:
-    """A request that checks its fields when it is made; `ValueError` names the field, the value and what is allowed."""
+    """A request that checks its fields when it is made; `ValueError` names the field, the value and the rule."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Where regend keeps its files, after the XDG base directory specification.
+"""Where regend keeps its files, following the XDG base directory specification.
 
 Only the standard library is imported, because `regenctl` uses this too.
 """
@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 CATALOG = "index.db"
-"""The SQLite file in the state directory that is the truth."""
+"""Name of the SQLite file in the state directory; it is the truth."""
 STATE_FORMAT = 2
-"""The catalog's format (SQLite's `user_version`); older ones are changed in place, newer ones refused."""
+"""The catalog's format (SQLite's `user_version`); the daemon converts an older one in place and refuses a newer one."""
 APPLICATION_ID = 0x7267_6E64  # "rgnd"
 
 
 def home_directory(environ: Mapping[str, str]) -> Path:
-    """Return `$HOME`, else what the password database says."""
+    """Return `$HOME`, else the home directory in the password database."""
     return Path(environ.get("HOME") or Path.home())
 
 
@@ -42,7 +42,7 @@ def default_state_dir(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def default_socket_path(environ: Mapping[str, str] | None = None) -> Path:
-    """Return `$REGEND_SOCKET`, else `regend/regend.sock` of `$XDG_RUNTIME_DIR`, else `run/regend.sock` of the state."""
+    """Return `$REGEND_SOCKET`, else `$XDG_RUNTIME_DIR/regend/regend.sock`, else `run/regend.sock` of the state."""
     environ = os.environ if environ is None else environ
     if environ.get("REGEND_SOCKET"):
         return Path(environ["REGEND_SOCKET"]).absolute()

@@ -32,7 +32,7 @@ else:
 
 
 def _arg(*names: str, complete: str = "", **options: Any) -> Argument:
-    """Declare an argument; `complete`: what a shell offers as its value: ``file``, ``directory``, words, or nothing."""
+    """Declare an argument; `complete` says what a shell offers for it: ``file``, ``directory``, words, or nothing."""
     return Argument(names, options, complete)
 
 
@@ -62,7 +62,7 @@ _ROOT = _arg("--root", metavar="DIR", complete="directory", help="only this root
 _PATH = _arg("--path", metavar="GLOB", help="only paths that match, such as 'src/**/*.py'")
 _LANG = _arg("--lang", metavar="NAME", help="only this language, such as python")
 _CONTEXT = _arg("--context", type=_LINES, metavar="N", help="lines of the file to show before and after each snippet")
-_OFFSET = _arg("--offset", type=_SKIPPED, metavar="N", help="leave out the first N results: the next page")
+_OFFSET = _arg("--offset", type=_SKIPPED, metavar="N", help="skip the first N results, to see the next page")
 _BUDGET = _arg(
     "--budget", type=_TOKENS, metavar="TOKENS", help="pack the best passages into this many tokens, file by file"
 )
@@ -175,7 +175,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 
 def _command_place(argv: list[str]) -> int:
-    """Return the index of the command. argparse could pass on the rest, but would drop the command's ``--``."""
+    """Return the index of the command. argparse could split there itself, but would drop the command's ``--``."""
     place = 0
     while place < len(argv) and argv[place].startswith("-"):
         place += 2 if argv[place] == "--socket" else 1
@@ -183,7 +183,7 @@ def _command_place(argv: list[str]) -> int:
 
 
 def command_parser(command: Command) -> argparse.ArgumentParser:
-    """Return the parser of one command; it takes the global options too, so that they may stand on either side."""
+    """Return the parser of one command; it takes the global options too, so that they may follow its name."""
     takes_all = command.name == "service"
     parser = argparse.ArgumentParser(
         prog=f"regenctl {command.name}", description=command.doc[0].upper() + command.doc[1:] + ".",

@@ -1,4 +1,4 @@
-"""How commands reach the daemon: the client, and the arguments in the form that the daemon takes."""
+"""How commands reach the daemon: the client, and the arguments in the form that the daemon expects."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def call(arguments: argparse.Namespace, method: str, **params: Any) -> dict[str,
 
 
 def absolute(path: str) -> str:
-    """Return an absolute path: the daemon has another working directory.
+    """Make a path absolute, because the daemon has another working directory.
 
     Raises:
         PathError: the path is empty, as an unset shell variable is; it must not mean the working directory.
@@ -36,5 +36,5 @@ def absolute(path: str) -> str:
 
 
 def given(**params: Any) -> dict[str, Any]:
-    """Return the parameters that are not None; the daemon has the defaults of the others."""
+    """Return the parameters that are not None; the daemon sets the others to their defaults."""
     return {name: value for name, value in params.items() if value is not None}

@@ -152,7 +152,7 @@ def check_git(environ: Mapping[str, str]) -> Check:
 
 
 def check_config(environ: Mapping[str, str]) -> tuple[Config, Check]:
-    """Return the configuration (all defaults where it is wrong), and the finding."""
+    """Return the configuration (all defaults if it is wrong), and the finding."""
     try:
         config = load_config(environ=environ)
     except ConfigError as error:
@@ -208,7 +208,7 @@ def check_disk(state_dir: Path) -> Check:
     try:
         free_bytes = shutil.disk_usage(place).free
     except OSError as error:
-        return Check("disk", "warn", f"free space of {place} is unknown: {error.strerror}", "Look with `df`.")
+        return Check("disk", "warn", f"free space of {place} is unknown: {error.strerror}", "Check it with `df`.")
     return _disk_check(free_bytes, place)
 
 
@@ -282,7 +282,7 @@ def check_inotify(config: Config, directory: Path) -> Iterator[Check]:
             continue
         line = f"fs.inotify.{name}={least}"
         remedy = (
-            f"sudo sysctl {line}; for good: echo {line} | sudo tee /etc/sysctl.d/60-regend.conf. "
+            f"sudo sysctl {line}; to make it permanent: echo {line} | sudo tee /etc/sysctl.d/60-regend.conf. "
             "Until then a tree that needs more is polled."
         )
         yield Check(f"inotify {name}", "warn", f"{value}, less than {least}", remedy)
@@ -301,7 +301,7 @@ def check_daemon(socket: Path) -> tuple[dict[str, Any], Check]:
         if socket.is_socket():
             detail = f"not running, and it left a stale socket {socket}"
             return {}, Check("daemon", "warn", detail, "Start `regend`; it removes the stale socket itself.")
-        remedy = "Start `regend`, or `regenctl service install` for good."
+        remedy = "Start `regend`, or run `regenctl service install` to start it at every login."
         return {}, Check("daemon", "warn", f"not running: no process listens on {socket}", remedy)
     except RegendError as error:
         return {}, Check("daemon", "fail", str(error), "See its log; `regenctl stop` and start it again.")
@@ -356,7 +356,7 @@ def check_index(socket: Path) -> Iterator[Check]:
         yield Check("index pages", "ok", "sound")
     count = len(found["differing"]) + found["more"]
     if not count:
-        yield Check("index", "ok", f"{found['files']} files are as on disk")
+        yield Check("index", "ok", f"{found['files']} files match the disk")
         return
     named = "; ".join(f"{one['root']}/{one['path']}: {one['reason']}" for one in found["differing"][:_MAX_NAMED])
     more = f"; and {count - _MAX_NAMED} more" if count > _MAX_NAMED else ""

@@ -1,4 +1,4 @@
-"""`regenctl`: parse, call the daemon, print. Starts with the standard library and msgpack only.
+"""`regenctl`: parse, call the daemon, print. It starts with the standard library and msgpack only.
 
 Exit codes: 0 done, 1 the command failed, 2 wrong command line, 3 no daemon, 130 interrupted.
 """

@@ -62,7 +62,7 @@ def run_stop(arguments: argparse.Namespace) -> int:
 
 
 def run_config(arguments: argparse.Namespace) -> int:
-    """Show the running daemon's configuration; without a daemon, that of one started now from this environment."""
+    """Show the running daemon's configuration; without a daemon, the one that it would start with now."""
     try:
         answer, source = call(arguments, "config"), "of the running daemon"
     except DaemonNotRunningError:
@@ -98,7 +98,7 @@ def toml_lines(table: dict[str, Any], prefix: str = "") -> list[str]:
 
 
 def _toml(value: object) -> str:
-    """Return one value. A JSON string is a TOML basic string: both escape alike."""
+    """Return one value as TOML. A JSON string is a TOML basic string: both escape alike."""
     import json
 
     if isinstance(value, (list, tuple)):

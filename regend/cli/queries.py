@@ -1,4 +1,4 @@
-"""Commands that ask: search, symbols, related, outline."""
+"""Commands that send queries: search, symbols, related, outline."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _outline_lines(answer: dict[str, Any], style: Style) -> Iterator[str]:
 
 
 def split_place(place: str) -> tuple[str, int]:
-    """Split ``FILE:LINE`` or an editor's ``FILE:LINE:COLUMN``; the line of a bare ``FILE`` is 0: all of it."""
+    """Split ``FILE:LINE`` or an editor's ``FILE:LINE:COLUMN``; a bare ``FILE`` has line 0: the whole file."""
     file, parts = place, place.rsplit(":", 2)
     if len(parts) == 3 and parts[1].isdecimal() and (parts[2].isdecimal() or not parts[2]):
         return parts[0], max(int(parts[1]), 1)
@@ -86,7 +86,7 @@ def _page(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _overlay(pair: str) -> dict[str, str]:
-    """Read ``FILE=COPY``: the file, and the text that its editor has."""
+    """Read ``FILE=COPY`` as an overlay: the path of FILE and the text of COPY."""
     file, equals, copy = pair.rpartition("=")
     if not equals or not file:
         raise RegendError(f"`--overlay {pair}` names no copy; write FILE=COPY, or FILE=- for standard input.")

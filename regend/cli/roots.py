@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 PAGE_FILES = 5_000
-"""Files asked for in one page."""
+"""Maximum files in one page of the daemon's answer."""
 
 
 def run_add(arguments: argparse.Namespace) -> int:

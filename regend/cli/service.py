@@ -1,6 +1,6 @@
 """`regenctl service install|uninstall|status`: run regend at every login, by systemd or launchd.
 
-It hides nothing: it lists every file and every command, and with `--dry-run` it lists them only.
+It lists every file that it changes and every command that it runs; with `--dry-run` it only lists them.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class _Shell:
         self.report.steps.append(Step(action, str(target), result, detail))
 
     def change(self, action: str, target: Path, act: Callable[[], None]) -> None:
-        """Carry out one change of a file."""
+        """Change a file by calling `act`, unless this is a dry run."""
         if not self._dry_run:
             act()
         self.step(action, target, "planned" if self._dry_run else "done")

@@ -1,4 +1,4 @@
-"""The files that make regend a service of the user: their content, their place, and their owner.
+"""The files that make regend a service of the user: their content, their place, and who wrote them.
 
 The templates are `systemd/` and `launchd/` of the source tree; a wheel carries them in `regend/service_units`.
 Every file we write ends with a line that names us and the hash of the rest, so that we overwrite and remove only our
@@ -35,7 +35,7 @@ class ServiceFile:
     """One file to be installed.
 
     Attributes:
-        content: all of it, our closing line included.
+        content: the whole text, with our closing line.
     """
 
     path: Path

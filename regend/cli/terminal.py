@@ -1,4 +1,4 @@
-"""Output of commands: JSON, or text with colours where the terminal wants them, columns, and numbers in words.
+"""Output of commands: JSON, or text with columns, sizes and durations, and colours if the terminal shows them.
 
 Hand-written ANSI, because rich costs more to import than `regenctl` may take to start.
 """
@@ -24,7 +24,7 @@ def wants_colour(stream: TextIO, environ: Mapping[str, str] | None = None) -> bo
 
 
 class Style:
-    """Paints words, or returns them unchanged."""
+    """Colours text, or returns it unchanged."""
 
     __slots__ = ("_on",)
 

@@ -1,4 +1,4 @@
-"""`regenctl status --watch`: live, with a progress bar for each root; one line for each change without a terminal."""
+"""`regenctl status --watch`: a live page with progress bars, or without a terminal one line for each change."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _statuses(daemon: Client) -> Iterator[dict[str, Any]]:
         asked_at = monotonic()
         yield daemon.call("status")
         for _ in daemon.notifications(timeout_s=REFRESH_S):
-            # A burst is one redraw: take further notifications within the interval.
+            # Redraw once for a burst: take further notifications within the interval.
             while (left := MIN_INTERVAL_S - (monotonic() - asked_at)) > 0:
                 if next(daemon.notifications(timeout_s=left), None) is None:
                     break

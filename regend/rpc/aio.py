@@ -51,7 +51,7 @@ class AsyncClient:
         self.path = path
         self.timeout_s = timeout_s
         self.server: dict[str, Any] = {}
-        """What the daemon answered to `hello`."""
+        """The daemon's answer to `hello`."""
         self.dropped_notifications = 0
         """Notifications dropped because the caller did not read them in time."""
         self._reader = reader

@@ -72,7 +72,7 @@ def lost_error(path: str) -> ConnectionLostError:
 
 
 def broken_error(path: str, breach: str) -> ProtocolError:
-    """Say that the daemon sent what the protocol does not allow here."""
+    """Say that the daemon sent a message that the protocol does not allow here."""
     return ProtocolError(f"The daemon on {path} broke the protocol: {breach}; is it another version?")
 
 
@@ -91,7 +91,7 @@ def request_bytes(request_id: int, method: str, params: dict[str, Any]) -> bytes
 
 
 def call_limit_s(timeout_s: float, params: dict[str, Any]) -> float:
-    """Return how long a call may take: a `timeout_s` that the daemon itself waits is added to ours."""
+    """Return how long a call may take: the client's limit, plus the `timeout_s` that the daemon is asked to wait."""
     waits = params.get("timeout_s", 0.0)
     return timeout_s + (waits if isinstance(waits, (int, float)) else 0.0)
 
@@ -109,7 +109,7 @@ def check_listener(uid: int | None, path: str) -> None:
         uid: user of the process that listens on the socket, see `listener_uid`.
 
     Raises:
-        RpcError: with code ``foreign_socket``: the user is neither we nor root. Root may ask every daemon.
+        RpcError: with code ``foreign_socket``: the user is neither our own nor root. Root may ask every daemon.
     """
     own = os.geteuid()
     if uid is not None and uid not in (0, own) and own != 0:
@@ -130,8 +130,8 @@ def listener_uid(sock: socket.socket) -> int | None:
 class Client:
     """A connection to a running daemon; owns its socket. Not for use by several threads at once.
 
-    Use it as a context manager, or call `close`. After an error other than an answer of the daemon the connection is
-    closed, and further calls raise `ConnectionLostError`.
+    Use it as a context manager, or call `close`. An error that is not the daemon's answer closes the
+    connection, and further calls raise `ConnectionLostError`.
 
     Args:
         path: the socket; None for the default place.
@@ -145,7 +145,7 @@ class Client:
         self.path = str(path if path is not None else default_socket_path())
         self.timeout_s = timeout_s
         self.server: dict[str, Any] = {}
-        """What the daemon answered to `hello`."""
+        """The daemon's answer to `hello`."""
         self._name = name
         self._socket: socket.socket | None = None
         self._decoder = Decoder(CLIENT_LIMITS)
@@ -192,13 +192,13 @@ class Client:
     def call(self, method: str, /, **params: Any) -> dict[str, Any]:
         """Call a method and wait for its answer.
 
-        A `timeout_s` among the parameters, which the daemon waits itself, is added to ours.
+        If the parameters have a `timeout_s`, which the daemon waits itself, the client waits that much longer.
 
         Raises:
             RegendError: the daemon's answer is an error; its class and `code` say which.
             ConnectionLostError: the daemon went away.
-            ProtocolError: what came back is not MessagePack-RPC.
-            RpcError: with code ``timeout``: no answer in time.
+            ProtocolError: the answer is not MessagePack-RPC.
+            RpcError: with code ``timeout``: no answer came in time.
         """
         limit_s = call_limit_s(self.timeout_s, params)
         deadline = monotonic() + limit_s
@@ -222,7 +222,7 @@ class Client:
         """Yield ``(topic, payload)`` as they come, after `subscribe`.
 
         Args:
-            timeout_s: stop after this long without one; None: never. The next call continues there.
+            timeout_s: stop after this long without a notification; None: never stop. The next call continues there.
 
         Raises:
             ConnectionLostError: the daemon went away.
@@ -246,7 +246,7 @@ class Client:
         except TimeoutError as error:
             raise self._ended(late_error(self.path, f"take the request `{method}`", self.timeout_s)) from error
         except OSError as error:
-            # The daemon may have told us why before it closed the connection; else this raises that it is lost.
+            # The daemon may have sent its reason before it closed the connection; else this raises `lost_error`.
             self._receive(monotonic() + _PARTING_WORDS_S)
             raise self._ended(lost_error(self.path)) from error
 
@@ -284,6 +284,6 @@ class Client:
         return self._socket
 
     def _ended(self, error: RegendError) -> RegendError:
-        """Close the connection for this error."""
+        """Close the connection, and return the error for the caller to raise."""
         self.close()
         return error

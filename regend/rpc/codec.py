@@ -53,8 +53,8 @@ PROTOCOL_VERSION = 1
 MAX_ID = 2**32 - 1
 
 SERVER_LIMITS = Limits(max_message_bytes=1 << 20, max_items=256, max_depth=8)
-"""Limits of a daemon. msgpack allocates an array as long as its header says before it reads an item, and nests up to
-1,024 deep, so `max_items` is what bounds a bomb: 1,024 x 256 pointers are 2 MB."""
+"""Limits of a daemon. Before msgpack reads the items of an array, it allocates the length that the header states, and
+it nests up to 1,024 deep. So `max_items` bounds what a hostile message takes: 1,024 x 256 pointers are 2 MB."""
 CLIENT_LIMITS = Limits(max_message_bytes=64 << 20, max_items=1 << 16, max_depth=32)
 """Limits of a client, which must accept a page of files, or 1,000 results with their snippets."""
 
@@ -213,12 +213,12 @@ def _pack(message: list[Any]) -> bytes:
 
 
 def error_to_wire(error: RegendError) -> dict[str, Any]:
-    """Return the map of an error."""
+    """Return the map that stands for an error on the wire."""
     return {"code": error.code, "message": str(error), "data": getattr(error, "data", None)}
 
 
 def error_from_wire(value: object) -> RegendError:
-    """Return the error of a map: of the class that has its code, else an `RpcError` with the code."""
+    """Return the error that a map stands for: of the class with its code, else an `RpcError` with the code."""
     if not isinstance(value, dict):
         return RpcError(value if isinstance(value, str) else f"The daemon answered with the error {value!r}.")
     code, message, data = str(value.get("code", "")), str(value.get("message", "")), value.get("data")

@@ -1,9 +1,9 @@
-"""Limits of requests: one place for the messages, the daemon that checks them, and the clients that say them."""
+"""Limits of requests, shared by the messages, the daemon that checks them, and the clients that show them."""
 
 MAX_RESULTS = 1_000
 """Maximum `k`."""
 DEFAULT_RESULTS = 10
-"""Value of `k` where nothing else limits the answer."""
+"""Value of `k` if a request has neither `k` nor `budget`."""
 MAX_OFFSET = 1_000
 """Maximum `offset`."""
 MAX_CONTEXT_LINES = 1_000

@@ -1,4 +1,4 @@
-"""Messages of the methods that look after the daemon and its roots. On the wire each is a map with the same keys."""
+"""Messages of the methods that control the daemon and its roots. On the wire each is a map with the same keys."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class FailedPath:
 
 @dataclass(frozen=True, slots=True)
 class FlushResponse:
-    generation: int = declare("at which everything written before the call is searchable")
+    generation: int = declare("generation at which everything written before the call is searchable")
     complete: bool = declare("false while chunks still lack a vector")
     failed: tuple[FailedPath, ...] = declare("files that could not be indexed; each is a `FailedPath`")
     took_ms: float = declare("how long the call waited")
@@ -73,7 +73,7 @@ class SyncRequest(Checked):
 
 @dataclass(frozen=True, slots=True)
 class SyncResponse:
-    generation: int = declare("at which everything written before the call is searchable by words")
+    generation: int = declare("generation at which everything written before the call is searchable by words")
     took_ms: float = declare("how long the call waited")
 
 
@@ -91,7 +91,7 @@ class VerifyResponse:
     files: int = declare("how many files the index knows now")
     differing: tuple[FailedPath, ...] = declare(
         "files whose entry differed from the disk, at most 100, each a `FailedPath`; the daemon has indexed them "
-        "again. Files that changed during the check may be among them"
+        "again; files that changed during the check may be among them"
     )
     more: int = declare("how many further files differed")
     took_ms: float = declare("how long the call took")
@@ -109,7 +109,7 @@ class AddRequest(Checked):
 @dataclass(frozen=True, slots=True)
 class AddResponse:
     root: str = declare("its absolute real path")
-    pool: str = declare("unit with which it shares its index: the git common directory, or its own path")
+    pool: str = declare("the pool whose index it shares: a git common directory, or its own path")
     state: str = declare("as in `status`")
 
 
@@ -117,8 +117,8 @@ class AddResponse:
 class RemoveRequest(Checked):
     path: str = declare("absolute path of a root")
     forget: bool = declare(
-        "delete everything that only this root used before answering; otherwise its text and vectors are kept for a "
-        "while, so that adding it again costs nothing",
+        "before the answer, delete everything that only this root used; otherwise its text and vectors are kept for a "
+        "while, so that it costs nothing to add it again",
         False,
     )
 
@@ -136,7 +136,7 @@ class RootResponse:
 @dataclass(frozen=True, slots=True)
 class ListedRoot:
     path: str = declare("absolute path")
-    pool: str = declare("unit with which it shares its index")
+    pool: str = declare("the pool whose index it shares")
     state: str = declare("as in `status`")
     files_indexed: int = declare("files that are searchable now")
 
@@ -208,15 +208,15 @@ class WhyResponse:
 @dataclass(frozen=True, slots=True)
 class RootStatus:
     path: str = declare("absolute path")
-    pool: str = declare("unit with which it shares its index")
+    pool: str = declare("the pool whose index it shares")
     state: str = declare("`scanning`, `indexing`, `ready`, `paused`, `degraded` or `gone`")
     files_indexed: int = declare("files that are searchable now")
-    files_skipped: int = declare("files that are not, on purpose or for an error")
-    skipped_by_reason: Mapping[str, int] = declare("the same by reason")
+    files_skipped: int = declare("files that are not searchable, on purpose or because of an error")
+    skipped_by_reason: Mapping[str, int] = declare("number of skipped files by reason")
     chunks: int = declare("live chunks")
     pending: int = declare("paths known to need work")
-    generation: int = declare("of its last commit")
-    complete: bool = declare("nothing pending and no chunk without a vector")
+    generation: int = declare("generation of its last commit")
+    complete: bool = declare("true if nothing is pending and every chunk has a vector")
     watching: str = declare("how changes are noticed, such as `events` or `polling`")
     reason: str = declare("why `state` is not `ready`; else empty")
 
@@ -243,13 +243,13 @@ class StatusResponse:
     counters: Mapping[str, int] = declare(
         "totals since the start; `embedded_chunks` counts every text given to an embedder for the index"
     )
-    generation: int = declare("of the current snapshot")
-    complete: bool = declare("true when every root is")
+    generation: int = declare("generation of the current snapshot")
+    complete: bool = declare("true if every root is complete")
     paused: bool = declare("whether the user paused indexing")
     socket: str = declare("path of this socket")
     state_dir: str = declare("path of the state directory")
     held_back: tuple[str, ...] = declare(
-        "reasons that hold bulk indexing back now, as sentences; empty without one", ()
+        "sentences that say why bulk indexing is held back now; empty if it is not", ()
     )
 
 
@@ -287,15 +287,15 @@ class ProgressEvent:
     state: str = declare("as in `status`")
     files_indexed: int = declare("files that are searchable now")
     pending: int = declare("paths known to need work")
-    generation: int = declare("of its last commit")
-    complete: bool = declare("nothing pending and no chunk without a vector")
+    generation: int = declare("generation of its last commit")
+    complete: bool = declare("true if nothing is pending and every chunk has a vector")
 
 
 @dataclass(frozen=True, slots=True)
 class IndexEvent:
     root: str = declare("absolute path of the root")
-    generation: int = declare("of the new snapshot")
-    complete: bool = declare("no chunk without a vector")
+    generation: int = declare("generation of the new snapshot")
+    complete: bool = declare("true if every chunk has a vector")
     paths: tuple[str, ...] = declare("changed paths, relative to the root; at most 100")
     more: int = declare("how many further paths changed")
 
@@ -304,4 +304,4 @@ class IndexEvent:
 class StateEvent:
     root: str = declare("absolute path of the root; empty for the daemon itself")
     state: str = declare("as in `status`; `removed` for a root that was removed, `stopping` for the daemon")
-    reason: str = declare("why; empty without a reason")
+    reason: str = declare("why the state changed; empty without a reason")

@@ -1,4 +1,4 @@
-"""Messages of the methods that ask: search, related, symbols, outline. On the wire each is a map with the same keys."""
+"""Messages of the queries: search, related, symbols, outline. On the wire each is a map with the same keys."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OVERLAYS = (
     f"unsaved files that replace those on disk for this answer only; at most {limits.MAX_OVERLAYS}, each an `Overlay`"
 )
 _ROOT = "absolute path of one root; empty for all roots"
-_PATH = "glob on the path relative to its root; `*` stays in one directory, `**` crosses them; empty for all"
+_PATH = "glob on the path relative to its root; `*` stays in one directory, `**` crosses directories; empty for all"
 _LANG = "language name such as `python`; empty for all"
 
 
@@ -40,7 +40,7 @@ class SearchRequest(Checked):
         "lines of the file to show before and after the usual snippet", 0, low=0, high=limits.MAX_CONTEXT_LINES
     )
     offset: int = declare(
-        "results to leave out before the first: `next_offset` of the page before", 0, low=0, high=limits.MAX_OFFSET
+        "number of results to skip: `next_offset` of the previous page", 0, low=0, high=limits.MAX_OFFSET
     )
     files: bool = declare("one result per file, ranked also by the whole file", False)
     budget: int = declare(_BUDGET, 0, low=0, high=limits.MAX_BUDGET_TOKENS)
@@ -64,14 +64,14 @@ class Passage:
     start_line: int = declare("first line of the chunk, 1-based")
     end_line: int = declare("last line, inclusive")
     symbol: str = declare("path of the enclosing definition; empty at file level")
-    snippet: str = declare("lines of it, without the final newline")
+    snippet: str = declare("lines of the chunk, without the final newline")
     snippet_line: int = declare("the line at which `snippet` begins, 1-based")
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
     wall_ms: float = declare("how long it took")
-    cpu_ms: float = declare("how much CPU time of the query's thread it took")
+    cpu_ms: float = declare("CPU time that it took in the query's thread")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class SearchResult:
 @dataclass(frozen=True, slots=True)
 class SearchResponse:
     results: tuple[SearchResult, ...] = declare("best first; each is a `SearchResult`")
-    generation: int = declare("of the snapshot that was read")
+    generation: int = declare("generation of the snapshot that was read")
     complete: bool = declare("false while chunks still lack a vector or changes are still being read")
     took_ms: float = declare("time spent in the daemon")
     notes: tuple[str, ...] = declare("sentences for the user, such as why nothing was found", ())
@@ -126,8 +126,8 @@ class RelatedRequest(Checked):
 
 @dataclass(frozen=True, slots=True)
 class SymbolsRequest(Checked):
-    name: str = declare("a name, or a dotted end of a qualified name; exact first, then ignoring case, then by prefix")
-    k: int = declare("symbols at most", 20, low=1, high=limits.MAX_RESULTS)
+    name: str = declare("a name, or the dotted end of one; exact matches come first, then other case, then prefixes")
+    k: int = declare("maximum number of symbols", 20, low=1, high=limits.MAX_RESULTS)
     root: str = declare(_ROOT, "")
     path: str = declare(_PATH, "")
     lang: str = declare(_LANG, "")
@@ -148,7 +148,7 @@ class SymbolResult:
 @dataclass(frozen=True, slots=True)
 class SymbolsResponse:
     symbols: tuple[SymbolResult, ...] = declare("best first; each is a `SymbolResult`")
-    generation: int = declare("of the snapshot that was read")
+    generation: int = declare("generation of the snapshot that was read")
     complete: bool = declare("false while changes are still being read")
 
 
@@ -173,4 +173,4 @@ class OutlineResponse:
     path: str = declare("relative to the root, with `/`")
     language: str = declare("language name")
     symbols: tuple[OutlineSymbol, ...] = declare("in order of lines; each is an `OutlineSymbol`")
-    generation: int = declare("of the snapshot that was read")
+    generation: int = declare("generation of the snapshot that was read")

@@ -16,7 +16,7 @@ from regend.rpc import query_messages as asks
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method: its messages, its purpose, and the errors it may answer besides those of every method."""
+    """A method: its messages, its purpose, and the errors that it may return besides those of every method."""
 
     name: str
     request: type
@@ -29,18 +29,18 @@ ERRORS: Mapping[str, str] = {
     "method_not_found": "any method: the daemon does not know it; `hello` lists those it knows",
     "invalid_params": "any method: the named parameter is unknown, missing, of the wrong type or out of range",
     "internal_error": "any method: a bug; the daemon's log has the details",
-    "unsupported_protocol": "`hello`: the daemon does not speak the client's protocol version; `data` has its own",
+    "unsupported_protocol": "`hello`: the daemon does not speak the client's protocol version; `data` has the daemon's",
     "root_error": "the root is unknown, already added, refused or gone",
-    "path_error": "the path is outside of all roots, missing, or not what it should be",
+    "path_error": "the path is outside of all roots, missing, of the wrong kind, or not readable",
     "timeout": "`flush`, `verify`: the work did not finish in time; it continues in the background",
     "not_synced": "`sync`, and `search` with `sync`: the newest writes could not be read in time",
     "query_error": "the query contains nothing to search for",
-    "filter_error": "a glob or limit cannot be used",
+    "filter_error": "a glob or limit is not valid",
     "store_error": "the state directory cannot be used",
     "embedding_error": "the embedding provider returned no usable vector",
     "stopping": "the daemon is shutting down",
 }
-"""Code to its occasion. A code of `regend.errors` that is not listed may appear, too."""
+"""When each error code is returned. A code of `regend.errors` that is not listed may occur, too."""
 
 
 _METHODS = (
@@ -98,4 +98,4 @@ NOTIFICATIONS: Mapping[str, type] = {
     "index": ops.IndexEvent,
     "state": ops.StateEvent,
 }
-"""Topic to the payload of its notifications."""
+"""Payload of the notifications of each topic."""

@@ -1,4 +1,4 @@
-"""What `regenctl` does with arguments that make no sense, and where it cannot write: one sentence, no traceback."""
+"""`regenctl` answers senseless arguments, and output that it cannot write, with one sentence and no traceback."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from regend.cli.main import main
 
 
 def complete(*words: str) -> list[str]:
-    """What bash offers for the last of `words`."""
+    """Return the words that bash offers for the last of `words`."""
     script = (
         f"{bash()}\ncompopt() {{ :; }}\nCOMP_WORDS=({' '.join(repr(w) for w in words)})\n"
         f'COMP_CWORD={len(words) - 1}\n_regenctl\nprintf "%s\\n" "${{COMPREPLY[@]}}"'

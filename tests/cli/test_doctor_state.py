@@ -1,4 +1,4 @@
-"""What `doctor` says of the state directory and of limits, with no daemon to ask."""
+"""`doctor` judges the state directory and the limits without a daemon to ask."""
 
 from __future__ import annotations
 

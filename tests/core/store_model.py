@@ -1,4 +1,4 @@
-"""What the simulated store keeps and what the simulated files hold: the promises of `Commit`, over plain dicts."""
+"""The rows of the simulated store and the contents of simulated files: the promises of `Commit`, over plain dicts."""
 
 from __future__ import annotations
 

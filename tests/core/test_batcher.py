@@ -80,7 +80,7 @@ def test_bulk_lingers_longer() -> None:
 
 
 def test_what_comes_late_still_joins() -> None:
-    """It was due long ago, but nobody took it."""
+    """The batch was due long ago, but no slot took it."""
     batcher = Batcher[PendingChunk](CONFIG)
     batcher.add(chunk(1), Lane.EDIT, 0.0)
     batcher.add(chunk(2), Lane.EDIT, 9.0)

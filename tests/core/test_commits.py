@@ -1,4 +1,4 @@
-"""Operations gather while a commit is under way, deletes come last, and a failed commit loses nothing."""
+"""Operations gather while a commit is in progress, deletes come last, and a failed commit loses nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an observation means: nothing, a new signature, a known blob, a file to read, a deletion."""
+"""An observation means nothing, a new signature, a known blob, a file to read, or a deletion."""
 
 from __future__ import annotations
 

@@ -255,7 +255,7 @@ def test_the_batcher_counts_as_the_provider_does() -> None:
 
 @pytest.mark.parametrize("slots", [1, 2, 8])
 def test_an_edit_waits_for_its_linger_and_one_request_at_most(slots: int) -> None:
-    """In an endless bulk index with requests of 100 ms, and with edits as quick as somebody saves."""
+    """The bulk index never ends, each request takes 100 ms, and edits come as quickly as a user saves."""
     linger_s, request_s, rng = 0.01, 0.1, random.Random(slots)
     vectors = VectorWork(BatchConfig(items=16, linger_s=linger_s), slots, 100_000)
     vectors.fetch()

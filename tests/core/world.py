@@ -1,7 +1,7 @@
 """A simulated machine around the pipeline: a disk that changes, a watcher that delays and loses hints, workers and an
 embedder that fail and answer out of order, a store that survives crashes, and a clock that only the simulation moves.
 
-What it does not model: partial file reads, clock jumps, and a store that loses what it reported as durable.
+It does not model partial file reads, clock jumps, or a store that loses data that it reported as durable.
 """
 
 from __future__ import annotations

@@ -175,7 +175,7 @@ async def test_unavailable(server: EmbeddingServer, headers: dict[str, str], exp
 
 
 async def test_unavailable_while_looking_for_the_poison(server: EmbeddingServer) -> None:
-    """What was answered is kept, so that it is not paid for twice."""
+    """The embedder keeps the vectors that it got, so that the user does not pay for them twice."""
     texts = ["a", "b", "c", "POISON"]
 
     def respond(texts: list[str]) -> web.StreamResponse:

@@ -1,5 +1,5 @@
-"""What every provider promises, asked of each: the built-in model here and in warm workers, and real HTTP servers of
-every kind."""
+"""Every provider keeps the contract: the built-in model here and in warm workers, and real HTTP servers of every
+kind."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ async def _no_workers(texts: object, lane: object) -> np.ndarray:
 
 
 def _reference(provider: EmbeddingProvider) -> LocalEncoder | None:
-    """What gives the expected vectors; the HTTP server embeds with the hashing encoder, `test_onnx` has its own."""
+    """Return the encoder of the expected vectors: hashing for the HTTP server; `test_onnx` has its own."""
     if provider.info.dim == 32:
         return None
     return local_encoder("static" if isinstance(provider, LocalProvider) else "hashing")

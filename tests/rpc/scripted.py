@@ -31,7 +31,7 @@ DEADLINE_S = 5.0
 
 @dataclass
 class Script:
-    """What the handlers answer from, and what they were asked."""
+    """The facts that the handlers answer with, and the requests that they saw."""
 
     generation: int = 7
     paused: bool = False

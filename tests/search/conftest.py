@@ -15,7 +15,7 @@ from tests.search.stored import StoredCorpus
 
 
 class Corpus(Protocol):
-    """What a test may do to either."""
+    """The operations that a test may use on either corpus."""
 
     @property
     def snapshot(self) -> Snapshot: ...

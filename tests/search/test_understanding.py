@@ -1,4 +1,4 @@
-"""What a person writes into a query is done: filters, exclusions, quotes, exact names, slips of the keys."""
+"""The engine follows what a query says: filters, exclusions, quotes, exact names; and it corrects typos."""
 
 import pytest
 

@@ -23,10 +23,10 @@ from tests.store.samples import MODEL, put, put_vectors
 COMMITS = 24
 ROOTS = ("/one", "/two")
 EXACT_ROWS = 3
-"""So that the few chunks of the samples get an HNSW base."""
+"""Small enough that the few chunks of the samples get an HNSW base."""
 MOMENTS = ("killed", "closed")
 UNTOUCHED = frozenset(("lock", "index.db-shm", ".tantivy-writer.lock", ".tantivy-meta.lock"))
-"""Without content, or made anew by SQLite whenever the first connection is opened."""
+"""Files without content, and the file that SQLite makes again whenever the first connection is opened."""
 
 
 @dataclass

@@ -14,7 +14,7 @@ import pytest
 
 
 class Disk:
-    """What has reached the disk: contents by inode, and names of one directory."""
+    """The part of a directory that has reached the disk: contents by inode, and names."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -35,7 +35,7 @@ class Disk:
             self.contents[found.st_ino] = Path(f"/proc/self/fd/{fd}").read_bytes()
 
     def after_a_cut(self, name: str) -> set[bytes | None]:
-        """What a file of this name could hold now if the power went: by the names on disk, or by those in memory.
+        """Return the contents that a file may have after a power cut: by the names on disk, or by those in memory.
 
         A file that was changed in place may hold anything between what was synced and what is in memory.
         """

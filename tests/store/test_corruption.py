@@ -1,4 +1,4 @@
-"""Whatever happens to a file of the state directory: it opens, and what it answers is right, older, or not there yet.
+"""The store opens whatever happens to a file of its directory, and its answers are right, older, or not there yet.
 
 "Older" is one of the states that were committed; "not there yet" has the roots and empty trees. After a reconcile the
 store equals one that was never damaged.

@@ -39,7 +39,7 @@ def crash_and_reopen(state_dir: Path, seed: int, step: str, count: int) -> None:
     before = lexical_directories(state_dir)
     with open_store(state_dir, MODEL) as store:
         check(store, oracle)
-        # What was missing was applied again; a rebuild would be right too, but slow on a large index.
+        # The store applied the missing part again; a rebuild would be right too, but slow on a large index.
         assert lexical_directories(state_dir) == before
         for number, ops in enumerate(sequence[applied:]):
             store.apply(Commit(number, tuple(ops)))

@@ -1,4 +1,4 @@
-"""What one commit after another does to the store: sharing, counts, pending vectors, and what is refused."""
+"""One commit after another changes the store: sharing, counts, pending vectors, and refused operations."""
 
 from __future__ import annotations
 

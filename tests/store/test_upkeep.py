@@ -181,7 +181,7 @@ def test_garbage_is_collected_and_nothing_else(tmp_path: Path) -> None:
         maintain_until(store, lambda: len(store.pool_blobs(store.roots()[0].pool)) == 3)
         assert store.texts([FILES[0].chunks[0].chunk_id]) == ["Outer.word0x0\nword0x0 body"]
         assert store.texts([FILES[0].chunks[1].chunk_id]) == [""]
-        # What was collected is not held any more, and comes back whole.
+        # The store no longer holds the collected chunks, and they come back whole.
         assert store.apply(Commit(1, (put(root, "f0.py", FILES[0], known=True),))).missing == ((root, "f0.py"),)
         pending = apply(store, put(root, "f0.py", FILES[0]))
         assert pending == [chunk.chunk_id for chunk in FILES[0].chunks[1:]]

@@ -1,6 +1,6 @@
-"""What is mounted below a directory is read from the kernel's table, names with blanks included.
+"""The mounts below a directory come from the kernel's table, names with blanks included.
 
-That a change of it is seen is shown in `tests/e2e/test_namespaces.py`, with real mounts.
+`tests/e2e/test_namespaces.py` shows with real mounts that the watcher notices a change of them.
 """
 
 from __future__ import annotations

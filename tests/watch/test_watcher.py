@@ -1,4 +1,4 @@
-"""Whatever changes in a watched tree is reported before a barrier passes; what is ignored is not even watched."""
+"""The watcher reports every change in a tree before a barrier passes, and does not even watch ignored paths."""
 
 from __future__ import annotations
 

@@ -206,7 +206,7 @@ async def test_close_before_and_during_start() -> None:
 
 
 async def test_an_idle_pool_has_no_timer(tmp_path: Path) -> None:
-    """It wakes nobody up, and its worker waits in the kernel."""
+    """An idle pool wakes no task, and its worker waits in the kernel."""
     async with running() as pool:
         await chunk(pool, tmp_path, write_files(tmp_path, 1)[0])
         await until(lambda: pool._timer is None, "no timer")

@@ -1,4 +1,4 @@
-"""What was made of a client's unsaved buffers is kept for its connection, is bounded, and goes with it."""
+"""The chunks of a client's unsaved buffers are kept for its connection, are bounded, and go with it."""
 
 from __future__ import annotations
 

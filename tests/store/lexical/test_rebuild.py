@@ -1,4 +1,4 @@
-"""Large lexical indexes are written anew in the background; what happens in the meantime is in the new one, too."""
+"""A large lexical index is written again in the background; commits of the meantime are in the new one, too."""
 
 from __future__ import annotations
 

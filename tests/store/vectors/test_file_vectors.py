@@ -1,4 +1,4 @@
-"""Vectors of whole files: remembered within bounds, and made when nobody asks for anything."""
+"""Vectors of whole files are remembered within bounds, and made while no query waits."""
 
 from __future__ import annotations
 
