@@ -24,10 +24,10 @@ from benchmarks.retrieval import opened
 from regend.config import EmbeddingConfig
 from regend.embedding.base import LocalEncoder
 from regend.embedding.registry import encoder_spec, local_encoder
-from regend.search import weights as table_module
 from regend.search.engine import Engine
-from regend.search.features import FEATURES
-from regend.search.results import SearchOptions
+from regend.search.options import SearchOptions
+from regend.search.ranking import weights as table_module
+from regend.search.ranking.features import FEATURES
 from regend.store.base import Snapshot
 
 HELD = frozenset(
@@ -190,7 +190,7 @@ def sweep(bench: Bench) -> str:
 
 
 def rewritten(source: str, weights: Vector) -> str:
-    """The source of `regend/search/weights.py` with new fitted weights; everything else stays as it is."""
+    """The source of `regend/search/ranking/weights.py` with new fitted weights; everything else stays as it is."""
     lines = source.splitlines(keepends=True)
     new = dict(zip(FITTED, weights, strict=True))
     for number, line in enumerate(lines):

@@ -9,8 +9,11 @@ import argparse
 import re
 from collections import namedtuple
 
+from regend.limits import MAX_BUDGET_TOKENS, MAX_CONTEXT_LINES, MAX_OFFSET, MAX_RESULTS, MIN_BUDGET_TOKENS
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, NamedTuple
 
     class Argument(NamedTuple):
@@ -40,22 +43,15 @@ def _count(text: str) -> int:
     return value
 
 
-def _lines(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= 1_000:
-        raise ValueError
-    return value
+def _number(low: int, high: int, what: str) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise ValueError
+        return value
 
-
-def _offset(text: str) -> int:
-    return _lines(text)
-
-
-def _tokens(text: str) -> int:
-    value = int(text)
-    if not 50 <= value <= 200_000:
-        raise ValueError
-    return value
+    number.__name__ = f"number of {what} ({low} to {high})"
+    return number
 
 
 def _seconds(text: str) -> float:
@@ -68,18 +64,27 @@ def _seconds(text: str) -> float:
 _EXCLUSION = re.compile(r"-(?:(?:lang|path|kind|root):.+|(?!k\d)[^\W\d]\w{2,})", re.DOTALL)
 """What a query may exclude, see docs/queries.md; our own options with one dash have one letter."""
 _count.__name__ = "count"
-_lines.__name__ = "number of lines (0 to 1000)"
-_offset.__name__ = "number of results (0 to 1000)"
-_tokens.__name__ = "number of tokens (50 to 200000)"
 _seconds.__name__ = "number of seconds (0 to 3600)"
 
-_K = _arg("-k", type=_count, metavar="N", help="results at most (1 to 1000)")
+_K = _arg("-k", type=_count, metavar="N", help=f"results at most (1 to {MAX_RESULTS})")
 _ROOT = _arg("--root", metavar="DIR", complete="directory", help="only this root")
 _PATH = _arg("--path", metavar="GLOB", help="only paths that match, such as 'src/**/*.py'")
 _LANG = _arg("--lang", metavar="NAME", help="only this language, such as python")
-_CONTEXT = _arg("--context", type=_lines, metavar="N", help="lines of the file to show before and after each snippet")
-_OFFSET = _arg("--offset", type=_offset, metavar="N", help="leave out the first N results: the next page")
-_BUDGET = _arg("--budget", type=_tokens, metavar="TOKENS", help="pack the best passages into so many tokens, by file")
+_CONTEXT = _arg(
+    "--context",
+    type=_number(0, MAX_CONTEXT_LINES, "lines"),
+    metavar="N",
+    help="lines of the file to show before and after each snippet",
+)
+_OFFSET = _arg(
+    "--offset", type=_number(0, MAX_OFFSET, "results"), metavar="N", help="leave out the first N results: the next page"
+)
+_BUDGET = _arg(
+    "--budget",
+    type=_number(MIN_BUDGET_TOKENS, MAX_BUDGET_TOKENS, "tokens"),
+    metavar="TOKENS",
+    help="pack the best passages into so many tokens, by file",
+)
 _OVERLAY = _arg(
     "--overlay", action="append", metavar="FILE=COPY", complete="file",
     help="take the text of COPY (- is standard input) for FILE, which is not saved yet",

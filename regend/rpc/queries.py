@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from regend.limits import MAX_BUDGET_TOKENS, MAX_CONTEXT_LINES, MAX_OFFSET, MAX_RESULTS
 from regend.rpc.fields import Checked, wire
 
-MAX_RESULTS = 1_000
-"""The largest `k`."""
-MAX_CONTEXT_LINES = 1_000
-"""The largest `context`."""
-
-MAX_BUDGET_TOKENS = 200_000
-"""The largest `budget`."""
 MAX_OVERLAYS = 64
 DEFAULT_RESULTS = 10
 """What `k` is where nothing else limits the answer."""
@@ -44,7 +38,9 @@ class SearchRequest(Checked):
     context: int = wire(
         "lines of the file to show before and after the usual snippet", 0, low=0, high=MAX_CONTEXT_LINES
     )
-    offset: int = wire("results to leave out before the first: `next_offset` of the page before", 0, low=0, high=1_000)
+    offset: int = wire(
+        "results to leave out before the first: `next_offset` of the page before", 0, low=0, high=MAX_OFFSET
+    )
     files: bool = wire("one result per file, ranked by what the whole file is about too", False)
     budget: int = wire(_BUDGET, 0, low=0, high=MAX_BUDGET_TOKENS)
     overlays: tuple[Overlay, ...] = wire(_OVERLAYS, ())
@@ -120,7 +116,7 @@ class RelatedRequest(Checked):
     path: str = wire(_PATH, "")
     lang: str = wire(_LANG, "")
     context: int = wire("as in `search`", 0, low=0, high=MAX_CONTEXT_LINES)
-    offset: int = wire("as in `search`", 0, low=0, high=1_000)
+    offset: int = wire("as in `search`", 0, low=0, high=MAX_OFFSET)
     budget: int = wire("as in `search`", 0, low=0, high=MAX_BUDGET_TOKENS)
     overlays: tuple[Overlay, ...] = wire("as in `search`", ())
 

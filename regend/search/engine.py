@@ -14,25 +14,26 @@ from dataclasses import replace
 
 from regend.errors import EmbeddingError
 from regend.search import lookups
-from regend.search.budget import pack, rows_for
-from regend.search.conditions import conditions_of
 from regend.search.errors import QueryError
-from regend.search.features import query_context
-from regend.search.files import select_files
-from regend.search.filters import Filters
-from regend.search.fusion import vector_weight
-from regend.search.legs import Vector, exact_definitions, find_definitions
+from regend.search.legs.conditions import conditions_of
+from regend.search.legs.fusion import vector_weight
+from regend.search.legs.legs import Vector, exact_definitions, find_definitions
+from regend.search.legs.scope import Scope, ScopeResolver
+from regend.search.options import RelatedOptions, SearchOptions
 from regend.search.overlay import OverlaidSnapshot
-from regend.search.presentation import Show
-from regend.search.query import Query, parse_query
-from regend.search.ranking import RANKING, RankingTable
+from regend.search.query.filters import Filters
+from regend.search.query.parse import Query, parse_query
+from regend.search.query.spelling import Correction, correct
+from regend.search.ranking.features import query_context
+from regend.search.ranking.files import select_files
+from regend.search.ranking.ranking import RANKING, RankingTable
+from regend.search.ranking.selection import Chosen, Question, next_page, select
+from regend.search.ranking.weights import MODEL_STRENGTH
 from regend.search.related import related
-from regend.search.results import Outline, RelatedOptions, SearchOptions, SearchOutcome, SearchResult
-from regend.search.scope import Scope, ScopeResolver
-from regend.search.selection import Chosen, Question, next_page, select
-from regend.search.spelling import Correction, correct
+from regend.search.results.budget import pack, rows_for
+from regend.search.results.outcome import Outline, SearchOutcome, SearchResult
+from regend.search.results.presentation import Show
 from regend.search.stages import StageClock
-from regend.search.weights import MODEL_STRENGTH
 from regend.store.base import Snapshot
 
 QueryEncoder = Callable[[str], Vector]

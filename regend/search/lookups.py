@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 
 from regend.search.errors import QueryError
-from regend.search.legs import name_tier
-from regend.search.locate import Place, chunks_at
-from regend.search.results import Definition, Outline, SearchOutcome, SearchResult, check_k
-from regend.search.scope import Scope, find_file
-from regend.search.snippets import SNIPPET_LINES
-from regend.search.words import file_role
+from regend.search.legs.legs import name_tier
+from regend.search.legs.locate import Place, chunks_at
+from regend.search.legs.scope import Scope, find_file
+from regend.search.options import check_k
+from regend.search.query.words import file_role
+from regend.search.results.outcome import Definition, Outline, SearchOutcome, SearchResult
+from regend.search.results.snippets import SNIPPET_LINES
 from regend.store.base import ChunkView, Entry, Snapshot, SymbolView
 
 

@@ -8,21 +8,22 @@ from dataclasses import replace
 
 from regend.chunking.tokens import lexical_tokens
 from regend.errors import PathError
-from regend.search.budget import pack, rows_for
 from regend.search.errors import FilterError
-from regend.search.features import query_context
-from regend.search.files import select_files
-from regend.search.fusion import vector_weight
-from regend.search.legs import NO_DEFINITIONS, Vector
-from regend.search.locate import Place, chunks_at
-from regend.search.presentation import Show
-from regend.search.query import parse_query
-from regend.search.ranking import RANKING, RankingTable
-from regend.search.results import RelatedOptions, SearchOutcome
-from regend.search.scope import Scope, find_file
-from regend.search.selection import Chosen, Question, next_page, page_of, ranked
+from regend.search.legs.fusion import vector_weight
+from regend.search.legs.legs import NO_DEFINITIONS, Vector
+from regend.search.legs.locate import Place, chunks_at
+from regend.search.legs.scope import Scope, find_file
+from regend.search.options import RelatedOptions
+from regend.search.query.parse import parse_query
+from regend.search.query.words import QUESTION_WORDS
+from regend.search.ranking.features import query_context
+from regend.search.ranking.files import select_files
+from regend.search.ranking.ranking import RANKING, RankingTable
+from regend.search.ranking.selection import Chosen, Question, next_page, page_of, ranked
+from regend.search.results.budget import pack, rows_for
+from regend.search.results.outcome import SearchOutcome
+from regend.search.results.presentation import Show
 from regend.search.stages import StageClock
-from regend.search.words import QUESTION_WORDS
 from regend.store.base import NO_CONDITIONS, ChunkView, Entry, Snapshot
 from regend.types import DOC_ORDINAL_BITS, doc_id
 

@@ -7,7 +7,8 @@ import pytest
 from regend.errors import ProviderUnavailableError, RootError
 from regend.search.engine import Engine
 from regend.search.errors import FilterError, QueryError
-from regend.search.results import SearchOptions, SearchResult
+from regend.search.options import SearchOptions
+from regend.search.results.outcome import SearchResult
 from tests.search.conftest import QUEUE, Corpus
 from tests.search.memory import hashed_vector
 

@@ -3,8 +3,9 @@
 import pytest
 
 from regend.search.engine import Engine
+from regend.search.options import RelatedOptions, SearchOptions
 from regend.search.overlay import OverlayFile, overlaid
-from regend.search.results import RelatedOptions, SearchOptions, SearchResult
+from regend.search.results.outcome import SearchResult
 from regend.store.base import ChunkConditions, LexicalQuery, Snapshot
 from regend.types import UNSURE, ChunkedFile, RootId, blob_id, doc_id
 from tests.search.conftest import QUEUE, RETRY, Corpus

@@ -4,7 +4,8 @@ import pytest
 
 from regend.search.engine import Engine
 from regend.search.errors import FilterError, QueryError
-from regend.search.results import SearchOptions, SearchOutcome
+from regend.search.options import SearchOptions
+from regend.search.results.outcome import SearchOutcome
 from tests.search.conftest import Corpus
 from tests.search.memory import hashed_vector
 

@@ -17,13 +17,15 @@ from regend.daemon.handlers.query_runner import QueryRunner
 from regend.daemon.parts import Parts
 from regend.disk.names import readable
 from regend.errors import PathError, RootError, RpcError
+from regend.limits import MAX_RESULTS
 from regend.rpc import schema as rpc
 from regend.rpc.connection import Connection
-from regend.rpc.queries import DEFAULT_RESULTS, MAX_OVERLAYS, MAX_RESULTS
-from regend.search.filters import Filters, doubts, split_filters
-from regend.search.legs import Vector
+from regend.rpc.queries import DEFAULT_RESULTS, MAX_OVERLAYS
+from regend.search.legs.legs import Vector
+from regend.search.options import RelatedOptions, SearchOptions
 from regend.search.overlay import overlaid
-from regend.search.results import RelatedOptions, SearchOptions, SearchOutcome, SearchResult
+from regend.search.query.filters import Filters, doubts, split_filters
+from regend.search.results.outcome import SearchOutcome, SearchResult
 from regend.store.base import Snapshot
 
 SYNC_TIMEOUT_S = 5.0

@@ -1,0 +1,207 @@
+"""Query understanding: what a person typed, taken apart once, without looking at any index.
+
+Pure. What it finds out steers candidate generation (symbol leg, path look-up) and the ranking's features.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from regend.chunking.tokens import MAX_TOKEN_CHARS, lexical_tokens, query_terms
+from regend.search.errors import QueryError
+from regend.search.query.filters import Inline, Split, split_filters
+from regend.search.query.words import QUESTION_WORDS, identifier_stems, stem
+
+QueryKind = Literal["identifier", "path", "phrase", "language", "mixed"]
+"""One name, one file, quoted text only, words, or words with names, paths or quoted text among them."""
+
+MAX_QUERY_CHARS = 2_000
+MAX_TERMS = 48
+_MAX_IDENTIFIERS = 4
+_MAX_PHRASES = 4
+_MAX_NAME_CHARS = 200
+"""As long as a symbol's name may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query, understood.
+
+    Attributes:
+        text: what was asked without filters and exclusions, trimmed, at most `MAX_QUERY_CHARS` characters.
+        kind: the whole's nature.
+        terms: distinct tokens for the lexical leg, in order; without stop words unless there is nothing else. Empty
+            only for a name without words, such as ``<<``, or with too long ones.
+        identifiers: names in it, dotted where qualified (``ns::name`` -> ``ns.name``), most specific spelling kept.
+        phrases: texts in double quotes, as typed.
+        path: the file it names, or empty.
+        line: the 1-based line it names after the path (``x.py:12``), or 0.
+        stems: stems of the words it is about.
+        whole: the name or path, where the query is nothing else.
+        truncated: True when it was longer than the limits and its end was not used.
+        inline: filters that stood in it.
+        without: tokens that a chunk must not hold.
+        without_phrases: texts that a chunk must not hold.
+    """
+
+    text: str
+    kind: QueryKind
+    terms: tuple[str, ...]
+    identifiers: tuple[str, ...]
+    phrases: tuple[str, ...]
+    path: str
+    line: int
+    stems: frozenset[str]
+    whole: str
+    truncated: bool
+    inline: tuple[Inline, ...] = ()
+    without: tuple[str, ...] = ()
+    without_phrases: tuple[str, ...] = ()
+
+
+_PHRASE = re.compile(r'"([^"\n]{2,})"')
+_PATH_LINE = re.compile(r"^(?P<path>.+?)(?::(?P<line>\d{1,7}))?(?::\d+)?$")
+_SOURCE_EXTENSION = re.compile(
+    r"\.(py|pyi|js|jsx|mjs|cjs|ts|tsx|mts|go|rs|java|kt|kts|scala|c|cc|cpp|cxx|h|hh|hpp|hxx|cs|rb|php|swift|lua|sh|bash|zsh"
+    r"|hs|ex|exs|zig|ml|mli|jl|sql|html?|css|scss|md|rst|txt|toml|ya?ml|json|xml|proto|vue|svelte|dart|r|pl|pm|nix|tf"
+    r"|cmake|gradle|erl|clj|el|vim|m|mm)$",
+    re.IGNORECASE,
+)
+_NAME = r"[^\W\d]\w*"
+_QUALIFIED = re.compile(rf"{_NAME}(?:(?:::|->|[.#:/\\]){_NAME})*[!?]?")
+_SEPARATORS = re.compile(r"::|->|[.#:/\\]")
+_HUMP = re.compile(r"[a-z0-9][A-Z]|[A-Z]{2}[a-z]")
+_ARGUMENTS = re.compile(r"(?<=\w)([(<\[])")
+_SIGILS = "@$%+-/\\.:#"
+_EDGES = "`'\"()[]{}<>,;!?*&=|^~"
+
+
+def parse_query(text: str) -> Query:
+    """Understand `text`.
+
+    Raises:
+        QueryError: it holds nothing that could be searched for.
+        FilterError: a filter in it cannot be used.
+    """
+    trimmed = text.strip()
+    split = split_filters(trimmed[:MAX_QUERY_CHARS])
+    if (split.words or split.phrases) and not query_terms(split.text):
+        # Nothing else is there to look for, so what looked like exclusions was meant; `-main` may be a name.
+        words = [f"-{word}" for word in split.words]
+        split = Split(" ".join((split.text, *words, *split.phrases)).strip(), split.inline, (), ())
+    clipped = split.text
+    all_terms = tuple(dict.fromkeys(query_terms(clipped)))
+    if not all_terms:
+        return _wordless(trimmed, split)
+    phrases = tuple(dict.fromkeys(_PHRASE.findall(clipped)))[:_MAX_PHRASES]
+    pieces = _PHRASE.sub(" ", clipped).split()
+    path, line = _named_path(pieces)
+    names = _named_identifiers(pieces)
+    alone = len(pieces) == 1 and not phrases
+    # What a name is made of was meant, whatever the words; a query of stop words only is searched as it stands.
+    named = tuple(dict.fromkeys(token for name in names for token in query_terms(name)))
+    content = tuple(term for term in all_terms if term not in QUESTION_WORDS or term in named)
+    content += tuple(term for term in named if term not in content)
+    terms = content if content and not phrases else all_terms
+    kind: QueryKind
+    if alone and path:
+        kind = "path"
+    elif alone and names:
+        kind = "identifier"
+    elif phrases and not pieces:
+        kind = "phrase"
+    elif names or path or phrases:
+        kind = "mixed"
+    else:
+        kind = "language"
+    whole = ""
+    if kind == "path":
+        whole = path
+    elif kind == "identifier":
+        whole = names[0]
+    return Query(
+        text=clipped,
+        kind=kind,
+        terms=terms[:MAX_TERMS],
+        identifiers=names,
+        phrases=phrases,
+        path=path,
+        line=line,
+        stems=_stems(terms[:MAX_TERMS], names),
+        whole=whole,
+        truncated=len(trimmed) > MAX_QUERY_CHARS or len(terms) > MAX_TERMS,
+        inline=split.inline,
+        without=tuple(lexical_tokens(word).split()[0] for word in split.words),
+        without_phrases=split.phrases,
+    )
+
+
+def _wordless(trimmed: str, split: Split) -> Query:
+    """A query without any word that the index could know: a name such as ``<<``, or a very long one, if anything."""
+    name = split.text
+    longest = max(map(len, re.findall(r"\w+", name)), default=0)
+    if longest > MAX_TOKEN_CHARS:
+        raise QueryError(
+            f"The query {trimmed[:40]!r} has no word to search for but one of {longest} characters, and none longer "
+            f"than {MAX_TOKEN_CHARS} is indexed; give a name, a path, or words that describe the code."
+        )
+    if not name or len(name.split()) > 1 or len(name) > _MAX_NAME_CHARS:
+        shown = f"The query {trimmed[:40]!r} has no word to search for" if trimmed else "The query is empty"
+        if split.inline:
+            shown += " besides its filters"
+        raise QueryError(f"{shown}; give a name, a path, or words that describe the code.")
+    return Query(name, "identifier", (), (name,), (), "", 0, frozenset(), name, False, split.inline)
+
+
+def _stems(terms: tuple[str, ...], names: tuple[str, ...]) -> frozenset[str]:
+    """Stems of single words: whole identifiers are dropped in favour of their parts."""
+    stems: set[str] = set()
+    for term in terms:
+        parts = identifier_stems(term)
+        stems |= parts if len(parts) > 1 else {stem(term)}
+    for name in names:
+        stems |= identifier_stems(name)
+    return frozenset(stems)
+
+
+def _named_path(pieces: list[str]) -> tuple[str, int]:
+    """The first piece that looks like a file's path, and the line behind it."""
+    for piece in pieces:
+        found = _PATH_LINE.match(piece.strip(_EDGES))
+        if found is None or "://" in piece:
+            continue
+        path = found["path"].removeprefix("./").strip("/")
+        if _is_file_path(path):
+            return path, int(found["line"] or 0)
+    return "", 0
+
+
+def _is_file_path(text: str) -> bool:
+    """Whether it ends as a file's path does; ``a.b.c`` is a qualified name rather than a C file."""
+    found = _SOURCE_EXTENSION.search(text)
+    if found is None or text.startswith("."):
+        return False
+    return "/" in text or len(found[1]) > 1 or text.count(".") == 1
+
+
+def _named_identifiers(pieces: list[str]) -> tuple[str, ...]:
+    """Names among the pieces.
+
+    A piece alone counts whatever its spelling. Among other words it must be spelt like code, or begin with a capital
+    without being the first word, as type names do ("how the Functor …").
+    """
+    names: dict[str, None] = {}
+    for position, piece in enumerate(pieces):
+        quoted = piece.startswith("`") and piece.rstrip(".,;:?!").endswith("`")
+        bare, bracket, _ = _ARGUMENTS.sub(r" \1", piece.lstrip(_EDGES + _SIGILS)).partition(" ")
+        bare = bare.strip(_EDGES + _SIGILS)
+        chatter = len(pieces) > 1 and bare.lower() in QUESTION_WORDS and not (quoted or bracket)
+        if chatter or not _QUALIFIED.fullmatch(bare):
+            continue
+        spelt = "_" in bare.strip("_") or _HUMP.search(bare) or _SEPARATORS.search(bare)
+        capital = position > 0 and bare[:1].isupper() and len(bare) > 2
+        if not _is_file_path(bare) and (len(pieces) == 1 or quoted or bracket or spelt or capital):
+            names[_SEPARATORS.sub(".", bare)] = None
+    return tuple(names)[:_MAX_IDENTIFIERS]

@@ -1,0 +1,68 @@
+"""Files: one result per file, by its best chunk and by what the file is about as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+
+from regend.search.ranking.features import FeatureShare
+from regend.search.ranking.ranking import Ranked
+from regend.search.ranking.selection import MAX_DEPTH, Chosen, Question, page_of, ranked
+from regend.search.stages import StageClock
+
+FILE_VECTOR = "file_vector"
+"""Name of the share that a file's own vector adds to the score of its best chunk."""
+_CHUNKS_PER_FILE = 3
+"""So many times the chunks are ranked, so that enough files are among them."""
+_DEEPER = 5
+"""So many times as many chunks are ranked where they are of too few files."""
+_SURE_COSINE = 0.35
+"""As in `fusion`: a best cosine below this is weak evidence and is not stretched to 1."""
+_UNITS = 10_000
+
+
+def select_files(
+    question: Question, offset: int, count: int, file_weight: float, clock: StageClock
+) -> tuple[list[Chosen], bool]:
+    """One page of files in order, each with its best chunk; and whether there are more.
+
+    Args:
+        file_weight: what the likeness of the whole file to the question adds to a score, at most.
+    """
+
+    def look(depth: int) -> Iterator[tuple[Hashable, Chosen]]:
+        best: dict[tuple[str, str], Ranked] = {}
+        chunks, known = _CHUNKS_PER_FILE * depth, 0
+        # The best chunks may all be of a few long files, or of the very file that was asked about.
+        while len(best) <= depth:
+            best = {}  # Scores of different looks do not compare.
+            rows = ranked(question, chunks, clock)
+            for row in rows:
+                best.setdefault((row.root, row.candidate.entry.path), row)
+            exhausted = question.skipped is None and len(rows) <= known
+            if exhausted or chunks >= MAX_DEPTH:
+                break
+            known = len(rows)
+            chunks = min(MAX_DEPTH, _DEEPER * chunks)
+        files = _with_vectors(question, list(best.values()), file_weight)
+        files.sort(key=lambda file: (-round(file.score * _UNITS), file.root, file.candidate.entry.path))
+        clock.lap("files")
+        for file in files:
+            yield (file.root, file.candidate.entry.path), file
+
+    return page_of(look, offset, count)
+
+
+def _with_vectors(question: Question, rows: list[Ranked], file_weight: float) -> list[Chosen]:
+    """The rows with what their files' vectors add."""
+    vector = question.vector
+    if vector is None or file_weight <= 0.0:
+        return [Chosen(*row) for row in rows]
+    vectors = [question.snapshot.file_vector(row.candidate.entry) for row in rows]
+    cosines = [0.0 if other is None else max(0.0, float(vector @ other)) for other in vectors]
+    scale = 1.0 / max(max(cosines, default=0.0), _SURE_COSINE)
+    chosen: list[Chosen] = []
+    for (score, root, candidate), cosine in zip(rows, cosines, strict=True):
+        value = cosine * scale
+        share = FeatureShare(FILE_VECTOR, value, file_weight, file_weight * value)
+        chosen.append(Chosen(score + share.contribution, root, candidate, (share,)))
+    return chosen

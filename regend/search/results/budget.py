@@ -1,0 +1,115 @@
+"""Budget: as much of the best results as fits into so many tokens, for readers that pay for each, such as agents.
+
+Each file comes once. Breadth goes first: every file gets a passage, the first ones larger than the later ones, because
+the answer is likely at the top and may be anywhere. What is left goes to further passages of files that are in, and
+last to making the passages longer, in the order of the results.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from regend.chunking.tokens import estimate_tokens
+from regend.limits import MAX_RESULTS
+from regend.search.ranking.selection import Chosen
+from regend.search.results.outcome import Passage, SearchResult
+from regend.search.results.presentation import Show
+from regend.search.results.snippets import Snippet
+from regend.store.base import ChunkView
+
+FIRST_SHARE = 0.2
+"""Of the budget, for the first file's passage."""
+NEXT_SHARE = 0.75
+"""Of its predecessor's share, for each further file's."""
+MIN_PASSAGE_TOKENS = 40
+"""A share never falls below this: a heading and some three lines."""
+
+
+def rows_for(budget: int) -> int:
+    """How many chunks to select: as many as may fit, at most."""
+    return min(MAX_RESULTS, budget // MIN_PASSAGE_TOKENS + 1)
+
+
+@dataclass(slots=True)
+class _Piece:
+    """A passage in the making: a chunk, what of it is shown, and what that costs."""
+
+    chosen: Chosen
+    shown: Snippet
+    tokens: int
+
+    @property
+    def view(self) -> ChunkView:
+        return self.chosen.view
+
+
+@dataclass(slots=True)
+class _File:
+    """The passages of one file; the first is its best."""
+
+    pieces: list[_Piece] = field(default_factory=list)
+
+    def holds(self, view: ChunkView) -> bool:
+        """Whether lines of `view` are in already; chunks may overlap where the configuration says so."""
+        return any(p.view.start_line <= view.end_line and view.start_line <= p.view.end_line for p in self.pieces)
+
+
+def pack(rows: list[Chosen], budget: int, most: int, show: Show) -> tuple[list[SearchResult], int]:
+    """Results with passages that together take at most `budget` tokens, one result per file, and what they take.
+
+    Args:
+        rows: chunks, best first; several of one file are welcome.
+        budget: estimated tokens of all headings (path, lines, symbol) and passages.
+        most: files at most.
+    """
+    files: dict[tuple[str, str], _File] = {}
+    left, share = budget, budget * FIRST_SHARE
+    for row in rows:
+        place = (row.root, row.candidate.entry.path)
+        if place in files:
+            continue
+        piece = _cut(row, min(left, max(MIN_PASSAGE_TOKENS, int(share))), show)
+        if piece is not None:
+            files[place] = _File([piece])
+            left -= piece.tokens
+            share *= NEXT_SHARE
+        if left < MIN_PASSAGE_TOKENS or len(files) >= most:
+            break
+    for row in rows:
+        found = files.get((row.root, row.candidate.entry.path))
+        if found is None or left < MIN_PASSAGE_TOKENS or found.holds(row.view):
+            continue
+        piece = _cut(row, min(left, max(MIN_PASSAGE_TOKENS, int(budget * FIRST_SHARE))), show)
+        if piece is not None:
+            found.pieces.append(piece)
+            left -= piece.tokens
+    for found in files.values():
+        for number, piece in enumerate(found.pieces):
+            longer = _cut(piece.chosen, piece.tokens + left, show)
+            if longer is not None and longer.tokens > piece.tokens:
+                left -= longer.tokens - piece.tokens
+                found.pieces[number] = longer
+    return [_result(found, show) for found in files.values()], budget - left
+
+
+def _cut(row: Chosen, tokens: int, show: Show) -> _Piece | None:
+    """As many of the chunk's lines as `tokens` allow, or None where not one does."""
+    view = row.view
+    heading = f"{row.candidate.entry.path}:{view.start_line}-{view.end_line} {view.symbol}\n"
+    count = view.text.count("\n") + 1
+    room = tokens - estimate_tokens(heading)
+    lines = min(count, max(1, int(count * room / max(1, estimate_tokens(view.text)))))
+    while lines > 0:
+        shown = show.lines(view, lines)
+        cost = estimate_tokens(heading + shown.text)
+        if cost <= tokens:
+            return _Piece(row, shown._replace(matches=()), cost)
+        lines -= max(1, lines // 5)
+    return None
+
+
+def _result(found: _File, show: Show) -> SearchResult:
+    first, *rest = found.pieces
+    rest.sort(key=lambda piece: piece.shown.line)
+    also = tuple(Passage(p.view.start_line, p.view.end_line, p.view.symbol, p.shown.text, p.shown.line) for p in rest)
+    return show.result(first.chosen, first.shown, also)
