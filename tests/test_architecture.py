@@ -81,8 +81,8 @@ EDGES: dict[str, tuple[str, ...]] = {
         *BASICS, "regend.search.errors", "regend.search.query.*", "regend.chunking.tokens", "regend.chunking.grammars",
     ),
     "regend.search.legs": (
-        *BASICS, "regend.search.errors", "regend.search.query.*", "regend.search.legs.*", "regend.search.globs",
-        "regend.store.base", "regend.chunking.tokens",
+        *BASICS, "regend.search.errors", "regend.search.query.*", "regend.search.legs.*", "regend.store.base",
+        "regend.chunking.tokens", "regend.disk.ignore.wildmatch",
     ),
     "regend.search.ranking": (
         *BASICS, "regend.limits", "regend.search.query.*", "regend.search.legs.*", "regend.search.ranking.*",
@@ -139,6 +139,7 @@ PURE: dict[str, frozenset[str]] = {
     "regend.limits": frozenset(),
     "regend.core": frozenset(),
     "regend.embedding.pacing": frozenset(),
+    "regend.disk.ignore.wildmatch": frozenset(),
     "regend.chunking": frozenset(("tree_sitter",)),
     # Stops a parse that takes too long; only the clock can tell.
     "regend.chunking.chunker": frozenset(("tree_sitter", "time")),

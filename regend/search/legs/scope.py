@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from threading import Lock
 
 from regend.errors import PathError, RootError
-from regend.search.globs import compile_glob
+from regend.search.legs.globs import compile_glob
 from regend.search.query.filters import Filters
 from regend.search.query.languages import canonical_language
 from regend.store.base import Entry, PoolSnapshot, RootRecord, Snapshot

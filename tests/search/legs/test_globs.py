@@ -5,7 +5,7 @@ import time
 import pytest
 
 from regend.search.errors import FilterError
-from regend.search.globs import compile_glob
+from regend.search.legs.globs import compile_glob
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,13 @@ from regend.search.globs import compile_glob
         ("*.PY", "x.py", False),
         ("dir?x", "dir/x", False),
         ("ünï*", "a/ünïcode.py", True),
+        ("?n[a-ï]", "ünï", True),
+        ("[!a].c", "ü.c", True),
+        ("***/x.py", "a/b/x.py", True),
+        ("[[:digit:]].c", "1.c", True),
+        ("[[:nothing:]].c", "n.c", False),
+        ("a[b/c]", "a[b/c]", True),
+        ("a\\", "a\\", True),
     ],
 )
 def test_match(glob: str, path: str, expected: bool) -> None:
