@@ -26,6 +26,7 @@ from regend.embedding.base import LocalEncoder
 from regend.embedding.registry import encoder_spec, local_encoder
 from regend.search.engine import Engine
 from regend.search.options import SearchOptions
+from regend.search.query.parse import parse_query
 from regend.search.ranking import weights as table_module
 from regend.search.ranking.features import FEATURES
 from regend.store.base import Snapshot
@@ -69,7 +70,9 @@ def collect(
     asked = []
     for repository in repositories:
         for question in repository.questions:
-            options = SearchOptions(question.text, CANDIDATES, root=str(repository.directory), explain=True)
+            options = SearchOptions(
+                parse_query(question.text), root=str(repository.directory), explain=True, k=CANDIDATES
+            )
             results = engine.search(snapshot, options).results
             values = np.array([[share.value for share in r.explain] for r in results]).reshape(
                 len(results), len(_NAMES)

@@ -90,7 +90,8 @@ EDGES: dict[str, tuple[str, ...]] = {
     ),
     "regend.search.results": (
         *BASICS, "regend.limits", "regend.search.query.*", "regend.search.legs.*", "regend.search.ranking.*",
-        "regend.search.results.*", "regend.search.overlay", "regend.store.base", "regend.chunking.tokens",
+        "regend.search.results.*", "regend.search.options", "regend.search.overlay", "regend.store.base",
+        "regend.chunking.tokens",
     ),
     # Joins everything, but picks adapters by their registries only.
     "regend.daemon": (

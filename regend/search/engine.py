@@ -2,14 +2,14 @@
 
 ::
 
-    parse -> scope -> spelling -> symbols -> select (see `selection`) -> snippets
+    scope -> spelling -> embedding -> symbols -> select (see `selection`) -> snippets
 
-It owns two small caches and no other state, so any number of threads may use one engine.
+It owns a small cache of scopes and no other state, so any number of threads may use one engine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from regend.errors import EmbeddingError
@@ -22,16 +22,16 @@ from regend.search.legs.scope import Scope, ScopeResolver
 from regend.search.options import RelatedOptions, SearchOptions
 from regend.search.overlay import OverlaidSnapshot
 from regend.search.query.filters import Filters
-from regend.search.query.parse import Query, parse_query
+from regend.search.query.parse import Query
 from regend.search.query.spelling import Correction, correct
 from regend.search.ranking.features import query_context
 from regend.search.ranking.files import select_files
 from regend.search.ranking.ranking import RANKING, RankingTable
-from regend.search.ranking.selection import Chosen, Question, next_page, select
+from regend.search.ranking.selection import Chosen, Question, select
 from regend.search.ranking.weights import MODEL_STRENGTH
 from regend.search.related import related
-from regend.search.results.budget import pack, rows_for
-from regend.search.results.outcome import Outline, SearchOutcome, SearchResult
+from regend.search.results.budget import NOTHING_SHOWN, Shown, rows_for, shown
+from regend.search.results.outcome import Outline, SearchOutcome
 from regend.search.results.presentation import Show
 from regend.search.stages import StageClock
 from regend.store.base import Snapshot
@@ -79,16 +79,13 @@ class Engine:
             QueryError, FilterError, RootError: what was asked for makes no sense; the message says what to change.
         """
         clock = StageClock(cpu=options.explain)
-        query = parse_query(options.query)
-        filters = replace(options.filters, inline=query.inline)
+        query, filters = options.query, options.filters
         scope = self._resolver(snapshot).resolve(snapshot, filters)
-        notes = []
-        if query.truncated:
-            notes.append("The query is long; only its beginning was searched for.")
-        clock.lap("parse")
+        notes = ["The query is long; only its beginning was searched for."] if query.truncated else []
+        clock.lap("scope")
         if scope.empty:
             notes.append(_nothing_in_scope(snapshot, filters))
-            return _outcome(snapshot, (), query, notes, clock)
+            return _outcome(snapshot, query, notes, clock)
         query, corrections = _spelt(query, snapshot)
         notes += [f"No file holds {wrong!r}; searched for {right!r}." for wrong, right in corrections]
         clock.lap("spelling")
@@ -99,55 +96,39 @@ class Engine:
             except EmbeddingError as error:
                 notes.append(f"Searched by words only: {error}")
         clock.lap("embed")
-        question = self._question(snapshot, scope, query, filters, options.path, query_vector, weight)
+        question = self._question(snapshot, scope, query, options, query_vector, weight)
         clock.lap("symbols")
         if not query.terms and not question.definitions.views:
             raise QueryError(f"Nothing is called {query.text!r}; give a name, a path, or words that describe the code.")
-        rows, more = self._select(question, options, clock)
+        rows, more = _select(question, options, clock)
         if not rows and question.phrases:
-            # Better something near than nothing; the note says that it is not what was asked for.
+            # The nearest chunks are better than nothing; the note says that they are not what was asked for.
             question = replace(question, conditions=conditions_of(query, filters, ()), phrases=())
-            rows, more = self._select(question, options, clock)
+            rows, more = _select(question, options, clock)
             if rows:
                 notes.append(
                     f"No chunk was found that holds {_quoted(query.phrases)} to the letter; these come nearest."
                 )
         explained = (question.context, self._table) if options.explain else None
-        show = Show(snapshot, query.terms, question.definitions, options.context, explained)
-        if options.budget:
-            results, tokens = pack(rows, options.budget, options.k, show)
-            if rows and not results:
-                notes.append(f"Not even the first result fits into {options.budget} tokens; give more.")
-            clock.lap("snippets")
-            return replace(_outcome(snapshot, results, query, notes, clock), tokens=tokens)
-        results = [show.result(row) for row in rows]
+        page = shown(rows, more, options, Show(snapshot, query.terms, question.definitions, options.context, explained))
+        if rows and not page.results:
+            notes.append(f"Not even the first result fits into {options.budget} tokens; give more.")
         clock.lap("snippets")
-        return replace(
-            _outcome(snapshot, results, query, notes, clock), next_offset=next_page(options.offset, len(rows), more)
-        )
-
-    @staticmethod
-    def _select(question: Question, options: SearchOptions, clock: StageClock) -> tuple[list[Chosen], bool]:
-        count = rows_for(options.budget) if options.budget else options.k
-        if not options.files:
-            return select(question, options.offset, count, clock)
-        weight = FILE_WEIGHT * question.weight / (1.0 + question.weight)
-        return select_files(question, options.offset, count, weight, clock)
+        return _outcome(snapshot, query, notes, clock, page)
 
     def _question(
         self,
         snapshot: Snapshot,
         scope: Scope,
         query: Query,
-        filters: Filters,
-        path: str,
+        options: SearchOptions,
         vector: Vector | None,
         weight: float,
     ) -> Question:
         """What the query is about, as far as the symbol tables can tell."""
-        conditions = conditions_of(query, filters, query.phrases)
+        conditions = conditions_of(query, options.filters, query.phrases)
         definitions = find_definitions(snapshot, scope, query.identifiers, conditions)
-        context = query_context(query, path)
+        context = query_context(query, options.path)
         if (query.kind == "path" or query.text != query.whole) and len(query.text) <= _MAX_NAME_CHARS:
             # A heading, an operator, a name with signs in it: what is exactly a symbol is one, whatever it looks like,
             # unless there is a file of that name.
@@ -178,26 +159,29 @@ class Engine:
         return lookups.outline(snapshot, root, path)
 
 
+def _select(question: Question, options: SearchOptions, clock: StageClock) -> tuple[list[Chosen], bool]:
+    count = rows_for(options)
+    if not options.files:
+        return select(question, options.offset, count, clock)
+    weight = FILE_WEIGHT * question.weight / (1.0 + question.weight)
+    return select_files(question, options.offset, count, weight, clock)
+
+
 def _spelt(query: Query, snapshot: Snapshot) -> tuple[Query, tuple[Correction, ...]]:
-    """The query with misspelt words put right, and which they were."""
+    """Return the query with its misspelt words corrected, and the corrections."""
     if not query.terms:
         return query, ()
     text, corrections = correct(query.text, snapshot.frequencies)
-    if not corrections:
-        return query, ()
-    right = parse_query(text)
-    return replace(
-        right, inline=query.inline, without=query.without, without_phrases=query.without_phrases,
-        truncated=query.truncated,
-    ), corrections  # fmt: skip
+    return query.respelt(text) if corrections else query, corrections
 
 
 def _outcome(
-    snapshot: Snapshot, results: Sequence[SearchResult], query: Query, notes: list[str], clock: StageClock
+    snapshot: Snapshot, query: Query, notes: list[str], clock: StageClock, page: Shown = NOTHING_SHOWN
 ) -> SearchOutcome:
     return SearchOutcome(
-        tuple(results), snapshot.generation, snapshot.complete, query.kind, tuple(notes), clock.wall_ms, clock.cpu_ms
-    )
+        page.results, snapshot.generation, snapshot.complete, query.kind, (*notes, *query.doubts), clock.wall_ms,
+        clock.cpu_ms, page.next_offset, page.tokens,
+    )  # fmt: skip
 
 
 def _quoted(phrases: tuple[str, ...]) -> str:

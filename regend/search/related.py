@@ -19,8 +19,8 @@ from regend.search.query.words import QUESTION_WORDS
 from regend.search.ranking.features import query_context
 from regend.search.ranking.files import select_files
 from regend.search.ranking.ranking import RANKING, RankingTable
-from regend.search.ranking.selection import Chosen, Question, next_page, page_of, ranked
-from regend.search.results.budget import pack, rows_for
+from regend.search.ranking.selection import Chosen, Question, page_of, ranked
+from regend.search.results.budget import rows_for, shown
 from regend.search.results.outcome import SearchOutcome
 from regend.search.results.presentation import Show
 from regend.search.stages import StageClock
@@ -72,12 +72,11 @@ def related(snapshot: Snapshot, options: RelatedOptions, scope: Scope, model_str
     notes = () if vector is not None else (lacking,)
     if scope.empty:
         notes = (*notes, f"No indexed file matches {options.filters}; loosen the filter.")
-    outcome = SearchOutcome((), snapshot.generation, snapshot.complete, None, notes)
-    if options.budget:
-        results, tokens = pack(rows, options.budget, options.k, show)
-        return replace(outcome, results=tuple(results), tokens=tokens)
-    results = [show.result(row) for row in rows]
-    return replace(outcome, results=tuple(results), next_offset=next_page(options.offset, len(rows), more))
+    page = shown(rows, more, options, show)
+    return SearchOutcome(
+        page.results, snapshot.generation, snapshot.complete, None, notes, next_offset=page.next_offset,
+        tokens=page.tokens,
+    )  # fmt: skip
 
 
 def _question(
@@ -104,7 +103,7 @@ def _chunks_like(
             if not copy:
                 yield row.candidate.doc, Chosen(*row)
 
-    return page_of(look, options.offset, rows_for(options.budget) if options.budget else options.k)
+    return page_of(look, options.offset, rows_for(options))
 
 
 def _files_like(
@@ -115,8 +114,7 @@ def _files_like(
         return entry is not None and entry.pool == origin.pool and entry.path == origin.path
 
     others = replace(question, skipped=is_origin)
-    count = rows_for(options.budget) if options.budget else options.k
-    return select_files(others, options.offset, count, _FILE_WEIGHT, clock)
+    return select_files(others, options.offset, rows_for(options), _FILE_WEIGHT, clock)
 
 
 def _spread_over(snapshot: Snapshot, entry: Entry) -> list[ChunkView]:

@@ -44,7 +44,7 @@ class Buffer:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedBuffers:
     """Buffers ready to be laid over a snapshot, and sentences on those that are not."""
 
     files: tuple[OverlayFile, ...] = ()
@@ -65,7 +65,7 @@ class Buffers:
         self._app = app
         self._held: WeakKeyDictionary[Connection, _Held] = WeakKeyDictionary()
 
-    async def prepare(self, connection: Connection, buffers: Sequence[Buffer]) -> Prepared:
+    async def prepare(self, connection: Connection, buffers: Sequence[Buffer]) -> PreparedBuffers:
         """Chunk and embed those that differ from what is indexed and from what the connection sent before."""
         held = self._held.setdefault(connection, _Held())
         files: list[OverlayFile] = []
@@ -82,7 +82,7 @@ class Buffers:
                 files.append(file)
         while len(held.files) > MAX_BUFFERS:
             held.files.popitem(last=False)
-        return Prepared(tuple(files), tuple(notes))
+        return PreparedBuffers(tuple(files), tuple(notes))
 
     async def _prepared(self, held: _Held, buffer: Buffer) -> tuple[OverlayFile | None, str]:
         """The buffer as an overlay, None where it is as indexed or cannot be chunked; and a note or nothing."""

@@ -35,8 +35,6 @@ _SYNONYMS = {
 }  # fmt: skip
 _MAX_INLINE = 32
 _MAX_DOUBTS = 3
-_DOUBTED_CHARS = 2_000
-"""What is pasted is no query with filters."""
 
 _PIECE = re.compile(
     r'(?<!\S)(?P<not>-?)(?P<key>lang|path|kind|root):(?!:)(?P<value>"[^"\n]+"|[^\s"]+)(?!\S)'
@@ -95,9 +93,9 @@ class Split(NamedTuple):
     """
 
     text: str
-    inline: tuple[Inline, ...]
-    words: tuple[str, ...]
-    phrases: tuple[str, ...]
+    inline: tuple[Inline, ...] = ()
+    words: tuple[str, ...] = ()
+    phrases: tuple[str, ...] = ()
 
 
 def split_filters(text: str) -> Split:
@@ -107,7 +105,7 @@ def split_filters(text: str) -> Split:
         FilterError: a language or a kind is unknown, a value is empty, or there are too many filters.
     """
     if ":" not in text and "-" not in text:
-        return Split(text, (), (), ())
+        return Split(text)
     inline: list[Inline] = []
     words: list[str] = []
     phrases: list[str] = []
@@ -125,7 +123,7 @@ def split_filters(text: str) -> Split:
         rest.append(text[at : found.start()].strip())
         at = found.end()
     if not rest:
-        return Split(text, (), (), ())
+        return Split(text)
     if len(inline) > _MAX_INLINE:
         raise FilterError(f"The query has {len(inline)} filters; give at most {_MAX_INLINE}.")
     rest.append(text[at:].strip())
@@ -139,7 +137,7 @@ def doubts(text: str) -> tuple[str, ...]:
     """
     if ":" not in text:
         return ()
-    found = (_doubt(match) for match in _DOUBTFUL.finditer(text[:_DOUBTED_CHARS]) if match["key"])
+    found = (_doubt(match) for match in _DOUBTFUL.finditer(text) if match["key"])
     return tuple(dict.fromkeys(sentence for sentence in found if sentence))[:_MAX_DOUBTS]
 
 

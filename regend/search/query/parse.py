@@ -1,17 +1,17 @@
-"""Query understanding: what a person typed, taken apart once, without looking at any index.
+"""Query understanding: what a person typed, taken apart once per request, without looking at any index.
 
-Pure. What it finds out steers candidate generation (symbol leg, path look-up) and the ranking's features.
+Pure. What it finds out decides which legs are asked and which of the ranking's features apply.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from regend.chunking.tokens import MAX_TOKEN_CHARS, lexical_tokens, query_terms
 from regend.search.errors import QueryError
-from regend.search.query.filters import Inline, Split, split_filters
+from regend.search.query.filters import Inline, Split, doubts, split_filters
 from regend.search.query.words import QUESTION_WORDS, identifier_stems, stem
 
 QueryKind = Literal["identifier", "path", "phrase", "language", "mixed"]
@@ -44,6 +44,7 @@ class Query:
         inline: filters that stood in it.
         without: tokens that a chunk must not hold.
         without_phrases: texts that a chunk must not hold.
+        doubts: sentences on what looks like a misspelt filter.
     """
 
     text: str
@@ -59,6 +60,14 @@ class Query:
     inline: tuple[Inline, ...] = ()
     without: tuple[str, ...] = ()
     without_phrases: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+    def respelt(self, text: str) -> Query:
+        """Return the query with its words as in `text`; filters, exclusions and doubts stay."""
+        return replace(
+            _understood(text, query_terms(text)), truncated=self.truncated, inline=self.inline, without=self.without,
+            without_phrases=self.without_phrases, doubts=self.doubts,
+        )  # fmt: skip
 
 
 _PHRASE = re.compile(r'"([^"\n]{2,})"')
@@ -86,73 +95,75 @@ def parse_query(text: str) -> Query:
         FilterError: a filter in it cannot be used.
     """
     trimmed = text.strip()
-    split = split_filters(trimmed[:MAX_QUERY_CHARS])
-    if (split.words or split.phrases) and not query_terms(split.text):
-        # Nothing else is there to look for, so what looked like exclusions was meant; `-main` may be a name.
-        words = [f"-{word}" for word in split.words]
-        split = Split(" ".join((split.text, *words, *split.phrases)).strip(), split.inline, (), ())
-    clipped = split.text
-    all_terms = tuple(dict.fromkeys(query_terms(clipped)))
-    if not all_terms:
-        return _wordless(trimmed, split)
-    phrases = tuple(dict.fromkeys(_PHRASE.findall(clipped)))[:_MAX_PHRASES]
-    pieces = _PHRASE.sub(" ", clipped).split()
+    typed = trimmed[:MAX_QUERY_CHARS]
+    split = split_filters(typed)
+    tokens = query_terms(split.text)
+    if not tokens and (split.words or split.phrases):
+        # There is nothing else to look for, so what looked like exclusions was meant; `-main` may be a name.
+        split = Split(
+            " ".join((split.text, *(f"-{word}" for word in split.words), *split.phrases)).strip(), split.inline
+        )
+        tokens = query_terms(split.text)
+    query = _understood(split.text, tokens) if tokens else _wordless(typed, split)
+    return replace(
+        query, truncated=query.truncated or len(trimmed) > MAX_QUERY_CHARS, inline=split.inline,
+        without=tuple(lexical_tokens(word).split()[0] for word in split.words), without_phrases=split.phrases,
+        doubts=doubts(typed),
+    )  # fmt: skip
+
+
+def _understood(text: str, tokens: tuple[str, ...]) -> Query:
+    """Take a text without filters apart.
+
+    Args:
+        tokens: of the text, see `query_terms`; at least one.
+    """
+    phrases = tuple(dict.fromkeys(_PHRASE.findall(text)))[:_MAX_PHRASES]
+    pieces = _PHRASE.sub(" ", text).split()
     path, line = _named_path(pieces)
     names = _named_identifiers(pieces)
-    alone = len(pieces) == 1 and not phrases
-    # What a name is made of was meant, whatever the words; a query of stop words only is searched as it stands.
-    named = tuple(dict.fromkeys(token for name in names for token in query_terms(name)))
-    content = tuple(term for term in all_terms if term not in QUESTION_WORDS or term in named)
-    content += tuple(term for term in named if term not in content)
-    terms = content if content and not phrases else all_terms
-    kind: QueryKind
-    if alone and path:
-        kind = "path"
-    elif alone and names:
-        kind = "identifier"
-    elif phrases and not pieces:
-        kind = "phrase"
-    elif names or path or phrases:
-        kind = "mixed"
-    else:
-        kind = "language"
-    whole = ""
-    if kind == "path":
-        whole = path
-    elif kind == "identifier":
-        whole = names[0]
+    terms = tuple(dict.fromkeys(tokens)) if phrases else _content(tokens, names)
+    used = terms[:MAX_TERMS]
+    kind = _kind(pieces, path, names, phrases)
+    whole = {"path": path, "identifier": names[0] if names else ""}.get(kind, "")
     return Query(
-        text=clipped,
-        kind=kind,
-        terms=terms[:MAX_TERMS],
-        identifiers=names,
-        phrases=phrases,
-        path=path,
-        line=line,
-        stems=_stems(terms[:MAX_TERMS], names),
-        whole=whole,
-        truncated=len(trimmed) > MAX_QUERY_CHARS or len(terms) > MAX_TERMS,
-        inline=split.inline,
-        without=tuple(lexical_tokens(word).split()[0] for word in split.words),
-        without_phrases=split.phrases,
+        text, kind, used, names, phrases, path, line, _stems(used, names), whole, truncated=len(terms) > MAX_TERMS
     )
 
 
-def _wordless(trimmed: str, split: Split) -> Query:
+def _content(tokens: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Distinct tokens without the words that only ask, unless there are no others.
+
+    What a name is made of was meant, whatever the words.
+    """
+    named = dict.fromkeys(token for name in names for token in query_terms(name))
+    content = dict.fromkeys(token for token in tokens if token not in QUESTION_WORDS or token in named) | named
+    return tuple(content or dict.fromkeys(tokens))
+
+
+def _kind(pieces: list[str], path: str, names: tuple[str, ...], phrases: tuple[str, ...]) -> QueryKind:
+    if len(pieces) == 1 and not phrases and (path or names):
+        return "path" if path else "identifier"
+    if phrases and not pieces:
+        return "phrase"
+    return "mixed" if names or path or phrases else "language"
+
+
+def _wordless(typed: str, split: Split) -> Query:
     """A query without any word that the index could know: a name such as ``<<``, or a very long one, if anything."""
     name = split.text
     longest = max(map(len, re.findall(r"\w+", name)), default=0)
     if longest > MAX_TOKEN_CHARS:
         raise QueryError(
-            f"The query {trimmed[:40]!r} has no word to search for but one of {longest} characters, and none longer "
+            f"The query {typed[:40]!r} has no word to search for but one of {longest} characters, and none longer "
             f"than {MAX_TOKEN_CHARS} is indexed; give a name, a path, or words that describe the code."
         )
     if not name or len(name.split()) > 1 or len(name) > _MAX_NAME_CHARS:
-        shown = f"The query {trimmed[:40]!r} has no word to search for" if trimmed else "The query is empty"
+        shown = f"The query {typed[:40]!r} has no word to search for" if typed else "The query is empty"
         if split.inline:
             shown += " besides its filters"
         raise QueryError(f"{shown}; give a name, a path, or words that describe the code.")
-    return Query(name, "identifier", (), (name,), (), "", 0, frozenset(), name, False, split.inline)
+    return Query(name, "identifier", (), (name,), (), "", 0, frozenset(), name, truncated=False)
 
 
 def _stems(terms: tuple[str, ...], names: tuple[str, ...]) -> frozenset[str]:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from regend.limits import MAX_OFFSET
 from regend.search.legs.conditions import holds, passing, verified
 from regend.search.legs.legs import Definitions, Vector, blended_candidates
 from regend.search.legs.locate import Place, chunks_at
@@ -112,11 +111,6 @@ def page_of(look: Look, offset: int, count: int) -> tuple[list[Chosen], bool]:
         if len(order) >= end or len(rows) <= room:
             return order[offset:end], len(order) > end or len(rows) > room
     return order[offset:end], False
-
-
-def next_page(offset: int, count: int, more: bool) -> int | None:
-    """Where the page behind one of `count` results begins, or None where there is none."""
-    return offset + count if more and offset + count <= MAX_OFFSET else None
 
 
 def ranked(question: Question, depth: int, clock: StageClock) -> list[Ranked]:

@@ -8,9 +8,11 @@ last to making the passages longer, in the order of the results.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from regend.chunking.tokens import estimate_tokens
-from regend.limits import MAX_RESULTS
+from regend.limits import MAX_OFFSET, MAX_RESULTS
+from regend.search.options import Page
 from regend.search.ranking.selection import Chosen
 from regend.search.results.outcome import Passage, SearchResult
 from regend.search.results.presentation import Show
@@ -25,9 +27,38 @@ MIN_PASSAGE_TOKENS = 40
 """A share never falls below this: a heading and some three lines."""
 
 
-def rows_for(budget: int) -> int:
-    """How many chunks to select: as many as may fit, at most."""
-    return min(MAX_RESULTS, budget // MIN_PASSAGE_TOKENS + 1)
+class Shown(NamedTuple):
+    """A page of results.
+
+    Attributes:
+        next_offset: where the next page begins, or None where there is none.
+        tokens: estimated tokens of all headings and passages; 0 where no budget was given.
+    """
+
+    results: tuple[SearchResult, ...]
+    next_offset: int | None
+    tokens: int
+
+
+NOTHING_SHOWN = Shown((), None, 0)
+
+
+def rows_for(page: Page) -> int:
+    """Return how many chunks or files to select: `k`, or as many as may fit into the budget."""
+    return min(MAX_RESULTS, page.budget // MIN_PASSAGE_TOKENS + 1) if page.budget else page.k
+
+
+def shown(rows: list[Chosen], more: bool, page: Page, show: Show) -> Shown:
+    """Return the results of the chosen rows: each with its snippet, or packed into the page's budget.
+
+    Args:
+        more: whether further rows come after these.
+    """
+    if page.budget:
+        results, tokens = pack(rows, page.budget, page.k, show)
+        return Shown(tuple(results), None, tokens)
+    end = page.offset + len(rows)
+    return Shown(tuple(map(show.result, rows)), end if more and end <= MAX_OFFSET else None, 0)
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ import pytest
 from regend.search.engine import Engine
 from regend.search.legs.conditions import ENOUGH_VERIFIED
 from regend.search.options import SearchOptions
+from regend.search.query.parse import parse_query
 from regend.search.results.outcome import SearchOutcome
 from tests.search.conftest import Corpus
 from tests.search.memory import hashed_vector
@@ -18,7 +19,7 @@ TOGETHER = (
 
 
 def ask(corpus: Corpus, query: str, **options: object) -> SearchOutcome:
-    return ENGINE.search(corpus.snapshot, SearchOptions(query, **options))  # type: ignore[arg-type]
+    return ENGINE.search(corpus.snapshot, SearchOptions(parse_query(query), **options))  # type: ignore[arg-type]
 
 
 @pytest.fixture

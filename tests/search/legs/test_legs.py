@@ -34,7 +34,8 @@ def licensed(corpus: Corpus) -> Corpus:
 @pytest.mark.parametrize("k", [3, 10, 100])
 def test_pages_reach_all_of_many_equal_chunks(licensed: Corpus, engine: str, files: bool, k: int) -> None:
     def ask(offset: int) -> SearchOutcome:
-        return ENGINES[engine].search(licensed.snapshot, SearchOptions("license", k=k, offset=offset, files=files))
+        options = SearchOptions(parse_query("license"), k=k, offset=offset, files=files)
+        return ENGINES[engine].search(licensed.snapshot, options)
 
     pages: list[str] = []
     offset: int | None = 0

@@ -105,3 +105,17 @@ def test_any_text_is_understood_or_refused(text: str) -> None:
     assert query.terms or (query.whole and len(query.whole) <= 200)
     assert len(query.terms) <= MAX_TERMS
     assert bool(query.whole) == (query.kind in ("identifier", "path"))
+
+
+def test_doubts_are_of_what_is_searched_for() -> None:
+    assert parse_query("word " * 390 + "langg:go").doubts
+    assert parse_query("word " * 500 + "langg:go").doubts == ()
+
+
+def test_other_spelling_keeps_what_limits_the_answer() -> None:
+    query = parse_query('debuncer storms lang:py -mock -"sleep for" kindd:test')
+    right = query.respelt("debouncer storms kindd:test")
+    assert right.terms == parse_query("debouncer storms kindd:test").terms
+    kept = ("inline", "without", "without_phrases", "doubts", "truncated")
+    assert [getattr(right, name) for name in kept] == [getattr(query, name) for name in kept]
+    assert right.inline and right.without == ("mock",) and right.without_phrases == ("sleep for",) and right.doubts

@@ -4,6 +4,7 @@ import pytest
 
 from regend.search.engine import Engine
 from regend.search.options import SearchOptions
+from regend.search.query.parse import parse_query
 from regend.search.ranking.files import FILE_VECTOR
 from regend.search.results.outcome import SearchOutcome
 from tests.search.conftest import Corpus
@@ -13,7 +14,7 @@ ENGINE = Engine(hashed_vector)
 
 
 def ask(corpus: Corpus, query: str, **options: object) -> SearchOutcome:
-    return ENGINE.search(corpus.snapshot, SearchOptions(query, files=True, **options))  # type: ignore[arg-type]
+    return ENGINE.search(corpus.snapshot, SearchOptions(parse_query(query), files=True, **options))  # type: ignore[arg-type]
 
 
 def test_each_file_comes_once(project: Corpus) -> None:

@@ -8,6 +8,7 @@ from regend.chunking.tokens import estimate_tokens
 from regend.search.engine import Engine
 from regend.search.errors import FilterError
 from regend.search.options import SearchOptions
+from regend.search.query.parse import parse_query
 from regend.search.results.outcome import SearchOutcome, SearchResult
 from tests.search.conftest import Corpus
 from tests.search.memory import hashed_vector
@@ -16,7 +17,7 @@ ENGINE = Engine(hashed_vector)
 
 
 def ask(corpus: Corpus, query: str, **options: object) -> SearchOutcome:
-    return ENGINE.search(corpus.snapshot, SearchOptions(query, **options))  # type: ignore[arg-type]
+    return ENGINE.search(corpus.snapshot, SearchOptions(parse_query(query), **options))  # type: ignore[arg-type]
 
 
 def cost(result: SearchResult) -> int:
@@ -106,4 +107,4 @@ def test_nothing_that_fits_is_said(project: Corpus) -> None:
                                      {"budget": 500, "offset": 10}])  # fmt: skip
 def test_what_does_not_go_together_is_refused(options: dict[str, int]) -> None:
     with pytest.raises(FilterError, match="budget"):
-        SearchOptions("x", **options)  # type: ignore[arg-type]
+        SearchOptions(parse_query("x"), **options)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from regend.daemon.handlers import status
-from regend.daemon.handlers.buffers import Buffer, Buffers, Prepared
+from regend.daemon.handlers.buffers import Buffer, Buffers, PreparedBuffers
 from regend.daemon.handlers.named_files import locate, locate_all
 from regend.daemon.handlers.query_runner import QueryRunner
 from regend.daemon.parts import Parts
@@ -24,7 +24,8 @@ from regend.rpc.queries import DEFAULT_RESULTS, MAX_OVERLAYS
 from regend.search.legs.legs import Vector
 from regend.search.options import RelatedOptions, SearchOptions
 from regend.search.overlay import overlaid
-from regend.search.query.filters import Filters, doubts, split_filters
+from regend.search.query.filters import Filters
+from regend.search.query.parse import parse_query
 from regend.search.results.outcome import SearchOutcome, SearchResult
 from regend.store.base import Snapshot
 
@@ -46,39 +47,39 @@ class QueryMethods:
         app = self._app
         if request.sync:
             await app.driver.flush(wait_vectors=False, timeout_s=SYNC_TIMEOUT_S)
-        query = readable(request.query)
+        query = parse_query(readable(request.query))
         options = SearchOptions(
-            query, _results_at_most(request), self._root_filter(request.root), request.path, request.lang,
-            request.explain, request.context, request.offset, request.files, request.budget,
+            query, self._root_filter(request.root), request.path, request.lang, request.explain, request.files,
+            k=_results_at_most(request), offset=request.offset, context=request.context, budget=request.budget,
         )  # fmt: skip
-        prepared = await self._prepared(connection, request.overlays, request.root)
-        prepared = replace(prepared, notes=(*doubts(query), *prepared.notes))
-        text = split_filters(query).text
-        stronger = await self._by_stronger_model(options.root, text, prepared)
+        buffers = await self._prepared(connection, request.overlays, request.root)
+        stronger = await self._by_stronger_model(options.root, query.text, buffers)
         if stronger is not None:
             upgraded, strong = stronger
-            return await self._answer(started_at, prepared, lambda _: app.engine.search(upgraded, options, strong))
-        vector = await app.query_vectors.vector(text) if self._asks_others() else None
+            return await self._answer(started_at, buffers, lambda _: app.engine.search(upgraded, options, strong))
+        vector = await app.query_vectors.vector(query.text) if self._asks_others() else None
         return await self._answer(
-            started_at, prepared, lambda snapshot: app.engine.search(snapshot, options, vector), _is_quick(options)
+            started_at, buffers, lambda snapshot: app.engine.search(snapshot, options, vector), _is_quick(options)
         )
 
-    async def _by_stronger_model(self, root: str, text: str, prepared: Prepared) -> tuple[Snapshot, Vector] | None:
+    async def _by_stronger_model(
+        self, root: str, text: str, buffers: PreparedBuffers
+    ) -> tuple[Snapshot, Vector] | None:
         """A snapshot with the stronger model's vectors and the query's; None where the first model has to answer.
 
         That is while the stronger one is not complete in all that is searched, does not answer in time, or would have
         to be mixed with unsaved buffers, which the first one embeds.
         """
         upgrader = self._app.upgrader
-        if upgrader is None or self._upgraded(root, prepared) is None:
+        if upgrader is None or self._upgraded(root, buffers) is None:
             return None
         vector = await upgrader.query_vectors.vector(text)
-        snapshot = self._upgraded(root, prepared)
+        snapshot = self._upgraded(root, buffers)
         return None if vector is None or snapshot is None else (snapshot, vector)
 
-    def _upgraded(self, root: str, prepared: Prepared) -> Snapshot | None:
+    def _upgraded(self, root: str, buffers: PreparedBuffers) -> Snapshot | None:
         """The current snapshot with the stronger model's vectors, for one root or (empty) for all."""
-        if prepared.files:
+        if buffers.files:
             return None
         record = self._app.roots.by_path(root).record.root if root else None
         return self._app.indexer.store.snapshot.upgraded(record)
@@ -99,13 +100,13 @@ class QueryMethods:
         served, path = locate(app.roots, request.file, request.root)
         options = RelatedOptions(
             served.path, path, request.line, Filters(self._root_filter(request.root), request.path, request.lang),
-            _results_at_most(request), request.offset, request.context, request.budget,
+            k=_results_at_most(request), offset=request.offset, context=request.context, budget=request.budget,
         )  # fmt: skip
-        prepared = await self._prepared(connection, request.overlays, request.root)
+        buffers = await self._prepared(connection, request.overlays, request.root)
         # The file itself is looked into, too, whatever the results are limited to.
-        upgraded = self._upgraded(served.path if options.filters.root == served.path else "", prepared)
+        upgraded = self._upgraded(served.path if options.filters.root == served.path else "", buffers)
         return await self._answer(
-            started_at, prepared, lambda snapshot: app.engine.related(upgraded or snapshot, options)
+            started_at, buffers, lambda snapshot: app.engine.related(upgraded or snapshot, options)
         )
 
     async def symbols(self, _: Connection, request: rpc.SymbolsRequest) -> rpc.SymbolsResponse:
@@ -130,10 +131,10 @@ class QueryMethods:
         )
         return rpc.OutlineResponse(outline.root, outline.path, outline.language, found, outline.generation)
 
-    async def _prepared(self, connection: Connection, overlays: Sequence[rpc.Overlay], root: str) -> Prepared:
+    async def _prepared(self, connection: Connection, overlays: Sequence[rpc.Overlay], root: str) -> PreparedBuffers:
         """Unsaved buffers, chunked and embedded."""
         if not overlays:
-            return Prepared()
+            return PreparedBuffers()
         if len(overlays) > MAX_OVERLAYS:
             raise RpcError(
                 f"The request has {len(overlays)} overlays; send at most {MAX_OVERLAYS}.", code="invalid_params",
@@ -152,19 +153,23 @@ class QueryMethods:
                     raise PathError(f"{overlay.path} is a root, not a file; name the file that the text belongs to.")
                 # Of nested roots each has the file, and the request may be about any of them.
                 buffers += [Buffer(served, path, overlay.text) for served, path in places]
-        prepared = await self._buffers.prepare(connection, buffers)
-        return replace(prepared, notes=(*prepared.notes, *outside))
+        found = await self._buffers.prepare(connection, buffers)
+        return replace(found, notes=(*found.notes, *outside))
 
     async def _answer(
-        self, started_at: float, prepared: Prepared, run: Callable[[Snapshot], SearchOutcome], quick: bool = False
+        self,
+        started_at: float,
+        buffers: PreparedBuffers,
+        run: Callable[[Snapshot], SearchOutcome],
+        quick: bool = False,
     ) -> rpc.SearchResponse:
-        if prepared.files:
-            outcome = await self._runner.run(lambda snapshot: run(overlaid(snapshot, prepared.files)))
+        if buffers.files:
+            outcome = await self._runner.run(lambda snapshot: run(overlaid(snapshot, buffers.files)))
         else:
             outcome = await self._runner.run(run, quick)
         complete = outcome.complete and status.is_complete(self._app)
-        if prepared.notes:
-            outcome = replace(outcome, notes=(*outcome.notes, *prepared.notes))
+        if buffers.notes:
+            outcome = replace(outcome, notes=(*outcome.notes, *buffers.notes))
         took_ms = round((time.perf_counter() - started_at) * 1e3, 3)
         return rpc.SearchResponse(
             tuple(_on_the_wire(result) for result in outcome.results),
@@ -193,9 +198,12 @@ def _on_the_wire(result: SearchResult) -> rpc.SearchResult:
 
 
 def _is_quick(options: SearchOptions) -> bool:
-    """Whether the work is bounded: one look of the legs, and no filter for which every file has to be tested."""
+    """Whether the work is bounded: one look of the legs, no filter for which every file has to be
+    tested, and no quoted text for which many chunks have to be read."""
     deep = options.k > _QUICK_RESULTS or options.offset or options.budget or options.files or options.context
-    return not (deep or options.path or options.lang or ":" in options.query or '"' in options.query)
+    query = options.query
+    read_through = query.inline or query.phrases or query.without_phrases
+    return not (deep or options.path or options.lang or read_through)
 
 
 def _results_at_most(request: rpc.SearchRequest | rpc.RelatedRequest) -> int:
