@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -88,10 +89,13 @@ class _Document:
         texts = (chunk.lexical, lexical_tokens(chunk.symbol), lexical_tokens(path))
         self.terms = FieldTerms(*(Counter(text.split()) for text in texts))
 
+    def holds(self, term: str) -> bool:
+        return any(term in field for field in self.terms)
+
     def meets(self, conditions: ChunkConditions) -> bool:
         return (
-            all(any(word in field for field in self.terms) for word in conditions.words)
-            and not any(word in field for word in conditions.without for field in self.terms)
+            all(map(self.holds, conditions.words))
+            and not any(map(self.holds, conditions.without))
             and (not conditions.kinds or not conditions.kinds.isdisjoint(self.kinds))
             and conditions.without_kinds.isdisjoint(self.kinds)
         )
@@ -138,7 +142,7 @@ class OverlaidPool:
         self.pool = base.pool
         self._base = base
         self._statistics = statistics
-        self._documents: dict[int, _Document] = {}
+        self.documents: dict[int, _Document] = {}
         self._places: dict[tuple[RootId, str], Entry] = {}
         self._hidden_docs = 0
         changed: dict[int, Entry | None] = {}
@@ -156,7 +160,7 @@ class OverlaidPool:
             for chunk in file.chunks:
                 vector = overlay.vectors.get(chunk.chunk_id)
                 document = _Document(chunk, file.symbols, overlay.path, vector)
-                self._documents[doc_id(entry_id, chunk.ordinal)] = document
+                self.documents[doc_id(entry_id, chunk.ordinal)] = document
         self._changed = changed
         self.entries: Mapping[int, Entry] = _Entries(base.entries, changed)
 
@@ -180,10 +184,10 @@ class OverlaidPool:
 
     def similarity(self, vector: Vector, docs: Sequence[int]) -> list[float | None]:
         """Exact cosines."""
-        indexed = [doc for doc in docs if doc not in self._documents]
+        indexed = [doc for doc in docs if doc not in self.documents]
         cosines = dict(zip(indexed, self._base.similarity(vector, indexed), strict=True))
         for doc in docs:
-            document = self._documents.get(doc)
+            document = self.documents.get(doc)
             if document is not None:
                 own = document.vector
                 cosines[doc] = None if own is None else float(np.clip(vector @ own, -1.0, 1.0))
@@ -191,27 +195,18 @@ class OverlaidPool:
 
     def vector(self, doc: int) -> Vector | None:
         """The vector of a document's chunk."""
-        document = self._documents.get(doc)
+        document = self.documents.get(doc)
         return self._base.vector(doc) if document is None else document.vector
 
     def passing(self, docs: Sequence[int], conditions: ChunkConditions) -> set[int]:
         """Those of `docs` whose chunks meet the conditions."""
-        own = {doc for doc in docs if doc in self._documents and self._documents[doc].meets(conditions)}
-        return own | self._base.passing([doc for doc in docs if doc not in self._documents], conditions)
+        own = {doc for doc in docs if doc in self.documents and self.documents[doc].meets(conditions)}
+        return own | self._base.passing([doc for doc in docs if doc not in self.documents], conditions)
 
     def entry_at(self, root: RootId, path: str) -> Entry | None:
         """What the root has at this path."""
         own = self._places.get((root, path))
         return self._base.entry_at(root, path) if own is None else own
-
-    def document(self, doc: int) -> Chunk | None:
-        """An overlay's chunk."""
-        found = self._documents.get(doc)
-        return None if found is None else found.chunk
-
-    def held_count(self, term: str) -> int:
-        """How many of the overlays' chunks hold the term."""
-        return sum(any(term in field for field in document.terms) for document in self._documents.values())
 
     def _below(self, allow: frozenset[int] | None) -> frozenset[int] | None:
         """What the base is limited to: not what is hidden, nor what it does not know."""
@@ -223,7 +218,7 @@ class OverlaidPool:
         return [hit for hit in hits if hit.doc >> DOC_ORDINAL_BITS in self.entries]
 
     def _allowed(self, allow: frozenset[int] | None) -> Iterator[tuple[int, _Document]]:
-        for doc, document in self._documents.items():
+        for doc, document in self.documents.items():
             if allow is None or doc >> DOC_ORDINAL_BITS in allow:
                 yield doc, document
 
@@ -243,26 +238,25 @@ class OverlaidSnapshot:
         self.roots: Mapping[RootId, RootRecord] = base.roots
         self._base = base
         self._files: dict[int, OverlayFile] = {}
-        self._overlaid: list[OverlaidPool] = []
+        self._documents: dict[int, _Document] = {}
         pools = dict(base.pools)
         for pool, files in by_pool.items():
             numbered = [(FIRST_OVERLAY_ID + len(self._files) + n, *pair) for n, pair in enumerate(files)]
             self._files.update((entry_id, file) for entry_id, file, _ in numbered)
-            own = OverlaidPool(base.pools[pool], numbered, _statistics_of(base, pool))
-            self._overlaid.append(own)
+            own = OverlaidPool(base.pools[pool], numbered, partial(base.statistics, pool))
+            self._documents |= own.documents
             pools[pool] = own
         self.pools: Mapping[PoolId, PoolSnapshot] = pools
 
     def chunks(self, docs: Sequence[int]) -> list[ChunkView]:
         """In the order of `docs`; a doc that no longer exists is left out."""
-        views = {view.doc: view for view in self._base.chunks([doc for doc in docs if not _is_overlays(doc)])}
+        views = {view.doc: view for view in self._base.chunks([doc for doc in docs if doc not in self._documents])}
         for doc in docs:
-            found = next((c for pool in self._overlaid if (c := pool.document(doc)) is not None), None)
-            if found is not None:
+            if doc in self._documents:
+                c = self._documents[doc].chunk
                 views[doc] = ChunkView(
-                    doc, found.chunk_id, found.start_line, found.end_line, found.symbol, found.kind, found.token_count,
-                    found.text,
-                )  # fmt: skip
+                    doc, c.chunk_id, c.start_line, c.end_line, c.symbol, c.kind, c.token_count, c.text
+                )
         return [views[doc] for doc in docs if doc in views]
 
     def file_vector(self, entry: Entry) -> Vector | None:
@@ -305,7 +299,7 @@ class OverlaidSnapshot:
         """About how many chunks hold each term."""
         counts = self._base.frequencies(terms)
         return [
-            count or sum(pool.held_count(term) for pool in self._overlaid)
+            count or sum(document.holds(term) for document in self._documents.values())
             for term, count in zip(terms, counts, strict=True)
         ]
 
@@ -316,14 +310,6 @@ class OverlaidSnapshot:
     def _symbols_of(self, entry_id: int) -> list[SymbolView]:
         symbols = self._files[entry_id].file.symbols
         return [SymbolView(entry_id, s.name, s.path, s.kind, s.start_line, s.end_line) for s in symbols]
-
-
-def _statistics_of(base: Snapshot, pool: PoolId) -> Callable[[Sequence[str]], FieldStatistics]:
-    return lambda terms: base.statistics(pool, terms)
-
-
-def _is_overlays(doc: int) -> bool:
-    return is_overlay(doc >> DOC_ORDINAL_BITS)
 
 
 def _tier(view: SymbolView, name: str) -> int:

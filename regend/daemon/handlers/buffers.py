@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -51,11 +51,8 @@ class PreparedBuffers:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class _Held:
-    """What was made of the buffers of one connection, oldest first."""
-
-    files: OrderedDict[tuple[RootId, str], OverlayFile] = field(default_factory=OrderedDict)
+_Held = OrderedDict[tuple[RootId, str], OverlayFile]
+"""What was made of the buffers of one connection, oldest first."""
 
 
 class Buffers:
@@ -80,8 +77,8 @@ class Buffers:
                 notes.append(note)
             if file is not None:
                 files.append(file)
-        while len(held.files) > MAX_BUFFERS:
-            held.files.popitem(last=False)
+        while len(held) > MAX_BUFFERS:
+            held.popitem(last=False)
         return PreparedBuffers(tuple(files), tuple(notes))
 
     async def _prepared(self, held: _Held, buffer: Buffer) -> tuple[OverlayFile | None, str]:
@@ -93,9 +90,9 @@ class Buffers:
         indexed = snapshot.pools[buffer.served.record.pool].entry_at(root, path) if root in snapshot.roots else None
         if indexed is not None and indexed.blob == blob:
             return None, ""
-        before = held.files.get((root, path))
+        before = held.get((root, path))
         if before is not None and before.file.blob == blob:
-            held.files.move_to_end((root, path))
+            held.move_to_end((root, path))
             return before, ""
         try:
             file = await self._app.pool.chunk(
@@ -105,8 +102,8 @@ class Buffers:
             log.warning("buffer_not_chunked", reason=str(error))
             return None, f"The unsaved text of {path} could not be read ({error}); its saved text was searched."
         vectors, note = await self._vectors(file, {} if before is None else dict(before.vectors))
-        overlay = held.files[root, path] = OverlayFile(root, path, file, vectors)
-        held.files.move_to_end((root, path))
+        overlay = held[root, path] = OverlayFile(root, path, file, vectors)
+        held.move_to_end((root, path))
         if file.skip_reason:
             note = f"The unsaved text of {path} is not searched: {file.skip_reason}."
         return overlay, note

@@ -128,46 +128,32 @@ class ScopeResolver:
 
 
 def _tests(filters: Filters) -> list[_Test]:
-    """What languages and paths ask of an entry."""
+    """Return what languages and paths ask of an entry."""
     tests: list[_Test] = []
-    if filters.lang:
-        tests.append(_language_test((filters.lang,), ()))
-    if filters.path:
-        tests.append(_path_test((filters.path,), ()))
-    if filters.inline:
-        tests.append(_language_test(filters.wanted("lang"), filters.unwanted("lang")))
-        tests.append(_path_test(filters.wanted("path"), filters.unwanted("path")))
-    return [test for test in tests if test is not _anything]
+    for key, make in (("lang", _in_languages), ("path", _on_paths)):
+        tests += map(make, filters.alternatives(key))
+        if unwanted := filters.unwanted(key):
+            tests.append(_not(make(unwanted)))
+    return tests
 
 
-def _anything(_: Entry) -> bool:
-    return True
+def _in_languages(names: tuple[str, ...]) -> _Test:
+    languages = frozenset(map(canonical_language, names))
+    return lambda entry: entry.language in languages
 
 
-def _language_test(wanted: tuple[str, ...], unwanted: tuple[str, ...]) -> _Test:
-    if not (wanted or unwanted):
-        return _anything
-    some, none = frozenset(map(canonical_language, wanted)), frozenset(map(canonical_language, unwanted))
-    return lambda entry: (not some or entry.language in some) and entry.language not in none
+def _on_paths(globs: tuple[str, ...]) -> _Test:
+    matchers = [compile_glob(glob) for glob in globs]
+    return lambda entry: any(matches(entry.path) for matches in matchers)
 
 
-def _path_test(wanted: tuple[str, ...], unwanted: tuple[str, ...]) -> _Test:
-    if not (wanted or unwanted):
-        return _anything
-    some, none = [compile_glob(glob) for glob in wanted], [compile_glob(glob) for glob in unwanted]
-
-    def fits(entry: Entry) -> bool:
-        path = entry.path
-        return (not some or any(matches(path) for matches in some)) and not any(matches(path) for matches in none)
-
-    return fits
+def _not(test: _Test) -> _Test:
+    return lambda entry: not test(entry)
 
 
 def _places(snapshot: Snapshot, filters: Filters) -> tuple[frozenset[RootId] | None, list[_Test]]:
-    """Roots that count, None for all, and what folders inside of roots ask of an entry."""
-    groups = [[_roots_of(snapshot, filters.root)]] if filters.root else []
-    if filters.wanted("root"):
-        groups.append([_roots_of(snapshot, value) for value in filters.wanted("root")])
+    """Return the roots that count (None for all) and what folders inside of roots ask of an entry."""
+    groups = [[_roots_of(snapshot, value) for value in values] for values in filters.alternatives("root")]
     without = [_roots_of(snapshot, value) for value in filters.unwanted("root")]
     if not groups and not without:
         return None, []
@@ -176,22 +162,18 @@ def _places(snapshot: Snapshot, filters: Filters) -> tuple[frozenset[RootId] | N
     for group in groups:
         roots &= frozenset[RootId]().union(*(found for found, _ in group))
         if any(inside for _, inside in group):
-            tests.append(_place_test(group, inside=True))
+            tests.append(_in_places(group))
     roots -= frozenset[RootId]().union(*(found for found, inside in without if not inside))
-    folders = [(found, inside) for found, inside in without if inside]
-    if folders:
-        tests.append(_place_test(folders, inside=False))
+    if folders := [(found, inside) for found, inside in without if inside]:
+        tests.append(_not(_in_places(folders)))
     return roots, tests
 
 
-def _place_test(places: list[tuple[frozenset[RootId], str]], inside: bool) -> _Test:
-    """Whether an entry lies `inside` one of the places: roots, and the folder in them (with final ``/``)."""
-
-    def fits(entry: Entry) -> bool:
-        lies_in = any(not entry.roots.isdisjoint(roots) and entry.path.startswith(folder) for roots, folder in places)
-        return lies_in is inside
-
-    return fits
+def _in_places(places: list[tuple[frozenset[RootId], str]]) -> _Test:
+    """Return whether an entry lies in one of the places: roots, and the folder in them (with final ``/``)."""
+    return lambda entry: any(
+        not entry.roots.isdisjoint(roots) and entry.path.startswith(folder) for roots, folder in places
+    )
 
 
 def _roots_of(snapshot: Snapshot, wanted: str) -> tuple[frozenset[RootId], str]:

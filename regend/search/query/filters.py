@@ -73,6 +73,11 @@ class Filters:
         """Values of the query's filters of that key, of which one must fit."""
         return tuple(one.value for one in self.inline if one.key == key and not one.negated)
 
+    def alternatives(self, key: str) -> list[tuple[str, ...]]:
+        """Groups of values of that key, the option's and the query's; of each group one must fit."""
+        option = getattr(self, key)
+        return [values for values in ((option,) if option else (), self.wanted(key)) if values]
+
     def unwanted(self, key: str) -> tuple[str, ...]:
         """Values of the query's filters of that key, of which none may fit."""
         return tuple(one.value for one in self.inline if one.key == key and one.negated)

@@ -11,7 +11,7 @@ last round, ``order`` features see how the others have ordered them. What a quer
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import log1p
 from typing import Literal, NamedTuple
 
@@ -74,11 +74,10 @@ class QueryContext:
     """What the features need to know of the query, made once per query."""
 
     query: Query
-    stems: frozenset[str]
     wanted_roles: frozenset[str]
     whole_name: bool
-    phrases: tuple[str, ...] = ()
-    names: tuple[str, ...] = field(default=())
+    phrases: tuple[str, ...]
+    names: tuple[str, ...]
 
 
 def query_context(query: Query, path_filter: str = "") -> QueryContext:
@@ -86,7 +85,6 @@ def query_context(query: Query, path_filter: str = "") -> QueryContext:
     asked = query.stems | identifier_stems(path_filter) if path_filter else query.stems
     return QueryContext(
         query=query,
-        stems=query.stems,
         wanted_roles=frozenset(role for role, words in ROLE_WORDS.items() if words & asked),
         whole_name=query.kind == "identifier",
         phrases=tuple(map(plain, query.phrases)),
@@ -135,14 +133,14 @@ def symbol_words(candidate: Candidate, context: QueryContext) -> float:
     if view is None or not view.symbol:
         return 0.0
     stems = identifier_stems(view.symbol)
-    shared = len(stems & context.stems)
+    shared = len(stems & context.query.stems)
     return shared / len(stems) * min(1.0, shared / 2) if shared else 0.0
 
 
 def file_name(candidate: Candidate, context: QueryContext) -> float:
     """A file's name is its author's summary of it."""
     stems = candidate.words.name
-    return len(stems & context.stems) / len(stems) if stems else 0.0
+    return len(stems & context.query.stems) / len(stems) if stems else 0.0
 
 
 def named_path(candidate: Candidate, context: QueryContext) -> float:
@@ -190,7 +188,7 @@ def words_present(candidate: Candidate, context: QueryContext) -> float:
 
 def share_present(texts: Sequence[str], words: PathWords, context: QueryContext) -> float:
     """The share of the query's words that occur in the path, or in one of the texts, be it within other words."""
-    stems = context.stems
+    stems = context.query.stems
     if not stems:
         return 0.0
     missing = stems - words.name - words.folders
@@ -234,6 +232,7 @@ def same_file_again(candidate: Candidate, context: QueryContext) -> float:
 
 FILE_LIKENESS = "file_likeness"
 WORDS_PRESENT = "words_present"
+FeatureScope = Literal["file", "chunk", "text", "order"]
 _Value = Callable[[Candidate, QueryContext], float]
 
 
@@ -246,7 +245,7 @@ class Feature(NamedTuple):
 
     name: str
     weight: float
-    scope: Literal["file", "chunk", "text", "order"]
+    scope: FeatureScope
     value: _Value
     asked: Callable[[QueryContext], bool]
 
@@ -255,12 +254,7 @@ def _always(context: QueryContext) -> bool:
     return True
 
 
-def _row(
-    name: str,
-    scope: Literal["file", "chunk", "text", "order"],
-    value: _Value,
-    asked: Callable[[QueryContext], bool] = _always,
-) -> Feature:
+def _row(name: str, scope: FeatureScope, value: _Value, asked: Callable[[QueryContext], bool] = _always) -> Feature:
     return Feature(name, WEIGHTS[name], scope, value, asked)
 
 

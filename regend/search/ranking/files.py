@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 
 from regend.search.ranking.features import FeatureShare
+from regend.search.ranking.likeness import likeness_of
 from regend.search.ranking.ranking import Ranked
 from regend.search.ranking.selection import MAX_DEPTH, Chosen, Question, page_of, ranked
 from regend.search.stages import StageClock
@@ -12,18 +13,16 @@ from regend.search.stages import StageClock
 FILE_VECTOR = "file_vector"
 """Name of the share that a file's own vector adds to the score of its best chunk."""
 _CHUNKS_PER_FILE = 3
-"""So many times the chunks are ranked, so that enough files are among them."""
+"""Chunks ranked for each file wanted, so that enough files are among them."""
 _DEEPER = 5
-"""So many times as many chunks are ranked where they are of too few files."""
-_SURE_COSINE = 0.35
-"""As in `fusion`: a best cosine below this is weak evidence and is not stretched to 1."""
+"""Factor by which the number of chunks grows while they are of too few files."""
 _UNITS = 10_000
 
 
 def select_files(
     question: Question, offset: int, count: int, file_weight: float, clock: StageClock
 ) -> tuple[list[Chosen], bool]:
-    """One page of files in order, each with its best chunk; and whether there are more.
+    """Return one page of files in order, each with its best chunk; and whether there are more.
 
     Args:
         file_weight: what the likeness of the whole file to the question adds to a score, at most.
@@ -53,16 +52,13 @@ def select_files(
 
 
 def _with_vectors(question: Question, rows: list[Ranked], file_weight: float) -> list[Chosen]:
-    """The rows with what their files' vectors add."""
-    vector = question.vector
-    if vector is None or file_weight <= 0.0:
+    """Add to the rows' scores what their files' vectors are worth."""
+    if question.vector is None or file_weight <= 0.0:
         return [Chosen(*row) for row in rows]
-    vectors = [question.snapshot.file_vector(row.candidate.entry) for row in rows]
-    cosines = [0.0 if other is None else max(0.0, float(vector @ other)) for other in vectors]
-    scale = 1.0 / max(max(cosines, default=0.0), _SURE_COSINE)
+    likeness = likeness_of(question.snapshot, (row.candidate.entry for row in rows), question.vector)
     chosen: list[Chosen] = []
-    for (score, root, candidate), cosine in zip(rows, cosines, strict=True):
-        value = cosine * scale
+    for score, root, candidate in rows:
+        value = likeness[candidate.entry.entry_id]
         share = FeatureShare(FILE_VECTOR, value, file_weight, file_weight * value)
         chosen.append(Chosen(score + share.contribution, root, candidate, (share,)))
     return chosen

@@ -17,6 +17,7 @@ from regend.search.ranking.features import (
     WORDS_PRESENT,
     Candidate,
     Feature,
+    FeatureScope,
     FeatureShare,
     QueryContext,
     share_present,
@@ -41,7 +42,7 @@ _Weighed = tuple[tuple[float, Callable[[Candidate, QueryContext], float]], ...]
 
 @dataclass(frozen=True, slots=True)
 class RankingTable:
-    """The features in use, and weights with functions by scope. Leave rows out to see what each is worth."""
+    """The features in use, and their weights with functions by scope. Leave rows out to see what each is worth."""
 
     features: tuple[Feature, ...]
     file: _Weighed
@@ -52,14 +53,13 @@ class RankingTable:
 
     @classmethod
     def of(cls, features: tuple[Feature, ...]) -> RankingTable:
-        """The table of `features`, which are evaluated and explained in the given order."""
-        scopes: dict[str, list[tuple[float, Callable[[Candidate, QueryContext], float]]]] = {
-            "file": [], "chunk": [], "text": [], "order": [],
-        }  # fmt: skip
-        for feature in features:
-            scopes[feature.scope].append((feature.weight, feature.value))
-        file, chunk, text, order = map(tuple, scopes.values())
-        return cls(features, file, chunk, text, order, frozenset(feature.name for feature in features))
+        """Return the table of `features`, which are evaluated and explained in the given order."""
+
+        def in_scope(scope: FeatureScope) -> _Weighed:
+            return tuple((feature.weight, feature.value) for feature in features if feature.scope == scope)
+
+        names = frozenset(feature.name for feature in features)
+        return cls(features, in_scope("file"), in_scope("chunk"), in_scope("text"), in_scope("order"), names)
 
     def asked(self, context: QueryContext) -> RankingTable:
         """Without the rows that are 0 for every candidate of this query."""
