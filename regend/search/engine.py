@@ -26,8 +26,8 @@ from regend.search.query.parse import Query
 from regend.search.query.spelling import Correction, correct
 from regend.search.ranking.features import query_context
 from regend.search.ranking.files import select_files
-from regend.search.ranking.ranking import RANKING, RankingTable
-from regend.search.ranking.selection import Chosen, Question, select
+from regend.search.ranking.ranking import RANKING, Ranked, RankingTable
+from regend.search.ranking.selection import Question, select
 from regend.search.ranking.weights import MODEL_STRENGTH
 from regend.search.related import related
 from regend.search.results.budget import NOTHING_SHOWN, Shown, rows_for, shown
@@ -159,7 +159,7 @@ class Engine:
         return lookups.outline(snapshot, root, path)
 
 
-def _select(question: Question, options: SearchOptions, clock: StageClock) -> tuple[list[Chosen], bool]:
+def _select(question: Question, options: SearchOptions, clock: StageClock) -> tuple[list[Ranked], bool]:
     count = rows_for(options)
     if not options.files:
         return select(question, options.offset, count, clock)

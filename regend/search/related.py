@@ -18,8 +18,8 @@ from regend.search.query.parse import parse_query
 from regend.search.query.words import QUESTION_WORDS
 from regend.search.ranking.features import query_context
 from regend.search.ranking.files import select_files
-from regend.search.ranking.ranking import RANKING, RankingTable
-from regend.search.ranking.selection import Chosen, Question, page_of, ranked
+from regend.search.ranking.ranking import RANKING, Ranked, RankingTable
+from regend.search.ranking.selection import Question, page_of, ranked
 from regend.search.results.budget import rows_for, shown
 from regend.search.results.outcome import SearchOutcome
 from regend.search.results.presentation import Show
@@ -92,23 +92,23 @@ def _question(
 
 def _chunks_like(
     question: Question, origin: Entry, here: ChunkView, options: RelatedOptions, clock: StageClock
-) -> tuple[list[Chosen], bool]:
+) -> tuple[list[Ranked], bool]:
     others = replace(question, skipped=lambda doc: doc == here.doc)
 
-    def look(depth: int) -> Iterator[tuple[Hashable, Chosen]]:
+    def look(depth: int) -> Iterator[tuple[Hashable, Ranked]]:
         for row in ranked(others, depth, clock):
             view = row.candidate.view
             # A copy in another worktree's version of the file is the chunk itself.
             copy = view is not None and view.chunk == here.chunk and row.candidate.entry.path == origin.path
             if not copy:
-                yield row.candidate.doc, Chosen(*row)
+                yield row.candidate.doc, row
 
     return page_of(look, options.offset, rows_for(options))
 
 
 def _files_like(
     question: Question, origin: Entry, options: RelatedOptions, clock: StageClock
-) -> tuple[list[Chosen], bool]:
+) -> tuple[list[Ranked], bool]:
     def is_origin(doc: int) -> bool:
         entry = question.scope.entry(doc >> DOC_ORDINAL_BITS)
         return entry is not None and entry.pool == origin.pool and entry.path == origin.path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -111,7 +112,7 @@ def blended_candidates(
     for pool, allow in scope.pools:
         if allow is not None and not allow:
             continue
-        hits = _whole_ties(lambda limit: pool.lexical(query, limit, allow), lexical_limit, k + 1) if terms else []  # noqa: B023
+        hits = _whole_ties(partial(pool.lexical, query, allow=allow), lexical_limit, k + 1) if terms else []
         bm25.update(hits)
         if vector is None or weight <= 0.0:
             continue
@@ -134,9 +135,10 @@ def _nearest(
     least: int,
 ) -> list[Hit]:
     """About `limit` nearest chunks that meet the conditions, which vectors know nothing of: some more are looked at."""
+    find = partial(pool.nearest, vector, allow=allow)
     if not conditions:
-        return _whole_ties(lambda count: pool.nearest(vector, count, allow), limit, least)
-    hits = _whole_ties(lambda count: pool.nearest(vector, count, allow), _LOOKED_AT * limit, least)
+        return _whole_ties(find, limit, least)
+    hits = _whole_ties(find, _LOOKED_AT * limit, least)
     kept = pool.passing([hit.doc for hit in hits], conditions)
     found = [hit for hit in hits if hit.doc in kept]
     return found if len(found) <= limit else _above_the_cut(found[: limit + 1], limit + 1) or found

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from regend.search.errors import FilterError
-from regend.search.query.languages import canonical_language
+from regend.search.query.languages import canonical_language, find_language
+from regend.search.query.spelling import edits
 
 KEYS = ("lang", "path", "kind", "root")
 KINDS = frozenset({
@@ -33,6 +34,8 @@ _SYNONYMS = {
     "dir": "path", "ext": "lang", "extension": "lang", "file": "path", "filename": "path", "folder": "path",
     "language": "lang", "repo": "root", "repository": "root",
 }  # fmt: skip
+_NEAR = {near: key for key in ("language", *reversed(KEYS)) for near in (*edits(key), key)}
+"""Keys by what is at most one edit away."""
 _MAX_INLINE = 32
 _MAX_DOUBTS = 3
 
@@ -152,7 +155,7 @@ def _doubt(match: re.Match[str]) -> str:
     if apart:
         meant = key if key in ("lang", "path", "kind") else ""  # `root: ` is common in text, and so is any name.
     else:
-        near = next((known for known in (*KEYS, "language") if _one_edit(key, known)), "")
+        near = _NEAR.get(key, "")
         meant = "" if match["key"] in KEYS else _SYNONYMS.get(key) or _SYNONYMS.get(near, near)
     if not meant or not _fits(meant, value):
         return ""
@@ -163,30 +166,12 @@ def _doubt(match: re.Match[str]) -> str:
 def _fits(key: str, value: str) -> bool:
     """Whether the value is one that such a filter could have."""
     if key == "lang":
-        return _is_language(value)
+        return bool(find_language(value))
     if key == "kind":
         return _KIND_ALIASES.get(value.lower(), value.lower()) in KINDS
     if key == "path":
         return not value.startswith("//") and any(sign in value for sign in "/*.")
     return re.fullmatch(r"[\w./-]*[^\W\d][\w./-]*", value) is not None
-
-
-def _is_language(name: str) -> bool:
-    try:
-        return bool(canonical_language(name))
-    except FilterError:
-        return False
-
-
-def _one_edit(one: str, two: str) -> bool:
-    """Whether the words are the same, or one letter more, less, other, or two swapped, makes them so."""
-    if one == two:
-        return True
-    if abs(len(one) - len(two)) > 1:
-        return False
-    at = next((n for n, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
-    a, b = one[at:], two[at:]
-    return a[1:] == b[1:] or a[1:] == b or a == b[1:] or (a[:2] == b[1::-1] and a[2:] == b[2:])
 
 
 def _filters(key: str, value: str, negated: bool) -> list[Inline]:

@@ -16,24 +16,27 @@ _ALIASES = {
 """Usual names that are no extensions."""
 
 
-@lru_cache(maxsize=256)
 def canonical_language(name: str) -> str:
-    """The name by which a language is stored: ``py``, ``.py`` and ``Python`` -> ``python``.
+    """Return the name by which a language is stored: ``py``, ``.py`` and ``Python`` -> ``python``.
 
     Raises:
         FilterError: no file is of a language of that name; the message lists those there are.
     """
+    found = find_language(name)
+    if not found:
+        raise FilterError(f"No language is called {name!r}{_meant(name)} There are {', '.join(sorted(searchable()))}.")
+    return found
+
+
+@lru_cache(maxsize=256)
+def find_language(name: str) -> str:
+    """Return the name by which a language is stored, or nothing where there is none of that name."""
     wanted = name.strip().lower()
     found = _ALIASES.get(wanted, wanted)
-    if found not in searchable():
-        # Extensions are names, too: `rs`, `hpp`, `tf`.
-        found = detect_language(f"name.{wanted.removeprefix('.')}")
-        found = "" if found == TEXT else found
-    if found not in searchable():
-        raise FilterError(
-            f"No language is called {name!r}{_meant(wanted)} There are {', '.join(sorted(searchable()))}."
-        )
-    return found
+    if found in searchable():
+        return found
+    found = detect_language(f"name.{wanted.removeprefix('.')}")  # Extensions are names, too: `rs`, `hpp`, `tf`.
+    return found if found != TEXT and found in searchable() else ""
 
 
 @lru_cache(maxsize=1)
@@ -42,6 +45,6 @@ def searchable() -> frozenset[str]:
     return frozenset(name for name in language_names() if not spec_of(name).skip)
 
 
-def _meant(wanted: str) -> str:
-    near = get_close_matches(wanted, sorted(searchable()), n=1, cutoff=0.7)
+def _meant(name: str) -> str:
+    near = get_close_matches(name.strip().lower(), sorted(searchable()), n=1, cutoff=0.7)
     return f"; did you mean `{near[0]}`?" if near else "."

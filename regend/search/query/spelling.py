@@ -79,22 +79,17 @@ def _nearest(word: str, frequencies: Frequencies) -> str:
         return ""
     # An underscore at either end makes no other word of it: `queues` is `queue`, not `queue_`.
     edges = word.strip("_") != word
-    edits = dict.fromkeys(_edits(word))
-    variants = [e for e in edits if len(e) >= _MIN_CHARS and (edges or e.strip("_") == e)]
+    near = dict.fromkeys(edits(word))
+    variants = [e for e in near if len(e) >= _MIN_CHARS and (edges or e.strip("_") == e)]
     counts = frequencies([variant.strip("_$").lower() for variant in variants])
     most = max(counts)
     if not most:
         return ""
     best = (variant for variant, count in zip(variants, counts, strict=True) if count == most)
-    return max(best, key=lambda variant: (variant[0] == word[0], _reversed(variant)))
+    return min(best, key=lambda variant: (variant[0] != word[0], variant))
 
 
-def _reversed(word: str) -> tuple[int, ...]:
-    """Sorts words the other way round, so that `max` picks the first by name."""
-    return tuple(-ord(letter) for letter in word)
-
-
-def _edits(word: str) -> Iterator[str]:
+def edits(word: str) -> Iterator[str]:
     """What one keystroke too many, too few, wrong or swapped makes of `word`; its own letters keep their case."""
     letters = _LETTERS + "_" + (_DIGITS if any(letter.isdigit() for letter in word) else "")
     for at in range(len(word)):

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterator
 from regend.search.ranking.features import FeatureShare
 from regend.search.ranking.likeness import likeness_of
 from regend.search.ranking.ranking import Ranked
-from regend.search.ranking.selection import MAX_DEPTH, Chosen, Question, page_of, ranked
+from regend.search.ranking.selection import MAX_DEPTH, Question, page_of, ranked
 from regend.search.stages import StageClock
 
 FILE_VECTOR = "file_vector"
@@ -21,14 +21,14 @@ _UNITS = 10_000
 
 def select_files(
     question: Question, offset: int, count: int, file_weight: float, clock: StageClock
-) -> tuple[list[Chosen], bool]:
+) -> tuple[list[Ranked], bool]:
     """Return one page of files in order, each with its best chunk; and whether there are more.
 
     Args:
         file_weight: what the likeness of the whole file to the question adds to a score, at most.
     """
 
-    def look(depth: int) -> Iterator[tuple[Hashable, Chosen]]:
+    def look(depth: int) -> Iterator[tuple[Hashable, Ranked]]:
         best: dict[tuple[str, str], Ranked] = {}
         chunks, known = _CHUNKS_PER_FILE * depth, 0
         # The best chunks may all be of a few long files, or of the very file that was asked about.
@@ -51,14 +51,14 @@ def select_files(
     return page_of(look, offset, count)
 
 
-def _with_vectors(question: Question, rows: list[Ranked], file_weight: float) -> list[Chosen]:
+def _with_vectors(question: Question, rows: list[Ranked], file_weight: float) -> list[Ranked]:
     """Add to the rows' scores what their files' vectors are worth."""
     if question.vector is None or file_weight <= 0.0:
-        return [Chosen(*row) for row in rows]
+        return rows
     likeness = likeness_of(question.snapshot, (row.candidate.entry for row in rows), question.vector)
-    chosen: list[Chosen] = []
-    for score, root, candidate in rows:
-        value = likeness[candidate.entry.entry_id]
+    found: list[Ranked] = []
+    for row in rows:
+        value = likeness[row.candidate.entry.entry_id]
         share = FeatureShare(FILE_VECTOR, value, file_weight, file_weight * value)
-        chosen.append(Chosen(score + share.contribution, root, candidate, (share,)))
-    return chosen
+        found.append(row._replace(score=row.score + share.contribution, shares=(share,)))
+    return found

@@ -22,7 +22,7 @@ from regend.search.ranking.features import (
     QueryContext,
     share_present,
 )
-from regend.store.base import Entry
+from regend.store.base import ChunkView, Entry
 from regend.types import DOC_ORDINAL_BITS, PoolId
 
 _Place = TypeVar("_Place", str, tuple[str, str])
@@ -70,11 +70,22 @@ RANKING = RankingTable.of(FEATURES)
 
 
 class Ranked(NamedTuple):
-    """A hydrated candidate, its score, and the root under which it is shown."""
+    """A hydrated candidate in its final order.
+
+    Attributes:
+        root: path of the root under which it is shown.
+        shares: what was added to the sum of its features.
+    """
 
     score: float
     root: str
     candidate: Candidate
+    shares: tuple[FeatureShare, ...] = ()
+
+    @property
+    def view(self) -> ChunkView:
+        assert self.candidate.view is not None, "only hydrated candidates are ranked"
+        return self.candidate.view
 
 
 def shortlist(

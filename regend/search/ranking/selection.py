@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from regend.search.legs.conditions import holds, passing, verified
 from regend.search.legs.legs import Definitions, Vector, blended_candidates
 from regend.search.legs.locate import Place, chunks_at
 from regend.search.legs.scope import Scope
 from regend.search.query.parse import Query
-from regend.search.ranking.features import FILE_LIKENESS, Candidate, FeatureShare, QueryContext
+from regend.search.ranking.features import FILE_LIKENESS, Candidate, QueryContext
 from regend.search.ranking.likeness import set_likeness
 from regend.search.ranking.ranking import Ranked, RankingTable, added_candidate, rank, shortlist
 from regend.search.stages import StageClock
@@ -61,52 +60,33 @@ class Question:
     skipped: Callable[[int], bool] | None = None
 
 
-class Chosen(NamedTuple):
-    """A chunk in its final order.
-
-    Attributes:
-        root: path of the root under which it is shown.
-        shares: what was added to the sum of its features.
-    """
-
-    score: float
-    root: str
-    candidate: Candidate
-    shares: tuple[FeatureShare, ...] = ()
-
-    @property
-    def view(self) -> ChunkView:
-        assert self.candidate.view is not None, "only hydrated candidates are chosen"
-        return self.candidate.view
-
-
-Look = Callable[[int], Iterable[tuple[Hashable, Chosen]]]
+Look = Callable[[int], Iterable[tuple[Hashable, Ranked]]]
 """Asks the legs so deep that about that many results come, best first, each with what makes it one result."""
 
 
-def select(question: Question, offset: int, count: int, clock: StageClock) -> tuple[list[Chosen], bool]:
+def select(question: Question, offset: int, count: int, clock: StageClock) -> tuple[list[Ranked], bool]:
     """One page of chunks in order: `count` behind the first `offset`; and whether there are more."""
 
-    def look(depth: int) -> Iterator[tuple[Hashable, Chosen]]:
+    def look(depth: int) -> Iterator[tuple[Hashable, Ranked]]:
         for row in ranked(question, depth, clock):
-            yield row.candidate.doc, Chosen(row.score, row.root, row.candidate)
+            yield row.candidate.doc, row
 
     return page_of(look, offset, count)
 
 
-def page_of(look: Look, offset: int, count: int) -> tuple[list[Chosen], bool]:
+def page_of(look: Look, offset: int, count: int) -> tuple[list[Ranked], bool]:
     """`count` results behind the first `offset`, and whether there are more.
 
     A deeper look orders the best results a little differently, because it sees more of each file. So each look only
     adds behind what a smaller one has found, and pages of one length neither repeat nor miss anything.
     """
-    order: list[Chosen] = []
+    order: list[Ranked] = []
     known: set[Hashable] = set()
     end = offset + count
     for depth in dict.fromkeys((count, max(10 * count, _SECOND_LOOK), MAX_DEPTH)):
-        rows = [(name, chosen) for name, chosen in look(depth) if name not in known]
+        rows = [(name, row) for name, row in look(depth) if name not in known]
         room = max(0, depth - len(order))
-        order += [chosen for _, chosen in rows[:room]]
+        order += [row for _, row in rows[:room]]
         known.update(name for name, _ in rows[:room])
         if len(order) >= end or len(rows) <= room:
             return order[offset:end], len(order) > end or len(rows) > room

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from regend.chunking.tokens import estimate_tokens
 from regend.limits import MAX_OFFSET, MAX_RESULTS
 from regend.search.options import Page
-from regend.search.ranking.selection import Chosen
+from regend.search.ranking.ranking import Ranked
 from regend.search.results.outcome import Passage, SearchResult
 from regend.search.results.presentation import Show
 from regend.search.results.snippets import Snippet
@@ -48,7 +48,7 @@ def rows_for(page: Page) -> int:
     return min(MAX_RESULTS, page.budget // MIN_PASSAGE_TOKENS + 1) if page.budget else page.k
 
 
-def shown(rows: list[Chosen], more: bool, page: Page, show: Show) -> Shown:
+def shown(rows: list[Ranked], more: bool, page: Page, show: Show) -> Shown:
     """Return the results of the chosen rows: each with its snippet, or packed into the page's budget.
 
     Args:
@@ -65,7 +65,7 @@ def shown(rows: list[Chosen], more: bool, page: Page, show: Show) -> Shown:
 class _Piece:
     """A passage in the making: a chunk, what of it is shown, and what that costs."""
 
-    chosen: Chosen
+    chosen: Ranked
     shown: Snippet
     tokens: int
 
@@ -85,7 +85,7 @@ class _File:
         return any(p.view.start_line <= view.end_line and view.start_line <= p.view.end_line for p in self.pieces)
 
 
-def pack(rows: list[Chosen], budget: int, most: int, show: Show) -> tuple[list[SearchResult], int]:
+def pack(rows: list[Ranked], budget: int, most: int, show: Show) -> tuple[list[SearchResult], int]:
     """Results with passages that together take at most `budget` tokens, one result per file, and what they take.
 
     Args:
@@ -123,7 +123,7 @@ def pack(rows: list[Chosen], budget: int, most: int, show: Show) -> tuple[list[S
     return [_result(found, show) for found in files.values()], budget - left
 
 
-def _cut(row: Chosen, tokens: int, show: Show) -> _Piece | None:
+def _cut(row: Ranked, tokens: int, show: Show) -> _Piece | None:
     """As many of the chunk's lines as `tokens` allow, or None where not one does."""
     view = row.view
     heading = f"{row.candidate.entry.path}:{view.start_line}-{view.end_line} {view.symbol}\n"

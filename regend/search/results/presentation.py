@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from regend.search.legs.legs import Definitions
 from regend.search.overlay import is_overlay
 from regend.search.ranking.features import QueryContext
-from regend.search.ranking.ranking import RankingTable, explain
-from regend.search.ranking.selection import Chosen
+from regend.search.ranking.ranking import Ranked, RankingTable, explain
 from regend.search.results.outcome import Passage, SearchResult
 from regend.search.results.snippets import SNIPPET_LINES, Snippet, snippet
 from regend.store.base import ChunkView, Snapshot
@@ -37,7 +36,7 @@ class Show:
         anchor = self.definitions.line_within(view.doc // MAX_CHUNKS_PER_BLOB, view.start_line, view.end_line)
         return snippet(self.snapshot, view, self.terms, anchor, self.context, max_lines)
 
-    def result(self, chosen: Chosen, shown: Snippet | None = None, also: tuple[Passage, ...] = ()) -> SearchResult:
+    def result(self, chosen: Ranked, shown: Snippet | None = None, also: tuple[Passage, ...] = ()) -> SearchResult:
         """The result of a chosen chunk; `shown` in place of its usual snippet."""
         view, entry = chosen.view, chosen.candidate.entry
         found = self.lines(view) if shown is None else shown

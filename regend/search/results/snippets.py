@@ -62,12 +62,15 @@ def snippet(
         matches = tuple(MatchedLine(begin + number, _cut(lines[number])) for number in beyond)
     if context:
         first, last = max(1, first - context), last + context
-        numbered = _numbered(snapshot, view, first, last)
-        while first not in numbered:
-            first += 1
-        lines = [numbered[first]]
-        while len(lines) <= last - first and first + len(lines) in numbered:
-            lines.append(numbered[first + len(lines)])
+        chunks = surrounding(snapshot, view, first, last)
+        numbered = {
+            number: line
+            for chunk in reversed(chunks)
+            for number, line in enumerate(chunk.text.split("\n"), chunk.start_line)
+        }
+        first, last = max(first, min(numbered)), min(last, max(numbered))
+        # Lines between chunks are blank in the file.
+        lines = [numbered.get(number, "") for number in range(first, last + 1)]
     else:
         lines = lines[first - view.start_line : last + 1 - view.start_line]
     return Snippet("\n".join(map(_cut, lines)), first, matches)
@@ -133,15 +136,3 @@ def _best_lines(text: str, terms: tuple[str, ...], first: int, last: int) -> Ite
             masks[line] = masks.get(line, 0) | bit
     best = sorted(masks, key=lambda line: (-masks[line].bit_count(), line))[:MATCHED_LINES]
     return sorted(best)
-
-
-def _numbered(snapshot: Snapshot, view: ChunkView, first: int, last: int) -> dict[int, str]:
-    """Lines by number, from as many neighbours as are needed; lines between chunks are blank in the file."""
-    numbered: dict[int, str] = {}
-    for chunk in surrounding(snapshot, view, first, last):
-        for number, line in enumerate(chunk.text.split("\n"), chunk.start_line):
-            numbered.setdefault(number, line)
-    known = sorted(numbered)
-    for number in range(known[0], known[-1]):
-        numbered.setdefault(number, "")
-    return numbered
