@@ -40,7 +40,7 @@ QueryEncoder = Callable[[str], Vector]
 
 _MAX_NAME_CHARS = 120
 FILE_WEIGHT = 0.3
-"""What the likeness of a whole file adds in file-level search, times the vector leg's share."""
+"""Maximum that the likeness of a whole file adds in file-level search, times the vector leg's share."""
 
 
 class Engine:
@@ -49,7 +49,7 @@ class Engine:
     Args:
         encode_query: text to float32 [dim], L2-normalised, for a model that runs in this process; None where the caller
             brings query vectors or there is no model.
-        model_strength: what the model is worth beside BM25, see `fusion.vector_weight`; 0 leaves it out.
+        model_strength: weight of the model beside BM25, see `fusion.vector_weight`; 0 leaves it out.
         table: features and weights.
     """
 
@@ -66,17 +66,17 @@ class Engine:
 
     @property
     def encodes_queries(self) -> bool:
-        """Whether `search` finds the query's vector itself."""
+        """True where `search` embeds the query itself."""
         return self._encode_query is not None
 
     def search(self, snapshot: Snapshot, options: SearchOptions, query_vector: Vector | None = None) -> SearchOutcome:
-        """The best chunks for a query.
+        """Return the best chunks for a query.
 
         Args:
             query_vector: of the query's text, if the caller has it already.
 
         Raises:
-            QueryError, FilterError, RootError: what was asked for makes no sense; the message says what to change.
+            QueryError, FilterError, RootError: the request makes no sense; the message says what to change.
         """
         clock = StageClock(cpu=options.explain)
         query, filters = options.query, options.filters
@@ -125,7 +125,7 @@ class Engine:
         vector: Vector | None,
         weight: float,
     ) -> Question:
-        """What the query is about, as far as the symbol tables can tell."""
+        """Join the query with its scope and with the definitions of its names."""
         conditions = conditions_of(query, options.filters, query.phrases)
         definitions = find_definitions(snapshot, scope, query.identifiers, conditions)
         context = query_context(query, options.path)
@@ -142,20 +142,20 @@ class Engine:
         )  # fmt: skip
 
     def _resolver(self, snapshot: Snapshot) -> ScopeResolver:
-        """Sets of entries are remembered per generation, and overlays are of none."""
+        """Return what finds scopes: the cache, which goes by generation, does not serve overlays."""
         return ScopeResolver() if isinstance(snapshot, OverlaidSnapshot) else self._scopes
 
     def symbols(self, snapshot: Snapshot, name: str, k: int = 10, filters: Filters | None = None) -> SearchOutcome:
-        """Definitions by name; see `lookups.symbols`."""
+        """Return definitions by name; see `lookups.symbols`."""
         return lookups.symbols(snapshot, name, k, self._scopes.resolve(snapshot, filters or Filters()))
 
     def related(self, snapshot: Snapshot, options: RelatedOptions) -> SearchOutcome:
-        """Chunks like the one at a line, or files like a file; see `related.related`."""
+        """Return chunks like the one at a line, or files like a file; see `related.related`."""
         scope = self._resolver(snapshot).resolve(snapshot, options.filters)
         return related(snapshot, options, scope, self._model_strength)
 
     def outline(self, snapshot: Snapshot, root: str, path: str) -> Outline:
-        """A file's definitions; see `lookups.outline`."""
+        """Return a file's definitions; see `lookups.outline`."""
         return lookups.outline(snapshot, root, path)
 
 

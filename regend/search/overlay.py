@@ -1,7 +1,7 @@
 """Overlays: files as an editor holds them, unsaved, laid over a snapshot for one query. Nothing is ever stored.
 
-An overlay takes the place of the file at its path in its root, if there is one; other roots keep theirs. Its chunks are
-found by words, by meaning and by symbols like all others. What was chunked and embedded comes from the caller.
+An overlay replaces the file at its path in its root, if there is one; other roots keep theirs. Its chunks are found by
+words, by meaning and by symbols like all others. The caller chunks and embeds the files.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from regend.types import (
 )
 
 FIRST_OVERLAY_ID = 1 << 40
-"""Entry ids from here on are overlays'; the catalog will not get there."""
+"""Smallest entry id of an overlay; the catalog does not count that far."""
 
 Vector = npt.NDArray[np.float32]
 
@@ -60,12 +60,12 @@ class OverlayFile:
 
 
 def is_overlay(entry_id: int) -> bool:
-    """Whether an entry is an overlay's."""
+    """Return whether an entry is an overlay's."""
     return entry_id >= FIRST_OVERLAY_ID
 
 
 def overlaid(snapshot: Snapshot, files: Sequence[OverlayFile]) -> Snapshot:
-    """The snapshot with these files in it; itself where none of them differs from what is indexed."""
+    """Return the snapshot with these files in it, or itself where all of them are as indexed."""
     by_pool: dict[PoolId, list[tuple[OverlayFile, Entry | None]]] = {}
     for file in {(file.root, file.path): file for file in files}.values():
         record = snapshot.roots.get(file.root)
@@ -165,7 +165,7 @@ class OverlaidPool:
         self.entries: Mapping[int, Entry] = _Entries(base.entries, changed)
 
     def lexical(self, query: LexicalQuery, limit: int, allow: frozenset[int] | None = None) -> list[Hit]:
-        """By BM25; overlays as if they were indexed."""
+        """Find chunks by BM25; overlays count as if they were indexed."""
         hits = self._kept(self._base.lexical(query, limit + self._hidden_docs, self._below(allow)))
         scorer = Scorer(query, self._statistics([term for term in dict.fromkeys(query.terms) if term]))
         for doc, document in self._allowed(allow):
@@ -175,7 +175,7 @@ class OverlaidPool:
         return _best(hits, limit)
 
     def nearest(self, vector: Vector, limit: int, allow: frozenset[int] | None = None) -> list[Hit]:
-        """By cosine."""
+        """Find chunks by cosine."""
         hits = self._kept(self._base.nearest(vector, limit + self._hidden_docs, self._below(allow)))
         for doc, document in self._allowed(allow):
             if document.vector is not None:
@@ -183,7 +183,7 @@ class OverlaidPool:
         return _best(hits, limit)
 
     def similarity(self, vector: Vector, docs: Sequence[int]) -> list[float | None]:
-        """Exact cosines."""
+        """Return exact cosines."""
         indexed = [doc for doc in docs if doc not in self.documents]
         cosines = dict(zip(indexed, self._base.similarity(vector, indexed), strict=True))
         for doc in docs:
@@ -194,22 +194,22 @@ class OverlaidPool:
         return [cosines[doc] for doc in docs]
 
     def vector(self, doc: int) -> Vector | None:
-        """The vector of a document's chunk."""
+        """Return the vector of a document's chunk."""
         document = self.documents.get(doc)
         return self._base.vector(doc) if document is None else document.vector
 
     def passing(self, docs: Sequence[int], conditions: ChunkConditions) -> set[int]:
-        """Those of `docs` whose chunks meet the conditions."""
+        """Return those of `docs` whose chunks meet the conditions."""
         own = {doc for doc in docs if doc in self.documents and self.documents[doc].meets(conditions)}
         return own | self._base.passing([doc for doc in docs if doc not in self.documents], conditions)
 
     def entry_at(self, root: RootId, path: str) -> Entry | None:
-        """What the root has at this path."""
+        """Return the entry that the root has at this path."""
         own = self._places.get((root, path))
         return self._base.entry_at(root, path) if own is None else own
 
     def _below(self, allow: frozenset[int] | None) -> frozenset[int] | None:
-        """What the base is limited to: not what is hidden, nor what it does not know."""
+        """Return what the base is limited to: the allowed entries that it knows and that are not hidden."""
         if allow is None:
             return None
         return frozenset(e for e in allow if e not in self._changed or (e in self.entries and not is_overlay(e)))
@@ -249,7 +249,7 @@ class OverlaidSnapshot:
         self.pools: Mapping[PoolId, PoolSnapshot] = pools
 
     def chunks(self, docs: Sequence[int]) -> list[ChunkView]:
-        """In the order of `docs`; a doc that no longer exists is left out."""
+        """Return chunks in the order of `docs`; a doc that no longer exists is left out."""
         views = {view.doc: view for view in self._base.chunks([doc for doc in docs if doc not in self._documents])}
         for doc in docs:
             if doc in self._documents:
@@ -260,7 +260,7 @@ class OverlaidSnapshot:
         return [views[doc] for doc in docs if doc in views]
 
     def file_vector(self, entry: Entry) -> Vector | None:
-        """What a file is about as a whole."""
+        """Return the vector of a whole file."""
         overlay = self._files.get(entry.entry_id)
         if overlay is None:
             return self._base.file_vector(entry)
@@ -270,7 +270,7 @@ class OverlaidSnapshot:
         return np.asarray(np.sum(known, axis=0) / norm, np.float32) if norm > 0.0 else None
 
     def outline(self, entry: Entry) -> list[SymbolView]:
-        """All definitions of the entry's file in order of lines."""
+        """Return all definitions of the entry's file in order of lines."""
         if not is_overlay(entry.entry_id):
             return self._base.outline(entry)
         views = self._symbols_of(entry.entry_id)
@@ -279,7 +279,7 @@ class OverlaidSnapshot:
     def symbols(
         self, name: str, limit: int, *, prefix: bool = True, within: Callable[[int], bool] | None = None
     ) -> list[SymbolView]:
-        """Definitions by name; see `Snapshot.symbols`."""
+        """Return definitions by name; see `Snapshot.symbols`."""
 
         def counts(entry_id: int) -> bool:
             return (within is None or within(entry_id)) and any(
@@ -296,7 +296,7 @@ class OverlaidSnapshot:
         return [view for _, view in tiered[:limit]]
 
     def frequencies(self, terms: Sequence[str]) -> list[int]:
-        """About how many chunks hold each term."""
+        """Return about how many chunks hold each term."""
         counts = self._base.frequencies(terms)
         return [
             count or sum(document.holds(term) for document in self._documents.values())
@@ -304,7 +304,7 @@ class OverlaidSnapshot:
         ]
 
     def statistics(self, pool: PoolId, terms: Sequence[str]) -> FieldStatistics:
-        """Of what is indexed; some chunks more or less make no difference."""
+        """Return the statistics of the index; a few chunks more or less make no difference."""
         return self._base.statistics(pool, terms)
 
     def _symbols_of(self, entry_id: int) -> list[SymbolView]:
@@ -313,7 +313,7 @@ class OverlaidSnapshot:
 
 
 def _tier(view: SymbolView, name: str) -> int:
-    """0 exact, 1 equal but for case, 2 by prefix, 3 not at all; a dotted name matches the end of the qualified path."""
+    """Return 0 for an exact match, 1 but for case, 2 by prefix, 3 for none; a dotted name may match the path's end."""
     path = view.path or view.name
     if name in (view.name, path) or path.endswith("." + name):
         return 0

@@ -29,16 +29,16 @@ from regend.types import DOC_ORDINAL_BITS, doc_id
 
 _TERMS = 24
 _READ_CHUNKS = 64
-"""Of a file, to find its words; they are spread over the file."""
+"""Maximum chunks of a file that are read for its words; they are spread over the file."""
 _FILE_WEIGHT = 1.0
 """The likeness of whole files counts as much as the best chunk's own blend: the question is a file, too. A guess."""
 _FEATURES = frozenset({"blend", "file_evidence", "same_file_again", "too_short"})
 _TABLE = RankingTable.of(tuple(feature for feature in RANKING.features if feature.name in _FEATURES))
-"""Likeness is to the code itself, so features about a typed query do not apply."""
+"""The question is code here, so the features about a typed query do not apply."""
 
 
 def related(snapshot: Snapshot, options: RelatedOptions, scope: Scope, model_strength: float) -> SearchOutcome:
-    """Chunks like the one at a line, or files like a file, by vectors and by the most distinctive words.
+    """Return chunks like the one at a line, or files like a file, by vectors and by the most distinctive words.
 
     Raises:
         RootError, PathError: no such indexed file, or it has no chunks.
@@ -118,13 +118,13 @@ def _files_like(
 
 
 def _spread_over(snapshot: Snapshot, entry: Entry) -> list[ChunkView]:
-    """Up to `_READ_CHUNKS` chunks of a file, evenly spread."""
+    """Return up to `_READ_CHUNKS` chunks of a file, evenly spread."""
     step = max(1, -(-entry.chunk_count // _READ_CHUNKS))
     return snapshot.chunks([doc_id(entry.entry_id, ordinal) for ordinal in range(0, entry.chunk_count, step)])
 
 
 def distinctive_terms(text: str) -> tuple[str, ...]:
-    """Up to `_TERMS` tokens that say most about a text.
+    """Return up to `_TERMS` tokens that distinguish a text most.
 
     Length stands for rarity (long tokens are compound identifiers) and BM25's own inverse document frequency does the
     rest.

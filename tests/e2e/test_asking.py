@@ -107,7 +107,7 @@ def test_an_unknown_language_is_an_error_with_a_remedy(served: Daemon) -> None:
 
 def test_what_is_nearly_a_filter_is_said(served: Daemon) -> None:
     assert ask(served, "job langg:python")["notes"] == [
-        "`langg:python` is no filter and was searched for as text; did you mean `lang:python`?"
+        "`langg:python` is not a filter and was searched for as text; did you mean `lang:python`?"
     ]
 
 

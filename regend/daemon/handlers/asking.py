@@ -1,7 +1,7 @@
 """The methods that ask: search, related, symbols, outline.
 
-They read the snapshot that was current when they began. Nothing here waits for the indexer but a `search` that asks for
-it. Where they run is `query_runner`'s business.
+They read the snapshot that was current when they began, and only a `search` with `sync` waits for the indexer. The
+`query_runner` decides where they run.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from regend.store.base import Snapshot
 
 SYNC_TIMEOUT_S = 5.0
 _QUICK_RESULTS = 20
-"""With more, a query may take as long as it likes, in a thread."""
+"""Maximum results of a query that may run on the event loop."""
 
 
 class QueryMethods:
@@ -65,7 +65,7 @@ class QueryMethods:
     async def _by_stronger_model(
         self, root: str, text: str, buffers: PreparedBuffers
     ) -> tuple[Snapshot, Vector] | None:
-        """A snapshot with the stronger model's vectors and the query's; None where the first model has to answer.
+        """Return a snapshot with the stronger model's vectors, and the query's; None where the first model must answer.
 
         That is while the stronger one is not complete in all that is searched, does not answer in time, or would have
         to be mixed with unsaved buffers, which the first one embeds.
@@ -78,14 +78,14 @@ class QueryMethods:
         return None if vector is None or snapshot is None else (snapshot, vector)
 
     def _upgraded(self, root: str, buffers: PreparedBuffers) -> Snapshot | None:
-        """The current snapshot with the stronger model's vectors, for one root or (empty) for all."""
+        """Return the current snapshot with the stronger model's vectors, for one root or (empty) for all."""
         if buffers.files:
             return None
         record = self._app.roots.by_path(root).record.root if root else None
         return self._app.indexer.store.snapshot.upgraded(record)
 
     def _asks_others(self) -> bool:
-        """Whether the query's vector comes from a worker or a server; the built-in model is asked by the engine.
+        """Return whether the query's vector comes from a worker or a server; the engine asks the built-in model itself.
 
         A query leaves the machine only if the user lets some root's text leave it.
         """
@@ -132,7 +132,7 @@ class QueryMethods:
         return rpc.OutlineResponse(outline.root, outline.path, outline.language, found, outline.generation)
 
     async def _prepared(self, connection: Connection, overlays: Sequence[rpc.Overlay], root: str) -> PreparedBuffers:
-        """Unsaved buffers, chunked and embedded."""
+        """Chunk and embed the unsaved buffers of a request."""
         if not overlays:
             return PreparedBuffers()
         if len(overlays) > MAX_OVERLAYS:
@@ -198,7 +198,7 @@ def _on_the_wire(result: SearchResult) -> rpc.SearchResult:
 
 
 def _is_quick(options: SearchOptions) -> bool:
-    """Whether the work is bounded: one look of the legs, no filter for which every file has to be
+    """Return whether the work is bounded: one look of the legs, no filter for which every file has to be
     tested, and no quoted text for which many chunks have to be read."""
     deep = options.k > _QUICK_RESULTS or options.offset or options.budget or options.files or options.context
     query = options.query

@@ -1,8 +1,8 @@
 """Unsaved buffers: the text of files as a client's editor has them, chunked and embedded for its connection only.
 
-They go through the same workers as files do and never near the store, the log or another client. What was made of a
-buffer is kept while the connection lasts, so that a keystroke costs the chunks it changes. Remote embedding servers are
-not asked: what is not saved is not sent; without a local model buffers are found by words.
+They go through the same workers as files and never reach the store, the log or another client. The chunks and vectors
+of a buffer are kept while the connection lasts, so that a keystroke costs only the chunks it changes. Unsaved text is
+not sent to embedding servers; without a local model buffers are found by words.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from regend.search.overlay import OverlayFile
 from regend.types import ChunkedFile, ChunkId, Lane, RootId, embedded_text
 
 MAX_BUFFERS = 64
-"""Buffers remembered for one connection."""
+"""Maximum buffers remembered for one connection."""
 
 Vector = npt.NDArray[np.float32]
 log = structlog.get_logger(__name__)
@@ -52,11 +52,11 @@ class PreparedBuffers:
 
 
 _Held = OrderedDict[tuple[RootId, str], OverlayFile]
-"""What was made of the buffers of one connection, oldest first."""
+"""The buffers of one connection, chunked and embedded, oldest first."""
 
 
 class Buffers:
-    """Owns what was made of every connection's buffers; used on the event loop."""
+    """Owns the chunks and vectors of every connection's buffers; used on the event loop."""
 
     def __init__(self, app: Parts) -> None:
         self._app = app
@@ -82,7 +82,7 @@ class Buffers:
         return PreparedBuffers(tuple(files), tuple(notes))
 
     async def _prepared(self, held: _Held, buffer: Buffer) -> tuple[OverlayFile | None, str]:
-        """The buffer as an overlay, None where it is as indexed or cannot be chunked; and a note or nothing."""
+        """Return the buffer as an overlay (None where it is as indexed or cannot be chunked), and a note or nothing."""
         root, path = buffer.served.record.root, buffer.path
         content = buffer.text.encode("utf-8", "surrogateescape")
         blob, _ = name_blob(path, content)
@@ -109,7 +109,7 @@ class Buffers:
         return overlay, note
 
     async def _vectors(self, file: ChunkedFile, known: dict[ChunkId, Vector]) -> tuple[dict[ChunkId, Vector], str]:
-        """Vectors of the file's chunks, from those that are known and from the local model."""
+        """Return vectors of the file's chunks, known ones and those of the local model."""
         found = {chunk.chunk_id: known[chunk.chunk_id] for chunk in file.chunks if chunk.chunk_id in known}
         lacking = {c.chunk_id: embedded_text(c.symbol, c.text) for c in file.chunks if c.chunk_id not in found}
         if not lacking or not self._app.provider.info.local:

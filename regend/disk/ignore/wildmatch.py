@@ -33,7 +33,7 @@ _CLASSES = {
 
 
 def literal_length(pattern: str) -> int:
-    """How many leading characters are plain (git's `simple_length`)."""
+    """Return how many leading characters are plain (git's `simple_length`)."""
     for index, char in enumerate(pattern):
         if char in _SPECIAL:
             return index
@@ -119,7 +119,7 @@ def _join(items: list[str]) -> str:
 
 
 def _join_stars(items: list[str]) -> str:
-    """The same within a component: between two stars everything has a fixed length, so the leftmost match will do."""
+    """Join the pieces of a component: between two stars the length is fixed, so the leftmost match will do."""
     out: list[str] = []
     at = 0
     while at < len(items):
@@ -198,7 +198,7 @@ def _span(first: str, last: str) -> str:
 
 
 def _char_class(members: str, negated: bool, fold: bool) -> str:
-    """One character other than ``/`` that is among the members, or is not where they are `negated`.
+    """Return an expression for one character other than ``/`` that is a member, or is not where they are `negated`.
 
     git folds the text and not what stands in brackets, so there only lower-case members match letters, in either case.
     """

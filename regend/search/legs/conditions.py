@@ -1,7 +1,7 @@
-"""Conditions: which chunks may be an answer at all, by their words, their kinds and what was put in quotes.
+"""Conditions: which chunks may be an answer at all, by their words, their kinds and quoted text.
 
-The index knows words and kinds, so the legs leave out what does not meet them. Quoted text is looked for in the chunks
-themselves, because the index keeps no positions.
+The index knows words and kinds, so the legs leave out chunks that do not meet them. Quoted text is looked for in the
+chunks themselves, because the index keeps no positions.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from regend.store.base import ChunkConditions, ChunkView, Snapshot
 from regend.types import DOC_ORDINAL_BITS, MAX_CHUNKS_PER_BLOB
 
 MAX_VERIFIED = 2_000
-"""Chunks read to look for quoted text, at most: some 30 ms. All that must hold a text hold its words."""
+"""Maximum chunks read to look for quoted text, which takes some 30 ms. Each of them holds the text's words."""
 ENOUGH_VERIFIED = 200
-"""No further chunks are read once so many hold it, so common text costs some 3 ms."""
+"""Holders of a quoted text after which no further chunks are read, so common text takes some 3 ms."""
 _BATCH = 200
 _MAX_WORDS = 16
 
 
 def conditions_of(query: Query, filters: Filters, phrases: Sequence[str]) -> ChunkConditions:
-    """What the index can tell; `phrases` are those that a chunk must hold."""
+    """Return the conditions that the index can check; `phrases` are those that a chunk must hold."""
     words = dict.fromkeys(token for phrase in phrases for token in lexical_tokens(phrase).split())
     return ChunkConditions(
         words=tuple(words)[:_MAX_WORDS],
@@ -37,7 +37,7 @@ def conditions_of(query: Query, filters: Filters, phrases: Sequence[str]) -> Chu
 
 
 def passing(scope: Scope, docs: Iterable[int], conditions: ChunkConditions) -> set[int]:
-    """Those of `docs` that are in scope and meet the conditions."""
+    """Return those of `docs` that are in scope and meet the conditions."""
     kept: set[int] = set()
     left = list(docs)
     for pool, allow in scope.pools:
@@ -53,10 +53,10 @@ def passing(scope: Scope, docs: Iterable[int], conditions: ChunkConditions) -> s
 def verified(
     snapshot: Snapshot, scope: Scope, blended: dict[int, float], phrases: Sequence[str], without: Sequence[str]
 ) -> dict[int, float]:
-    """Of the best `MAX_VERIFIED` chunks those that hold all of `phrases` and none of `without`; case does not count.
+    """Keep those of the best `MAX_VERIFIED` chunks that hold all of `phrases` and none of `without`, in any case.
 
     The words of a text may stand apart in far more chunks than hold the text, and those often rank higher. So reading
-    goes on until `ENOUGH_VERIFIED` are found. Without `phrases` most chunks pass, and as many are read as there are.
+    goes on until `ENOUGH_VERIFIED` are found. Without `phrases` most chunks pass, and all of the best are read.
     """
 
     def place(doc: int) -> tuple[float, str, int]:
@@ -74,6 +74,6 @@ def verified(
 
 
 def holds(view: ChunkView, phrases: Sequence[str], without: Sequence[str]) -> bool:
-    """Whether the chunk's text holds all of `phrases` and none of `without`, see `words.plain`."""
+    """Return whether the chunk's text holds all of `phrases` and none of `without`, see `words.plain`."""
     text = plain(view.text)
     return all(plain(phrase) in text for phrase in phrases) and not any(plain(phrase) in text for phrase in without)

@@ -26,34 +26,34 @@ KIND_FACTORS: Mapping[QueryKind, float] = {
     "identifier": 0.3,
     "path": 0.2,
 }
-"""How much of the model's weight a query of each kind gets: who types a name wants that name, not its likeness."""
+"""Share of the model's weight by kind of query: whoever types a name wants that name and not what is like it."""
 
 
 def vector_weight(strength: float, kind: QueryKind) -> float:
-    """Weight of the vector leg beside the lexical leg's 1.
+    """Return the weight of the vector leg beside the lexical leg's 1.
 
     Args:
-        strength: what the model is worth on questions in words, 0 (nothing) to about 2 (a strong model).
+        strength: weight of the model on questions in words, 0 (none) to about 2 (a strong model).
     """
     return strength * KIND_FACTORS[kind]
 
 
 def bm25_scale(scores: Iterable[float]) -> float:
-    """Factor that makes the query's top 1, the best match there is."""
+    """Return the factor that makes the query's best score 1."""
     top = max(scores, default=0.0)
     return 1.0 / top if top > 0.0 else 0.0
 
 
 def cosine_scale(scores: Iterable[float]) -> float:
-    """Factor that makes the query's top 1, unless it is below `_SURE_COSINE`."""
+    """Return the factor that makes the query's best cosine 1, unless that is below `_SURE_COSINE`."""
     return 1.0 / max(max(scores, default=0.0), _SURE_COSINE)
 
 
 def blend(bm25: Mapping[int, float], cosine: Mapping[int, float], weight: float) -> dict[int, float]:
-    """Weighted mean of both legs' normalised scores, 0..1 by doc.
+    """Return the weighted mean of both legs' normalised scores, 0..1 by doc.
 
-    A candidate that a leg does not know counts 0 there. One that points away from the query and shares no word with it
-    is none.
+    A candidate that a leg does not know counts 0 there. A chunk that points away from the query and shares no word with
+    it is left out.
 
     Args:
         bm25: scores of the lexical leg, at least 0.
@@ -75,7 +75,7 @@ def blend(bm25: Mapping[int, float], cosine: Mapping[int, float], weight: float)
 
 
 def file_evidence_sum(ordered: Sequence[tuple[float, int]]) -> float:
-    """What a file's chunks say together, without favouring long files: the sum of its first `_EVIDENCE_CHUNKS` scores.
+    """Add a file's first `_EVIDENCE_CHUNKS` scores, so that long files are not favoured.
 
     Args:
         ordered: score and doc of each chunk, those that count most first.

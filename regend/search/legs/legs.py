@@ -35,19 +35,20 @@ _LEXICAL_HITS = 64
 _VECTOR_HITS = 24
 """With 100 and 50 NDCG@10 on the development split was the same, and the legs took 1.4 times as long."""
 _FILLED_IN = 16
-"""So many of the best lexical candidates get their exact cosine when the vector leg did not bring them.
+"""Best lexical candidates that get their exact cosine where the vector leg did not find them.
 
 With 200, 100 and 50 NDCG@10 on eight repositories of the development split was the same (0.86), and the legs
 took 1.4 times as long."""
 _MOST_FILLED_IN = 512
-"""Of more that tie, none does: some of them would come first by accident."""
+"""Maximum candidates that get it because they tie with the last of these. Where more tie, none of them gets it: a
+choice among equals would depend on the order in which files were indexed."""
 _MAX_DEFINITIONS = 64
 _TIED = 1e-5
 """Scores within this share of each other are equal: BM25 is summed in single precision."""
 _MANY_HITS = 2_000
-"""Hits of a look that has to go deep: for ties, and for what is looked through for quoted text."""
+"""Hits of a deep look, which ties and quoted text need."""
 _LOOKED_AT = 8
-"""Under conditions the vector leg looks at so many times its hits; what is rarer than that must share a word."""
+"""Factor by which the vector leg looks deeper under conditions; beyond that only shared words find a chunk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +64,18 @@ class Definitions:
     views: tuple[SymbolView, ...]
 
     def joined(self, others: Definitions) -> Definitions:
-        """These, and then the others, which count a little less."""
+        """Return these definitions, and behind them the others, which count a little less."""
         tiers = {**{key: 0.9 * tier for key, tier in others.tiers.items()}, **self.tiers}
         known = self.tiers.keys()
         rest = tuple(view for view in others.views if (view.entry_id, view.start_line) not in known)
         return Definitions(tiers, self.views + rest)
 
     def tier_within(self, entry_id: int, start_line: int, end_line: int) -> float:
-        """The best tier of a definition that begins within the lines, or 0."""
+        """Return the best tier of a definition that begins within the lines, or 0."""
         return max((tier for _, tier in self._within(entry_id, start_line, end_line)), default=0.0)
 
     def line_within(self, entry_id: int, start_line: int, end_line: int) -> int:
-        """First line of the first definition that begins within the lines, or 0."""
+        """Return the first line of the first definition that begins within the lines, or 0."""
         return min((line for line, _ in self._within(entry_id, start_line, end_line)), default=0)
 
     def _within(self, entry_id: int, start_line: int, end_line: int) -> list[tuple[int, float]]:
@@ -96,7 +97,7 @@ def blended_candidates(
     k: int,
     conditions: ChunkConditions = NO_CONDITIONS,
 ) -> dict[int, float]:
-    """Scores in 0..1 by doc, from both legs over all pools in scope.
+    """Return scores in 0..1 by doc, from both legs over all pools in scope.
 
     Args:
         vector: of the query, float32 [dim], L2-normalised; None leaves the vector leg out.
@@ -116,7 +117,7 @@ def blended_candidates(
         bm25.update(hits)
         if vector is None or weight <= 0.0:
             continue
-        # Where words bring a full page, meaning need not, and a deep look for vectors is dear.
+        # Where words fill the page, meaning need not, and a deep look for vectors is expensive.
         near = dict(_nearest(pool, vector, vector_limit, allow, conditions, 1 if len(hits) > k else k + 1))
         missing = [hit.doc for hit in _best(hits, _FILLED_IN) if hit.doc not in near]
         if near and missing:
@@ -134,7 +135,7 @@ def _nearest(
     conditions: ChunkConditions,
     least: int,
 ) -> list[Hit]:
-    """About `limit` nearest chunks that meet the conditions, which vectors know nothing of: some more are looked at."""
+    """Find about `limit` nearest chunks that meet the conditions, of which vectors know nothing: it looks deeper."""
     find = partial(pool.nearest, vector, allow=allow)
     if not conditions:
         return _whole_ties(find, limit, least)
@@ -145,7 +146,7 @@ def _nearest(
 
 
 def _best(hits: list[Hit], count: int) -> list[Hit]:
-    """The first `count` hits and those that tie with the last of them, within reason."""
+    """Return the first `count` hits and those that tie with the last of them, up to `_MOST_FILLED_IN`."""
     if len(hits) <= count:
         return hits
     least = hits[count - 1].score * (1.0 - _TIED)
@@ -154,11 +155,11 @@ def _best(hits: list[Hit], count: int) -> list[Hit]:
 
 
 def _whole_ties(find: Callable[[int], list[Hit]], limit: int, least: int) -> list[Hit]:
-    """Hits, without those that tie with the last one where the leg was cut off: which of them came was an accident of
-    the index's history, and equal indexes must give equal answers.
+    """Return hits without those that tie with the last one where the leg was cut off.
 
-    Where fewer than `least` are left, many more are looked at: a word of two hundred equal files and four better ones
-    must not find these four only.
+    Which of the tied hits came depends on the order in which files were indexed, and equal files must give equal
+    answers. Where fewer than `least` hits are left, the leg looks deeper: a word that two hundred equal files and four
+    better ones hold must not find these four only.
     """
     hits = find(limit)
     kept = _above_the_cut(hits, limit)
@@ -182,10 +183,10 @@ def _above_the_cut(hits: list[Hit], limit: int) -> list[Hit]:
 def find_definitions(
     snapshot: Snapshot, scope: Scope, names: tuple[str, ...], conditions: ChunkConditions = NO_CONDITIONS
 ) -> Definitions:
-    """Definitions in scope of each name; of a qualified name that is unknown, those of its last part.
+    """Find the definitions in scope of each name, or of the last part of a qualified name that is unknown.
 
-    Tiers: 1 exact, 0.8 equal but for case, 0.5 last part only. A prefix is no definition of the name. Of equals, tests,
-    copies and the like come last.
+    Tiers: 1 exact, 0.8 equal but for case, 0.5 last part only. A prefix does not count. Among equals, tests, copies and
+    the like come last.
 
     Args:
         conditions: of these the kinds, which must be those of the definitions themselves.
@@ -207,7 +208,7 @@ def find_definitions(
 
 
 def exact_definitions(snapshot: Snapshot, scope: Scope, name: str, conditions: ChunkConditions) -> Definitions:
-    """Definitions in scope whose name or qualified path is `name`, to the letter."""
+    """Find the definitions in scope whose name or qualified path is `name`, to the letter."""
     views = [
         view
         for _, view in _matching(snapshot, scope, name, 1.0, conditions)
@@ -230,13 +231,13 @@ def _matching(
 
 
 def _aside(scope: Scope, entry_id: int) -> bool:
-    """Whether the entry is a test, a copy or the like, in which a definition is looked for last."""
+    """Return whether the entry is a test, a copy or the like, where a definition is looked for last."""
     entry = scope.entry(entry_id)
     return entry is not None and file_role(entry.path) != "source"
 
 
 def name_tier(view: SymbolView, name: str) -> float:
-    """How well a definition's name matches: 1 exact, 0.8 equal but for case, 0.5 otherwise (a prefix).
+    """Return how well a definition's name matches: 1 exact, 0.8 equal but for case, 0.5 otherwise (a prefix).
 
     The final ``?``, ``!`` or ``=`` of Ruby and Elixir names need not be typed.
     """

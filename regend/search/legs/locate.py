@@ -1,7 +1,7 @@
 """Locating chunks by line: the store names a chunk by its position in the blob, people name it by line.
 
-Positions are in order of lines and lines are spread evenly enough over chunks that guessing by proportion finds a chunk
-in about three reads; halving takes over where they are not. Reading a chunk costs some 13 µs (row and decompression),
+Positions are in order of lines, and lines are spread over chunks so evenly that guessing by proportion finds a chunk in
+about three reads; halving takes over where they are not. Reading a chunk costs some 13 µs (row and decompression),
 so reads count, not calls.
 """
 
@@ -24,7 +24,7 @@ class Place(NamedTuple):
 
 
 def chunks_at(snapshot: Snapshot, places: Iterable[Place]) -> dict[Place, ChunkView]:
-    """For each place the chunk that holds its line, else the last one before it, else the entry's first.
+    """Return for each place the chunk that holds its line, else the last one before it, else the entry's first.
 
     A place whose entry has no chunks is left out.
     """
@@ -83,7 +83,7 @@ class _Search:
 
 
 def surrounding(snapshot: Snapshot, view: ChunkView, first_line: int, last_line: int) -> Sequence[ChunkView]:
-    """Chunks of the same file, `view` included, that together cover as much as there is of the lines asked for."""
+    """Return chunks of the same file, `view` included, that together cover the given lines as far as the file goes."""
     entry_base, ordinal = view.doc & ~(MAX_CHUNKS_PER_BLOB - 1), view.doc & (MAX_CHUNKS_PER_BLOB - 1)
     found = [view]
     for direction in (-1, 1):

@@ -1,7 +1,7 @@
 """Scope: which pools, entries and roots a request may see, and under which root an entry is shown.
 
-Reads a snapshot, changes nothing. Sets of allowed entries are made only when a filter needs one, and remembered per
-generation, because making one costs time in proportion to the number of files.
+It reads a snapshot and changes nothing. A set of allowed entries takes time in proportion to the number of files, so it
+is made only where a filter needs it, and remembered per generation.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Scope:
         return any(allow is not None for _, allow in self.pools)
 
     def entry(self, entry_id: int) -> Entry | None:
-        """The live entry of that id if it is in scope."""
+        """Return the live entry of that id if it is in scope."""
         for pool, allow in self.pools:
             found = pool.entries.get(entry_id)
             if found is not None:
@@ -54,11 +54,11 @@ class Scope:
         return None
 
     def holds(self, entry_id: int) -> bool:
-        """Whether the entry is live and in scope."""
+        """Return whether the entry is live and in scope."""
         return self.entry(entry_id) is not None
 
     def has_file(self, path: str) -> bool:
-        """Whether a file in scope has this path or one that ends with it; looks at all of them."""
+        """Look at all files in scope for one that has this path or ends with it."""
         ending = "/" + path
         return any(
             (entry.path == path or entry.path.endswith(ending)) and (allow is None or entry.entry_id in allow)
@@ -67,7 +67,7 @@ class Scope:
         )
 
     def shown_root(self, snapshot: Snapshot, entry: Entry) -> str:
-        """Path of the root under which `entry` is shown: of those in scope the first by path."""
+        """Return the path of the root under which `entry` is shown: the first by path of those in scope."""
         roots = entry.roots if self.roots is None else entry.roots & self.roots
         if len(roots) == 1:  # Nearly always, and this is asked for every candidate.
             record = snapshot.roots.get(next(iter(roots)))
@@ -84,7 +84,7 @@ class ScopeResolver:
         self._lock = Lock()
 
     def resolve(self, snapshot: Snapshot, filters: Filters) -> Scope:
-        """The scope of `filters` in `snapshot`.
+        """Return the scope of `filters` in `snapshot`.
 
         Raises:
             RootError: a root is not one that is indexed.
@@ -177,7 +177,7 @@ def _in_places(places: list[tuple[frozenset[RootId], str]]) -> _Test:
 
 
 def _roots_of(snapshot: Snapshot, wanted: str) -> tuple[frozenset[RootId], str]:
-    """Roots that `wanted` means, and the folder (with final ``/``) inside the root to which it is limited.
+    """Return the roots that `wanted` means, and the folder (with final ``/``) inside of them to which it is limited.
 
     It may be a root, a folder that holds roots, a folder inside one root, or the last folder's name of one root.
     """
@@ -202,7 +202,7 @@ def _roots_of(snapshot: Snapshot, wanted: str) -> tuple[frozenset[RootId], str]:
 
 
 def find_file(snapshot: Snapshot, root: str, path: str) -> tuple[RootRecord, Entry]:
-    """The entry of one file.
+    """Return the root and the entry of one file.
 
     Args:
         root: as in `query.Filters`; empty when `path` is absolute or only one root has such a file.

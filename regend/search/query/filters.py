@@ -73,20 +73,20 @@ class Filters:
     inline: tuple[Inline, ...] = ()
 
     def wanted(self, key: str) -> tuple[str, ...]:
-        """Values of the query's filters of that key, of which one must fit."""
+        """Return the values of the query's filters of that key, of which one must fit."""
         return tuple(one.value for one in self.inline if one.key == key and not one.negated)
 
     def alternatives(self, key: str) -> list[tuple[str, ...]]:
-        """Groups of values of that key, the option's and the query's; of each group one must fit."""
+        """Return groups of values of that key, the option's and the query's; one of each group must fit."""
         option = getattr(self, key)
         return [values for values in ((option,) if option else (), self.wanted(key)) if values]
 
     def unwanted(self, key: str) -> tuple[str, ...]:
-        """Values of the query's filters of that key, of which none may fit."""
+        """Return the values of the query's filters of that key, of which none may fit."""
         return tuple(one.value for one in self.inline if one.key == key and one.negated)
 
     def __str__(self) -> str:
-        """As a person would write them."""
+        """Return the filters as a person would write them."""
         given = [f"{key} {value!r}" for key in ("root", "path", "lang") if (value := getattr(self, key))]
         return ", ".join(given + [f"`{'-' * one.negated}{one.key}:{one.value}`" for one in self.inline])
 
@@ -139,9 +139,9 @@ def split_filters(text: str) -> Split:
 
 
 def doubts(text: str) -> tuple[str, ...]:
-    """Sentences on what looks like a filter that is misspelt: ``language:go``, ``Path:src/**``, ``kind: class``.
+    """Return sentences on what looks like a misspelt filter: ``language:go``, ``Path:src/**``, ``kind: class``.
 
-    Such text is searched for as it stands, because `error:timeout` may be just that; so it is said, and not refused.
+    Such text is searched for as it stands and not refused, because `error:timeout` may be just that.
     """
     if ":" not in text:
         return ()
@@ -160,11 +160,11 @@ def _doubt(match: re.Match[str]) -> str:
     if not meant or not _fits(meant, value):
         return ""
     right = f"{match['not']}{meant}:{value}"
-    return f"`{match[0]}` is no filter and was searched for as text; did you mean `{right}`?"
+    return f"`{match[0]}` is not a filter and was searched for as text; did you mean `{right}`?"
 
 
 def _fits(key: str, value: str) -> bool:
-    """Whether the value is one that such a filter could have."""
+    """Return whether such a filter could have that value."""
     if key == "lang":
         return bool(find_language(value))
     if key == "kind":

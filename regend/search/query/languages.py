@@ -13,7 +13,7 @@ _ALIASES = {
     "objective-c": "objc", "objectivec": "objc", "plain": "text", "protobuf": "proto", "py3": "python",
     "python3": "python", "shell": "bash", "terraform": "hcl", "txt": "text", "zsh": "bash",
 }  # fmt: skip
-"""Usual names that are no extensions."""
+"""Usual names that are not extensions."""
 
 
 def canonical_language(name: str) -> str:
@@ -41,7 +41,7 @@ def find_language(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def searchable() -> frozenset[str]:
-    """Names of the languages whose files are indexed."""
+    """Return the names of the languages whose files are indexed."""
     return frozenset(name for name in language_names() if not spec_of(name).skip)
 
 

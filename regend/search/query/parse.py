@@ -132,7 +132,7 @@ def _understood(text: str, tokens: tuple[str, ...]) -> Query:
 
 
 def _content(tokens: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
-    """Distinct tokens without the words that only ask, unless there are no others.
+    """Return the distinct tokens without words that only ask, unless there are no others.
 
     What a name is made of was meant, whatever the words.
     """
@@ -150,7 +150,7 @@ def _kind(pieces: list[str], path: str, names: tuple[str, ...], phrases: tuple[s
 
 
 def _wordless(typed: str, split: Split) -> Query:
-    """A query without any word that the index could know: a name such as ``<<``, or a very long one, if anything."""
+    """Return the query of a text without words that the index could know; only a name such as ``<<`` makes one."""
     name = split.text
     longest = max(map(len, re.findall(r"\w+", name)), default=0)
     if longest > MAX_TOKEN_CHARS:
@@ -167,7 +167,7 @@ def _wordless(typed: str, split: Split) -> Query:
 
 
 def _stems(terms: tuple[str, ...], names: tuple[str, ...]) -> frozenset[str]:
-    """Stems of single words: whole identifiers are dropped in favour of their parts."""
+    """Return the stems of single words: an identifier's parts stand for the whole."""
     stems: set[str] = set()
     for term in terms:
         parts = identifier_stems(term)
@@ -178,7 +178,7 @@ def _stems(terms: tuple[str, ...], names: tuple[str, ...]) -> frozenset[str]:
 
 
 def _named_path(pieces: list[str]) -> tuple[str, int]:
-    """The first piece that looks like a file's path, and the line behind it."""
+    """Return the first piece that looks like a file's path, and the line after it."""
     for piece in pieces:
         found = _PATH_LINE.match(piece.strip(_EDGES))
         if found is None or "://" in piece:
@@ -190,7 +190,7 @@ def _named_path(pieces: list[str]) -> tuple[str, int]:
 
 
 def _is_file_path(text: str) -> bool:
-    """Whether it ends as a file's path does; ``a.b.c`` is a qualified name rather than a C file."""
+    """Return whether the text ends as a file's path does; ``a.b.c`` is a qualified name rather than a C file."""
     found = _SOURCE_EXTENSION.search(text)
     if found is None or text.startswith("."):
         return False
@@ -198,7 +198,7 @@ def _is_file_path(text: str) -> bool:
 
 
 def _named_identifiers(pieces: list[str]) -> tuple[str, ...]:
-    """Names among the pieces.
+    """Return the names among the pieces.
 
     A piece alone counts whatever its spelling. Among other words it must be spelt like code, or begin with a capital
     without being the first word, as type names do ("how the Functor …").

@@ -1,4 +1,4 @@
-"""Spelling: a word that no indexed file holds is taken for a slip of the keys, if one edit makes it one that some hold.
+"""Spelling: a word that no indexed file holds is taken for a typo, if one edit makes it a word that some hold.
 
 Pure; the index is asked through a function. The lexical index gives no access to words that are near another one, but
 tells in about a microsecond whether it has a word, so all edits of a word are tried: 56 times its length, which is
@@ -18,7 +18,7 @@ Frequencies = Callable[[Sequence[str]], list[int]]
 """For each term about how many chunks hold it; 0 where none does."""
 
 MAX_CORRECTED = 4
-"""Words looked at, at most; a text of which more is unknown was not misspelt."""
+"""Maximum words corrected; a text with more unknown words was not misspelt."""
 _MIN_CHARS = 4
 _MAX_CHARS = 64
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -35,7 +35,7 @@ class Correction(NamedTuple):
 
 
 def correct(text: str, frequencies: Frequencies) -> tuple[str, tuple[Correction, ...]]:
-    """The text with its misspelt words put right; words within double quotes stay.
+    """Return the text with its misspelt words corrected; words within double quotes stay.
 
     Returns:
         The new text, and what was changed in it; nothing where every word is known or has no known neighbour.
@@ -58,7 +58,7 @@ def correct(text: str, frequencies: Frequencies) -> tuple[str, tuple[Correction,
 
 
 def _corrected(word: str, unknown: set[str], frequencies: Frequencies) -> str:
-    """The word that was meant, in the case in which `word` was typed; empty where nobody can tell."""
+    """Return the word that was meant, in the case in which `word` was typed; empty where there is none."""
     whole = _nearest(word, frequencies)
     if whole:
         return whole
@@ -74,7 +74,7 @@ def _corrected(word: str, unknown: set[str], frequencies: Frequencies) -> str:
 
 
 def _nearest(word: str, frequencies: Frequencies) -> str:
-    """The most frequent word that is one edit away; of equals the first letter's keeper, then the first by name."""
+    """Return the most frequent word one edit away; among equals first one with the same first letter, then by name."""
     if not _MIN_CHARS <= len(word) <= _MAX_CHARS:
         return ""
     # An underscore at either end makes no other word of it: `queues` is `queue`, not `queue_`.
@@ -90,7 +90,7 @@ def _nearest(word: str, frequencies: Frequencies) -> str:
 
 
 def edits(word: str) -> Iterator[str]:
-    """What one keystroke too many, too few, wrong or swapped makes of `word`; its own letters keep their case."""
+    """Return what one keystroke too many, too few, wrong or swapped makes of `word`; letters keep their case."""
     letters = _LETTERS + "_" + (_DIGITS if any(letter.isdigit() for letter in word) else "")
     for at in range(len(word)):
         yield word[:at] + word[at + 1 :]

@@ -31,7 +31,7 @@ them (see `query.parse_query`). They stay in the index: `chunking.tokens` leaves
 
 
 def plain(text: str) -> str:
-    """The text for comparisons to the letter: case does not count, and any white space is like one space."""
+    """Return the text for comparisons to the letter: case does not count, and any white space is like one space."""
     return " ".join(text.casefold().split())
 
 
@@ -44,7 +44,7 @@ _MIN_STEM_CHARS = 4
 
 @lru_cache(maxsize=16_384)
 def stem(word: str) -> str:
-    """A coarse stem of a lower-case word: ``completions`` and ``complete`` give ``complet``.
+    """Return a coarse stem of a lower-case word: ``completions`` and ``complete`` give ``complet``.
 
     One suffix is taken off, at most, and never below four letters; a doubled final consonant is made single
     (``mapping`` -> ``map``). A Porter stemmer was not used: it conflates more, costs more, and identifiers are
@@ -69,7 +69,7 @@ def _undoubled(word: str) -> str:
 
 @lru_cache(maxsize=32_768)
 def identifier_stems(name: str) -> frozenset[str]:
-    """Stems of the words that `name` is made of: ``HTTPServer.handle_requests`` -> http, serv, handl, request."""
+    """Return the stems of a name's words: ``HTTPServer.handle_requests`` -> http, serv, handl, request."""
     return frozenset(stem(word) for word in split_identifier(name) if len(word) > 1 or not word.isascii())
 
 
@@ -131,9 +131,9 @@ _ROLE_NAMES = (
 
 
 def file_role(path: str) -> str:
-    """What a file is there for: ``test vendor generated example stub prose data``, or ``source``.
+    """Return the role of a file: ``test vendor generated example stub prose data``, or ``source``.
 
-    Folders decide before names, and of several the outermost: ``vendor/x/tests`` is vendored code. A folder ``testing``
+    Folders decide before names, and the outermost one first: ``vendor/x/tests`` is vendored code. A folder ``testing``
     is no sign of tests: in Go and PHP frameworks it is the product.
     """
     *folders, base = path.split("/")

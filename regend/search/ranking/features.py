@@ -2,10 +2,10 @@
 
 A score is the sum of `weight * value` over `FEATURES`; nothing else changes the order, so `explain` shows all of it.
 To add a feature: write one function from `(Candidate, QueryContext)` to a number in -1..1, add one row. Its `scope`
-says how dear it is: ``file`` features see the path and what all legs say of the file and run once per file, ``chunk``
-features see the legs' scores, ``text`` features see the hydrated chunk and run only for the candidates that reach the
-last round, ``order`` features see how the others have ordered them. What a query cannot ask for is not looked at: see
-`Feature.asked`.
+says how expensive it is: ``file`` features see the path and what all legs say of the file and run once per file,
+``chunk`` features see the legs' scores, ``text`` features see the hydrated chunk and run only for the candidates that
+reach the last round, ``order`` features see how the others have ordered them. A feature that a query cannot ask for is
+not evaluated, see `Feature.asked`.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class QueryContext:
 
 
 def query_context(query: Query, path_filter: str = "") -> QueryContext:
-    """Context of `query`; a `path_filter` asks for the roles that its words name, as the query's own words do."""
+    """Return the context of `query`; a `path_filter` asks for roles by its words as the query does."""
     asked = query.stems | identifier_stems(path_filter) if path_filter else query.stems
     return QueryContext(
         query=query,
@@ -108,12 +108,12 @@ def neighbour_evidence(candidate: Candidate, context: QueryContext) -> float:
 
 
 def file_likeness(candidate: Candidate, context: QueryContext) -> float:
-    """What a file is about as a whole; a passage may be like the question by chance. A name wants that name, though."""
+    """A passage may be like the question by chance, a whole file hardly; a query that is a name wants that name."""
     return candidate.likeness * KIND_FACTORS[context.query.kind]
 
 
 def whole_definition(candidate: Candidate, context: QueryContext) -> float:
-    """Who types just a name wants its definition first. Its weight exceeds all others together, on purpose."""
+    """Whoever types just a name wants its definition first. Its weight exceeds all others together, on purpose."""
     return candidate.defines if context.whole_name else 0.0
 
 
@@ -123,7 +123,7 @@ def named_definition(candidate: Candidate, context: QueryContext) -> float:
 
 
 def best_of_file(candidate: Candidate, context: QueryContext) -> float:
-    """Of a file's chunks the one that matches best is to be shown, or one that defines what was named."""
+    """A file is shown by its chunk that matches best, or by one that defines what was named."""
     return max(candidate.share, candidate.defines)
 
 
@@ -151,7 +151,7 @@ def named_path(candidate: Candidate, context: QueryContext) -> float:
 
 
 def named_line(candidate: Candidate, context: QueryContext) -> float:
-    """With a line behind the path (``x.py:12``) the chunk at that line is meant."""
+    """A line after the path (``x.py:12``) means the chunk at that line."""
     line, view = context.query.line, candidate.view
     if not line or view is None or not view.start_line <= line <= view.end_line:
         return 0.0
@@ -177,7 +177,7 @@ _ROLE_PENALTIES = {
 
 
 def long_file(candidate: Candidate, context: QueryContext) -> float:
-    """What a question is about is mostly worked out at length; facades, stubs and re-exports only mention it."""
+    """The code that does a thing is mostly long; facades, stubs and re-exports only mention it."""
     return min(1.0, log1p(candidate.entry.chunk_count) / _LONG_FILE)
 
 
@@ -187,7 +187,7 @@ def words_present(candidate: Candidate, context: QueryContext) -> float:
 
 
 def share_present(texts: Sequence[str], words: PathWords, context: QueryContext) -> float:
-    """The share of the query's words that occur in the path, or in one of the texts, be it within other words."""
+    """Return the share of the query's words that occur in the path or in one of the texts, even within other words."""
     stems = context.query.stems
     if not stems:
         return 0.0

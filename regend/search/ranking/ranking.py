@@ -1,4 +1,4 @@
-"""Ranking: from the legs' blended scores to an order, in rounds, so that dear features run for few candidates.
+"""Ranking: from the legs' blended scores to an order, in rounds, so that expensive features run for few candidates.
 
 Pure. Round one weighs scores and paths and picks a shortlist; its chunks are hydrated by the caller; round two adds
 what their text says and spreads files over the page. Equal inputs give equal order: ties go by root, path and line.
@@ -28,12 +28,12 @@ from regend.types import DOC_ORDINAL_BITS, PoolId
 _Place = TypeVar("_Place", str, tuple[str, str])
 
 _ROUND_ONE_FACTOR = 2
-"""Round one looks at this many times the shortlist's length. NDCG@10 was the same with 2, 3 and 4."""
+"""Candidates of round one for each place of the shortlist. NDCG@10 was the same with 2, 3 and 4."""
 _ROUND_ONE_SHARE = 2
-"""NDCG@10 was the same with 2 and 3; more only cost time."""
+"""Chunks of one file in round one while others wait. NDCG@10 was the same with 2 and 3; more only cost time."""
 _UNITS = 10_000
-"""Scores that differ by less than one part of this are equal: sums of floats depend on their order, and that on an
-index's history."""
+"""Scores that differ by less than one part of this are equal: sums of floats depend on their order, and
+that on the order in which files were indexed."""
 _ORDINALS = (1 << DOC_ORDINAL_BITS) - 1
 
 
@@ -62,7 +62,7 @@ class RankingTable:
         return cls(features, in_scope("file"), in_scope("chunk"), in_scope("text"), in_scope("order"), names)
 
     def asked(self, context: QueryContext) -> RankingTable:
-        """Without the rows that are 0 for every candidate of this query."""
+        """Return the table without the rows that are 0 for every candidate of this query."""
         return RankingTable.of(tuple(feature for feature in self.features if feature.asked(context)))
 
 
@@ -95,7 +95,7 @@ def shortlist(
     count: int,
     table: RankingTable = RANKING,
 ) -> list[Candidate]:
-    """Round one: the `count` most promising candidates, best first, with `Candidate.base` set.
+    """Return the `count` most promising candidates (round one), best first, with `Candidate.base` set.
 
     Args:
         blended: score in 0..1 by doc.
@@ -136,7 +136,7 @@ class _File:
 
 
 def _files(blended: Mapping[int, float], entry_of: Callable[[int], Entry | None]) -> list[_File]:
-    """The candidates by file, each file's best first."""
+    """Group the candidates by file, each file's best first."""
     by_entry: dict[int, list[tuple[float, int]]] = {}
     for doc, score in blended.items():
         scores = by_entry.get(doc >> DOC_ORDINAL_BITS)
@@ -165,8 +165,10 @@ def _files(blended: Mapping[int, float], entry_of: Callable[[int], Entry | None]
 
 
 def _promising(files: list[_File], wanted: int) -> list[tuple[_File, float, int]]:
-    """File, negative score and doc of those for round one, best first: at most `_ROUND_ONE_SHARE` of one file while
-    others wait."""
+    """Return file, negative score and doc of the chunks for round one, best first.
+
+    While other files wait, at most `_ROUND_ONE_SHARE` chunks of a file are among them.
+    """
     first = _rows(files, 0, _ROUND_ONE_SHARE)
     first.sort()
     if len(first) < wanted:
@@ -177,7 +179,7 @@ def _promising(files: list[_File], wanted: int) -> list[tuple[_File, float, int]
 
 
 def _rows(files: list[_File], start: int, end: int | None) -> list[tuple[int, str, int, int, float, int]]:
-    # Doc ids tell of an index's history, so they must not break ties: path and position do.
+    # Doc ids follow the order in which files were indexed, so they must not break ties: path and position do.
     return [
         (round((negative - file.evidence) * _UNITS), file.entry.path, doc & _ORDINALS, n, negative, doc)
         for n, file in enumerate(files)
@@ -199,7 +201,7 @@ def _set_neighbours(files: Collection[_File]) -> None:
 
 
 def added_candidate(doc: int, entry: Entry, blended: float, context: QueryContext, table: RankingTable) -> Candidate:
-    """A candidate that no leg found, such as a definition from the symbol leg."""
+    """Make a candidate that no leg found, such as a definition from the symbol leg."""
     candidate = Candidate(doc, entry, path_words(entry.path), blended, 0.0)
     candidate.base = _sum(table.file, candidate, context) + _sum(table.chunk, candidate, context)
     return candidate
@@ -211,7 +213,7 @@ def rank(
     context: QueryContext,
     table: RankingTable = RANKING,
 ) -> list[Ranked]:
-    """Round two: all of `candidates`, whose `view` is set, in their final order."""
+    """Return all of `candidates`, whose `view` is set, in their final order (round two)."""
     if WORDS_PRESENT in table.names:
         _look_for_words(candidates, context)
     scored = []
@@ -237,7 +239,7 @@ def _look_for_words(candidates: list[Candidate], context: QueryContext) -> None:
 
 
 def explain(candidate: Candidate, context: QueryContext, table: RankingTable = RANKING) -> tuple[FeatureShare, ...]:
-    """Every feature's share of a ranked candidate's score."""
+    """Return every feature's share of a ranked candidate's score."""
     return tuple(
         FeatureShare(name, found := value(candidate, context), weight, weight * found)
         for name, weight, _, value, _ in table.features

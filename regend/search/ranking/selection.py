@@ -4,7 +4,7 @@
 
     legs (words, meaning) -> blend -> shortlist -> hydrate + definitions + named file -> rank
 
-Nearly all questions end with the first page, for which the legs are asked once.
+Nearly all questions need the first page only, for which the legs are asked once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from regend.store.base import ChunkConditions, ChunkView, Entry, Snapshot
 from regend.types import MAX_CHUNKS_PER_BLOB
 
 MAX_DEPTH = 2_000
-"""No page reaches deeper: `MAX_OFFSET` and `MAX_RESULTS` together."""
+"""Maximum results that any page reaches: `MAX_OFFSET` and `MAX_RESULTS` together."""
 _SECOND_LOOK = 100
 _SHORTLIST = 14
 """Chunks hydrated at least. NDCG@10 on the development split was 0.912 with 12, and 0.914 to 0.915 with 14, 16 and 20,
@@ -65,7 +65,7 @@ Look = Callable[[int], Iterable[tuple[Hashable, Ranked]]]
 
 
 def select(question: Question, offset: int, count: int, clock: StageClock) -> tuple[list[Ranked], bool]:
-    """One page of chunks in order: `count` behind the first `offset`; and whether there are more."""
+    """Return one page of chunks in order, `count` after the first `offset`, and whether there are more."""
 
     def look(depth: int) -> Iterator[tuple[Hashable, Ranked]]:
         for row in ranked(question, depth, clock):
@@ -75,10 +75,10 @@ def select(question: Question, offset: int, count: int, clock: StageClock) -> tu
 
 
 def page_of(look: Look, offset: int, count: int) -> tuple[list[Ranked], bool]:
-    """`count` results behind the first `offset`, and whether there are more.
+    """Return `count` results after the first `offset`, and whether there are more.
 
     A deeper look orders the best results a little differently, because it sees more of each file. So each look only
-    adds behind what a smaller one has found, and pages of one length neither repeat nor miss anything.
+    appends to what a smaller one has found, and pages of one length neither repeat nor miss anything.
     """
     order: list[Ranked] = []
     known: set[Hashable] = set()
@@ -94,7 +94,7 @@ def page_of(look: Look, offset: int, count: int) -> tuple[list[Ranked], bool]:
 
 
 def ranked(question: Question, depth: int, clock: StageClock) -> list[Ranked]:
-    """All candidates that a look to this depth brings, in order; some more than `depth` where there are."""
+    """Return all candidates that a look to this depth finds, in order; a few more than `depth` where there are."""
     q = question
     blended = blended_candidates(q.scope, q.query.terms, q.vector, q.weight, depth, q.conditions)
     if q.phrases or q.query.without_phrases:
@@ -115,7 +115,7 @@ def ranked(question: Question, depth: int, clock: StageClock) -> list[Ranked]:
 
 
 def _hydrated(q: Question, candidates: list[Candidate], blended: dict[int, float]) -> list[Candidate]:
-    """Candidates with their chunks, and what no leg brought: definitions of the query's names, the file it names.
+    """Return candidates with their chunks, and what no leg found: definitions of the query's names, the file it names.
 
     The same chunk at the same path in two entries (two worktrees on different commits) counts once.
     """
@@ -143,7 +143,7 @@ def _hydrated(q: Question, candidates: list[Candidate], blended: dict[int, float
 
 
 def _located(q: Question, views: dict[int, ChunkView]) -> Iterator[ChunkView]:
-    """Chunks of definitions that no leg brought, and one of the very file that the query names, at its line if any."""
+    """Find chunks of definitions that no leg found, and one of the file that the query names, at its line if any."""
     places: list[Place] = []
     if q.definitions.views:
         spans: dict[int, list[tuple[int, int]]] = {}

@@ -20,9 +20,9 @@ from regend.search.results.snippets import Snippet
 from regend.store.base import ChunkView
 
 FIRST_SHARE = 0.2
-"""Of the budget, for the first file's passage."""
+"""Share of the budget for the first file's passage."""
 NEXT_SHARE = 0.75
-"""Of its predecessor's share, for each further file's."""
+"""Share of each further file, as a part of its predecessor's share."""
 MIN_PASSAGE_TOKENS = 40
 """A share never falls below this: a heading and some three lines."""
 
@@ -81,12 +81,12 @@ class _File:
     pieces: list[_Piece] = field(default_factory=list)
 
     def holds(self, view: ChunkView) -> bool:
-        """Whether lines of `view` are in already; chunks may overlap where the configuration says so."""
+        """Return whether lines of `view` are in already; chunks may overlap where the configuration says so."""
         return any(p.view.start_line <= view.end_line and view.start_line <= p.view.end_line for p in self.pieces)
 
 
 def pack(rows: list[Ranked], budget: int, most: int, show: Show) -> tuple[list[SearchResult], int]:
-    """Results with passages that together take at most `budget` tokens, one result per file, and what they take.
+    """Pack passages into at most `budget` tokens, one result per file; return the results and the tokens they take.
 
     Args:
         rows: chunks, best first; several of one file are welcome.
@@ -124,7 +124,7 @@ def pack(rows: list[Ranked], budget: int, most: int, show: Show) -> tuple[list[S
 
 
 def _cut(row: Ranked, tokens: int, show: Show) -> _Piece | None:
-    """As many of the chunk's lines as `tokens` allow, or None where not one does."""
+    """Cut as many of the chunk's lines as fit into `tokens`; None where not even one does."""
     view = row.view
     heading = f"{row.candidate.entry.path}:{view.start_line}-{view.end_line} {view.symbol}\n"
     count = view.text.count("\n") + 1

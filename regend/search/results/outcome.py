@@ -40,7 +40,7 @@ class SearchResult:
         end_line: inclusive.
         score: comparable within one answer only.
         symbol: path of the enclosing definition, or empty.
-        snippet: the most telling lines, without final newline.
+        snippet: the most relevant lines, without final newline.
         snippet_line: 1-based line at which `snippet` begins.
         explain: empty unless asked for.
         matches: lines of the chunk beyond the snippet that fit the query best, in order.

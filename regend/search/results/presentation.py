@@ -32,12 +32,12 @@ class Show:
     explained: tuple[QueryContext, RankingTable] | None = None
 
     def lines(self, view: ChunkView, max_lines: int = SNIPPET_LINES) -> Snippet:
-        """The chunk's most telling lines."""
+        """Return the chunk's most relevant lines."""
         anchor = self.definitions.line_within(view.doc // MAX_CHUNKS_PER_BLOB, view.start_line, view.end_line)
         return snippet(self.snapshot, view, self.terms, anchor, self.context, max_lines)
 
     def result(self, chosen: Ranked, shown: Snippet | None = None, also: tuple[Passage, ...] = ()) -> SearchResult:
-        """The result of a chosen chunk; `shown` in place of its usual snippet."""
+        """Return the result of a ranked chunk, with `shown` instead of its usual snippet."""
         view, entry = chosen.view, chosen.candidate.entry
         found = self.lines(view) if shown is None else shown
         return SearchResult(

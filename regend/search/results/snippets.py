@@ -11,14 +11,14 @@ from regend.store.base import ChunkView, Snapshot
 
 SNIPPET_LINES = 12
 MATCHED_LINES = 3
-"""Lines beyond the snippet that are named, at most."""
+"""Maximum lines beyond the snippet that are named."""
 _HEADER_LINES = 4
-"""A definition whose name stands within so many first lines is shown from the chunk's top, comments included."""
+"""Lines at a chunk's top within which a definition's name may stand for the chunk to be shown from the top."""
 _MATCHES_PER_TERM = 8
 _SCANNED_TERMS = 8
 _MIN_TERM_CHARS = 3
 _MAX_LINE_CHARS = 400
-"""A longer line is cut: one minified line must not make an answer of megabytes."""
+"""Maximum characters of a line that are shown: one minified line must not make an answer of megabytes."""
 
 
 class MatchedLine(NamedTuple):
@@ -44,7 +44,7 @@ def snippet(
     context: int = 0,
     max_lines: int = SNIPPET_LINES,
 ) -> Snippet:
-    """The most telling lines of `view`.
+    """Return the most relevant lines of `view`.
 
     Args:
         terms: words of the query, lower-case; they choose the lines where no definition does.
@@ -96,7 +96,7 @@ def _first_line(view: ChunkView, lines: list[str], terms: tuple[str, ...], ancho
 
 
 def _hits(text: str, terms: tuple[str, ...]) -> list[tuple[int, int]]:
-    """Where the terms stand: indexes of lines, each with the term's bit, in order."""
+    """Find the terms: indexes of lines, each with the term's bit, in order."""
     lowered = text.lower()
     found: list[tuple[int, int]] = []
     for number, term in enumerate(terms[:_SCANNED_TERMS]):
@@ -114,7 +114,7 @@ def _hits(text: str, terms: tuple[str, ...]) -> list[tuple[int, int]]:
 
 
 def _densest(text: str, terms: tuple[str, ...], line_count: int, max_lines: int) -> int:
-    """Index of the line at which the window with the most distinct terms begins; the first such window."""
+    """Return the index of the line at which the first window with the most distinct terms begins."""
     found = _hits(text, terms)
     best, best_count = 0, 0
     for index, (first, _) in enumerate(found):
@@ -129,7 +129,7 @@ def _densest(text: str, terms: tuple[str, ...], line_count: int, max_lines: int)
 
 
 def _best_lines(text: str, terms: tuple[str, ...], first: int, last: int) -> Iterable[int]:
-    """Indexes of the lines outside of `first` to `last` with the most distinct terms, in order."""
+    """Return the indexes of the lines outside of `first` to `last` with the most distinct terms, in order."""
     masks: dict[int, int] = {}
     for line, bit in _hits(text, tuple(term for term in terms if len(term) >= _MIN_TERM_CHARS)):
         if not first <= line <= last:

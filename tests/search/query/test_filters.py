@@ -94,7 +94,7 @@ def test_a_filter_of_commas_only_is_refused(text: str) -> None:
 )
 def test_what_is_nearly_a_filter_is_said(text: str, written: str, meant: str) -> None:
     assert split_filters(text).inline == ()
-    assert doubts(text) == (f"`{written}` is no filter and was searched for as text; did you mean `{meant}`?",)
+    assert doubts(text) == (f"`{written}` is not a filter and was searched for as text; did you mean `{meant}`?",)
 
 
 @pytest.mark.parametrize(
