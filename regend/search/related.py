@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator
 from dataclasses import replace
 
 from regend.chunking.tokens import lexical_tokens
@@ -19,7 +18,7 @@ from regend.search.query.words import QUESTION_WORDS
 from regend.search.ranking.features import query_context
 from regend.search.ranking.files import select_files
 from regend.search.ranking.ranking import RANKING, Ranked, RankingTable
-from regend.search.ranking.selection import Question, page_of, ranked
+from regend.search.ranking.selection import Question, chunk_of, page_of, ranked
 from regend.search.results.budget import rows_for, shown
 from regend.search.results.outcome import SearchOutcome
 from regend.search.results.presentation import Show
@@ -95,15 +94,14 @@ def _chunks_like(
 ) -> tuple[list[Ranked], bool]:
     others = replace(question, skipped=lambda doc: doc == here.doc)
 
-    def look(depth: int) -> Iterator[tuple[Hashable, Ranked]]:
-        for row in ranked(others, depth, clock):
-            view = row.candidate.view
-            # A copy in another worktree's version of the file is the chunk itself.
-            copy = view is not None and view.chunk == here.chunk and row.candidate.entry.path == origin.path
-            if not copy:
-                yield row.candidate.doc, row
+    def is_copy(row: Ranked) -> bool:
+        """Whether the row is the chunk itself in another worktree's version of the file."""
+        return row.view.chunk == here.chunk and row.candidate.entry.path == origin.path
 
-    return page_of(look, options.offset, rows_for(options))
+    def look(depth: int) -> list[Ranked]:
+        return [row for row in ranked(others, depth, clock) if not is_copy(row)]
+
+    return page_of(look, chunk_of, options.offset, rows_for(options))
 
 
 def _files_like(

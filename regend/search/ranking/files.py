@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-
 from regend.search.ranking.features import FeatureShare
 from regend.search.ranking.likeness import likeness_of
 from regend.search.ranking.ranking import Ranked
@@ -28,7 +26,7 @@ def select_files(
         file_weight: what the likeness of the whole file to the question adds to a score, at most.
     """
 
-    def look(depth: int) -> Iterator[tuple[Hashable, Ranked]]:
+    def look(depth: int) -> list[Ranked]:
         best: dict[tuple[str, str], Ranked] = {}
         chunks, known = _CHUNKS_PER_FILE * depth, 0
         # The best chunks may all be of a few long files, or of the very file that was asked about.
@@ -36,19 +34,18 @@ def select_files(
             best = {}  # Scores of different looks do not compare.
             rows = ranked(question, chunks, clock)
             for row in rows:
-                best.setdefault((row.root, row.candidate.entry.path), row)
+                best.setdefault(row.place, row)
             exhausted = question.skipped is None and len(rows) <= known
             if exhausted or chunks >= MAX_DEPTH:
                 break
             known = len(rows)
             chunks = min(MAX_DEPTH, _DEEPER * chunks)
         files = _with_vectors(question, list(best.values()), file_weight)
-        files.sort(key=lambda file: (-round(file.score * _UNITS), file.root, file.candidate.entry.path))
+        files.sort(key=lambda file: (-round(file.score * _UNITS), file.place))
         clock.lap("files")
-        for file in files:
-            yield (file.root, file.candidate.entry.path), file
+        return files
 
-    return page_of(look, offset, count)
+    return page_of(look, lambda file: file.place, offset, count)
 
 
 def _with_vectors(question: Question, rows: list[Ranked], file_weight: float) -> list[Ranked]:

@@ -83,6 +83,11 @@ class Ranked(NamedTuple):
     shares: tuple[FeatureShare, ...] = ()
 
     @property
+    def place(self) -> tuple[str, str]:
+        """The root and the path of its file."""
+        return self.root, self.candidate.entry.path
+
+    @property
     def view(self) -> ChunkView:
         assert self.candidate.view is not None, "only hydrated candidates are ranked"
         return self.candidate.view
@@ -116,6 +121,7 @@ def shortlist(
     return [row[-1] for row in _spread(scored, context, table)[:count]]
 
 
+@dataclass(slots=True, eq=False)
 class _File:
     """What round one knows of a file; owned by one query.
 
@@ -125,14 +131,11 @@ class _File:
         base: sum of its ``file`` features, once known.
     """
 
-    __slots__ = ("base", "entry", "evidence", "neighbours", "scores")
-
-    def __init__(self, entry: Entry, scores: list[tuple[float, int]], evidence: float) -> None:
-        self.entry = entry
-        self.scores = scores
-        self.evidence = evidence
-        self.neighbours = 0.0
-        self.base: float | None = None
+    entry: Entry
+    scores: list[tuple[float, int]]
+    evidence: float
+    neighbours: float = 0.0
+    base: float | None = None
 
 
 def _files(blended: Mapping[int, float], entry_of: Callable[[int], Entry | None]) -> list[_File]:

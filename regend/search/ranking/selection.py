@@ -9,7 +9,7 @@ Nearly all questions need the first page only, for which the legs are asked once
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 
 from regend.search.legs.conditions import holds, passing, verified
@@ -60,34 +60,36 @@ class Question:
     skipped: Callable[[int], bool] | None = None
 
 
-Look = Callable[[int], Iterable[tuple[Hashable, Ranked]]]
-"""Asks the legs so deep that about that many results come, best first, each with what makes it one result."""
-
-
 def select(question: Question, offset: int, count: int, clock: StageClock) -> tuple[list[Ranked], bool]:
     """Return one page of chunks in order, `count` after the first `offset`, and whether there are more."""
-
-    def look(depth: int) -> Iterator[tuple[Hashable, Ranked]]:
-        for row in ranked(question, depth, clock):
-            yield row.candidate.doc, row
-
-    return page_of(look, offset, count)
+    return page_of(lambda depth: ranked(question, depth, clock), chunk_of, offset, count)
 
 
-def page_of(look: Look, offset: int, count: int) -> tuple[list[Ranked], bool]:
+def chunk_of(row: Ranked) -> Hashable:
+    """Return what makes a row one result of chunks."""
+    return row.candidate.doc
+
+
+def page_of(
+    look: Callable[[int], list[Ranked]], name_of: Callable[[Ranked], Hashable], offset: int, count: int
+) -> tuple[list[Ranked], bool]:
     """Return `count` results after the first `offset`, and whether there are more.
 
     A deeper look orders the best results a little differently, because it sees more of each file. So each look only
     appends to what a smaller one has found, and pages of one length neither repeat nor miss anything.
+
+    Args:
+        look: asks the legs so deep that about that many rows come, best first.
+        name_of: what makes a row one result.
     """
     order: list[Ranked] = []
     known: set[Hashable] = set()
     end = offset + count
     for depth in dict.fromkeys((count, max(10 * count, _SECOND_LOOK), MAX_DEPTH)):
-        rows = [(name, row) for name, row in look(depth) if name not in known]
+        rows = [row for row in look(depth) if name_of(row) not in known]
         room = max(0, depth - len(order))
-        order += [row for _, row in rows[:room]]
-        known.update(name for name, _ in rows[:room])
+        order += rows[:room]
+        known.update(map(name_of, rows[:room]))
         if len(order) >= end or len(rows) <= room:
             return order[offset:end], len(order) > end or len(rows) > room
     return order[offset:end], False

@@ -7,7 +7,7 @@ last to making the passages longer, in the order of the results.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from regend.chunking.tokens import estimate_tokens
@@ -74,15 +74,9 @@ class _Piece:
         return self.chosen.view
 
 
-@dataclass(slots=True)
-class _File:
-    """The passages of one file; the first is its best."""
-
-    pieces: list[_Piece] = field(default_factory=list)
-
-    def holds(self, view: ChunkView) -> bool:
-        """Return whether lines of `view` are in already; chunks may overlap where the configuration says so."""
-        return any(p.view.start_line <= view.end_line and view.start_line <= p.view.end_line for p in self.pieces)
+def _holds(pieces: list[_Piece], view: ChunkView) -> bool:
+    """Return whether lines of `view` are in already; chunks may overlap where the configuration says so."""
+    return any(p.view.start_line <= view.end_line and view.start_line <= p.view.end_line for p in pieces)
 
 
 def pack(rows: list[Ranked], budget: int, most: int, show: Show) -> tuple[list[SearchResult], int]:
@@ -93,34 +87,33 @@ def pack(rows: list[Ranked], budget: int, most: int, show: Show) -> tuple[list[S
         budget: estimated tokens of all headings (path, lines, symbol) and passages.
         most: files at most.
     """
-    files: dict[tuple[str, str], _File] = {}
+    files: dict[tuple[str, str], list[_Piece]] = {}
     left, share = budget, budget * FIRST_SHARE
     for row in rows:
-        place = (row.root, row.candidate.entry.path)
-        if place in files:
+        if row.place in files:
             continue
         piece = _cut(row, min(left, max(MIN_PASSAGE_TOKENS, int(share))), show)
         if piece is not None:
-            files[place] = _File([piece])
+            files[row.place] = [piece]
             left -= piece.tokens
             share *= NEXT_SHARE
         if left < MIN_PASSAGE_TOKENS or len(files) >= most:
             break
     for row in rows:
-        found = files.get((row.root, row.candidate.entry.path))
-        if found is None or left < MIN_PASSAGE_TOKENS or found.holds(row.view):
+        pieces = files.get(row.place)
+        if pieces is None or left < MIN_PASSAGE_TOKENS or _holds(pieces, row.view):
             continue
         piece = _cut(row, min(left, max(MIN_PASSAGE_TOKENS, int(budget * FIRST_SHARE))), show)
         if piece is not None:
-            found.pieces.append(piece)
+            pieces.append(piece)
             left -= piece.tokens
-    for found in files.values():
-        for number, piece in enumerate(found.pieces):
+    for pieces in files.values():
+        for number, piece in enumerate(pieces):
             longer = _cut(piece.chosen, piece.tokens + left, show)
             if longer is not None and longer.tokens > piece.tokens:
                 left -= longer.tokens - piece.tokens
-                found.pieces[number] = longer
-    return [_result(found, show) for found in files.values()], budget - left
+                pieces[number] = longer
+    return [_result(pieces, show) for pieces in files.values()], budget - left
 
 
 def _cut(row: Ranked, tokens: int, show: Show) -> _Piece | None:
@@ -139,8 +132,8 @@ def _cut(row: Ranked, tokens: int, show: Show) -> _Piece | None:
     return None
 
 
-def _result(found: _File, show: Show) -> SearchResult:
-    first, *rest = found.pieces
+def _result(pieces: list[_Piece], show: Show) -> SearchResult:
+    first, *rest = pieces
     rest.sort(key=lambda piece: piece.shown.line)
     also = tuple(Passage(p.view.start_line, p.view.end_line, p.view.symbol, p.shown.text, p.shown.line) for p in rest)
     return show.result(first.chosen, first.shown, also)
