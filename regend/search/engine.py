@@ -179,7 +179,7 @@ def _outcome(
     snapshot: Snapshot, query: Query, notes: list[str], clock: StageClock, page: Shown = NOTHING_SHOWN
 ) -> SearchOutcome:
     return SearchOutcome(
-        page.results, snapshot.generation, snapshot.complete, query.kind, (*notes, *query.doubts), clock.wall_ms,
+        page.results, snapshot.generation, snapshot.complete, (*notes, *query.doubts), clock.wall_ms,
         clock.cpu_ms, page.next_offset, page.tokens,
     )  # fmt: skip
 

@@ -73,7 +73,7 @@ def related(snapshot: Snapshot, options: RelatedOptions, scope: Scope, model_str
         notes = (*notes, f"No indexed file matches {options.filters}; loosen the filter.")
     page = shown(rows, more, options, show)
     return SearchOutcome(
-        page.results, snapshot.generation, snapshot.complete, None, notes, next_offset=page.next_offset,
+        page.results, snapshot.generation, snapshot.complete, notes, next_offset=page.next_offset,
         tokens=page.tokens,
     )  # fmt: skip
 

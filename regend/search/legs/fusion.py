@@ -61,8 +61,7 @@ def blend(bm25: Mapping[int, float], cosine: Mapping[int, float], weight: float)
         weight: of the vector leg, from `vector_weight`; the lexical leg weighs 1.
     """
     if not cosine or weight <= 0.0:
-        scale = bm25_scale(bm25.values())
-        return {doc: score * scale for doc, score in bm25.items()}
+        cosine, weight = {}, 0.0
     total = 1.0 / (1.0 + weight)
     scale = bm25_scale(bm25.values()) * total
     blended = {doc: score * scale for doc, score in bm25.items()}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from regend.search.query.parse import QueryKind
 from regend.search.ranking.features import FeatureShare
 from regend.search.results.snippets import MatchedLine
 
@@ -71,7 +70,6 @@ class SearchOutcome:
     Attributes:
         generation: of the snapshot that was read.
         complete: False while some chunk still waits for its vector.
-        kind: how the query was understood.
         notes: sentences a user should read: why there is nothing, what was cut.
         stage_ms: milliseconds by stage; for `--explain` and status.
         cpu_ms: CPU milliseconds of the query's thread by stage; empty unless `explain` was asked for.
@@ -82,7 +80,6 @@ class SearchOutcome:
     results: tuple[SearchResult, ...]
     generation: int
     complete: bool
-    kind: QueryKind | None = None
     notes: tuple[str, ...] = ()
     stage_ms: Mapping[str, float] = field(default_factory=dict)
     cpu_ms: Mapping[str, float] = field(default_factory=dict)
