@@ -205,7 +205,7 @@ def find_file(snapshot: Snapshot, root: str, path: str) -> tuple[RootRecord, Ent
     """Return the root and the entry of one file.
 
     Args:
-        root: as in `query.Filters`; empty when `path` is absolute or only one root has such a file.
+        root: as in `Filters`; empty when `path` is absolute or only one root has such a file.
         path: relative to the root, or absolute.
 
     Raises:

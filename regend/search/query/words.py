@@ -26,7 +26,7 @@ QUESTION_WORDS = STOP_WORDS | _listed(
 """Words that say how a question is asked, not what it is about.
 
 Code words (class, function) count too, because in a question they carry no topic; a query made of nothing else keeps
-them (see `query.parse_query`). They stay in the index: `chunking.tokens` leaves out fewer.
+them (see `parse.parse_query`). They stay in the index: `chunking.tokens` leaves out fewer.
 """
 
 
