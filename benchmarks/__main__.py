@@ -14,7 +14,7 @@ from benchmarks import demo, embedding, encoding, fit, indexing, queries, questi
 from benchmarks.annotations import load
 from benchmarks.daemons import machine
 from benchmarks.misspelling import misspelt
-from regend.search.results import MAX_BUDGET, MIN_BUDGET
+from regend.limits import MAX_BUDGET_TOKENS, MIN_BUDGET_TOKENS
 
 HERE = Path(__file__).resolve().parent
 
@@ -61,8 +61,10 @@ def main(arguments: list[str] | None = None) -> int:
         if unknown := set(modes) - set(retrieval.MODES):
             parser.error(f"--mode has {', '.join(sorted(unknown))}; there are: {', '.join(retrieval.MODES)}")
         # A mistake on the command line must not show only after an hour of measuring.
-        if options.symbols < 0 or (options.budget and not MIN_BUDGET <= options.budget <= MAX_BUDGET):
-            parser.error(f"--symbols takes a number from 0, --budget one from {MIN_BUDGET} to {MAX_BUDGET}, or 0")
+        if options.symbols < 0 or (options.budget and not MIN_BUDGET_TOKENS <= options.budget <= MAX_BUDGET_TOKENS):
+            parser.error(
+                f"--symbols takes a number from 0, --budget one from {MIN_BUDGET_TOKENS} to {MAX_BUDGET_TOKENS}, or 0"
+            )
         if options.json is not None and not options.json.resolve().parent.is_dir():
             parser.error(f"--json {options.json} lies in no folder; make {options.json.resolve().parent} first")
         report = retrieval.run(

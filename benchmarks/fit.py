@@ -24,10 +24,11 @@ from benchmarks.retrieval import opened
 from regend.config import EmbeddingConfig
 from regend.embedding.base import LocalEncoder
 from regend.embedding.registry import encoder_spec, local_encoder
-from regend.search import weights as table_module
 from regend.search.engine import Engine
-from regend.search.features import FEATURES
-from regend.search.results import SearchOptions
+from regend.search.options import SearchOptions
+from regend.search.query.parse import parse_query
+from regend.search.ranking import weights as table_module
+from regend.search.ranking.features import FEATURES
 from regend.store.base import Snapshot
 
 HELD = frozenset(
@@ -69,7 +70,9 @@ def collect(
     asked = []
     for repository in repositories:
         for question in repository.questions:
-            options = SearchOptions(question.text, CANDIDATES, root=str(repository.directory), explain=True)
+            options = SearchOptions(
+                parse_query(question.text), root=str(repository.directory), explain=True, k=CANDIDATES
+            )
             results = engine.search(snapshot, options).results
             values = np.array([[share.value for share in r.explain] for r in results]).reshape(
                 len(results), len(_NAMES)
@@ -190,7 +193,7 @@ def sweep(bench: Bench) -> str:
 
 
 def rewritten(source: str, weights: Vector) -> str:
-    """Put new fitted weights into the source of `regend/search/weights.py`; everything else stays as it is."""
+    """Put new fitted weights into the source of `regend/search/ranking/weights.py`; everything else stays as it is."""
     lines = source.splitlines(keepends=True)
     new = dict(zip(FITTED, weights, strict=True))
     for number, line in enumerate(lines):

@@ -23,8 +23,8 @@ from benchmarks.metrics import TOP, WHOLE_FILE, Found, Worth, best_rank, worth
 from regend.config import EmbeddingConfig
 from regend.embedding.base import LocalEncoder
 from regend.embedding.registry import encoder_spec, local_encoder
+from regend.limits import MAX_RESULTS
 from regend.rpc.client import Client
-from regend.rpc.limits import MAX_RESULTS
 from regend.store.base import Snapshot
 from regend.store.store import open_store
 

@@ -35,6 +35,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     "regend": (),
     "regend.errors": (),
     "regend.types": (),
+    "regend.limits": (),
     "regend.paths": (),
     # One way to declare a checked field, for the configuration and for the wire.
     "regend.fields": (),
@@ -46,7 +47,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     # Seams: protocols and the wire.
     "regend.store.base": BASICS,
     "regend.embedding.base": BASICS,
-    "regend.rpc": (*BASICS, "regend.fields", "regend.paths", "regend.rpc.*"),
+    "regend.rpc": (*BASICS, "regend.fields", "regend.limits", "regend.paths", "regend.rpc.*"),
     # Looks at trees. A scan answers the core's commands with its events; a blob's name holds its language.
     "regend.disk": (
         *BASICS, "regend.config", "regend.disk.*", "regend.core.commands", "regend.core.events",
@@ -74,19 +75,38 @@ EDGES: dict[str, tuple[str, ...]] = {
     "regend.embedding.pacing": (*BASICS, "regend.embedding.pacing.*"),
     # Reads snapshots through the protocol; no adapter is known here. A filter's language is one of the data files'.
     "regend.search": (
-        *BASICS, "regend.search.*", "regend.store.base", "regend.embedding.base", "regend.chunking.tokens",
-        "regend.chunking.grammars",
+        *BASICS, "regend.limits", "regend.search.*", "regend.store.base", "regend.embedding.base",
+        "regend.chunking.tokens",
+    ),
+    # A query's rooms, in the order in which it goes through them; each knows those before it.
+    "regend.search.query": (
+        *BASICS, "regend.search.errors", "regend.search.query.*", "regend.chunking.tokens", "regend.chunking.grammars",
+    ),
+    "regend.search.legs": (
+        *BASICS, "regend.search.errors", "regend.search.query.*", "regend.search.legs.*", "regend.store.base",
+        "regend.chunking.tokens", "regend.disk.ignore.wildmatch",
+    ),
+    "regend.search.ranking": (
+        *BASICS, "regend.limits", "regend.search.query.*", "regend.search.legs.*", "regend.search.ranking.*",
+        "regend.search.stages", "regend.store.base",
+    ),
+    "regend.search.results": (
+        *BASICS, "regend.limits", "regend.search.query.*", "regend.search.legs.*", "regend.search.ranking.*",
+        "regend.search.results.*", "regend.search.options", "regend.search.overlay", "regend.store.base",
+        "regend.chunking.tokens",
     ),
     # Joins everything, but picks adapters by their registries only.
     "regend.daemon": (
-        *BASICS, "regend.config", "regend.paths", "regend.daemon.*", "regend.core.*", "regend.chunking.*",
-        "regend.disk.*", "regend.watch.*", "regend.workers.*", "regend.search.*", "regend.rpc.*",
+        *BASICS, "regend.config", "regend.limits", "regend.paths", "regend.daemon.*", "regend.core.*",
+        "regend.chunking.*", "regend.disk.*", "regend.watch.*", "regend.workers.*", "regend.search.*", "regend.rpc.*",
         "regend.store.base", "regend.store.store", "regend.store.lock", "regend.embedding.base",
         "regend.embedding.registry",
     ),
     "regend.__main__": ("regend", "regend.errors", "regend.paths", "regend.config", "regend.daemon.*"),
     # Clients: they see the socket and the configuration, never the index.
-    "regend.cli": ("regend", "regend.errors", "regend.paths", "regend.config", "regend.rpc.*", "regend.cli.*"),
+    "regend.cli": (
+        "regend", "regend.errors", "regend.limits", "regend.paths", "regend.config", "regend.rpc.*", "regend.cli.*",
+    ),
 }  # fmt: skip
 
 FOREIGN: dict[str, tuple[str, ...]] = {
@@ -119,8 +139,10 @@ IO = frozenset(
 PURE: dict[str, frozenset[str]] = {
     "regend.errors": frozenset(),
     "regend.types": frozenset(),
+    "regend.limits": frozenset(),
     "regend.core": frozenset(),
     "regend.embedding.pacing": frozenset(),
+    "regend.disk.ignore.wildmatch": frozenset(),
     "regend.chunking": frozenset(("tree_sitter",)),
     # Stops a parse that takes too long; only the clock can tell.
     "regend.chunking.chunker": frozenset(("tree_sitter", "time")),

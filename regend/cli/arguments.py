@@ -9,7 +9,7 @@ import argparse
 import re
 from collections import namedtuple
 
-from regend.rpc import limits
+from regend import limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

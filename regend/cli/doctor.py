@@ -21,9 +21,9 @@ from regend import __version__
 from regend.cli.terminal import Style, print_json
 from regend.config import Config, load_config
 from regend.errors import ConfigError, DaemonNotRunningError, RegendError
+from regend.limits import MAX_WAIT_S
 from regend.paths import APPLICATION_ID, CATALOG, STATE_FORMAT, default_state_dir
 from regend.rpc.client import Client
-from regend.rpc.limits import MAX_WAIT_S
 
 PACKAGES = (
     "aiohttp", "hnswlib", "msgpack", "msgspec", "numpy", "pathspec", "rich", "sqlite3", "structlog",

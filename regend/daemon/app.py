@@ -119,7 +119,7 @@ class App:
             return store.texts(tuple(chunks))
 
         embedder = Embedder(self._provider, texts)
-        query_vectors = QueryVectors(self._provider, QUERY_EMBED_TIMEOUT_S)
+        query_vectors = QueryVectors(self._provider, QUERY_EMBED_TIMEOUT_S, query_encoder(self._config.embedding))
         upgrader, embedders = None, {Tier.FIRST: embedder}
         if self._stronger is not None:
             upgrader = Upgrader(self._stronger, texts, QUERY_EMBED_TIMEOUT_S, lambda: self._remote_roots(store))
@@ -137,7 +137,7 @@ class App:
             embedder=embedder,
             query_vectors=query_vectors,
             upgrader=upgrader,
-            engine=Engine(query_encoder(self._config.embedding)),
+            engine=Engine(query_vectors.encoded),
             driver=driver,
             indexer=indexer,
             watcher=watcher,

@@ -1,24 +1,26 @@
-"""Vectors of queries: from a small cache, together with others that are asked at the same time, and never late.
+"""Vectors of queries: remembered, by the model of this process or asked for together, and never late.
 
-A query goes at once while fewer than two requests are under way; what comes meanwhile joins the next one.
+A query is sent at once while fewer than two requests are in progress; later ones join the next request.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
+from threading import Lock
 
 import structlog
 
 from regend.core.batcher import Batch, BatchConfig, Batcher
 from regend.daemon.secret_scan import secret_in
 from regend.embedding.base import EmbeddingProvider, Matrix, checked
+from regend.embedding.registry import QueryEncoder
 from regend.errors import EmbeddingError, ProviderUnavailableError
 from regend.types import Lane
 
 CACHED_QUERIES = 256
+"""Maximum vectors remembered; people and agents ask again."""
 _SLOTS = 2
 _CHARS_PER_TOKEN = 4
 
@@ -45,24 +47,59 @@ class _Query:
     size_bytes: int
 
 
-class QueryVectors:
-    """Owns the cache and what is under way for queries; used on the event loop."""
+class _Remembered:
+    """The vectors of the latest queries, read-only; any thread may use them."""
 
-    def __init__(self, provider: EmbeddingProvider, timeout_s: float) -> None:
+    def __init__(self) -> None:
+        self._vectors: dict[str, Matrix] = {}
+        self._lock = Lock()
+
+    def get(self, text: str) -> Matrix | None:
+        with self._lock:
+            vector = self._vectors.pop(text, None)
+            if vector is not None:
+                self._vectors[text] = vector  # Moves to the end.
+            return vector
+
+    def keep(self, text: str, vector: Matrix) -> Matrix:
+        vector.flags.writeable = False
+        with self._lock:
+            self._vectors[text] = vector
+            if len(self._vectors) > CACHED_QUERIES:
+                del self._vectors[next(iter(self._vectors))]
+        return vector
+
+
+class QueryVectors:
+    """Owns the cache and the requests in progress for queries; used on the event loop.
+
+    Args:
+        timeout_s: how long a query waits for its vector.
+        encode: the model of this process, for `encoded`; None where `vector` has to ask for it.
+    """
+
+    def __init__(self, provider: EmbeddingProvider, timeout_s: float, encode: QueryEncoder | None = None) -> None:
         self._provider = provider
         self._timeout_s = timeout_s
-        self._cache: OrderedDict[str, Matrix] = OrderedDict()
+        self.encoded = None if encode is None else self._remembering(encode)
+        self._remembered = _Remembered()
         self._waiting: dict[str, asyncio.Future[Matrix]] = {}
         self._batcher = Batcher[_Query](BatchConfig(provider.info.max_items, provider.info.max_tokens, linger_s=0.0))
         self._running: set[asyncio.Task[None]] = set()
         self.counters = QueryCounters()
 
+    def _remembering(self, encode: QueryEncoder) -> QueryEncoder:
+        def encoded(text: str) -> Matrix:
+            known = self._remembered.get(text)
+            return self._remembered.keep(text, encode(text)) if known is None else known
+
+        return encoded
+
     async def vector(self, text: str) -> Matrix | None:
-        """The query's vector: float32 [dim], L2-normalised. None when the provider fails or is late: words must do."""
-        cached = self._cache.get(text)
-        if cached is not None:
-            self._cache.move_to_end(text)
-            return cached
+        """Return the query's vector: float32 [dim], L2-normalised. None when the provider fails or is late."""
+        known = self._remembered.get(text)
+        if known is not None:
+            return known
         if not self._provider.info.local and (kind := secret_in(text)):
             self.counters.failures += 1
             log.warning("query_kept_here", kind=kind)
@@ -77,7 +114,7 @@ class QueryVectors:
             return None
 
     async def close(self) -> None:
-        """End what is under way."""
+        """Cancel the requests in progress."""
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
@@ -116,25 +153,14 @@ class QueryVectors:
             self._fail(texts, ProviderUnavailableError(f"The embedding provider failed: {type(error).__name__}."))
             raise
         for text, vector in zip(texts, vectors, strict=True):
-            self._keep(text, vector)
-
-    def _keep(self, text: str, vector: Matrix) -> None:
-        vector.flags.writeable = False  # It is handed out again and again.
-        self._cache[text] = vector
-        if len(self._cache) > CACHED_QUERIES:
-            self._cache.popitem(last=False)
-        future = self._waiting.pop(text)
-        if not future.done():
-            future.set_result(vector)
+            self._waiting.pop(text).set_result(self._remembered.keep(text, vector))
 
     def _fail(self, texts: list[str], error: EmbeddingError) -> None:
         for text in texts:
-            future = self._waiting.pop(text)
-            if not future.done():
-                future.set_exception(error)
+            self._waiting.pop(text).set_exception(error)
 
 
 def _seen(future: asyncio.Future[Matrix]) -> None:
-    """Whoever asked may have given up; that nobody looks at an error is then no fault."""
+    """Look at the error of a request whose queries may all have given up, so that asyncio does not report it."""
     if not future.cancelled():
         future.exception()

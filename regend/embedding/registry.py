@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,8 @@ from regend.errors import ConfigError
 from regend.types import Lane
 
 QueryEncoder = Callable[[str], npt.NDArray[np.float32]]
-"""A query's vector: float32 [dim], L2-normalised. Read-only."""
+"""A query's vector: float32 [dim], L2-normalised."""
 
-CACHED_QUERIES = 256
 _BUILTIN = "static"
 _LOCAL: dict[str, Callable[[], LocalEncoder]] = {
     "static": StaticEncoder,
@@ -105,21 +103,11 @@ def local_encoder(spec: str) -> LocalEncoder:
 
 
 def query_encoder(config: EmbeddingConfig) -> QueryEncoder | None:
-    """The vectors of queries, from a model of this process; None where a server or a worker has to be asked.
-
-    Those asked for last are remembered, because people and agents ask again.
-    """
+    """Return what gives queries their vectors in this process; None where a server or a worker has to be asked."""
     if config.provider != "builtin":
         return None
     encoder = local_encoder(encoder_spec(config))
-
-    @lru_cache(maxsize=CACHED_QUERIES)
-    def encode(text: str) -> npt.NDArray[np.float32]:
-        vector: npt.NDArray[np.float32] = encoder.encode([text], "query")[0]
-        vector.flags.writeable = False  # It is handed out again and again.
-        return vector
-
-    return encode
+    return lambda text: encoder.encode([text], "query")[0]
 
 
 def open_provider(

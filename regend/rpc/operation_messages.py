@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from regend.fields import Checked, declare
+from regend.limits import MAX_LISTED, MAX_WAIT_S
 from regend.rpc.codec import PROTOCOL_VERSION
-from regend.rpc.limits import MAX_LISTED, MAX_WAIT_S
 
 TOPICS = ("progress", "index", "state")
 """Topics to which a connection may subscribe."""

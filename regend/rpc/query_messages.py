@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from regend import limits
 from regend.fields import Checked, declare
-from regend.rpc import limits
 
 _K = f"maximum number of results; {limits.DEFAULT_RESULTS} if left out, or as many as fit into `budget`"
 _BUDGET = (

@@ -1,4 +1,4 @@
-"""BM25 of a text that is not in the index, as the lexical leg would score it if it were.
+"""BM25 of a text that is not in the index, as the lexical leg would score it if it were indexed.
 
 Robertson and Zaragoza, "The Probabilistic Relevance Framework" (2009), with the constants and the inverse document
 frequency of tantivy, whose scores these stand beside. Lengths are not rounded as tantivy rounds them, and mean lengths
@@ -36,7 +36,7 @@ class Scorer:
         self._idf = {term: tuple(_idf(count, held) for held in statistics.frequencies[term]) for term in self._terms}
 
     def score(self, document: FieldTerms) -> float:
-        """The document's score, at least 0; 0 where no term is in it."""
+        """Return the document's score: at least 0, and 0 where it holds no term."""
         total = 0.0
         for field, (counts, boost) in enumerate(zip(document, self._boosts, strict=True)):
             if boost <= 0.0 or not counts:
@@ -50,5 +50,5 @@ class Scorer:
 
 
 def _idf(count: int, held: int) -> float:
-    """What a term is worth that `held` of `count` documents hold."""
+    """Return the weight of a term that `held` of `count` documents hold."""
     return log(1.0 + (max(count, held) - held + 0.5) / (held + 0.5))

@@ -2,44 +2,45 @@
 
 ::
 
-    parse -> scope -> spelling -> symbols -> select (see `selection`) -> snippets
+    scope -> spelling -> embedding -> symbols -> select (see `selection`) -> snippets
 
-It owns two small caches and no other state, so any number of threads may use one engine.
+It owns a small cache of scopes and no other state, so any number of threads may use one engine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from regend.errors import EmbeddingError
 from regend.search import lookups
-from regend.search.budget import pack, rows_for
-from regend.search.conditions import conditions_of
 from regend.search.errors import QueryError
-from regend.search.features import query_context
-from regend.search.files import select_files
-from regend.search.filters import Filters
-from regend.search.fusion import vector_weight
-from regend.search.legs import Vector, exact_definitions, find_definitions
+from regend.search.legs.conditions import conditions_of
+from regend.search.legs.fusion import vector_weight
+from regend.search.legs.legs import Vector, exact_definitions, find_definitions
+from regend.search.legs.scope import Scope, ScopeResolver
+from regend.search.options import RelatedOptions, SearchOptions
 from regend.search.overlay import OverlaidSnapshot
-from regend.search.presentation import Show
-from regend.search.query import Query, parse_query
-from regend.search.ranking import RANKING, RankingTable
+from regend.search.query.filters import Filters
+from regend.search.query.parse import Query
+from regend.search.query.spelling import Correction, correct
+from regend.search.ranking.features import query_context
+from regend.search.ranking.files import select_files
+from regend.search.ranking.ranking import RANKING, Ranked, RankingTable
+from regend.search.ranking.selection import Question, select
+from regend.search.ranking.weights import MODEL_STRENGTH
 from regend.search.related import related
-from regend.search.results import Outline, RelatedOptions, SearchOptions, SearchOutcome, SearchResult
-from regend.search.scope import Scope, ScopeResolver
-from regend.search.selection import Chosen, Question, next_page, select
-from regend.search.spelling import Correction, correct
+from regend.search.results.budget import NOTHING_SHOWN, Shown, rows_for, shown
+from regend.search.results.outcome import Outline, SearchOutcome
+from regend.search.results.presentation import Show
 from regend.search.stages import StageClock
-from regend.search.weights import MODEL_STRENGTH
 from regend.store.base import Snapshot
 
 QueryEncoder = Callable[[str], Vector]
 
 _MAX_NAME_CHARS = 120
 FILE_WEIGHT = 0.3
-"""What the likeness of a whole file adds in file-level search, times the vector leg's share."""
+"""Maximum that the likeness of a whole file adds in file-level search, times the vector leg's share."""
 
 
 class Engine:
@@ -48,7 +49,7 @@ class Engine:
     Args:
         encode_query: text to float32 [dim], L2-normalised, for a model that runs in this process; None where the caller
             brings query vectors or there is no model.
-        model_strength: what the model is worth beside BM25, see `fusion.vector_weight`; 0 leaves it out.
+        model_strength: weight of the model beside BM25, see `fusion.vector_weight`; 0 leaves it out.
         table: features and weights.
     """
 
@@ -65,29 +66,26 @@ class Engine:
 
     @property
     def encodes_queries(self) -> bool:
-        """Whether `search` finds the query's vector itself."""
+        """True where `search` embeds the query itself."""
         return self._encode_query is not None
 
     def search(self, snapshot: Snapshot, options: SearchOptions, query_vector: Vector | None = None) -> SearchOutcome:
-        """The best chunks for a query.
+        """Return the best chunks for a query.
 
         Args:
             query_vector: of the query's text, if the caller has it already.
 
         Raises:
-            QueryError, FilterError, RootError: what was asked for makes no sense; the message says what to change.
+            QueryError, FilterError, RootError: the request makes no sense; the message says what to change.
         """
         clock = StageClock(cpu=options.explain)
-        query = parse_query(options.query)
-        filters = replace(options.filters, inline=query.inline)
+        query, filters = options.query, options.filters
         scope = self._resolver(snapshot).resolve(snapshot, filters)
-        notes = []
-        if query.truncated:
-            notes.append("The query is long; only its beginning was searched for.")
-        clock.lap("parse")
+        notes = ["The query is long; only its beginning was searched for."] if query.truncated else []
+        clock.lap("scope")
         if scope.empty:
             notes.append(_nothing_in_scope(snapshot, filters))
-            return _outcome(snapshot, (), query, notes, clock)
+            return _outcome(snapshot, query, notes, clock)
         query, corrections = _spelt(query, snapshot)
         notes += [f"No file holds {wrong!r}; searched for {right!r}." for wrong, right in corrections]
         clock.lap("spelling")
@@ -98,55 +96,39 @@ class Engine:
             except EmbeddingError as error:
                 notes.append(f"Searched by words only: {error}")
         clock.lap("embed")
-        question = self._question(snapshot, scope, query, filters, options.path, query_vector, weight)
+        question = self._question(snapshot, scope, query, options, query_vector, weight)
         clock.lap("symbols")
         if not query.terms and not question.definitions.views:
             raise QueryError(f"Nothing is called {query.text!r}; give a name, a path, or words that describe the code.")
-        rows, more = self._select(question, options, clock)
+        rows, more = _select(question, options, clock)
         if not rows and question.phrases:
-            # Better something near than nothing; the note says that it is not what was asked for.
+            # The nearest chunks are better than nothing; the note says that they are not what was asked for.
             question = replace(question, conditions=conditions_of(query, filters, ()), phrases=())
-            rows, more = self._select(question, options, clock)
+            rows, more = _select(question, options, clock)
             if rows:
                 notes.append(
                     f"No chunk was found that holds {_quoted(query.phrases)} to the letter; these come nearest."
                 )
         explained = (question.context, self._table) if options.explain else None
-        show = Show(snapshot, query.terms, question.definitions, options.context, explained)
-        if options.budget:
-            results, tokens = pack(rows, options.budget, options.k, show)
-            if rows and not results:
-                notes.append(f"Not even the first result fits into {options.budget} tokens; give more.")
-            clock.lap("snippets")
-            return replace(_outcome(snapshot, results, query, notes, clock), tokens=tokens)
-        results = [show.result(row) for row in rows]
+        page = shown(rows, more, options, Show(snapshot, query.terms, question.definitions, options.context, explained))
+        if rows and not page.results:
+            notes.append(f"Not even the first result fits into {options.budget} tokens; give more.")
         clock.lap("snippets")
-        return replace(
-            _outcome(snapshot, results, query, notes, clock), next_offset=next_page(options.offset, len(rows), more)
-        )
-
-    @staticmethod
-    def _select(question: Question, options: SearchOptions, clock: StageClock) -> tuple[list[Chosen], bool]:
-        count = rows_for(options.budget) if options.budget else options.k
-        if not options.files:
-            return select(question, options.offset, count, clock)
-        weight = FILE_WEIGHT * question.weight / (1.0 + question.weight)
-        return select_files(question, options.offset, count, weight, clock)
+        return _outcome(snapshot, query, notes, clock, page)
 
     def _question(
         self,
         snapshot: Snapshot,
         scope: Scope,
         query: Query,
-        filters: Filters,
-        path: str,
+        options: SearchOptions,
         vector: Vector | None,
         weight: float,
     ) -> Question:
-        """What the query is about, as far as the symbol tables can tell."""
-        conditions = conditions_of(query, filters, query.phrases)
+        """Join the query with its scope and with the definitions of its names."""
+        conditions = conditions_of(query, options.filters, query.phrases)
         definitions = find_definitions(snapshot, scope, query.identifiers, conditions)
-        context = query_context(query, path)
+        context = query_context(query, options.path)
         if (query.kind == "path" or query.text != query.whole) and len(query.text) <= _MAX_NAME_CHARS:
             # A heading, an operator, a name with signs in it: what is exactly a symbol is one, whatever it looks like,
             # unless there is a file of that name.
@@ -160,43 +142,46 @@ class Engine:
         )  # fmt: skip
 
     def _resolver(self, snapshot: Snapshot) -> ScopeResolver:
-        """Sets of entries are remembered per generation, and overlays are of none."""
+        """Return what finds scopes: the cache, which goes by generation, does not serve overlays."""
         return ScopeResolver() if isinstance(snapshot, OverlaidSnapshot) else self._scopes
 
     def symbols(self, snapshot: Snapshot, name: str, k: int = 10, filters: Filters | None = None) -> SearchOutcome:
-        """Definitions by name; see `lookups.symbols`."""
+        """Return definitions by name; see `lookups.symbols`."""
         return lookups.symbols(snapshot, name, k, self._scopes.resolve(snapshot, filters or Filters()))
 
     def related(self, snapshot: Snapshot, options: RelatedOptions) -> SearchOutcome:
-        """Chunks like the one at a line, or files like a file; see `related.related`."""
+        """Return chunks like the one at a line, or files like a file; see `related.related`."""
         scope = self._resolver(snapshot).resolve(snapshot, options.filters)
         return related(snapshot, options, scope, self._model_strength)
 
     def outline(self, snapshot: Snapshot, root: str, path: str) -> Outline:
-        """A file's definitions; see `lookups.outline`."""
+        """Return a file's definitions; see `lookups.outline`."""
         return lookups.outline(snapshot, root, path)
 
 
+def _select(question: Question, options: SearchOptions, clock: StageClock) -> tuple[list[Ranked], bool]:
+    count = rows_for(options)
+    if not options.files:
+        return select(question, options.offset, count, clock)
+    weight = FILE_WEIGHT * question.weight / (1.0 + question.weight)
+    return select_files(question, options.offset, count, weight, clock)
+
+
 def _spelt(query: Query, snapshot: Snapshot) -> tuple[Query, tuple[Correction, ...]]:
-    """The query with misspelt words put right, and which they were."""
+    """Return the query with its misspelt words corrected, and the corrections."""
     if not query.terms:
         return query, ()
     text, corrections = correct(query.text, snapshot.frequencies)
-    if not corrections:
-        return query, ()
-    right = parse_query(text)
-    return replace(
-        right, inline=query.inline, without=query.without, without_phrases=query.without_phrases,
-        truncated=query.truncated,
-    ), corrections  # fmt: skip
+    return query.respelt(text) if corrections else query, corrections
 
 
 def _outcome(
-    snapshot: Snapshot, results: Sequence[SearchResult], query: Query, notes: list[str], clock: StageClock
+    snapshot: Snapshot, query: Query, notes: list[str], clock: StageClock, page: Shown = NOTHING_SHOWN
 ) -> SearchOutcome:
     return SearchOutcome(
-        tuple(results), snapshot.generation, snapshot.complete, query.kind, tuple(notes), clock.wall_ms, clock.cpu_ms
-    )
+        page.results, snapshot.generation, snapshot.complete, (*notes, *query.doubts), clock.wall_ms,
+        clock.cpu_ms, page.next_offset, page.tokens,
+    )  # fmt: skip
 
 
 def _quoted(phrases: tuple[str, ...]) -> str:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 
 from regend.search.errors import QueryError
-from regend.search.legs import name_tier
-from regend.search.locate import Place, chunks_at
-from regend.search.results import Definition, Outline, SearchOutcome, SearchResult, check_k
-from regend.search.scope import Scope, find_file
-from regend.search.snippets import SNIPPET_LINES
-from regend.search.words import file_role
+from regend.search.legs.legs import name_tier
+from regend.search.legs.locate import Place, chunks_at
+from regend.search.legs.scope import Scope, find_file
+from regend.search.options import check_k
+from regend.search.query.words import file_role
+from regend.search.results.outcome import Definition, Outline, SearchOutcome, SearchResult
+from regend.search.results.snippets import SNIPPET_LINES
 from regend.store.base import ChunkView, Entry, Snapshot, SymbolView
 
 
 def symbols(snapshot: Snapshot, name: str, k: int, scope: Scope) -> SearchOutcome:
-    """Definitions by name: exact first, then equal but for case, then by prefix; within each, tests and the like last.
+    """Return definitions by name: exact, then equal but for case, then by prefix; in each, tests and the like last.
 
     Raises:
         QueryError: the name is empty.
@@ -53,7 +54,7 @@ def symbols(snapshot: Snapshot, name: str, k: int, scope: Scope) -> SearchOutcom
 
 
 def _dotted(name: str) -> str:
-    """A name as the symbol table spells it: ``ns::Type#call()`` -> ``ns.Type.call``."""
+    """Return a name as the symbol table spells it: ``ns::Type#call()`` -> ``ns.Type.call``."""
     return ".".join(part for part in re.split(r"::|->|[.#:]", name.strip().removesuffix("()")) if part)
 
 
@@ -66,7 +67,7 @@ def _definition_lines(chunk: ChunkView | None, view: SymbolView) -> str:
 
 
 def outline(snapshot: Snapshot, root: str, path: str) -> Outline:
-    """A file's definitions in order of lines, with their depth.
+    """Return a file's definitions in order of lines, with their depth.
 
     Raises:
         RootError, PathError: no such indexed file.

@@ -1,7 +1,7 @@
 """Overlays: files as an editor holds them, unsaved, laid over a snapshot for one query. Nothing is ever stored.
 
-An overlay takes the place of the file at its path in its root, if there is one; other roots keep theirs. Its chunks are
-found by words, by meaning and by symbols like all others. What was chunked and embedded comes from the caller.
+An overlay replaces the file at its path in its root, if there is one; other roots keep theirs. Its chunks are found by
+words, by meaning and by symbols like all others. The caller chunks and embeds the files.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +40,7 @@ from regend.types import (
 )
 
 FIRST_OVERLAY_ID = 1 << 40
-"""Entry ids from here on are overlays'; the catalog will not get there."""
+"""Smallest entry id of an overlay; the catalog does not count that far."""
 
 Vector = npt.NDArray[np.float32]
 
@@ -59,12 +60,12 @@ class OverlayFile:
 
 
 def is_overlay(entry_id: int) -> bool:
-    """Whether an entry is an overlay's."""
+    """Return whether an entry is an overlay's."""
     return entry_id >= FIRST_OVERLAY_ID
 
 
 def overlaid(snapshot: Snapshot, files: Sequence[OverlayFile]) -> Snapshot:
-    """The snapshot with these files in it; itself where none of them differs from what is indexed."""
+    """Return the snapshot with these files in it, or itself where all of them are as indexed."""
     by_pool: dict[PoolId, list[tuple[OverlayFile, Entry | None]]] = {}
     for file in {(file.root, file.path): file for file in files}.values():
         record = snapshot.roots.get(file.root)
@@ -88,10 +89,13 @@ class _Document:
         texts = (chunk.lexical, lexical_tokens(chunk.symbol), lexical_tokens(path))
         self.terms = FieldTerms(*(Counter(text.split()) for text in texts))
 
+    def holds(self, term: str) -> bool:
+        return any(term in field for field in self.terms)
+
     def meets(self, conditions: ChunkConditions) -> bool:
         return (
-            all(any(word in field for field in self.terms) for word in conditions.words)
-            and not any(word in field for word in conditions.without for field in self.terms)
+            all(map(self.holds, conditions.words))
+            and not any(map(self.holds, conditions.without))
             and (not conditions.kinds or not conditions.kinds.isdisjoint(self.kinds))
             and conditions.without_kinds.isdisjoint(self.kinds)
         )
@@ -138,7 +142,7 @@ class OverlaidPool:
         self.pool = base.pool
         self._base = base
         self._statistics = statistics
-        self._documents: dict[int, _Document] = {}
+        self.documents: dict[int, _Document] = {}
         self._places: dict[tuple[RootId, str], Entry] = {}
         self._hidden_docs = 0
         changed: dict[int, Entry | None] = {}
@@ -156,12 +160,12 @@ class OverlaidPool:
             for chunk in file.chunks:
                 vector = overlay.vectors.get(chunk.chunk_id)
                 document = _Document(chunk, file.symbols, overlay.path, vector)
-                self._documents[doc_id(entry_id, chunk.ordinal)] = document
+                self.documents[doc_id(entry_id, chunk.ordinal)] = document
         self._changed = changed
         self.entries: Mapping[int, Entry] = _Entries(base.entries, changed)
 
     def lexical(self, query: LexicalQuery, limit: int, allow: frozenset[int] | None = None) -> list[Hit]:
-        """By BM25; overlays as if they were indexed."""
+        """Find chunks by BM25; overlays count as if they were indexed."""
         hits = self._kept(self._base.lexical(query, limit + self._hidden_docs, self._below(allow)))
         scorer = Scorer(query, self._statistics([term for term in dict.fromkeys(query.terms) if term]))
         for doc, document in self._allowed(allow):
@@ -171,7 +175,7 @@ class OverlaidPool:
         return _best(hits, limit)
 
     def nearest(self, vector: Vector, limit: int, allow: frozenset[int] | None = None) -> list[Hit]:
-        """By cosine."""
+        """Find chunks by cosine."""
         hits = self._kept(self._base.nearest(vector, limit + self._hidden_docs, self._below(allow)))
         for doc, document in self._allowed(allow):
             if document.vector is not None:
@@ -179,42 +183,33 @@ class OverlaidPool:
         return _best(hits, limit)
 
     def similarity(self, vector: Vector, docs: Sequence[int]) -> list[float | None]:
-        """Exact cosines."""
-        indexed = [doc for doc in docs if doc not in self._documents]
+        """Return exact cosines."""
+        indexed = [doc for doc in docs if doc not in self.documents]
         cosines = dict(zip(indexed, self._base.similarity(vector, indexed), strict=True))
         for doc in docs:
-            document = self._documents.get(doc)
+            document = self.documents.get(doc)
             if document is not None:
                 own = document.vector
                 cosines[doc] = None if own is None else float(np.clip(vector @ own, -1.0, 1.0))
         return [cosines[doc] for doc in docs]
 
     def vector(self, doc: int) -> Vector | None:
-        """The vector of a document's chunk."""
-        document = self._documents.get(doc)
+        """Return the vector of a document's chunk."""
+        document = self.documents.get(doc)
         return self._base.vector(doc) if document is None else document.vector
 
     def passing(self, docs: Sequence[int], conditions: ChunkConditions) -> set[int]:
-        """Those of `docs` whose chunks meet the conditions."""
-        own = {doc for doc in docs if doc in self._documents and self._documents[doc].meets(conditions)}
-        return own | self._base.passing([doc for doc in docs if doc not in self._documents], conditions)
+        """Return those of `docs` whose chunks meet the conditions."""
+        own = {doc for doc in docs if doc in self.documents and self.documents[doc].meets(conditions)}
+        return own | self._base.passing([doc for doc in docs if doc not in self.documents], conditions)
 
     def entry_at(self, root: RootId, path: str) -> Entry | None:
-        """What the root has at this path."""
+        """Return the entry that the root has at this path."""
         own = self._places.get((root, path))
         return self._base.entry_at(root, path) if own is None else own
 
-    def document(self, doc: int) -> Chunk | None:
-        """An overlay's chunk."""
-        found = self._documents.get(doc)
-        return None if found is None else found.chunk
-
-    def held_count(self, term: str) -> int:
-        """How many of the overlays' chunks hold the term."""
-        return sum(any(term in field for field in document.terms) for document in self._documents.values())
-
     def _below(self, allow: frozenset[int] | None) -> frozenset[int] | None:
-        """What the base is limited to: not what is hidden, nor what it does not know."""
+        """Return what the base is limited to: the allowed entries that it knows and that are not hidden."""
         if allow is None:
             return None
         return frozenset(e for e in allow if e not in self._changed or (e in self.entries and not is_overlay(e)))
@@ -223,7 +218,7 @@ class OverlaidPool:
         return [hit for hit in hits if hit.doc >> DOC_ORDINAL_BITS in self.entries]
 
     def _allowed(self, allow: frozenset[int] | None) -> Iterator[tuple[int, _Document]]:
-        for doc, document in self._documents.items():
+        for doc, document in self.documents.items():
             if allow is None or doc >> DOC_ORDINAL_BITS in allow:
                 yield doc, document
 
@@ -243,30 +238,29 @@ class OverlaidSnapshot:
         self.roots: Mapping[RootId, RootRecord] = base.roots
         self._base = base
         self._files: dict[int, OverlayFile] = {}
-        self._overlaid: list[OverlaidPool] = []
+        self._documents: dict[int, _Document] = {}
         pools = dict(base.pools)
         for pool, files in by_pool.items():
             numbered = [(FIRST_OVERLAY_ID + len(self._files) + n, *pair) for n, pair in enumerate(files)]
             self._files.update((entry_id, file) for entry_id, file, _ in numbered)
-            own = OverlaidPool(base.pools[pool], numbered, _statistics_of(base, pool))
-            self._overlaid.append(own)
+            own = OverlaidPool(base.pools[pool], numbered, partial(base.statistics, pool))
+            self._documents |= own.documents
             pools[pool] = own
         self.pools: Mapping[PoolId, PoolSnapshot] = pools
 
     def chunks(self, docs: Sequence[int]) -> list[ChunkView]:
-        """In the order of `docs`; a doc that no longer exists is left out."""
-        views = {view.doc: view for view in self._base.chunks([doc for doc in docs if not _is_overlays(doc)])}
+        """Return chunks in the order of `docs`; a doc that no longer exists is left out."""
+        views = {view.doc: view for view in self._base.chunks([doc for doc in docs if doc not in self._documents])}
         for doc in docs:
-            found = next((c for pool in self._overlaid if (c := pool.document(doc)) is not None), None)
-            if found is not None:
+            if doc in self._documents:
+                c = self._documents[doc].chunk
                 views[doc] = ChunkView(
-                    doc, found.chunk_id, found.start_line, found.end_line, found.symbol, found.kind, found.token_count,
-                    found.text,
-                )  # fmt: skip
+                    doc, c.chunk_id, c.start_line, c.end_line, c.symbol, c.kind, c.token_count, c.text
+                )
         return [views[doc] for doc in docs if doc in views]
 
     def file_vector(self, entry: Entry) -> Vector | None:
-        """What a file is about as a whole."""
+        """Return the vector of a whole file."""
         overlay = self._files.get(entry.entry_id)
         if overlay is None:
             return self._base.file_vector(entry)
@@ -276,7 +270,7 @@ class OverlaidSnapshot:
         return np.asarray(np.sum(known, axis=0) / norm, np.float32) if norm > 0.0 else None
 
     def outline(self, entry: Entry) -> list[SymbolView]:
-        """All definitions of the entry's file in order of lines."""
+        """Return all definitions of the entry's file in order of lines."""
         if not is_overlay(entry.entry_id):
             return self._base.outline(entry)
         views = self._symbols_of(entry.entry_id)
@@ -285,7 +279,7 @@ class OverlaidSnapshot:
     def symbols(
         self, name: str, limit: int, *, prefix: bool = True, within: Callable[[int], bool] | None = None
     ) -> list[SymbolView]:
-        """Definitions by name; see `Snapshot.symbols`."""
+        """Return definitions by name; see `Snapshot.symbols`."""
 
         def counts(entry_id: int) -> bool:
             return (within is None or within(entry_id)) and any(
@@ -302,15 +296,15 @@ class OverlaidSnapshot:
         return [view for _, view in tiered[:limit]]
 
     def frequencies(self, terms: Sequence[str]) -> list[int]:
-        """About how many chunks hold each term."""
+        """Return about how many chunks hold each term."""
         counts = self._base.frequencies(terms)
         return [
-            count or sum(pool.held_count(term) for pool in self._overlaid)
+            count or sum(document.holds(term) for document in self._documents.values())
             for term, count in zip(terms, counts, strict=True)
         ]
 
     def statistics(self, pool: PoolId, terms: Sequence[str]) -> FieldStatistics:
-        """Of what is indexed; some chunks more or less make no difference."""
+        """Return the statistics of the index; a few chunks more or less make no difference."""
         return self._base.statistics(pool, terms)
 
     def _symbols_of(self, entry_id: int) -> list[SymbolView]:
@@ -318,16 +312,8 @@ class OverlaidSnapshot:
         return [SymbolView(entry_id, s.name, s.path, s.kind, s.start_line, s.end_line) for s in symbols]
 
 
-def _statistics_of(base: Snapshot, pool: PoolId) -> Callable[[Sequence[str]], FieldStatistics]:
-    return lambda terms: base.statistics(pool, terms)
-
-
-def _is_overlays(doc: int) -> bool:
-    return is_overlay(doc >> DOC_ORDINAL_BITS)
-
-
 def _tier(view: SymbolView, name: str) -> int:
-    """0 exact, 1 equal but for case, 2 by prefix, 3 not at all; a dotted name matches the end of the qualified path."""
+    """Return 0 for an exact match, 1 but for case, 2 by prefix, 3 for none; a dotted name may match the path's end."""
     path = view.path or view.name
     if name in (view.name, path) or path.endswith("." + name):
         return 0

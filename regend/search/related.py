@@ -3,41 +3,41 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator
 from dataclasses import replace
 
 from regend.chunking.tokens import lexical_tokens
 from regend.errors import PathError
-from regend.search.budget import pack, rows_for
 from regend.search.errors import FilterError
-from regend.search.features import query_context
-from regend.search.files import select_files
-from regend.search.fusion import vector_weight
-from regend.search.legs import NO_DEFINITIONS, Vector
-from regend.search.locate import Place, chunks_at
-from regend.search.presentation import Show
-from regend.search.query import parse_query
-from regend.search.ranking import RANKING, RankingTable
-from regend.search.results import RelatedOptions, SearchOutcome
-from regend.search.scope import Scope, find_file
-from regend.search.selection import Chosen, Question, next_page, page_of, ranked
+from regend.search.legs.fusion import vector_weight
+from regend.search.legs.legs import NO_DEFINITIONS, Vector
+from regend.search.legs.locate import Place, chunks_at
+from regend.search.legs.scope import Scope, find_file
+from regend.search.options import RelatedOptions
+from regend.search.query.parse import parse_query
+from regend.search.query.words import QUESTION_WORDS
+from regend.search.ranking.features import query_context
+from regend.search.ranking.files import select_files
+from regend.search.ranking.ranking import RANKING, Ranked, RankingTable
+from regend.search.ranking.selection import Question, chunk_of, page_of, ranked
+from regend.search.results.budget import rows_for, shown
+from regend.search.results.outcome import SearchOutcome
+from regend.search.results.presentation import Show
 from regend.search.stages import StageClock
-from regend.search.words import QUESTION_WORDS
 from regend.store.base import NO_CONDITIONS, ChunkView, Entry, Snapshot
 from regend.types import DOC_ORDINAL_BITS, doc_id
 
 _TERMS = 24
 _READ_CHUNKS = 64
-"""Of a file, to find its words; they are spread over the file."""
+"""Maximum chunks of a file that are read for its words; they are spread over the file."""
 _FILE_WEIGHT = 1.0
 """The likeness of whole files counts as much as the best chunk's own blend: the question is a file, too. A guess."""
 _FEATURES = frozenset({"blend", "file_evidence", "same_file_again", "too_short"})
 _TABLE = RankingTable.of(tuple(feature for feature in RANKING.features if feature.name in _FEATURES))
-"""Likeness is to the code itself, so features about a typed query do not apply."""
+"""The question is code here, so the features about a typed query do not apply."""
 
 
 def related(snapshot: Snapshot, options: RelatedOptions, scope: Scope, model_strength: float) -> SearchOutcome:
-    """Chunks like the one at a line, or files like a file, by vectors and by the most distinctive words.
+    """Return chunks like the one at a line, or files like a file, by vectors and by the most distinctive words.
 
     Raises:
         RootError, PathError: no such indexed file, or it has no chunks.
@@ -71,12 +71,11 @@ def related(snapshot: Snapshot, options: RelatedOptions, scope: Scope, model_str
     notes = () if vector is not None else (lacking,)
     if scope.empty:
         notes = (*notes, f"No indexed file matches {options.filters}; loosen the filter.")
-    outcome = SearchOutcome((), snapshot.generation, snapshot.complete, None, notes)
-    if options.budget:
-        results, tokens = pack(rows, options.budget, options.k, show)
-        return replace(outcome, results=tuple(results), tokens=tokens)
-    results = [show.result(row) for row in rows]
-    return replace(outcome, results=tuple(results), next_offset=next_page(options.offset, len(rows), more))
+    page = shown(rows, more, options, show)
+    return SearchOutcome(
+        page.results, snapshot.generation, snapshot.complete, notes, next_offset=page.next_offset,
+        tokens=page.tokens,
+    )  # fmt: skip
 
 
 def _question(
@@ -92,40 +91,38 @@ def _question(
 
 def _chunks_like(
     question: Question, origin: Entry, here: ChunkView, options: RelatedOptions, clock: StageClock
-) -> tuple[list[Chosen], bool]:
+) -> tuple[list[Ranked], bool]:
     others = replace(question, skipped=lambda doc: doc == here.doc)
 
-    def look(depth: int) -> Iterator[tuple[Hashable, Chosen]]:
-        for row in ranked(others, depth, clock):
-            view = row.candidate.view
-            # A copy in another worktree's version of the file is the chunk itself.
-            copy = view is not None and view.chunk == here.chunk and row.candidate.entry.path == origin.path
-            if not copy:
-                yield row.candidate.doc, Chosen(*row)
+    def is_copy(row: Ranked) -> bool:
+        """Whether the row is the chunk itself in another worktree's version of the file."""
+        return row.view.chunk == here.chunk and row.candidate.entry.path == origin.path
 
-    return page_of(look, options.offset, rows_for(options.budget) if options.budget else options.k)
+    def look(depth: int) -> list[Ranked]:
+        return [row for row in ranked(others, depth, clock) if not is_copy(row)]
+
+    return page_of(look, chunk_of, options.offset, rows_for(options))
 
 
 def _files_like(
     question: Question, origin: Entry, options: RelatedOptions, clock: StageClock
-) -> tuple[list[Chosen], bool]:
+) -> tuple[list[Ranked], bool]:
     def is_origin(doc: int) -> bool:
         entry = question.scope.entry(doc >> DOC_ORDINAL_BITS)
         return entry is not None and entry.pool == origin.pool and entry.path == origin.path
 
     others = replace(question, skipped=is_origin)
-    count = rows_for(options.budget) if options.budget else options.k
-    return select_files(others, options.offset, count, _FILE_WEIGHT, clock)
+    return select_files(others, options.offset, rows_for(options), _FILE_WEIGHT, clock)
 
 
 def _spread_over(snapshot: Snapshot, entry: Entry) -> list[ChunkView]:
-    """Up to `_READ_CHUNKS` chunks of a file, evenly spread."""
+    """Return up to `_READ_CHUNKS` chunks of a file, evenly spread."""
     step = max(1, -(-entry.chunk_count // _READ_CHUNKS))
     return snapshot.chunks([doc_id(entry.entry_id, ordinal) for ordinal in range(0, entry.chunk_count, step)])
 
 
 def distinctive_terms(text: str) -> tuple[str, ...]:
-    """Up to `_TERMS` tokens that say most about a text.
+    """Return up to `_TERMS` tokens that distinguish a text most.
 
     Length stands for rarity (long tokens are compound identifiers) and BM25's own inverse document frequency does the
     rest.

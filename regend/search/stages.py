@@ -24,7 +24,7 @@ class StageClock:
         self._at = perf_counter()
 
     def lap(self, stage: str) -> None:
-        """The time since the last lap was spent in `stage`."""
+        """Count the time since the last lap as spent in `stage`."""
         now = perf_counter()
         self.wall_ms[stage] = self.wall_ms.get(stage, 0.0) + (now - self._at) * 1e3
         if self._cpu:

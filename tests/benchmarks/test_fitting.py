@@ -9,8 +9,8 @@ from benchmarks.annotations import Question, Repository
 from benchmarks.fit import FITTED, HELD, rewritten
 from benchmarks.fitting import Asked, Problem, fit, judged, left_out, without
 from benchmarks.metrics import Found, Target, Worth
-from regend.search import weights as table_module
-from regend.search.features import FEATURES
+from regend.search.ranking import weights as table_module
+from regend.search.ranking.features import FEATURES
 
 
 def asked(name: str, rows: list[tuple[str, list[float]]], answer: str = "good.py", held: float = 0.0) -> Asked:

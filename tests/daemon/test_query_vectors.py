@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from regend.daemon import query_vectors as module
 from regend.daemon.query_vectors import QueryVectors
 from regend.embedding.hashing import DIM, HashingEncoder
 from regend.embedding.remote.provider import HttpProvider
-from tests.embedding.server import EmbeddingServer, items, serving
+from tests.embedding.server import EmbeddingServer, good, items, serving
 from tests.workers.dispatcher_rig import until
 
 
@@ -63,43 +64,60 @@ async def test_what_is_remembered_is_bounded(
     assert server.texts == [["a"], ["b"], ["c"], ["b"]]
 
 
+def test_the_model_of_this_process_is_asked_once(server: EmbeddingServer) -> None:
+    asked: list[str] = []
+
+    def encode(text: str) -> np.ndarray:
+        asked.append(text)
+        return expected(text)
+
+    encoded = QueryVectors(HttpProvider(server.config()), 5.0, encode).encoded
+    assert encoded is not None
+    first = encoded("open socket")
+    assert encoded("open socket") is first and asked == ["open socket"] and not first.flags.writeable
+
+
+def held_back(server: EmbeddingServer) -> asyncio.Event:
+    """Hold all answers back until the event is set."""
+    released = asyncio.Event()
+
+    async def respond(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        await released.wait()
+        return await good(request, body)
+
+    server.respond = respond
+    return released
+
+
 async def test_equal_queries_are_asked_once(server: EmbeddingServer, queries: QueryVectors) -> None:
-    server.delay_s = 0.05
-    vectors = await asyncio.gather(*(queries.vector("same") for _ in range(10)))
+    released = held_back(server)
+    asking = asyncio.gather(*(queries.vector("same") for _ in range(10)))
+    await until(lambda: server.running == 1, "the request arrived")
+    released.set()
+    vectors = await asking
     assert server.texts == [["same"]] and all(vector is vectors[0] for vector in vectors)
 
 
 async def test_queries_at_the_same_time_share_requests(server: EmbeddingServer, queries: QueryVectors) -> None:
-    server.delay_s = 0.05
+    released = held_back(server)
     texts = [f"query {n}" for n in range(20)]
-    vectors = await asyncio.gather(*(queries.vector(text) for text in texts))
-    np.testing.assert_allclose(np.stack(vectors), HashingEncoder().encode(texts, "query"), atol=1e-6)  # type: ignore[arg-type]
+    asking = asyncio.gather(*(queries.vector(text) for text in texts))
+    await until(lambda: server.running == 2, "two requests arrived")
+    released.set()
+    np.testing.assert_allclose(np.stack(await asking), HashingEncoder().encode(texts, "query"), atol=1e-6)  # type: ignore[arg-type]
     assert [len(asked) for asked in server.texts] == [1, 1, 18]
 
 
-async def test_a_query_does_not_wait_long(server: EmbeddingServer) -> None:
-    released = asyncio.Event()
-
-    async def hang(request: web.Request, body: dict[str, list[str]]) -> web.StreamResponse:
-        await released.wait()
-        return web.json_response({"data": items(body["input"])})
-
-    server.respond = hang
-    async with opened(server, timeout_s=0.1) as queries:
+async def test_a_query_does_not_wait_long_and_what_is_late_is_remembered(server: EmbeddingServer) -> None:
+    released = held_back(server)
+    async with opened(server, timeout_s=0.0) as queries, asyncio.timeout(30.0):
+        assert await queries.vector("x") is None and queries.counters.failures == 1
+        await until(lambda: server.running == 1, "the request arrived all the same")
         assert await queries.vector("x") is None
-        assert queries.counters.failures == 1
         released.set()
-        assert await queries.vector("x") is not None
+        while await queries.vector("x") is None:
+            pass  # Each question gives up at once, until the answer to the first one is there.
         assert server.texts == [["x"]], "the first request was waited for, not made again"
-
-
-async def test_what_is_late_is_remembered(server: EmbeddingServer) -> None:
-    server.delay_s = 0.3
-    async with opened(server, timeout_s=0.1) as queries:
-        assert await queries.vector("x") is None
-        await until(lambda: not server.running, "the answer was sent")
-        await asyncio.sleep(0.05)
-        assert await queries.vector("x") is not None and len(server.asked) == 1
 
 
 async def test_a_refused_query_has_no_vector(server: EmbeddingServer, queries: QueryVectors) -> None:
@@ -131,7 +149,7 @@ async def test_a_bug_in_a_provider_costs_one_vector(
 
 async def test_closed_while_one_is_asked(server: EmbeddingServer) -> None:
     async with opened(server) as queries:
-        server.delay_s = 30.0
+        held_back(server)
         task = asyncio.create_task(queries.vector("x"))
         await until(lambda: server.running == 1, "the request arrived")
     assert await task is None

@@ -107,7 +107,7 @@ def test_an_unknown_language_is_an_error_with_a_remedy(served: Daemon) -> None:
 
 def test_what_is_nearly_a_filter_is_said(served: Daemon) -> None:
     assert ask(served, "job langg:python")["notes"] == [
-        "`langg:python` is no filter and was searched for as text; did you mean `lang:python`?"
+        "`langg:python` is not a filter and was searched for as text; did you mean `lang:python`?"
     ]
 
 
@@ -134,7 +134,7 @@ def test_explain_adds_up_and_tells_stages(served: Daemon) -> None:
         for result in answer["results"]:
             total = sum(feature["contribution"] for feature in result["explain"].values())
             assert total == pytest.approx(result["score"], abs=1e-9)
-        assert {"parse", "legs", "rank", "snippets"} <= set(answer["stages"])
+        assert {"scope", "legs", "rank", "snippets"} <= set(answer["stages"])
         assert sum(stage["wall_ms"] for stage in answer["stages"].values()) <= answer["took_ms"]
     assert ask(served, "job")["stages"] is None
 

@@ -7,18 +7,20 @@ import pytest
 from regend.errors import ProviderUnavailableError, RootError
 from regend.search.engine import Engine
 from regend.search.errors import FilterError, QueryError
-from regend.search.results import SearchOptions, SearchResult
+from regend.search.options import SearchOptions
+from regend.search.query.parse import parse_query
+from regend.search.results.outcome import SearchResult
 from tests.search.conftest import QUEUE, Corpus
 from tests.search.memory import hashed_vector
 
 ENGINE = Engine(hashed_vector)
 STAGES = {
-    "parse", "spelling", "embed", "symbols", "legs", "shortlist", "hydrate", "likeness", "rank", "snippets",
+    "scope", "spelling", "embed", "symbols", "legs", "shortlist", "hydrate", "likeness", "rank", "snippets",
 }  # fmt: skip
 
 
 def search(corpus: Corpus, query: str, **options: object) -> list[SearchResult]:
-    return list(ENGINE.search(corpus.snapshot, SearchOptions(query, **options)).results)  # type: ignore[arg-type]
+    return list(ENGINE.search(corpus.snapshot, SearchOptions(parse_query(query), **options)).results)  # type: ignore[arg-type]
 
 
 def paths(results: list[SearchResult]) -> list[str]:
@@ -57,13 +59,12 @@ def test_a_named_line_finds_its_chunk(project: Corpus) -> None:
 
 
 def test_results_carry_what_the_contract_names(project: Corpus) -> None:
-    outcome = ENGINE.search(project.snapshot, SearchOptions("JobQueue.push"))
+    outcome = ENGINE.search(project.snapshot, SearchOptions(parse_query("JobQueue.push")))
     first = outcome.results[0]
     assert (first.root, first.language, first.kind) == ("/r/app", "python", "function")
     assert (first.start_line, first.end_line, first.snippet_line) == (7, 10, 7)
     assert first.snippet.startswith("    def push(self, job):")
     assert outcome.generation == project.snapshot.generation
-    assert outcome.kind == "identifier"
     assert set(outcome.stage_ms) == STAGES
 
 
@@ -106,7 +107,7 @@ def test_filters_keep_definitions_out_too(project: Corpus) -> None:
 
 
 def test_a_filter_that_nothing_matches_says_so(project: Corpus) -> None:
-    outcome = ENGINE.search(project.snapshot, SearchOptions("job", lang="rust"))
+    outcome = ENGINE.search(project.snapshot, SearchOptions(parse_query("job"), lang="rust"))
     assert outcome.results == ()
     assert "lang 'rust'" in outcome.notes[0]
 
@@ -118,11 +119,11 @@ def test_filters_follow_new_generations(project: Corpus) -> None:
 
 
 def test_an_empty_index_answers(corpus: Corpus) -> None:
-    outcome = ENGINE.search(corpus.snapshot, SearchOptions("anything"))
+    outcome = ENGINE.search(corpus.snapshot, SearchOptions(parse_query("anything")))
     assert outcome.results == ()
     assert "regenctl add" in outcome.notes[0]
     corpus.add_root("/r/empty")
-    assert ENGINE.search(corpus.snapshot, SearchOptions("anything")).results == ()
+    assert ENGINE.search(corpus.snapshot, SearchOptions(parse_query("anything"))).results == ()
 
 
 def test_worktrees_give_one_result_per_entry(corpus: Corpus) -> None:
@@ -155,7 +156,7 @@ def test_words_alone_before_vectors_come(corpus: Corpus) -> None:
 def test_meaning_alone_finds_what_words_do_not(project: Corpus) -> None:
     # The caller's vector points at the Go file, whose words the query does not share.
     vector = hashed_vector("func Serve(addr string) error {\n\treturn listen(addr)\n}")
-    outcome = ENGINE.search(project.snapshot, SearchOptions("networking entrance"), vector)
+    outcome = ENGINE.search(project.snapshot, SearchOptions(parse_query("networking entrance")), vector)
     assert outcome.results[0].path == "server/serve.go"
 
 
@@ -163,7 +164,7 @@ def test_a_failing_model_leaves_words(project: Corpus) -> None:
     def fail(_: str) -> object:
         raise ProviderUnavailableError("The model is away; try again later.")
 
-    outcome = Engine(fail).search(project.snapshot, SearchOptions("jobs waiting for a worker"))  # type: ignore[arg-type]
+    outcome = Engine(fail).search(project.snapshot, SearchOptions(parse_query("jobs waiting for a worker")))  # type: ignore[arg-type]
     assert outcome.results[0].path == "src/jobs/queue.py"
     assert outcome.notes == ("Searched by words only: The model is away; try again later.",)
 
@@ -173,7 +174,7 @@ def test_a_failing_model_leaves_words(project: Corpus) -> None:
 )
 def test_odd_queries_are_answered_or_refused(project: Corpus, query: str) -> None:
     try:
-        outcome = ENGINE.search(project.snapshot, SearchOptions(query))
+        outcome = ENGINE.search(project.snapshot, SearchOptions(parse_query(query)))
     except QueryError as error:
         assert "give a name" in str(error)
     else:
@@ -181,7 +182,7 @@ def test_odd_queries_are_answered_or_refused(project: Corpus, query: str) -> Non
 
 
 def test_a_pasted_page_is_cut_and_says_so(project: Corpus) -> None:
-    outcome = ENGINE.search(project.snapshot, SearchOptions(QUEUE_LINES * 200))
+    outcome = ENGINE.search(project.snapshot, SearchOptions(parse_query(QUEUE_LINES * 200)))
     assert outcome.results[0].path == "src/jobs/queue.py"
     assert "beginning" in outcome.notes[0]
 
@@ -189,7 +190,7 @@ def test_a_pasted_page_is_cut_and_says_so(project: Corpus) -> None:
 @pytest.mark.parametrize(("field", "value"), [("k", 0), ("k", 1_001), ("context", -1), ("context", 5_000)])
 def test_options_out_of_range(field: str, value: int) -> None:
     with pytest.raises(FilterError, match=field):
-        SearchOptions("job", **{field: value})  # type: ignore[arg-type]
+        SearchOptions(parse_query("job"), **{field: value})  # type: ignore[arg-type]
 
 
 def test_unknown_root_names_the_known_ones(project: Corpus) -> None:

@@ -5,7 +5,7 @@ import pytest
 from regend.errors import PathError
 from regend.search.engine import Engine
 from regend.search.errors import FilterError, QueryError
-from regend.search.filters import Filters
+from regend.search.query.filters import Filters
 from tests.search.conftest import Corpus
 from tests.search.memory import hashed_vector
 

@@ -3,8 +3,10 @@
 import pytest
 
 from regend.search.engine import Engine
+from regend.search.options import RelatedOptions, SearchOptions
 from regend.search.overlay import OverlayFile, overlaid
-from regend.search.results import RelatedOptions, SearchOptions, SearchResult
+from regend.search.query.parse import parse_query
+from regend.search.results.outcome import SearchResult
 from regend.store.base import ChunkConditions, LexicalQuery, Snapshot
 from regend.types import UNSURE, ChunkedFile, RootId, blob_id, doc_id
 from tests.search.conftest import QUEUE, RETRY, Corpus
@@ -31,7 +33,7 @@ def overlay(root: RootId, path: str, text: str, language: str = "python", vector
 
 def ask(snapshot: Snapshot, query: str, **options: object) -> list[SearchResult]:
     # An engine of its own: what one remembers per generation must not meet another test's generations.
-    return list(Engine(hashed_vector).search(snapshot, SearchOptions(query, **options)).results)  # type: ignore[arg-type]
+    return list(Engine(hashed_vector).search(snapshot, SearchOptions(parse_query(query), **options)).results)  # type: ignore[arg-type]
 
 
 def places(results: list[SearchResult]) -> list[tuple[str, int, int, str, str]]:
@@ -102,7 +104,7 @@ def test_filters_see_the_buffer(project: Corpus) -> None:
     assert ask(laid, "drain lang:go")[0].path == "new/x.go"
     assert [r.path for r in ask(laid, "drain path:new/**")] == ["new/x.go"]
     assert "new/x.go" not in {r.path for r in ask(laid, "drain -lang:go")}
-    assert ENGINE.search(project.snapshot, SearchOptions("drain path:new/**")).results == ()
+    assert ENGINE.search(project.snapshot, SearchOptions(parse_query("drain path:new/**"))).results == ()
 
 
 def test_a_buffer_whose_vectors_are_not_there_is_found_by_words(project: Corpus) -> None:

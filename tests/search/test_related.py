@@ -5,9 +5,10 @@ import pytest
 from regend.errors import PathError
 from regend.search.engine import Engine
 from regend.search.errors import FilterError
-from regend.search.filters import Filters
+from regend.search.options import RelatedOptions
+from regend.search.query.filters import Filters
 from regend.search.related import distinctive_terms
-from regend.search.results import RelatedOptions, SearchOutcome
+from regend.search.results.outcome import SearchOutcome
 from tests.search.conftest import QUEUE, Corpus
 from tests.search.memory import hashed_vector
 

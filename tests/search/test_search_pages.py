@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-from regend.search.features import FEATURES
-from regend.search.files import FILE_VECTOR
-from regend.search.filters import KINDS
-from regend.search.weights import WEIGHTS
+from regend.search.query.filters import KINDS
+from regend.search.ranking.features import FEATURES
+from regend.search.ranking.files import FILE_VECTOR
+from regend.search.ranking.weights import WEIGHTS
 
 DOCS = Path(__file__).parents[2] / "docs"
 SEARCH, QUERIES = (DOCS / "search.md").read_text(), (DOCS / "queries.md").read_text()

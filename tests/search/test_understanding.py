@@ -4,7 +4,9 @@ import pytest
 
 from regend.search.engine import Engine
 from regend.search.errors import FilterError, QueryError
-from regend.search.results import SearchOptions, SearchOutcome
+from regend.search.options import SearchOptions
+from regend.search.query.parse import parse_query
+from regend.search.results.outcome import SearchOutcome
 from tests.search.conftest import Corpus
 from tests.search.memory import hashed_vector
 
@@ -12,7 +14,7 @@ ENGINE = Engine(hashed_vector)
 
 
 def ask(corpus: Corpus, query: str, **options: object) -> SearchOutcome:
-    return ENGINE.search(corpus.snapshot, SearchOptions(query, **options))  # type: ignore[arg-type]
+    return ENGINE.search(corpus.snapshot, SearchOptions(parse_query(query), **options))  # type: ignore[arg-type]
 
 
 def paths(corpus: Corpus, query: str, **options: object) -> list[str]:

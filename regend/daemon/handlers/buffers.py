@@ -1,8 +1,8 @@
 """Unsaved buffers: the text of files as a client's editor has them, chunked and embedded for its connection only.
 
-They go through the same workers as files do and never near the store, the log or another client. What was made of a
-buffer is kept while the connection lasts, so that a keystroke costs the chunks it changes. Remote embedding servers are
-not asked: what is not saved is not sent; without a local model buffers are found by words.
+They go through the same workers as files and never reach the store, the log or another client. The chunks and vectors
+of a buffer are kept while the connection lasts, so that a keystroke costs only the chunks it changes. Unsaved text is
+not sent to embedding servers; without a local model buffers are found by words.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -28,7 +28,7 @@ from regend.search.overlay import OverlayFile
 from regend.types import ChunkedFile, ChunkId, Lane, RootId, embedded_text
 
 MAX_BUFFERS = 64
-"""Buffers remembered for one connection."""
+"""Maximum buffers remembered for one connection."""
 
 Vector = npt.NDArray[np.float32]
 log = structlog.get_logger(__name__)
@@ -44,28 +44,25 @@ class Buffer:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedBuffers:
     """Buffers ready to be laid over a snapshot, and sentences on those that are not."""
 
     files: tuple[OverlayFile, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class _Held:
-    """What was made of the buffers of one connection, oldest first."""
-
-    files: OrderedDict[tuple[RootId, str], OverlayFile] = field(default_factory=OrderedDict)
+_Held = OrderedDict[tuple[RootId, str], OverlayFile]
+"""The buffers of one connection, chunked and embedded, oldest first."""
 
 
 class Buffers:
-    """Owns what was made of every connection's buffers; used on the event loop."""
+    """Owns the chunks and vectors of every connection's buffers; used on the event loop."""
 
     def __init__(self, app: Parts) -> None:
         self._app = app
         self._held: WeakKeyDictionary[Connection, _Held] = WeakKeyDictionary()
 
-    async def prepare(self, connection: Connection, buffers: Sequence[Buffer]) -> Prepared:
+    async def prepare(self, connection: Connection, buffers: Sequence[Buffer]) -> PreparedBuffers:
         """Chunk and embed those that differ from what is indexed and from what the connection sent before."""
         held = self._held.setdefault(connection, _Held())
         files: list[OverlayFile] = []
@@ -80,12 +77,12 @@ class Buffers:
                 notes.append(note)
             if file is not None:
                 files.append(file)
-        while len(held.files) > MAX_BUFFERS:
-            held.files.popitem(last=False)
-        return Prepared(tuple(files), tuple(notes))
+        while len(held) > MAX_BUFFERS:
+            held.popitem(last=False)
+        return PreparedBuffers(tuple(files), tuple(notes))
 
     async def _prepared(self, held: _Held, buffer: Buffer) -> tuple[OverlayFile | None, str]:
-        """The buffer as an overlay, None where it is as indexed or cannot be chunked; and a note or nothing."""
+        """Return the buffer as an overlay (None where it is as indexed or cannot be chunked), and a note or nothing."""
         root, path = buffer.served.record.root, buffer.path
         content = buffer.text.encode("utf-8", "surrogateescape")
         blob, _ = name_blob(path, content)
@@ -93,9 +90,9 @@ class Buffers:
         indexed = snapshot.pools[buffer.served.record.pool].entry_at(root, path) if root in snapshot.roots else None
         if indexed is not None and indexed.blob == blob:
             return None, ""
-        before = held.files.get((root, path))
+        before = held.get((root, path))
         if before is not None and before.file.blob == blob:
-            held.files.move_to_end((root, path))
+            held.move_to_end((root, path))
             return before, ""
         try:
             file = await self._app.pool.chunk(
@@ -105,14 +102,14 @@ class Buffers:
             log.warning("buffer_not_chunked", reason=str(error))
             return None, f"The unsaved text of {path} could not be read ({error}); its saved text was searched."
         vectors, note = await self._vectors(file, {} if before is None else dict(before.vectors))
-        overlay = held.files[root, path] = OverlayFile(root, path, file, vectors)
-        held.files.move_to_end((root, path))
+        overlay = held[root, path] = OverlayFile(root, path, file, vectors)
+        held.move_to_end((root, path))
         if file.skip_reason:
             note = f"The unsaved text of {path} is not searched: {file.skip_reason}."
         return overlay, note
 
     async def _vectors(self, file: ChunkedFile, known: dict[ChunkId, Vector]) -> tuple[dict[ChunkId, Vector], str]:
-        """Vectors of the file's chunks, from those that are known and from the local model."""
+        """Return vectors of the file's chunks, known ones and those of the local model."""
         found = {chunk.chunk_id: known[chunk.chunk_id] for chunk in file.chunks if chunk.chunk_id in known}
         lacking = {c.chunk_id: embedded_text(c.symbol, c.text) for c in file.chunks if c.chunk_id not in found}
         if not lacking or not self._app.provider.info.local:

@@ -1,8 +1,8 @@
 """Where a query runs: a quick one at once on the event loop, any other in a query thread.
 
 Handing a query to a thread and its answer back costs about as much as ranking it, so a question whose work is bounded
-is answered where it arrives. Should one take long all the same (a cold disk, a busy machine), the next ones go to
-threads for a while, because meanwhile the loop has nothing done: no watching, no committing, no other client.
+is answered where it arrives. Meanwhile the loop does nothing else: no watching, no committing, no other client. So
+after a quick query that took long all the same (a cold disk, a busy machine), the next ones go to threads for a while.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from regend.daemon.telemetry import StageTimes
 from regend.store.base import Snapshot
 
 SLOW_S = 0.02
-"""A quick query that took longer was none."""
+"""Maximum seconds of a quick query; after a slower one, the next queries go to threads."""
 THREADED_AFTER_SLOW = 64
-"""So many queries go to threads then."""
+"""Queries that go to threads after a slow one."""
 _T = TypeVar("_T")
 
 
@@ -44,10 +44,10 @@ class QueryRunner:
         self._threaded = 0
 
     async def run(self, query: Callable[[Snapshot], _T], quick: bool = False) -> _T:
-        """The query's answer.
+        """Return the query's answer.
 
         Args:
-            quick: what it does is bounded, whatever the index holds.
+            quick: its work is bounded, whatever the index holds.
         """
         snapshot = self._snapshot()
         started_at = self._now()

@@ -14,8 +14,8 @@ from typing import Any, cast
 
 from regend.core import events as ev
 from regend.daemon.handlers import status
+from regend.daemon.handlers.asking import QueryMethods
 from regend.daemon.handlers.named_files import absolute
-from regend.daemon.handlers.queries import QueryMethods
 from regend.daemon.handlers.verify import verify_index
 from regend.daemon.handlers.why import explain_file
 from regend.daemon.parts import Parts

@@ -33,7 +33,7 @@ _CLASSES = {
 
 
 def literal_length(pattern: str) -> int:
-    """How many leading characters are plain (git's `simple_length`)."""
+    """Return how many leading characters are plain (git's `simple_length`)."""
     for index, char in enumerate(pattern):
         if char in _SPECIAL:
             return index
@@ -86,10 +86,10 @@ def translate(pattern: str, fold: bool) -> str | None:
             items.append("[^/]")
             at += 1
         elif char == "[":
-            members, at = _bracket(pattern, at, fold)
-            if not members:
+            char_class, at = _bracket(pattern, at, fold)
+            if not char_class:
                 return None
-            items.append(_char_class(members))
+            items.append(char_class)
         elif char == "\\":
             if at + 1 == end:
                 return None
@@ -119,7 +119,7 @@ def _join(items: list[str]) -> str:
 
 
 def _join_stars(items: list[str]) -> str:
-    """The same within a component: between two stars everything has a fixed length, so the leftmost match will do."""
+    """Join the pieces of a component: between two stars the length is fixed, so the leftmost match will do."""
     out: list[str] = []
     at = 0
     while at < len(items):
@@ -143,82 +143,67 @@ def _literal(char: str, fold: bool) -> str:
     return char if char == _SLASH else re.escape(char)
 
 
-def _char_class(members: frozenset[int]) -> str:
-    """As ranges: what is negated has 254 members; one by one they take five times as long to compile."""
-    spans: list[list[int]] = []
-    for byte in sorted(members):
-        if spans and byte == spans[-1][1] + 1:
-            spans[-1][1] = byte
-        else:
-            spans.append([byte, byte])
-    shown = (f"\\x{first:02x}" if first == last else f"\\x{first:02x}-\\x{last:02x}" for first, last in spans)
-    return "[" + "".join(shown) + "]"
-
-
-def _bracket(pattern: str, start: int, fold: bool) -> tuple[frozenset[int] | None, int]:
-    """Evaluate the bracket expression at `start`; step for step as `wildmatch.c` does.
+def _bracket(pattern: str, start: int, fold: bool) -> tuple[str, int]:
+    """Translate the bracket expression at `start`; step for step as `wildmatch.c` reads it.
 
     Returns:
-        The bytes it matches (None: malformed, matches nothing) and the index after it.
+        A regular expression for one character (empty: malformed, matches nothing) and the index after it.
     """
     at = start + 1
-    char = pattern[at : at + 1]
-    negated = char in ("!", "^")
-    if negated:
-        at += 1
-        char = pattern[at : at + 1]
-    matched: set[str] = set()
+    negated = pattern[at : at + 1] in ("!", "^")
+    at += negated
+    members: list[str] = []
     previous = ""
     while True:
-        if not char:
-            return None, at
-        following = pattern[at + 1 : at + 2]
-        if char == "\\":
-            at += 1
-            char = following
-            if not char:
-                return None, at
-            matched.add(char)
-        elif char == "-" and previous and following and following != "]":
-            at += 1
-            char = following
-            if char == "\\":
-                at += 1
-                char = pattern[at : at + 1]
-                if not char:
-                    return None, at
-            span = {chr(code) for code in range(ord(previous), ord(char) + 1)}
-            matched |= span
-            if fold:
-                matched |= {c.lower() for c in span if c in string.ascii_uppercase}
-            char = ""
+        char, following = pattern[at : at + 1], pattern[at + 1 : at + 2]
+        if char == "-" and previous and following and following != "]":
+            at += 2 if following == "\\" else 1
+            last = pattern[at : at + 1]
+            if not last:
+                return "", at
+            if previous <= last:
+                members.append(_span(previous, last))
+                if fold and (low := max(previous, "A")) <= (high := min(last, "Z")):
+                    members.append(_span(low.lower(), high.lower()))
+            previous = ""
         elif char == "[" and following == ":":
             close = pattern.find("]", at + 2)
             if close < 0:
-                return None, at
+                return "", at
             if close == at + 2 or pattern[close - 1] != ":":
-                matched.add("[")
+                members.append(_span("[", "["))
+                previous = "["
             else:
                 name = pattern[at + 2 : close - 1]
                 if name not in _CLASSES:
-                    return None, at
-                matched |= set(_CLASSES[name])
+                    return "", at
+                members += map(_span, _CLASSES[name], _CLASSES[name])
                 if fold and name == "upper":
-                    matched |= set(string.ascii_lowercase)
+                    members.append(_span("a", "z"))
                 at = close
-                char = ""
+                previous = ""
         else:
-            matched.add(char)
-        previous = char
+            at += char == "\\"
+            previous = pattern[at : at + 1]
+            if not previous:
+                return "", at
+            members.append(_span(previous, previous))
         at += 1
-        char = pattern[at : at + 1]
-        if char == "]":
-            break
-    members = set()
-    for code in range(1, 256):
-        text = chr(code)
-        if fold and text in string.ascii_uppercase:
-            text = text.lower()
-        if (text in matched) != negated and code != ord("/"):
-            members.add(code)
-    return frozenset(members), at + 1
+        if pattern[at : at + 1] == "]":
+            return _char_class("".join(members), negated, fold), at + 1
+
+
+def _span(first: str, last: str) -> str:
+    return f"\\U{ord(first):08x}-\\U{ord(last):08x}"
+
+
+def _char_class(members: str, negated: bool, fold: bool) -> str:
+    """Return an expression for one character other than ``/`` that is a member, or is not where they are `negated`.
+
+    git folds the text and not what stands in brackets, so there only lower-case members match letters, in either case.
+    """
+    found = f"[{members}]"
+    if fold:
+        lower = "".join(char for char in string.ascii_lowercase if re.match(found, char))
+        found = f"(?![A-Z]){found}" + (f"|[{lower.upper()}]" if lower else "")
+    return f"(?!{found})[^/]" if negated else f"(?!/)(?:{found})"

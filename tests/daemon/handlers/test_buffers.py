@@ -77,7 +77,7 @@ async def test_it_goes_with_the_connection(rig: Rig) -> None:
     del peer
     gc.collect()
     (held,) = rig.buffers._held.values()
-    assert [path for _, path in held.files] == ["b.py"]
+    assert [path for _, path in held] == ["b.py"]
 
 
 async def test_no_more_is_kept_than_one_request_may_bring(rig: Rig) -> None:
@@ -85,7 +85,7 @@ async def test_no_more_is_kept_than_one_request_may_bring(rig: Rig) -> None:
     for n in range(MAX_BUFFERS + 10):
         await rig.prepare(peer, (f"f{n}.py", f"a = {n}\n"))
     (held,) = rig.buffers._held.values()
-    assert len(held.files) == MAX_BUFFERS
+    assert len(held) == MAX_BUFFERS
     assert await rig.prepare(peer, ("debug.log", "a = 1\n")) == (
         0, ("debug.log is ignored (`regenctl why`), so its unsaved text is not searched.",),
     )  # fmt: skip

@@ -1,0 +1,211 @@
+"""The methods that ask: search, related, symbols, outline.
+
+They read the snapshot that was current when they began, and only a `search` with `sync` waits for the indexer. The
+`query_runner` decides where they run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from regend.daemon.handlers import status
+from regend.daemon.handlers.buffers import Buffer, Buffers, PreparedBuffers
+from regend.daemon.handlers.named_files import locate, locate_all
+from regend.daemon.handlers.query_runner import QueryRunner
+from regend.daemon.parts import Parts
+from regend.disk.names import readable
+from regend.errors import PathError, RootError, RpcError
+from regend.limits import DEFAULT_RESULTS, MAX_OVERLAYS, MAX_RESULTS
+from regend.rpc import query_messages as rpc
+from regend.rpc.connection import Connection
+from regend.search.legs.legs import Vector
+from regend.search.options import RelatedOptions, SearchOptions
+from regend.search.overlay import overlaid
+from regend.search.query.filters import Filters
+from regend.search.query.parse import parse_query
+from regend.search.results.outcome import SearchOutcome, SearchResult
+from regend.store.base import Snapshot
+
+SYNC_TIMEOUT_S = 5.0
+_QUICK_RESULTS = 20
+"""Maximum results of a query that may run on the event loop."""
+
+
+class QueryMethods:
+    """The handlers, bound to one daemon."""
+
+    def __init__(self, app: Parts) -> None:
+        self._app = app
+        self._buffers = Buffers(app)
+        self._runner = QueryRunner(app.queries, lambda: app.indexer.store.snapshot, app.times)
+
+    async def search(self, connection: Connection, request: rpc.SearchRequest) -> rpc.SearchResponse:
+        started_at = time.perf_counter()
+        app = self._app
+        if request.sync:
+            await app.driver.flush(wait_vectors=False, timeout_s=SYNC_TIMEOUT_S)
+        query = parse_query(readable(request.query))
+        options = SearchOptions(
+            query, self._root_filter(request.root), request.path, request.lang, request.explain, request.files,
+            k=_results_at_most(request), offset=request.offset, context=request.context, budget=request.budget,
+        )  # fmt: skip
+        buffers = await self._prepared(connection, request.overlays, request.root)
+        stronger = await self._by_stronger_model(options.root, query.text, buffers)
+        if stronger is not None:
+            upgraded, strong = stronger
+            return await self._answer(started_at, buffers, lambda _: app.engine.search(upgraded, options, strong))
+        vector = await app.query_vectors.vector(query.text) if self._asks_others() else None
+        return await self._answer(
+            started_at, buffers, lambda snapshot: app.engine.search(snapshot, options, vector), _is_quick(options)
+        )
+
+    async def _by_stronger_model(
+        self, root: str, text: str, buffers: PreparedBuffers
+    ) -> tuple[Snapshot, Vector] | None:
+        """Return a snapshot with the stronger model's vectors, and the query's; None where the first model must answer.
+
+        That is while the stronger one is not complete in all that is searched, does not answer in time, or would have
+        to be mixed with unsaved buffers, which the first one embeds.
+        """
+        upgrader = self._app.upgrader
+        if upgrader is None or self._upgraded(root, buffers) is None:
+            return None
+        vector = await upgrader.query_vectors.vector(text)
+        snapshot = self._upgraded(root, buffers)
+        return None if vector is None or snapshot is None else (snapshot, vector)
+
+    def _upgraded(self, root: str, buffers: PreparedBuffers) -> Snapshot | None:
+        """Return the current snapshot with the stronger model's vectors, for one root or (empty) for all."""
+        if buffers.files:
+            return None
+        record = self._app.roots.by_path(root).record.root if root else None
+        return self._app.indexer.store.snapshot.upgraded(record)
+
+    def _asks_others(self) -> bool:
+        """Return whether the query's vector comes from a worker or a server; the engine asks the built-in model itself.
+
+        A query leaves the machine only if the user lets some root's text leave it.
+        """
+        app = self._app
+        if app.engine.encodes_queries:
+            return False
+        return app.provider.info.local or bool(app.config.embedding.remote_roots)
+
+    async def related(self, connection: Connection, request: rpc.RelatedRequest) -> rpc.SearchResponse:
+        started_at = time.perf_counter()
+        app = self._app
+        served, path = locate(app.roots, request.file, request.root)
+        options = RelatedOptions(
+            served.path, path, request.line, Filters(self._root_filter(request.root), request.path, request.lang),
+            k=_results_at_most(request), offset=request.offset, context=request.context, budget=request.budget,
+        )  # fmt: skip
+        buffers = await self._prepared(connection, request.overlays, request.root)
+        # The file itself is looked into, too, whatever the results are limited to.
+        upgraded = self._upgraded(served.path if options.filters.root == served.path else "", buffers)
+        return await self._answer(
+            started_at, buffers, lambda snapshot: app.engine.related(upgraded or snapshot, options)
+        )
+
+    async def symbols(self, _: Connection, request: rpc.SymbolsRequest) -> rpc.SymbolsResponse:
+        app = self._app
+        filters = Filters(self._root_filter(request.root), request.path, request.lang)
+        name = readable(request.name)
+        outcome = await self._runner.run(lambda snapshot: app.engine.symbols(snapshot, name, request.k, filters))
+        found = tuple(
+            rpc.SymbolResult(
+                r.root, r.path, r.symbol.rpartition(".")[2], r.symbol, r.kind, r.language, r.start_line, r.end_line
+            )
+            for r in outcome.results
+        )
+        return rpc.SymbolsResponse(found, outcome.generation, status.is_complete(app))
+
+    async def outline(self, _: Connection, request: rpc.OutlineRequest) -> rpc.OutlineResponse:
+        app = self._app
+        served, path = locate(app.roots, request.file, request.root)
+        outline = await self._runner.run(lambda snapshot: app.engine.outline(snapshot, served.path, path))
+        found = tuple(
+            rpc.OutlineSymbol(d.name, d.symbol, d.kind, d.start_line, d.end_line) for d in outline.definitions
+        )
+        return rpc.OutlineResponse(outline.root, outline.path, outline.language, found, outline.generation)
+
+    async def _prepared(self, connection: Connection, overlays: Sequence[rpc.Overlay], root: str) -> PreparedBuffers:
+        """Chunk and embed the unsaved buffers of a request."""
+        if not overlays:
+            return PreparedBuffers()
+        if len(overlays) > MAX_OVERLAYS:
+            raise RpcError(
+                f"The request has {len(overlays)} overlays; send at most {MAX_OVERLAYS}.", code="invalid_params",
+                data={"field": "overlays"},
+            )  # fmt: skip
+        buffers: list[Buffer] = []
+        outside: list[str] = []
+        for overlay in overlays:
+            try:
+                places = locate_all(self._app.roots, overlay.path, root)
+            except RootError:
+                # An editor sends what it has changed; not all of it must be ours.
+                outside.append(f"{overlay.path} is in no root, so its unsaved text is not searched.")
+            else:
+                if not places[0][1]:
+                    raise PathError(f"{overlay.path} is a root, not a file; name the file that the text belongs to.")
+                # Of nested roots each has the file, and the request may be about any of them.
+                buffers += [Buffer(served, path, overlay.text) for served, path in places]
+        found = await self._buffers.prepare(connection, buffers)
+        return replace(found, notes=(*found.notes, *outside))
+
+    async def _answer(
+        self,
+        started_at: float,
+        buffers: PreparedBuffers,
+        run: Callable[[Snapshot], SearchOutcome],
+        quick: bool = False,
+    ) -> rpc.SearchResponse:
+        if buffers.files:
+            outcome = await self._runner.run(lambda snapshot: run(overlaid(snapshot, buffers.files)))
+        else:
+            outcome = await self._runner.run(run, quick)
+        complete = outcome.complete and status.is_complete(self._app)
+        if buffers.notes:
+            outcome = replace(outcome, notes=(*outcome.notes, *buffers.notes))
+        took_ms = round((time.perf_counter() - started_at) * 1e3, 3)
+        return rpc.SearchResponse(
+            tuple(_on_the_wire(result) for result in outcome.results),
+            outcome.generation,
+            complete,
+            took_ms,
+            outcome.notes,
+            outcome.next_offset,
+            outcome.tokens,
+            {name: rpc.Stage(outcome.stage_ms[name], cpu_ms) for name, cpu_ms in outcome.cpu_ms.items()} or None,
+        )
+
+    def _root_filter(self, root: str) -> str:
+        return self._app.roots.by_path(root).path if root else ""
+
+
+def _on_the_wire(result: SearchResult) -> rpc.SearchResult:
+    shares = {share.name: rpc.Feature(share.value, share.contribution) for share in result.explain}
+    return rpc.SearchResult(
+        result.root, result.path, result.start_line, result.end_line, result.score, result.language, result.symbol,
+        result.kind, result.snippet, result.snippet_line, shares or None,
+        tuple(rpc.MatchedLine(*match) for match in result.matches),
+        tuple(rpc.Passage(p.start_line, p.end_line, p.symbol, p.snippet, p.snippet_line) for p in result.also),
+        result.unsaved,
+    )  # fmt: skip
+
+
+def _is_quick(options: SearchOptions) -> bool:
+    """Return whether the work is bounded: one look of the legs, no filter for which every file has to be
+    tested, and no quoted text for which many chunks have to be read."""
+    deep = options.k > _QUICK_RESULTS or options.offset or options.budget or options.files or options.context
+    query = options.query
+    read_through = query.inline or query.phrases or query.without_phrases
+    return not (deep or options.path or options.lang or read_through)
+
+
+def _results_at_most(request: rpc.SearchRequest | rpc.RelatedRequest) -> int:
+    if request.k is not None:
+        return request.k
+    return MAX_RESULTS if request.budget else DEFAULT_RESULTS

@@ -1,0 +1,20 @@
+"""Limits of requests, for the messages, the daemon that checks them, the search and the clients; it imports nothing."""
+
+MAX_RESULTS = 1_000
+"""Maximum `k`."""
+DEFAULT_RESULTS = 10
+"""Value of `k` if a request has neither `k` nor `budget`."""
+MAX_OFFSET = 1_000
+"""Maximum `offset`."""
+MAX_CONTEXT_LINES = 1_000
+"""Maximum `context`."""
+MIN_BUDGET_TOKENS = 50
+"""Minimum `budget`, unless it is 0."""
+MAX_BUDGET_TOKENS = 200_000
+"""Maximum `budget`."""
+MAX_OVERLAYS = 64
+"""Maximum unsaved files in one request."""
+MAX_LISTED = 10_000
+"""Maximum files in one page of `files`."""
+MAX_WAIT_S = 3_600.0
+"""Maximum time that `flush`, `sync` or `verify` may be asked to wait."""

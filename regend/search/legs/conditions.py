@@ -1,0 +1,79 @@
+"""Conditions: which chunks may be an answer at all, by their words, their kinds and quoted text.
+
+The index knows words and kinds, so the legs leave out chunks that do not meet them. Quoted text is looked for in the
+chunks themselves, because the index keeps no positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from regend.chunking.tokens import lexical_tokens
+from regend.search.legs.scope import Scope
+from regend.search.query.filters import Filters
+from regend.search.query.parse import Query
+from regend.search.query.words import plain
+from regend.store.base import ChunkConditions, ChunkView, Snapshot
+from regend.types import DOC_ORDINAL_BITS, MAX_CHUNKS_PER_BLOB
+
+MAX_VERIFIED = 2_000
+"""Maximum chunks read to look for quoted text, which takes some 30 ms. Each of them holds the text's words."""
+ENOUGH_VERIFIED = 200
+"""Holders of a quoted text after which no further chunks are read, so common text takes some 3 ms."""
+_BATCH = 200
+_MAX_WORDS = 16
+
+
+def conditions_of(query: Query, filters: Filters, phrases: Sequence[str]) -> ChunkConditions:
+    """Return the conditions that the index can check; `phrases` are those that a chunk must hold."""
+    words = dict.fromkeys(token for phrase in phrases for token in lexical_tokens(phrase).split())
+    return ChunkConditions(
+        words=tuple(words)[:_MAX_WORDS],
+        without=query.without,
+        kinds=frozenset(filters.wanted("kind")),
+        without_kinds=frozenset(filters.unwanted("kind")),
+        sifted=bool(phrases or query.without_phrases),
+    )
+
+
+def passing(scope: Scope, docs: Iterable[int], conditions: ChunkConditions) -> set[int]:
+    """Return those of `docs` that are in scope and meet the conditions."""
+    kept: set[int] = set()
+    left = list(docs)
+    for pool, allow in scope.pools:
+        mine = [
+            doc
+            for doc in left
+            if (entry := doc >> DOC_ORDINAL_BITS) in pool.entries and (allow is None or entry in allow)
+        ]
+        kept |= pool.passing(mine, conditions)
+    return kept
+
+
+def verified(
+    snapshot: Snapshot, scope: Scope, blended: dict[int, float], phrases: Sequence[str], without: Sequence[str]
+) -> dict[int, float]:
+    """Keep those of the best `MAX_VERIFIED` chunks that hold all of `phrases` and none of `without`, in any case.
+
+    The words of a text may stand apart in far more chunks than hold the text, and those often rank higher. So reading
+    goes on until `ENOUGH_VERIFIED` are found. Without `phrases` most chunks pass, and all of the best are read.
+    """
+
+    def place(doc: int) -> tuple[float, str, int]:
+        entry = scope.entry(doc >> DOC_ORDINAL_BITS)
+        return -round(blended[doc], 4), entry.path if entry else "", doc & (MAX_CHUNKS_PER_BLOB - 1)
+
+    best = sorted(blended, key=place)[:MAX_VERIFIED]
+    found: dict[int, float] = {}
+    for at in range(0, len(best), _BATCH):
+        views = snapshot.chunks(best[at : at + _BATCH])
+        found.update((view.doc, blended[view.doc]) for view in views if holds(view, phrases, without))
+        if phrases and len(found) >= ENOUGH_VERIFIED:
+            break
+    return found
+
+
+def holds(view: ChunkView, phrases: Sequence[str], without: Sequence[str]) -> bool:
+    """Return whether the chunk's text holds all of `phrases` and none of `without`, see `words.plain`."""
+    text = plain(view.text)
+    return all(plain(phrase) in text for phrase in phrases) and not any(plain(phrase) in text for phrase in without)

@@ -1,0 +1,249 @@
+"""Scope: which pools, entries and roots a request may see, and under which root an entry is shown.
+
+It reads a snapshot and changes nothing. A set of allowed entries takes time in proportion to the number of files, so it
+is made only where a filter needs it, and remembered per generation.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+
+from regend.errors import PathError, RootError
+from regend.search.legs.globs import compile_glob
+from regend.search.query.filters import Filters
+from regend.search.query.languages import canonical_language
+from regend.store.base import Entry, PoolSnapshot, RootRecord, Snapshot
+from regend.types import PoolId, RootId
+
+_Test = Callable[[Entry], bool]
+_NO_FILTERS = Filters()
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where to look.
+
+    Attributes:
+        pools: each pool with the entries to which it is limited; None means all of its live entries.
+        roots: roots whose trees count; None means all.
+    """
+
+    pools: tuple[tuple[PoolSnapshot, frozenset[int] | None], ...]
+    roots: frozenset[RootId] | None
+
+    @property
+    def empty(self) -> bool:
+        """True when no entry can match, so that no search is needed."""
+        return not any(allow is None or allow for _, allow in self.pools)
+
+    @property
+    def limited(self) -> bool:
+        """True when some live entries do not count."""
+        return any(allow is not None for _, allow in self.pools)
+
+    def entry(self, entry_id: int) -> Entry | None:
+        """Return the live entry of that id if it is in scope."""
+        for pool, allow in self.pools:
+            found = pool.entries.get(entry_id)
+            if found is not None:
+                return found if allow is None or entry_id in allow else None
+        return None
+
+    def holds(self, entry_id: int) -> bool:
+        """Return whether the entry is live and in scope."""
+        return self.entry(entry_id) is not None
+
+    def has_file(self, path: str) -> bool:
+        """Look at all files in scope for one that has this path or ends with it."""
+        ending = "/" + path
+        return any(
+            (entry.path == path or entry.path.endswith(ending)) and (allow is None or entry.entry_id in allow)
+            for pool, allow in self.pools
+            for entry in pool.entries.values()
+        )
+
+    def shown_root(self, snapshot: Snapshot, entry: Entry) -> str:
+        """Return the path of the root under which `entry` is shown: the first by path of those in scope."""
+        roots = entry.roots if self.roots is None else entry.roots & self.roots
+        if len(roots) == 1:  # Nearly always, and this is asked for every candidate.
+            record = snapshot.roots.get(next(iter(roots)))
+            return "" if record is None else record.path
+        return min((snapshot.roots[root].path for root in roots if root in snapshot.roots), default="")
+
+
+class ScopeResolver:
+    """Turns filters into a `Scope`; owns a small cache of allowed entries. Any thread may call it."""
+
+    def __init__(self, capacity: int = 32) -> None:
+        self._capacity = capacity
+        self._cache: OrderedDict[tuple[int, PoolId, Filters], frozenset[int]] = OrderedDict()
+        self._lock = Lock()
+
+    def resolve(self, snapshot: Snapshot, filters: Filters) -> Scope:
+        """Return the scope of `filters` in `snapshot`.
+
+        Raises:
+            RootError: a root is not one that is indexed.
+            FilterError: a path glob is not usable, or a language is unknown.
+        """
+        if filters == _NO_FILTERS:
+            return Scope(tuple((pool, None) for pool in snapshot.pools.values()), None)
+        matches = _tests(filters)  # A bad glob is an error even where no file would be tested.
+        roots, places = _places(snapshot, filters)
+        pools: list[tuple[PoolSnapshot, frozenset[int] | None]] = []
+        for pool in snapshot.pools.values():
+            mine = frozenset(r.root for r in snapshot.roots.values() if r.pool == pool.pool)
+            wanted = mine if roots is None else mine & roots
+            if not wanted and mine:
+                continue
+            if wanted == mine and not matches and not places:
+                pools.append((pool, None))
+            else:
+                pools.append((pool, self._allowed(snapshot.generation, pool, filters, wanted, [*matches, *places])))
+        return Scope(tuple(pools), roots)
+
+    def _allowed(
+        self, generation: int, pool: PoolSnapshot, filters: Filters, wanted: frozenset[RootId], tests: list[_Test]
+    ) -> frozenset[int]:
+        key = (generation, pool.pool, filters)
+        with self._lock:
+            known = self._cache.get(key)
+            if known is not None:
+                self._cache.move_to_end(key)
+                return known
+        allowed = frozenset(
+            entry_id
+            for entry_id, entry in pool.entries.items()
+            if not entry.roots.isdisjoint(wanted) and all(test(entry) for test in tests)
+        )
+        with self._lock:
+            self._cache[key] = allowed
+            while len(self._cache) > self._capacity:
+                self._cache.popitem(last=False)
+        return allowed
+
+
+def _tests(filters: Filters) -> list[_Test]:
+    """Return what languages and paths ask of an entry."""
+    tests: list[_Test] = []
+    for key, make in (("lang", _in_languages), ("path", _on_paths)):
+        tests += map(make, filters.alternatives(key))
+        if unwanted := filters.unwanted(key):
+            tests.append(_not(make(unwanted)))
+    return tests
+
+
+def _in_languages(names: tuple[str, ...]) -> _Test:
+    languages = frozenset(map(canonical_language, names))
+    return lambda entry: entry.language in languages
+
+
+def _on_paths(globs: tuple[str, ...]) -> _Test:
+    matchers = [compile_glob(glob) for glob in globs]
+    return lambda entry: any(matches(entry.path) for matches in matchers)
+
+
+def _not(test: _Test) -> _Test:
+    return lambda entry: not test(entry)
+
+
+def _places(snapshot: Snapshot, filters: Filters) -> tuple[frozenset[RootId] | None, list[_Test]]:
+    """Return the roots that count (None for all) and what folders inside of roots ask of an entry."""
+    groups = [[_roots_of(snapshot, value) for value in values] for values in filters.alternatives("root")]
+    without = [_roots_of(snapshot, value) for value in filters.unwanted("root")]
+    if not groups and not without:
+        return None, []
+    roots = frozenset(snapshot.roots)
+    tests: list[_Test] = []
+    for group in groups:
+        roots &= frozenset[RootId]().union(*(found for found, _ in group))
+        if any(inside for _, inside in group):
+            tests.append(_in_places(group))
+    roots -= frozenset[RootId]().union(*(found for found, inside in without if not inside))
+    if folders := [(found, inside) for found, inside in without if inside]:
+        tests.append(_not(_in_places(folders)))
+    return roots, tests
+
+
+def _in_places(places: list[tuple[frozenset[RootId], str]]) -> _Test:
+    """Return whether an entry lies in one of the places: roots, and the folder in them (with final ``/``)."""
+    return lambda entry: any(
+        not entry.roots.isdisjoint(roots) and entry.path.startswith(folder) for roots, folder in places
+    )
+
+
+def _roots_of(snapshot: Snapshot, wanted: str) -> tuple[frozenset[RootId], str]:
+    """Return the roots that `wanted` means, and the folder (with final ``/``) inside of them to which it is limited.
+
+    It may be a root, a folder that holds roots, a folder inside one root, or the last folder's name of one root.
+    """
+    path = posixpath.normpath(wanted)
+    records = snapshot.roots.values()
+    exact = [r for r in records if r.path == path]
+    if exact:
+        return frozenset(r.root for r in exact), ""
+    beneath = [r for r in records if path == "/" or r.path.startswith(path + "/")] if path.startswith("/") else []
+    if beneath:
+        return frozenset(r.root for r in beneath), ""
+    around = [r for r in records if path.startswith(r.path.rstrip("/") + "/")]
+    if around:
+        nearest = max(around, key=lambda r: len(r.path))
+        return frozenset({nearest.root}), path[len(nearest.path.rstrip("/")) + 1 :] + "/"
+    named = [r for r in records if posixpath.basename(r.path) == path]
+    if len(named) == 1:
+        return frozenset({named[0].root}), ""
+    if named:
+        raise RootError(f"Root {wanted!r} could be any of {_listed(named)}; give the full path.")
+    raise RootError(f"Root {wanted!r} is not indexed; {_known(snapshot)}.")
+
+
+def find_file(snapshot: Snapshot, root: str, path: str) -> tuple[RootRecord, Entry]:
+    """Return the root and the entry of one file.
+
+    Args:
+        root: as in `Filters`; empty when `path` is absolute or only one root has such a file.
+        path: relative to the root, or absolute.
+
+    Raises:
+        RootError: the root is not indexed.
+        PathError: no root, or more than one, has such an indexed file.
+    """
+    clean = posixpath.normpath(path) if path else ""
+    if not clean or clean == ".":
+        raise PathError(f"The path {path!r} names no file; give a file inside an indexed root.")
+    wanted, inside = (None, "") if not root else _roots_of(snapshot, root)
+    found: list[tuple[RootRecord, Entry]] = []
+    for record in snapshot.roots.values():
+        if wanted is not None and record.root not in wanted:
+            continue
+        relative = inside + clean
+        if clean.startswith("/"):
+            base = record.path.rstrip("/") + "/"
+            if not clean.startswith(base):
+                continue
+            relative = clean[len(base) :]
+        entry = snapshot.pools[record.pool].entry_at(record.root, relative)
+        if entry is not None:
+            found.append((record, entry))
+    if not found:
+        raise PathError(f"File {path!r} is not indexed; `regenctl why` says for which reason.")
+    if clean.startswith("/"):
+        return max(found, key=lambda pair: len(pair[0].path))
+    if len(found) > 1:
+        raise PathError(f"File {path!r} is in {_listed([record for record, _ in found])}; name the root.")
+    return found[0]
+
+
+def _known(snapshot: Snapshot) -> str:
+    if not snapshot.roots:
+        return "no root is; add one with `regenctl add DIR`"
+    return f"indexed are {_listed(list(snapshot.roots.values()))}; add it with `regenctl add`"
+
+
+def _listed(records: list[RootRecord]) -> str:
+    paths = sorted(record.path for record in records)
+    return ", ".join(paths[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")

@@ -1,0 +1,218 @@
+"""Query understanding: what a person typed, taken apart once per request, without looking at any index.
+
+Pure. What it finds out decides which legs are asked and which of the ranking's features apply.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from regend.chunking.tokens import MAX_TOKEN_CHARS, lexical_tokens, query_terms
+from regend.search.errors import QueryError
+from regend.search.query.filters import Inline, Split, doubts, split_filters
+from regend.search.query.words import QUESTION_WORDS, identifier_stems, stem
+
+QueryKind = Literal["identifier", "path", "phrase", "language", "mixed"]
+"""One name, one file, quoted text only, words, or words with names, paths or quoted text among them."""
+
+MAX_QUERY_CHARS = 2_000
+MAX_TERMS = 48
+_MAX_IDENTIFIERS = 4
+_MAX_PHRASES = 4
+_MAX_NAME_CHARS = 200
+"""As long as a symbol's name may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query, understood.
+
+    Attributes:
+        text: what was asked without filters and exclusions, trimmed, at most `MAX_QUERY_CHARS` characters.
+        kind: the whole's nature.
+        terms: distinct tokens for the lexical leg, in order; without stop words unless there is nothing else. Empty
+            only for a name without words, such as ``<<``, or with too long ones.
+        identifiers: names in it, dotted where qualified (``ns::name`` -> ``ns.name``), most specific spelling kept.
+        phrases: texts in double quotes, as typed.
+        path: the file it names, or empty.
+        line: the 1-based line it names after the path (``x.py:12``), or 0.
+        stems: stems of the words it is about.
+        whole: the name or path, where the query is nothing else.
+        truncated: True when it was longer than the limits and its end was not used.
+        inline: filters that stood in it.
+        without: tokens that a chunk must not hold.
+        without_phrases: texts that a chunk must not hold.
+        doubts: sentences on what looks like a misspelt filter.
+    """
+
+    text: str
+    kind: QueryKind
+    terms: tuple[str, ...]
+    identifiers: tuple[str, ...]
+    phrases: tuple[str, ...]
+    path: str
+    line: int
+    stems: frozenset[str]
+    whole: str
+    truncated: bool
+    inline: tuple[Inline, ...] = ()
+    without: tuple[str, ...] = ()
+    without_phrases: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+    def respelt(self, text: str) -> Query:
+        """Return the query with its words as in `text`; filters, exclusions and doubts stay."""
+        return replace(
+            _understood(text, query_terms(text)), truncated=self.truncated, inline=self.inline, without=self.without,
+            without_phrases=self.without_phrases, doubts=self.doubts,
+        )  # fmt: skip
+
+
+_PHRASE = re.compile(r'"([^"\n]{2,})"')
+_PATH_LINE = re.compile(r"^(?P<path>.+?)(?::(?P<line>\d{1,7}))?(?::\d+)?$")
+_SOURCE_EXTENSION = re.compile(
+    r"\.(py|pyi|js|jsx|mjs|cjs|ts|tsx|mts|go|rs|java|kt|kts|scala|c|cc|cpp|cxx|h|hh|hpp|hxx|cs|rb|php|swift|lua|sh|bash|zsh"
+    r"|hs|ex|exs|zig|ml|mli|jl|sql|html?|css|scss|md|rst|txt|toml|ya?ml|json|xml|proto|vue|svelte|dart|r|pl|pm|nix|tf"
+    r"|cmake|gradle|erl|clj|el|vim|m|mm)$",
+    re.IGNORECASE,
+)
+_NAME = r"[^\W\d]\w*"
+_QUALIFIED = re.compile(rf"{_NAME}(?:(?:::|->|[.#:/\\]){_NAME})*[!?]?")
+_SEPARATORS = re.compile(r"::|->|[.#:/\\]")
+_HUMP = re.compile(r"[a-z0-9][A-Z]|[A-Z]{2}[a-z]")
+_ARGUMENTS = re.compile(r"(?<=\w)([(<\[])")
+_SIGILS = "@$%+-/\\.:#"
+_EDGES = "`'\"()[]{}<>,;!?*&=|^~"
+
+
+def parse_query(text: str) -> Query:
+    """Understand `text`.
+
+    Raises:
+        QueryError: it holds nothing that could be searched for.
+        FilterError: a filter in it cannot be used.
+    """
+    trimmed = text.strip()
+    typed = trimmed[:MAX_QUERY_CHARS]
+    split = split_filters(typed)
+    tokens = query_terms(split.text)
+    if not tokens and (split.words or split.phrases):
+        # There is nothing else to look for, so what looked like exclusions was meant; `-main` may be a name.
+        split = Split(
+            " ".join((split.text, *(f"-{word}" for word in split.words), *split.phrases)).strip(), split.inline
+        )
+        tokens = query_terms(split.text)
+    query = _understood(split.text, tokens) if tokens else _wordless(typed, split)
+    return replace(
+        query, truncated=query.truncated or len(trimmed) > MAX_QUERY_CHARS, inline=split.inline,
+        without=tuple(lexical_tokens(word).split()[0] for word in split.words), without_phrases=split.phrases,
+        doubts=doubts(typed),
+    )  # fmt: skip
+
+
+def _understood(text: str, tokens: tuple[str, ...]) -> Query:
+    """Take a text without filters apart.
+
+    Args:
+        tokens: of the text, see `query_terms`; at least one.
+    """
+    phrases = tuple(dict.fromkeys(_PHRASE.findall(text)))[:_MAX_PHRASES]
+    pieces = _PHRASE.sub(" ", text).split()
+    path, line = _named_path(pieces)
+    names = _named_identifiers(pieces)
+    terms = tuple(dict.fromkeys(tokens)) if phrases else _content(tokens, names)
+    used = terms[:MAX_TERMS]
+    kind = _kind(pieces, path, names, phrases)
+    whole = {"path": path, "identifier": names[0] if names else ""}.get(kind, "")
+    return Query(
+        text, kind, used, names, phrases, path, line, _stems(used, names), whole, truncated=len(terms) > MAX_TERMS
+    )
+
+
+def _content(tokens: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the distinct tokens without words that only ask, unless there are no others.
+
+    What a name is made of was meant, whatever the words.
+    """
+    named = dict.fromkeys(token for name in names for token in query_terms(name))
+    content = dict.fromkeys(token for token in tokens if token not in QUESTION_WORDS or token in named) | named
+    return tuple(content or dict.fromkeys(tokens))
+
+
+def _kind(pieces: list[str], path: str, names: tuple[str, ...], phrases: tuple[str, ...]) -> QueryKind:
+    if len(pieces) == 1 and not phrases and (path or names):
+        return "path" if path else "identifier"
+    if phrases and not pieces:
+        return "phrase"
+    return "mixed" if names or path or phrases else "language"
+
+
+def _wordless(typed: str, split: Split) -> Query:
+    """Return the query of a text without words that the index could know; only a name such as ``<<`` makes one."""
+    name = split.text
+    longest = max(map(len, re.findall(r"\w+", name)), default=0)
+    if longest > MAX_TOKEN_CHARS:
+        raise QueryError(
+            f"The query {typed[:40]!r} has no word to search for but one of {longest} characters, and none longer "
+            f"than {MAX_TOKEN_CHARS} is indexed; give a name, a path, or words that describe the code."
+        )
+    if not name or len(name.split()) > 1 or len(name) > _MAX_NAME_CHARS:
+        shown = f"The query {typed[:40]!r} has no word to search for" if typed else "The query is empty"
+        if split.inline:
+            shown += " besides its filters"
+        raise QueryError(f"{shown}; give a name, a path, or words that describe the code.")
+    return Query(name, "identifier", (), (name,), (), "", 0, frozenset(), name, truncated=False)
+
+
+def _stems(terms: tuple[str, ...], names: tuple[str, ...]) -> frozenset[str]:
+    """Return the stems of single words: an identifier's parts stand for the whole."""
+    stems: set[str] = set()
+    for term in terms:
+        parts = identifier_stems(term)
+        stems |= parts if len(parts) > 1 else {stem(term)}
+    for name in names:
+        stems |= identifier_stems(name)
+    return frozenset(stems)
+
+
+def _named_path(pieces: list[str]) -> tuple[str, int]:
+    """Return the first piece that looks like a file's path, and the line after it."""
+    for piece in pieces:
+        found = _PATH_LINE.match(piece.strip(_EDGES))
+        if found is None or "://" in piece:
+            continue
+        path = found["path"].removeprefix("./").strip("/")
+        if _is_file_path(path):
+            return path, int(found["line"] or 0)
+    return "", 0
+
+
+def _is_file_path(text: str) -> bool:
+    """Return whether the text ends as a file's path does; ``a.b.c`` is a qualified name rather than a C file."""
+    found = _SOURCE_EXTENSION.search(text)
+    if found is None or text.startswith("."):
+        return False
+    return "/" in text or len(found[1]) > 1 or text.count(".") == 1
+
+
+def _named_identifiers(pieces: list[str]) -> tuple[str, ...]:
+    """Return the names among the pieces.
+
+    A piece alone counts whatever its spelling. Among other words it must be spelt like code, or begin with a capital
+    without being the first word, as type names do ("how the Functor …").
+    """
+    names: dict[str, None] = {}
+    for position, piece in enumerate(pieces):
+        quoted = piece.startswith("`") and piece.rstrip(".,;:?!").endswith("`")
+        bare, bracket, _ = _ARGUMENTS.sub(r" \1", piece.lstrip(_EDGES + _SIGILS)).partition(" ")
+        bare = bare.strip(_EDGES + _SIGILS)
+        chatter = len(pieces) > 1 and bare.lower() in QUESTION_WORDS and not (quoted or bracket)
+        if chatter or not _QUALIFIED.fullmatch(bare):
+            continue
+        spelt = "_" in bare.strip("_") or _HUMP.search(bare) or _SEPARATORS.search(bare)
+        capital = position > 0 and bare[:1].isupper() and len(bare) > 2
+        if not _is_file_path(bare) and (len(pieces) == 1 or quoted or bracket or spelt or capital):
+            names[_SEPARATORS.sub(".", bare)] = None
+    return tuple(names)[:_MAX_IDENTIFIERS]

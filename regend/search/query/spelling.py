@@ -1,0 +1,104 @@
+"""Spelling: a word that no indexed file holds is taken for a typo, if one edit makes it a word that some hold.
+
+Pure; the index is asked through a function. The lexical index gives no access to words that are near another one, but
+tells in about a microsecond whether it has a word, so all edits of a word are tried: 56 times its length, which is
+0.7 ms for a word of twelve letters, and only for words that would have found nothing. A scan of all 166,000 words of
+a 58,000-chunk index took 230 ms.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from regend.chunking.tokens import STOP_WORDS, lexical_tokens
+
+Frequencies = Callable[[Sequence[str]], list[int]]
+"""For each term about how many chunks hold it; 0 where none does."""
+
+MAX_CORRECTED = 4
+"""Maximum words corrected; a text with more unknown words was not misspelt."""
+_MIN_CHARS = 4
+_MAX_CHARS = 64
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_DIGITS = "0123456789"
+_WORD = re.compile(r'"[^"\n]*"|[^\W\d]\w*')
+_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]*|[a-z]+")
+
+
+class Correction(NamedTuple):
+    """A word of the query and the one that was meant."""
+
+    wrong: str
+    right: str
+
+
+def correct(text: str, frequencies: Frequencies) -> tuple[str, tuple[Correction, ...]]:
+    """Return the text with its misspelt words corrected; words within double quotes stay.
+
+    Returns:
+        The new text, and what was changed in it; nothing where every word is known or has no known neighbour.
+    """
+    found = list(_WORD.finditer(text))
+    words = list(dict.fromkeys(match[0] for match in found if not match[0].startswith('"')))
+    terms = {word: lexical_tokens(word).split() for word in words}
+    asked = list(dict.fromkeys(term for tokens in terms.values() for term in tokens if term not in STOP_WORDS))
+    unknown = {term for term, count in zip(asked, frequencies(asked), strict=True) if not count}
+    if not unknown:
+        return text, ()
+    changes: dict[str, str] = {}
+    suspects = [word for word in words if unknown.intersection(terms[word])]
+    for word in suspects[:MAX_CORRECTED]:
+        right = _corrected(word, unknown, frequencies)
+        if right:
+            changes[word] = right
+    changed = _WORD.sub(lambda match: changes.get(match[0], match[0]), text)
+    return changed, tuple(Correction(wrong, right) for wrong, right in changes.items())
+
+
+def _corrected(word: str, unknown: set[str], frequencies: Frequencies) -> str:
+    """Return the word that was meant, in the case in which `word` was typed; empty where there is none."""
+    whole = _nearest(word, frequencies)
+    if whole:
+        return whole
+    # The name itself does not exist, yet one of its parts may be misspelt: getUsreById where there is getUser.
+    pieces: list[str] = []
+    at = 0
+    for part in _PART.finditer(word):
+        right = _nearest(part[0], frequencies) if part[0].lower() in unknown and part[0] != word else ""
+        if right:
+            pieces += [word[at : part.start()], right]
+            at = part.end()
+    return "".join((*pieces, word[at:])) if pieces else ""
+
+
+def _nearest(word: str, frequencies: Frequencies) -> str:
+    """Return the most frequent word one edit away; among equals first one with the same first letter, then by name."""
+    if not _MIN_CHARS <= len(word) <= _MAX_CHARS:
+        return ""
+    # An underscore at either end makes no other word of it: `queues` is `queue`, not `queue_`.
+    edges = word.strip("_") != word
+    near = dict.fromkeys(edits(word))
+    variants = [e for e in near if len(e) >= _MIN_CHARS and (edges or e.strip("_") == e)]
+    counts = frequencies([variant.strip("_$").lower() for variant in variants])
+    most = max(counts)
+    if not most:
+        return ""
+    best = (variant for variant, count in zip(variants, counts, strict=True) if count == most)
+    return min(best, key=lambda variant: (variant[0] != word[0], variant))
+
+
+def edits(word: str) -> Iterator[str]:
+    """Return what one keystroke too many, too few, wrong or swapped makes of `word`; letters keep their case."""
+    letters = _LETTERS + "_" + (_DIGITS if any(letter.isdigit() for letter in word) else "")
+    for at in range(len(word)):
+        yield word[:at] + word[at + 1 :]
+        if at and word[at] != word[at - 1]:
+            yield word[: at - 1] + word[at] + word[at - 1] + word[at + 1 :]
+        for letter in letters.upper() if word[at].isupper() else letters:
+            if letter != word[at]:
+                yield word[:at] + letter + word[at + 1 :]
+    for at in range(len(word) + 1):
+        for letter in letters:
+            yield word[:at] + letter + word[at:]

@@ -1,0 +1,164 @@
+"""Words as the ranking compares them: stems, the words of paths and symbols, and the role a path gives its file.
+
+Pure and cached: a path or symbol is taken apart once, not once per query. Tokens for the lexical leg are
+`chunking.tokens`' business; here are only coarse stems that let ``completions.go`` answer "completion".
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from regend.chunking.tokens import STOP_WORDS, split_identifier
+from regend.search.query.abbreviations import WORD_OF
+
+
+def _listed(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+QUESTION_WORDS = STOP_WORDS | _listed(
+    """class classes code defined definition definitions does file files find function functions get gets handle handled
+    handles implement implementation implemented implements implementing like method methods no not one please return
+    returns shall show work works"""
+)
+"""Words that say how a question is asked, not what it is about.
+
+Code words (class, function) count too, because in a question they carry no topic; a query made of nothing else keeps
+them (see `parse.parse_query`). They stay in the index: `chunking.tokens` leaves out fewer.
+"""
+
+
+def plain(text: str) -> str:
+    """Return the text for comparisons to the letter: case does not count, and any white space is like one space."""
+    return " ".join(text.casefold().split())
+
+
+_SUFFIXES = (
+    "izations", "ization", "ations", "ation", "ators", "ator", "ating", "ates", "ated", "ate", "ments", "ment",
+    "ables", "able", "ings", "ing", "ions", "ion", "ers", "er", "ors", "or", "ies", "ied", "ed", "es", "s", "y", "e",
+)  # fmt: skip
+_MIN_STEM_CHARS = 4
+
+
+@lru_cache(maxsize=16_384)
+def stem(word: str) -> str:
+    """Return a coarse stem of a lower-case word: ``completions`` and ``complete`` give ``complet``.
+
+    One suffix is taken off, at most, and never below four letters; a doubled final consonant is made single
+    (``mapping`` -> ``map``). A Porter stemmer was not used: it conflates more, costs more, and identifiers are
+    mostly nouns and verbs in few forms. A usual short form has the stem of its word: ``args`` that of ``argument``.
+    """
+    word = WORD_OF.get(word, word)
+    if len(word) <= _MIN_STEM_CHARS - 1 or not word.isascii():
+        return word
+    if word.endswith("ss"):
+        return word
+    for suffix in _SUFFIXES:
+        if word.endswith(suffix) and len(word) - len(suffix) >= (3 if suffix in ("s", "es") else _MIN_STEM_CHARS):
+            return _undoubled(word[: -len(suffix)])
+    return word
+
+
+def _undoubled(word: str) -> str:
+    if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "aeioulsz":
+        return word[:-1]
+    return word
+
+
+@lru_cache(maxsize=32_768)
+def identifier_stems(name: str) -> frozenset[str]:
+    """Return the stems of a name's words: ``HTTPServer.handle_requests`` -> http, serv, handl, request."""
+    return frozenset(stem(word) for word in split_identifier(name) if len(word) > 1 or not word.isascii())
+
+
+class PathWords(NamedTuple):
+    """What the ranking knows of a path.
+
+    Attributes:
+        name: stems of the file's name without extension.
+        folders: stems of the folders' names.
+        folder: the path without the file's name.
+        role: `file_role`.
+    """
+
+    name: frozenset[str]
+    folders: frozenset[str]
+    role: str
+    folder: str
+
+
+@lru_cache(maxsize=65_536)
+def path_words(path: str) -> PathWords:
+    """Take a relative path apart, once."""
+    *folders, base = path.split("/")
+    name = base.lstrip(".").split(".", 1)[0] or base
+    stems: set[str] = set()
+    for folder in folders:
+        stems |= identifier_stems(folder)
+    role = file_role(path)
+    # The name of an index file says nothing; its folder is what people call it.
+    own = identifier_stems(folders[-1] if folders and name.lower() in _INDEX_NAMES else name)
+    return PathWords(own, frozenset(stems), role, path.rpartition("/")[0])
+
+
+_INDEX_NAMES = frozenset({"__init__", "index", "mod", "main", "lib", "init"})
+
+_ROLE_FOLDERS = {
+    **dict.fromkeys(
+        ("test", "tests", "testdata", "__tests__", "spec", "specs", "fixtures", "__mocks__", "mocks",
+         "__snapshots__", "e2e"), "test"),
+    **dict.fromkeys(
+        ("vendor", "vendored", "node_modules", "third_party", "thirdparty", "third-party", "_vendor", "site-packages",
+         "externals", "bower_components"), "vendor"),
+    **dict.fromkeys(("generated", "gen", "__generated__", "dist", "autogen"), "generated"),
+    **dict.fromkeys(
+        ("example", "examples", "demo", "demos", "sample", "samples", "tutorial", "tutorials", "benchmark",
+         "benchmarks", "bench", "playground"), "example"),
+}  # fmt: skip
+_ROLE_NAMES = (
+    ("generated", re.compile(r".*(_pb2(_grpc)?\.pyi?|\.pb\.(go|cc|h)|\.min\.(js|css)|\.g\.(dart|cs)|\.designer\.cs"
+                             r"|[._-]generated\.\w+|\.lock|-lock\.(json|yaml)|\.snap|go\.sum)", re.IGNORECASE)),
+    ("stub", re.compile(r".*(\.pyi|\.d\.[cm]?ts|\.rbi)")),
+    ("test", re.compile(r"(test_.*\.py|conftest\.py|.*[_.-](test|tests|spec|specs)\.\w+"
+                        r"|.+(Test|Tests|Spec|Specs|TestCase)\.\w+)")),
+    ("prose", re.compile(r".*\.(md|mdx|markdown|rst|txt|adoc|org)|(LICEN[CS]E|CHANGELOG|AUTHORS|NOTICE|README).*",
+                         re.IGNORECASE)),
+    ("data", re.compile(r".*\.(json|jsonc|ya?ml|toml|ini|cfg|csv|tsv|xml|svg|html?|css|scss|less|properties)",
+                        re.IGNORECASE)),
+)  # fmt: skip
+
+
+def file_role(path: str) -> str:
+    """Return the role of a file: ``test vendor generated example stub prose data``, or ``source``.
+
+    Folders decide before names, and the outermost one first: ``vendor/x/tests`` is vendored code. A folder ``testing``
+    is no sign of tests: in Go and PHP frameworks it is the product.
+    """
+    *folders, base = path.split("/")
+    for folder in folders:
+        role = _ROLE_FOLDERS.get(folder.lower())
+        if role is not None:
+            return role
+    for role, pattern in _ROLE_NAMES:
+        if pattern.fullmatch(base):
+            return role
+    return "source"
+
+
+def _stems(text: str) -> frozenset[str]:
+    return frozenset(map(stem, text.split()))
+
+
+ROLE_WORDS = {
+    "test": _stems("test tests testing spec specs fixture mock unittest assert"),
+    "vendor": _stems("vendor vendored dependency"),
+    "generated": _stems("generated protobuf lockfile lock"),
+    "example": _stems("example sample demo tutorial benchmark bench"),
+    "stub": _stems("stub stubs typing pyi declaration"),
+    "prose": _stems("readme docs documentation changelog license guide tutorial markdown"),
+    "data": _stems("config configuration settings json yaml toml xml html css workflow schema"),
+    "source": frozenset(),
+}
+"""Stems by which a query asks for a role."""

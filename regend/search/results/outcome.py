@@ -1,0 +1,110 @@
+"""What the engine answers: plain values, free of store and wire types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from regend.search.ranking.features import FeatureShare
+from regend.search.results.snippets import MatchedLine
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Further lines of a result's file.
+
+    Attributes:
+        start_line: of the chunk, 1-based.
+        end_line: inclusive.
+        symbol: path of the enclosing definition, or empty.
+        snippet: lines of it, without final newline.
+        snippet_line: 1-based line at which `snippet` begins.
+    """
+
+    start_line: int
+    end_line: int
+    symbol: str
+    snippet: str
+    snippet_line: int
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """One chunk or definition.
+
+    Attributes:
+        root: absolute path of the root that shows it.
+        path: relative to the root, with ``/``.
+        start_line: of the chunk or definition, 1-based.
+        end_line: inclusive.
+        score: comparable within one answer only.
+        symbol: path of the enclosing definition, or empty.
+        snippet: the most relevant lines, without final newline.
+        snippet_line: 1-based line at which `snippet` begins.
+        explain: empty unless asked for.
+        matches: lines of the chunk beyond the snippet that fit the query best, in order.
+        also: further passages of the file, in order; only where a budget was given.
+        unsaved: from an overlay, so lines are those of the editor's buffer.
+    """
+
+    root: str
+    path: str
+    start_line: int
+    end_line: int
+    score: float
+    language: str
+    symbol: str
+    kind: str
+    snippet: str
+    snippet_line: int
+    explain: tuple[FeatureShare, ...] = ()
+    matches: tuple[MatchedLine, ...] = ()
+    also: tuple[Passage, ...] = ()
+    unsaved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOutcome:
+    """An answer and how it came about.
+
+    Attributes:
+        generation: of the snapshot that was read.
+        complete: False while some chunk still waits for its vector.
+        notes: sentences a user should read: why there is nothing, what was cut.
+        stage_ms: milliseconds by stage; for `--explain` and status.
+        cpu_ms: CPU milliseconds of the query's thread by stage; empty unless `explain` was asked for.
+        next_offset: where the next page begins, or None where there is none.
+        tokens: estimated tokens of all headings and passages; 0 where no budget was given.
+    """
+
+    results: tuple[SearchResult, ...]
+    generation: int
+    complete: bool
+    notes: tuple[str, ...] = ()
+    stage_ms: Mapping[str, float] = field(default_factory=dict)
+    cpu_ms: Mapping[str, float] = field(default_factory=dict)
+    next_offset: int | None = None
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One line of an outline; `depth` counts enclosing definitions."""
+
+    name: str
+    symbol: str
+    kind: str
+    start_line: int
+    end_line: int
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A file's definitions in order of lines."""
+
+    root: str
+    path: str
+    language: str
+    definitions: tuple[Definition, ...]
+    generation: int

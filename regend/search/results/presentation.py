@@ -1,0 +1,58 @@
+"""Presentation: what of a selected chunk is shown. Reads a snapshot, decides nothing about the order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from regend.search.legs.legs import Definitions
+from regend.search.overlay import is_overlay
+from regend.search.ranking.features import QueryContext
+from regend.search.ranking.ranking import Ranked, RankingTable, explain
+from regend.search.results.outcome import Passage, SearchResult
+from regend.search.results.snippets import SNIPPET_LINES, Snippet, snippet
+from regend.store.base import ChunkView, Snapshot
+from regend.types import MAX_CHUNKS_PER_BLOB
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """How results are shown.
+
+    Attributes:
+        terms: words of the query, which choose the lines where no definition does.
+        definitions: of the query's names; a snippet begins at one.
+        context: lines of the file to show around the usual snippet.
+        explained: what the features made of the query, and their table; None leaves them out.
+    """
+
+    snapshot: Snapshot
+    terms: tuple[str, ...]
+    definitions: Definitions
+    context: int = 0
+    explained: tuple[QueryContext, RankingTable] | None = None
+
+    def lines(self, view: ChunkView, max_lines: int = SNIPPET_LINES) -> Snippet:
+        """Return the chunk's most relevant lines."""
+        anchor = self.definitions.line_within(view.doc // MAX_CHUNKS_PER_BLOB, view.start_line, view.end_line)
+        return snippet(self.snapshot, view, self.terms, anchor, self.context, max_lines)
+
+    def result(self, chosen: Ranked, shown: Snippet | None = None, also: tuple[Passage, ...] = ()) -> SearchResult:
+        """Return the result of a ranked chunk, with `shown` instead of its usual snippet."""
+        view, entry = chosen.view, chosen.candidate.entry
+        found = self.lines(view) if shown is None else shown
+        return SearchResult(
+            root=chosen.root,
+            path=entry.path,
+            start_line=view.start_line,
+            end_line=view.end_line,
+            score=chosen.score,
+            language=entry.language,
+            symbol=view.symbol,
+            kind=view.kind,
+            snippet=found.text,
+            snippet_line=found.line,
+            matches=found.matches,
+            also=also,
+            unsaved=is_overlay(entry.entry_id),
+            explain=(*explain(chosen.candidate, *self.explained), *chosen.shares) if self.explained else (),
+        )

@@ -1,0 +1,138 @@
+"""Snippets: the lines of a chunk that a person wants to see first, and the lines beyond them that fit the query."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from regend.search.legs.locate import surrounding
+from regend.store.base import ChunkView, Snapshot
+
+SNIPPET_LINES = 12
+MATCHED_LINES = 3
+"""Maximum lines beyond the snippet that are named."""
+_HEADER_LINES = 4
+"""Lines at a chunk's top within which a definition's name may stand for the chunk to be shown from the top."""
+_MATCHES_PER_TERM = 8
+_SCANNED_TERMS = 8
+_MIN_TERM_CHARS = 3
+_MAX_LINE_CHARS = 400
+"""Maximum characters of a line that are shown: one minified line must not make an answer of megabytes."""
+
+
+class MatchedLine(NamedTuple):
+    """A line of the file, 1-based, and its text."""
+
+    line: int
+    text: str
+
+
+class Snippet(NamedTuple):
+    """Text, the 1-based line at which it begins, and what the query matches in the chunk's other lines."""
+
+    text: str
+    line: int
+    matches: tuple[MatchedLine, ...] = ()
+
+
+def snippet(
+    snapshot: Snapshot,
+    view: ChunkView,
+    terms: tuple[str, ...],
+    anchor: int = 0,
+    context: int = 0,
+    max_lines: int = SNIPPET_LINES,
+) -> Snippet:
+    """Return the most relevant lines of `view`.
+
+    Args:
+        terms: words of the query, lower-case; they choose the lines where no definition does.
+        anchor: line of a definition at which to begin, or 0.
+        context: further lines of the file to show on either side.
+        max_lines: lines at most, without `context`; at least 1.
+    """
+    lines = view.text.split("\n")
+    first = _first_line(view, lines, terms, anchor, max_lines)
+    last = min(view.start_line + len(lines), first + max_lines) - 1
+    matches: tuple[MatchedLine, ...] = ()
+    if last - first + 1 < len(lines):
+        begin = view.start_line
+        beyond = _best_lines(view.text, terms, first - begin - context, last - begin + context)
+        matches = tuple(MatchedLine(begin + number, _cut(lines[number])) for number in beyond)
+    if context:
+        first, last = max(1, first - context), last + context
+        chunks = surrounding(snapshot, view, first, last)
+        numbered = {
+            number: line
+            for chunk in reversed(chunks)
+            for number, line in enumerate(chunk.text.split("\n"), chunk.start_line)
+        }
+        first, last = max(first, min(numbered)), min(last, max(numbered))
+        # Lines between chunks are blank in the file.
+        lines = [numbered.get(number, "") for number in range(first, last + 1)]
+    else:
+        lines = lines[first - view.start_line : last + 1 - view.start_line]
+    return Snippet("\n".join(map(_cut, lines)), first, matches)
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _MAX_LINE_CHARS else line[:_MAX_LINE_CHARS] + "…"
+
+
+def _first_line(view: ChunkView, lines: list[str], terms: tuple[str, ...], anchor: int, max_lines: int) -> int:
+    start = view.start_line
+    if len(lines) <= max_lines:
+        return start
+    header = min(_HEADER_LINES, max(1, max_lines // 2))
+    if start < anchor < start + len(lines):
+        return start if anchor - start < header else anchor
+    name = re.split(r"[.:#/\s]+", view.symbol)[-1]
+    if name:
+        named = next((number for number, line in enumerate(lines[:_HEADER_LINES]) if name in line), None)
+        if named is not None:
+            return start if named < header else start + named
+    return start + _densest(view.text, terms, len(lines), max_lines)
+
+
+def _hits(text: str, terms: tuple[str, ...]) -> list[tuple[int, int]]:
+    """Find the terms: indexes of lines, each with the term's bit, in order."""
+    lowered = text.lower()
+    found: list[tuple[int, int]] = []
+    for number, term in enumerate(terms[:_SCANNED_TERMS]):
+        position, line, counted = lowered.find(term), 0, 0
+        for _ in range(_MATCHES_PER_TERM):
+            if position < 0:
+                break
+            line += lowered.count("\n", counted, position)
+            counted = position
+            found.append((line, 1 << number))
+            line_end = lowered.find("\n", position)
+            position = -1 if line_end < 0 else lowered.find(term, line_end)
+    found.sort()
+    return found
+
+
+def _densest(text: str, terms: tuple[str, ...], line_count: int, max_lines: int) -> int:
+    """Return the index of the line at which the first window with the most distinct terms begins."""
+    found = _hits(text, terms)
+    best, best_count = 0, 0
+    for index, (first, _) in enumerate(found):
+        mask = 0
+        for line, bit in found[index:]:
+            if line >= first + max_lines:
+                break
+            mask |= bit
+        if mask.bit_count() > best_count:
+            best, best_count = first, mask.bit_count()
+    return max(0, min(best - (max_lines > 1), line_count - max_lines))
+
+
+def _best_lines(text: str, terms: tuple[str, ...], first: int, last: int) -> Iterable[int]:
+    """Return the indexes of the lines outside of `first` to `last` with the most distinct terms, in order."""
+    masks: dict[int, int] = {}
+    for line, bit in _hits(text, tuple(term for term in terms if len(term) >= _MIN_TERM_CHARS)):
+        if not first <= line <= last:
+            masks[line] = masks.get(line, 0) | bit
+    best = sorted(masks, key=lambda line: (-masks[line].bit_count(), line))[:MATCHED_LINES]
+    return sorted(best)

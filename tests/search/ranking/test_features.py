@@ -1,0 +1,132 @@
+"""Each feature answers one question about a candidate, within -1..1, and the table keeps its promises."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from regend.search.query.parse import parse_query
+from regend.search.query.words import path_words
+from regend.search.ranking import features
+from regend.search.ranking.features import FEATURES, Candidate, QueryContext, query_context
+from regend.store.base import ChunkView, Entry
+from regend.types import BlobId, ChunkId, PoolId, RootId
+
+
+def candidate(
+    path: str = "src/a.py", text: str = "x = 1", symbol: str = "", tokens: int = 100, chunks: int = 9, **more: Any
+) -> Candidate:
+    entry = Entry(1, PoolId(1), path, BlobId(b"b"), "python", frozenset({RootId(1)}), chunks)
+    view = ChunkView(1 << 16, ChunkId(b"c"), 10, 20, symbol, "function", tokens, text)
+    values: dict[str, Any] = {"blended": 0.5, "evidence": 0.5, **more}
+    return Candidate(1 << 16, entry, path_words(path), view=view, **values)
+
+
+def context(query: str, path_filter: str = "") -> QueryContext:
+    return query_context(parse_query(query), path_filter)
+
+
+@pytest.mark.parametrize(
+    ("feature", "query", "fields", "expected"),
+    [
+        (features.blended_score, "anything", {"blended": 0.7}, 0.7),
+        (features.file_evidence, "anything", {"evidence": 0.3}, 0.3),
+        (features.whole_definition, "JobQueue", {"defines": 0.8}, 0.8),
+        (features.whole_definition, "the JobQueue class", {"defines": 0.8}, 0.0),
+        (features.named_definition, "JobQueue", {"defines": 0.8}, 0.0),
+        (features.named_definition, "the JobQueue class", {"defines": 0.8}, 0.8),
+        (features.symbol_words, "push a job", {"symbol": "push_job"}, 1.0),
+        (features.symbol_words, "push a job", {"symbol": "push"}, 0.5),
+        (features.symbol_words, "push a job", {"symbol": ""}, 0.0),
+        (features.symbol_words, "push a job", {"symbol": "render"}, 0.0),
+        (features.file_name, "shell completion", {"path": "cmd/completions.go"}, 1.0),
+        (features.file_name, "shell completion", {"path": "cmd/bash_completions.go"}, 0.5),
+        (features.file_name, "shell completion", {"path": "completion/other.go"}, 0.0),
+        (features.file_name, "the router", {"path": "src/router/index.ts"}, 1.0),
+        (features.file_name, "positional arguments", {"path": "args.go"}, 1.0),
+        (features.best_of_file, "anything", {"share": 0.6}, 0.6),
+        (features.best_of_file, "anything", {"share": 0.6, "defines": 0.8}, 0.8),
+        (features.file_likeness, "how are jobs retried", {"likeness": 0.5}, 0.5),
+        (features.file_likeness, "JobQueue", {"likeness": 0.5}, 0.15),
+        (features.neighbour_evidence, "anything", {"neighbours": 0.4}, 0.4),
+        (features.words_present, "anything", {"present": 0.4}, 0.4),
+        (features.long_file, "anything", {"chunks": 0}, 0.0),
+        (features.long_file, "anything", {"chunks": 12}, math.log(13) / 5),
+        (features.long_file, "anything", {"chunks": 9_000}, 1.0),
+        (features.named_path, "jobs/a.py", {"path": "src/jobs/a.py"}, 1.0),
+        (features.named_path, "jobs/a.py", {"path": "src/myjobs/a.py"}, 0.0),
+        (features.named_line, "src/a.py:15", {}, 1.0),
+        (features.named_line, "src/a.py:25", {}, 0.0),
+        (features.named_line, "other.py:15", {}, 0.0),
+        (features.unasked_role, "push a job", {"path": "src/a.py"}, 0.0),
+        (features.unasked_role, "push a job", {"path": "tests/test_a.py"}, -1.0),
+        (features.unasked_role, "tests that push a job", {"path": "tests/test_a.py"}, 0.0),
+        (features.unasked_role, "an example", {"path": "examples/a.py"}, 0.0),
+        (features.exact_phrase, '"Hello World"', {"text": "print('hello world')"}, 1.0),
+        (features.exact_phrase, '"hello world" "bye"', {"text": "hello world"}, 0.5),
+        (features.exact_phrase, '"hello world"', {"text": "hello\n    world"}, 1.0),
+        (features.exact_phrase, "hello world", {"text": "hello world"}, 0.0),
+        (features.verbatim_name, "where is JobQueue", {"text": "q = JobQueue()"}, 1.0),
+        (features.verbatim_name, "where is JobQueue", {"text": "q = jobqueue()"}, 0.0),
+        (features.too_short, "x", {"tokens": 0}, -1.0),
+        (features.too_short, "x", {"tokens": 500}, 0.0),
+        (features.same_file_again, "x", {"repeat": 0}, 0.0),
+        (features.same_file_again, "x", {"repeat": 1}, -0.5),
+        (features.same_file_again, "x", {"repeat": 2}, -0.75),
+    ],
+)
+def test_value(
+    feature: Callable[[Candidate, QueryContext], float], query: str, fields: dict[str, Any], expected: float
+) -> None:
+    assert feature(candidate(**fields), context(query)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("query", "text", "path", "expected"),
+    [
+        ("retry failed jobs", "def retry(job): ...", "a.py", 2 / 3),
+        ("retry failed jobs", "def retry(job): ...", "failed/a.py", 1.0),
+        ("retry failed jobs", "", "lib/failed_jobs.py", 2 / 3),
+        ("retry", "the retries", "a.py", 1.0),
+        ("retry", "nothing", "a.py", 0.0),
+    ],
+)
+def test_the_words_that_are_present(query: str, text: str, path: str, expected: float) -> None:
+    assert features.share_present([text], path_words(path), context(query)) == pytest.approx(expected)
+
+
+def test_a_path_filter_asks_for_a_role() -> None:
+    assert features.unasked_role(candidate("tests/test_a.py"), context("push", "tests/**")) == 0.0
+
+
+@given(
+    st.sampled_from(["JobQueue", "push the job", "src/a.py:15", '"x = 1" JobQueue', "tests of a"]),
+    st.sampled_from(["src/a.py", "tests/job.py", "vendor/queue/index.js", "README.md"]),
+    st.sampled_from(["", "JobQueue", "Outer.push_job", "a b/c"]),
+    st.floats(0, 1),
+    st.integers(0, 500),
+    st.integers(0, 30),
+)
+def test_every_value_is_within_bounds(
+    query: str, path: str, symbol: str, share: float, tokens: int, repeat: int
+) -> None:
+    it = candidate(path, "x = 1; JobQueue", symbol, tokens, blended=share, evidence=share, defines=share, repeat=repeat)
+    for feature in FEATURES:
+        assert -1.0 <= feature.value(it, context(query)) <= 1.0
+
+
+def test_every_row_has_a_name_a_weight_and_a_reason() -> None:
+    assert len({feature.name for feature in FEATURES}) == len(FEATURES)
+    assert all(feature.weight > 0 and feature.value.__doc__ for feature in FEATURES)
+
+
+def test_a_definition_of_the_whole_query_outweighs_everything_else() -> None:
+    """Best case of all other features for a use, worst case for the definition, equal but for case at that."""
+    weights = {feature.name: feature.weight for feature in FEATURES}
+    never_for_a_name = {"whole_definition", "named_definition", "named_path", "named_line", "exact_phrase"}
+    penalties = {"unasked_role", "too_short", "same_file_again"}
+    best_use = sum(w for name, w in weights.items() if name not in never_for_a_name | penalties)
+    assert 0.8 * weights["whole_definition"] - sum(weights[name] for name in penalties) > best_use

@@ -1,0 +1,114 @@
+"""Candidates go through two rounds in an order that depends on their content alone, and every score is explained."""
+
+import random
+
+import pytest
+
+from regend.search.query.parse import parse_query
+from regend.search.ranking.features import FEATURES, Candidate, query_context
+from regend.search.ranking.ranking import RankingTable, added_candidate, explain, rank, shortlist
+from regend.store.base import ChunkView, Entry
+from regend.types import BlobId, ChunkId, PoolId, RootId, doc_id
+
+CONTEXT = query_context(parse_query("push a job to the queue"))
+ENTRIES = {
+    number: Entry(number, PoolId(1), path, BlobId(b"b"), "python", frozenset({RootId(1)}))
+    for number, path in enumerate(["src/queue.py", "src/other.py", "tests/test_queue.py", "src/third.py"], 1)
+}
+
+
+def hydrate(candidates: list[Candidate]) -> list[Candidate]:
+    for c in candidates:
+        line = (c.doc & 0xFFFF) * 10 + 1
+        c.view = ChunkView(c.doc, ChunkId(b"c"), line, line + 5, "push", "function", 80, "push the job")
+    return candidates
+
+
+def final(blended: dict[int, float], table: RankingTable | None = None) -> list[tuple[str, int, float]]:
+    args = () if table is None else (table,)
+    chosen = hydrate(shortlist(blended, ENTRIES.get, CONTEXT, 50, *args))
+    ranked = rank(chosen, lambda entry: "/r", CONTEXT, *args)
+    return [(r.candidate.entry.path, r.candidate.doc & 0xFFFF, r.score) for r in ranked]
+
+
+def test_paths_and_roles_move_candidates() -> None:
+    blended = {doc_id(1, 0): 0.6, doc_id(2, 0): 0.7, doc_id(3, 0): 0.7}
+    assert [path for path, *_ in final(blended)] == ["src/queue.py", "src/other.py", "tests/test_queue.py"]
+    plain = RankingTable.of(tuple(f for f in FEATURES if f.name == "blend"))
+    assert [path for path, *_ in final(blended, plain)] == ["src/other.py", "tests/test_queue.py", "src/queue.py"]
+
+
+def test_the_order_does_not_depend_on_the_order_of_candidates() -> None:
+    blended = {doc_id(entry, i): 0.5 for entry in ENTRIES for i in range(4)}
+    expected = final(blended)
+    docs = list(blended)
+    for seed in range(20):
+        random.Random(seed).shuffle(docs)
+        assert final({doc: blended[doc] for doc in docs}) == expected, f"seed {seed}"
+
+
+def test_ties_go_by_path_then_line() -> None:
+    plain = RankingTable.of(tuple(f for f in FEATURES if f.name == "blend"))
+    blended = {doc_id(4, 1): 0.5, doc_id(4, 0): 0.5, doc_id(2, 0): 0.5}
+    assert [row[:2] for row in final(blended, plain)] == [("src/other.py", 0), ("src/third.py", 0), ("src/third.py", 1)]
+
+
+def test_neighbours_of_good_files_are_better_than_lone_ones() -> None:
+    """Three files match equally; two share a folder."""
+    table = RankingTable.of(tuple(f for f in FEATURES if f.name == "neighbours"))
+    blended = {doc_id(2, 0): 0.5, doc_id(3, 0): 0.5, doc_id(4, 0): 0.5}
+    chosen = {c.entry.path: c.neighbours for c in shortlist(blended, ENTRIES.get, CONTEXT, 5, table)}
+    third = pytest.approx(1 / 3)
+    assert chosen == {"src/other.py": third, "src/third.py": third, "tests/test_queue.py": 0.0}
+
+
+def test_a_file_is_shown_by_its_best_match() -> None:
+    """All else being equal, the better chunk of a file goes first; both know their share of the best."""
+    table = RankingTable.of(tuple(f for f in FEATURES if f.name == "best_of_file"))
+    blended = {doc_id(1, 0): 0.3, doc_id(1, 1): 0.6, doc_id(2, 0): 0.2}
+    assert {c.doc: c.share for c in shortlist(blended, ENTRIES.get, CONTEXT, 5, table)} == {
+        doc_id(1, 0): 0.5, doc_id(1, 1): 1.0, doc_id(2, 0): 1.0,
+    }  # fmt: skip
+    assert [row[:2] for row in final(blended, table)][1:] == [("src/queue.py", 1), ("src/queue.py", 0)]
+
+
+def test_words_are_looked_for_in_a_file_s_candidates_together() -> None:
+    """`push` and `job` stand in the text, `queue` in one file's name only."""
+    table = RankingTable.of(tuple(f for f in FEATURES if f.name == "words_present"))
+    blended = {doc_id(1, 0): 0.5, doc_id(2, 0): 0.5, doc_id(2, 1): 0.5}
+    ranked = rank(hydrate(shortlist(blended, ENTRIES.get, CONTEXT, 5, table)), lambda entry: "/r", CONTEXT, table)
+    assert {r.candidate.entry.path: r.candidate.present for r in ranked} == {
+        "src/queue.py": 1.0, "src/other.py": pytest.approx(2 / 3),
+    }  # fmt: skip
+
+
+def test_entries_out_of_scope_are_left_out() -> None:
+    blended = {doc_id(1, 0): 0.9, doc_id(77, 0): 1.0}
+    assert [path for path, *_ in final(blended)] == ["src/queue.py"]
+
+
+def test_the_shortlist_keeps_a_place_for_other_files() -> None:
+    blended = {doc_id(2, i): 0.9 - i / 1000 for i in range(40)} | {doc_id(4, 0): 0.85}
+    chosen = shortlist(blended, ENTRIES.get, CONTEXT, 5)
+    assert len(chosen) == 5
+    assert "src/third.py" in {c.entry.path for c in chosen}
+
+
+def test_an_added_candidate_is_scored_like_any_other() -> None:
+    (listed,) = hydrate(shortlist({doc_id(1, 0): 0.0}, ENTRIES.get, CONTEXT, 5))
+    added = added_candidate(doc_id(1, 0), ENTRIES[1], 0.0, CONTEXT, RankingTable.of(FEATURES))
+    assert added.base == pytest.approx(listed.base)
+
+
+def test_shares_sum_to_the_score() -> None:
+    blended = {doc_id(entry, i): 0.1 * entry + 0.03 * i for entry in ENTRIES for i in range(4)}
+    ranked = rank(hydrate(shortlist(blended, ENTRIES.get, CONTEXT, 50)), lambda entry: "/r", CONTEXT)
+    for row in ranked:
+        shares = explain(row.candidate, CONTEXT)
+        assert [share.name for share in shares] == [feature.name for feature in FEATURES]
+        assert sum(share.contribution for share in shares) == pytest.approx(row.score, abs=1e-12)
+
+
+def test_nothing_gives_nothing() -> None:
+    assert shortlist({}, ENTRIES.get, CONTEXT, 10) == []
+    assert rank([], lambda entry: "/r", CONTEXT) == []

@@ -1,0 +1,93 @@
+"""A snippet begins at the definition or at the densest lines, and never shows lines that are not the file's."""
+
+from regend.search.results.snippets import SNIPPET_LINES, snippet
+from regend.store.base import ChunkView
+from regend.types import ChunkId
+from tests.search.memory import MemoryStore
+
+
+def view(text: str, start: int = 101, symbol: str = "") -> ChunkView:
+    end = start + text.count("\n")
+    return ChunkView(1 << 16, ChunkId(b"x" * 16), start, end, symbol, "function", 10, text)
+
+
+def lines(count: int, **marked: str) -> str:
+    numbered = [f"line number {i}" for i in range(count)]
+    for position, text in marked.items():
+        numbered[int(position[1:])] = text
+    return "\n".join(numbered)
+
+
+STORE = MemoryStore()
+
+
+def test_a_short_chunk_is_shown_whole() -> None:
+    text = lines(SNIPPET_LINES)
+    assert snippet(STORE, view(text), ("number",)) == (text, 101, ())
+
+
+def test_a_definition_begins_at_its_top() -> None:
+    text = lines(40, _1="def wanted():", _30="needle needle")
+    found = snippet(STORE, view(text, symbol="Outer.wanted"), ("needle",))
+    assert found.line == 101
+    assert found.text.count("\n") == SNIPPET_LINES - 1
+
+
+def test_elsewhere_the_densest_lines_win() -> None:
+    text = lines(60, _5="alpha", _30="beta", _33="alpha", _36="gamma")
+    found = snippet(STORE, view(text), ("alpha", "beta", "gamma"))
+    assert found.line == 101 + 29
+    assert all(word in found.text for word in ("alpha", "beta", "gamma"))
+
+
+def test_matches_at_the_end_show_a_full_window() -> None:
+    found = snippet(STORE, view(lines(60, _59="needle")), ("needle",))
+    assert (found.line, found.text.count("\n") + 1) == (101 + 48, SNIPPET_LINES)
+
+
+def test_no_match_shows_the_top() -> None:
+    assert snippet(STORE, view(lines(60)), ("needle",)).line == 101
+
+
+def test_a_known_definition_line_is_where_it_begins() -> None:
+    assert snippet(STORE, view(lines(60)), ("needle",), anchor=131).line == 131
+    assert snippet(STORE, view(lines(60)), ("needle",), anchor=103).line == 101  # Its comment above is worth showing.
+    assert snippet(STORE, view(lines(60, _40="needle")), ("needle",), anchor=7).line == 101 + 39  # Not in this chunk.
+
+
+def test_a_very_long_line_is_cut() -> None:
+    found = snippet(STORE, view("x" * 100_000), ("x",))
+    assert len(found.text) < 1_000
+
+
+def test_lower_casing_that_changes_lengths_keeps_lines_right() -> None:
+    text = lines(60, _10="İİİİİİİİ" * 20, _40="needle")
+    assert "needle" in snippet(STORE, view(text), ("needle",)).text
+
+
+def test_context_stops_at_the_file_s_ends() -> None:
+    store = MemoryStore()
+    root = store.add_root("/r")
+    source = "def a():\n    return 1\n\n\ndef b():\n    return 2\n\ndef c():\n    return 3"
+    entry = store.put(root, "a.py", source)
+    middle = store.chunks([(entry.entry_id << 16) + 1])[0]
+    assert snippet(store, middle, (), context=100) == (source, 1, ())
+    assert snippet(store, middle, (), context=2) == ("\n\ndef b():\n    return 2\n\ndef c():", 3, ())
+    assert snippet(store, middle, ()) == ("def b():\n    return 2", 5, ())
+
+
+def test_lines_beyond_the_snippet_that_fit_are_named() -> None:
+    text = lines(
+        60, _0="def wanted():", _3="needle", _20="needle", _30="needle thread", _40="needle", _50="thread needle"
+    )
+    found = snippet(STORE, view(text, symbol="wanted"), ("needle", "thread"))
+    assert found.line == 101
+    assert found.matches == ((121, "needle"), (131, "needle thread"), (151, "thread needle"))
+    wide = snippet(STORE, view(text, symbol="wanted"), ("needle", "thread"), max_lines=35)
+    assert [match.line for match in wide.matches] == [141, 151]
+
+
+def test_fewer_lines_begin_at_the_definition_itself() -> None:
+    text = lines(40, _2="def wanted():")
+    assert snippet(STORE, view(text, symbol="wanted"), (), max_lines=3).text.split("\n")[0] == "def wanted():"
+    assert snippet(STORE, view(lines(40, _30="needle")), ("needle",), max_lines=1).text == "needle"
