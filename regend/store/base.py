@@ -144,6 +144,21 @@ class FieldStatistics:
     frequencies: Mapping[str, tuple[int, int, int]]
 
 
+@dataclass(frozen=True, slots=True)
+class GarbageLimits:
+    """How much may stay unused.
+
+    Attributes:
+        max_unused_bytes: text and vectors of unused blobs, and vectors of models that are not in use, roughly.
+        max_age_s: whatever has been unused for longer goes.
+        min_age_s: whatever has been unused for less stays.
+    """
+
+    max_unused_bytes: int = 1_000_000_000
+    max_age_s: int = 30 * 86_400
+    min_age_s: int = 60
+
+
 class PoolSnapshot(Protocol):
     """One pool at one generation.
 

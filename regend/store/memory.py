@@ -56,8 +56,6 @@ class Memory:
         self._counts: dict[RootId, RootCounts] = {}
         self.pools: dict[PoolId, Pool] = {}
         self.upgrade: Upgrade | None = None
-        self.lexical_s = 0.0
-        """How long the lexical part of the last `install` took."""
 
     # Loading.
 
@@ -249,15 +247,12 @@ class Memory:
         """Follow a transaction that is durable now."""
         for count in staging.counts:
             self._counts[count.root].count_file(count.entry_id, count.reason, count.step)
-        self.lexical_s = 0.0
         if self.upgrade is not None:
             self.upgrade.forgone |= staging.forgone
         for pool_id, effect in effects.items():
             pool = self.pools[pool_id]
             if (effect.born or effect.died) and not skip_lexical:
-                started_at = time.perf_counter()
                 self._install_lexical(pool, effect, staging, generation, on_step)
-                self.lexical_s += time.perf_counter() - started_at
             self._install_vectors(pool, effect, staging)
 
     def _install_lexical(

@@ -11,7 +11,8 @@ import structlog
 
 from regend.embedding.base import ModelInfo
 from regend.store.allocator import give_back
-from regend.store.catalog.garbage import GarbageLimits, collect, remove_entries
+from regend.store.base import GarbageLimits
+from regend.store.catalog.garbage import collect, remove_entries
 from regend.store.catalog.writer import Catalog
 from regend.store.lexical.rebuild import LexicalRebuilder
 from regend.store.memory import Memory

@@ -12,28 +12,13 @@ import time
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
+from regend.store.base import GarbageLimits
 from regend.store.catalog.schema import MODEL_SHIFT
 
-MIN_AGE_S = 60
 _BATCH_ENTRIES = 200
 _BATCH_VECTORS = 5_000
 _BYTES_PER_NUMBER = 2
 """Vectors are stored as float16."""
-
-
-@dataclass(frozen=True, slots=True)
-class GarbageLimits:
-    """How much may stay unused.
-
-    Attributes:
-        max_unused_bytes: text and vectors of unused blobs, and vectors of models that are not in use, roughly.
-        max_age_s: whatever has been unused for longer goes.
-        min_age_s: whatever has been unused for less stays.
-    """
-
-    max_unused_bytes: int = 1_000_000_000
-    max_age_s: int = 30 * 86_400
-    min_age_s: int = MIN_AGE_S
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def maintain_until(store: Store, condition: Callable[[], bool]) -> None:
 
 
 def found(store: Store, file: int) -> int:
-    (pool,) = store.snapshot.pools.values()
+    (pool,) = store.reads.snapshot.pools.values()
     return sum(len(pool.lexical(LexicalQuery((f"word{file}x{c}",)), 5)) for c in range(5))
 
 
@@ -105,7 +105,7 @@ def test_what_changes_meanwhile_is_in_the_new_one(tmp_path: Path, gate: threadin
         maintain_until(store, lambda: store._upkeep._rebuilder.busy)
         apply(store, DeleteFile(root, "f3.py"), put(root, "f4.py", FILES[24]), put(root, "new.py", FILES[25]))
         assert (found(store, 3), found(store, 4), found(store, 24), found(store, 25)) == (0, 0, 5, 5), "served at once"
-        snapshot = store.snapshot
+        snapshot = store.reads.snapshot
         gate.set()
         maintain_until(store, lambda: not store._upkeep._rebuilder.busy)
         assert (found(store, 3), found(store, 4), found(store, 24), found(store, 25)) == (0, 0, 5, 5)
