@@ -141,8 +141,3 @@ def chunk_id(symbol: str, text: str) -> ChunkId:
 def doc_id(entry_id: int, ordinal: int) -> int:
     """One indexed occurrence of a chunk: which pool entry, which position in its blob. Fits 63 bits."""
     return entry_id << DOC_ORDINAL_BITS | ordinal
-
-
-def split_doc_id(doc: int) -> tuple[int, int]:
-    """Inverse of `doc_id`: `(entry_id, ordinal)`."""
-    return doc >> DOC_ORDINAL_BITS, doc & (MAX_CHUNKS_PER_BLOB - 1)

@@ -297,9 +297,9 @@ class OverlaidSnapshot:
             if counts(entry_id):
                 found += self._symbols_of(entry_id)
         last = 2 if prefix else 1
-        tiered = [(tier, view) for view in found if (tier := _tier(view, name)) <= last]
-        tiered.sort(key=lambda pair: (pair[0], pair[1].entry_id, pair[1].start_line))
-        return [view for _, view in tiered[:limit]]
+        ranked = [(rank, view) for view in found if (rank := _match_rank(view, name)) <= last]
+        ranked.sort(key=lambda pair: (pair[0], pair[1].entry_id, pair[1].start_line))
+        return [view for _, view in ranked[:limit]]
 
     def frequencies(self, terms: Sequence[str]) -> list[int]:
         """About how many chunks hold each term."""
@@ -326,7 +326,7 @@ def _is_overlays(doc: int) -> bool:
     return is_overlay(doc >> DOC_ORDINAL_BITS)
 
 
-def _tier(view: SymbolView, name: str) -> int:
+def _match_rank(view: SymbolView, name: str) -> int:
     """0 exact, 1 equal but for case, 2 by prefix, 3 not at all; a dotted name matches the end of the qualified path."""
     path = view.path or view.name
     if name in (view.name, path) or path.endswith("." + name):

@@ -264,15 +264,16 @@ def _file_row(row: tuple[str, int, str, bytes | None, str, int, str]) -> FileRow
 
 _CHECKED_AT_ONCE = 1_000
 _Found = tuple[int, int, int, str, str, str]
-"""Entry id, first and last line, path, name, kind: in this order definitions of one tier are listed."""
+"""Entry id, first and last line, path, name, kind: definitions that match equally well are listed in this order."""
 
 
 def _spread(
-    row: tuple[int, str, str, str, int, int], tier: list[_Found], entries_of_blob: Callable[[int], list[int]]
+    row: tuple[int, str, str, str, int, int], matches: list[_Found], entries_of_blob: Callable[[int], list[int]]
 ) -> None:
+    """Add a row of `symbols` to `matches`, once for each live entry of its blob."""
     blob_key, name, path, kind, first, last = row
     for entry_id in entries_of_blob(blob_key):
-        tier.append((entry_id, first, last, path, name, kind))  # noqa: PERF401 - mostly a single entry
+        matches.append((entry_id, first, last, path, name, kind))  # noqa: PERF401 - mostly a single entry
 
 
 def _is_utf8(name: str) -> bool:
