@@ -14,7 +14,8 @@ import structlog
 
 from regend.core.commands import DeleteFile, Op, PutFile, PutVectors, SkipFile, TouchFile
 from regend.core.events import PendingChunk
-from regend.errors import StoreError
+from regend.embedding.base import checked
+from regend.errors import ProviderRejectedError, StoreError
 from regend.store.base import Entry, FloatMatrix, RootRecord
 from regend.store.catalog.loading import decode_vectors
 from regend.store.catalog.writer import Catalog
@@ -226,7 +227,10 @@ class Staging:
             self.forgone.update(key for key in self._catalog.chunk_keys(op.forgone) if key is not None)
         if not op.chunks:
             return
-        vectors = checked_vectors(op.vectors, len(op.chunks), dim)
+        try:
+            vectors = checked(op.vectors, len(op.chunks), dim, "The embedding model")
+        except ProviderRejectedError as error:
+            raise StoreError(str(error)) from error
         keys = self._catalog.chunk_keys(op.chunks)
         # A chunk that garbage collection took meanwhile is nobody's any more.
         kept = [(key, row) for row, key in enumerate(keys) if key is not None]
@@ -326,22 +330,3 @@ def _is_utf8(path: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def checked_vectors(value: object, count: int, dim: int) -> FloatMatrix:
-    """`value` as float32 [count, dim] with unit rows.
-
-    Raises:
-        StoreError: it is something else.
-    """
-    vectors = np.asarray(value)
-    if vectors.shape != (count, dim) or vectors.dtype.kind != "f":
-        raise StoreError(
-            f"Vectors of shape {vectors.shape} and type {vectors.dtype} were given where float ({count}, {dim}) is "
-            "needed; check that the configured model and dimension match the provider's."
-        )
-    vectors = vectors.astype(np.float32)
-    norms: FloatMatrix = np.linalg.norm(vectors, axis=1, keepdims=True)
-    if not np.isfinite(norms).all() or (count and float(norms.min()) == 0.0):
-        raise StoreError("A vector that is zero or not finite was given; the embedding model or server is faulty.")
-    return np.asarray(vectors / norms, np.float32)
