@@ -16,7 +16,6 @@ from types import MappingProxyType
 import numpy as np
 import structlog
 
-from regend.chunking.tokens import lexical_tokens
 from regend.embedding.base import ModelInfo
 from regend.store.base import Entry, RootRecord
 from regend.store.catalog import loading
@@ -24,7 +23,7 @@ from regend.store.catalog.reader import Reader
 from regend.store.catalog.writer import Catalog
 from regend.store.counts import RootCounts
 from regend.store.facts import facts_of
-from regend.store.lexical.docs import LexicalDoc, chunk_kinds, lexical_docs
+from regend.store.lexical.docs import LexicalDoc, docs_of_entry, lexical_docs
 from regend.store.lexical.index import LexicalWriteError, WrittenIndex
 from regend.store.lexical.mean_lengths import MeanLengths
 from regend.store.pool import Pool
@@ -272,17 +271,19 @@ class Memory:
             pool.lexical.behind = True
 
     def _born_docs(self, effect: PoolEffects, staging: Staging) -> Iterator[LexicalDoc]:
+        """Build the documents from the commit itself where it brought the chunks, else from the catalog."""
         for entry_id in effect.born:
             staged = staging.entries[entry_id]
             file = staging.fresh.get(staged.blob_key)
             if file is None:
                 yield from lexical_docs(self._connection, (entry_id,))
                 continue
-            path = lexical_tokens(staged.entry.path)
-            definitions = [(symbol.start_line, symbol.kind) for symbol in file.symbols]
-            kinds_of = chunk_kinds(((c.kind, c.start_line, c.end_line) for c in file.chunks), definitions)
-            for ordinal, (chunk, kinds) in enumerate(zip(file.chunks, kinds_of, strict=True)):
-                yield LexicalDoc(entry_id, ordinal, chunk.lexical, lexical_tokens(chunk.symbol), path, kinds)
+            chunks = (
+                (ordinal, c.symbol, c.kind, c.start_line, c.end_line, c.lexical)
+                for ordinal, c in enumerate(file.chunks)
+            )
+            definitions = ((symbol.start_line, symbol.kind) for symbol in file.symbols)
+            yield from docs_of_entry(entry_id, staged.entry.path, chunks, definitions)
 
     def _install_vectors(self, pool: Pool, effect: PoolEffects, staging: Staging) -> None:
         if len(effect.new_keys):

@@ -248,12 +248,8 @@ class Store:
 
     def unembedded(self, limit: int, exclude: frozenset[ChunkId], tier: Tier = Tier.FIRST) -> UnembeddedFound:
         """Live chunks without a vector of the tier's model, oldest first."""
-        if tier is Tier.FIRST:
-            chunks, exhausted = self._catalog.unembedded(limit, exclude)
-        else:
-            keys = self._memory.lacking_upgrade()
-            chunks = self._catalog.chunks_of(keys, exclude, limit + 1)
-            chunks, exhausted = chunks[:limit], len(chunks) <= limit
+        keys = None if tier is Tier.FIRST else self._memory.lacking_upgrade()
+        chunks, exhausted = self._catalog.unembedded(limit, exclude, keys)
         return UnembeddedFound(tuple(chunks), exhausted, tier)
 
     # The stronger model.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -323,46 +323,41 @@ class Catalog:
             f"WHERE b.chunk_key = c.chunk_key AND t.root IN ({numbers}))"
         )
 
-    def chunks_of(self, keys: Sequence[int], exclude: frozenset[ChunkId], limit: int) -> list[PendingChunk]:
-        """Describe up to `limit` chunks outside `exclude`, in the order of `keys`."""
-        found: list[PendingChunk] = []
-        for marks, part in _slices(keys):
-            rows = self._sql.execute(
-                f"SELECT chunk, token_count, size_bytes FROM chunks WHERE chunk_key IN ({marks}) "  # noqa: S608
-                "ORDER BY chunk_key",
-                part,
-            )
-            found.extend(PendingChunk(ChunkId(chunk), t, s) for chunk, t, s in rows if chunk not in exclude)
-            if len(found) >= limit:
-                return found[:limit]
-        return found
-
-    def pending_chunks(self, keys: Sequence[int]) -> list[PendingChunk]:
-        """Describe chunks, in the order of their keys."""
-        found: list[PendingChunk] = []
+    def _described(self, keys: Sequence[int], condition: str) -> Iterator[PendingChunk]:
         for marks, part in _slices(keys):
             rows = self._sql.execute(
                 f"SELECT chunk, token_count, size_bytes FROM chunks c WHERE chunk_key IN ({marks}) "  # noqa: S608
-                f"{self._embeddable} ORDER BY chunk_key",
+                f"{condition} ORDER BY chunk_key",
                 part,
-            )
-            found.extend(PendingChunk(ChunkId(chunk), tokens, size) for chunk, tokens, size in rows)
-        return found
+            ).fetchall()
+            yield from (PendingChunk(ChunkId(chunk), tokens, size) for chunk, tokens, size in rows)
 
-    def unembedded(self, limit: int, exclude: frozenset[ChunkId]) -> tuple[list[PendingChunk], bool]:
-        """Up to `limit` pending chunks outside `exclude`, oldest first, and whether there are no others."""
+    def _all_pending(self) -> Iterator[PendingChunk]:
         rows = self._sql.execute(
             "SELECT c.chunk, c.token_count, c.size_bytes FROM pending p JOIN chunks c USING (chunk_key) "  # noqa: S608
             f"WHERE 1 {self._embeddable} ORDER BY p.chunk_key"
         )
-        found: list[PendingChunk] = []
-        try:
+        with closing(rows):
             for chunk, tokens, size in rows:
-                if chunk in exclude:
-                    continue
-                if len(found) >= limit:
-                    return found, False
-                found.append(PendingChunk(ChunkId(chunk), tokens, size))
-        finally:
-            rows.close()
+                yield PendingChunk(ChunkId(chunk), tokens, size)
+
+    def pending_chunks(self, keys: Sequence[int]) -> list[PendingChunk]:
+        """Describe those of these chunks that may be embedded, in the order of their keys."""
+        return list(self._described(keys, self._embeddable))
+
+    def unembedded(
+        self, limit: int, exclude: frozenset[ChunkId], keys: Sequence[int] | None = None
+    ) -> tuple[list[PendingChunk], bool]:
+        """Return up to `limit` chunks outside `exclude`, oldest first, and whether there are no others.
+
+        Args:
+            keys: the chunks to choose from, ascending; None: all that lack a vector of the first model.
+        """
+        found: list[PendingChunk] = []
+        for chunk in self._all_pending() if keys is None else self._described(keys, ""):
+            if chunk.chunk in exclude:
+                continue
+            if len(found) >= limit:
+                return found, False
+            found.append(chunk)
         return found, True

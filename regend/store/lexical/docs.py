@@ -1,4 +1,4 @@
-"""What a document of the lexical index is: its fields, and how one is made of the catalog's rows."""
+"""The documents of the lexical index: their fields, and the one function that builds them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from regend.chunking.tokens import lexical_tokens
 from regend.store.catalog.textcodec import unpack
 from regend.types import doc_id
 
-_FIELDS = ("body", "symbol", "path")
+FIELDS = ("body", "symbol", "path")
+ChunkFields = tuple[int, str, str, int, int, str]
+"""Of one chunk: ordinal, symbol, kind, first and last line, and its text as tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +34,28 @@ class LexicalDoc:
     kinds: str = ""
 
 
-def chunk_kinds(chunks: Iterable[tuple[str, int, int]], definitions: Iterable[tuple[int, str]]) -> Iterator[str]:
-    """The `kinds` of each of a file's chunks.
+def docs_of_entry(
+    entry_id: int, path: str, chunks: Iterable[ChunkFields], definitions: Iterable[tuple[int, str]]
+) -> Iterator[LexicalDoc]:
+    """Build the documents of one entry.
 
     Args:
-        chunks: kind, first and last line of each.
+        chunks: those of its blob.
         definitions: first line and kind of each, in any order.
     """
+    path = lexical_tokens(path)
     ordered = sorted(definitions)
     lines = [line for line, _ in ordered]
-    for kind, first, last in chunks:
+    for ordinal, symbol, kind, first, last, body in chunks:
         inside = ordered[bisect_left(lines, first) : bisect_right(lines, last)]
-        yield " ".join(sorted({kind, *(found for _, found in inside)}))
+        kinds = " ".join(sorted({kind, *(found for _, found in inside)}))
+        yield LexicalDoc(entry_id, ordinal, body, lexical_tokens(symbol), path, kinds)
 
 
 def build_schema() -> Schema:
     """The index schema; raise `files.FORMAT_VERSION` with every change."""
     builder = SchemaBuilder()
-    for name in _FIELDS:
+    for name in FIELDS:
         # No phrase queries are asked, so positions would only cost space and commit time.
         builder.add_text_field(name, tokenizer_name="whitespace", index_option="freq")
     builder.add_text_field("kind", tokenizer_name="whitespace", index_option="basic")
@@ -71,19 +77,17 @@ def document_of(doc: LexicalDoc) -> Document:
 
 
 def lexical_docs(connection: sqlite3.Connection, entry_ids: Sequence[int]) -> Iterator[LexicalDoc]:
-    """The documents of these entries, streamed."""
+    """Stream the documents of these entries from the catalog."""
     for entry_id in entry_ids:
         rows = connection.execute(
-            "SELECT e.path, b.ordinal, b.symbol, b.kind, b.start_line, b.end_line, c.lexical FROM entries e "
+            "SELECT b.ordinal, b.symbol, b.kind, b.start_line, b.end_line, c.lexical, e.path FROM entries e "
             "JOIN blob_chunks b USING (blob_key) JOIN chunks c USING (chunk_key) WHERE e.entry_id = ? "
             "ORDER BY b.ordinal",
             (entry_id,),
         ).fetchall()
-        path = lexical_tokens(rows[0][0]) if rows else ""
         definitions = connection.execute(
             "SELECT s.start_line, s.kind FROM entries e JOIN symbols s USING (blob_key) WHERE e.entry_id = ?",
             (entry_id,),
         ).fetchall()
-        kinds_of = chunk_kinds(((kind, first, last) for _, _, _, kind, first, last, _ in rows), definitions)
-        for (_, ordinal, symbol, *_, lexical), kinds in zip(rows, kinds_of, strict=True):
-            yield LexicalDoc(entry_id, ordinal, unpack(lexical), lexical_tokens(symbol), path, kinds)
+        path = rows[0][-1] if rows else ""
+        yield from docs_of_entry(entry_id, path, ((*row[:5], unpack(row[5])) for row in rows), definitions)

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from tantivy import Occur, Query, Schema
 
 from regend.store.base import ChunkConditions, Hit, LexicalQuery
+from regend.store.lexical.docs import FIELDS
 from regend.store.lexical.index import LexicalView
 from regend.types import DOC_ORDINAL_BITS
 
 TERM_SET_LIMIT = 1_000
 """Up to this many allowed entries are part of the query; more are filtered afterwards from a longer list."""
-_FIELDS = ("body", "symbol", "path")
 _FIRST_PASSING = 1_024
 
 
@@ -100,7 +100,7 @@ def _clauses(schema: Schema, conditions: ChunkConditions) -> list[tuple[Occur, Q
 
 
 def _anywhere(schema: Schema, word: str) -> Query:
-    return Query.boolean_query([(Occur.Should, Query.term_query(schema, name, word, "freq")) for name in _FIELDS])
+    return Query.boolean_query([(Occur.Should, Query.term_query(schema, name, word, "freq")) for name in FIELDS])
 
 
 def _of_kind(schema: Schema, kinds: frozenset[str]) -> Query:
