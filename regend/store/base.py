@@ -16,6 +16,8 @@ import numpy.typing as npt
 from regend.types import BlobId, ChunkId, PoolId, RootId
 
 FloatMatrix = npt.NDArray[np.float32]
+FloatVector = npt.NDArray[np.float32]
+KeyArray = npt.NDArray[np.int64]
 
 
 class Hit(NamedTuple):
@@ -167,20 +169,23 @@ class PoolSnapshot(Protocol):
     dead entry.
     """
 
-    pool: PoolId
-    entries: Mapping[int, Entry]
+    @property
+    def pool(self) -> PoolId: ...
+
+    @property
+    def entries(self) -> Mapping[int, Entry]: ...
 
     def lexical(self, query: LexicalQuery, limit: int, allow: frozenset[int] | None = None) -> list[Hit]: ...
 
-    def nearest(self, vector: npt.NDArray[np.float32], limit: int, allow: frozenset[int] | None = None) -> list[Hit]:
+    def nearest(self, vector: FloatVector, limit: int, allow: frozenset[int] | None = None) -> list[Hit]:
         """By cosine. `vector`: float32 [dim], L2-normalised. Empty while the pool has no vectors."""
         ...
 
-    def similarity(self, vector: npt.NDArray[np.float32], docs: Sequence[int]) -> list[float | None]:
+    def similarity(self, vector: FloatVector, docs: Sequence[int]) -> list[float | None]:
         """Exact cosine of `vector` with each doc's chunk; None where the chunk has no vector yet."""
         ...
 
-    def vector(self, doc: int) -> npt.NDArray[np.float32] | None: ...
+    def vector(self, doc: int) -> FloatVector | None: ...
 
     def passing(self, docs: Sequence[int], conditions: ChunkConditions) -> set[int]:
         """Those of `docs` whose chunks meet the conditions."""
@@ -192,18 +197,28 @@ class PoolSnapshot(Protocol):
 class Snapshot(Protocol):
     """All pools at one generation."""
 
-    generation: int
-    complete: bool
-    """No live chunk lacks a vector of `model_id`."""
-    model_id: str
-    roots: Mapping[RootId, RootRecord]
-    pools: Mapping[PoolId, PoolSnapshot]
+    @property
+    def generation(self) -> int: ...
+
+    @property
+    def complete(self) -> bool:
+        """Whether no live chunk lacks a vector of `model_id`."""
+        ...
+
+    @property
+    def model_id(self) -> str: ...
+
+    @property
+    def roots(self) -> Mapping[RootId, RootRecord]: ...
+
+    @property
+    def pools(self) -> Mapping[PoolId, PoolSnapshot]: ...
 
     def chunks(self, docs: Sequence[int]) -> list[ChunkView]:
         """In the order of `docs`; a doc that no longer exists is left out."""
         ...
 
-    def file_vector(self, entry: Entry) -> npt.NDArray[np.float32] | None:
+    def file_vector(self, entry: Entry) -> FloatVector | None:
         """What a file is about as a whole: the mean of its chunks' vectors, weighted by their tokens, L2-normalised.
 
         None while none of them has a vector, and where they cancel out.

@@ -12,8 +12,7 @@ from math import isqrt
 
 import numpy as np
 
-from regend.store.base import Entry
-from regend.store.vectors.hnsw import KeyArray
+from regend.store.base import Entry, KeyArray
 from regend.types import DOC_ORDINAL_BITS, doc_id
 
 _MIN_OVERLAY = 256

@@ -17,7 +17,7 @@ import numpy as np
 import structlog
 
 from regend.embedding.base import ModelInfo
-from regend.store.base import Entry, RootRecord
+from regend.store.base import Entry, KeyArray, RootRecord
 from regend.store.catalog import loading
 from regend.store.catalog.reader import Reader
 from regend.store.catalog.writer import Catalog
@@ -30,7 +30,6 @@ from regend.store.pool import Pool
 from regend.store.snapshot import PoolView, StoreSnapshot, UpgradeState
 from regend.store.staging import PoolEffects, Staging
 from regend.store.vectors.file_vectors import FileVectors
-from regend.store.vectors.hnsw import KeyArray
 from regend.store.vectors.slab import Slab
 from regend.store.vectors.upgrade import PoolUpgrade, Upgrade
 from regend.types import PoolId, RootId
@@ -278,22 +277,16 @@ class Memory:
             if file is None:
                 yield from lexical_docs(self._connection, (entry_id,))
                 continue
-            chunks = (
-                (ordinal, c.symbol, c.kind, c.start_line, c.end_line, c.lexical)
-                for ordinal, c in enumerate(file.chunks)
-            )
+            chunks = ((n, c.symbol, c.kind, c.start_line, c.end_line, c.lexical) for n, c in enumerate(file.chunks))
             definitions = ((symbol.start_line, symbol.kind) for symbol in file.symbols)
             yield from docs_of_entry(entry_id, staged.entry.path, chunks, definitions)
 
     def _install_vectors(self, pool: Pool, effect: PoolEffects, staging: Staging) -> None:
-        if len(effect.new_keys):
-            pool.slab.add(effect.new_keys, effect.new_vectors)
-            # Before entries change: these counted their chunks as pending, entries born now will not.
-            pool.count_vectors(effect.new_keys.tolist(), self._counts)
-        pool.slab.revive(effect.revive)
-        pool.slab.kill(effect.kill)
+        pool.slab.follow(effect.born_keys, effect.killed_keys, effect.vectors)
+        # Before entries change: these counted their chunks as pending, entries born now will not.
+        pool.count_vectors(effect.vectors[0].tolist(), self._counts)
         if pool.upgrade is not None:
-            pool.upgrade.follow(effect.born_keys, effect.kill, effect.upgrade_keys, effect.upgrade_vectors)
+            pool.upgrade.follow(effect.born_keys, effect.killed_keys, effect.upgrade_vectors)
         for entry_id in effect.born:
             staged = staging.entries[entry_id]
             pool.facts.add(entry_id, staged.entry.path, staged.blob_key, staged.keys)
@@ -333,20 +326,18 @@ class Memory:
 
     def publish(self, old: StoreSnapshot | None, generation: int, changed: Iterable[PoolId]) -> StoreSnapshot:
         """A snapshot in which only the `changed` pools have new views."""
-        views = {} if old is None else dict(old.views)
+        views = {} if old is None else dict(old.pools)
         for pool_id in changed:
             if pool_id in self.pools:
                 views[pool_id] = self.pools[pool_id].view()
             else:
                 views.pop(pool_id, None)
-        published = MappingProxyType(views)
         return StoreSnapshot(
             generation,
             not self._catalog.has_pending() and not any(pool.lexical.behind for pool in self.pools.values()),
             self._model.model_id,
             MappingProxyType(dict(self._roots)),
-            published,
-            published,
+            MappingProxyType(views),
             MappingProxyType({root: counts.freeze() for root, counts in self._counts.items()}),
             self._reader,
             self._file_vectors,

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from regend.store.base import FloatMatrix, KeyArray
 from regend.store.catalog.schema import MODEL_SHIFT
 from regend.types import BlobId, PoolId, RootId
 
@@ -42,7 +42,7 @@ def tree_rows(connection: sqlite3.Connection) -> Iterator[tuple[RootId, int | No
     yield from connection.execute("SELECT root, entry_id, reason FROM trees")
 
 
-def live_blob_keys(connection: sqlite3.Connection) -> dict[int, npt.NDArray[np.int64]]:
+def live_blob_keys(connection: sqlite3.Connection) -> dict[int, KeyArray]:
     """`blob_key` -> chunk keys in order (int64 [n]), of every blob that a live entry has."""
     rows = connection.execute(
         "SELECT blob_key, chunk_key FROM blob_chunks WHERE blob_key IN "
@@ -56,9 +56,7 @@ def live_blob_keys(connection: sqlite3.Connection) -> dict[int, npt.NDArray[np.i
     return dict(zip(blobs.tolist(), parts, strict=True))
 
 
-def vector_blocks(
-    connection: sqlite3.Connection, model: int, dim: int
-) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]]:
+def vector_blocks(connection: sqlite3.Connection, model: int, dim: int) -> Iterator[tuple[KeyArray, FloatMatrix]]:
     """Stored vectors of a model in blocks: `(keys int64 [n] ascending, vectors float32 [n, dim])`.
 
     A row of another length than `dim` (a damaged page that SQLite did not notice) is left out.
@@ -71,9 +69,7 @@ def vector_blocks(
         yield decode_vectors(rows, dim)
 
 
-def decode_vectors(
-    rows: Sequence[tuple[int, bytes]], dim: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+def decode_vectors(rows: Sequence[tuple[int, bytes]], dim: int) -> tuple[KeyArray, FloatMatrix]:
     """Stored float16 rows as `(keys int64 [n], vectors float32 [n, dim])`; rows of another length are left out."""
     if any(len(vector) != 2 * dim for _, vector in rows):
         rows = [(key, vector) for key, vector in rows if len(vector) == 2 * dim]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from regend.core.events import FileState, PendingChunk
-from regend.store.base import RootRecord
+from regend.store.base import KeyArray, RootRecord
 from regend.store.catalog.schema import MODEL_SHIFT
 from regend.store.catalog.sums import read_sum, settle
 from regend.store.catalog.textcodec import pack
@@ -194,7 +194,7 @@ class Catalog:
         row = self._sql.execute("SELECT blob_key, language, skip_reason FROM blobs WHERE blob = ?", (blob,)).fetchone()
         return None if row is None else BlobRow(*row)
 
-    def add_blob(self, file: ChunkedFile) -> tuple[BlobRow, npt.NDArray[np.int64]]:
+    def add_blob(self, file: ChunkedFile) -> tuple[BlobRow, KeyArray]:
         """Store a blob's chunks and symbols.
 
         Returns:
@@ -242,7 +242,7 @@ class Catalog:
         )
         return BlobRow(blob_key, file.language, file.skip_reason), np.array(keys, np.int64)
 
-    def blob_keys(self, blob_key: int) -> npt.NDArray[np.int64]:
+    def blob_keys(self, blob_key: int) -> KeyArray:
         """Chunk keys of a blob, in order."""
         rows = self._sql.execute("SELECT chunk_key FROM blob_chunks WHERE blob_key = ? ORDER BY ordinal", (blob_key,))
         return np.array([key for (key,) in rows], np.int64)

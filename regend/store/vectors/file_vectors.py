@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from threading import Lock
 
-import numpy as np
-import numpy.typing as npt
+from regend.store.base import FloatVector
 
 _CAPACITY_BYTES = 12 << 20
 """At 256 dimensions 12,288 files. Making one when it is asked for takes some 30 µs."""
@@ -18,7 +17,7 @@ class FileVectors:
     def __init__(self, capacity_bytes: int = _CAPACITY_BYTES) -> None:
         self._capacity_bytes = capacity_bytes
         self._size_bytes = 0
-        self._known: OrderedDict[int, npt.NDArray[np.float32]] = OrderedDict()
+        self._known: OrderedDict[int, FloatVector] = OrderedDict()
         self._lock = Lock()
 
     @property
@@ -29,11 +28,11 @@ class FileVectors:
     def __contains__(self, blob_key: int) -> bool:
         return blob_key in self._known
 
-    def get(self, blob_key: int) -> npt.NDArray[np.float32] | None:
+    def get(self, blob_key: int) -> FloatVector | None:
         """float32 [dim], L2-normalised, or None where it has to be made."""
         return self._known.get(blob_key)
 
-    def put(self, blob_key: int, vector: npt.NDArray[np.float32]) -> None:
+    def put(self, blob_key: int, vector: FloatVector) -> None:
         """Remember a vector that all chunks of the blob went into."""
         vector.flags.writeable = False
         with self._lock:

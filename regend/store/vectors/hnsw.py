@@ -13,14 +13,10 @@ from pathlib import Path
 
 import hnswlib
 import numpy as np
-import numpy.typing as npt
 
 from regend.errors import EnvelopeError
-from regend.store.base import FloatMatrix
+from regend.store.base import FloatMatrix, FloatVector, KeyArray
 from regend.store.envelope import Envelope, seal, unseal
-
-KeyArray = npt.NDArray[np.int64]
-FloatVector = npt.NDArray[np.float32]
 
 METRIC = "ip"
 KIND = "hnsw"
@@ -48,7 +44,7 @@ class HnswBase:
     vectors: FloatMatrix
     index: hnswlib.Index
 
-    def search(self, vector: FloatVector, count: int) -> tuple[npt.NDArray[np.int64], FloatVector]:
+    def search(self, vector: FloatVector, count: int) -> tuple[KeyArray, FloatVector]:
         """About the `count` nearest rows: `(row numbers, cosines)`, best first."""
         count = min(count, len(self.keys))
         if count <= 0:
@@ -63,7 +59,7 @@ class HnswBase:
         rows = np.searchsorted(self.keys, labels[0].astype(np.int64))
         return rows, (1.0 - distances[0]).astype(np.float32)
 
-    def rows_of(self, keys: KeyArray) -> npt.NDArray[np.int64]:
+    def rows_of(self, keys: KeyArray) -> KeyArray:
         """Row numbers of `keys`, -1 where absent."""
         if not len(self.keys):
             return np.full(len(keys), -1, np.int64)

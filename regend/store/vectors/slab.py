@@ -12,10 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from regend.store.base import FloatMatrix
-from regend.store.vectors.hnsw import FloatVector, HnswBase, KeyArray
+from regend.store.base import FloatMatrix, FloatVector, KeyArray
+from regend.store.vectors.hnsw import HnswBase
 
 Mask = npt.NDArray[np.bool_]
+KeyedVectors = tuple[KeyArray, FloatMatrix]
+"""Chunk keys (int64 [n]) and their vectors (float32 [n, dim], unit rows)."""
+
+NO_VECTORS: KeyedVectors = (np.empty(0, np.int64), np.empty((0, 0), np.float32))
 _FIRST_CAPACITY = 256
 _EXTRA = 16
 _SCAN_SHARE = 0.5
@@ -193,6 +197,13 @@ class Slab:
         self._keys, self._dead = np.zeros(capacity, np.int64), np.zeros(capacity, np.bool_)
         self._vectors = np.empty((capacity, self._dim), np.float32)
         self._keys[:count], self._vectors[:count], self._dead[:count] = keys[:count], vectors[:count], dead[:count]
+
+    def follow(self, born: Iterable[int], killed: Iterable[int], entering: KeyedVectors) -> None:
+        """A transaction is durable: chunks came to life or died, and vectors came."""
+        if len(entering[0]):
+            self.add(*entering)
+        self.revive(born)
+        self.kill(killed)
 
     def kill(self, keys: Iterable[int]) -> None:
         """Tombstone keys; those it does not hold are ignored."""

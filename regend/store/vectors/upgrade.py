@@ -7,14 +7,12 @@ goes; after an edit the first model serves until the stronger one has caught up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 
 from regend.embedding.base import ModelInfo
-from regend.store.base import FloatMatrix
 from regend.store.vectors.file_vectors import FileVectors
-from regend.store.vectors.hnsw import KeyArray
-from regend.store.vectors.slab import Slab, SlabView
+from regend.store.vectors.slab import KeyedVectors, Slab, SlabView
 from regend.types import RootId
 
 
@@ -56,15 +54,11 @@ class PoolUpgrade:
         """Once the stored vectors are in the slab: note which live chunks have none."""
         self.lacking = {key for key in live if key not in self.slab} - self.upgrade.forgone
 
-    def follow(self, born: Set[int], killed: Iterable[int], keys: KeyArray, vectors: FloatMatrix) -> None:
-        """A transaction is durable: chunks came to life or died, and vectors came (float32 [n, dim], unit rows)."""
-        if len(keys):
-            self.slab.add(keys, vectors)
-        self.slab.revive(key for key in born if key in self.slab)
-        killed = tuple(killed)
-        self.slab.kill(killed)
+    def follow(self, born: Set[int], killed: Sequence[int], entering: KeyedVectors) -> None:
+        """A transaction is durable: chunks came to life or died, and vectors came."""
+        self.slab.follow(born, killed, entering)
         self.lacking |= {key for key in born if key not in self.slab}
-        self.lacking.difference_update(killed, keys.tolist(), self.upgrade.forgone)
+        self.lacking.difference_update(killed, entering[0].tolist(), self.upgrade.forgone)
 
     def serving(self) -> SlabView | None:
         """The view that serves, while it is whole and quick."""

@@ -41,7 +41,7 @@ def filled(store: Store) -> None:
 
 
 def blob_keys(store: Store) -> list[int]:
-    (pool,) = store.reads.snapshot.views.values()
+    (pool,) = store.reads.snapshot.pools.values()
     return [key for key in map(pool.blob_key, pool.entries) if key is not None]
 
 

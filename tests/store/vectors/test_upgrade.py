@@ -50,7 +50,7 @@ def stronger(store: Store, root: RootId | None = None) -> StoreSnapshot | None:
 
 def check_whole(snapshot: StoreSnapshot, dim: int, expected: object) -> None:
     """Every live chunk of every pool has its vector, and it is this model's."""
-    for pool in snapshot.views.values():
+    for pool in snapshot.pools.values():
         for entry_id, entry in pool.entries.items():
             for ordinal in range(entry.chunk_count):
                 doc = entry_id << 16 | ordinal
@@ -258,11 +258,11 @@ def test_any_history_shows_whole_views_only(store: Store, seed: int) -> None:
         for root in (None, *roots):
             upgraded = stronger(store, root)
             if upgraded is not None:
-                pools = upgraded.views if root is None else [upgraded.roots[root].pool]
+                pools = upgraded.pools if root is None else [upgraded.roots[root].pool]
                 for pool in pools:
-                    for entry_id, entry in upgraded.views[pool].entries.items():
+                    for entry_id, entry in upgraded.pools[pool].entries.items():
                         for ordinal in range(entry.chunk_count):
-                            vector = upgraded.views[pool].vector(entry_id << 16 | ordinal)
+                            vector = upgraded.pools[pool].vector(entry_id << 16 | ordinal)
                             assert vector is not None and vector.shape == (STRONG_DIM,)
     catch_up(store)
     assert stronger(store) is not None
