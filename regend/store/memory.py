@@ -109,8 +109,15 @@ class Memory:
             pool_id: np.fromiter(pool.facts.docs_of_key, np.int64, len(pool.facts.docs_of_key))
             for pool_id, pool in self.pools.items()
         }
-        slabs = {pool_id: pool.slab for pool_id, pool in self.pools.items()}
-        self._fill(slabs, live_keys, self._catalog.model, self._model.dim)
+        self._fill(self.slabs(), live_keys, self._catalog.model, self._model.dim)
+
+    def slabs(self) -> dict[PoolId, Slab]:
+        """Return the first model's slabs, by pool."""
+        return {pool_id: pool.slab for pool_id, pool in self.pools.items()}
+
+    def upgrade_slabs(self) -> dict[PoolId, Slab]:
+        """Return the stronger model's slabs, by pool."""
+        return {pool_id: pool.upgrade.slab for pool_id, pool in self.pools.items() if pool.upgrade is not None}
 
     def _fill(self, slabs: Mapping[PoolId, Slab], live_keys: Mapping[PoolId, KeyArray], model: int, dim: int) -> None:
         """Read a model's stored vectors of these chunks into empty slabs."""
@@ -135,11 +142,11 @@ class Memory:
     def _load_upgrade(self) -> None:
         if self.upgrade is None:
             return
-        upgrades = {pool_id: PoolUpgrade(self.upgrade) for pool_id in self.pools}
         live_keys = {
             pool_id: np.array([key for key in pool.facts.docs_of_key if pool.has_live(key)], np.int64)
             for pool_id, pool in self.pools.items()
         }
+        upgrades = {pool_id: PoolUpgrade(self.upgrade) for pool_id in self.pools}
         slabs = {pool_id: upgrade.slab for pool_id, upgrade in upgrades.items()}
         self._fill(slabs, live_keys, self.upgrade.number, self.upgrade.model.dim)
         for pool_id, pool in self.pools.items():

@@ -262,7 +262,7 @@ class Store:
         """
         with self._catalog.transaction():
             number = self._catalog.model_number(model.model_id, model.dim)
-        upgrade = Upgrade(model, number, roots, set(), self._upkeep.merger.exact_rows)
+        upgrade = Upgrade(model, number, roots, set())
         self._memory.offer_upgrade(upgrade)
         self._upkeep.offer_upgrade(upgrade)
         self._publish(self._snapshot.generation, set(self._memory.pools))

@@ -79,7 +79,7 @@ def settle(store: Store) -> None:
     while True:
         store.maintain(idle=False)
         pools = store._memory.pools.values()
-        if not any(keeper.busy for keeper in store._upkeep._keepers) and all(
+        if not any(merger.busy for merger in store._upkeep._mergers) and all(
             pool.slab.view().base for pool in pools if big(pool)
         ):
             return

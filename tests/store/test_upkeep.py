@@ -129,7 +129,7 @@ def test_files_that_changed_while_the_base_was_built_are_right(tmp_path: Path) -
         root = store.add_root("/r", "/r", "").root
         add(store, root, FILES[:20])
         store.maintain(idle=False)
-        assert store._upkeep.merger.busy
+        assert store._upkeep._mergers[0].busy
         apply(store, *(DeleteFile(root, f"f{n}.py") for n in range(5)))
         add(store, root, FILES[30:35])
         live = FILES[5:20] + FILES[30:35]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 
 from regend.embedding.base import ModelInfo
+from regend.store.vectors import merge
 from regend.store.vectors.file_vectors import FileVectors
 from regend.store.vectors.slab import KeyedVectors, Slab, SlabView
 from regend.types import RootId
@@ -25,14 +26,12 @@ class Upgrade:
         roots: roots whose text the model may be given; None: all.
         forgone: chunk keys that will get no vector of it; they hold up no takeover.
         file_vectors: vectors of whole files that were asked for.
-        exact_rows: a slab with more rows than this takes over only once it has its HNSW base.
     """
 
     model: ModelInfo
     number: int
     roots: frozenset[RootId] | None
     forgone: set[int]
-    exact_rows: int
     file_vectors: FileVectors = field(default_factory=FileVectors)
 
 
@@ -61,8 +60,8 @@ class PoolUpgrade:
         self.lacking.difference_update(killed, entering[0].tolist(), self.upgrade.forgone)
 
     def serving(self) -> SlabView | None:
-        """The view that serves, while it is whole and quick."""
+        """Return the view that serves, while it is whole and quick: a large slab needs its HNSW base for that."""
         if self.lacking or not self.allowed:
             return None
         view = self.slab.view()
-        return view if view.base is not None or view.live_count <= self.upgrade.exact_rows else None
+        return view if view.base is not None or view.live_count <= merge.EXACT_ROWS else None
