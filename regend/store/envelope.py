@@ -13,7 +13,7 @@ import json
 import os
 import zlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -152,10 +152,11 @@ def read_header(directory: Path, name: str) -> tuple[Envelope, dict[str, Any]]:
         raise EnvelopeError(f"{header} lacks a field; it is rebuilt.") from error
 
 
-def unseal(
-    directory: Path, name: str, kind: str, model_id: str, dim: int, metric: str, owner: str = ""
-) -> tuple[Envelope, Path]:
+def unseal(directory: Path, name: str, asked: Envelope) -> tuple[Envelope, Path]:
     """Verify a header and the payload that it names.
+
+    Args:
+        asked: what it must be about; its count and generation do not matter.
 
     Returns:
         The header's fields and the path of the verified payload.
@@ -165,13 +166,8 @@ def unseal(
     """
     found, fields = read_header(directory, name)
     header = directory / f"{name}.envelope"
-    if (found.kind, found.model_id, found.dim, found.metric) != (kind, model_id, dim, metric):
-        raise EnvelopeError(
-            f"{header} is for {found.kind} {found.model_id} {found.dim} {found.metric}, "
-            f"not {kind} {model_id} {dim} {metric}; it is rebuilt."
-        )
-    if found.owner != owner:
-        raise EnvelopeError(f"{header} was made from another catalog; it is rebuilt.")
+    if replace(found, count=asked.count, generation=asked.generation) != asked:
+        raise EnvelopeError(f"{header} is about {found}, not {asked}; it is rebuilt.")
     try:
         payload = directory / Path(fields["payload"]).name
         size_bytes, sha256 = fields["payload_bytes"], fields["payload_sha256"]

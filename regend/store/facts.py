@@ -8,6 +8,7 @@ them. What does change, the set of live entries, is a layered map. A reader filt
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from math import isqrt
 
 import numpy as np
@@ -18,15 +19,13 @@ from regend.types import DOC_ORDINAL_BITS, doc_id
 _MIN_OVERLAY = 256
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class LiveEntries(Mapping[int, Entry]):
     """Immutable map entry id -> live entry: a large base shared by many versions, and a small overlay."""
 
-    __slots__ = ("_base", "_count", "_overlay")
-
-    def __init__(self, base: dict[int, Entry], overlay: dict[int, Entry | None], count: int) -> None:
-        self._base = base
-        self._overlay = overlay
-        self._count = count
+    _base: dict[int, Entry]
+    _overlay: dict[int, Entry | None]
+    _count: int
 
     def __getitem__(self, entry_id: int) -> Entry:
         found = self.get(entry_id)

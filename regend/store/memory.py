@@ -126,11 +126,8 @@ class Memory:
             slabs[pool_id].reserve(len(keys))
         for keys, vectors in loading.vector_blocks(self._connection, model, dim):
             for pool_id, slab in slabs.items():
-                wanted = live_keys[pool_id]
-                if len(wanted):
-                    at = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
-                    inside = wanted[at] == keys
-                    slab.add(keys[inside], vectors[inside])
+                inside = loading.positions(live_keys[pool_id], keys) >= 0
+                slab.add(keys[inside], vectors[inside])
 
     # The stronger model.
 

@@ -285,8 +285,12 @@ class StoreSnapshot:
     def statistics(self, pool: PoolId, terms: Sequence[str]) -> FieldStatistics:
         """What BM25 has to know of a pool; see `store.base.Snapshot.statistics`."""
         view = self.pools[pool]
-        lengths = self.mean_lengths.of(pool, view.doc_count, view.entries, self.reader.lexical_lengths, self._blob_key)
+        lengths = self.mean_lengths.of(pool, view.doc_count, view.entries, self._lexical_lengths)
         return FieldStatistics(view.doc_count, lengths, {term: field_frequencies(view.words, term) for term in terms})
+
+    def _lexical_lengths(self, entry_id: int, ordinal: int) -> tuple[int, int] | None:
+        blob_key = self._blob_key(entry_id)
+        return None if blob_key is None else self.reader.lexical_lengths(blob_key, ordinal)
 
     def _blob_key(self, entry_id: int) -> int | None:
         for pool in self.pools.values():

@@ -21,7 +21,7 @@ from regend.errors import RootError, StoreError
 from regend.store.base import GarbageLimits, RootRecord
 from regend.store.catalog.reader import Reader
 from regend.store.catalog.recovery import abandon, begin_anew, is_damage, open_or_recover, remember_roots
-from regend.store.catalog.sums import forget_sum, guard
+from regend.store.catalog.sums import beside, forget_sum, guard
 from regend.store.catalog.writer import Catalog
 from regend.store.lock import StateLock, prepare_state_dir, sweep
 from regend.store.memory import Memory
@@ -69,9 +69,7 @@ class Store:
         except (sqlite3.DatabaseError, ArithmeticError, LookupError, ValueError, TypeError, zlib.error) as error:
             abandon(connection, self._catalog_path)
             if isinstance(error, sqlite3.OperationalError):
-                raise StoreError(
-                    f"{self._catalog_path} cannot be read: {error}; check its permissions and the space on the disk."
-                ) from error
+                raise self._unreadable(error) from error
             # It is sound as an SQLite file, and nonsense as a catalog.
             self._load(state_dir, begin_anew(self._catalog_path, f"{type(error).__name__}: {error}"), limits)
         except BaseException:
@@ -228,17 +226,20 @@ class Store:
         try:
             self._snapshot = self._memory.load()
         except (sqlite3.Error, OSError, StoreError) as error:
-            raise StoreError(
-                f"{self._catalog_path} cannot be read: {error}; check its permissions and the space on the disk."
-            ) from error
+            raise self._unreadable(error) from error
         self._behind = False
+
+    def _unreadable(self, error: Exception) -> StoreError:
+        return StoreError(
+            f"{self._catalog_path} cannot be read: {error}; check its permissions and the space on the disk."
+        )
 
     def _publish(self, generation: int, pools: Iterable[PoolId]) -> None:
         self._snapshot = self._memory.publish(self._snapshot, generation, pools)
 
     def _bound_log(self) -> None:
         """Keep the write-ahead log in bounds while commits come without a pause."""
-        wal = self._catalog_path.with_name(f"{self._catalog_path.name}-wal")
+        wal = beside(self._catalog_path, "-wal")
         if wal.exists() and wal.stat().st_size > _MAX_LOG_BYTES:
             self._catalog.checkpoint()
 

@@ -69,6 +69,14 @@ def vector_blocks(connection: sqlite3.Connection, model: int, dim: int) -> Itera
         yield decode_vectors(rows, dim)
 
 
+def positions(ascending: KeyArray, keys: KeyArray) -> KeyArray:
+    """Return where each of `keys` stands in `ascending` (int64 [n]), -1 where it is absent."""
+    if not len(ascending):
+        return np.full(len(keys), -1, np.int64)
+    at = np.minimum(np.searchsorted(ascending, keys), len(ascending) - 1)
+    return np.where(ascending[at] == keys, at, -1).astype(np.int64)
+
+
 def decode_vectors(rows: Sequence[tuple[int, bytes]], dim: int) -> tuple[KeyArray, FloatMatrix]:
     """Stored float16 rows as `(keys int64 [n], vectors float32 [n, dim])`; rows of another length are left out."""
     if any(len(vector) != 2 * dim for _, vector in rows):

@@ -193,14 +193,14 @@ class Reader:
         return ["" if row is None else unpack(row[0]) for row in rows]
 
     _FILES = (
-        "SELECT t.path, t.entry_id IS NOT NULL, t.reason, t.blob, coalesce(b.language, ''), "
+        "SELECT t.path, CASE WHEN t.entry_id IS NULL THEN 'skipped' ELSE 'indexed' END, t.reason, t.blob, coalesce(b.language, ''), "
         "coalesce(b.chunk_count, 0), coalesce(b.degraded_reason, '') FROM trees t LEFT JOIN blobs b ON b.blob = t.blob "
     )
 
     def file(self, root: RootId, path: str) -> FileRow | None:
         """One path of a root, or None where the catalog does not know it."""
         row = self.connection.execute(f"{self._FILES} WHERE t.root = ? AND t.path = ?", (root, path)).fetchone()
-        return None if row is None else _file_row(row)
+        return None if row is None else FileRow(*row)
 
     def chunk_lines(self, root: RootId, path: str) -> list[tuple[ChunkId, int, int]]:
         """The chunks of one path in order, each with its first and last line."""
@@ -253,13 +253,7 @@ class Reader:
         rows = self.connection.execute(
             f"{self._FILES} WHERE t.root = ? AND t.path > ? {only} ORDER BY t.path LIMIT ?", (root, after, limit)
         )
-        return [_file_row(row) for row in rows.fetchall()]
-
-
-def _file_row(row: tuple[str, int, str, bytes | None, str, int, str]) -> FileRow:
-    path, indexed, reason, blob, language, chunk_count, degraded = row
-    state: Literal["indexed", "skipped"] = "indexed" if indexed else "skipped"
-    return FileRow(path, state, reason, None if blob is None else BlobId(blob), language, chunk_count, degraded)
+        return [FileRow(*row) for row in rows.fetchall()]
 
 
 _CHECKED_AT_ONCE = 1_000

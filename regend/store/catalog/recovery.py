@@ -14,11 +14,13 @@ import structlog
 from regend.errors import StoreError
 from regend.store.base import RootRecord
 from regend.store.catalog.schema import open_writer
-from regend.store.catalog.sums import check_log, crc_of, forget_sum, read_sum
+from regend.store.catalog.sums import beside, check_log, crc_of, forget_sum, read_sum
 from regend.store.envelope import fsync_dir, parse_signed, signed, write_atomically
 
 log = structlog.get_logger(__name__)
 
+_ROOTS = ".roots"
+_MARK = ".distrusted"
 RootRow = tuple[str, str, str]
 
 
@@ -39,7 +41,7 @@ def open_or_recover(path: Path) -> sqlite3.Connection:
     """
     try:
         # Format 1 marked a clean end by an empty file.
-        path.with_name(f"{path.name}.clean").unlink(missing_ok=True)
+        beside(path, ".clean").unlink(missing_ok=True)
         recorded, exists = read_sum(path), path.exists() and path.stat().st_size > 0
         if exists and (found := _distrusted(path)):
             return begin_anew(path, found)
@@ -72,18 +74,18 @@ def begin_anew(path: Path, reason: str) -> sqlite3.Connection:
     Raises:
         StoreError: the disk refuses; the roots are not lost by that.
     """
-    aside = path.with_name(f"{path.name}.damaged-{time.time_ns():x}")
+    aside = beside(path, f".damaged-{time.time_ns():x}")
     try:
         roots = _salvage_roots(path)
         # From here on the copy is all that tells of them, should the new catalog not come to be.
-        write_atomically(_roots_path(path), _encoded(roots))
+        write_atomically(beside(path, _ROOTS), _encoded(roots))
         forget_sum(path)
         path.rename(aside)
         # What was made from the old catalog names its rows by numbers that the new one gives to others.
         for caches in ("lexical", "vectors"):
             shutil.rmtree(path.parent / caches, ignore_errors=True)
         log.error("catalog_damaged", path=str(path), moved_to=str(aside), reason=reason, roots_saved=len(roots))
-        _mark_path(path).unlink(missing_ok=True)
+        beside(path, _MARK).unlink(missing_ok=True)
         return _begin_with(path, roots)
     except (OSError, sqlite3.Error) as error:
         raise _refusal(path, error) from error
@@ -96,13 +98,13 @@ def distrust(path: Path, reason: str) -> None:
         StoreError: the disk refuses.
     """
     try:
-        write_atomically(_mark_path(path), signed({"reason": reason}))
+        write_atomically(beside(path, _MARK), signed({"reason": reason}))
     except OSError as error:
         raise _refusal(path, error) from error
 
 
 def _distrusted(path: Path) -> str:
-    mark = _mark_path(path)
+    mark = beside(path, _MARK)
     if not mark.exists():
         return ""
     try:
@@ -111,15 +113,11 @@ def _distrusted(path: Path) -> str:
         return "a check found it damaged"
 
 
-def _mark_path(path: Path) -> Path:
-    return path.with_name(f"{path.name}.distrusted")
-
-
 def _begin_with(path: Path, roots: Sequence[RootRow]) -> sqlite3.Connection:
     """A new catalog that has its roots from the first moment: a kill leaves no catalog rather than one without them."""
-    making = path.with_name(f"{path.name}.new")
+    making = beside(path, ".new")
     for suffix in ("", "-wal", "-shm"):
-        making.with_name(making.name + suffix).unlink(missing_ok=True)
+        beside(making, suffix).unlink(missing_ok=True)
     connection = open_writer(making)
     try:
         for root_path, pool_key, marker in roots:
@@ -132,7 +130,7 @@ def _begin_with(path: Path, roots: Sequence[RootRow]) -> sqlite3.Connection:
     finally:
         connection.close()
     for suffix in ("-wal", "-shm"):  # Of the old catalog: SQLite would lay them over the new one.
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+        beside(path, suffix).unlink(missing_ok=True)
     making.rename(path)
     fsync_dir(path.parent)
     return open_writer(path)
@@ -162,7 +160,7 @@ def remember_roots(path: Path, records: Sequence[RootRecord]) -> None:
     """Keep a copy of the roots beside the catalog, for when nothing of it can be read."""
     rows = [(record.path, record.pool_key, record.marker) for record in records]
     data = _encoded(rows)
-    copy = _roots_path(path)
+    copy = beside(path, _ROOTS)
     try:
         if not copy.exists() or copy.read_bytes() != data:
             write_atomically(copy, data)
@@ -175,10 +173,6 @@ def _encoded(rows: Sequence[RootRow]) -> bytes:
     return signed({"roots": rows})
 
 
-def _roots_path(path: Path) -> Path:
-    return path.with_name(f"{path.name}.roots")
-
-
 def _salvage_roots(path: Path) -> list[RootRow]:
     """The roots by the signed copy; without one, what the damaged catalog itself seems to say."""
     copied = _copied_roots(path)
@@ -187,7 +181,7 @@ def _salvage_roots(path: Path) -> list[RootRow]:
 
 def _copied_roots(path: Path) -> list[RootRow] | None:
     try:
-        rows = parse_signed(_roots_path(path).read_bytes())["roots"]
+        rows = parse_signed(beside(path, _ROOTS).read_bytes())["roots"]
         return [(str(root), str(key), str(marker)) for root, key, marker in rows]
     except (OSError, ValueError, LookupError, TypeError):
         return None

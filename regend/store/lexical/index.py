@@ -120,7 +120,7 @@ class LexicalIndex:
 
     def __init__(self, directory: Path, owner: str = "") -> None:
         """`owner` names the catalog and the pool that it is made from; an index of another owner is not used."""
-        self._directory = directory
+        self.directory = directory
         self._owner = owner
         self._opstamp = 0
         self._schema = build_schema()
@@ -146,13 +146,13 @@ class LexicalIndex:
             Whether it can be used (after re-applying what changed since `self.generation`); else `rebuild` it.
         """
         try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            marker = read_marker(self._directory / MARKER, self._owner)
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            marker = read_marker(self.directory / MARKER, self._owner)
             if marker.generation > generation:
                 raise EnvelopeError(
-                    f"{self._directory} is at generation {marker.generation}, the catalog at {generation}."
+                    f"{self.directory} is at generation {marker.generation}, the catalog at {generation}."
                 )
-            path = self._directory / marker.directory
+            path = self.directory / marker.directory
             check_files(path, self._schema, marker.opstamp)
             index = Index.open(str(path))
             index.config_reader(reload_policy="manual")
@@ -161,7 +161,7 @@ class LexicalIndex:
         except BaseException as error:
             if not isinstance(error, (EnvelopeError, OSError, ValueError)) and not is_panic(error):
                 raise
-            log.warning("lexical_index_unusable", directory=str(self._directory), reason=str(error))
+            log.warning("lexical_index_unusable", directory=str(self.directory), reason=str(error))
             return False
         self._index, self._name, self.generation = index, marker.directory, marker.generation
         self._opstamp = marker.opstamp
@@ -186,7 +186,7 @@ class LexicalIndex:
         """
         try:
             self.close_writer()
-            self.adopt(write_index(self._directory, docs), generation)
+            self.adopt(write_index(self.directory, docs), generation)
         except LexicalWriteError:
             if self._index is None:
                 self.stand_in()
@@ -197,11 +197,6 @@ class LexicalIndex:
         self._index, self._writer, self._name = Index(self._schema), None, ""
         self.generation = -1
         self.behind = True
-
-    @property
-    def directory(self) -> Path:
-        """Where its files are."""
-        return self._directory
 
     @property
     def usable(self) -> bool:
@@ -215,7 +210,7 @@ class LexicalIndex:
             LexicalWriteError: it serves, but a new process would begin with what was there before.
         """
         self.close_writer()
-        with _writing(self._directory):
+        with _writing(self.directory):
             self._index, self._name, self._opstamp = written.index, written.path.name, written.opstamp
             self.deleted_docs = self.added_docs = 0
             self._write_marker(generation)
@@ -233,7 +228,7 @@ class LexicalIndex:
         """
         assert self._index is not None
         try:
-            with _writing(self._directory):
+            with _writing(self.directory):
                 self._apply(self._index, delete_entries, docs)
         except BaseException:
             self.behind = True
@@ -262,7 +257,7 @@ class LexicalIndex:
         Raises:
             LexicalWriteError: it is in the index, but a new process would apply it again.
         """
-        with _writing(self._directory):
+        with _writing(self.directory):
             self._write_marker(generation)
         self.behind = False
 
@@ -277,18 +272,18 @@ class LexicalIndex:
         if writer is not None:
             try:
                 writer.wait_merging_threads()
-                seal_files(self._directory / self._name)
+                seal_files(self.directory / self._name)
             except BaseException as error:
                 if not isinstance(error, (ValueError, OSError)) and not is_panic(error):
                     raise
                 # What was committed stays as it is; only smaller segments were not joined.
-                log.warning("lexical_merge_failed", directory=str(self._directory), reason=str(error))
+                log.warning("lexical_merge_failed", directory=str(self.directory), reason=str(error))
 
     def remove(self) -> None:
         """Close and delete everything; views that are still held keep working."""
         self.close_writer()
         self._index = None
-        shutil.rmtree(self._directory, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def _write_marker(self, generation: int) -> None:
         """Replace the marker atomically but without fsync.
@@ -297,11 +292,11 @@ class LexicalIndex:
         """
         self.generation = generation
         marker = Marker(self._owner, self._name, generation, self._opstamp, self.deleted_docs, self.added_docs)
-        temporary = self._directory / f"{MARKER}.tmp"
+        temporary = self.directory / f"{MARKER}.tmp"
         temporary.write_bytes(marker.encode())
-        temporary.replace(self._directory / MARKER)
+        temporary.replace(self.directory / MARKER)
 
     def _remove_others(self) -> None:
-        for path in self._directory.iterdir():
+        for path in self.directory.iterdir():
             if path.is_dir() and path.name != self._name:
                 shutil.rmtree(path, ignore_errors=True)

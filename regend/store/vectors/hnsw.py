@@ -16,10 +16,11 @@ import numpy as np
 
 from regend.errors import EnvelopeError
 from regend.store.base import FloatMatrix, FloatVector, KeyArray
+from regend.store.catalog.loading import positions
 from regend.store.envelope import Envelope, seal, unseal
 
-METRIC = "ip"
-KIND = "hnsw"
+_METRIC = "ip"
+_KIND = "hnsw"
 _LINKS = 16
 _EF_CONSTRUCTION = 120
 _EF = 64
@@ -60,11 +61,8 @@ class HnswBase:
         return rows, (1.0 - distances[0]).astype(np.float32)
 
     def rows_of(self, keys: KeyArray) -> KeyArray:
-        """Row numbers of `keys`, -1 where absent."""
-        if not len(self.keys):
-            return np.full(len(keys), -1, np.int64)
-        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where(self.keys[at] == keys, at, -1).astype(np.int64)
+        """Return the row numbers of `keys` (int64 [n]), -1 where absent."""
+        return positions(self.keys, keys)
 
 
 def build(keys: KeyArray, vectors: FloatMatrix, stop: threading.Event) -> HnswBase:
@@ -75,7 +73,7 @@ def build(keys: KeyArray, vectors: FloatMatrix, stop: threading.Event) -> HnswBa
     """
     order = np.argsort(keys, kind="stable")
     keys, vectors = keys[order], np.ascontiguousarray(vectors[order])
-    index = hnswlib.Index(METRIC, vectors.shape[1])
+    index = hnswlib.Index(_METRIC, vectors.shape[1])
     index.init_index(max(len(keys), 1), M=_LINKS, ef_construction=_EF_CONSTRUCTION, random_seed=100)
     _add(index, keys, vectors, stop)
     return HnswBase(keys, vectors, index)
@@ -88,7 +86,7 @@ def extend(base: HnswBase, file: Path, keys: KeyArray, vectors: FloatMatrix, sto
         BuildStoppedError: `stop` was set.
     """
     dim = base.vectors.shape[1]
-    index = hnswlib.Index(METRIC, dim)
+    index = hnswlib.Index(_METRIC, dim)
     index.load_index(str(file), max_elements=len(base.keys) + len(keys))
     _add(index, keys, vectors, stop)
     all_keys = np.concatenate((base.keys, keys))
@@ -107,7 +105,7 @@ def _add(index: hnswlib.Index, keys: KeyArray, vectors: FloatMatrix, stop: threa
 
 def save(base: HnswBase, directory: Path, name: str, model_id: str, generation: int, owner: str = "") -> Path:
     """Write the graph in its envelope; returns the payload's path."""
-    envelope = Envelope(KIND, model_id, base.vectors.shape[1], METRIC, len(base.keys), generation, owner)
+    envelope = Envelope(_KIND, model_id, base.vectors.shape[1], _METRIC, len(base.keys), generation, owner)
     return seal(directory, name, envelope, base.index.save_index)
 
 
@@ -120,8 +118,8 @@ def load(directory: Path, name: str, model_id: str, dim: int, owner: str = "") -
     Raises:
         EnvelopeError: missing, damaged or about something else.
     """
-    envelope, payload = unseal(directory, name, KIND, model_id, dim, METRIC, owner)
-    index = hnswlib.Index(METRIC, dim)
+    envelope, payload = unseal(directory, name, Envelope(_KIND, model_id, dim, _METRIC, 0, 0, owner))
+    index = hnswlib.Index(_METRIC, dim)
     try:
         index.load_index(str(payload))
     except RuntimeError as error:

@@ -18,7 +18,7 @@ import structlog
 from regend.embedding.base import ModelInfo
 from regend.errors import EnvelopeError
 from regend.store.base import KeyArray
-from regend.store.catalog.loading import vector_blocks
+from regend.store.catalog.loading import positions, vector_blocks
 from regend.store.catalog.schema import open_reader
 from regend.store.envelope import discard, read_header
 from regend.store.vectors import hnsw
@@ -211,9 +211,8 @@ class SlabMerger:
             for block_keys, block in vector_blocks(connection, self._number, self._model.dim):
                 if self._stop.is_set():
                     raise BuildStoppedError
-                at = np.minimum(np.searchsorted(keys, block_keys), max(len(keys) - 1, 0))
-                inside = keys[at] == block_keys if len(keys) else np.zeros(len(block_keys), np.bool_)
-                vectors[at[inside]] = block[inside]
+                rows = positions(keys, block_keys)
+                vectors[rows[rows >= 0]] = block[rows >= 0]
         finally:
             connection.close()
         # A row that the catalog no longer has stays zero: its key is never used again, so it is and stays dead.
