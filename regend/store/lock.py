@@ -65,14 +65,14 @@ class StateLock:
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
         except OSError:
-            pass  # Such as a full disk: the lock holds all the same, only its message names nobody.
+            pass  # For example, the disk is full. The lock holds, but its message cannot name this process.
 
     def release(self) -> None:
-        """Give the lock back; harmless when done already."""
+        """Release the lock. Harmless to repeat."""
         if self._fd >= 0:
             try:
                 os.ftruncate(self._fd, 0)
             except OSError:
-                pass  # A stale number in a file that nobody has locked misleads nobody.
+                pass  # A stale number in an unlocked file does no harm.
             os.close(self._fd)
             self._fd = -1

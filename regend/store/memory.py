@@ -132,7 +132,7 @@ class Memory:
     # The stronger model.
 
     def offer_upgrade(self, upgrade: Upgrade) -> None:
-        """From now on keep a stronger model's vectors, too, and let it serve the pools in which it is complete."""
+        """Keep a stronger model's vectors, too, and let it serve the pools in which it is complete."""
         self.upgrade = upgrade
         self._load_upgrade()
 
@@ -152,7 +152,7 @@ class Memory:
         self.allow_upgrade()
 
     def allow_upgrade(self) -> None:
-        """A pool is given to the stronger model only if all of its roots may be."""
+        """Give a pool to the stronger model only if all of its roots may be given to it."""
         if self.upgrade is None:
             return
         roots = self.upgrade.roots
@@ -162,7 +162,7 @@ class Memory:
                 pool.upgrade.allowed = roots is None or own <= roots
 
     def lacking_upgrade(self) -> list[int]:
-        """Keys of chunks that the stronger model is to embed, ascending."""
+        """Return the keys of chunks that the stronger model has to embed, ascending."""
         found: set[int] = set()
         for pool in self.pools.values():
             if pool.upgrade is not None and pool.upgrade.allowed:
@@ -192,7 +192,7 @@ class Memory:
             pool.lexical.stand_in()
 
     def catch_up(self, pool: Pool, generation: int) -> bool:
-        """Apply to the lexical index what changed since its last commit; False where that failed."""
+        """Apply to the lexical index what changed since its last commit; return False where that failed."""
         changed, live = loading.entries_changed_since(self._connection, pool.pool, pool.lexical.generation)
         if not pool.lexical.usable:
             return False
@@ -206,7 +206,7 @@ class Memory:
         return True
 
     def rebuild_lexical(self, pool: Pool, generation: int) -> bool:
-        """Write the lexical index anew from the catalog; False where the disk refuses, and what was there stays."""
+        """Rewrite the lexical index from the catalog; return False, and keep the old one, where the disk refuses."""
         entry_ids = sorted(entry.entry_id for entry in pool.live.values())
         try:
             pool.lexical.rebuild(lexical_docs(self._connection, entry_ids), generation)
@@ -234,7 +234,7 @@ class Memory:
     # Changes.
 
     def staging(self, generation: int) -> Staging:
-        """A transaction over the current state."""
+        """Begin a transaction over the current state."""
         return Staging(self._catalog, self.pools, self._roots, self._model.dim, generation, self.upgrade)
 
     def install(
@@ -246,7 +246,7 @@ class Memory:
         skip_lexical: bool = False,
         on_step: Callable[[str], None] = lambda _name: None,
     ) -> None:
-        """Follow a transaction that is durable now."""
+        """Follow a durable transaction."""
         for count in staging.counts:
             self._counts[count.root].count_file(count.entry_id, count.reason, count.step)
         if self.upgrade is not None:
@@ -260,7 +260,7 @@ class Memory:
     def _install_lexical(
         self, pool: Pool, effect: PoolEffects, staging: Staging, generation: int, on_step: Callable[[str], None]
     ) -> None:
-        """A failure here leaves the index behind the catalog; queries see no wrong documents, and it is made good."""
+        """Write the words. A failure leaves the index behind the catalog; queries see no wrong documents meanwhile."""
         if not pool.lexical.behind:
             try:
                 pool.lexical.apply(effect.died, self._born_docs(effect, staging))
@@ -314,7 +314,7 @@ class Memory:
         return self._roots[root]
 
     def is_last_root(self, root: RootId) -> bool:
-        """Whether no other root shares its pool."""
+        """Return whether no other root shares its pool."""
         pool = self._roots[root].pool
         return not any(record.pool == pool for record in self._roots.values() if record.root != root)
 
@@ -329,7 +329,7 @@ class Memory:
     # Publishing.
 
     def publish(self, old: StoreSnapshot | None, generation: int, changed: Iterable[PoolId]) -> StoreSnapshot:
-        """A snapshot in which only the `changed` pools have new views."""
+        """Return a snapshot in which only the `changed` pools have new views."""
         views = {} if old is None else dict(old.pools)
         for pool_id in changed:
             if pool_id in self.pools:

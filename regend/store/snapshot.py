@@ -35,7 +35,7 @@ from regend.store.vectors.slab import SlabView
 from regend.types import DOC_ORDINAL_BITS, PoolId, RootId
 
 EXACT_SHARE = 0.1
-"""Where at most this share of the entries is allowed, their rows are scored exactly; else oversample and filter."""
+"""Maximum share of allowed entries whose rows are scored exactly; above it, search more and filter."""
 
 _EXACT_MIN_ENTRIES = 64
 _TINY_NORM = 1e-6
@@ -57,17 +57,17 @@ class PoolView:
     stronger: SlabView | None = None
 
     def upgraded(self) -> PoolView | None:
-        """The same pool with the stronger model's vectors; None while these are not complete."""
+        """Return the same pool with the stronger model's vectors; None while these are not complete."""
         return None if self.stronger is None else replace(self, slab=self.stronger, stronger=None)
 
     def lexical(self, query: LexicalQuery, limit: int, allow: frozenset[int] | None = None) -> list[Hit]:
-        """The best documents by BM25."""
+        """Find the best documents by BM25."""
         entries = self.entries
         share = 1.0 if allow is None else len(allow) / max(1, len(entries))
         return lexical_search(self.words, query, limit, allow, share, entries.__contains__)
 
     def nearest(self, vector: FloatVector, limit: int, allow: frozenset[int] | None = None) -> list[Hit]:
-        """The nearest documents by cosine."""
+        """Find the nearest documents by cosine."""
         slab = self.slab
         if limit <= 0 or not slab.live_count:
             return []
@@ -98,7 +98,7 @@ class PoolView:
         limit: int,
         allow: frozenset[int] | None,
     ) -> list[Hit]:
-        """Live documents of keys that come best first."""
+        """Return the live documents of keys that come best first."""
         docs_of_key, entries, make = self.facts.docs_of_key, self.entries, Hit._make
         hits: list[Hit] = []
         for key, score in zip(keys.tolist(), np.clip(scores, -1.0, 1.0).tolist(), strict=True):
@@ -120,23 +120,23 @@ class PoolView:
         return hits[:limit]
 
     def similarity(self, vector: FloatVector, docs: Sequence[int]) -> list[float | None]:
-        """Exact cosines."""
+        """Return exact cosines; None for a document without a vector."""
         keys = [self._key(doc) for doc in docs]
         scores, known = self.slab.scores(vector, np.array([-1 if key is None else key for key in keys], np.int64))
         clipped = np.clip(scores, -1.0, 1.0).tolist()
         return [score if there else None for score, there in zip(clipped, known.tolist(), strict=True)]
 
     def vector(self, doc: int) -> FloatVector | None:
-        """The unit vector of a document's chunk, or None while it has none."""
+        """Return the unit vector of a document's chunk, or None while it has none."""
         key = self._key(doc)
         return None if key is None else self.slab.vector(key)
 
     def _key(self, doc: int) -> int | None:
-        """The chunk key of a live document."""
+        """Return the chunk key of a live document."""
         return self.facts.key_of_doc(doc) if doc >> DOC_ORDINAL_BITS in self.entries else None
 
     def file_vector(self, entry_id: int, weights: Sequence[int]) -> tuple[FloatVector | None, bool]:
-        """The mean of a live entry's chunk vectors, L2-normalised, and whether all of them were there.
+        """Return the mean of a live entry's chunk vectors, L2-normalised, and whether all of them were there.
 
         Args:
             weights: of each chunk, in order.
@@ -148,7 +148,7 @@ class PoolView:
         return (mean / np.float32(norm) if norm > _TINY_NORM else None), bool(known.all())
 
     def passing(self, docs: Sequence[int], conditions: ChunkConditions) -> set[int]:
-        """Those of `docs` whose chunks meet the conditions."""
+        """Return those of `docs` whose chunks meet the conditions."""
         return passing(self.words, docs, conditions)
 
     @property
@@ -157,7 +157,7 @@ class PoolView:
         return int(self.words.searcher.num_docs)
 
     def entry_at(self, root: RootId, path: str) -> Entry | None:
-        """What the root has at this path."""
+        """Return the root's entry at this path."""
         for entry_id in self.facts.entries_of_path.get(path, ()):
             entry = self.entries.get(entry_id)
             if entry is not None and root in entry.roots:
@@ -165,17 +165,17 @@ class PoolView:
         return None
 
     def blob_key(self, entry_id: int) -> int | None:
-        """The catalog's key of a live entry's blob."""
+        """Return the catalog's key of a live entry's blob."""
         return self.facts.blob_of_entry.get(entry_id) if entry_id in self.entries else None
 
     def entries_of_blob(self, blob_key: int) -> list[int]:
-        """Live entries with this blob."""
+        """Return the live entries with this blob."""
         return [e for e in self.facts.entries_of_blob.get(blob_key, ()) if e in self.entries]
 
 
 @dataclass(frozen=True, slots=True)
 class UpgradeState:
-    """How far a stronger model is.
+    """Progress of a stronger model.
 
     Attributes:
         serving: pools that it serves.
@@ -199,7 +199,7 @@ class StoreSnapshot:
         stats: per root, for `status`.
         file_vectors: those that are known, of this model.
         mean_lengths: of the lexical fields, as far as they were asked for.
-        upgrade: how far the stronger model is, None where there is none.
+        upgrade: progress of the stronger model, None without one.
     """
 
     generation: int
@@ -214,7 +214,7 @@ class StoreSnapshot:
     upgrade: UpgradeState | None = None
 
     def upgraded(self, root: RootId | None) -> StoreSnapshot | None:
-        """This snapshot with the stronger model's vectors, for queries of one root, or of all (None).
+        """Return this snapshot with the stronger model's vectors, for queries of one root, or of all (None).
 
         None unless every pool that the query may look into is complete in it: cosines of two models do not compare.
         """
@@ -231,7 +231,7 @@ class StoreSnapshot:
         return replace(self, model_id=upgrade.model_id, pools=views, file_vectors=upgrade.file_vectors)
 
     def chunks(self, docs: Sequence[int]) -> list[ChunkView]:
-        """In the order of `docs`; a doc that no longer exists is left out."""
+        """Return chunks in the order of `docs`, without documents that no longer exist."""
         places: list[tuple[int, int, int]] = []
         for doc in docs:
             blob_key = self._blob_key(doc >> DOC_ORDINAL_BITS)
@@ -240,7 +240,7 @@ class StoreSnapshot:
         return self.reader.chunks(places)
 
     def file_vector(self, entry: Entry) -> FloatVector | None:
-        """What a file is about as a whole; see `store.base.Snapshot.file_vector`."""
+        """Return the vector of a whole file; see `store.base.Snapshot.file_vector`."""
         pool = self.pools.get(entry.pool)
         blob_key = None if pool is None else pool.blob_key(entry.entry_id)
         if pool is None or blob_key is None:
@@ -253,7 +253,7 @@ class StoreSnapshot:
         return found
 
     def make_file_vectors(self) -> Iterator[None]:
-        """Make the vectors of files that have none yet, one a step, as long as there is room for them."""
+        """Make the vectors of files that have no vector yet, one a step, while there is room for them."""
         for pool in self.pools.values():
             for entry in pool.entries.values() if pool.slab.live_count else ():
                 if self.file_vectors.full:
@@ -264,26 +264,26 @@ class StoreSnapshot:
                     yield
 
     def outline(self, entry: Entry) -> list[SymbolView]:
-        """All definitions of the entry's blob in order of lines."""
+        """Return all definitions of the entry's blob in order of lines."""
         blob_key = self._blob_key(entry.entry_id)
         return [] if blob_key is None else self.reader.outline(entry.entry_id, blob_key)
 
     def symbols(
         self, name: str, limit: int, *, prefix: bool = True, within: Callable[[int], bool] | None = None
     ) -> list[SymbolView]:
-        """Definitions by name; see `store.base.Snapshot.symbols`."""
+        """Find definitions by name; see `store.base.Snapshot.symbols`."""
         entries = self._entries_of_blob
         if within is None:
             return self.reader.symbols(name, limit, entries, prefix)
         return self.reader.symbols(name, limit, lambda blob: list(filter(within, entries(blob))), prefix)
 
     def frequencies(self, terms: Sequence[str]) -> list[int]:
-        """About how many chunks hold each term; see `store.base.Snapshot.frequencies`."""
+        """Return about how many chunks hold each term; see `store.base.Snapshot.frequencies`."""
         pools = list(self.pools.values())
         return [sum(frequency(pool.words, term) for pool in pools) for term in terms]
 
     def statistics(self, pool: PoolId, terms: Sequence[str]) -> FieldStatistics:
-        """What BM25 has to know of a pool; see `store.base.Snapshot.statistics`."""
+        """Return the statistics that BM25 needs; see `store.base.Snapshot.statistics`."""
         view = self.pools[pool]
         lengths = self.mean_lengths.of(pool, view.doc_count, view.entries, self._lexical_lengths)
         return FieldStatistics(view.doc_count, lengths, {term: field_frequencies(view.words, term) for term in terms})

@@ -120,7 +120,7 @@ class Staging:
         """
         for op in ops:
             if not isinstance(op, PutVectors) and not _is_utf8(op.path):
-                # Neither SQLite nor the wire can carry such a name; one of them must not hold up all other files.
+                # Neither SQLite nor the wire can carry such a name; it must not block the other files.
                 log.warning("path_not_utf8", path=ascii(op.path))
                 continue
             match op:
@@ -230,13 +230,13 @@ class Staging:
         except ProviderRejectedError as error:
             raise StoreError(str(error)) from error
         keys = self._catalog.chunk_keys(op.chunks)
-        # A chunk that garbage collection took meanwhile is nobody's any more.
+        # Garbage collection may have removed a chunk in the meantime.
         kept = [(key, row) for row, key in enumerate(keys) if key is not None]
         held = [key for key, _ in kept]
         self._catalog.put_vectors(held, vectors[[row for _, row in kept]].astype(np.float16), model)
         stored.update(held)
 
-    # What follows from the operations.
+    # Consequences of the operations.
 
     def settle(self) -> dict[PoolId, PoolEffects]:
         """Bring entries and pending chunks in line with the trees; return what memory must do, by pool."""
@@ -310,7 +310,7 @@ class Staging:
         self.pending = tuple(self._catalog.pending_chunks(sorted(lacking)))
 
     def _alive_after(self, pool: Pool, key: int) -> bool:
-        """Whether a live entry of the pool has this chunk once all operations are done."""
+        """Return whether a live entry of the pool has this chunk once all operations are done."""
         for doc in pool.facts.docs(key):
             entry_id = doc >> DOC_ORDINAL_BITS
             after = self._roots_after.get(entry_id)

@@ -70,7 +70,7 @@ class Store:
             abandon(connection, self._catalog_path)
             if isinstance(error, sqlite3.OperationalError):
                 raise self._unreadable(error) from error
-            # It is sound as an SQLite file, and nonsense as a catalog.
+            # The file is valid SQLite, but no valid catalog.
             self._load(state_dir, begin_anew(self._catalog_path, f"{type(error).__name__}: {error}"), limits)
         except BaseException:
             abandon(connection, self._catalog_path)
@@ -98,7 +98,7 @@ class Store:
     # Roots.
 
     def add_root(self, path: str, pool_key: str, marker: str) -> RootRecord:
-        """Add a root, or confirm one. Under another pool key than before it starts over; that embeds nothing anew."""
+        """Add a root, or confirm one. A root with another pool key than before starts over and embeds nothing again."""
         self._catch_up()
         known = next((record for record in self.reads.roots() if record.path == path), None)
         if known is not None and known.pool_key == pool_key:
@@ -166,11 +166,11 @@ class Store:
         remember_roots(self._catalog_path, self.reads.roots())
 
     def tree(self, root: RootId) -> dict[str, FileState]:
-        """What is indexed at each path of a root."""
+        """Return the indexed state of each path of a root."""
         return self._catalog.tree(root)
 
     def pool_blobs(self, pool: PoolId) -> frozenset[BlobId]:
-        """Blobs that a `PutFile` without chunks may name."""
+        """Return the blobs that a `PutFile` without chunks may name."""
         return self._catalog.pool_blobs(pool)
 
     # Commits.
@@ -196,7 +196,7 @@ class Store:
                 self._damaged = True
                 raise StoreError(
                     f"{self._catalog_path} is damaged ({error}); restart the daemon, which puts the file aside and "
-                    "indexes the roots anew."
+                    "indexes the roots again."
                 ) from error
             raise
         self.on_step("committed")
@@ -207,7 +207,7 @@ class Store:
         return Committed(commit.commit_id, generation, staging.pending, tuple(staging.missing))
 
     def _install(self, change: Callable[[], None]) -> None:
-        """Bring memory in line with what is durable already; where that fails, read it all again, later if need be."""
+        """Bring memory in line with the durable catalog; where that fails, read all of it again, later if need be."""
         try:
             change()
         except Exception:
@@ -244,11 +244,11 @@ class Store:
             self._catalog.checkpoint()
 
     def embed_only(self, roots: frozenset[RootId] | None) -> None:
-        """Hand out chunks for embedding only if a file of these roots holds them; None: all. Index thread."""
+        """Hand out chunks for embedding only if a file of these roots holds them; None: all."""
         self._catalog.embed_only(roots)
 
     def unembedded(self, limit: int, exclude: frozenset[ChunkId], tier: Tier = Tier.FIRST) -> UnembeddedFound:
-        """Live chunks without a vector of the tier's model, oldest first."""
+        """Return live chunks without a vector of the tier's model, oldest first."""
         keys = None if tier is Tier.FIRST else self._memory.lacking_upgrade()
         chunks, exhausted = self._catalog.unembedded(limit, exclude, keys)
         return UnembeddedFound(tuple(chunks), exhausted, tier)
@@ -256,7 +256,7 @@ class Store:
     # The stronger model.
 
     def offer_upgrade(self, model: ModelInfo, roots: frozenset[RootId] | None) -> None:
-        """Keep vectors of a stronger model beside the first one's, and let it take over pools; once at most.
+        """Keep vectors of a stronger model beside the first one's, and let it take over pools. Call it at most once.
 
         Args:
             roots: roots whose text the model may be given; None: all.
@@ -269,7 +269,7 @@ class Store:
         self._publish(self._snapshot.generation, set(self._memory.pools))
 
     def upgrade_only(self, roots: frozenset[RootId]) -> None:
-        """From now on give the stronger model only what pools hold all of whose roots are among these."""
+        """Give the stronger model only pools all of whose roots are among these."""
         if self._memory.upgrade is not None:
             self._memory.upgrade.roots = roots
             self._memory.allow_upgrade()
@@ -297,7 +297,7 @@ class Store:
         return self._upkeep.next_delay_s()
 
     def purge(self, unwanted: Callable[[PoolId, str], bool]) -> bool:
-        """Remove every byte of unused files that are not wanted any more; False: ask again later."""
+        """Remove every byte of unused files that are unwanted; return False if the caller must ask again later."""
         self._catch_up()
         changed = self._upkeep.purge(unwanted)
         if changed:
@@ -311,7 +311,7 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Finish and release everything; snapshots can search no texts afterwards. Harmless to repeat."""
+        """Finish and release everything; snapshots cannot read texts afterwards. Harmless to repeat."""
         if self._closed:
             return
         self._closed = True

@@ -29,16 +29,16 @@ _PURGE_IDLE_S = 1.0
 _WARM_IDLE_S = 1.0
 _WARM_SLICE_S = 0.02
 _SMALL_DOCS = 5_000
-"""A lexical index of up to this many documents is written anew (0.1 s) as soon as it holds any deleted one."""
+"""Maximum documents of a lexical index that is rewritten (0.1 s) as soon as it holds a deleted document."""
 _STALE_DOCS_SHARE = 0.05
 _ADDED_DOCS_SHARE = 0.5
-"""Writing a document anew costs 30 µs, a twentieth of what indexing it did."""
+"""Rewriting a document costs 30 µs, a twentieth of indexing it."""
 
 log = structlog.get_logger(__name__)
 
 
 class Upkeep:
-    """Decides what is due and does it. Returns the pools whose views must be published again."""
+    """Decides what is due and does it. Its methods return the pools whose views must be published again."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Upkeep:
         return changed
 
     def idle_step(self) -> set[PoolId]:
-        """Do what may wait until nobody does."""
+        """Do the work that may wait until no command waits."""
         changed: set[PoolId] = set()
         now, generation = time.monotonic(), self._catalog.generation
         if self._idle_since is None or generation != self._idle_generation:
@@ -109,7 +109,7 @@ class Upkeep:
         return changed
 
     def _purge(self, generation: int) -> set[PoolId]:
-        """Write lexical indexes anew in which deleted documents weigh on term statistics, or that lie in many segments.
+        """Rewrite lexical indexes whose term statistics count many deleted documents, or that have many segments.
 
         Segments merge by themselves, but large ones rarely do, and until then results are ranked by words of files that
         are gone, and each query takes twice as long. A large index is written in the background.
@@ -134,7 +134,7 @@ class Upkeep:
         return changed
 
     def _adopt(self) -> set[PoolId]:
-        """Serve the lexical index that was written in the background, if one is done."""
+        """Serve the lexical index that was written in the background, if it is complete."""
         result = self._rebuilder.poll()
         if result is None:
             return set()
@@ -181,10 +181,10 @@ class Upkeep:
             log.info("garbage_collected", entries=report.entries, blobs=report.blobs, chunks=report.chunks)
 
     def purge(self, unwanted: Callable[[PoolId, str], bool]) -> set[PoolId] | None:
-        """Remove unused entries whose paths are not wanted any more, so that no file holds a byte of them.
+        """Remove unused entries with unwanted paths, so that no file on disk holds a byte of them.
 
-        Deleted rows stay readable in SQLite's free pages, and deleted vectors in an HNSW base, until they are written
-        anew; so both are. That takes a second for each 300 MB, but rules that exclude what was indexed are rare.
+        Deleted rows stay readable in SQLite's free pages, and deleted vectors in an HNSW base, until both are
+        rewritten. That takes a second for each 300 MB, but rules that exclude indexed files are rare.
 
         Returns:
             The pools that must be published; None while a background job might still write what it was given before.
@@ -213,7 +213,7 @@ class Upkeep:
         return pools
 
     def next_delay_s(self) -> float:
-        """When there is something to do again, if no command comes before."""
+        """Return the seconds until there is work again, if no command comes before."""
         if self._busy or self._more_garbage or self._warming is not None:
             return _BUSY_DELAY_S
         if any(pool.lexical.behind for pool in self._memory.pools.values()):
@@ -225,7 +225,7 @@ class Upkeep:
         return _GARBAGE_INTERVAL_S
 
     def forget_pool(self, pool: PoolId) -> None:
-        """A pool is about to go: its vector files go too."""
+        """Remove the vector files of a pool that is about to be removed."""
         self._rebuilder.cancel(pool)
         for merger in self._mergers:
             merger.forget(pool)

@@ -1,4 +1,4 @@
-"""What happens when the catalog itself is damaged: it is put aside, and the roots are saved if they can be read."""
+"""Recovery of a damaged catalog: put it aside, and save the roots if they can be read."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ RootRow = tuple[str, str, str]
 
 
 def is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Whether SQLite says that the file is damaged; its other errors are about the disk, a lock, or a statement."""
+    """Return whether SQLite reports damage; its other errors are about the disk, a lock, or a statement."""
     return type(error) is sqlite3.DatabaseError
 
 
 def open_or_recover(path: Path) -> sqlite3.Connection:
-    """Open the catalog; a damaged one is put aside and a new one with the same roots begun.
+    """Open the catalog; put a damaged one aside and begin a new one with the same roots.
 
     Everything else is indexed again from the files themselves, which are the source of all of it. The file is compared
     with its checksum (10 ms for 35 MB in the cache); where that is not known, because the process was killed while the
@@ -81,7 +81,7 @@ def begin_anew(path: Path, reason: str) -> sqlite3.Connection:
         write_atomically(beside(path, _ROOTS), _encoded(roots))
         forget_sum(path)
         path.rename(aside)
-        # What was made from the old catalog names its rows by numbers that the new one gives to others.
+        # The caches name rows of the old catalog by numbers that the new catalog gives to other rows.
         for caches in ("lexical", "vectors"):
             shutil.rmtree(path.parent / caches, ignore_errors=True)
         log.error("catalog_damaged", path=str(path), moved_to=str(aside), reason=reason, roots_saved=len(roots))
@@ -92,7 +92,7 @@ def begin_anew(path: Path, reason: str) -> sqlite3.Connection:
 
 
 def distrust(path: Path, reason: str) -> None:
-    """Have the next opening put the catalog aside: its checksum, made anew meanwhile, would vouch for the damage.
+    """Mark the catalog, so that the next opening puts it aside: by then its checksum would cover the damage, too.
 
     Raises:
         StoreError: the disk refuses.
@@ -114,7 +114,7 @@ def _distrusted(path: Path) -> str:
 
 
 def _begin_with(path: Path, roots: Sequence[RootRow]) -> sqlite3.Connection:
-    """A new catalog that has its roots from the first moment: a kill leaves no catalog rather than one without them."""
+    """Create a catalog that has its roots from the first moment: after a kill there is none, or one with all roots."""
     making = beside(path, ".new")
     for suffix in ("", "-wal", "-shm"):
         beside(making, suffix).unlink(missing_ok=True)
@@ -129,7 +129,7 @@ def _begin_with(path: Path, roots: Sequence[RootRow]) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = DELETE")  # So that it is one file, which can be renamed.
     finally:
         connection.close()
-    for suffix in ("-wal", "-shm"):  # Of the old catalog: SQLite would lay them over the new one.
+    for suffix in ("-wal", "-shm"):  # SQLite would lay these of the old catalog over the new one.
         beside(path, suffix).unlink(missing_ok=True)
     making.rename(path)
     fsync_dir(path.parent)
@@ -150,7 +150,7 @@ def _check(connection: sqlite3.Connection, path: Path, recorded: int | None) -> 
 
 
 def abandon(connection: sqlite3.Connection, path: Path) -> None:
-    """Close a catalog in disorder: SQLite may move its log into the main file, whose checksum is then unknown."""
+    """Close a faulty catalog and forget its checksum, because SQLite may now move the log into the main file."""
     with contextlib.suppress(OSError):
         forget_sum(path)
     connection.close()
@@ -174,7 +174,7 @@ def _encoded(rows: Sequence[RootRow]) -> bytes:
 
 
 def _salvage_roots(path: Path) -> list[RootRow]:
-    """The roots by the signed copy; without one, what the damaged catalog itself seems to say."""
+    """Return the roots of the signed copy; without a copy, those that can be read from the damaged catalog."""
     copied = _copied_roots(path)
     return _roots_of_damaged(path) if copied is None else copied
 

@@ -27,7 +27,7 @@ _BUSY_MS = 100
 
 
 def crc_of(path: Path) -> int:
-    """CRC-32 of a file."""
+    """Return the CRC-32 of a file."""
     crc = 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
@@ -41,7 +41,7 @@ def beside(path: Path, suffix: str) -> Path:
 
 
 def read_sum(path: Path) -> int | None:
-    """The catalog's CRC-32 as recorded; None where it is not known."""
+    """Return the catalog's recorded CRC-32; None where it is not known."""
     try:
         magic, crc, own = beside(path, _SUMS).read_text("ascii").split()
         if magic == _MAGIC and own == _sign(crc):
@@ -52,7 +52,7 @@ def read_sum(path: Path) -> int | None:
 
 
 def forget_sum(path: Path) -> None:
-    """Say, durably, that the main file may change from now on."""
+    """Remove the checksum durably, because the main file may change from now on."""
     sums = beside(path, _SUMS)
     if sums.exists():
         sums.unlink(missing_ok=True)
@@ -60,7 +60,7 @@ def forget_sum(path: Path) -> None:
 
 
 def guard(path: Path) -> Callable[[], None]:
-    """Forget the sum should the interpreter end and drop a connection that nobody closed; call the result to end it."""
+    """Forget the checksum if the interpreter ends with the connection open; call the result to stop guarding."""
 
     def forget() -> None:
         with contextlib.suppress(OSError):

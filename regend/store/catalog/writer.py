@@ -32,7 +32,7 @@ class BlobRow(NamedTuple):
 
 
 class TreeRow(NamedTuple):
-    """What a tree says of one path; `entry_id` is None where it is skipped."""
+    """A tree's row of one path; `entry_id` is None where it is skipped."""
 
     entry_id: int | None
     reason: str
@@ -91,7 +91,7 @@ class Catalog:
         self._sql.execute("UPDATE state SET generation = ?", (generation,))
 
     def model_number(self, model_id: str, dim: int) -> int:
-        """The number of a model that is used from now on."""
+        """Return the number of a model, and record that it is in use."""
         now = int(time.time())
         self._sql.execute(
             "INSERT INTO models(model_id, dim, last_used_utc) VALUES (?, ?, ?) "
@@ -176,7 +176,7 @@ class Catalog:
         self._sql.execute("DELETE FROM trees WHERE root = ? AND path = ?", (root, path))
 
     def tree_entries(self, root: RootId) -> list[tuple[int | None, str]]:
-        """`(entry_id, reason)` of every path."""
+        """Return `(entry_id, reason)` of every path."""
         return self._sql.execute("SELECT entry_id, reason FROM trees WHERE root = ?", (root,)).fetchall()
 
     # Blobs and entries.
@@ -224,7 +224,7 @@ class Catalog:
                 keys.append(int(added.lastrowid or 0))
             else:
                 keys.append(int(row[0]))
-                if row[1] != lexical:  # An older version weighted its words otherwise.
+                if row[1] != lexical:  # An older version weighted its words differently.
                     sql.execute("UPDATE chunks SET lexical = ? WHERE chunk_key = ?", (lexical, row[0]))
         sql.executemany(
             "INSERT INTO blob_chunks VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -243,12 +243,12 @@ class Catalog:
         return BlobRow(blob_key, file.language, file.skip_reason), np.array(keys, np.int64)
 
     def blob_keys(self, blob_key: int) -> KeyArray:
-        """Chunk keys of a blob, in order."""
+        """Return the chunk keys of a blob, in order."""
         rows = self._sql.execute("SELECT chunk_key FROM blob_chunks WHERE blob_key = ? ORDER BY ordinal", (blob_key,))
         return np.array([key for (key,) in rows], np.int64)
 
     def entry(self, pool: PoolId, path: str, blob_key: int, generation: int) -> int:
-        """The id of this (pool, path, blob), created where it is new (as live)."""
+        """Return the id of this (pool, path, blob); create it as live where it is new."""
         row = self._sql.execute(
             "SELECT entry_id FROM entries WHERE pool = ? AND path = ? AND blob_key = ?", (pool, path, blob_key)
         ).fetchone()
@@ -275,7 +275,7 @@ class Catalog:
     # Vectors.
 
     def chunk_keys(self, chunks: Sequence[ChunkId]) -> list[int | None]:
-        """Keys of chunks, None where a chunk is gone."""
+        """Return the keys of chunks, None where a chunk was deleted."""
         find = "SELECT chunk_key FROM chunks WHERE chunk = ?"
         rows = (self._sql.execute(find, (chunk,)).fetchone() for chunk in chunks)
         return [None if row is None else int(row[0]) for row in rows]
@@ -291,7 +291,7 @@ class Catalog:
             self.remove_pending(keys)
 
     def vectors_of(self, keys: Sequence[int], model: int) -> dict[int, bytes]:
-        """Stored vectors of a model among these chunks."""
+        """Return a model's stored vectors of these chunks, by key."""
         prefix = model << MODEL_SHIFT
         found: dict[int, bytes] = {}
         for marks, part in _slices(keys):
@@ -312,7 +312,7 @@ class Catalog:
         return self._sql.execute("SELECT 1 FROM pending LIMIT 1").fetchone() is not None
 
     def embed_only(self, roots: frozenset[RootId] | None) -> None:
-        """From now on name only chunks as pending that a file of these roots holds; None: of all roots."""
+        """Name only chunks as pending that a file of these roots holds; None: all chunks."""
         if roots is None:
             self._embeddable = ""
             return

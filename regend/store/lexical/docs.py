@@ -15,7 +15,7 @@ from regend.types import doc_id
 
 FIELDS = ("body", "symbol", "path")
 ChunkFields = tuple[int, str, str, int, int, str]
-"""Of one chunk: ordinal, symbol, kind, first and last line, and its text as tokens."""
+"""A chunk's ordinal, symbol, kind, first and last line, and its text as tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def docs_of_entry(
 
 
 def build_schema() -> Schema:
-    """The index schema; raise `files.FORMAT_VERSION` with every change."""
+    """Return the index schema; raise `files.FORMAT_VERSION` with every change."""
     builder = SchemaBuilder()
     for name in FIELDS:
         # No phrase queries are asked, so positions would only cost space and commit time.

@@ -37,12 +37,12 @@ log = structlog.get_logger(__name__)
 
 
 class LexicalWriteError(StoreError):
-    """The disk refused, or tantivy gave up; the catalog is untouched, and the index is made good from it later."""
+    """The disk refused, or tantivy gave up; the catalog is untouched, and the index is repaired from it later."""
 
 
 @contextmanager
 def _writing(directory: Path) -> Iterator[None]:
-    """tantivy reports errors as `ValueError`, and panics with what is no `Exception`."""
+    """Turn tantivy's errors (`ValueError`, or a panic that is no `Exception`) into `LexicalWriteError`."""
     try:
         yield
     except BaseException as error:
@@ -53,7 +53,7 @@ def _writing(directory: Path) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class LexicalView:
-    """What a snapshot holds of the index: immutable, for any thread."""
+    """The index as a snapshot holds it: immutable, for any thread."""
 
     searcher: Searcher
     schema: Schema
@@ -100,7 +100,7 @@ def write_index(directory: Path, docs: Iterable[LexicalDoc]) -> WrittenIndex:
 
 
 def _fill(index: Index, docs: Iterable[LexicalDoc]) -> tuple[int, int]:
-    """Commit all documents; returns tantivy's number of the commit, and how many they are."""
+    """Commit all documents; return tantivy's number of the commit, and how many documents there were."""
     writer = index.writer(heap_size=_REBUILD_HEAP_BYTES, num_threads=1)
     count = 0
     try:
@@ -165,14 +165,14 @@ class LexicalIndex:
             return False
         self._index, self._name, self.generation = index, marker.directory, marker.generation
         self._opstamp = marker.opstamp
-        # What a crash left half done may have deleted some.
+        # The commit that a crash interrupted may have deleted some.
         self.deleted_docs = marker.deleted + (marker.generation < generation)
         self.added_docs = index.searcher().num_docs if marker.added is None else marker.added
         self._remove_others()
         return True
 
     def matches(self, doc_count: int) -> bool:
-        """Whether the index holds as many documents as the catalog has live ones."""
+        """Return whether the index holds as many documents as the catalog has live ones."""
         return self.view().searcher.num_docs == doc_count
 
     def rebuild(self, docs: Iterable[LexicalDoc], generation: int) -> None:
@@ -204,7 +204,7 @@ class LexicalIndex:
         return bool(self._name)
 
     def adopt(self, written: WrittenIndex, generation: int) -> None:
-        """Serve this index from now on, which holds all that was live at `generation`; the one before goes.
+        """Serve this index, which holds all documents that were live at `generation`; remove the one before.
 
         Raises:
             LexicalWriteError: it serves, but a new process would begin with what was there before.
@@ -224,7 +224,7 @@ class LexicalIndex:
         Call `mark` afterwards. On an error nothing is visible, and `behind` says so.
 
         Raises:
-            LexicalWriteError: the owner makes it good later.
+            LexicalWriteError: the owner repairs it later.
         """
         assert self._index is not None
         try:
@@ -262,7 +262,7 @@ class LexicalIndex:
         self.behind = False
 
     def view(self) -> LexicalView:
-        """The index as of the last `apply` or `rebuild`."""
+        """Return the index as of the last `apply` or `rebuild`."""
         assert self._index is not None
         return LexicalView(self._index.searcher(), self._schema)
 
@@ -276,7 +276,7 @@ class LexicalIndex:
             except BaseException as error:
                 if not isinstance(error, (ValueError, OSError)) and not is_panic(error):
                     raise
-                # What was committed stays as it is; only smaller segments were not joined.
+                # Committed documents are safe; only smaller segments were not joined.
                 log.warning("lexical_merge_failed", directory=str(self.directory), reason=str(error))
 
     def remove(self) -> None:

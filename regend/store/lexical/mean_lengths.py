@@ -15,12 +15,12 @@ LengthsOf = Callable[[int, int], tuple[int, int] | None]
 """Entry id, position -> tokens of the chunk's text and symbol; None where it does not exist."""
 
 _SAMPLE = 256
-"""Chunks looked at, some 5 ms once. The mean of so many is within about 5 %, and so is BM25's length factor."""
+"""Maximum chunks in a sample, which takes about 5 ms. Its mean, and so BM25's length factor, is within about 5 %."""
 _STALE_SHARE = 0.2
 
 
 class MeanLengths:
-    """Remembers each pool's until its size has changed; any thread may use it."""
+    """Remembers each pool's mean lengths until its size has changed; any thread may use it."""
 
     def __init__(self) -> None:
         self._known: dict[PoolId, tuple[int, Lengths]] = {}
@@ -38,7 +38,7 @@ class MeanLengths:
 
 
 def _sampled(entries: Mapping[int, Entry], lengths_of: LengthsOf) -> Lengths:
-    """The means over chunks that are evenly spread over all."""
+    """Return the means over a sample that is spread evenly over all chunks."""
     ordered = [entries[entry_id] for entry_id in sorted(entries)]
     ends = list(accumulate(entry.chunk_count for entry in ordered))
     total = ends[-1] if ends else 0

@@ -46,7 +46,7 @@ class HnswBase:
     index: hnswlib.Index
 
     def search(self, vector: FloatVector, count: int) -> tuple[KeyArray, FloatVector]:
-        """About the `count` nearest rows: `(row numbers, cosines)`, best first."""
+        """Find about the `count` nearest rows: `(row numbers, cosines)`, best first."""
         count = min(count, len(self.keys))
         if count <= 0:
             return np.empty(0, np.int64), np.empty(0, np.float32)
@@ -80,7 +80,7 @@ def build(keys: KeyArray, vectors: FloatMatrix, stop: threading.Event) -> HnswBa
 
 
 def extend(base: HnswBase, file: Path, keys: KeyArray, vectors: FloatMatrix, stop: threading.Event) -> HnswBase:
-    """A new base with the rows of `base`, copied by loading its verified `file`, and these new ones.
+    """Build a new base with the rows of `base`, copied by loading its verified `file`, and these new rows.
 
     Raises:
         BuildStoppedError: `stop` was set.

@@ -75,7 +75,7 @@ class SlabMerger:
 
     @property
     def busy(self) -> bool:
-        """Whether a job runs, or has ended and waits for `step`, or is to come."""
+        """Whether a job runs, waits for `step` to take its result, or has still to start."""
         return self._thread is not None or bool(self._to_load)
 
     def check_age(self, generation: int) -> None:
@@ -85,7 +85,7 @@ class SlabMerger:
             try:
                 header, _ = read_header(self._directory, self._name(pool))
             except EnvelopeError:
-                continue  # There is none, or `_load` will say why not.
+                continue  # There is no base, or `_load` reports why it is unusable.
             if header.generation > generation:
                 log.warning("vector_base_too_new", pool=pool, generation=header.generation, catalog=generation)
                 discard(self._directory, self._name(pool))
@@ -142,7 +142,7 @@ class SlabMerger:
         self._start(pool, partial(self._build, pool, view, generation))
 
     def start_over(self, pool: PoolId) -> None:
-        """Give up the pool's base, in memory and on disk; one without what is dead now is built when it pays."""
+        """Drop the pool's base, in memory and on disk; a new one without the dead rows is built when it pays."""
         if pool in (slabs := self._slabs()):
             slabs[pool].install(None)
         self.forget(pool)
@@ -155,7 +155,7 @@ class SlabMerger:
         discard(self._directory, self._name(pool))
 
     def close(self) -> None:
-        """Stop the job and wait for it; what it was building is built again some other time."""
+        """Stop the job and wait for it; a later process builds its base again."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
@@ -183,7 +183,7 @@ class SlabMerger:
         return self._saved(pool, hnsw.build(*view.live_rows(), self._stop), generation)
 
     def _extend(self, pool: PoolId, base: HnswBase, view: SlabView, generation: int) -> HnswBase:
-        # The file is checked again: it may have lain on disk for long since it was written.
+        # The file is checked again, because it may have been damaged since it was written.
         _, _, checked = self._checked(pool)
         alive = ~view.dead[: view.count]
         keys, vectors = view.keys[: view.count][alive], view.vectors[: view.count][alive]

@@ -19,7 +19,7 @@ from regend.types import RootId
 
 @dataclass(slots=True)
 class Upgrade:
-    """What is stored of the stronger model; owned by the index thread.
+    """The stronger model in the store. Owned by the index thread.
 
     Attributes:
         number: the model's in the catalog.
@@ -50,11 +50,11 @@ class PoolUpgrade:
         self.allowed = True
 
     def load(self, live: Iterable[int]) -> None:
-        """Once the stored vectors are in the slab: note which live chunks have none."""
+        """Note which live chunks have no vector; call once the stored vectors are in the slab."""
         self.lacking = {key for key in live if key not in self.slab} - self.upgrade.forgone
 
     def follow(self, born: Set[int], killed: Sequence[int], entering: KeyedVectors) -> None:
-        """A transaction is durable: chunks came to life or died, and vectors came."""
+        """Follow a durable transaction, as `Slab.follow` does, and note what still lacks a vector."""
         self.slab.follow(born, killed, entering)
         self.lacking |= {key for key in born if key not in self.slab}
         self.lacking.difference_update(killed, entering[0].tolist(), self.upgrade.forgone)
