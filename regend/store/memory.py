@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -23,7 +23,7 @@ from regend.store.catalog.reader import Reader
 from regend.store.catalog.writer import Catalog
 from regend.store.counts import RootCounts
 from regend.store.facts import facts_of
-from regend.store.lexical.docs import LexicalDoc, docs_of_entry, lexical_docs
+from regend.store.lexical.docs import born_docs, lexical_docs
 from regend.store.lexical.index import LexicalWriteError, WrittenIndex
 from regend.store.lexical.mean_lengths import MeanLengths
 from regend.store.pool import Pool
@@ -263,7 +263,9 @@ class Memory:
         """Write the words. A failure leaves the index behind the catalog; queries see no wrong documents meanwhile."""
         if not pool.lexical.behind:
             try:
-                pool.lexical.apply(effect.died, self._born_docs(effect, staging))
+                staged = [staging.entries[entry_id] for entry_id in effect.born]
+                born = ((s.entry.entry_id, s.entry.path, staging.fresh.get(s.blob_key)) for s in staged)
+                pool.lexical.apply(effect.died, born_docs(self._connection, born))
                 on_step("lexical")
                 pool.lexical.mark(generation)
                 on_step("marked")
@@ -272,18 +274,6 @@ class Memory:
                 log.warning("lexical_commit_failed", pool=pool.pool, generation=generation, reason=str(error))
         if not self.catch_up(pool, generation):
             pool.lexical.behind = True
-
-    def _born_docs(self, effect: PoolEffects, staging: Staging) -> Iterator[LexicalDoc]:
-        """Build the documents from the commit itself where it brought the chunks, else from the catalog."""
-        for entry_id in effect.born:
-            staged = staging.entries[entry_id]
-            file = staging.fresh.get(staged.blob_key)
-            if file is None:
-                yield from lexical_docs(self._connection, (entry_id,))
-                continue
-            chunks = ((n, c.symbol, c.kind, c.start_line, c.end_line, c.lexical) for n, c in enumerate(file.chunks))
-            definitions = ((symbol.start_line, symbol.kind) for symbol in file.symbols)
-            yield from docs_of_entry(entry_id, staged.entry.path, chunks, definitions)
 
     def _install_vectors(self, pool: Pool, effect: PoolEffects, staging: Staging) -> None:
         pool.slab.follow(effect.born_keys, effect.killed_keys, effect.vectors)

@@ -5,38 +5,21 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from tantivy import Document, Schema, SchemaBuilder
 
 from regend.chunking.tokens import lexical_tokens
 from regend.store.catalog.textcodec import unpack
-from regend.types import doc_id
+from regend.types import ChunkedFile, doc_id
 
 FIELDS = ("body", "symbol", "path")
 ChunkFields = tuple[int, str, str, int, int, str]
 """A chunk's ordinal, symbol, kind, first and last line, and its text as tokens."""
 
 
-@dataclass(frozen=True, slots=True)
-class LexicalDoc:
-    """One chunk occurrence, its fields as space-separated lower-case tokens.
-
-    Attributes:
-        kinds: the chunk's kind and those of the definitions that begin in it.
-    """
-
-    entry_id: int
-    ordinal: int
-    body: str
-    symbol: str
-    path: str
-    kinds: str = ""
-
-
-def docs_of_entry(
+def _docs_of_entry(
     entry_id: int, path: str, chunks: Iterable[ChunkFields], definitions: Iterable[tuple[int, str]]
-) -> Iterator[LexicalDoc]:
+) -> Iterator[Document]:
     """Build the documents of one entry.
 
     Args:
@@ -49,7 +32,7 @@ def docs_of_entry(
     for ordinal, symbol, kind, first, last, body in chunks:
         inside = ordered[bisect_left(lines, first) : bisect_right(lines, last)]
         kinds = " ".join(sorted({kind, *(found for _, found in inside)}))
-        yield LexicalDoc(entry_id, ordinal, body, lexical_tokens(symbol), path, kinds)
+        yield document(entry_id, ordinal, body, lexical_tokens(symbol), path, kinds)
 
 
 def build_schema() -> Schema:
@@ -64,19 +47,24 @@ def build_schema() -> Schema:
     return builder.build()
 
 
-def document_of(doc: LexicalDoc) -> Document:
-    """Return the document as tantivy takes it."""
-    document = Document()
-    document.add_text("body", doc.body)
-    document.add_text("symbol", doc.symbol)
-    document.add_text("path", doc.path)
-    document.add_text("kind", doc.kinds)
-    document.add_unsigned("entry", doc.entry_id)
-    document.add_unsigned("doc", doc_id(doc.entry_id, doc.ordinal))
-    return document
+def document(entry_id: int, ordinal: int, body: str, symbol: str, path: str, kinds: str = "") -> Document:
+    """Build the document of one chunk occurrence.
+
+    Args:
+        body, symbol, path: space-separated lower-case tokens.
+        kinds: the chunk's kind and those of the definitions that begin in it.
+    """
+    made = Document()
+    made.add_text("body", body)
+    made.add_text("symbol", symbol)
+    made.add_text("path", path)
+    made.add_text("kind", kinds)
+    made.add_unsigned("entry", entry_id)
+    made.add_unsigned("doc", doc_id(entry_id, ordinal))
+    return made
 
 
-def lexical_docs(connection: sqlite3.Connection, entry_ids: Sequence[int]) -> Iterator[LexicalDoc]:
+def lexical_docs(connection: sqlite3.Connection, entry_ids: Sequence[int]) -> Iterator[Document]:
     """Stream the documents of these entries from the catalog."""
     for entry_id in entry_ids:
         rows = connection.execute(
@@ -90,4 +78,21 @@ def lexical_docs(connection: sqlite3.Connection, entry_ids: Sequence[int]) -> It
             (entry_id,),
         ).fetchall()
         path = rows[0][-1] if rows else ""
-        yield from docs_of_entry(entry_id, path, ((*row[:5], unpack(row[5])) for row in rows), definitions)
+        yield from _docs_of_entry(entry_id, path, ((*row[:5], unpack(row[5])) for row in rows), definitions)
+
+
+def born_docs(
+    connection: sqlite3.Connection, born: Iterable[tuple[int, str, ChunkedFile | None]]
+) -> Iterator[Document]:
+    """Stream the documents of entries that a commit brought to life.
+
+    Args:
+        born: entry id, path, and the file if this very commit brought its chunks; others are read from the catalog.
+    """
+    for entry_id, path, file in born:
+        if file is None:
+            yield from lexical_docs(connection, (entry_id,))
+            continue
+        chunks = ((n, c.symbol, c.kind, c.start_line, c.end_line, c.lexical) for n, c in enumerate(file.chunks))
+        definitions = ((symbol.start_line, symbol.kind) for symbol in file.symbols)
+        yield from _docs_of_entry(entry_id, path, chunks, definitions)

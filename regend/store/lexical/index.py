@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-from tantivy import Index, IndexWriter, Query, Schema, Searcher
+from tantivy import Document, Index, IndexWriter, Query, Schema, Searcher
 
 from regend.errors import EnvelopeError, StoreError
 from regend.store.allocator import give_back
-from regend.store.lexical.docs import LexicalDoc, build_schema, document_of
+from regend.store.lexical.docs import build_schema
 from regend.store.lexical.files import MARKER, Marker, check_files, is_panic, read_marker, seal_files
 
 _HEAP_BYTES = 20_000_000
@@ -72,7 +72,7 @@ class WrittenIndex:
     opstamp: int
 
 
-def write_index(directory: Path, docs: Iterable[LexicalDoc]) -> WrittenIndex:
+def write_index(directory: Path, docs: Iterable[Document]) -> WrittenIndex:
     """Write an index of its own into `directory`, for `LexicalIndex.adopt`. Any thread.
 
     Args:
@@ -99,13 +99,13 @@ def write_index(directory: Path, docs: Iterable[LexicalDoc]) -> WrittenIndex:
     return WrittenIndex(path, index, opstamp)
 
 
-def _fill(index: Index, docs: Iterable[LexicalDoc]) -> tuple[int, int]:
+def _fill(index: Index, docs: Iterable[Document]) -> tuple[int, int]:
     """Commit all documents; return tantivy's number of the commit, and how many documents there were."""
     writer = index.writer(heap_size=_REBUILD_HEAP_BYTES, num_threads=1)
     count = 0
     try:
         for doc in docs:
-            writer.add_document(document_of(doc))
+            writer.add_document(doc)
             count += 1
         opstamp = writer.commit()
         writer.wait_merging_threads()
@@ -175,7 +175,7 @@ class LexicalIndex:
         """Return whether the index holds as many documents as the catalog has live ones."""
         return self.view().searcher.num_docs == doc_count
 
-    def rebuild(self, docs: Iterable[LexicalDoc], generation: int) -> None:
+    def rebuild(self, docs: Iterable[Document], generation: int) -> None:
         """Write a new index beside the current one and switch to it.
 
         Args:
@@ -218,7 +218,7 @@ class LexicalIndex:
         self.behind = False
         give_back()
 
-    def apply(self, delete_entries: Sequence[int], docs: Iterable[LexicalDoc]) -> None:
+    def apply(self, delete_entries: Sequence[int], docs: Iterable[Document]) -> None:
         """Delete all documents of these entries, add the new ones, and make both visible at once to new views.
 
         Call `mark` afterwards. On an error nothing is visible, and `behind` says so.
@@ -235,7 +235,7 @@ class LexicalIndex:
             self._writer = None
             raise
 
-    def _apply(self, index: Index, delete_entries: Sequence[int], docs: Iterable[LexicalDoc]) -> None:
+    def _apply(self, index: Index, delete_entries: Sequence[int], docs: Iterable[Document]) -> None:
         if self._writer is None:
             self._writer = index.writer(heap_size=_HEAP_BYTES, num_threads=1)
         before = index.searcher().num_docs if delete_entries else 0
@@ -243,7 +243,7 @@ class LexicalIndex:
             self._writer.delete_documents_by_query(Query.term_set_query(self._schema, "entry", list(delete_entries)))
         added = 0
         for doc in docs:
-            self._writer.add_document(document_of(doc))
+            self._writer.add_document(doc)
             added += 1
         self.added_docs += added
         self._opstamp = self._writer.commit()

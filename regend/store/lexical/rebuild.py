@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+from tantivy import Document
 
 from regend.store.catalog.schema import open_reader
-from regend.store.lexical.docs import LexicalDoc, lexical_docs
+from regend.store.lexical.docs import lexical_docs
 from regend.store.lexical.index import LexicalWriteError, WrittenIndex, write_index
 from regend.types import PoolId
 
@@ -108,7 +109,7 @@ class LexicalRebuilder:
         return None
 
 
-def _unhurried(docs: Iterable[LexicalDoc], stop: threading.Event) -> Iterator[LexicalDoc]:
+def _unhurried(docs: Iterable[Document], stop: threading.Event) -> Iterator[Document]:
     for number, doc in enumerate(docs):
         if number % _DOCS_AT_ONCE == 0:
             if stop.is_set():

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from tantivy import Document
 
 from regend.core.commands import DeleteFile
 from regend.store.base import LexicalQuery
 from regend.store.envelope import parse_signed, signed
 from regend.store.lexical import rebuild
-from regend.store.lexical.docs import LexicalDoc
 from regend.store.lexical.files import read_marker
 from regend.store.lexical.index import LexicalWriteError
 from regend.store.pool import Pool
@@ -37,7 +37,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     opened = threading.Event()
     original = rebuild._unhurried
 
-    def gated(docs: Iterable[LexicalDoc], stop: threading.Event) -> Iterator[LexicalDoc]:
+    def gated(docs: Iterable[Document], stop: threading.Event) -> Iterator[Document]:
         while not opened.wait(0.005) and not stop.is_set():
             pass
         yield from original(docs, stop)
@@ -136,7 +136,7 @@ def test_a_change_after_the_writing_and_before_the_switch_counts_too(tmp_path: P
 def test_a_disk_that_refuses_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[int] = []
 
-    def full(_directory: Path, _docs: Iterable[LexicalDoc]) -> None:
+    def full(_directory: Path, _docs: Iterable[Document]) -> None:
         tried.append(errno.ENOSPC)
         raise LexicalWriteError("no space left")
 
