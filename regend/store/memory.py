@@ -157,9 +157,8 @@ class Memory:
             return
         roots = self.upgrade.roots
         for pool_id, pool in self.pools.items():
-            own = {record.root for record in self._roots.values() if record.pool == pool_id}
             if pool.upgrade is not None:
-                pool.upgrade.allowed = roots is None or own <= roots
+                pool.upgrade.allowed = roots is None or self._roots_of(pool_id) <= roots
 
     def lacking_upgrade(self) -> list[int]:
         """Return the keys of chunks that the stronger model has to embed, ascending."""
@@ -305,14 +304,16 @@ class Memory:
 
     def is_last_root(self, root: RootId) -> bool:
         """Return whether no other root shares its pool."""
-        pool = self._roots[root].pool
-        return not any(record.pool == pool for record in self._roots.values() if record.root != root)
+        return self._roots_of(self._roots[root].pool) == {root}
+
+    def _roots_of(self, pool: PoolId) -> set[RootId]:
+        return {record.root for record in self._roots.values() if record.pool == pool}
 
     def drop_root(self, root: RootId) -> None:
         """Stop serving a root, and its pool with the last one."""
         record = self._roots.pop(root, None)
         self._counts.pop(root, None)
-        if record is not None and not any(other.pool == record.pool for other in self._roots.values()):
+        if record is not None and not self._roots_of(record.pool):
             self.pools.pop(record.pool).lexical.remove()
         self.allow_upgrade()
 
