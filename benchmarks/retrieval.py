@@ -151,7 +151,7 @@ def opened(state_dir: Path, encoder: LocalEncoder) -> Iterator[Snapshot]:
     """Open the index that a stopped daemon left, for reading."""
     store = open_store(state_dir, encoder.info)
     try:
-        yield store.snapshot
+        yield store.reads.snapshot
     finally:
         store.close()
 

@@ -141,8 +141,3 @@ def chunk_id(symbol: str, text: str) -> ChunkId:
 def doc_id(entry_id: int, ordinal: int) -> int:
     """Number one indexed occurrence of a chunk by its pool entry and its position in the blob. Fits 63 bits."""
     return entry_id << DOC_ORDINAL_BITS | ordinal
-
-
-def split_doc_id(doc: int) -> tuple[int, int]:
-    """Undo `doc_id`: return `(entry_id, ordinal)`."""
-    return doc >> DOC_ORDINAL_BITS, doc & (MAX_CHUNKS_PER_BLOB - 1)

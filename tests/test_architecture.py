@@ -99,7 +99,8 @@ EDGES: dict[str, tuple[str, ...]] = {
     "regend.daemon": (
         *BASICS, "regend.config", "regend.limits", "regend.paths", "regend.daemon.*", "regend.core.*",
         "regend.chunking.*", "regend.disk.*", "regend.watch.*", "regend.workers.*", "regend.search.*", "regend.rpc.*",
-        "regend.store.base", "regend.store.store", "regend.store.lock", "regend.embedding.base",
+        "regend.store.base", "regend.store.reads", "regend.store.store", "regend.store.lock",
+        "regend.embedding.base",
         "regend.embedding.registry",
     ),
     "regend.__main__": ("regend", "regend.errors", "regend.paths", "regend.config", "regend.daemon.*"),

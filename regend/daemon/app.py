@@ -43,6 +43,7 @@ from regend.rpc.listen import Listener, open_listener
 from regend.rpc.server import RpcServer
 from regend.search.engine import Engine
 from regend.store.base import RootRecord
+from regend.store.reads import Reads
 from regend.store.store import Store
 from regend.types import ChunkId, RootId, Tier
 from regend.watch.watcher import Watcher
@@ -112,17 +113,17 @@ class App:
         indexer = Indexer(self._places.state_dir, self._provider.info, driver.post, cache_bytes)
         # Queries do not need it, so it starts beside the store and behind the first answer.
         self._starting = tasks.create_task(self._pool.start())
-        store = await asyncio.to_thread(indexer.start)
+        reads = await asyncio.to_thread(indexer.start)
         watcher = Watcher(driver.post, self._config.watch, self._places.state_dir / "cookies")
 
         def texts(chunks: Sequence[ChunkId]) -> list[str]:
-            return store.texts(tuple(chunks))
+            return reads.texts(chunks)
 
         embedder = Embedder(self._provider, texts)
         query_vectors = QueryVectors(self._provider, QUERY_EMBED_TIMEOUT_S, query_encoder(self._config.embedding))
         upgrader, embedders = None, {Tier.FIRST: embedder}
         if self._stronger is not None:
-            upgrader = Upgrader(self._stronger, texts, QUERY_EMBED_TIMEOUT_S, lambda: self._remote_roots(store))
+            upgrader = Upgrader(self._stronger, texts, QUERY_EMBED_TIMEOUT_S, lambda: self._remote_roots(reads))
             embedders[Tier.UPGRADE] = upgrader.embedder
         driver.connect(Outlets(self._pool, embedders, indexer, watcher, self._roots, self._scanners))
         parts = self._parts = Parts(
@@ -216,7 +217,7 @@ class App:
     # -- roots -----------------------------------------------------------------------------------------------------
 
     async def _recall_roots(self) -> None:
-        for record in self._parts.indexer.store.roots():
+        for record in self._parts.indexer.reads.roots():
             prepared = await asyncio.to_thread(self._roots.recall, record)
             await self._admit(prepared)
 
@@ -238,7 +239,7 @@ class App:
 
         def load(store: Store) -> tuple[RootRecord, ev.RootAdded]:
             record = store.add_root(str(identity.path), identity.pool_key, identity.marker)
-            remote = self._remote_roots(store)
+            remote = self._remote_roots(store.reads)
             if remote is not None and self._stronger is not None:
                 store.upgrade_only(remote)
             elif remote is not None:
@@ -253,11 +254,11 @@ class App:
         log.info("root_added", root=served.path, files=len(added.files))
         return served
 
-    def _remote_roots(self, store: Store) -> frozenset[RootId] | None:
+    def _remote_roots(self, reads: Reads) -> frozenset[RootId] | None:
         """The roots whose text may leave the machine; None where none does."""
         if self._remote_paths is None:
             return None
-        return frozenset(record.root for record in store.roots() if record.path in self._remote_paths)
+        return frozenset(record.root for record in reads.roots() if record.path in self._remote_paths)
 
     async def _remove_root(self, served: ServedRoot) -> None:
         """Stop serving a root and forget what only it used."""

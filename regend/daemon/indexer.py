@@ -21,7 +21,9 @@ from regend.core.commands import Commit, FetchUnembedded
 from regend.core.events import CommitFailed, Event, UnembeddedFound
 from regend.embedding.base import ModelInfo
 from regend.errors import StoreError
-from regend.store.store import Store, garbage_limits, open_store
+from regend.store.base import GarbageLimits
+from regend.store.reads import Reads
+from regend.store.store import Store, open_store
 
 _T = TypeVar("_T")
 _STEP_INTERVAL_S = 2.0
@@ -56,37 +58,37 @@ class Indexer:
     def __init__(
         self, state_dir: Path, model: ModelInfo, post: Callable[[Event], None], max_unused_bytes: int = 1_000_000_000
     ) -> None:
-        self._limits = garbage_limits(max_unused_bytes)
+        self._limits = GarbageLimits(max_unused_bytes)
         self._state_dir = state_dir
         self._model = model
         self._post = post
         # Bounded by the core, which issues commands only while a slot is free.
         self._queue: queue.SimpleQueue[Commit | FetchUnembedded | _Call | _Stop] = queue.SimpleQueue()
-        self._store: Store | None = None
-        self._opened: Future[Store] = Future()
+        self._reads: Reads | None = None
+        self._opened: Future[Reads] = Future()
         self._thread = threading.Thread(target=self._run, name="regend-index", daemon=True)
         self._gate = threading.Lock()
         self._stopping = False
 
-    def start(self) -> Store:
+    def start(self) -> Reads:
         """Open the store on the index thread and wait until it serves.
 
         Returns:
-            The store; other threads may use its `snapshot` and the methods marked for any thread.
+            What any thread may read of it; `call` writes.
 
         Raises:
             StoreLockedError: another daemon holds the state directory.
             StoreError: it cannot be used.
         """
         self._thread.start()
-        self._store = self._opened.result()
-        return self._store
+        self._reads = self._opened.result()
+        return self._reads
 
     @property
-    def store(self) -> Store:
-        """The open store. Only after `start`."""
-        assert self._store is not None, "start() comes first"
-        return self._store
+    def reads(self) -> Reads:
+        """What any thread may read of the open store. Only after `start`."""
+        assert self._reads is not None, "start() comes first"
+        return self._reads
 
     def submit(self, command: Commit | FetchUnembedded) -> None:
         """Queue a command. Each is answered by exactly one event, also while stopping."""
@@ -105,11 +107,6 @@ class Indexer:
                 return future
         future.set_exception(StoreError("The store is closing; ask again after the next start."))
         return future
-
-    @property
-    def queued_count(self) -> int:
-        """Commands that wait, roughly."""
-        return self._queue.qsize()
 
     def stop(self, timeout_s: float = 30.0) -> bool:
         """Finish what is queued, close the store and end the thread.
@@ -132,7 +129,7 @@ class Indexer:
         except BaseException as error:
             self._opened.set_exception(error)
             return
-        self._opened.set_result(store)
+        self._opened.set_result(store.reads)
         try:
             self._serve(store)
         finally:

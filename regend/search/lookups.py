@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from regend.search.errors import QueryError
-from regend.search.legs.legs import name_tier
+from regend.search.legs.legs import name_grade
 from regend.search.legs.locate import Place, chunks_at
 from regend.search.legs.scope import Scope, find_file
 from regend.search.options import check_k
@@ -30,7 +30,7 @@ def symbols(snapshot: Snapshot, name: str, k: int, scope: Scope) -> SearchOutcom
     for view in snapshot.symbols(wanted, k, within=scope.holds if scope.limited else None):
         entry = scope.entry(view.entry_id)
         if entry is not None:
-            score = name_tier(view, wanted) - (0.1 if file_role(entry.path) != "source" else 0.0)
+            score = name_grade(view, wanted) - (0.1 if file_role(entry.path) != "source" else 0.0)
             found.append((score, scope.shown_root(snapshot, entry), entry.path, view, entry))
     found.sort(key=lambda row: (-row[0], row[1], row[2], row[3].start_line))
     found = found[:k]

@@ -291,9 +291,9 @@ class OverlaidSnapshot:
             if counts(entry_id):
                 found += self._symbols_of(entry_id)
         last = 2 if prefix else 1
-        tiered = [(tier, view) for view in found if (tier := _tier(view, name)) <= last]
-        tiered.sort(key=lambda pair: (pair[0], pair[1].entry_id, pair[1].start_line))
-        return [view for _, view in tiered[:limit]]
+        ranked = [(rank, view) for view in found if (rank := _match_rank(view, name)) <= last]
+        ranked.sort(key=lambda pair: (pair[0], pair[1].entry_id, pair[1].start_line))
+        return [view for _, view in ranked[:limit]]
 
     def frequencies(self, terms: Sequence[str]) -> list[int]:
         """Return about how many chunks hold each term."""
@@ -312,7 +312,7 @@ class OverlaidSnapshot:
         return [SymbolView(entry_id, s.name, s.path, s.kind, s.start_line, s.end_line) for s in symbols]
 
 
-def _tier(view: SymbolView, name: str) -> int:
+def _match_rank(view: SymbolView, name: str) -> int:
     """Return 0 for an exact match, 1 but for case, 2 by prefix, 3 for none; a dotted name may match the path's end."""
     path = view.path or view.name
     if name in (view.name, path) or path.endswith("." + name):

@@ -16,6 +16,8 @@ import numpy.typing as npt
 from regend.types import BlobId, ChunkId, PoolId, RootId
 
 FloatMatrix = npt.NDArray[np.float32]
+FloatVector = npt.NDArray[np.float32]
+KeyArray = npt.NDArray[np.int64]
 
 
 class Hit(NamedTuple):
@@ -87,14 +89,14 @@ class SymbolView:
 
 @dataclass(frozen=True, slots=True)
 class ChunkConditions:
-    """What a chunk must and must not be to count. Words are tokens as `chunking.tokens` makes them.
+    """Conditions that a chunk must meet to count. Words are tokens as `chunking.tokens` makes them.
 
     Attributes:
         words: each occurs in the chunk's text, symbol or path.
         without: none occurs in its text, symbol or path.
         kinds: one of them is the chunk's own kind or that of a definition that begins in it; empty: any.
         without_kinds: none of them is.
-        sifted: what is found is looked through afterwards for what the index cannot tell, so more has to be found.
+        sifted: the caller filters the hits further, by what the index does not know, so it needs more of them.
     """
 
     words: tuple[str, ...] = ()
@@ -119,7 +121,7 @@ class LexicalQuery:
         body: boost of the chunk's text field.
         symbol: boost of the symbol path field.
         path: boost of the file path field.
-        conditions: what a chunk must and must not be besides; they do not change scores.
+        conditions: that each chunk must meet; they do not change scores.
     """
 
     terms: tuple[str, ...]
@@ -131,7 +133,7 @@ class LexicalQuery:
 
 @dataclass(frozen=True, slots=True)
 class FieldStatistics:
-    """What BM25 has to know of a pool to score a text that is not in it. Fields are text, symbol and path.
+    """Statistics of a pool by which BM25 scores a text that is not in it. Fields are text, symbol and path.
 
     Attributes:
         doc_count: documents.
@@ -144,6 +146,21 @@ class FieldStatistics:
     frequencies: Mapping[str, tuple[int, int, int]]
 
 
+@dataclass(frozen=True, slots=True)
+class GarbageLimits:
+    """How much may stay unused.
+
+    Attributes:
+        max_unused_bytes: text and vectors of unused blobs, and vectors of models that are not in use, roughly.
+        max_age_s: what has been unused for longer is removed.
+        min_age_s: what has been unused for less time stays.
+    """
+
+    max_unused_bytes: int = 1_000_000_000
+    max_age_s: int = 30 * 86_400
+    min_age_s: int = 60
+
+
 class PoolSnapshot(Protocol):
     """One pool at one generation.
 
@@ -152,23 +169,26 @@ class PoolSnapshot(Protocol):
     dead entry.
     """
 
-    pool: PoolId
-    entries: Mapping[int, Entry]
+    @property
+    def pool(self) -> PoolId: ...
+
+    @property
+    def entries(self) -> Mapping[int, Entry]: ...
 
     def lexical(self, query: LexicalQuery, limit: int, allow: frozenset[int] | None = None) -> list[Hit]: ...
 
-    def nearest(self, vector: npt.NDArray[np.float32], limit: int, allow: frozenset[int] | None = None) -> list[Hit]:
-        """By cosine. `vector`: float32 [dim], L2-normalised. Empty while the pool has no vectors."""
+    def nearest(self, vector: FloatVector, limit: int, allow: frozenset[int] | None = None) -> list[Hit]:
+        """Search by cosine. `vector`: float32 [dim], L2-normalised. Empty while the pool has no vectors."""
         ...
 
-    def similarity(self, vector: npt.NDArray[np.float32], docs: Sequence[int]) -> list[float | None]:
-        """Exact cosine of `vector` with each doc's chunk; None where the chunk has no vector yet."""
+    def similarity(self, vector: FloatVector, docs: Sequence[int]) -> list[float | None]:
+        """Return the exact cosine of `vector` with each doc's chunk; None where the chunk has no vector yet."""
         ...
 
-    def vector(self, doc: int) -> npt.NDArray[np.float32] | None: ...
+    def vector(self, doc: int) -> FloatVector | None: ...
 
     def passing(self, docs: Sequence[int], conditions: ChunkConditions) -> set[int]:
-        """Those of `docs` whose chunks meet the conditions."""
+        """Return those of `docs` whose chunks meet the conditions."""
         ...
 
     def entry_at(self, root: RootId, path: str) -> Entry | None: ...
@@ -177,48 +197,58 @@ class PoolSnapshot(Protocol):
 class Snapshot(Protocol):
     """All pools at one generation."""
 
-    generation: int
-    complete: bool
-    """No live chunk lacks a vector of `model_id`."""
-    model_id: str
-    roots: Mapping[RootId, RootRecord]
-    pools: Mapping[PoolId, PoolSnapshot]
+    @property
+    def generation(self) -> int: ...
 
-    def chunks(self, docs: Sequence[int]) -> list[ChunkView]:
-        """In the order of `docs`; a doc that no longer exists is left out."""
+    @property
+    def complete(self) -> bool:
+        """Whether no live chunk lacks a vector of `model_id`."""
         ...
 
-    def file_vector(self, entry: Entry) -> npt.NDArray[np.float32] | None:
-        """What a file is about as a whole: the mean of its chunks' vectors, weighted by their tokens, L2-normalised.
+    @property
+    def model_id(self) -> str: ...
 
-        None while none of them has a vector, and where they cancel out.
+    @property
+    def roots(self) -> Mapping[RootId, RootRecord]: ...
+
+    @property
+    def pools(self) -> Mapping[PoolId, PoolSnapshot]: ...
+
+    def chunks(self, docs: Sequence[int]) -> list[ChunkView]:
+        """Return chunks in the order of `docs`, without documents that no longer exist."""
+        ...
+
+    def file_vector(self, entry: Entry) -> FloatVector | None:
+        """Return the mean of a file's chunk vectors, weighted by their tokens, L2-normalised.
+
+        None while no chunk has a vector, and where the vectors cancel out.
         """
         ...
 
     def outline(self, entry: Entry) -> list[SymbolView]:
-        """All definitions of the entry's blob in order of lines."""
+        """Return all definitions of the entry's blob in order of lines."""
         ...
 
     def symbols(
         self, name: str, limit: int, *, prefix: bool = True, within: Callable[[int], bool] | None = None
     ) -> list[SymbolView]:
-        """Definitions in live entries: exact name first, then equal ignoring case, then by prefix; then by entry, line.
+        """Find definitions in live entries: exact name first, then ignoring case, then by prefix; by entry and line.
 
         A dotted `name` matches the end of the qualified path.
 
         Args:
-            prefix: False leaves out those that only begin with the name, which are dear to find.
+            prefix: False leaves out those that only begin with the name, which are expensive to find.
             within: entry id -> whether its definitions count; None counts all.
         """
         ...
 
     def frequencies(self, terms: Sequence[str]) -> list[int]:
-        """For each term about how many chunks of all pools hold it in text, symbol or path; 0 where surely none does.
+        """Return for each term about how many chunks of all pools hold it in text, symbol or path; 0 is certain.
 
-        A term that only deleted files had may be counted for a while.
+        A term of deleted files may be counted for a while.
         """
         ...
 
     def statistics(self, pool: PoolId, terms: Sequence[str]) -> FieldStatistics:
-        """Of one pool, for these terms."""
+        """Return the statistics of one pool, for these terms."""
         ...

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RootStats:
-    """What is indexed of a root, at one generation.
+    """Counts of a root's files and chunks, at one generation.
 
     Attributes:
         files_indexed: files whose chunks are searchable.
@@ -38,13 +38,13 @@ class RootCounts:
         self.pending = 0
 
     def count_file(self, entry_id: int | None, reason: str, step: int) -> None:
-        """A path with this tree row came (`step` 1) or went (-1)."""
+        """Count a path with this tree row that came (`step` 1) or went (-1)."""
         if entry_id is not None:
             self.files_indexed += step
         else:
             self.skipped[reason] += step
 
     def freeze(self) -> RootStats:
-        """The counts as they are now."""
+        """Return the counts as they are now."""
         skipped = {reason: count for reason, count in sorted(self.skipped.items()) if count}
         return RootStats(self.files_indexed, sum(skipped.values()), skipped, self.chunks, self.pending)

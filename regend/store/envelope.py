@@ -13,7 +13,7 @@ import json
 import os
 import zlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ _MAX_HEADER_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What is known of a payload.
+    """The description of a payload.
 
     Attributes:
         kind: what the payload is, such as ``hnsw``.
@@ -66,13 +66,13 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def signed(body: dict[str, Any]) -> bytes:
-    """A small JSON file with its own CRC-32 in a second line."""
+    """Encode a small JSON file with its own CRC-32 in a second line."""
     data = json.dumps(body, sort_keys=True).encode()
     return data + f"\n{zlib.crc32(data):08x}\n".encode()
 
 
 def parse_signed(raw: bytes) -> dict[str, Any]:
-    """The inverse of `signed`.
+    """Decode the bytes that `signed` returned.
 
     Raises:
         ValueError: it is damaged.
@@ -91,7 +91,7 @@ def _sha256_of(path: Path) -> tuple[bytes, int]:
 
 
 def seal(directory: Path, name: str, envelope: Envelope, write_payload: Callable[[str], object]) -> Path:
-    """Write a payload and its header as `<name>.envelope`; the payloads of earlier headers of that name go.
+    """Write a payload and its header as `<name>.envelope`; remove the payloads of earlier headers of that name.
 
     Args:
         write_payload: called with the path to write to.
@@ -127,7 +127,7 @@ def seal(directory: Path, name: str, envelope: Envelope, write_payload: Callable
 
 
 def read_header(directory: Path, name: str) -> tuple[Envelope, dict[str, Any]]:
-    """A verified header, and all of its fields; its payload is not looked at.
+    """Return a verified header and all of its fields; the payload is not read.
 
     Raises:
         EnvelopeError: it is missing, damaged, or of another format.
@@ -152,10 +152,11 @@ def read_header(directory: Path, name: str) -> tuple[Envelope, dict[str, Any]]:
         raise EnvelopeError(f"{header} lacks a field; it is rebuilt.") from error
 
 
-def unseal(
-    directory: Path, name: str, kind: str, model_id: str, dim: int, metric: str, owner: str = ""
-) -> tuple[Envelope, Path]:
+def unseal(directory: Path, name: str, asked: Envelope) -> tuple[Envelope, Path]:
     """Verify a header and the payload that it names.
+
+    Args:
+        asked: what it must be about; its count and generation do not matter.
 
     Returns:
         The header's fields and the path of the verified payload.
@@ -165,13 +166,8 @@ def unseal(
     """
     found, fields = read_header(directory, name)
     header = directory / f"{name}.envelope"
-    if (found.kind, found.model_id, found.dim, found.metric) != (kind, model_id, dim, metric):
-        raise EnvelopeError(
-            f"{header} is for {found.kind} {found.model_id} {found.dim} {found.metric}, "
-            f"not {kind} {model_id} {dim} {metric}; it is rebuilt."
-        )
-    if found.owner != owner:
-        raise EnvelopeError(f"{header} was made from another catalog; it is rebuilt.")
+    if replace(found, count=asked.count, generation=asked.generation) != asked:
+        raise EnvelopeError(f"{header} is about {found}, not {asked}; it is rebuilt.")
     try:
         payload = directory / Path(fields["payload"]).name
         size_bytes, sha256 = fields["payload_bytes"], fields["payload_sha256"]

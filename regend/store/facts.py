@@ -1,4 +1,4 @@
-"""What is true for ever of a pool's entries, and which of them are live.
+"""Permanent facts of a pool's entries, and which entries are live.
 
 That entry 7 is path ``a.py`` with blob 3, and that its chunk 2 is chunk key 41, never changes, because entry ids are
 never reused. Such facts sit in plain dicts that only grow, so all snapshots share them and publishing copies none of
@@ -8,26 +8,24 @@ them. What does change, the set of live entries, is a layered map. A reader filt
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from math import isqrt
 
 import numpy as np
 
-from regend.store.base import Entry
-from regend.store.vectors.hnsw import KeyArray
+from regend.store.base import Entry, KeyArray
 from regend.types import DOC_ORDINAL_BITS, doc_id
 
 _MIN_OVERLAY = 256
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class LiveEntries(Mapping[int, Entry]):
     """Immutable map entry id -> live entry: a large base shared by many versions, and a small overlay."""
 
-    __slots__ = ("_base", "_count", "_overlay")
-
-    def __init__(self, base: dict[int, Entry], overlay: dict[int, Entry | None], count: int) -> None:
-        self._base = base
-        self._overlay = overlay
-        self._count = count
+    _base: dict[int, Entry]
+    _overlay: dict[int, Entry | None]
+    _count: int
 
     def __getitem__(self, entry_id: int) -> Entry:
         found = self.get(entry_id)
@@ -89,7 +87,7 @@ class LiveEntryWriter:
         self._overlay[entry_id] = entry
 
     def publish(self) -> LiveEntries:
-        """The map as it is now. Copies the overlay, and the base once the overlay outgrows its square root."""
+        """Return the map as it is now. Copies the overlay, and the base once the overlay outgrows its square root."""
         if len(self._overlay) > _MIN_OVERLAY + 8 * isqrt(len(self._base)):
             merged = {**self._base, **self._overlay}
             self._base = {entry_id: entry for entry_id, entry in merged.items() if entry is not None}
@@ -97,7 +95,7 @@ class LiveEntryWriter:
         return LiveEntries(self._base, dict(self._overlay), self._count)
 
     def values(self) -> list[Entry]:
-        """All live entries."""
+        """Return all live entries."""
         return [entry for entry in {**self._base, **self._overlay}.values() if entry is not None]
 
 
@@ -131,18 +129,18 @@ class PoolFacts:
         self.blob_of_entry[entry_id] = blob_key
 
     def docs(self, key: int) -> tuple[int, ...]:
-        """Every document that ever had this chunk."""
+        """Return every document that has, or had, this chunk."""
         found = self.docs_of_key.get(key)
         if found is None:
             return ()
         return (found,) if isinstance(found, int) else found
 
     def keys(self, entry_id: int) -> KeyArray:
-        """Chunk keys of a known entry, in order (int64 [n])."""
+        """Return the chunk keys of a known entry, in order (int64 [n])."""
         return self.keys_of_blob[self.blob_of_entry[entry_id]]
 
     def key_of_doc(self, doc: int) -> int | None:
-        """The chunk key of a document, or None where it is unknown."""
+        """Return the chunk key of a document, or None where it is unknown."""
         blob_key = self.blob_of_entry.get(doc >> DOC_ORDINAL_BITS)
         if blob_key is None:
             return None
@@ -154,7 +152,7 @@ class PoolFacts:
 def facts_of(
     entries: Iterable[Entry], blob_of_entry: Mapping[int, int], keys_of_blob: Mapping[int, KeyArray]
 ) -> PoolFacts:
-    """Facts of these entries only; used at opening, and to forget entries that died long ago."""
+    """Collect the facts of these entries only, at opening and to forget entries that died long ago."""
     facts = PoolFacts()
     none = np.empty(0, np.int64)
     for entry in entries:

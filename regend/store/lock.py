@@ -20,9 +20,13 @@ def prepare_state_dir(state_dir: Path) -> None:
         if state_dir.stat().st_mode & 0o077:
             state_dir.chmod(0o700)
     except OSError as error:
-        raise StoreError(
-            f"State directory {state_dir} cannot be used: {error.strerror}; name another one with --state-dir."
-        ) from error
+        raise _refusal(state_dir, error) from error
+
+
+def _refusal(state_dir: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"State directory {state_dir} cannot be used: {error.strerror}; name another one with --state-dir."
+    )
 
 
 def sweep(state_dir: Path) -> None:
@@ -49,9 +53,7 @@ class StateLock:
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StoreError(
-                f"State directory {state_dir} cannot be used: {error.strerror}; name another one with --state-dir."
-            ) from error
+            raise _refusal(state_dir, error) from error
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -65,14 +67,14 @@ class StateLock:
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
         except OSError:
-            pass  # Such as a full disk: the lock holds all the same, only its message names nobody.
+            pass  # For example, the disk is full. The lock holds, but its message cannot name this process.
 
     def release(self) -> None:
-        """Give the lock back; harmless when done already."""
+        """Release the lock. Harmless to repeat."""
         if self._fd >= 0:
             try:
                 os.ftruncate(self._fd, 0)
             except OSError:
-                pass  # A stale number in a file that nobody has locked misleads nobody.
+                pass  # A stale number in an unlocked file does no harm.
             os.close(self._fd)
             self._fd = -1

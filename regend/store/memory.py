@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -16,22 +16,20 @@ from types import MappingProxyType
 import numpy as np
 import structlog
 
-from regend.chunking.tokens import lexical_tokens
 from regend.embedding.base import ModelInfo
-from regend.store.base import Entry, RootRecord
+from regend.store.base import Entry, KeyArray, RootRecord
 from regend.store.catalog import loading
 from regend.store.catalog.reader import Reader
 from regend.store.catalog.writer import Catalog
 from regend.store.counts import RootCounts
 from regend.store.facts import facts_of
-from regend.store.lexical.docs import LexicalDoc, chunk_kinds, lexical_docs
+from regend.store.lexical.docs import born_docs, lexical_docs
 from regend.store.lexical.index import LexicalWriteError, WrittenIndex
 from regend.store.lexical.mean_lengths import MeanLengths
 from regend.store.pool import Pool
 from regend.store.snapshot import PoolView, StoreSnapshot, UpgradeState
 from regend.store.staging import PoolEffects, Staging
 from regend.store.vectors.file_vectors import FileVectors
-from regend.store.vectors.hnsw import KeyArray
 from regend.store.vectors.slab import Slab
 from regend.store.vectors.upgrade import PoolUpgrade, Upgrade
 from regend.types import PoolId, RootId
@@ -56,8 +54,6 @@ class Memory:
         self._counts: dict[RootId, RootCounts] = {}
         self.pools: dict[PoolId, Pool] = {}
         self.upgrade: Upgrade | None = None
-        self.lexical_s = 0.0
-        """How long the lexical part of the last `install` took."""
 
     # Loading.
 
@@ -113,8 +109,15 @@ class Memory:
             pool_id: np.fromiter(pool.facts.docs_of_key, np.int64, len(pool.facts.docs_of_key))
             for pool_id, pool in self.pools.items()
         }
-        slabs = {pool_id: pool.slab for pool_id, pool in self.pools.items()}
-        self._fill(slabs, live_keys, self._catalog.model, self._model.dim)
+        self._fill(self.slabs(), live_keys, self._catalog.model, self._model.dim)
+
+    def slabs(self) -> dict[PoolId, Slab]:
+        """Return the first model's slabs, by pool."""
+        return {pool_id: pool.slab for pool_id, pool in self.pools.items()}
+
+    def upgrade_slabs(self) -> dict[PoolId, Slab]:
+        """Return the stronger model's slabs, by pool."""
+        return {pool_id: pool.upgrade.slab for pool_id, pool in self.pools.items() if pool.upgrade is not None}
 
     def _fill(self, slabs: Mapping[PoolId, Slab], live_keys: Mapping[PoolId, KeyArray], model: int, dim: int) -> None:
         """Read a model's stored vectors of these chunks into empty slabs."""
@@ -123,27 +126,24 @@ class Memory:
             slabs[pool_id].reserve(len(keys))
         for keys, vectors in loading.vector_blocks(self._connection, model, dim):
             for pool_id, slab in slabs.items():
-                wanted = live_keys[pool_id]
-                if len(wanted):
-                    at = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
-                    inside = wanted[at] == keys
-                    slab.add(keys[inside], vectors[inside])
+                inside = loading.positions(live_keys[pool_id], keys) >= 0
+                slab.add(keys[inside], vectors[inside])
 
     # The stronger model.
 
     def offer_upgrade(self, upgrade: Upgrade) -> None:
-        """From now on keep a stronger model's vectors, too, and let it serve the pools in which it is complete."""
+        """Keep a stronger model's vectors, too, and let it serve the pools in which it is complete."""
         self.upgrade = upgrade
         self._load_upgrade()
 
     def _load_upgrade(self) -> None:
         if self.upgrade is None:
             return
-        upgrades = {pool_id: PoolUpgrade(self.upgrade) for pool_id in self.pools}
         live_keys = {
             pool_id: np.array([key for key in pool.facts.docs_of_key if pool.has_live(key)], np.int64)
             for pool_id, pool in self.pools.items()
         }
+        upgrades = {pool_id: PoolUpgrade(self.upgrade) for pool_id in self.pools}
         slabs = {pool_id: upgrade.slab for pool_id, upgrade in upgrades.items()}
         self._fill(slabs, live_keys, self.upgrade.number, self.upgrade.model.dim)
         for pool_id, pool in self.pools.items():
@@ -152,17 +152,16 @@ class Memory:
         self.allow_upgrade()
 
     def allow_upgrade(self) -> None:
-        """A pool is given to the stronger model only if all of its roots may be."""
+        """Give a pool to the stronger model only if all of its roots may be given to it."""
         if self.upgrade is None:
             return
         roots = self.upgrade.roots
         for pool_id, pool in self.pools.items():
-            own = {record.root for record in self._roots.values() if record.pool == pool_id}
             if pool.upgrade is not None:
-                pool.upgrade.allowed = roots is None or own <= roots
+                pool.upgrade.allowed = roots is None or self._roots_of(pool_id) <= roots
 
     def lacking_upgrade(self) -> list[int]:
-        """Keys of chunks that the stronger model is to embed, ascending."""
+        """Return the keys of chunks that the stronger model has to embed, ascending."""
         found: set[int] = set()
         for pool in self.pools.values():
             if pool.upgrade is not None and pool.upgrade.allowed:
@@ -192,7 +191,7 @@ class Memory:
             pool.lexical.stand_in()
 
     def catch_up(self, pool: Pool, generation: int) -> bool:
-        """Apply to the lexical index what changed since its last commit; False where that failed."""
+        """Apply to the lexical index what changed since its last commit; return False where that failed."""
         changed, live = loading.entries_changed_since(self._connection, pool.pool, pool.lexical.generation)
         if not pool.lexical.usable:
             return False
@@ -206,7 +205,7 @@ class Memory:
         return True
 
     def rebuild_lexical(self, pool: Pool, generation: int) -> bool:
-        """Write the lexical index anew from the catalog; False where the disk refuses, and what was there stays."""
+        """Rewrite the lexical index from the catalog; return False, and keep the old one, where the disk refuses."""
         entry_ids = sorted(entry.entry_id for entry in pool.live.values())
         try:
             pool.lexical.rebuild(lexical_docs(self._connection, entry_ids), generation)
@@ -234,7 +233,7 @@ class Memory:
     # Changes.
 
     def staging(self, generation: int) -> Staging:
-        """A transaction over the current state."""
+        """Begin a transaction over the current state."""
         return Staging(self._catalog, self.pools, self._roots, self._model.dim, generation, self.upgrade)
 
     def install(
@@ -246,27 +245,26 @@ class Memory:
         skip_lexical: bool = False,
         on_step: Callable[[str], None] = lambda _name: None,
     ) -> None:
-        """Follow a transaction that is durable now."""
+        """Follow a durable transaction."""
         for count in staging.counts:
             self._counts[count.root].count_file(count.entry_id, count.reason, count.step)
-        self.lexical_s = 0.0
         if self.upgrade is not None:
             self.upgrade.forgone |= staging.forgone
         for pool_id, effect in effects.items():
             pool = self.pools[pool_id]
             if (effect.born or effect.died) and not skip_lexical:
-                started_at = time.perf_counter()
                 self._install_lexical(pool, effect, staging, generation, on_step)
-                self.lexical_s += time.perf_counter() - started_at
             self._install_vectors(pool, effect, staging)
 
     def _install_lexical(
         self, pool: Pool, effect: PoolEffects, staging: Staging, generation: int, on_step: Callable[[str], None]
     ) -> None:
-        """A failure here leaves the index behind the catalog; queries see no wrong documents, and it is made good."""
+        """Write the words. A failure leaves the index behind the catalog; queries see no wrong documents meanwhile."""
         if not pool.lexical.behind:
             try:
-                pool.lexical.apply(effect.died, self._born_docs(effect, staging))
+                staged = [staging.entries[entry_id] for entry_id in effect.born]
+                born = ((s.entry.entry_id, s.entry.path, staging.fresh.get(s.blob_key)) for s in staged)
+                pool.lexical.apply(effect.died, born_docs(self._connection, born))
                 on_step("lexical")
                 pool.lexical.mark(generation)
                 on_step("marked")
@@ -276,28 +274,12 @@ class Memory:
         if not self.catch_up(pool, generation):
             pool.lexical.behind = True
 
-    def _born_docs(self, effect: PoolEffects, staging: Staging) -> Iterator[LexicalDoc]:
-        for entry_id in effect.born:
-            staged = staging.entries[entry_id]
-            file = staging.fresh.get(staged.blob_key)
-            if file is None:
-                yield from lexical_docs(self._connection, (entry_id,))
-                continue
-            path = lexical_tokens(staged.entry.path)
-            definitions = [(symbol.start_line, symbol.kind) for symbol in file.symbols]
-            kinds_of = chunk_kinds(((c.kind, c.start_line, c.end_line) for c in file.chunks), definitions)
-            for ordinal, (chunk, kinds) in enumerate(zip(file.chunks, kinds_of, strict=True)):
-                yield LexicalDoc(entry_id, ordinal, chunk.lexical, lexical_tokens(chunk.symbol), path, kinds)
-
     def _install_vectors(self, pool: Pool, effect: PoolEffects, staging: Staging) -> None:
-        if len(effect.new_keys):
-            pool.slab.add(effect.new_keys, effect.new_vectors)
-            # Before entries change: these counted their chunks as pending, entries born now will not.
-            pool.count_vectors(effect.new_keys.tolist(), self._counts)
-        pool.slab.revive(effect.revive)
-        pool.slab.kill(effect.kill)
+        pool.slab.follow(effect.born_keys, effect.killed_keys, effect.vectors)
+        # Before entries change: these counted their chunks as pending, entries born now will not.
+        pool.count_vectors(effect.vectors[0].tolist(), self._counts)
         if pool.upgrade is not None:
-            pool.upgrade.follow(effect.born_keys, effect.kill, effect.upgrade_keys, effect.upgrade_vectors)
+            pool.upgrade.follow(effect.born_keys, effect.killed_keys, effect.upgrade_vectors)
         for entry_id in effect.born:
             staged = staging.entries[entry_id]
             pool.facts.add(entry_id, staged.entry.path, staged.blob_key, staged.keys)
@@ -321,36 +303,36 @@ class Memory:
         return self._roots[root]
 
     def is_last_root(self, root: RootId) -> bool:
-        """Whether no other root shares its pool."""
-        pool = self._roots[root].pool
-        return not any(record.pool == pool for record in self._roots.values() if record.root != root)
+        """Return whether no other root shares its pool."""
+        return self._roots_of(self._roots[root].pool) == {root}
+
+    def _roots_of(self, pool: PoolId) -> set[RootId]:
+        return {record.root for record in self._roots.values() if record.pool == pool}
 
     def drop_root(self, root: RootId) -> None:
         """Stop serving a root, and its pool with the last one."""
         record = self._roots.pop(root, None)
         self._counts.pop(root, None)
-        if record is not None and not any(other.pool == record.pool for other in self._roots.values()):
+        if record is not None and not self._roots_of(record.pool):
             self.pools.pop(record.pool).lexical.remove()
         self.allow_upgrade()
 
     # Publishing.
 
     def publish(self, old: StoreSnapshot | None, generation: int, changed: Iterable[PoolId]) -> StoreSnapshot:
-        """A snapshot in which only the `changed` pools have new views."""
-        views = {} if old is None else dict(old.views)
+        """Return a snapshot in which only the `changed` pools have new views."""
+        views = {} if old is None else dict(old.pools)
         for pool_id in changed:
             if pool_id in self.pools:
                 views[pool_id] = self.pools[pool_id].view()
             else:
                 views.pop(pool_id, None)
-        published = MappingProxyType(views)
         return StoreSnapshot(
             generation,
             not self._catalog.has_pending() and not any(pool.lexical.behind for pool in self.pools.values()),
             self._model.model_id,
             MappingProxyType(dict(self._roots)),
-            published,
-            published,
+            MappingProxyType(views),
             MappingProxyType({root: counts.freeze() for root, counts in self._counts.items()}),
             self._reader,
             self._file_vectors,

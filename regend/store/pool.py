@@ -35,11 +35,11 @@ class Pool:
         return self.live.get(entry_id) is not None
 
     def has_live(self, key: int) -> bool:
-        """Whether a live entry holds this chunk."""
+        """Return whether a live entry holds this chunk."""
         return any(self.is_live(doc >> DOC_ORDINAL_BITS) for doc in self.facts.docs(key))
 
     def set_roots(self, entry: Entry, roots: frozenset[RootId], counts: dict[RootId, RootCounts]) -> None:
-        """Change which roots hold an entry; it lives while any does. Its facts must be known."""
+        """Change which roots hold an entry; it lives while any root does. Its facts must be known."""
         before = self.live.get(entry.entry_id)
         old = frozenset() if before is None else before.roots
         chunk_count = len(self.facts.keys(entry.entry_id))
@@ -70,7 +70,7 @@ class Pool:
             counts[root].pending += pending
 
     def count_vectors(self, keys: Iterable[int], counts: dict[RootId, RootCounts]) -> None:
-        """These chunks, which lacked vectors until now, have them: call after the slab got them."""
+        """Count these chunks as embedded; until now they lacked vectors. Call after the slab got them."""
         for key in keys:
             for doc in self.facts.docs(key):
                 entry = self.live.get(doc >> DOC_ORDINAL_BITS)
@@ -88,6 +88,6 @@ class Pool:
         return True
 
     def view(self) -> PoolView:
-        """The pool as it is now, immutable."""
+        """Return the pool as it is now, immutable."""
         stronger = None if self.upgrade is None else self.upgrade.serving()
         return PoolView(self.pool, self.live.publish(), self.facts, self.slab.view(), self.lexical.view(), stronger)

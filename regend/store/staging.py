@@ -14,12 +14,13 @@ import structlog
 
 from regend.core.commands import DeleteFile, Op, PutFile, PutVectors, SkipFile, TouchFile
 from regend.core.events import PendingChunk
-from regend.errors import StoreError
-from regend.store.base import Entry, FloatMatrix, RootRecord
+from regend.embedding.base import checked
+from regend.errors import ProviderRejectedError, StoreError
+from regend.store.base import Entry, KeyArray, RootRecord
 from regend.store.catalog.loading import decode_vectors
 from regend.store.catalog.writer import Catalog
 from regend.store.pool import Pool
-from regend.store.vectors.hnsw import KeyArray
+from regend.store.vectors.slab import NO_VECTORS, KeyedVectors, Slab
 from regend.store.vectors.upgrade import Upgrade
 from regend.types import (
     DOC_ORDINAL_BITS,
@@ -60,23 +61,21 @@ class PoolEffects:
 
     Attributes:
         roots: entry id -> the roots that hold it now, for every entry whose roots changed.
-        born: entries that came to life; died: those that no root holds any more.
-        new_keys: chunks whose vectors enter the slab; new_vectors: float32 [n, dim].
-        kill: chunks to tombstone; revive: chunks to take back.
-        born_keys: chunks of entries that came to life.
-        upgrade_keys, upgrade_vectors: as the new ones, of the stronger model.
+        born: entries that came to life.
+        died: entries that no root holds any more.
+        born_keys: chunks of the entries that came to life.
+        killed_keys: chunks that no live entry has any more.
+        vectors: those that enter the slab.
+        upgrade_vectors: those that enter the stronger model's slab.
     """
 
     roots: dict[int, frozenset[RootId]] = field(default_factory=dict)
     born: list[int] = field(default_factory=list)
     died: list[int] = field(default_factory=list)
-    new_keys: KeyArray = field(default_factory=lambda: np.empty(0, np.int64))
-    new_vectors: FloatMatrix = field(default_factory=lambda: np.empty((0, 0), np.float32))
-    kill: list[int] = field(default_factory=list)
-    revive: list[int] = field(default_factory=list)
     born_keys: set[int] = field(default_factory=set)
-    upgrade_keys: KeyArray = field(default_factory=lambda: np.empty(0, np.int64))
-    upgrade_vectors: FloatMatrix = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    killed_keys: list[int] = field(default_factory=list)
+    vectors: KeyedVectors = NO_VECTORS
+    upgrade_vectors: KeyedVectors = NO_VECTORS
 
 
 class Staging:
@@ -98,7 +97,7 @@ class Staging:
         self._dim = dim
         self._generation = generation
         self._keys_of_blob: dict[int, KeyArray] = {}
-        self._put_entries: list[int] = []
+        self._put_entries: set[int] = set()
         self._vector_keys: set[int] = set()
         self._upgrade_keys: set[int] = set()
         self.forgone: set[int] = set()
@@ -121,7 +120,7 @@ class Staging:
         """
         for op in ops:
             if not isinstance(op, PutVectors) and not _is_utf8(op.path):
-                # Neither SQLite nor the wire can carry such a name; one of them must not hold up all other files.
+                # Neither SQLite nor the wire can carry such a name; it must not block the other files.
                 log.warning("path_not_utf8", path=ascii(op.path))
                 continue
             match op:
@@ -175,7 +174,7 @@ class Staging:
             keys = self._keys_of(record.pool, row.blob_key)
             entry = Entry(entry_id, record.pool, op.path, blob, row.language, frozenset(), len(keys))
             self.entries[entry_id] = StagedEntry(entry, row.blob_key, keys)
-        self._put_entries.append(entry_id)
+        self._put_entries.add(entry_id)
         self._replace(op.root, op.path, op.sig, blob, "", entry_id)
 
     def _keys_of(self, pool: PoolId, blob_key: int) -> KeyArray:
@@ -226,40 +225,28 @@ class Staging:
             self.forgone.update(key for key in self._catalog.chunk_keys(op.forgone) if key is not None)
         if not op.chunks:
             return
-        vectors = checked_vectors(op.vectors, len(op.chunks), dim)
+        try:
+            vectors = checked(op.vectors, len(op.chunks), dim, "The embedding model")
+        except ProviderRejectedError as error:
+            raise StoreError(str(error)) from error
         keys = self._catalog.chunk_keys(op.chunks)
-        # A chunk that garbage collection took meanwhile is nobody's any more.
+        # Garbage collection may have removed a chunk in the meantime.
         kept = [(key, row) for row, key in enumerate(keys) if key is not None]
         held = [key for key, _ in kept]
         self._catalog.put_vectors(held, vectors[[row for _, row in kept]].astype(np.float16), model)
         stored.update(held)
 
-    # What follows from the operations.
+    # Consequences of the operations.
 
     def settle(self) -> dict[PoolId, PoolEffects]:
-        """Bring entries and pending chunks in line with the trees; returns what memory must do, by pool."""
-        effects: dict[PoolId, PoolEffects] = {}
+        """Bring entries and pending chunks in line with the trees; return what memory must do, by pool."""
         for entry_id, staged in self.entries.items():
             if self._roots_after[entry_id]:
                 self._staged_keys.setdefault(staged.entry.pool, set()).update(staged.keys.tolist())
-        for entry_id, roots in self._roots_after.items():
-            pool = self._pools[self._pool_of[entry_id]]
-            before = pool.live.get(entry_id)
-            old = frozenset() if before is None else before.roots
-            if roots == old:
-                continue
-            effect = effects.setdefault(pool.pool, PoolEffects())
-            effect.roots[entry_id] = roots
-            if not old:
-                effect.born.append(entry_id)
-            elif not roots:
-                effect.died.append(entry_id)
-        # Put and replaced within this very commit: such an entry was never live.
-        stillborn = [e for e in self.entries if not self._roots_after[e] and not self._was_live(e)]
-        self._catalog.set_unused(stillborn, self._generation)
+        effects = self._changed_entries()
+        stored_keys = self._vector_keys | self._upgrade_keys | self.forgone
         for pool_id, pool in self._pools.items():
-            new_keys = self._vector_keys | self._upgrade_keys | self.forgone
-            if new_keys and any(self._alive_after(pool, key) for key in new_keys):
+            if any(self._alive_after(pool, key) for key in stored_keys):
                 effects.setdefault(pool_id, PoolEffects())
         for pool_id, effect in effects.items():
             self._catalog.set_live(effect.born, self._generation)
@@ -268,50 +255,62 @@ class Staging:
         self._collect_pending(effects)
         return effects
 
-    def _was_live(self, entry_id: int) -> bool:
-        return self._pools[self._pool_of[entry_id]].is_live(entry_id)
+    def _changed_entries(self) -> dict[PoolId, PoolEffects]:
+        """Compare each entry's roots with those before."""
+        effects: dict[PoolId, PoolEffects] = {}
+        stillborn: list[int] = []
+        for entry_id, roots in self._roots_after.items():
+            pool = self._pools[self._pool_of[entry_id]]
+            before = pool.live.get(entry_id)
+            if before is None and not roots:
+                # Put and replaced within this very commit: such an entry was never live.
+                stillborn.append(entry_id)
+            if roots == (frozenset() if before is None else before.roots):
+                continue
+            effect = effects.setdefault(pool.pool, PoolEffects())
+            effect.roots[entry_id] = roots
+            if before is None:
+                effect.born.append(entry_id)
+            elif not roots:
+                effect.died.append(entry_id)
+        self._catalog.set_unused(stillborn, self._generation)
+        return effects
 
     def _settle_chunks(self, pool: Pool, effect: PoolEffects) -> None:
-        born_keys = {key for entry_id in effect.born for key in self.entries[entry_id].keys.tolist()}
-        died_keys = {key for entry_id in effect.died for key in pool.facts.keys(entry_id).tolist()} - born_keys
-        effect.kill = [key for key in sorted(died_keys) if not self._alive_after(pool, key)]
-        effect.revive = [key for key in born_keys if key in pool.slab]
-        wanted = born_keys | {key for key in self._vector_keys if self._alive_after(pool, key)}
-        stored = self._catalog.vectors_of(sorted(key for key in wanted if key not in pool.slab), self._catalog.model)
-        if stored:
-            effect.new_keys, effect.new_vectors = decode_vectors(sorted(stored.items()), self._dim)
-        self._settle_upgrade(pool, effect, born_keys)
-        lacking = {key for key in born_keys if key not in pool.slab and key not in stored}
-        self._catalog.add_pending(sorted(lacking))
+        """Find out which chunks were born and killed, and which stored vectors memory lacks."""
+        born = effect.born_keys = {key for entry_id in effect.born for key in self.entries[entry_id].keys.tolist()}
+        died = {key for entry_id in effect.died for key in pool.facts.keys(entry_id).tolist()} - born
+        effect.killed_keys = [key for key in sorted(died) if not self._alive_after(pool, key)]
+        wanted = born | {key for key in self._vector_keys if self._alive_after(pool, key)}
+        effect.vectors = self._stored(wanted, pool.slab, self._catalog.model, self._dim)
+        if self._upgrade is not None and pool.upgrade is not None:
+            wanted = born | {key for key in self._upgrade_keys if self._alive_after(pool, key)}
+            number, dim = self._upgrade.number, self._upgrade.model.dim
+            effect.upgrade_vectors = self._stored(wanted, pool.upgrade.slab, number, dim)
+        self._catalog.add_pending(sorted(_lacking(born, pool.slab, effect.vectors)))
         others = [other for other in self._pools.values() if other is not pool]
-        gone = [key for key in effect.kill if not any(self._alive_after(other, key) for other in others)]
+        gone = [key for key in effect.killed_keys if not any(self._alive_after(other, key) for other in others)]
         self._catalog.remove_pending(gone)
 
-    def _settle_upgrade(self, pool: Pool, effect: PoolEffects, born_keys: set[int]) -> None:
-        """Which stored vectors of the stronger model enter its slab."""
-        if self._upgrade is None or pool.upgrade is None:
-            return
-        slab = pool.upgrade.slab
-        effect.born_keys = born_keys
-        wanted = born_keys | {key for key in self._upgrade_keys if self._alive_after(pool, key)}
-        stored = self._catalog.vectors_of(sorted(key for key in wanted if key not in slab), self._upgrade.number)
-        if stored:
-            rows = sorted(stored.items())
-            effect.upgrade_keys, effect.upgrade_vectors = decode_vectors(rows, self._upgrade.model.dim)
+    def _stored(self, wanted_keys: set[int], slab: Slab, model: int, dim: int) -> KeyedVectors:
+        """Read a model's stored vectors of those of these chunks that its slab does not hold."""
+        rows = self._catalog.vectors_of(sorted(key for key in wanted_keys if key not in slab), model)
+        return decode_vectors(sorted(rows.items()), dim) if rows else NO_VECTORS
 
     def _collect_pending(self, effects: Mapping[PoolId, PoolEffects]) -> None:
-        stored = {pool_id: set(effect.new_keys.tolist()) for pool_id, effect in effects.items()}
-        lacking: set[int] = set()
-        for entry_id in dict.fromkeys(self._put_entries):
+        """List the chunks of the files that were put which still need a vector."""
+        put_keys: dict[PoolId, set[int]] = {}
+        for entry_id in self._put_entries:
             if self._roots_after[entry_id]:
-                pool = self._pools[self._pool_of[entry_id]]
-                new = stored.get(pool.pool, set())
-                keys = self.entries[entry_id].keys.tolist()
-                lacking.update(key for key in keys if key not in pool.slab and key not in new)
+                put_keys.setdefault(self._pool_of[entry_id], set()).update(self.entries[entry_id].keys.tolist())
+        lacking: set[int] = set()
+        for pool_id, keys in put_keys.items():
+            entering = effects[pool_id].vectors if pool_id in effects else NO_VECTORS
+            lacking |= _lacking(keys, self._pools[pool_id].slab, entering)
         self.pending = tuple(self._catalog.pending_chunks(sorted(lacking)))
 
     def _alive_after(self, pool: Pool, key: int) -> bool:
-        """Whether a live entry of the pool has this chunk once all operations are done."""
+        """Return whether a live entry of the pool has this chunk once all operations are done."""
         for doc in pool.facts.docs(key):
             entry_id = doc >> DOC_ORDINAL_BITS
             after = self._roots_after.get(entry_id)
@@ -320,28 +319,15 @@ class Staging:
         return key in self._staged_keys.get(pool.pool, ())
 
 
+def _lacking(keys: Iterable[int], slab: Slab, entering: KeyedVectors) -> set[int]:
+    """Return those of `keys` that neither have a vector in the slab nor get one now."""
+    held = set(entering[0].tolist())
+    return {key for key in keys if key not in slab and key not in held}
+
+
 def _is_utf8(path: str) -> bool:
     try:
         path.encode()
     except UnicodeEncodeError:
         return False
     return True
-
-
-def checked_vectors(value: object, count: int, dim: int) -> FloatMatrix:
-    """`value` as float32 [count, dim] with unit rows.
-
-    Raises:
-        StoreError: it is something else.
-    """
-    vectors = np.asarray(value)
-    if vectors.shape != (count, dim) or vectors.dtype.kind != "f":
-        raise StoreError(
-            f"Vectors of shape {vectors.shape} and type {vectors.dtype} were given where float ({count}, {dim}) is "
-            "needed; check that the configured model and dimension match the provider's."
-        )
-    vectors = vectors.astype(np.float32)
-    norms: FloatMatrix = np.linalg.norm(vectors, axis=1, keepdims=True)
-    if not np.isfinite(norms).all() or (count and float(norms.min()) == 0.0):
-        raise StoreError("A vector that is zero or not finite was given; the embedding model or server is faulty.")
-    return np.asarray(vectors / norms, np.float32)

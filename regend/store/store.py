@@ -1,18 +1,16 @@
 """The store: one object that keeps catalog, lexical indexes and slabs in step and publishes snapshots.
 
-SQLite is the truth and is committed first. The lexical index and the slabs follow; a crash in between is made good at
-the next opening, a failure in between at once or in `maintain`. All methods belong to the index thread, except those
-that say otherwise.
+SQLite is the truth and is committed first. The lexical index and the slabs follow; a crash in between is repaired at
+the next opening, a failure in between at once or in `maintain`. Only the index thread may use a `Store`; every other
+thread gets its `reads`.
 """
 
 from __future__ import annotations
 
 import sqlite3
-import time
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Literal
 
 import structlog
 
@@ -20,16 +18,14 @@ from regend.core.commands import Commit
 from regend.core.events import Committed, FileState, UnembeddedFound
 from regend.embedding.base import ModelInfo
 from regend.errors import RootError, StoreError
-from regend.store.base import RootRecord
-from regend.store.catalog.export import RootExport, export_root
-from regend.store.catalog.garbage import GarbageLimits
-from regend.store.catalog.reader import FileRow, Reader
-from regend.store.catalog.recovery import abandon, begin_anew, distrust, is_damage, open_or_recover, remember_roots
-from regend.store.catalog.sums import forget_sum, guard
+from regend.store.base import GarbageLimits, RootRecord
+from regend.store.catalog.reader import Reader
+from regend.store.catalog.recovery import abandon, begin_anew, is_damage, open_or_recover, remember_roots
+from regend.store.catalog.sums import beside, forget_sum, guard
 from regend.store.catalog.writer import Catalog
-from regend.store.counts import RootStats
 from regend.store.lock import StateLock, prepare_state_dir, sweep
 from regend.store.memory import Memory
+from regend.store.reads import Reads
 from regend.store.snapshot import StoreSnapshot
 from regend.store.upkeep import Upkeep
 from regend.store.vectors.upgrade import Upgrade
@@ -59,39 +55,31 @@ def open_store(state_dir: Path, model: ModelInfo, limits: GarbageLimits | None =
         raise
 
 
-def garbage_limits(max_unused_bytes: int) -> GarbageLimits:
-    """The usual limits with this bound on what no tree uses."""
-    return GarbageLimits(max_unused_bytes=max_unused_bytes)
-
-
 class Store:
-    """See the module docstring; `snapshot` is what queries read."""
+    """Writes the index. Owned by the index thread, and so are all methods; `reads` is what other threads get."""
 
     def __init__(self, state_dir: Path, model: ModelInfo, lock: StateLock, limits: GarbageLimits) -> None:
         self._lock = lock
         self._model = model
         self._catalog_path = state_dir / "index.db"
-        self.snapshot: StoreSnapshot
+        self._snapshot: StoreSnapshot
         connection = open_or_recover(self._catalog_path)
         try:
             self._load(state_dir, connection, limits)
         except (sqlite3.DatabaseError, ArithmeticError, LookupError, ValueError, TypeError, zlib.error) as error:
             abandon(connection, self._catalog_path)
             if isinstance(error, sqlite3.OperationalError):
-                raise StoreError(
-                    f"{self._catalog_path} cannot be read: {error}; check its permissions and the space on the disk."
-                ) from error
-            # It is sound as an SQLite file, and nonsense as a catalog.
+                raise self._unreadable(error) from error
+            # The file is valid SQLite, but no valid catalog.
             self._load(state_dir, begin_anew(self._catalog_path, f"{type(error).__name__}: {error}"), limits)
         except BaseException:
             abandon(connection, self._catalog_path)
             raise
         self._unguard = guard(self._catalog_path)
-        remember_roots(self._catalog_path, self.roots())
+        self.reads = Reads(self._catalog_path, self._reader, lambda: self._snapshot)
+        self._remember_roots()
         self.on_step: Callable[[str], None] = lambda _name: None
         """Called between the steps of `apply`; tests end the process here."""
-        self.stage_ms: dict[str, float] = {}
-        """How long the steps of the last `apply` took; for `status`."""
         self._closed = False
         self._damaged = False
         self._behind = False
@@ -104,35 +92,26 @@ class Store:
             self._catalog.use_model(model.model_id, model.dim)
         self._reader = Reader(self._catalog_path)
         self._memory = Memory(state_dir, connection, self._catalog, self._reader, model)
-        self.snapshot = self._memory.load()
+        self._snapshot = self._memory.load()
         self._upkeep = Upkeep(state_dir, connection, self._catalog, self._memory, model, limits)
 
     # Roots.
 
-    @property
-    def generation(self) -> int:
-        """Of the last commit; any thread."""
-        return self.snapshot.generation
-
-    def roots(self) -> list[RootRecord]:
-        """All roots, in the order in which they were added; any thread."""
-        return list(self.snapshot.roots.values())
-
     def add_root(self, path: str, pool_key: str, marker: str) -> RootRecord:
-        """Add a root, or confirm one. Under another pool key than before it starts over; that embeds nothing anew."""
+        """Add a root, or confirm one. A root with another pool key than before starts over and embeds nothing again."""
         self._catch_up()
-        known = next((record for record in self.roots() if record.path == path), None)
+        known = next((record for record in self.reads.roots() if record.path == path), None)
         if known is not None and known.pool_key == pool_key:
             return self.set_marker(known.root, marker)
         if known is not None:
             self.remove_root(known.root)
-        generation = self.generation + 1
+        generation = self._snapshot.generation + 1
         with self._catalog.transaction():
             record = self._catalog.add_root(path, pool_key, marker)
             self._catalog.set_generation(generation)
         self._install(lambda: self._memory.add_root(record))
         self._publish(generation, {record.pool})
-        remember_roots(self._catalog_path, self.roots())
+        self._remember_roots()
         return record
 
     def set_marker(self, root: RootId, marker: str) -> RootRecord:
@@ -147,8 +126,8 @@ class Store:
         with self._catalog.transaction():
             self._catalog.set_marker(root, marker)
         changed = self._memory.set_marker(root, marker)
-        self._publish(self.generation, set())
-        remember_roots(self._catalog_path, self.roots())
+        self._publish(self._snapshot.generation, set())
+        self._remember_roots()
         return changed
 
     def remove_root(self, root: RootId) -> None:
@@ -159,7 +138,7 @@ class Store:
         """
         self._catch_up()
         record = self._record(root)
-        generation = self.generation + 1
+        generation = self._snapshot.generation + 1
         staging = self._memory.staging(generation)
         with self._catalog.transaction():
             staging.drop_root(root)
@@ -175,20 +154,23 @@ class Store:
 
         self._install(follow)
         self._publish(generation, set(effects) | {record.pool})
-        remember_roots(self._catalog_path, self.roots())
+        self._remember_roots()
 
     def _record(self, root: RootId) -> RootRecord:
-        record = self.snapshot.roots.get(root)
+        record = self._snapshot.roots.get(root)
         if record is None:
             raise RootError(f"Root {root} is unknown; `regenctl list` shows what is served.")
         return record
 
+    def _remember_roots(self) -> None:
+        remember_roots(self._catalog_path, self.reads.roots())
+
     def tree(self, root: RootId) -> dict[str, FileState]:
-        """What is indexed at each path of a root."""
+        """Return the indexed state of each path of a root."""
         return self._catalog.tree(root)
 
     def pool_blobs(self, pool: PoolId) -> frozenset[BlobId]:
-        """Blobs that a `PutFile` without chunks may name."""
+        """Return the blobs that a `PutFile` without chunks may name."""
         return self._catalog.pool_blobs(pool)
 
     # Commits.
@@ -201,43 +183,31 @@ class Store:
             sqlite3.Error: the catalog could not be written; nothing was applied.
         """
         self._catch_up()
-        started_at = time.perf_counter()
-        generation = self.generation + 1
+        generation = self._snapshot.generation + 1
         staging = self._memory.staging(generation)
         try:
             with self._catalog.transaction():
                 staging.run(commit.ops)
                 effects = staging.settle()
                 self._catalog.set_generation(generation)
-                staged_at = time.perf_counter()
                 self.on_step("staged")
         except sqlite3.DatabaseError as error:
             if is_damage(error):
                 self._damaged = True
                 raise StoreError(
                     f"{self._catalog_path} is damaged ({error}); restart the daemon, which puts the file aside and "
-                    "indexes the roots anew."
+                    "indexes the roots again."
                 ) from error
             raise
-        committed_at = time.perf_counter()
         self.on_step("committed")
         self._install(lambda: self._memory.install(staging, effects, generation, on_step=self.on_step))
-        installed_at = time.perf_counter()
         self._publish(generation, set(effects))
-        published_at = time.perf_counter()
         self.on_step("published")
         self._bound_log()
-        self.stage_ms = {
-            "stage": (staged_at - started_at) * 1e3,
-            "catalog": (committed_at - staged_at) * 1e3,
-            "lexical": self._memory.lexical_s * 1e3,
-            "slab": (installed_at - committed_at - self._memory.lexical_s) * 1e3,
-            "publish": (published_at - installed_at) * 1e3,
-        }
         return Committed(commit.commit_id, generation, staging.pending, tuple(staging.missing))
 
     def _install(self, change: Callable[[], None]) -> None:
-        """Bring memory in line with what is durable already; where that fails, read it all again, later if need be."""
+        """Bring memory in line with the durable catalog; where that fails, read all of it again, later if need be."""
         try:
             change()
         except Exception:
@@ -254,99 +224,56 @@ class Store:
         if not self._behind:
             return
         try:
-            self.snapshot = self._memory.load()
+            self._snapshot = self._memory.load()
         except (sqlite3.Error, OSError, StoreError) as error:
-            raise StoreError(
-                f"{self._catalog_path} cannot be read: {error}; check its permissions and the space on the disk."
-            ) from error
+            raise self._unreadable(error) from error
         self._behind = False
 
+    def _unreadable(self, error: Exception) -> StoreError:
+        return StoreError(
+            f"{self._catalog_path} cannot be read: {error}; check its permissions and the space on the disk."
+        )
+
     def _publish(self, generation: int, pools: Iterable[PoolId]) -> None:
-        self.snapshot = self._memory.publish(self.snapshot, generation, pools)
+        self._snapshot = self._memory.publish(self._snapshot, generation, pools)
 
     def _bound_log(self) -> None:
         """Keep the write-ahead log in bounds while commits come without a pause."""
-        wal = self._catalog_path.with_name(f"{self._catalog_path.name}-wal")
+        wal = beside(self._catalog_path, "-wal")
         if wal.exists() and wal.stat().st_size > _MAX_LOG_BYTES:
             self._catalog.checkpoint()
 
     def embed_only(self, roots: frozenset[RootId] | None) -> None:
-        """Hand out chunks for embedding only if a file of these roots holds them; None: all. Index thread."""
+        """Hand out chunks for embedding only if a file of these roots holds them; None: all."""
         self._catalog.embed_only(roots)
 
     def unembedded(self, limit: int, exclude: frozenset[ChunkId], tier: Tier = Tier.FIRST) -> UnembeddedFound:
-        """Live chunks without a vector of the tier's model, oldest first."""
-        if tier is Tier.FIRST:
-            chunks, exhausted = self._catalog.unembedded(limit, exclude)
-        else:
-            keys = self._memory.lacking_upgrade()
-            chunks = self._catalog.chunks_of(keys, exclude, limit + 1)
-            chunks, exhausted = chunks[:limit], len(chunks) <= limit
+        """Return live chunks without a vector of the tier's model, oldest first."""
+        keys = None if tier is Tier.FIRST else self._memory.lacking_upgrade()
+        chunks, exhausted = self._catalog.unembedded(limit, exclude, keys)
         return UnembeddedFound(tuple(chunks), exhausted, tier)
 
     # The stronger model.
 
     def offer_upgrade(self, model: ModelInfo, roots: frozenset[RootId] | None) -> None:
-        """Keep vectors of a stronger model beside the first one's, and let it take over pools; once at most.
+        """Keep vectors of a stronger model beside the first one's, and let it take over pools. Call it at most once.
 
         Args:
             roots: roots whose text the model may be given; None: all.
         """
         with self._catalog.transaction():
             number = self._catalog.model_number(model.model_id, model.dim)
-        upgrade = Upgrade(model, number, roots, set(), self._upkeep.merger.exact_rows)
+        upgrade = Upgrade(model, number, roots, set())
         self._memory.offer_upgrade(upgrade)
         self._upkeep.offer_upgrade(upgrade)
-        self._publish(self.generation, set(self._memory.pools))
+        self._publish(self._snapshot.generation, set(self._memory.pools))
 
     def upgrade_only(self, roots: frozenset[RootId]) -> None:
-        """From now on give the stronger model only what pools hold all of whose roots are among these."""
+        """Give the stronger model only pools all of whose roots are among these."""
         if self._memory.upgrade is not None:
             self._memory.upgrade.roots = roots
             self._memory.allow_upgrade()
-            self._publish(self.generation, set(self._memory.pools))
-
-    # Reads from any thread.
-
-    def texts(self, chunks: list[ChunkId] | tuple[ChunkId, ...]) -> list[str]:
-        """What is to be embedded for these chunks, in order; empty for a chunk that is gone. Any thread."""
-        return self._reader.texts(chunks)
-
-    def root_stats(self, root: RootId) -> RootStats:
-        """Counts of a root at the current snapshot; all zero for an unknown root. Any thread."""
-        return self.snapshot.stats.get(root, RootStats(skipped_by_reason={}))
-
-    def listing(self, root: RootId) -> dict[str, tuple[bytes | None, str]]:
-        """`path -> (blob, reason)` of a whole tree. Any thread."""
-        return self._reader.listing(root)
-
-    def check_pages(self) -> str:
-        """What is wrong with the catalog, which the next opening then puts aside; empty if nothing. Any thread.
-
-        Pages take 40 ms for 35 MB, and texts 20 µs each.
-        """
-        found = self._reader.check_pages() or self._reader.check_content()
-        if found:
-            distrust(self._catalog_path, found)
-        return found
-
-    def file_row(self, root: RootId, path: str) -> FileRow | None:
-        """What the catalog says of one path. Any thread."""
-        return self._reader.file(root, path)
-
-    def chunk_lines(self, root: RootId, path: str) -> list[tuple[ChunkId, int, int]]:
-        """The chunks of one path in order, each with its first and last line. Any thread."""
-        return self._reader.chunk_lines(root, path)
-
-    def files(
-        self, root: RootId, state: Literal["indexed", "skipped", ""] = "", limit: int = 1000, after: str = ""
-    ) -> list[FileRow]:
-        """A page of a root's paths in order, beyond `after`. Any thread."""
-        return self._reader.files(root, state, limit, after)
-
-    def export(self, root: RootId) -> RootExport:
-        """A logical dump of a root, for comparisons. Any thread."""
-        return export_root(self._reader.connection, root, self._catalog.model)
+            self._publish(self._snapshot.generation, set(self._memory.pools))
 
     # Upkeep.
 
@@ -364,17 +291,17 @@ class Store:
         if idle:
             changed |= self._upkeep.idle_step()
         if changed:
-            self._publish(self.generation, changed)
+            self._publish(self._snapshot.generation, changed)
         if idle:
-            self._upkeep.warm(self.snapshot)
+            self._upkeep.warm(self._snapshot)
         return self._upkeep.next_delay_s()
 
     def purge(self, unwanted: Callable[[PoolId, str], bool]) -> bool:
-        """Remove every byte of unused files that are not wanted any more; False: ask again later."""
+        """Remove every byte of unused files that are unwanted; return False if the caller must ask again later."""
         self._catch_up()
         changed = self._upkeep.purge(unwanted)
         if changed:
-            self._publish(self.generation, changed)
+            self._publish(self._snapshot.generation, changed)
         return changed is not None
 
     def __enter__(self) -> Store:
@@ -384,7 +311,7 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Finish and release everything; snapshots can search no texts afterwards. Harmless to repeat."""
+        """Finish and release everything; snapshots cannot read texts afterwards. Harmless to repeat."""
         if self._closed:
             return
         self._closed = True

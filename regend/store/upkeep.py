@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import structlog
 
 from regend.embedding.base import ModelInfo
 from regend.store.allocator import give_back
-from regend.store.catalog.garbage import GarbageLimits, collect, remove_entries
+from regend.store.base import GarbageLimits
+from regend.store.catalog.garbage import collect, remove_entries
 from regend.store.catalog.writer import Catalog
 from regend.store.lexical.rebuild import LexicalRebuilder
 from regend.store.memory import Memory
-from regend.store.pool import Pool
 from regend.store.snapshot import StoreSnapshot
 from regend.store.vectors.merge import SlabMerger
 from regend.store.vectors.slab import Slab
@@ -25,75 +25,20 @@ from regend.types import PoolId
 _BUSY_DELAY_S = 0.2
 _WRITER_IDLE_S = 5.0
 _GARBAGE_INTERVAL_S = 300.0
-_DEAD_ROWS_MIN = 1_000
 _PURGE_IDLE_S = 1.0
 _WARM_IDLE_S = 1.0
 _WARM_SLICE_S = 0.02
 _SMALL_DOCS = 5_000
-"""A lexical index of up to this many documents is written anew (0.1 s) as soon as it holds any deleted one."""
+"""Maximum documents of a lexical index that is rewritten (0.1 s) as soon as it holds a deleted document."""
 _STALE_DOCS_SHARE = 0.05
 _ADDED_DOCS_SHARE = 0.5
-"""Writing a document anew costs 30 µs, a twentieth of what indexing it did."""
+"""Rewriting a document costs 30 µs, a twentieth of indexing it."""
 
 log = structlog.get_logger(__name__)
 
 
-class _SlabKeeper:
-    """Looks after the slabs of one model, one of each pool."""
-
-    def __init__(self, merger: SlabMerger, slab_of: Callable[[Pool], Slab | None], to_load: Iterable[PoolId]) -> None:
-        self.merger = merger
-        self._slab_of = slab_of
-        self.to_load = list(to_load)
-
-    @property
-    def busy(self) -> bool:
-        return self.merger.busy or bool(self.to_load)
-
-    def step(self, pools: Mapping[PoolId, Pool], generation: int) -> set[PoolId]:
-        """Install what a background job has finished, tidy, and start the next job."""
-        changed: set[PoolId] = set()
-        result = self.merger.poll()
-        if result is not None and result.base is not None and result.pool in pools:
-            slab = self._slab_of(pools[result.pool])
-            if slab is not None:
-                slab.install(result.base)
-                changed.add(result.pool)
-                log.info("vector_base_installed", pool=result.pool, rows=len(result.base.keys))
-        while self.to_load and not self.merger.busy:
-            self.merger.load(self.to_load.pop())
-        for pool_id, pool in pools.items():
-            slab = self._slab_of(pool)
-            if slab is None:
-                continue
-            view = slab.view()
-            if self.merger.should_drop(view):
-                slab.install(None)
-                self.merger.discard(pool_id)
-                changed.add(pool_id)
-            elif view.dead_count > max(_DEAD_ROWS_MIN, view.count // 2):
-                slab.compact()
-                changed.add(pool_id)
-            elif not self.busy:
-                self.merger.consider(pool_id, view, generation)
-        return changed
-
-    def start_over(self, pool_id: PoolId, pool: Pool) -> None:
-        """Give up the pool's base, in memory and on disk; one without what is dead now is built when it pays."""
-        slab = self._slab_of(pool)
-        if slab is not None:
-            slab.install(None)
-        self.merger.discard(pool_id)
-
-    def forget_pool(self, pool: PoolId) -> None:
-        """A pool is about to go: its vector file goes too."""
-        if pool in self.to_load:
-            self.to_load.remove(pool)
-        self.merger.discard(pool)
-
-
 class Upkeep:
-    """Decides what is due and does it. Returns the pools whose views must be published again."""
+    """Decides what is due and does it. Its methods return the pools whose views must be published again."""
 
     def __init__(
         self,
@@ -109,9 +54,7 @@ class Upkeep:
         self._memory = memory
         self._limits = limits
         self._state_dir = state_dir
-        first = self._keeper(model, catalog.model, lambda pool: pool.slab)
-        self.merger = first.merger
-        self._keepers = [first]
+        self._mergers = [self._merger(model, catalog.model, memory.slabs)]
         self._rebuilder = LexicalRebuilder(state_dir / "index.db")
         self._refused: dict[PoolId, int] = {}
         self._idle_since: float | None = None
@@ -121,32 +64,27 @@ class Upkeep:
         self._purged = self._tidied = self._warm = True
         self._warming: Iterator[None] | None = None
 
-    def _keeper(self, model: ModelInfo, number: int, slab_of: Callable[[Pool], Slab | None]) -> _SlabKeeper:
+    def _merger(self, model: ModelInfo, number: int, slabs: Callable[[], Mapping[PoolId, Slab]]) -> SlabMerger:
         directory, path = self._state_dir / "vectors", self._state_dir / "index.db"
-        merger = SlabMerger(directory, path, model.model_id, number, model.dim, self._catalog.catalog_id)
-        for pool_id in self._memory.pools:
-            merger.check_age(pool_id, self._catalog.generation)
-        return _SlabKeeper(merger, slab_of, self._memory.pools)
+        merger = SlabMerger(directory, path, model, number, self._catalog.catalog_id, slabs)
+        merger.check_age(self._catalog.generation)
+        return merger
 
     def offer_upgrade(self, upgrade: Upgrade) -> None:
         """Look after the stronger model's slabs, too."""
-
-        def slab_of(pool: Pool) -> Slab | None:
-            return None if pool.upgrade is None else pool.upgrade.slab
-
-        self._keepers.append(self._keeper(upgrade.model, upgrade.number, slab_of))
+        self._mergers.append(self._merger(upgrade.model, upgrade.number, self._memory.upgrade_slabs))
 
     def step(self) -> set[PoolId]:
         """Install what background jobs have finished, and start the next one; one builds at a time."""
         changed = self._adopt()
-        for keeper in self._keepers:
-            changed |= keeper.step(self._memory.pools, self._catalog.generation)
-            if keeper.busy:
+        for merger in self._mergers:
+            changed |= merger.step(self._catalog.generation)
+            if merger.busy:
                 break
         return changed
 
     def idle_step(self) -> set[PoolId]:
-        """Do what may wait until nobody does."""
+        """Do the work that may wait until no command waits."""
         changed: set[PoolId] = set()
         now, generation = time.monotonic(), self._catalog.generation
         if self._idle_since is None or generation != self._idle_generation:
@@ -171,7 +109,7 @@ class Upkeep:
         return changed
 
     def _purge(self, generation: int) -> set[PoolId]:
-        """Write lexical indexes anew in which deleted documents weigh on term statistics, or that lie in many segments.
+        """Rewrite lexical indexes whose term statistics count many deleted documents, or that have many segments.
 
         Segments merge by themselves, but large ones rarely do, and until then results are ranked by words of files that
         are gone, and each query takes twice as long. A large index is written in the background.
@@ -196,7 +134,7 @@ class Upkeep:
         return changed
 
     def _adopt(self) -> set[PoolId]:
-        """Serve the lexical index that was written in the background, if one is done."""
+        """Serve the lexical index that was written in the background, if it is complete."""
         result = self._rebuilder.poll()
         if result is None:
             return set()
@@ -210,7 +148,7 @@ class Upkeep:
     @property
     def _busy(self) -> bool:
         """Whether a background job runs; one at a time, because there may be few cores."""
-        return self._rebuilder.busy or any(keeper.busy for keeper in self._keepers)
+        return self._rebuilder.busy or any(merger.busy for merger in self._mergers)
 
     def warm(self, snapshot: StoreSnapshot) -> None:
         """When idle for a while, make vectors of files for some moments, so that no query has to."""
@@ -243,10 +181,10 @@ class Upkeep:
             log.info("garbage_collected", entries=report.entries, blobs=report.blobs, chunks=report.chunks)
 
     def purge(self, unwanted: Callable[[PoolId, str], bool]) -> set[PoolId] | None:
-        """Remove unused entries whose paths are not wanted any more, so that no file holds a byte of them.
+        """Remove unused entries with unwanted paths, so that no file on disk holds a byte of them.
 
-        Deleted rows stay readable in SQLite's free pages, and deleted vectors in an HNSW base, until they are written
-        anew; so both are. That takes a second for each 300 MB, but rules that exclude what was indexed are rare.
+        Deleted rows stay readable in SQLite's free pages, and deleted vectors in an HNSW base, until both are
+        rewritten. That takes a second for each 300 MB, but rules that exclude indexed files are rare.
 
         Returns:
             The pools that must be published; None while a background job might still write what it was given before.
@@ -257,15 +195,15 @@ class Upkeep:
         found = [(entry_id, blob_key, PoolId(pool)) for entry_id, blob_key, pool, path in rows if unwanted(pool, path)]
         if not found:
             return set()
-        if any(keeper.busy for keeper in self._keepers):
+        if any(merger.busy for merger in self._mergers):
             return None
         self._rebuilder.cancel()
         pools = {pool for *_, pool in found} & self._memory.pools.keys()
         with self._catalog.transaction():
             blobs, chunks = remove_entries(self._connection, [(entry_id, key) for entry_id, key, _ in found])
         for pool_id in pools:
-            for keeper in self._keepers:
-                keeper.start_over(pool_id, self._memory.pools[pool_id])
+            for merger in self._mergers:
+                merger.start_over(pool_id)
             self._memory.pools[pool_id].forget_dead(at_once=True)
             self._memory.rebuild_lexical(self._memory.pools[pool_id], self._catalog.generation)
         self._connection.execute("VACUUM")
@@ -275,7 +213,7 @@ class Upkeep:
         return pools
 
     def next_delay_s(self) -> float:
-        """When there is something to do again, if no command comes before."""
+        """Return the seconds until there is work again, if no command comes before."""
         if self._busy or self._more_garbage or self._warming is not None:
             return _BUSY_DELAY_S
         if any(pool.lexical.behind for pool in self._memory.pools.values()):
@@ -287,13 +225,13 @@ class Upkeep:
         return _GARBAGE_INTERVAL_S
 
     def forget_pool(self, pool: PoolId) -> None:
-        """A pool is about to go: its vector files go too."""
+        """Remove the vector files of a pool that is about to be removed."""
         self._rebuilder.cancel(pool)
-        for keeper in self._keepers:
-            keeper.forget_pool(pool)
+        for merger in self._mergers:
+            merger.forget(pool)
 
     def close(self) -> None:
         """Stop background jobs."""
         self._rebuilder.cancel()
-        for keeper in self._keepers:
-            keeper.merger.close()
+        for merger in self._mergers:
+            merger.close()

@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from regend.core.events import CommitFailed, Committed, Event, UnembeddedFound
 from regend.daemon.indexer import Indexer
 from regend.errors import RootError, StoreError, StoreLockedError
 from regend.store.base import LexicalQuery
+from regend.store.reads import Reads
+from regend.store.store import Store
 from regend.types import RootId
 from tests.store.samples import DIM, MODEL, chunked, put, put_vectors
 
@@ -58,8 +61,8 @@ def test_commands_are_answered_in_order(rig: Rig) -> None:
     assert isinstance(second, Committed)
     assert second.generation == first.generation + 1
     assert rig.next() == UnembeddedFound((), exhausted=True)
-    assert rig.indexer.store.snapshot.generation == second.generation
-    assert rig.indexer.store.snapshot.complete
+    assert rig.indexer.reads.snapshot.generation == second.generation
+    assert rig.indexer.reads.snapshot.complete
 
 
 def test_a_refused_commit_is_reported_and_the_next_one_works(rig: Rig) -> None:
@@ -70,9 +73,17 @@ def test_a_refused_commit_is_reported_and_the_next_one_works(rig: Rig) -> None:
     assert isinstance(failed, CommitFailed)
     assert failed.commit_id == 1
     assert "zero" in failed.reason
-    assert rig.indexer.store.tree(root) == {}
+    assert rig.indexer.reads.listing(root) == {}
     rig.indexer.submit(Commit(2, (put(root, "a.py", A),)))
     assert isinstance(rig.next(), Committed)
+
+
+def test_other_threads_get_a_type_that_cannot_write() -> None:
+    """With these two facts the type checker refuses `indexer.reads.apply(...)`; `Store` is for `call` only."""
+    reads, store = ({name for name in dir(side) if not name.startswith("_")} for side in (Reads, Store))
+    assert not reads & store and not hasattr(Reads, "__getattr__")
+    given = [get_type_hints(function)["return"] for function in (Indexer.start, Indexer.reads.fget)]
+    assert given == [Reads, Reads]
 
 
 def test_calls_return_results_and_errors(rig: Rig) -> None:
@@ -82,7 +93,7 @@ def test_calls_return_results_and_errors(rig: Rig) -> None:
     with pytest.raises(RootError, match="77"):
         rig.indexer.call(lambda store: store.remove_root(RootId(77))).result(timeout=20)
     rig.indexer.call(lambda store: store.remove_root(root)).result(timeout=20)
-    assert rig.indexer.store.roots() == []
+    assert rig.indexer.reads.roots() == []
 
 
 def test_stop_finishes_what_is_queued(tmp_path: Path) -> None:
@@ -98,12 +109,11 @@ def test_stop_finishes_what_is_queued(tmp_path: Path) -> None:
     rig.indexer.submit(Commit(99, ()))
     assert rig.events.get_nowait() == CommitFailed(99, "the daemon is stopping")
     with pytest.raises(StoreError, match="closing"):
-        rig.indexer.call(lambda store: store.generation).result(timeout=1)
+        rig.indexer.call(lambda store: store.reads.snapshot.generation).result(timeout=1)
     assert rig.events.empty()
     assert rig.indexer.stop()
     again = Rig(tmp_path)
-    store = again.indexer.start()
-    assert len(store.tree(root)) == 20
+    assert len(again.indexer.start().listing(root)) == 20
     again.indexer.stop()
 
 
@@ -126,7 +136,7 @@ def test_snapshots_are_read_by_other_threads_while_commits_go_on(rig: Rig) -> No
     def read() -> None:
         try:
             while not done.is_set():
-                snapshot = rig.indexer.store.snapshot
+                snapshot = rig.indexer.reads.snapshot
                 for pool in snapshot.pools.values():
                     hits = pool.lexical(LexicalQuery(("common",)), 200)
                     # A file is there whole or not at all.
@@ -153,10 +163,10 @@ def test_snapshots_are_read_by_other_threads_while_commits_go_on(rig: Rig) -> No
 def test_maintenance_that_fails_does_not_end_the_thread(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     tried = threading.Event()
 
-    def broken(*, idle: bool) -> float:
+    def broken(_store: Store, *, idle: bool) -> float:
         tried.set()
         raise RuntimeError(f"idle={idle}")
 
-    monkeypatch.setattr(rig.indexer.store, "maintain", broken)
+    monkeypatch.setattr(Store, "maintain", broken)
     assert tried.wait(20)
     assert add_root(rig) == 1

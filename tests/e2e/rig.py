@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from regend.rpc.client import Client
-from regend.store.catalog.export import RootExport, export_root
 from regend.types import RootId
 from tests import canary
+from tests.store.root_export import RootExport, export_root
 
 REPOSITORY = Path(__file__).parents[2]
 START_LIMIT_S = 20.0

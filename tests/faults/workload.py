@@ -59,10 +59,10 @@ def finish_jobs(store: Store) -> None:
             store.maintain(idle=False)
         except EXPECTED:
             return
-        while any(keeper.merger.busy and keeper.merger._thread.is_alive() for keeper in store._upkeep._keepers):
+        while any(merger._thread and merger._thread.is_alive() for merger in store._upkeep._mergers):
             assert time.monotonic() < deadline, "background work hangs"
             time.sleep(0.001)
-        if not any(keeper.busy for keeper in store._upkeep._keepers) and all(
+        if not any(merger.busy for merger in store._upkeep._mergers) and all(
             pool.slab.view().base for pool in store._memory.pools.values() if big(pool)
         ):
             return

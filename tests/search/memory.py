@@ -27,7 +27,7 @@ from regend.store.base import (
     RootRecord,
     SymbolView,
 )
-from regend.types import BlobId, Chunk, ChunkId, PoolId, RootId, Symbol, blob_id, chunk_id, doc_id, split_doc_id
+from regend.types import MAX_CHUNKS_PER_BLOB, BlobId, Chunk, ChunkId, PoolId, RootId, Symbol, blob_id, chunk_id, doc_id
 
 DIM = 64
 
@@ -260,6 +260,11 @@ def _block_end(lines: list[str], first: int) -> int:
             break
         last = number if line.strip() else last
     return last
+
+
+def split_doc_id(doc: int) -> tuple[int, int]:
+    """Return `(entry_id, ordinal)`, the inverse of `doc_id`."""
+    return divmod(doc, MAX_CHUNKS_PER_BLOB)
 
 
 class MemoryCorpus:

@@ -26,7 +26,7 @@ class StoredCorpus:
 
     @property
     def snapshot(self) -> Snapshot:
-        return self.store.snapshot
+        return self.store.reads.snapshot
 
     def add_root(self, path: str, pool: int = 1) -> RootId:
         return self.store.add_root(path, f"pool-{pool}", f"1:{path}").root

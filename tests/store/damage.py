@@ -59,7 +59,7 @@ def populate(directory: Path, seed: int) -> States:
                 for op in ops:
                     oracle.do(op)
             store.apply(Commit(number, tuple(ops)))
-            history[store.generation] = copy.deepcopy(oracle)
+            history[store.reads.snapshot.generation] = copy.deepcopy(oracle)
             if number == COMMITS // 3:
                 settle(store)
                 shutil.copytree(live, directory / "early")
@@ -79,7 +79,7 @@ def settle(store: Store) -> None:
     while True:
         store.maintain(idle=False)
         pools = store._memory.pools.values()
-        if not any(keeper.busy for keeper in store._upkeep._keepers) and all(
+        if not any(merger.busy for merger in store._upkeep._mergers) and all(
             pool.slab.view().base for pool in pools if big(pool)
         ):
             return
@@ -170,15 +170,15 @@ def reopen_and_check(states: States, state_dir: Path) -> str:
         ``whole``, ``older`` or ``anew``: what was found.
     """
     with open_store(state_dir, MODEL) as store:
-        paths = {record.path for record in store.roots()}
+        paths = {record.path for record in store.reads.roots()}
         assert paths <= set(ROOTS), "a root that nobody asked for"
         newest = max(states.history)
-        if store.generation in states.history and len(paths) == len(ROOTS):
-            found = "whole" if store.generation == newest else "older"
-            check(store, states.history[store.generation])
+        if store.reads.snapshot.generation in states.history and len(paths) == len(ROOTS):
+            found = "whole" if store.reads.snapshot.generation == newest else "older"
+            check(store, states.history[store.reads.snapshot.generation])
         else:
             found = "anew"
-            assert all(not store.tree(record.root) for record in store.roots()), "neither old nor new"
+            assert all(not store.tree(record.root) for record in store.reads.roots()), "neither old nor new"
         oracle = reconcile(states, store)
         check(store, oracle)
         settle(store)

@@ -9,6 +9,7 @@ from regend.core.commands import DeleteFile, Op, PutFile, SkipFile, TouchFile
 from regend.store.base import LexicalQuery
 from regend.store.store import Store
 from regend.types import ChunkedFile, ChunkId, PoolId, RootId
+from tests.store.root_export import export_of
 from tests.store.samples import chunked, put, put_vectors, sig, vector_of
 
 WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta"]
@@ -66,7 +67,7 @@ def random_op(oracle: Oracle, rng: random.Random) -> Op:
 
 def check(store: Store, oracle: Oracle) -> None:
     """Everything that a user could see of the store equals the oracle."""
-    snapshot = store.snapshot
+    snapshot = store.reads.snapshot
     assert set(snapshot.roots) == set(oracle.trees)
     lacking = oracle.live_chunks() - oracle.vectors
     assert snapshot.complete == (not lacking)
@@ -76,12 +77,12 @@ def check(store: Store, oracle: Oracle) -> None:
     assert {entry_id for (entry_id,) in stored} == live
     for root, tree in oracle.trees.items():
         indexed = oracle.indexed(root)
-        assert {path: blob for path, blob, _ in store.export(root).tree if _ == ""} == {
+        assert {path: blob for path, blob, _ in export_of(store, root).tree if _ == ""} == {
             path: file.blob.hex() for path, file in indexed.items()
         }
         skipped = {path: reason for path, reason in tree.items() if isinstance(reason, str)}
-        assert {path: reason for path, _, reason in store.export(root).tree if reason} == skipped
-        stats = store.root_stats(root)
+        assert {path: reason for path, _, reason in export_of(store, root).tree if reason} == skipped
+        stats = store.reads.root_stats(root)
         chunks = [chunk.chunk_id for file in indexed.values() for chunk in file.chunks]
         assert (stats.files_indexed, stats.files_skipped) == (len(indexed), len(skipped))
         assert stats.chunks == len(chunks)
@@ -96,7 +97,7 @@ def check(store: Store, oracle: Oracle) -> None:
 
 
 def check_pool(store: Store, oracle: Oracle, pool_id: PoolId) -> None:
-    snapshot = store.snapshot
+    snapshot = store.reads.snapshot
     pool = snapshot.pools[pool_id]
     roots = [root for root, record in snapshot.roots.items() if record.pool == pool_id]
     # One entry per (path, blob), however many roots hold it.

@@ -9,7 +9,7 @@ import pytest
 
 from regend.core.commands import DeleteFile
 from regend.embedding.base import ModelInfo
-from regend.store.catalog.garbage import GarbageLimits
+from regend.store.base import GarbageLimits
 from regend.store.store import Store, open_store
 from regend.types import ChunkedFile, RootId
 from tests.store.samples import DIM, MODEL, apply, chunked, put, put_vectors
@@ -80,7 +80,7 @@ def test_what_a_tree_uses_is_neither_counted_nor_taken(tmp_path: Path, clock: li
         fill(store, root, FILES)
         apply(store, put(root, "copy.py", FILES[0]), DeleteFile(root, "f0.py"))
         collect(store)
-        assert store.snapshot.complete and pending_after_return(store, root, FILES[0]) == 0
+        assert store.reads.snapshot.complete and pending_after_return(store, root, FILES[0]) == 0
 
 
 def test_both_models_count(tmp_path: Path, clock: list[float]) -> None:
@@ -108,7 +108,7 @@ def test_vectors_of_models_out_of_use_go_before_those_of_files(tmp_path: Path, c
         collect(store)
         assert pending_after_return(store, root, FILES[1]) == 0
     with open_store(tmp_path, MODEL, limits) as store:
-        assert not store.snapshot.complete, "its vectors are gone"
+        assert not store.reads.snapshot.complete, "its vectors are gone"
 
 
 def test_a_model_that_comes_back_in_time_finds_its_vectors(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_model_that_comes_back_in_time_finds_its_vectors(tmp_path: Path) -> No
         root = store.add_root("/r", "/r", "").root
         fill(store, root, FILES)
     with open_store(tmp_path, ModelInfo("test-model-2", DIM, local=True, note="for tests")) as store:
-        assert not store.snapshot.complete
+        assert not store.reads.snapshot.complete
         collect(store)
     with open_store(tmp_path, MODEL) as store:
-        assert store.snapshot.complete
+        assert store.reads.snapshot.complete

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def seal_bytes(directory: Path, payload: bytes = b"payload" * 100) -> Path:
 
 
 def reopen(directory: Path) -> tuple[Envelope, Path]:
-    return unseal(directory, "base", "hnsw", "model-1", 16, "ip")
+    return unseal(directory, "base", replace(SEALED, count=0, generation=0))
 
 
 def rewrite_header(directory: Path, change: Callable[[dict[str, object]], object]) -> None:

@@ -15,6 +15,7 @@ from regend.core.commands import DeleteFile
 from regend.errors import StoreError, StoreLockedError, StoreVersionError
 from regend.store.base import LexicalQuery
 from regend.store.store import Store, open_store
+from tests.store.root_export import export_of
 from tests.store.samples import MODEL, apply, chunked, put, put_vectors, vector_of
 
 A = chunked(["alpha one", "beta two", "gamma three"])
@@ -30,23 +31,24 @@ def filled(state_dir: Path) -> Store:
 
 
 def answers(store: Store) -> object:
-    (pool,) = store.snapshot.pools.values()
+    (pool,) = store.reads.snapshot.pools.values()
     words = pool.lexical(LexicalQuery(("beta", "py")), 10)
     near = pool.nearest(vector_of(A.chunks[2].chunk_id), 10)
-    root = store.roots()[0].root
-    return words, near, store.root_stats(root), store.export(root), store.snapshot.complete, dict(pool.entries)
+    root = store.reads.roots()[0].root
+    stats, complete = store.reads.root_stats(root), store.reads.snapshot.complete
+    return words, near, stats, export_of(store, root), complete, dict(pool.entries)
 
 
 def test_everything_is_found_again(tmp_path: Path) -> None:
     store = filled(tmp_path)
-    before, generation = answers(store), store.generation
+    before, generation = answers(store), store.reads.snapshot.generation
     store.close()
     store.close()
     with open_store(tmp_path, MODEL) as again:
         assert answers(again) == before
-        assert again.generation == generation
+        assert again.reads.snapshot.generation == generation
         # The deleted file's chunks were kept: its way back embeds nothing.
-        assert apply(again, put(again.roots()[0].root, "b.py", B, known=True)) == []
+        assert apply(again, put(again.reads.roots()[0].root, "b.py", B, known=True)) == []
 
 
 def test_the_directory_is_private_and_locked(tmp_path: Path) -> None:
@@ -97,7 +99,7 @@ def test_a_damaged_catalog_is_put_aside(tmp_path: Path) -> None:
     filled(tmp_path).close()
     (tmp_path / "index.db").write_bytes(b"garbage " * 2000)
     with open_store(tmp_path, MODEL) as store:
-        (root,) = [record.root for record in store.roots()]
+        (root,) = [record.root for record in store.reads.roots()]
         assert store.tree(root) == {}
         assert len(apply(store, put(root, "a.py", A))) == 3
     assert len(list(tmp_path.glob("index.db.damaged-*"))) == 1
@@ -111,8 +113,8 @@ def test_a_catalog_that_went_missing_takes_no_root_along(tmp_path: Path) -> None
     (tmp_path / "index.db").unlink()
     (tmp_path / "old-wal").rename(tmp_path / "index.db-wal")
     with open_store(tmp_path, MODEL) as store:
-        assert [(record.path, record.marker) for record in store.roots()] == [("/r", "1:2")]
-        assert store.tree(store.roots()[0].root) == {}, "the log of the old catalog is not laid over the new one"
+        assert [(record.path, record.marker) for record in store.reads.roots()] == [("/r", "1:2")]
+        assert store.tree(store.reads.roots()[0].root) == {}, "the log of the old catalog is not laid over the new one"
 
 
 def test_without_the_copy_of_the_roots_nothing_is_invented(tmp_path: Path) -> None:
@@ -120,7 +122,7 @@ def test_without_the_copy_of_the_roots_nothing_is_invented(tmp_path: Path) -> No
     (tmp_path / "index.db").write_bytes(b"garbage " * 2000)
     (tmp_path / "index.db.roots").write_bytes(b"garbage")
     with open_store(tmp_path, MODEL) as store:
-        assert store.roots() == []
+        assert store.reads.roots() == []
 
 
 def test_roots_of_a_partly_damaged_catalog_are_saved(tmp_path: Path) -> None:
@@ -134,23 +136,23 @@ def test_roots_of_a_partly_damaged_catalog_are_saved(tmp_path: Path) -> None:
         file.seek((page - 1) * size)
         file.write(b"\xff" * size)
     with open_store(tmp_path, MODEL) as store:
-        assert [(record.path, record.marker) for record in store.roots()] == [("/r", "1:2")]
-        assert store.tree(store.roots()[0].root) == {}
+        assert [(record.path, record.marker) for record in store.reads.roots()] == [("/r", "1:2")]
+        assert store.tree(store.reads.roots()[0].root) == {}
 
 
 def test_another_model_is_not_served_old_vectors_and_the_first_gets_its_own_back(tmp_path: Path) -> None:
     filled(tmp_path).close()
     with open_store(tmp_path, replace(MODEL, model_id="test-model-2")) as store:
-        (pool,) = store.snapshot.pools.values()
+        (pool,) = store.reads.snapshot.pools.values()
         assert pool.nearest(vector_of(A.chunks[0].chunk_id), 9) == []
-        assert not store.snapshot.complete
-        assert store.root_stats(store.roots()[0].root).pending_vectors == 3
+        assert not store.reads.snapshot.complete
+        assert store.reads.root_stats(store.reads.roots()[0].root).pending_vectors == 3
         pending = [chunk.chunk for chunk in store.unembedded(10, frozenset()).chunks]
         assert pending == [chunk.chunk_id for chunk in A.chunks]
         apply(store, put_vectors(pending[:1]))
     with open_store(tmp_path, MODEL) as store:
-        (pool,) = store.snapshot.pools.values()
-        assert store.snapshot.complete
+        (pool,) = store.reads.snapshot.pools.values()
+        assert store.reads.snapshot.complete
         assert len(pool.nearest(vector_of(A.chunks[0].chunk_id), 9)) == 3
 
 
@@ -187,7 +189,7 @@ def test_damage_that_a_commit_meets_is_named_and_repaired_by_the_next_opening(tm
             file.write(b"\xff" * size)
         store._connection.execute("PRAGMA shrink_memory")  # Else the page is still in SQLite's cache.
         with pytest.raises(StoreError, match="restart the daemon"):
-            apply(store, put(store.roots()[0].root, "c.py", chunked(["epsilon six"])))
+            apply(store, put(store.reads.roots()[0].root, "c.py", chunked(["epsilon six"])))
     with open_store(tmp_path, MODEL) as store:
-        assert [record.path for record in store.roots()] == ["/r"]
-        assert len(apply(store, put(store.roots()[0].root, "a.py", A))) == 3
+        assert [record.path for record in store.reads.roots()] == ["/r"]
+        assert len(apply(store, put(store.reads.roots()[0].root, "a.py", A))) == 3

@@ -37,7 +37,7 @@ def run(seed: int, state_dir: Path, steps: int) -> None:
                 store.maintain(idle=True)
             else:
                 ops = [random_op(oracle, rng) for _ in range(rng.randrange(1, 5))]
-                generation = store.generation
+                generation = store.reads.snapshot.generation
                 committed = store.apply(Commit(step, tuple(ops)))
                 assert committed.generation == generation + 1
                 assert committed.missing == ()

@@ -22,9 +22,9 @@ B = chunked(["delta four", "beta two"])
 def words(store: Store, *terms: str) -> list[tuple[str, str]]:
     """`(path, symbol)` of what the words find."""
     found = []
-    for pool in store.snapshot.pools.values():
+    for pool in store.reads.snapshot.pools.values():
         hits = pool.lexical(LexicalQuery(terms), 100)
-        views = {view.doc: view for view in store.snapshot.chunks([hit.doc for hit in hits])}
+        views = {view.doc: view for view in store.reads.snapshot.chunks([hit.doc for hit in hits])}
         found += [(pool.entries[hit.doc >> 16].path, views[hit.doc].symbol) for hit in hits]
     return sorted(found)
 
@@ -35,13 +35,13 @@ def test_a_file_is_found_by_words_and_then_by_vector(store: Store) -> None:
     assert pending == [chunk.chunk_id for chunk in A.chunks]
     assert words(store, "beta") == [("src/a.py", "Outer.beta")]
     assert words(store, "src") == [("src/a.py", f"Outer.{name}") for name in ("alpha", "beta", "gamma")]
-    snapshot: Snapshot = store.snapshot
+    snapshot: Snapshot = store.reads.snapshot
     (pool,) = snapshot.pools.values()
     beta = A.chunks[1]
     assert pool.nearest(vector_of(beta.chunk_id), 5) == []
     assert not snapshot.complete
     apply(store, put_vectors(pending))
-    snapshot = store.snapshot
+    snapshot = store.reads.snapshot
     (pool,) = snapshot.pools.values()
     assert snapshot.complete
     best = pool.nearest(vector_of(beta.chunk_id), 5)
@@ -64,8 +64,8 @@ def test_a_rename_embeds_nothing_and_moves_the_words(store: Store) -> None:
     assert apply(store, put(root, "new.py", A, known=True), DeleteFile(root, "old.py")) == []
     assert words(store, "beta") == [("new.py", "Outer.beta")]
     assert words(store, "old") == []
-    assert store.snapshot.complete
-    (pool,) = store.snapshot.pools.values()
+    assert store.reads.snapshot.complete
+    (pool,) = store.reads.snapshot.pools.values()
     assert len(pool.nearest(vector_of(A.chunks[0].chunk_id), 10)) == 3
     assert pool.entry_at(root, "old.py") is None
     entry = pool.entry_at(root, "new.py")
@@ -79,13 +79,14 @@ def test_a_second_root_of_the_pool_shares_entries(store: Store) -> None:
     apply(store, put_vectors([chunk.chunk_id for chunk in A.chunks]))
     second = store.add_root("/two", "/git", "")
     assert store.pool_blobs(second.pool) == {A.blob}
-    docs = store.snapshot.pools[second.pool].lexical(LexicalQuery(("beta",)), 10)
+    docs = store.reads.snapshot.pools[second.pool].lexical(LexicalQuery(("beta",)), 10)
     assert apply(store, put(second.root, "a.py", A, known=True)) == []
-    pool = store.snapshot.pools[second.pool]
+    pool = store.reads.snapshot.pools[second.pool]
     assert pool.lexical(LexicalQuery(("beta",)), 10) == docs
     assert [entry.roots for entry in pool.entries.values()] == [{first, second.root}]
     assert apply(store, put(second.root, "a.py", B)) == [B.chunks[0].chunk_id]
-    assert [entry.roots for entry in store.snapshot.pools[second.pool].entries.values()] == [{first}, {second.root}]
+    entries = store.reads.snapshot.pools[second.pool].entries.values()
+    assert [entry.roots for entry in entries] == [{first}, {second.root}]
     store.remove_root(first)
     assert words(store, "beta") == [("a.py", "Outer.beta")]
     assert words(store, "gamma") == []
@@ -96,12 +97,12 @@ def test_another_pool_embeds_nothing_that_any_pool_has(store: Store) -> None:
     apply(store, put_vectors(apply(store, put(first, "a.py", A))))
     second = store.add_root("/two", "/two", "")
     assert apply(store, put(second.root, "b.py", A)) == []
-    assert len(store.snapshot.pools[second.pool].nearest(vector_of(A.chunks[0].chunk_id), 9)) == 3
+    assert len(store.reads.snapshot.pools[second.pool].nearest(vector_of(A.chunks[0].chunk_id), 9)) == 3
     # Only a pool in which the chunk is live gets its vector, and both do.
     pending = apply(store, put(first, "c.py", B), put(second.root, "c.py", B))
     assert pending == [B.chunks[0].chunk_id]
     apply(store, put_vectors(pending))
-    for pool in store.snapshot.pools.values():
+    for pool in store.reads.snapshot.pools.values():
         assert len(pool.nearest(vector_of(pending[0]), 9)) == 5
 
 
@@ -110,15 +111,15 @@ def test_counts_follow_every_change(store: Store) -> None:
     skip = SkipFile(root, "big.bin", sig(3), None, "too_large")
     binary = chunked(["x"], skip_reason="binary")
     apply(store, put(root, "a.py", A), put(root, "b.py", B), skip, put(root, "c.bin", binary))
-    stats = store.root_stats(root)
+    stats = store.reads.root_stats(root)
     assert (stats.files_indexed, stats.files_skipped, stats.chunks, stats.pending_vectors) == (2, 2, 5, 5)
     assert stats.skipped_by_reason == {"binary": 1, "too_large": 1}
     apply(store, put_vectors([B.chunks[1].chunk_id]))
-    assert store.root_stats(root).pending_vectors == 3
+    assert store.reads.root_stats(root).pending_vectors == 3
     apply(store, put(root, "big.bin", B), DeleteFile(root, "a.py"))
-    stats = store.root_stats(root)
+    stats = store.reads.root_stats(root)
     assert (stats.files_indexed, stats.files_skipped, stats.chunks, stats.pending_vectors) == (2, 1, 4, 2)
-    assert store.root_stats(RootId(99)).files_indexed == 0
+    assert store.reads.root_stats(RootId(99)).files_indexed == 0
 
 
 def test_a_known_skipped_blob_makes_the_file_skipped(store: Store) -> None:
@@ -127,7 +128,7 @@ def test_a_known_skipped_blob_makes_the_file_skipped(store: Store) -> None:
     apply(store, put(record.root, "one.bin", binary))
     assert binary.blob in store.pool_blobs(record.pool)
     apply(store, put(record.root, "two.bin", binary, known=True))
-    row = store.file_row(record.root, "two.bin")
+    row = store.reads.file_row(record.root, "two.bin")
     assert row is not None
     assert (row.state, row.reason, row.blob, row.chunk_count) == ("skipped", "binary", binary.blob, 0)
     assert words(store, "two") == []
@@ -150,7 +151,7 @@ def test_a_newer_chunker_gives_known_chunks_other_words_and_no_new_vector(store:
     newer = replace(older, blob=blob_id(b"retry politely", "python", 2), chunks=(weighted,))
     assert apply(store, put(root, "f.py", newer)) == [], "its text, and so its vector, is the same"
     (pool,) = store._memory.pools.values()
-    assert store._memory.rebuild_lexical(pool, store.generation), "from what the catalog holds"
+    assert store._memory.rebuild_lexical(pool, store.reads.snapshot.generation), "from what the catalog holds"
     assert words(store, "politely") == [("f.py", "Outer.retry")]
     (row,) = store._connection.execute("SELECT lexical FROM chunks").fetchall()
     assert row == ("retry politely politely",)
@@ -194,10 +195,10 @@ def test_operations_of_an_unknown_root_and_odd_names_hold_nothing_up(store: Stor
 def test_bad_vectors_are_refused_and_nothing_of_the_commit_is_applied(store: Store, vectors: object) -> None:
     root = store.add_root("/r", "/r", "").root
     apply(store, put(root, "a.py", A))
-    before = store.snapshot
+    before = store.reads.snapshot
     with pytest.raises(StoreError):
         apply(store, put(root, "b.py", B), PutVectors((A.chunks[0].chunk_id,), vectors))
-    assert store.snapshot is before
+    assert store.reads.snapshot is before
     assert list(store.tree(root)) == ["a.py"]
     # The ids that were rolled back are not confused with those of the next commit.
     apply(store, put(root, "c.py", B))
@@ -217,7 +218,7 @@ def test_unembedded_lists_live_chunks_outside_the_excluded(store: Store) -> None
     found = store.unembedded(2, frozenset({A.chunks[0].chunk_id}))
     assert [pending.chunk for pending in found.chunks] == [A.chunks[1].chunk_id, A.chunks[2].chunk_id]
     assert not found.exhausted
-    assert store.texts([found.chunks[0].chunk]) == ["Outer.beta\nbeta two"]
+    assert store.reads.texts([found.chunks[0].chunk]) == ["Outer.beta\nbeta two"]
     assert found.chunks[0].size_bytes == len("Outer.beta\nbeta two")
     apply(store, DeleteFile(root, "a.py"))
     found = store.unembedded(5, frozenset())
@@ -228,16 +229,16 @@ def test_unembedded_lists_live_chunks_outside_the_excluded(store: Store) -> None
 def test_roots_are_confirmed_moved_and_removed(store: Store) -> None:
     record = store.add_root("/r", "/r", "1:2")
     apply(store, put_vectors(apply(store, put(record.root, "a.py", A))))
-    assert store.add_root("/r", "/r", "1:3") == store.roots()[0]
-    assert store.roots()[0].marker == "1:3"
-    assert store.roots()[0].root == record.root
+    assert store.add_root("/r", "/r", "1:3") == store.reads.roots()[0]
+    assert store.reads.roots()[0].marker == "1:3"
+    assert store.reads.roots()[0].root == record.root
     moved = store.add_root("/r", "/r/.git", "1:3")
     assert moved.root != record.root
     assert store.tree(moved.root) == {}
     assert apply(store, put(moved.root, "a.py", A)) == []
     store.remove_root(moved.root)
-    assert store.roots() == []
-    assert store.snapshot.pools == {}
+    assert store.reads.roots() == []
+    assert store.reads.snapshot.pools == {}
     with pytest.raises(RootError):
         store.remove_root(moved.root)
 
@@ -246,7 +247,7 @@ def test_symbols_and_outline(store: Store) -> None:
     root = store.add_root("/r", "/r", "").root
     apply(store, put(root, "a.py", A), put(root, "b.py", chunked(["Beta x", "betamax y"])), put(root, "c.py", B))
     apply(store, DeleteFile(root, "c.py"))
-    snapshot = store.snapshot
+    snapshot = store.reads.snapshot
     (pool,) = snapshot.pools.values()
     paths = {entry_id: entry.path for entry_id, entry in pool.entries.items()}
 
@@ -267,8 +268,8 @@ def test_symbols_and_outline(store: Store) -> None:
 def test_files_are_listed_in_pages(store: Store) -> None:
     root = store.add_root("/r", "/r", "").root
     apply(store, *(put(root, f"{n}.py", A) for n in range(5)), SkipFile(root, "2.x", sig(1), None, "too_large"))
-    assert [row.path for row in store.files(root, "", 3)] == ["0.py", "1.py", "2.py"]
-    assert [row.path for row in store.files(root, "", 3, "2.py")] == ["2.x", "3.py", "4.py"]
-    assert [(row.path, row.reason) for row in store.files(root, "skipped")] == [("2.x", "too_large")]
-    assert len(store.files(root, "indexed")) == 5
-    assert store.file_row(root, "none") is None
+    assert [row.path for row in store.reads.files(root, "", 3)] == ["0.py", "1.py", "2.py"]
+    assert [row.path for row in store.reads.files(root, "", 3, "2.py")] == ["2.x", "3.py", "4.py"]
+    assert [(row.path, row.reason) for row in store.reads.files(root, "skipped")] == [("2.x", "too_large")]
+    assert len(store.reads.files(root, "indexed")) == 5
+    assert store.reads.file_row(root, "none") is None

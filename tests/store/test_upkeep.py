@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from regend.core.commands import Commit, DeleteFile, PutVectors
-from regend.store.base import LexicalQuery
-from regend.store.catalog.garbage import GarbageLimits
+from regend.store.base import GarbageLimits, LexicalQuery
 from regend.store.lexical.index import LexicalWriteError
 from regend.store.pool import Pool
 from regend.store.store import Store, open_store
 from regend.types import ChunkedFile, ChunkId, RootId
+from tests.store.root_export import export_of
 from tests.store.samples import DIM, MODEL, apply, chunked, clustered, put, put_vectors
 
 FILES = [chunked([f"word{n}x{c} body" for c in range(20)]) for n in range(60)]
@@ -59,7 +59,7 @@ def maintain_until(store: Store, condition: Callable[[], bool]) -> None:
 
 def check_search(store: Store, root: RootId, files: list[ChunkedFile]) -> None:
     """The ten nearest of an exact scan over the live chunks."""
-    (pool,) = store.snapshot.pools.values()
+    (pool,) = store.reads.snapshot.pools.values()
     live = [chunk.chunk_id for file in files for chunk in file.chunks]
     matrix = np.stack([VECTORS[chunk] for chunk in live])
     found = wanted = 0
@@ -67,7 +67,7 @@ def check_search(store: Store, root: RootId, files: list[ChunkedFile]) -> None:
         exact = {live[row] for row in np.argsort(-(matrix @ query))[:10]}
         hits = pool.nearest(query, 10)
         assert len(hits) == 10
-        found += len({view.chunk for view in store.snapshot.chunks([hit.doc for hit in hits])} & exact)
+        found += len({view.chunk for view in store.reads.snapshot.chunks([hit.doc for hit in hits])} & exact)
         wanted += 10
     assert found >= 0.97 * wanted
 
@@ -129,7 +129,7 @@ def test_files_that_changed_while_the_base_was_built_are_right(tmp_path: Path) -
         root = store.add_root("/r", "/r", "").root
         add(store, root, FILES[:20])
         store.maintain(idle=False)
-        assert store._upkeep.merger.busy
+        assert store._upkeep._mergers[0].busy
         apply(store, *(DeleteFile(root, f"f{n}.py") for n in range(5)))
         add(store, root, FILES[30:35])
         live = FILES[5:20] + FILES[30:35]
@@ -143,7 +143,7 @@ def test_snapshots_stay_constant_while_the_writer_goes_on(tmp_path: Path) -> Non
     with open_store(tmp_path, MODEL) as store:
         root = store.add_root("/r", "/r", "").root
         add(store, root, FILES[:20])
-        snapshot = store.snapshot
+        snapshot = store.reads.snapshot
         (pool,) = snapshot.pools.values()
         query = VECTORS[CHUNKS[7]]
 
@@ -173,22 +173,22 @@ def test_garbage_is_collected_and_nothing_else(tmp_path: Path) -> None:
         shared = chunked(["word0x0 body", "own text"])
         add(store, root, FILES[:3])
         apply(store, put_vectors(apply(store, put(root, "shared.py", shared))))
-        before = store.export(root)
+        before = export_of(store, root)
         binary = chunked(["x"], skip_reason="binary")
         apply(store, put(root, "x.bin", binary))
         apply(store, DeleteFile(root, "f0.py"), DeleteFile(root, "x.bin"))
         time_travel(store)
-        maintain_until(store, lambda: len(store.pool_blobs(store.roots()[0].pool)) == 3)
-        assert store.texts([FILES[0].chunks[0].chunk_id]) == ["Outer.word0x0\nword0x0 body"]
-        assert store.texts([FILES[0].chunks[1].chunk_id]) == [""]
+        maintain_until(store, lambda: len(store.pool_blobs(store.reads.roots()[0].pool)) == 3)
+        assert store.reads.texts([FILES[0].chunks[0].chunk_id]) == ["Outer.word0x0\nword0x0 body"]
+        assert store.reads.texts([FILES[0].chunks[1].chunk_id]) == [""]
         # The store no longer holds the collected chunks, and they come back whole.
         assert store.apply(Commit(1, (put(root, "f0.py", FILES[0], known=True),))).missing == ((root, "f0.py"),)
         pending = apply(store, put(root, "f0.py", FILES[0]))
         assert pending == [chunk.chunk_id for chunk in FILES[0].chunks[1:]]
         apply(store, vectors(pending))
-        assert store.export(root) == before
+        assert export_of(store, root) == before
     with open_store(tmp_path, MODEL) as store:
-        assert store.export(root) == before
+        assert export_of(store, root) == before
 
 
 def test_a_purge_takes_vectors_out_of_the_base_on_disk(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_many_edits_do_not_pile_up_in_memory(tmp_path: Path, monkeypatch: pytest
         facts = only_pool(store).facts
         store.maintain(idle=True)
         assert len(only_pool(store).facts.blob_of_entry) < len(facts.blob_of_entry)
-        (pool,) = store.snapshot.pools.values()
+        (pool,) = store.reads.snapshot.pools.values()
         assert len(pool.entries) == 1
         assert len(pool.lexical(LexicalQuery(("edit29",)), 5)) == 1
 
@@ -254,12 +254,12 @@ def test_a_lexical_failure_is_made_good(tmp_path: Path, monkeypatch: pytest.Monk
             patch.setattr(lexical, "apply", broken)
             add(store, root, FILES[2:4])
             apply(store, DeleteFile(root, "f0.py"))
-        assert lexical.behind and not store.snapshot.complete
-        (pool,) = store.snapshot.pools.values()
+        assert lexical.behind and not store.reads.snapshot.complete
+        (pool,) = store.reads.snapshot.pools.values()
         assert pool.lexical(LexicalQuery(("word2x2",)), 5) == []
         assert pool.lexical(LexicalQuery(("word0x2",)), 5) == []
         store.maintain(idle=True)
-        (pool,) = store.snapshot.pools.values()
+        (pool,) = store.reads.snapshot.pools.values()
         assert len(pool.lexical(LexicalQuery(("word2x2",)), 5)) == 1
         assert pool.lexical(LexicalQuery(("word0x2",)), 5) == []
         assert not lexical.behind

@@ -39,7 +39,7 @@ class QueryMethods:
     def __init__(self, app: Parts) -> None:
         self._app = app
         self._buffers = Buffers(app)
-        self._runner = QueryRunner(app.queries, lambda: app.indexer.store.snapshot, app.times)
+        self._runner = QueryRunner(app.queries, lambda: app.indexer.reads.snapshot, app.times)
 
     async def search(self, connection: Connection, request: rpc.SearchRequest) -> rpc.SearchResponse:
         started_at = time.perf_counter()
@@ -81,7 +81,7 @@ class QueryMethods:
         if buffers.files:
             return None
         record = self._app.roots.by_path(root).record.root if root else None
-        return self._app.indexer.store.snapshot.upgraded(record)
+        return self._app.indexer.reads.snapshot.upgraded(record)
 
     def _asks_others(self) -> bool:
         """Return whether the query's vector comes from a worker or a server; the engine asks the built-in model itself.

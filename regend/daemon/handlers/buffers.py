@@ -86,7 +86,7 @@ class Buffers:
         root, path = buffer.served.record.root, buffer.path
         content = buffer.text.encode("utf-8", "surrogateescape")
         blob, _ = name_blob(path, content)
-        snapshot = self._app.indexer.store.snapshot
+        snapshot = self._app.indexer.reads.snapshot
         indexed = snapshot.pools[buffer.served.record.pool].entry_at(root, path) if root in snapshot.roots else None
         if indexed is not None and indexed.blob == blob:
             return None, ""

@@ -32,7 +32,7 @@ def model_table(app: Parts) -> dict[str, Any]:
         table["error"] = error
     table |= {"provider": app.provider.status(), **_tier_table(pipeline, Tier.FIRST)}
     if app.upgrader is not None:
-        state = app.indexer.store.snapshot.upgrade
+        state = app.indexer.reads.snapshot.upgrade
         table["upgrade"] = app.upgrader.status(state, pipeline.embed_error(Tier.UPGRADE)) | {
             "provider": app.upgrader.provider.status(),
             **_tier_table(pipeline, Tier.UPGRADE),

@@ -29,7 +29,7 @@ class Notices:
         for op in commit.ops:
             if not isinstance(op, cmd.PutVectors | cmd.TouchFile):
                 changed.setdefault(op.root, []).append(op.path)
-        complete = self._app.indexer.store.snapshot.complete
+        complete = self._app.indexer.reads.snapshot.complete
         for root, paths in changed.items():
             served = self._app.roots.get(root)
             if served is not None:

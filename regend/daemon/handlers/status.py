@@ -23,9 +23,9 @@ def root_statuses(app: Parts) -> tuple[RootStatus, ...]:
 def root_status(app: Parts, served: ServedRoot) -> RootStatus:
     """One root."""
     root = served.record.root
-    pipeline, store = app.driver.pipeline, app.indexer.store
-    snapshot = store.snapshot
-    stats = store.root_stats(root)
+    pipeline, reads = app.driver.pipeline, app.indexer.reads
+    snapshot = reads.snapshot
+    stats = reads.root_stats(root)
     health = app.watcher.health(root)
     pending = pipeline.pending(root)
     state, reason = _state(app, served, pending)
@@ -57,7 +57,7 @@ def _state(app: Parts, served: ServedRoot, pending: int) -> tuple[str, str]:
     if pipeline.paused:
         return "paused", "Indexing is paused; `regenctl resume` takes it up again."
     if pending:
-        scanning = pipeline.queues()["scans"] and not app.indexer.store.root_stats(root).files_indexed
+        scanning = pipeline.queues()["scans"] and not app.indexer.reads.root_stats(root).files_indexed
         return ("scanning" if scanning else "indexing"), f"{pending} paths are pending."
     problem = served.problem or served.rules.problem
     if problem:
@@ -80,7 +80,7 @@ def is_complete(app: Parts) -> bool:
     pipeline = app.driver.pipeline
     roots = [served.record.root for served in app.roots.all()]
     unseen = any(pipeline.is_lost(root) or pipeline.unsure(root) for root in roots)
-    return app.indexer.store.snapshot.complete and pipeline.is_idle and not unseen
+    return app.indexer.reads.snapshot.complete and pipeline.is_idle and not unseen
 
 
 def full_status(app: Parts) -> StatusResponse:
@@ -113,7 +113,7 @@ def full_status(app: Parts) -> StatusResponse:
             "refused_connections": server.refused_connections,
             "dropped_notifications": server.dropped_notifications,
         },
-        generation=app.indexer.store.snapshot.generation,
+        generation=app.indexer.reads.snapshot.generation,
         complete=is_complete(app),
         paused=pipeline.paused,
         socket=str(app.places.socket),

@@ -110,10 +110,10 @@ class Methods:
 
     async def files(self, _: Connection, request: rpc.FilesRequest) -> rpc.FilesResponse:
         served = self._app.roots.by_path(request.root)
-        store = self._app.indexer.store
+        reads = self._app.indexer.reads
         state = cast(Any, request.state)
         after = printable_name(request.after)  # As it was listed.
-        rows = await asyncio.to_thread(store.files, served.record.root, state, request.limit, after)
+        rows = await asyncio.to_thread(reads.files, served.record.root, state, request.limit, after)
         listed = tuple(
             rpc.ListedFile(r.path, r.state, r.reason or r.degraded_reason, r.language, r.chunk_count) for r in rows
         )

@@ -26,8 +26,8 @@ async def verify_index(app: Parts, timeout_s: float) -> rpc.VerifyResponse:
         StoreError: the catalog cannot be read.
     """
     started_at = time.perf_counter()
-    async_run, store = asyncio.get_running_loop().run_in_executor, app.indexer.store
-    damage = await async_run(app.queries, store.check_pages)
+    async_run, reads = asyncio.get_running_loop().run_in_executor, app.indexer.reads
+    damage = await async_run(app.queries, reads.check_pages)
     # Known changes first, so that they do not count as differences.
     await app.driver.flush(wait_vectors=False, timeout_s=timeout_s)
     served = app.roots.all()
@@ -54,7 +54,7 @@ async def verify_index(app: Parts, timeout_s: float) -> rpc.VerifyResponse:
 
 
 def _listings(app: Parts, roots: list[RootId]) -> dict[RootId, Listing]:
-    return {root: app.indexer.store.listing(root) for root in roots}
+    return {root: app.indexer.reads.listing(root) for root in roots}
 
 
 def _difference(before: tuple[bytes | None, str] | None, after: tuple[bytes | None, str] | None) -> str:

@@ -50,7 +50,7 @@ def explain_file(app: Parts, path: Path) -> WhyResponse:
     if not is_utf8(relative):
         state, reason = ("skipped", f"name_not_utf8: {_REASONS['name_not_utf8']}") if exists else ("missing", _MISSING)
         return _answer(relative, served.path, state, reason)
-    row = app.indexer.store.file_row(root, relative)
+    row = app.indexer.reads.file_row(root, relative)
     if is_dir:
         return _answer(relative, served.path, "indexed", "It is a directory that is not ignored.")
     if row is not None and row.state == "indexed":
@@ -77,7 +77,7 @@ def _refused(app: Parts, root: RootId, relative: str) -> str:
         refused = pipeline.given_up(tier)
         if not refused:
             continue
-        rows = [row for row in app.indexer.store.chunk_lines(root, relative) if row[0] in refused]
+        rows = [row for row in app.indexer.reads.chunk_lines(root, relative) if row[0] in refused]
         for chunk, first, last in rows[:_SHOWN_CHUNKS]:
             said += f" Lines {first} to {last} (chunk {chunk.hex()}) have no vector of the {which}: {refused[chunk]}"
         if len(rows) > _SHOWN_CHUNKS:

@@ -56,23 +56,23 @@ class Definitions:
     """Definitions of the query's names.
 
     Attributes:
-        tiers: by (entry id, first line): 1 for the exact name, less for a looser match.
+        grades: by (entry id, first line): 1 for the exact name, less for a looser match.
         views: the same definitions, best first.
     """
 
-    tiers: dict[tuple[int, int], float]
+    grades: dict[tuple[int, int], float]
     views: tuple[SymbolView, ...]
 
     def joined(self, others: Definitions) -> Definitions:
         """Return these definitions, and behind them the others, which count a little less."""
-        tiers = {**{key: 0.9 * tier for key, tier in others.tiers.items()}, **self.tiers}
-        known = self.tiers.keys()
+        grades = {**{key: 0.9 * grade for key, grade in others.grades.items()}, **self.grades}
+        known = self.grades.keys()
         rest = tuple(view for view in others.views if (view.entry_id, view.start_line) not in known)
-        return Definitions(tiers, self.views + rest)
+        return Definitions(grades, self.views + rest)
 
-    def tier_within(self, entry_id: int, start_line: int, end_line: int) -> float:
-        """Return the best tier of a definition that begins within the lines, or 0."""
-        return max((tier for _, tier in self._within(entry_id, start_line, end_line)), default=0.0)
+    def grade_within(self, entry_id: int, start_line: int, end_line: int) -> float:
+        """Return the best grade of a definition that begins within the lines, or 0."""
+        return max((grade for _, grade in self._within(entry_id, start_line, end_line)), default=0.0)
 
     def line_within(self, entry_id: int, start_line: int, end_line: int) -> int:
         """Return the first line of the first definition that begins within the lines, or 0."""
@@ -80,8 +80,8 @@ class Definitions:
 
     def _within(self, entry_id: int, start_line: int, end_line: int) -> list[tuple[int, float]]:
         return [
-            (line, tier)
-            for (entry, line), tier in self.tiers.items()
+            (line, grade)
+            for (entry, line), grade in self.grades.items()
             if entry == entry_id and start_line <= line <= end_line
         ]
 
@@ -185,26 +185,26 @@ def find_definitions(
 ) -> Definitions:
     """Find the definitions in scope of each name, or of the last part of a qualified name that is unknown.
 
-    Tiers: 1 exact, 0.8 equal but for case, 0.5 last part only. A prefix does not count. Among equals, tests, copies and
-    the like come last.
+    Grades: 1 exact, 0.8 equal but for case, 0.5 last part only. A prefix does not count. Among equals, tests, copies
+    and the like come last.
 
     Args:
         conditions: of these the kinds, which must be those of the definitions themselves.
     """
-    tiers: dict[tuple[int, int], float] = {}
+    grades: dict[tuple[int, int], float] = {}
     views: dict[tuple[int, int], SymbolView] = {}
     for name in names:
         found = _matching(snapshot, scope, name, 1.0, conditions)
         last = name.rpartition(".")[2]
         if not found and last != name:
             found = _matching(snapshot, scope, last, 0.5, conditions)
-        for tier, view in found:
+        for grade, view in found:
             key = (view.entry_id, view.start_line)
-            if tier > tiers.get(key, 0.0):
-                tiers[key] = tier
+            if grade > grades.get(key, 0.0):
+                grades[key] = grade
                 views[key] = view
-    ordered = sorted(views, key=lambda key: (-tiers[key], _aside(scope, key[0])))
-    return Definitions(tiers, tuple(views[key] for key in ordered))
+    ordered = sorted(views, key=lambda key: (-grades[key], _aside(scope, key[0])))
+    return Definitions(grades, tuple(views[key] for key in ordered))
 
 
 def exact_definitions(snapshot: Snapshot, scope: Scope, name: str, conditions: ChunkConditions) -> Definitions:
@@ -219,14 +219,14 @@ def exact_definitions(snapshot: Snapshot, scope: Scope, name: str, conditions: C
 
 
 def _matching(
-    snapshot: Snapshot, scope: Scope, name: str, tier: float, conditions: ChunkConditions
+    snapshot: Snapshot, scope: Scope, name: str, grade: float, conditions: ChunkConditions
 ) -> list[tuple[float, SymbolView]]:
     found = []
     for view in snapshot.symbols(name, _MAX_DEFINITIONS, prefix=False, within=scope.holds if scope.limited else None):
-        match = name_tier(view, name)
+        match = name_grade(view, name)
         wanted = not conditions.kinds or view.kind in conditions.kinds
         if match >= 0.8 and wanted and view.kind not in conditions.without_kinds and scope.holds(view.entry_id):
-            found.append((tier * match, view))
+            found.append((grade * match, view))
     return found
 
 
@@ -236,7 +236,7 @@ def _aside(scope: Scope, entry_id: int) -> bool:
     return entry is not None and file_role(entry.path) != "source"
 
 
-def name_tier(view: SymbolView, name: str) -> float:
+def name_grade(view: SymbolView, name: str) -> float:
     """Return how well a definition's name matches: 1 exact, 0.8 equal but for case, 0.5 otherwise (a prefix).
 
     The final ``?``, ``!`` or ``=`` of Ruby and Elixir names need not be typed.

@@ -139,7 +139,7 @@ def _hydrated(q: Question, candidates: list[Candidate], blended: dict[int, float
         entry = candidate.entry
         if chunk is None or owner.setdefault((entry.pool, entry.path, chunk.chunk), entry.entry_id) != entry.entry_id:
             continue
-        candidate.defines = q.definitions.tier_within(entry.entry_id, chunk.start_line, chunk.end_line)
+        candidate.defines = q.definitions.grade_within(entry.entry_id, chunk.start_line, chunk.end_line)
         kept_candidates.append(candidate)
     return kept_candidates
 

@@ -1,4 +1,4 @@
-"""Garbage collection: unused entries, blobs, chunks and their vectors go once they are too many or too old.
+"""Garbage collection: removes unused entries, blobs, chunks and their vectors that are too many or too old.
 
 They are kept at first so that switching a branch back embeds nothing, and no text is paid for twice. Together they are
 a cache by (chunk, model) with a bound on its size; what went out of use longest ago goes first, and what a tree uses is
@@ -12,9 +12,9 @@ import time
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
+from regend.store.base import GarbageLimits
 from regend.store.catalog.schema import MODEL_SHIFT
 
-MIN_AGE_S = 60
 _BATCH_ENTRIES = 200
 _BATCH_VECTORS = 5_000
 _BYTES_PER_NUMBER = 2
@@ -22,23 +22,8 @@ _BYTES_PER_NUMBER = 2
 
 
 @dataclass(frozen=True, slots=True)
-class GarbageLimits:
-    """How much may stay unused.
-
-    Attributes:
-        max_unused_bytes: text and vectors of unused blobs, and vectors of models that are not in use, roughly.
-        max_age_s: whatever has been unused for longer goes.
-        min_age_s: whatever has been unused for less stays.
-    """
-
-    max_unused_bytes: int = 1_000_000_000
-    max_age_s: int = 30 * 86_400
-    min_age_s: int = MIN_AGE_S
-
-
-@dataclass(frozen=True, slots=True)
 class GarbageReport:
-    """What one call removed; `more`: another call would find more."""
+    """Counts of what one call removed; `more`: another call would find more."""
 
     entries: int = 0
     blobs: int = 0
@@ -62,7 +47,10 @@ def collect(connection: sqlite3.Connection, limits: GarbageLimits, keep_models: 
     old_models = _old_model_bytes(connection, dims, keep_models)
     excess = sum(row[3] for row in rows) + sum(old_models.values()) - limits.max_unused_bytes
     doomed_models = set[int]()
-    for model, size_bytes in old_models.items():  # Nobody asks for these; they go before what a tree may use again.
+    for (
+        model,
+        size_bytes,
+    ) in old_models.items():  # No query reads these; they go before blobs that a tree may use again.
         if excess > 0:
             doomed_models.add(model)
             excess -= size_bytes
@@ -83,14 +71,14 @@ def collect(connection: sqlite3.Connection, limits: GarbageLimits, keep_models: 
 def remove_entries(
     connection: sqlite3.Connection, victims: Sequence[tuple[int, int]], more_blobs: Set[int] = frozenset()
 ) -> tuple[int, int]:
-    """Remove unused entries, and what then nothing uses any more: blobs, chunks, symbols, vectors of all models.
+    """Remove unused entries, and the blobs, chunks, symbols and vectors that only they used.
 
     Args:
         victims: (entry_id, blob_key) of each.
-        more_blobs: blobs to remove besides, where no entry uses them.
+        more_blobs: blobs to remove as well, where no entry uses them.
 
     Returns:
-        How many blobs and chunks went.
+        How many blobs and chunks were removed.
     """
     connection.executemany("DELETE FROM entries WHERE entry_id = ?", [(entry_id,) for entry_id, _ in victims])
     blobs = {blob_key for _, blob_key in victims} | more_blobs
@@ -99,7 +87,7 @@ def remove_entries(
 
 
 def _old_model_bytes(connection: sqlite3.Connection, dims: Mapping[int, int], keep_models: Set[int]) -> dict[int, int]:
-    """Size of the vectors of models that are not in use, by model, the least recently used first."""
+    """Return the bytes of the vectors of each model that is not in use, the least recently used first."""
     rows = connection.execute("SELECT model FROM models ORDER BY last_used_utc, model").fetchall()
     found: dict[int, int] = {}
     for (model,) in rows:
@@ -159,7 +147,7 @@ def _aged_models(connection: sqlite3.Connection, before_utc: int, keep_models: S
 
 
 def _remove_models(connection: sqlite3.Connection, models: Iterable[int]) -> bool:
-    """Vectors of these models go, a bounded number at a time; whether some are left."""
+    """Remove a bounded number of vectors of these models; return whether some are left."""
     more = False
     for model in sorted(models):
         gone = connection.execute(

@@ -1,4 +1,4 @@
-"""Bulk reads of the catalog: what fills memory when the store is opened."""
+"""Bulk reads of the catalog, which fill memory when the store is opened."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from regend.store.base import FloatMatrix, KeyArray
 from regend.store.catalog.schema import MODEL_SHIFT
 from regend.types import BlobId, PoolId, RootId
 
 _BLOCK_ROWS = 512
-"""With 8,192 the arrays are so large that the system gives and takes them page by page: a third more time."""
+"""With 8,192 rows the system maps and unmaps the large arrays page by page, which takes a third more time."""
 _KEY_MASK = (1 << MODEL_SHIFT) - 1
 
 
@@ -29,7 +29,7 @@ class EntryRow(NamedTuple):
 
 
 def live_entries(connection: sqlite3.Connection) -> list[EntryRow]:
-    """Every live entry of every pool."""
+    """Return every live entry of every pool."""
     rows = connection.execute(
         "SELECT e.entry_id, e.pool, e.path, e.blob_key, b.blob, b.language FROM entries e JOIN blobs b "
         "USING (blob_key) WHERE e.unused_utc IS NULL ORDER BY e.entry_id"
@@ -38,12 +38,12 @@ def live_entries(connection: sqlite3.Connection) -> list[EntryRow]:
 
 
 def tree_rows(connection: sqlite3.Connection) -> Iterator[tuple[RootId, int | None, str]]:
-    """`(root, entry_id, reason)` of every path of every root."""
+    """Yield `(root, entry_id, reason)` of every path of every root."""
     yield from connection.execute("SELECT root, entry_id, reason FROM trees")
 
 
-def live_blob_keys(connection: sqlite3.Connection) -> dict[int, npt.NDArray[np.int64]]:
-    """`blob_key` -> chunk keys in order (int64 [n]), of every blob that a live entry has."""
+def live_blob_keys(connection: sqlite3.Connection) -> dict[int, KeyArray]:
+    """Return `blob_key` -> chunk keys in order (int64 [n]), for every blob that a live entry has."""
     rows = connection.execute(
         "SELECT blob_key, chunk_key FROM blob_chunks WHERE blob_key IN "
         "(SELECT blob_key FROM entries WHERE unused_utc IS NULL) ORDER BY blob_key, ordinal"
@@ -56,10 +56,8 @@ def live_blob_keys(connection: sqlite3.Connection) -> dict[int, npt.NDArray[np.i
     return dict(zip(blobs.tolist(), parts, strict=True))
 
 
-def vector_blocks(
-    connection: sqlite3.Connection, model: int, dim: int
-) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]]:
-    """Stored vectors of a model in blocks: `(keys int64 [n] ascending, vectors float32 [n, dim])`.
+def vector_blocks(connection: sqlite3.Connection, model: int, dim: int) -> Iterator[tuple[KeyArray, FloatMatrix]]:
+    """Yield the stored vectors of a model in blocks: `(keys int64 [n] ascending, vectors float32 [n, dim])`.
 
     A row of another length than `dim` (a damaged page that SQLite did not notice) is left out.
     """
@@ -71,10 +69,16 @@ def vector_blocks(
         yield decode_vectors(rows, dim)
 
 
-def decode_vectors(
-    rows: Sequence[tuple[int, bytes]], dim: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    """Stored float16 rows as `(keys int64 [n], vectors float32 [n, dim])`; rows of another length are left out."""
+def positions(ascending: KeyArray, keys: KeyArray) -> KeyArray:
+    """Return where each of `keys` stands in `ascending` (int64 [n]), -1 where it is absent."""
+    if not len(ascending):
+        return np.full(len(keys), -1, np.int64)
+    at = np.minimum(np.searchsorted(ascending, keys), len(ascending) - 1)
+    return np.where(ascending[at] == keys, at, -1).astype(np.int64)
+
+
+def decode_vectors(rows: Sequence[tuple[int, bytes]], dim: int) -> tuple[KeyArray, FloatMatrix]:
+    """Convert stored float16 rows to `(keys int64 [n], vectors float32 [n, dim])`; drop rows of another length."""
     if any(len(vector) != 2 * dim for _, vector in rows):
         rows = [(key, vector) for key, vector in rows if len(vector) == 2 * dim]
     keys = np.fromiter((key for key, _ in rows), np.int64, len(rows))
@@ -83,7 +87,7 @@ def decode_vectors(
 
 
 def entries_changed_since(connection: sqlite3.Connection, pool: PoolId, generation: int) -> tuple[list[int], list[int]]:
-    """`(all, live)` entries of a pool that became live or dead after `generation`."""
+    """Return the `(all, live)` entries of a pool that became live or dead after `generation`."""
     rows = connection.execute(
         "SELECT entry_id, unused_utc IS NULL FROM entries WHERE pool = ? AND changed > ? ORDER BY entry_id",
         (pool, generation),

@@ -29,7 +29,7 @@ _LAST_CODE_POINT = "\U0010ffff"
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """What the catalog says of one path.
+    """One path as the catalog knows it.
 
     Attributes:
         state: ``indexed`` or ``skipped``.
@@ -57,7 +57,7 @@ class Reader:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """This thread's connection, opened on first use and closed with the thread.
+        """Return this thread's connection, opened on first use and closed with the thread.
 
         Raises:
             StoreError: the store was closed.
@@ -78,14 +78,14 @@ class Reader:
             self._local.connection = None
 
     def chunks(self, places: Sequence[tuple[int, int, int]]) -> list[ChunkView]:
-        """Chunks at `(doc, blob_key, ordinal)`, in order, without those that no longer exist.
+        """Return the chunks at `(doc, blob_key, ordinal)`, in order, without those that no longer exist.
 
         One statement for all of them takes half as long as one for each: 4 µs a chunk, and 6 µs to inflate its text.
         """
         views: list[ChunkView] = []
         for first in range(0, len(places), _PLACES_AT_ONCE):
             asked = places[first : first + _PLACES_AT_ONCE]
-            # The joins are told apart from the order that SQLite would choose: each place is looked up by key.
+            # CROSS JOIN fixes the order, so that SQLite looks up each place by its key.
             rows = self.connection.execute(
                 "WITH wanted(doc, blob_key, ordinal) AS (VALUES "
                 + ",".join(["(?,?,?)"] * len(asked))
@@ -101,7 +101,7 @@ class Reader:
         return views
 
     def token_counts(self, blob_key: int) -> list[int]:
-        """Tokens of each of a blob's chunks, in order."""
+        """Return the token count of each of a blob's chunks, in order."""
         rows = self.connection.execute(
             "SELECT c.token_count FROM blob_chunks b JOIN chunks c USING (chunk_key) WHERE b.blob_key = ? "
             "ORDER BY b.ordinal",
@@ -110,7 +110,7 @@ class Reader:
         return [count for (count,) in rows.fetchall()]
 
     def lexical_lengths(self, blob_key: int, ordinal: int) -> tuple[int, int] | None:
-        """Tokens in the text and in the symbol of one chunk, as they were indexed; None where it does not exist."""
+        """Return how many tokens of text and of symbol were indexed for a chunk; None where it does not exist."""
         row = self.connection.execute(
             "SELECT c.lexical, b.symbol FROM blob_chunks b JOIN chunks c USING (chunk_key) "
             "WHERE b.blob_key = ? AND b.ordinal = ?",
@@ -119,7 +119,7 @@ class Reader:
         return None if row is None else (len(unpack(row[0]).split()), len(lexical_tokens(row[1]).split()))
 
     def outline(self, entry_id: int, blob_key: int) -> list[SymbolView]:
-        """Definitions of a blob in order of lines."""
+        """Return the definitions of a blob in order of lines."""
         rows = self.connection.execute(
             "SELECT name, path, kind, start_line, end_line FROM symbols WHERE blob_key = ? "
             "ORDER BY start_line, end_line DESC, ordinal",
@@ -130,14 +130,14 @@ class Reader:
     def symbols(
         self, name: str, limit: int, entries_of_blob: Callable[[int], list[int]], prefix: bool = True
     ) -> list[SymbolView]:
-        """Definitions by name: exact, then ignoring case, then by prefix; in each by entry, then line.
+        """Find definitions by name: exact, then ignoring case, then by prefix; in each by entry, then line.
 
         Args:
             entries_of_blob: live entries of a blob that count.
             prefix: False leaves out those that only begin with the name.
 
-        A dotted name matches the end of the qualified path. Of a name that very many definitions share, only the first
-        few thousand are looked at: 10,000 equal names took 50 ms, and nobody reads them all.
+        A dotted name matches the end of the qualified path. If very many definitions share a name, only the first few
+        thousand are read: 10,000 equal names took 50 ms, more than any caller can use.
         """
         if not name or limit <= 0 or not _is_utf8(name):
             return []
@@ -175,7 +175,7 @@ class Reader:
     def _symbol_rows(
         self, condition: str, values: Sequence[str], enough: int
     ) -> Iterator[tuple[int, str, str, str, int, int]]:
-        """Rows by folded name, then age; the statement ends with the iteration, or at the latest with its row limit."""
+        """Yield rows by folded name, then age, until the caller stops or the row limit is reached."""
         cursor = self.connection.execute(
             "SELECT blob_key, name, path, kind, start_line, end_line FROM symbols "  # noqa: S608 - constant conditions
             f"WHERE {condition} ORDER BY folded, blob_key, ordinal LIMIT ?",
@@ -187,23 +187,24 @@ class Reader:
             cursor.close()
 
     def texts(self, chunks: Sequence[ChunkId]) -> list[str]:
-        """What is to be embedded for these chunks, in order; a chunk that is gone gives an empty text."""
+        """Return the texts to embed for these chunks, in order; a deleted chunk has an empty text."""
         execute = self.connection.execute
         rows = (execute("SELECT text FROM chunks WHERE chunk = ?", (chunk,)).fetchone() for chunk in chunks)
         return ["" if row is None else unpack(row[0]) for row in rows]
 
     _FILES = (
-        "SELECT t.path, t.entry_id IS NOT NULL, t.reason, t.blob, coalesce(b.language, ''), "
-        "coalesce(b.chunk_count, 0), coalesce(b.degraded_reason, '') FROM trees t LEFT JOIN blobs b ON b.blob = t.blob "
+        "SELECT t.path, CASE WHEN t.entry_id IS NULL THEN 'skipped' ELSE 'indexed' END, t.reason, t.blob, "
+        "coalesce(b.language, ''), coalesce(b.chunk_count, 0), coalesce(b.degraded_reason, '') "
+        "FROM trees t LEFT JOIN blobs b ON b.blob = t.blob "
     )
 
     def file(self, root: RootId, path: str) -> FileRow | None:
-        """One path of a root, or None where the catalog does not know it."""
+        """Return one path of a root, or None where the catalog does not know it."""
         row = self.connection.execute(f"{self._FILES} WHERE t.root = ? AND t.path = ?", (root, path)).fetchone()
-        return None if row is None else _file_row(row)
+        return None if row is None else FileRow(*row)
 
     def chunk_lines(self, root: RootId, path: str) -> list[tuple[ChunkId, int, int]]:
-        """The chunks of one path in order, each with its first and last line."""
+        """Return the chunks of one path in order, each with its first and last line."""
         rows = self.connection.execute(
             "SELECT c.chunk, bc.start_line, bc.end_line FROM trees t JOIN blobs b ON b.blob = t.blob "
             "JOIN blob_chunks bc ON bc.blob_key = b.blob_key JOIN chunks c ON c.chunk_key = bc.chunk_key "
@@ -213,12 +214,12 @@ class Reader:
         return [(ChunkId(chunk), first, last) for chunk, first, last in rows.fetchall()]
 
     def listing(self, root: RootId) -> dict[str, tuple[bytes | None, str]]:
-        """`path -> (blob, reason)` of a root's whole tree."""
+        """Return `path -> (blob, reason)` of a root's whole tree."""
         rows = self.connection.execute("SELECT path, blob, reason FROM trees WHERE root = ?", (root,))
         return {path: (blob, reason) for path, blob, reason in rows.fetchall()}
 
     def check_pages(self) -> str:
-        """What SQLite finds wrong with the pages; empty if nothing."""
+        """Return the first damage that SQLite finds in the pages; empty if there is no damage."""
         try:
             (finding,) = self.connection.execute("PRAGMA quick_check(1)").fetchone()
         except sqlite3.DatabaseError as error:
@@ -226,7 +227,7 @@ class Reader:
         return "" if finding == "ok" else str(finding)
 
     def check_content(self) -> str:
-        """What is wrong with blobs and chunks, which are named by what they hold; empty if nothing."""
+        """Return the first blob or chunk whose content does not match its name; empty if all match."""
         try:
             short = self.connection.execute(
                 "SELECT b.blob_key FROM blobs b WHERE b.chunk_count != "
@@ -248,35 +249,30 @@ class Reader:
         return ""
 
     def files(self, root: RootId, state: Literal["indexed", "skipped", ""], limit: int, after: str) -> list[FileRow]:
-        """Up to `limit` paths of a root in order, beyond `after`."""
+        """Return up to `limit` paths of a root in order, beyond `after`."""
         only = {"indexed": "AND t.entry_id IS NOT NULL", "skipped": "AND t.entry_id IS NULL", "": ""}[state]
         rows = self.connection.execute(
             f"{self._FILES} WHERE t.root = ? AND t.path > ? {only} ORDER BY t.path LIMIT ?", (root, after, limit)
         )
-        return [_file_row(row) for row in rows.fetchall()]
-
-
-def _file_row(row: tuple[str, int, str, bytes | None, str, int, str]) -> FileRow:
-    path, indexed, reason, blob, language, chunk_count, degraded = row
-    state: Literal["indexed", "skipped"] = "indexed" if indexed else "skipped"
-    return FileRow(path, state, reason, None if blob is None else BlobId(blob), language, chunk_count, degraded)
+        return [FileRow(*row) for row in rows.fetchall()]
 
 
 _CHECKED_AT_ONCE = 1_000
 _Found = tuple[int, int, int, str, str, str]
-"""Entry id, first and last line, path, name, kind: in this order definitions of one tier are listed."""
+"""Entry id, first and last line, path, name, kind: definitions that match equally well are listed in this order."""
 
 
 def _spread(
-    row: tuple[int, str, str, str, int, int], tier: list[_Found], entries_of_blob: Callable[[int], list[int]]
+    row: tuple[int, str, str, str, int, int], matches: list[_Found], entries_of_blob: Callable[[int], list[int]]
 ) -> None:
+    """Add a row of `symbols` to `matches`, once for each live entry of its blob."""
     blob_key, name, path, kind, first, last = row
     for entry_id in entries_of_blob(blob_key):
-        tier.append((entry_id, first, last, path, name, kind))  # noqa: PERF401 - mostly a single entry
+        matches.append((entry_id, first, last, path, name, kind))  # noqa: PERF401 - mostly a single entry
 
 
 def _is_utf8(name: str) -> bool:
-    """Whether SQLite can be asked for it: what stands for bytes that are not UTF-8 is in no definition's name."""
+    """Return whether SQLite accepts the name. No definition's name has the surrogates that stand for other bytes."""
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""What happens when the catalog itself is damaged: it is put aside, and the roots are saved if they can be read."""
+"""Recovery of a damaged catalog: put it aside, and save the roots if they can be read."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ import structlog
 from regend.errors import StoreError
 from regend.store.base import RootRecord
 from regend.store.catalog.schema import open_writer
-from regend.store.catalog.sums import check_log, crc_of, forget_sum, read_sum
+from regend.store.catalog.sums import beside, check_log, crc_of, forget_sum, read_sum
 from regend.store.envelope import fsync_dir, parse_signed, signed, write_atomically
 
 log = structlog.get_logger(__name__)
 
+_ROOTS = ".roots"
+_MARK = ".distrusted"
 RootRow = tuple[str, str, str]
 
 
 def is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Whether SQLite says that the file is damaged; its other errors are about the disk, a lock, or a statement."""
+    """Return whether SQLite reports damage; its other errors are about the disk, a lock, or a statement."""
     return type(error) is sqlite3.DatabaseError
 
 
 def open_or_recover(path: Path) -> sqlite3.Connection:
-    """Open the catalog; a damaged one is put aside and a new one with the same roots begun.
+    """Open the catalog; put a damaged one aside and begin a new one with the same roots.
 
     Everything else is indexed again from the files themselves, which are the source of all of it. The file is compared
     with its checksum (10 ms for 35 MB in the cache); where that is not known, because the process was killed while the
@@ -39,7 +41,7 @@ def open_or_recover(path: Path) -> sqlite3.Connection:
     """
     try:
         # Format 1 marked a clean end by an empty file.
-        path.with_name(f"{path.name}.clean").unlink(missing_ok=True)
+        beside(path, ".clean").unlink(missing_ok=True)
         recorded, exists = read_sum(path), path.exists() and path.stat().st_size > 0
         if exists and (found := _distrusted(path)):
             return begin_anew(path, found)
@@ -72,37 +74,37 @@ def begin_anew(path: Path, reason: str) -> sqlite3.Connection:
     Raises:
         StoreError: the disk refuses; the roots are not lost by that.
     """
-    aside = path.with_name(f"{path.name}.damaged-{time.time_ns():x}")
+    aside = beside(path, f".damaged-{time.time_ns():x}")
     try:
         roots = _salvage_roots(path)
         # From here on the copy is all that tells of them, should the new catalog not come to be.
-        write_atomically(_roots_path(path), _encoded(roots))
+        write_atomically(beside(path, _ROOTS), _encoded(roots))
         forget_sum(path)
         path.rename(aside)
-        # What was made from the old catalog names its rows by numbers that the new one gives to others.
+        # The caches name rows of the old catalog by numbers that the new catalog gives to other rows.
         for caches in ("lexical", "vectors"):
             shutil.rmtree(path.parent / caches, ignore_errors=True)
         log.error("catalog_damaged", path=str(path), moved_to=str(aside), reason=reason, roots_saved=len(roots))
-        _mark_path(path).unlink(missing_ok=True)
+        beside(path, _MARK).unlink(missing_ok=True)
         return _begin_with(path, roots)
     except (OSError, sqlite3.Error) as error:
         raise _refusal(path, error) from error
 
 
 def distrust(path: Path, reason: str) -> None:
-    """Have the next opening put the catalog aside: its checksum, made anew meanwhile, would vouch for the damage.
+    """Mark the catalog, so that the next opening puts it aside: by then its checksum would cover the damage, too.
 
     Raises:
         StoreError: the disk refuses.
     """
     try:
-        write_atomically(_mark_path(path), signed({"reason": reason}))
+        write_atomically(beside(path, _MARK), signed({"reason": reason}))
     except OSError as error:
         raise _refusal(path, error) from error
 
 
 def _distrusted(path: Path) -> str:
-    mark = _mark_path(path)
+    mark = beside(path, _MARK)
     if not mark.exists():
         return ""
     try:
@@ -111,15 +113,11 @@ def _distrusted(path: Path) -> str:
         return "a check found it damaged"
 
 
-def _mark_path(path: Path) -> Path:
-    return path.with_name(f"{path.name}.distrusted")
-
-
 def _begin_with(path: Path, roots: Sequence[RootRow]) -> sqlite3.Connection:
-    """A new catalog that has its roots from the first moment: a kill leaves no catalog rather than one without them."""
-    making = path.with_name(f"{path.name}.new")
+    """Create a catalog that has its roots from the first moment: after a kill there is none, or one with all roots."""
+    making = beside(path, ".new")
     for suffix in ("", "-wal", "-shm"):
-        making.with_name(making.name + suffix).unlink(missing_ok=True)
+        beside(making, suffix).unlink(missing_ok=True)
     connection = open_writer(making)
     try:
         for root_path, pool_key, marker in roots:
@@ -131,8 +129,8 @@ def _begin_with(path: Path, roots: Sequence[RootRow]) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = DELETE")  # So that it is one file, which can be renamed.
     finally:
         connection.close()
-    for suffix in ("-wal", "-shm"):  # Of the old catalog: SQLite would lay them over the new one.
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    for suffix in ("-wal", "-shm"):  # SQLite would lay these of the old catalog over the new one.
+        beside(path, suffix).unlink(missing_ok=True)
     making.rename(path)
     fsync_dir(path.parent)
     return open_writer(path)
@@ -152,7 +150,7 @@ def _check(connection: sqlite3.Connection, path: Path, recorded: int | None) -> 
 
 
 def abandon(connection: sqlite3.Connection, path: Path) -> None:
-    """Close a catalog in disorder: SQLite may move its log into the main file, whose checksum is then unknown."""
+    """Close a faulty catalog and forget its checksum, because SQLite may now move the log into the main file."""
     with contextlib.suppress(OSError):
         forget_sum(path)
     connection.close()
@@ -162,7 +160,7 @@ def remember_roots(path: Path, records: Sequence[RootRecord]) -> None:
     """Keep a copy of the roots beside the catalog, for when nothing of it can be read."""
     rows = [(record.path, record.pool_key, record.marker) for record in records]
     data = _encoded(rows)
-    copy = _roots_path(path)
+    copy = beside(path, _ROOTS)
     try:
         if not copy.exists() or copy.read_bytes() != data:
             write_atomically(copy, data)
@@ -175,19 +173,15 @@ def _encoded(rows: Sequence[RootRow]) -> bytes:
     return signed({"roots": rows})
 
 
-def _roots_path(path: Path) -> Path:
-    return path.with_name(f"{path.name}.roots")
-
-
 def _salvage_roots(path: Path) -> list[RootRow]:
-    """The roots by the signed copy; without one, what the damaged catalog itself seems to say."""
+    """Return the roots of the signed copy; without a copy, those that can be read from the damaged catalog."""
     copied = _copied_roots(path)
     return _roots_of_damaged(path) if copied is None else copied
 
 
 def _copied_roots(path: Path) -> list[RootRow] | None:
     try:
-        rows = parse_signed(_roots_path(path).read_bytes())["roots"]
+        rows = parse_signed(beside(path, _ROOTS).read_bytes())["roots"]
         return [(str(root), str(key), str(marker)) for root, key, marker in rows]
     except (OSError, ValueError, LookupError, TypeError):
         return None

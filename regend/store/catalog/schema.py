@@ -147,7 +147,7 @@ _MIGRATIONS = {
     UPDATE state SET catalog_id = lower(hex(randomblob(8)));
     """,
 }
-"""What leads from each earlier version to the next. No step may drop `vectors`: embedding is what costs."""
+"""Statements that lead from each earlier version to the next. No step may drop `vectors`: embedding is expensive."""
 
 
 def open_writer(path: Path) -> sqlite3.Connection:

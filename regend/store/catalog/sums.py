@@ -21,12 +21,13 @@ from pathlib import Path
 from regend.store.envelope import fsync_dir, write_atomically
 
 _MAGIC = "regend-sums-1"
+_SUMS = ".sums"
 _BLOCK_BYTES = 1 << 20
 _BUSY_MS = 100
 
 
 def crc_of(path: Path) -> int:
-    """CRC-32 of a file."""
+    """Return the CRC-32 of a file."""
     crc = 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
@@ -34,20 +35,15 @@ def crc_of(path: Path) -> int:
     return crc
 
 
-def sums_path(path: Path) -> Path:
-    """Where the catalog's checksum lies."""
-    return path.with_name(f"{path.name}.sums")
-
-
-def log_path(path: Path) -> Path:
-    """The catalog's write-ahead log."""
-    return path.with_name(f"{path.name}-wal")
+def beside(path: Path, suffix: str) -> Path:
+    """Return the path of a file that belongs to the catalog; SQLite names its write-ahead log likewise (``-wal``)."""
+    return path.with_name(path.name + suffix)
 
 
 def read_sum(path: Path) -> int | None:
-    """The catalog's CRC-32 as recorded; None where it is not known."""
+    """Return the catalog's recorded CRC-32; None where it is not known."""
     try:
-        magic, crc, own = sums_path(path).read_text("ascii").split()
+        magic, crc, own = beside(path, _SUMS).read_text("ascii").split()
         if magic == _MAGIC and own == _sign(crc):
             return int(crc, 16)
     except (OSError, ValueError):
@@ -56,15 +52,15 @@ def read_sum(path: Path) -> int | None:
 
 
 def forget_sum(path: Path) -> None:
-    """Say, durably, that the main file may change from now on."""
-    sums = sums_path(path)
+    """Remove the checksum durably, because the main file may change from now on."""
+    sums = beside(path, _SUMS)
     if sums.exists():
         sums.unlink(missing_ok=True)
         fsync_dir(path.parent)
 
 
 def guard(path: Path) -> Callable[[], None]:
-    """Forget the sum should the interpreter end and drop a connection that nobody closed; call the result to end it."""
+    """Forget the checksum if the interpreter ends with the connection open; call the result to stop guarding."""
 
     def forget() -> None:
         with contextlib.suppress(OSError):
@@ -85,7 +81,7 @@ def settle(connection: sqlite3.Connection, path: Path) -> int | None:
         The checksum; None while a reader is in the way (the log then stays, and so does all that is in it), and where
         the checksum cannot be written.
     """
-    known, log = read_sum(path), log_path(path)
+    known, log = read_sum(path), beside(path, "-wal")
     if known is not None and not (log.exists() and log.stat().st_size):
         return known
     forget_sum(path)
@@ -100,7 +96,7 @@ def settle(connection: sqlite3.Connection, path: Path) -> int | None:
     crc = crc_of(path)
     text = f"{crc:08x}"
     try:
-        write_atomically(sums_path(path), f"{_MAGIC} {text} {_sign(text)}\n".encode())
+        write_atomically(beside(path, _SUMS), f"{_MAGIC} {text} {_sign(text)}\n".encode())
     except OSError:
         return None  # Such as a full disk: the catalog itself is whole, only not vouched for.
     return crc
@@ -114,7 +110,7 @@ def check_log(connection: sqlite3.Connection, path: Path, recorded: int) -> None
     """
     query = "SELECT base, writes FROM state"
     base, writes = connection.execute(query).fetchone()
-    log = log_path(path)
+    log = beside(path, "-wal")
     if base == recorded or not (log.exists() and log.stat().st_size):
         return
     # Either SQLite found nothing valid in the log and passed it over, which leaves an older but whole state, or it has

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from regend.core.events import FileState, PendingChunk
-from regend.store.base import RootRecord
+from regend.store.base import KeyArray, RootRecord
 from regend.store.catalog.schema import MODEL_SHIFT
 from regend.store.catalog.sums import read_sum, settle
 from regend.store.catalog.textcodec import pack
@@ -32,7 +32,7 @@ class BlobRow(NamedTuple):
 
 
 class TreeRow(NamedTuple):
-    """What a tree says of one path; `entry_id` is None where it is skipped."""
+    """A tree's row of one path; `entry_id` is None where it is skipped."""
 
     entry_id: int | None
     reason: str
@@ -91,7 +91,7 @@ class Catalog:
         self._sql.execute("UPDATE state SET generation = ?", (generation,))
 
     def model_number(self, model_id: str, dim: int) -> int:
-        """The number of a model that is used from now on."""
+        """Return the number of a model, and record that it is in use."""
         now = int(time.time())
         self._sql.execute(
             "INSERT INTO models(model_id, dim, last_used_utc) VALUES (?, ?, ?) "
@@ -176,7 +176,7 @@ class Catalog:
         self._sql.execute("DELETE FROM trees WHERE root = ? AND path = ?", (root, path))
 
     def tree_entries(self, root: RootId) -> list[tuple[int | None, str]]:
-        """`(entry_id, reason)` of every path."""
+        """Return `(entry_id, reason)` of every path."""
         return self._sql.execute("SELECT entry_id, reason FROM trees WHERE root = ?", (root,)).fetchall()
 
     # Blobs and entries.
@@ -194,7 +194,7 @@ class Catalog:
         row = self._sql.execute("SELECT blob_key, language, skip_reason FROM blobs WHERE blob = ?", (blob,)).fetchone()
         return None if row is None else BlobRow(*row)
 
-    def add_blob(self, file: ChunkedFile) -> tuple[BlobRow, npt.NDArray[np.int64]]:
+    def add_blob(self, file: ChunkedFile) -> tuple[BlobRow, KeyArray]:
         """Store a blob's chunks and symbols.
 
         Returns:
@@ -224,7 +224,7 @@ class Catalog:
                 keys.append(int(added.lastrowid or 0))
             else:
                 keys.append(int(row[0]))
-                if row[1] != lexical:  # An older version weighted its words otherwise.
+                if row[1] != lexical:  # An older version weighted its words differently.
                     sql.execute("UPDATE chunks SET lexical = ? WHERE chunk_key = ?", (lexical, row[0]))
         sql.executemany(
             "INSERT INTO blob_chunks VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -242,13 +242,13 @@ class Catalog:
         )
         return BlobRow(blob_key, file.language, file.skip_reason), np.array(keys, np.int64)
 
-    def blob_keys(self, blob_key: int) -> npt.NDArray[np.int64]:
-        """Chunk keys of a blob, in order."""
+    def blob_keys(self, blob_key: int) -> KeyArray:
+        """Return the chunk keys of a blob, in order."""
         rows = self._sql.execute("SELECT chunk_key FROM blob_chunks WHERE blob_key = ? ORDER BY ordinal", (blob_key,))
         return np.array([key for (key,) in rows], np.int64)
 
     def entry(self, pool: PoolId, path: str, blob_key: int, generation: int) -> int:
-        """The id of this (pool, path, blob), created where it is new (as live)."""
+        """Return the id of this (pool, path, blob); create it as live where it is new."""
         row = self._sql.execute(
             "SELECT entry_id FROM entries WHERE pool = ? AND path = ? AND blob_key = ?", (pool, path, blob_key)
         ).fetchone()
@@ -275,7 +275,7 @@ class Catalog:
     # Vectors.
 
     def chunk_keys(self, chunks: Sequence[ChunkId]) -> list[int | None]:
-        """Keys of chunks, None where a chunk is gone."""
+        """Return the keys of chunks, None where a chunk was deleted."""
         find = "SELECT chunk_key FROM chunks WHERE chunk = ?"
         rows = (self._sql.execute(find, (chunk,)).fetchone() for chunk in chunks)
         return [None if row is None else int(row[0]) for row in rows]
@@ -291,7 +291,7 @@ class Catalog:
             self.remove_pending(keys)
 
     def vectors_of(self, keys: Sequence[int], model: int) -> dict[int, bytes]:
-        """Stored vectors of a model among these chunks."""
+        """Return a model's stored vectors of these chunks, by key."""
         prefix = model << MODEL_SHIFT
         found: dict[int, bytes] = {}
         for marks, part in _slices(keys):
@@ -312,7 +312,7 @@ class Catalog:
         return self._sql.execute("SELECT 1 FROM pending LIMIT 1").fetchone() is not None
 
     def embed_only(self, roots: frozenset[RootId] | None) -> None:
-        """From now on name only chunks as pending that a file of these roots holds; None: of all roots."""
+        """Name only chunks as pending that a file of these roots holds; None: all chunks."""
         if roots is None:
             self._embeddable = ""
             return
@@ -323,46 +323,41 @@ class Catalog:
             f"WHERE b.chunk_key = c.chunk_key AND t.root IN ({numbers}))"
         )
 
-    def chunks_of(self, keys: Sequence[int], exclude: frozenset[ChunkId], limit: int) -> list[PendingChunk]:
-        """Describe up to `limit` chunks outside `exclude`, in the order of `keys`."""
-        found: list[PendingChunk] = []
-        for marks, part in _slices(keys):
-            rows = self._sql.execute(
-                f"SELECT chunk, token_count, size_bytes FROM chunks WHERE chunk_key IN ({marks}) "  # noqa: S608
-                "ORDER BY chunk_key",
-                part,
-            )
-            found.extend(PendingChunk(ChunkId(chunk), t, s) for chunk, t, s in rows if chunk not in exclude)
-            if len(found) >= limit:
-                return found[:limit]
-        return found
-
-    def pending_chunks(self, keys: Sequence[int]) -> list[PendingChunk]:
-        """Describe chunks, in the order of their keys."""
-        found: list[PendingChunk] = []
+    def _described(self, keys: Sequence[int], condition: str) -> Iterator[PendingChunk]:
         for marks, part in _slices(keys):
             rows = self._sql.execute(
                 f"SELECT chunk, token_count, size_bytes FROM chunks c WHERE chunk_key IN ({marks}) "  # noqa: S608
-                f"{self._embeddable} ORDER BY chunk_key",
+                f"{condition} ORDER BY chunk_key",
                 part,
-            )
-            found.extend(PendingChunk(ChunkId(chunk), tokens, size) for chunk, tokens, size in rows)
-        return found
+            ).fetchall()
+            yield from (PendingChunk(ChunkId(chunk), tokens, size) for chunk, tokens, size in rows)
 
-    def unembedded(self, limit: int, exclude: frozenset[ChunkId]) -> tuple[list[PendingChunk], bool]:
-        """Up to `limit` pending chunks outside `exclude`, oldest first, and whether there are no others."""
+    def _all_pending(self) -> Iterator[PendingChunk]:
         rows = self._sql.execute(
             "SELECT c.chunk, c.token_count, c.size_bytes FROM pending p JOIN chunks c USING (chunk_key) "  # noqa: S608
             f"WHERE 1 {self._embeddable} ORDER BY p.chunk_key"
         )
-        found: list[PendingChunk] = []
-        try:
+        with closing(rows):
             for chunk, tokens, size in rows:
-                if chunk in exclude:
-                    continue
-                if len(found) >= limit:
-                    return found, False
-                found.append(PendingChunk(ChunkId(chunk), tokens, size))
-        finally:
-            rows.close()
+                yield PendingChunk(ChunkId(chunk), tokens, size)
+
+    def pending_chunks(self, keys: Sequence[int]) -> list[PendingChunk]:
+        """Describe those of these chunks that may be embedded, in the order of their keys."""
+        return list(self._described(keys, self._embeddable))
+
+    def unembedded(
+        self, limit: int, exclude: frozenset[ChunkId], keys: Sequence[int] | None = None
+    ) -> tuple[list[PendingChunk], bool]:
+        """Return up to `limit` chunks outside `exclude`, oldest first, and whether there are no others.
+
+        Args:
+            keys: the chunks to choose from, ascending; None: all that lack a vector of the first model.
+        """
+        found: list[PendingChunk] = []
+        for chunk in self._all_pending() if keys is None else self._described(keys, ""):
+            if chunk.chunk in exclude:
+                continue
+            if len(found) >= limit:
+                return found, False
+            found.append(chunk)
         return found, True

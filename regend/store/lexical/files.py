@@ -1,4 +1,4 @@
-"""What lies on disk beside and inside a lexical index, and how it is checked before tantivy may open it.
+"""The files of a lexical index, and how they are checked before tantivy may open them.
 
 tantivy looks at few of its own checksums, trusts `meta.json` wholly, and answers wrongly or panics on what was damaged
 or mixed up. So: the marker is signed and names its owner; each segment file's own CRC-32 is compared; `sums.json` says
@@ -31,7 +31,7 @@ _FOOTER_LIMIT_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """Which index is the current one.
+    """Names the current index.
 
     Attributes:
         owner: the catalog and pool that it was made from.
@@ -54,7 +54,7 @@ class Marker:
 
 
 def _unsigned(path: Path) -> dict[str, Any]:
-    """The signed contents of a file.
+    """Return the signed contents of a file.
 
     Raises:
         EnvelopeError: there is no such file, or it is damaged.
@@ -71,12 +71,12 @@ def _unsigned(path: Path) -> dict[str, Any]:
 
 
 def is_panic(error: BaseException) -> bool:
-    """Whether tantivy panicked; the type of that cannot be imported, and is no `Exception`."""
+    """Return whether tantivy panicked; the exception's type cannot be imported, and is no `Exception`."""
     return type(error).__name__ == "PanicException"
 
 
 def read_marker(path: Path, owner: str) -> Marker:
-    """The marker.
+    """Read and check the marker.
 
     Raises:
         EnvelopeError: it is missing, damaged, of another format, or of another owner.
@@ -102,7 +102,7 @@ def seal_files(directory: Path) -> None:
 
 
 def check_files(directory: Path, schema: Schema, opstamp: int) -> None:
-    """Verify everything that a committed index consists of; a file younger than `sums.json` by its own checksum only.
+    """Verify all files of a committed index; a file younger than `sums.json` by its own checksum only.
 
     Args:
         opstamp: of the commit that the marker stands for; `meta.json` may be ahead of it, never behind.
@@ -131,7 +131,7 @@ def check_files(directory: Path, schema: Schema, opstamp: int) -> None:
 
 
 def _committed(directory: Path) -> tuple[list[str], int]:
-    """Names of the files of all committed segments, and the opstamp."""
+    """Return the names of the files of all committed segments, and the opstamp."""
     path = directory / "meta.json"
     try:
         meta = json.loads(path.read_bytes())
@@ -150,7 +150,7 @@ def _segment_files(segment: dict[str, Any]) -> Iterator[str]:
 
 
 class _Footer(NamedTuple):
-    """What tantivy appends to a file: the body's CRC-32, its own version, and the footer's whole length."""
+    """The footer that tantivy appends to a file: the body's CRC-32, its own version, and the footer's whole length."""
 
     crc: int
     version: str

@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-from tantivy import Index, IndexWriter, Query, Schema, Searcher
+from tantivy import Document, Index, IndexWriter, Query, Schema, Searcher
 
 from regend.errors import EnvelopeError, StoreError
 from regend.store.allocator import give_back
-from regend.store.lexical.docs import LexicalDoc, build_schema, document_of
+from regend.store.lexical.docs import build_schema
 from regend.store.lexical.files import MARKER, Marker, check_files, is_panic, read_marker, seal_files
 
 _HEAP_BYTES = 20_000_000
@@ -37,12 +37,12 @@ log = structlog.get_logger(__name__)
 
 
 class LexicalWriteError(StoreError):
-    """The disk refused, or tantivy gave up; the catalog is untouched, and the index is made good from it later."""
+    """The disk refused, or tantivy gave up; the catalog is untouched, and the index is repaired from it later."""
 
 
 @contextmanager
 def _writing(directory: Path) -> Iterator[None]:
-    """tantivy reports errors as `ValueError`, and panics with what is no `Exception`."""
+    """Turn tantivy's errors (`ValueError`, or a panic that is no `Exception`) into `LexicalWriteError`."""
     try:
         yield
     except BaseException as error:
@@ -53,7 +53,7 @@ def _writing(directory: Path) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class LexicalView:
-    """What a snapshot holds of the index: immutable, for any thread."""
+    """The index as a snapshot holds it: immutable, for any thread."""
 
     searcher: Searcher
     schema: Schema
@@ -72,7 +72,7 @@ class WrittenIndex:
     opstamp: int
 
 
-def write_index(directory: Path, docs: Iterable[LexicalDoc]) -> WrittenIndex:
+def write_index(directory: Path, docs: Iterable[Document]) -> WrittenIndex:
     """Write an index of its own into `directory`, for `LexicalIndex.adopt`. Any thread.
 
     Args:
@@ -99,13 +99,13 @@ def write_index(directory: Path, docs: Iterable[LexicalDoc]) -> WrittenIndex:
     return WrittenIndex(path, index, opstamp)
 
 
-def _fill(index: Index, docs: Iterable[LexicalDoc]) -> tuple[int, int]:
-    """Commit all documents; returns tantivy's number of the commit, and how many they are."""
+def _fill(index: Index, docs: Iterable[Document]) -> tuple[int, int]:
+    """Commit all documents; return tantivy's number of the commit, and how many documents there were."""
     writer = index.writer(heap_size=_REBUILD_HEAP_BYTES, num_threads=1)
     count = 0
     try:
         for doc in docs:
-            writer.add_document(document_of(doc))
+            writer.add_document(doc)
             count += 1
         opstamp = writer.commit()
         writer.wait_merging_threads()
@@ -120,7 +120,7 @@ class LexicalIndex:
 
     def __init__(self, directory: Path, owner: str = "") -> None:
         """`owner` names the catalog and the pool that it is made from; an index of another owner is not used."""
-        self._directory = directory
+        self.directory = directory
         self._owner = owner
         self._opstamp = 0
         self._schema = build_schema()
@@ -146,13 +146,13 @@ class LexicalIndex:
             Whether it can be used (after re-applying what changed since `self.generation`); else `rebuild` it.
         """
         try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            marker = read_marker(self._directory / MARKER, self._owner)
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            marker = read_marker(self.directory / MARKER, self._owner)
             if marker.generation > generation:
                 raise EnvelopeError(
-                    f"{self._directory} is at generation {marker.generation}, the catalog at {generation}."
+                    f"{self.directory} is at generation {marker.generation}, the catalog at {generation}."
                 )
-            path = self._directory / marker.directory
+            path = self.directory / marker.directory
             check_files(path, self._schema, marker.opstamp)
             index = Index.open(str(path))
             index.config_reader(reload_policy="manual")
@@ -161,21 +161,21 @@ class LexicalIndex:
         except BaseException as error:
             if not isinstance(error, (EnvelopeError, OSError, ValueError)) and not is_panic(error):
                 raise
-            log.warning("lexical_index_unusable", directory=str(self._directory), reason=str(error))
+            log.warning("lexical_index_unusable", directory=str(self.directory), reason=str(error))
             return False
         self._index, self._name, self.generation = index, marker.directory, marker.generation
         self._opstamp = marker.opstamp
-        # What a crash left half done may have deleted some.
+        # The commit that a crash interrupted may have deleted some.
         self.deleted_docs = marker.deleted + (marker.generation < generation)
         self.added_docs = index.searcher().num_docs if marker.added is None else marker.added
         self._remove_others()
         return True
 
     def matches(self, doc_count: int) -> bool:
-        """Whether the index holds as many documents as the catalog has live ones."""
+        """Return whether the index holds as many documents as the catalog has live ones."""
         return self.view().searcher.num_docs == doc_count
 
-    def rebuild(self, docs: Iterable[LexicalDoc], generation: int) -> None:
+    def rebuild(self, docs: Iterable[Document], generation: int) -> None:
         """Write a new index beside the current one and switch to it.
 
         Args:
@@ -186,7 +186,7 @@ class LexicalIndex:
         """
         try:
             self.close_writer()
-            self.adopt(write_index(self._directory, docs), generation)
+            self.adopt(write_index(self.directory, docs), generation)
         except LexicalWriteError:
             if self._index is None:
                 self.stand_in()
@@ -199,23 +199,18 @@ class LexicalIndex:
         self.behind = True
 
     @property
-    def directory(self) -> Path:
-        """Where its files are."""
-        return self._directory
-
-    @property
     def usable(self) -> bool:
         """Whether it is on disk, so that what it lacks can be applied."""
         return bool(self._name)
 
     def adopt(self, written: WrittenIndex, generation: int) -> None:
-        """Serve this index from now on, which holds all that was live at `generation`; the one before goes.
+        """Serve this index, which holds all documents that were live at `generation`; remove the one before.
 
         Raises:
             LexicalWriteError: it serves, but a new process would begin with what was there before.
         """
         self.close_writer()
-        with _writing(self._directory):
+        with _writing(self.directory):
             self._index, self._name, self._opstamp = written.index, written.path.name, written.opstamp
             self.deleted_docs = self.added_docs = 0
             self._write_marker(generation)
@@ -223,24 +218,24 @@ class LexicalIndex:
         self.behind = False
         give_back()
 
-    def apply(self, delete_entries: Sequence[int], docs: Iterable[LexicalDoc]) -> None:
+    def apply(self, delete_entries: Sequence[int], docs: Iterable[Document]) -> None:
         """Delete all documents of these entries, add the new ones, and make both visible at once to new views.
 
         Call `mark` afterwards. On an error nothing is visible, and `behind` says so.
 
         Raises:
-            LexicalWriteError: the owner makes it good later.
+            LexicalWriteError: the owner repairs it later.
         """
         assert self._index is not None
         try:
-            with _writing(self._directory):
+            with _writing(self.directory):
                 self._apply(self._index, delete_entries, docs)
         except BaseException:
             self.behind = True
             self._writer = None
             raise
 
-    def _apply(self, index: Index, delete_entries: Sequence[int], docs: Iterable[LexicalDoc]) -> None:
+    def _apply(self, index: Index, delete_entries: Sequence[int], docs: Iterable[Document]) -> None:
         if self._writer is None:
             self._writer = index.writer(heap_size=_HEAP_BYTES, num_threads=1)
         before = index.searcher().num_docs if delete_entries else 0
@@ -248,7 +243,7 @@ class LexicalIndex:
             self._writer.delete_documents_by_query(Query.term_set_query(self._schema, "entry", list(delete_entries)))
         added = 0
         for doc in docs:
-            self._writer.add_document(document_of(doc))
+            self._writer.add_document(doc)
             added += 1
         self.added_docs += added
         self._opstamp = self._writer.commit()
@@ -262,12 +257,12 @@ class LexicalIndex:
         Raises:
             LexicalWriteError: it is in the index, but a new process would apply it again.
         """
-        with _writing(self._directory):
+        with _writing(self.directory):
             self._write_marker(generation)
         self.behind = False
 
     def view(self) -> LexicalView:
-        """The index as of the last `apply` or `rebuild`."""
+        """Return the index as of the last `apply` or `rebuild`."""
         assert self._index is not None
         return LexicalView(self._index.searcher(), self._schema)
 
@@ -277,18 +272,18 @@ class LexicalIndex:
         if writer is not None:
             try:
                 writer.wait_merging_threads()
-                seal_files(self._directory / self._name)
+                seal_files(self.directory / self._name)
             except BaseException as error:
                 if not isinstance(error, (ValueError, OSError)) and not is_panic(error):
                     raise
-                # What was committed stays as it is; only smaller segments were not joined.
-                log.warning("lexical_merge_failed", directory=str(self._directory), reason=str(error))
+                # Committed documents are safe; only smaller segments were not joined.
+                log.warning("lexical_merge_failed", directory=str(self.directory), reason=str(error))
 
     def remove(self) -> None:
         """Close and delete everything; views that are still held keep working."""
         self.close_writer()
         self._index = None
-        shutil.rmtree(self._directory, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def _write_marker(self, generation: int) -> None:
         """Replace the marker atomically but without fsync.
@@ -297,11 +292,11 @@ class LexicalIndex:
         """
         self.generation = generation
         marker = Marker(self._owner, self._name, generation, self._opstamp, self.deleted_docs, self.added_docs)
-        temporary = self._directory / f"{MARKER}.tmp"
+        temporary = self.directory / f"{MARKER}.tmp"
         temporary.write_bytes(marker.encode())
-        temporary.replace(self._directory / MARKER)
+        temporary.replace(self.directory / MARKER)
 
     def _remove_others(self) -> None:
-        for path in self._directory.iterdir():
+        for path in self.directory.iterdir():
             if path.is_dir() and path.name != self._name:
                 shutil.rmtree(path, ignore_errors=True)

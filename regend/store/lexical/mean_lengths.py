@@ -11,48 +11,34 @@ from regend.store.base import Entry
 from regend.types import PoolId
 
 Lengths = tuple[float, float, float]
+LengthsOf = Callable[[int, int], tuple[int, int] | None]
+"""Entry id, position -> tokens of the chunk's text and symbol; None where it does not exist."""
 
 _SAMPLE = 256
-"""Chunks looked at, some 5 ms once. The mean of so many is within about 5 %, and so is BM25's length factor."""
+"""Maximum chunks in a sample, which takes about 5 ms. Its mean, and so BM25's length factor, is within about 5 %."""
 _STALE_SHARE = 0.2
 
 
 class MeanLengths:
-    """Remembers each pool's until its size has changed; any thread may use it."""
+    """Remembers each pool's mean lengths until its size has changed; any thread may use it."""
 
     def __init__(self) -> None:
         self._known: dict[PoolId, tuple[int, Lengths]] = {}
         self._lock = Lock()
 
-    def of(
-        self,
-        pool: PoolId,
-        doc_count: int,
-        entries: Mapping[int, Entry],
-        lengths_of: Callable[[int, int], tuple[int, int] | None],
-        blob_key_of: Callable[[int], int | None],
-    ) -> Lengths:
-        """Mean tokens of text, symbol and path; 1 each for an empty pool.
-
-        Args:
-            lengths_of: blob key, position -> tokens of the chunk's text and symbol.
-            blob_key_of: entry id -> blob key.
-        """
+    def of(self, pool: PoolId, doc_count: int, entries: Mapping[int, Entry], lengths_of: LengthsOf) -> Lengths:
+        """Return the mean tokens of text, symbol and path; 1 each for an empty pool."""
         known = self._known.get(pool)
         if known is not None and abs(known[0] - doc_count) <= _STALE_SHARE * known[0]:
             return known[1]
-        found = _sampled(entries, lengths_of, blob_key_of)
+        found = _sampled(entries, lengths_of)
         with self._lock:
             self._known[pool] = (doc_count, found)
         return found
 
 
-def _sampled(
-    entries: Mapping[int, Entry],
-    lengths_of: Callable[[int, int], tuple[int, int] | None],
-    blob_key_of: Callable[[int], int | None],
-) -> Lengths:
-    """The means over chunks that are evenly spread over all."""
+def _sampled(entries: Mapping[int, Entry], lengths_of: LengthsOf) -> Lengths:
+    """Return the means over a sample that is spread evenly over all chunks."""
     ordered = [entries[entry_id] for entry_id in sorted(entries)]
     ends = list(accumulate(entry.chunk_count for entry in ordered))
     total = ends[-1] if ends else 0
@@ -63,8 +49,7 @@ def _sampled(
         while ends[at] <= position:
             at += 1
         entry = ordered[at]
-        blob_key = blob_key_of(entry.entry_id)
-        lengths = None if blob_key is None else lengths_of(blob_key, position - ends[at] + entry.chunk_count)
+        lengths = lengths_of(entry.entry_id, position - ends[at] + entry.chunk_count)
         if lengths is not None:
             sums[0] += lengths[0]
             sums[1] += lengths[1]

@@ -1,4 +1,4 @@
-"""Lexical indexes written anew in the background: one pool at a time, in a thread that leaves time for others.
+"""Rewrites lexical indexes in the background: one pool at a time, in a thread that leaves time for others.
 
 A whole index is written beside the current one from the entries of one generation. The index thread adopts it through
 `poll` and applies to it what changed in the meantime.
@@ -15,15 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+from tantivy import Document
 
 from regend.store.catalog.schema import open_reader
-from regend.store.lexical.docs import LexicalDoc, lexical_docs
+from regend.store.lexical.docs import lexical_docs
 from regend.store.lexical.index import LexicalWriteError, WrittenIndex, write_index
 from regend.types import PoolId
 
 _DOCS_AT_ONCE = 32
 _PAUSE_S = 0.001
-"""After so many documents, which take about that long: half of the interpreter's time is left to queries and edits."""
+"""Pause after each `_DOCS_AT_ONCE`, which take as long: half of the interpreter's time is left to queries and edits."""
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +75,7 @@ class LexicalRebuilder:
         self._thread.start()
 
     def poll(self) -> Rebuilt | None:
-        """The result of the job that has ended, if any."""
+        """Return the result of the job that has ended, if any."""
         if self._thread is None or self._thread.is_alive():
             return None
         self._thread.join()
@@ -103,12 +104,12 @@ class LexicalRebuilder:
         except (LexicalWriteError, sqlite3.Error) as error:
             log.warning("lexical_rebuild_failed", directory=str(directory), reason=str(error))
         except Exception:
-            # What is there goes on serving.
+            # The current index keeps serving.
             log.exception("lexical_rebuild_failed", directory=str(directory))
         return None
 
 
-def _unhurried(docs: Iterable[LexicalDoc], stop: threading.Event) -> Iterator[LexicalDoc]:
+def _unhurried(docs: Iterable[Document], stop: threading.Event) -> Iterator[Document]:
     for number, doc in enumerate(docs):
         if number % _DOCS_AT_ONCE == 0:
             if stop.is_set():

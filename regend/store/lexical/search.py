@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from tantivy import Occur, Query, Schema
 
 from regend.store.base import ChunkConditions, Hit, LexicalQuery
+from regend.store.lexical.docs import FIELDS
 from regend.store.lexical.index import LexicalView
 from regend.types import DOC_ORDINAL_BITS
 
 TERM_SET_LIMIT = 1_000
 """Up to this many allowed entries are part of the query; more are filtered afterwards from a longer list."""
-_FIELDS = ("body", "symbol", "path")
 _FIRST_PASSING = 1_024
 
 
@@ -24,7 +24,7 @@ def lexical_search(
     allowed_share: float,
     is_live: Callable[[int], bool],
 ) -> list[Hit]:
-    """The best `limit` live documents, by score descending, then document ascending.
+    """Find the best `limit` live documents, by score descending, then document ascending.
 
     Args:
         allow: entries to which the answer is limited, or None.
@@ -58,7 +58,7 @@ def lexical_search(
 
 
 def passing(view: LexicalView, docs: Sequence[int], conditions: ChunkConditions) -> set[int]:
-    """Those of `docs` that meet the conditions."""
+    """Return those of `docs` that meet the conditions."""
     if not docs:
         return set()
     entries = {doc >> DOC_ORDINAL_BITS for doc in docs}
@@ -73,13 +73,13 @@ def passing(view: LexicalView, docs: Sequence[int], conditions: ChunkConditions)
 
 
 def frequency(view: LexicalView, term: str) -> int:
-    """About how many documents hold the term; 0 only where none does."""
+    """Return about how many documents hold the term; 0 only where no document does."""
     count = view.searcher.doc_freq
     return count("body", term) or max(count("symbol", term), count("path", term))
 
 
 def field_frequencies(view: LexicalView, term: str) -> tuple[int, int, int]:
-    """How many documents hold the term in text, symbol and path."""
+    """Return how many documents hold the term in text, symbol and path."""
     count = view.searcher.doc_freq
     return count("body", term), count("symbol", term), count("path", term)
 
@@ -89,7 +89,7 @@ def _members(schema: Schema, entries: Iterable[int]) -> Query:
 
 
 def _clauses(schema: Schema, conditions: ChunkConditions) -> list[tuple[Occur, Query]]:
-    """The conditions, none of which adds to a score."""
+    """Return the conditions as clauses that do not change scores."""
     clauses = [(Occur.Must, Query.const_score_query(_anywhere(schema, word), 0.0)) for word in conditions.words]
     clauses += [(Occur.MustNot, _anywhere(schema, word)) for word in conditions.without]
     if conditions.kinds:
@@ -100,7 +100,7 @@ def _clauses(schema: Schema, conditions: ChunkConditions) -> list[tuple[Occur, Q
 
 
 def _anywhere(schema: Schema, word: str) -> Query:
-    return Query.boolean_query([(Occur.Should, Query.term_query(schema, name, word, "freq")) for name in _FIELDS])
+    return Query.boolean_query([(Occur.Should, Query.term_query(schema, name, word, "freq")) for name in FIELDS])
 
 
 def _of_kind(schema: Schema, kinds: frozenset[str]) -> Query:
@@ -108,7 +108,7 @@ def _of_kind(schema: Schema, kinds: frozenset[str]) -> Query:
 
 
 def _collect(view: LexicalView, query: Query, limit: int, fetch: int, keep: Callable[[int], bool]) -> list[Hit]:
-    """Fetch, filter, and fetch more while too few passed and there are more."""
+    """Fetch and filter hits; fetch more while too few passed."""
     total = view.searcher.num_docs
     while True:
         fetch = min(fetch, max(total, 1))

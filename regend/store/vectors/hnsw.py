@@ -13,17 +13,14 @@ from pathlib import Path
 
 import hnswlib
 import numpy as np
-import numpy.typing as npt
 
 from regend.errors import EnvelopeError
-from regend.store.base import FloatMatrix
+from regend.store.base import FloatMatrix, FloatVector, KeyArray
+from regend.store.catalog.loading import positions
 from regend.store.envelope import Envelope, seal, unseal
 
-KeyArray = npt.NDArray[np.int64]
-FloatVector = npt.NDArray[np.float32]
-
-METRIC = "ip"
-KIND = "hnsw"
+_METRIC = "ip"
+_KIND = "hnsw"
 _LINKS = 16
 _EF_CONSTRUCTION = 120
 _EF = 64
@@ -48,8 +45,8 @@ class HnswBase:
     vectors: FloatMatrix
     index: hnswlib.Index
 
-    def search(self, vector: FloatVector, count: int) -> tuple[npt.NDArray[np.int64], FloatVector]:
-        """About the `count` nearest rows: `(row numbers, cosines)`, best first."""
+    def search(self, vector: FloatVector, count: int) -> tuple[KeyArray, FloatVector]:
+        """Find about the `count` nearest rows: `(row numbers, cosines)`, best first."""
         count = min(count, len(self.keys))
         if count <= 0:
             return np.empty(0, np.int64), np.empty(0, np.float32)
@@ -63,12 +60,9 @@ class HnswBase:
         rows = np.searchsorted(self.keys, labels[0].astype(np.int64))
         return rows, (1.0 - distances[0]).astype(np.float32)
 
-    def rows_of(self, keys: KeyArray) -> npt.NDArray[np.int64]:
-        """Row numbers of `keys`, -1 where absent."""
-        if not len(self.keys):
-            return np.full(len(keys), -1, np.int64)
-        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where(self.keys[at] == keys, at, -1).astype(np.int64)
+    def rows_of(self, keys: KeyArray) -> KeyArray:
+        """Return the row numbers of `keys` (int64 [n]), -1 where absent."""
+        return positions(self.keys, keys)
 
 
 def build(keys: KeyArray, vectors: FloatMatrix, stop: threading.Event) -> HnswBase:
@@ -79,20 +73,20 @@ def build(keys: KeyArray, vectors: FloatMatrix, stop: threading.Event) -> HnswBa
     """
     order = np.argsort(keys, kind="stable")
     keys, vectors = keys[order], np.ascontiguousarray(vectors[order])
-    index = hnswlib.Index(METRIC, vectors.shape[1])
+    index = hnswlib.Index(_METRIC, vectors.shape[1])
     index.init_index(max(len(keys), 1), M=_LINKS, ef_construction=_EF_CONSTRUCTION, random_seed=100)
     _add(index, keys, vectors, stop)
     return HnswBase(keys, vectors, index)
 
 
 def extend(base: HnswBase, file: Path, keys: KeyArray, vectors: FloatMatrix, stop: threading.Event) -> HnswBase:
-    """A new base with the rows of `base`, copied by loading its verified `file`, and these new ones.
+    """Build a new base with the rows of `base`, copied by loading its verified `file`, and these new rows.
 
     Raises:
         BuildStoppedError: `stop` was set.
     """
     dim = base.vectors.shape[1]
-    index = hnswlib.Index(METRIC, dim)
+    index = hnswlib.Index(_METRIC, dim)
     index.load_index(str(file), max_elements=len(base.keys) + len(keys))
     _add(index, keys, vectors, stop)
     all_keys = np.concatenate((base.keys, keys))
@@ -111,7 +105,7 @@ def _add(index: hnswlib.Index, keys: KeyArray, vectors: FloatMatrix, stop: threa
 
 def save(base: HnswBase, directory: Path, name: str, model_id: str, generation: int, owner: str = "") -> Path:
     """Write the graph in its envelope; returns the payload's path."""
-    envelope = Envelope(KIND, model_id, base.vectors.shape[1], METRIC, len(base.keys), generation, owner)
+    envelope = Envelope(_KIND, model_id, base.vectors.shape[1], _METRIC, len(base.keys), generation, owner)
     return seal(directory, name, envelope, base.index.save_index)
 
 
@@ -124,8 +118,8 @@ def load(directory: Path, name: str, model_id: str, dim: int, owner: str = "") -
     Raises:
         EnvelopeError: missing, damaged or about something else.
     """
-    envelope, payload = unseal(directory, name, KIND, model_id, dim, METRIC, owner)
-    index = hnswlib.Index(METRIC, dim)
+    envelope, payload = unseal(directory, name, Envelope(_KIND, model_id, dim, _METRIC, 0, 0, owner))
+    index = hnswlib.Index(_METRIC, dim)
     try:
         index.load_index(str(payload))
     except RuntimeError as error:

@@ -1,27 +1,29 @@
 """When a slab gets an HNSW base, and the background thread that builds or loads it.
 
-One job runs at a time. It works on an immutable view and hands its result back through `poll`; the index thread
-installs it. Building costs about 0.2 ms of CPU per vector, so a base is extended by what is new and rebuilt only for
-its dead.
+One job runs at a time. It works on an immutable view, and the index thread installs its result in `step`. Building
+costs about 0.2 ms of CPU per vector, so a base is extended by what is new and rebuilt only for its dead.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
+import hnswlib
 import numpy as np
 import structlog
 
+from regend.embedding.base import ModelInfo
 from regend.errors import EnvelopeError
-from regend.store.catalog.loading import vector_blocks
+from regend.store.base import KeyArray
+from regend.store.catalog.loading import positions, vector_blocks
 from regend.store.catalog.schema import open_reader
 from regend.store.envelope import discard, read_header
 from regend.store.vectors import hnsw
 from regend.store.vectors.hnsw import BuildStoppedError, HnswBase
-from regend.store.vectors.slab import SlabView
+from regend.store.vectors.slab import Slab, SlabView
 from regend.types import PoolId
 
 EXACT_ROWS = 20_000
@@ -31,100 +33,129 @@ _DROP_SHARE = 0.5
 _MIN_DELTA_ROWS = 4_000
 _DELTA_SHARE = 0.2
 _DEAD_SHARE = 0.3
+_DEAD_ROWS_MIN = 1_000
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class MergeResult:
-    """A finished job: a base to install, or None where there is none to be had."""
-
-    pool: PoolId
-    base: HnswBase | None
-
-
 class SlabMerger:
-    """Keeps HNSW bases and their files. Owned by the index thread; its thread touches only what the job was given."""
+    """Keeps the HNSW bases of one model's slabs, and their files.
+
+    Owned by the index thread; its thread touches only what the job was given.
+    """
 
     def __init__(
-        self, directory: Path, catalog_path: Path, model_id: str, model: int, dim: int, owner: str = ""
+        self,
+        directory: Path,
+        catalog_path: Path,
+        model: ModelInfo,
+        number: int,
+        owner: str,
+        slabs: Callable[[], Mapping[PoolId, Slab]],
     ) -> None:
-        """`owner` names the catalog."""
+        """Args:
+        number: the model's in the catalog.
+        owner: names the catalog.
+        slabs: returns the model's slabs by pool, as they are now.
+        """
         self._directory = directory
         self._owner = owner
         self._catalog_path = catalog_path
-        self._model_id = model_id
         self._model = model
-        self._dim = dim
+        self._number = number
+        self._slabs = slabs
+        self._to_load = list(slabs())
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
-        self._results: list[MergeResult] = []
+        self._results: list[tuple[PoolId, HnswBase | None]] = []
         self._files: dict[PoolId, Path] = {}
-        self.exact_rows = EXACT_ROWS
 
     def _name(self, pool: PoolId) -> str:
-        return f"pool-{pool}-model-{self._model}"
+        return f"pool-{pool}-model-{self._number}"
 
     @property
     def busy(self) -> bool:
-        """Whether a job runs, or its result has not been polled."""
-        return self._thread is not None
+        """Whether a job runs, waits for `step` to take its result, or has still to start."""
+        return self._thread is not None or bool(self._to_load)
 
-    def poll(self) -> MergeResult | None:
-        """The result of the job that has ended, if any."""
+    def check_age(self, generation: int) -> None:
+        """Remove each base that is ahead of the catalog: it was made from commits that are lost with a damaged log, and
+        their keys will be given to other chunks. Before the first commit after opening."""
+        for pool in self._to_load:
+            try:
+                header, _ = read_header(self._directory, self._name(pool))
+            except EnvelopeError:
+                continue  # There is no base, or `_load` reports why it is unusable.
+            if header.generation > generation:
+                log.warning("vector_base_too_new", pool=pool, generation=header.generation, catalog=generation)
+                discard(self._directory, self._name(pool))
+
+    def step(self, generation: int) -> set[PoolId]:
+        """Install the base that the job has made, tidy the slabs, and start the next job.
+
+        Returns:
+            The pools whose slabs have changed.
+        """
+        slabs = self._slabs()
+        changed = self._install(slabs)
+        while self._to_load and self._thread is None:
+            pool = self._to_load.pop()
+            if (self._directory / f"{self._name(pool)}.envelope").exists():
+                self._start(pool, partial(self._load, pool))
+        for pool, slab in slabs.items():
+            view = slab.view()
+            if view.base is not None and view.live_count < EXACT_ROWS * _DROP_SHARE:
+                self.start_over(pool)
+                changed.add(pool)
+            elif view.dead_count > max(_DEAD_ROWS_MIN, view.count // 2):
+                slab.compact()
+                changed.add(pool)
+            elif not self.busy:
+                self._consider(pool, view, generation)
+        return changed
+
+    def _install(self, slabs: Mapping[PoolId, Slab]) -> set[PoolId]:
         if self._thread is None or self._thread.is_alive():
-            return None
+            return set()
         self._thread.join()
         self._thread = None
-        return self._results.pop() if self._results else None
+        changed = set[PoolId]()
+        for pool, base in self._results:
+            if pool in slabs and base is not None:
+                slabs[pool].install(base)
+                changed.add(pool)
+                log.info("vector_base_installed", pool=pool, rows=len(base.keys))
+        self._results.clear()
+        return changed
 
-    def check_age(self, pool: PoolId, generation: int) -> None:
-        """Remove a base that is ahead of the catalog: it was made from commits that are lost with a damaged log, and
-        their keys will be given to other chunks. Before the first commit after opening."""
-        try:
-            header, _ = read_header(self._directory, self._name(pool))
-        except EnvelopeError:
-            return  # There is none, or `load` will say why not.
-        if header.generation > generation:
-            log.warning("vector_base_too_new", pool=pool, generation=header.generation, catalog=generation)
-            self.discard(pool)
+    def _consider(self, pool: PoolId, view: SlabView, generation: int) -> None:
+        """Start a build where the slab asks for one."""
+        base, file = view.base, self._files.get(pool)
+        if view.live_count < EXACT_ROWS:
+            return
+        if base is not None and view.base_dead_count <= _DEAD_SHARE * len(base.keys):
+            if view.count - view.dead_count <= max(min(_MIN_DELTA_ROWS, EXACT_ROWS), _DELTA_SHARE * len(base.keys)):
+                return
+            if file is not None and file.exists():
+                self._start(pool, partial(self._extend, pool, base, view, generation))
+                return
+        self._start(pool, partial(self._build, pool, view, generation))
 
-    def load(self, pool: PoolId) -> bool:
-        """Start loading the pool's base from disk; False where there is no file, or a job runs."""
-        if self.busy or not (self._directory / f"{self._name(pool)}.envelope").exists():
-            return False
-        self._start(pool, lambda: self._load(pool))
-        return True
+    def start_over(self, pool: PoolId) -> None:
+        """Drop the pool's base, in memory and on disk; a new one without the dead rows is built when it pays."""
+        if pool in (slabs := self._slabs()):
+            slabs[pool].install(None)
+        self.forget(pool)
 
-    def consider(self, pool: PoolId, view: SlabView, generation: int) -> bool:
-        """Start a build where the slab asks for one and no job runs; True if it was started."""
-        base = view.base
-        if self.busy or view.live_count < self.exact_rows:
-            return False
-        delta_live = view.count - view.dead_count
-        if base is None or view.base_dead_count > _DEAD_SHARE * len(base.keys):
-            self._start(pool, lambda: self._build(pool, view, generation))
-            return True
-        if delta_live <= max(min(_MIN_DELTA_ROWS, self.exact_rows), _DELTA_SHARE * len(base.keys)):
-            return False
-        file = self._files.get(pool)
-        if file is None or not file.exists():
-            self._start(pool, lambda: self._build(pool, view, generation))
-        else:
-            self._start(pool, lambda: self._extend(pool, base, file, view, generation))
-        return True
-
-    def should_drop(self, view: SlabView) -> bool:
-        """Whether the slab has become so small that exact search is better."""
-        return view.base is not None and view.live_count < self.exact_rows * _DROP_SHARE
-
-    def discard(self, pool: PoolId) -> None:
-        """Remove the pool's file."""
+    def forget(self, pool: PoolId) -> None:
+        """Remove the pool's file, and do not load it."""
+        if pool in self._to_load:
+            self._to_load.remove(pool)
         self._files.pop(pool, None)
         discard(self._directory, self._name(pool))
 
     def close(self) -> None:
-        """Stop the job and wait for it; what it was building is built again some other time."""
+        """Stop the job and wait for it; a later process builds its base again."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
@@ -135,14 +166,14 @@ class SlabMerger:
 
         def run() -> None:
             try:
-                self._results.append(MergeResult(pool, job()))
+                self._results.append((pool, job()))
             except BuildStoppedError:
-                pass  # The store is closing; nobody polls any more.
+                pass  # The store is closing; nothing asks for the result any more.
             except EnvelopeError as error:
                 log.warning("vector_base_unusable", pool=pool, reason=str(error))
                 discard(self._directory, self._name(pool))
             except Exception:
-                # Exact search goes on; the next `consider` tries again.
+                # Exact search goes on; the next `step` tries again.
                 log.exception("vector_base_failed", pool=pool)
 
         self._thread = threading.Thread(target=run, name="regend-slab", daemon=True)
@@ -151,9 +182,9 @@ class SlabMerger:
     def _build(self, pool: PoolId, view: SlabView, generation: int) -> HnswBase:
         return self._saved(pool, hnsw.build(*view.live_rows(), self._stop), generation)
 
-    def _extend(self, pool: PoolId, base: HnswBase, file: Path, view: SlabView, generation: int) -> HnswBase:
-        # The file is checked again: it may have lain on disk for long since it was written.
-        _, _, checked = hnsw.load(self._directory, self._name(pool), self._model_id, self._dim, self._owner)
+    def _extend(self, pool: PoolId, base: HnswBase, view: SlabView, generation: int) -> HnswBase:
+        # The file is checked again, because it may have been damaged since it was written.
+        _, _, checked = self._checked(pool)
         alive = ~view.dead[: view.count]
         keys, vectors = view.keys[: view.count][alive], view.vectors[: view.count][alive]
         return self._saved(pool, hnsw.extend(base, checked, keys, vectors, self._stop), generation)
@@ -161,24 +192,27 @@ class SlabMerger:
     def _saved(self, pool: PoolId, base: HnswBase, generation: int) -> HnswBase:
         try:
             self._files[pool] = hnsw.save(
-                base, self._directory, self._name(pool), self._model_id, generation, self._owner
+                base, self._directory, self._name(pool), self._model.model_id, generation, self._owner
             )
         except OSError as error:
             # It serves from memory; only the next start has to build it again.
             log.warning("vector_base_not_saved", pool=pool, reason=str(error))
         return base
 
+    def _checked(self, pool: PoolId) -> tuple[KeyArray, hnswlib.Index, Path]:
+        model = self._model
+        return hnsw.load(self._directory, self._name(pool), model.model_id, model.dim, self._owner)
+
     def _load(self, pool: PoolId) -> HnswBase | None:
-        keys, index, payload = hnsw.load(self._directory, self._name(pool), self._model_id, self._dim, self._owner)
-        vectors = np.zeros((len(keys), self._dim), np.float32)
+        keys, index, payload = self._checked(pool)
+        vectors = np.zeros((len(keys), self._model.dim), np.float32)
         connection = open_reader(self._catalog_path)
         try:
-            for block_keys, block in vector_blocks(connection, self._model, self._dim):
+            for block_keys, block in vector_blocks(connection, self._number, self._model.dim):
                 if self._stop.is_set():
                     raise BuildStoppedError
-                at = np.minimum(np.searchsorted(keys, block_keys), max(len(keys) - 1, 0))
-                inside = keys[at] == block_keys if len(keys) else np.zeros(len(block_keys), np.bool_)
-                vectors[at[inside]] = block[inside]
+                rows = positions(keys, block_keys)
+                vectors[rows[rows >= 0]] = block[rows >= 0]
         finally:
             connection.close()
         # A row that the catalog no longer has stays zero: its key is never used again, so it is and stays dead.

@@ -12,10 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from regend.store.base import FloatMatrix
-from regend.store.vectors.hnsw import FloatVector, HnswBase, KeyArray
+from regend.store.base import FloatMatrix, FloatVector, KeyArray
+from regend.store.vectors.hnsw import HnswBase
 
 Mask = npt.NDArray[np.bool_]
+KeyedVectors = tuple[KeyArray, FloatMatrix]
+"""Chunk keys (int64 [n]) and their vectors (float32 [n, dim], unit rows)."""
+
+NO_VECTORS: KeyedVectors = (np.empty(0, np.int64), np.empty((0, 0), np.float32))
 _FIRST_CAPACITY = 256
 _EXTRA = 16
 _SCAN_SHARE = 0.5
@@ -53,7 +57,7 @@ class SlabView:
         return base_rows + self.count - self.dead_count
 
     def search(self, vector: FloatVector, limit: int) -> tuple[KeyArray, FloatVector]:
-        """The `limit` nearest live keys and their cosines, best first; exact but for the base's recall."""
+        """Find the `limit` nearest live keys and their cosines, best first; exact except for the base's recall."""
         limit = min(limit, self.live_count)
         if limit <= 0:
             return np.empty(0, np.int64), np.empty(0, np.float32)
@@ -87,12 +91,12 @@ class SlabView:
         return _best(base.keys[alive], (base.vectors @ vector)[alive], limit)
 
     def search_among(self, vector: FloatVector, keys: KeyArray, limit: int) -> tuple[KeyArray, FloatVector]:
-        """The `limit` nearest among `keys` (unique), exactly; keys without a live vector are left out."""
+        """Find the `limit` nearest among `keys` (unique), exactly; keys without a live vector are left out."""
         scores, known = self.scores(vector, keys)
         return _best(keys[known], scores[known], limit)
 
     def vector(self, key: int) -> FloatVector | None:
-        """The unit vector of a live key, or None."""
+        """Return the unit vector of a live key, or None."""
         row = self.row_of.get(key, -1)
         if 0 <= row < self.count:
             return None if self.dead[row] else np.asarray(self.vectors[row])
@@ -103,12 +107,12 @@ class SlabView:
         return None
 
     def scores(self, vector: FloatVector, keys: KeyArray) -> tuple[FloatVector, Mask]:
-        """Exact cosines of `keys`, and which of them have a live vector (the others' cosines mean nothing)."""
+        """Return exact cosines of `keys`, and which keys have a live vector (the other cosines mean nothing)."""
         vectors, known = self.gather(keys)
         return vectors @ vector, known
 
     def gather(self, keys: KeyArray) -> tuple[FloatMatrix, Mask]:
-        """Vectors of `keys` (float32 [n, dim]) and which of them are live; the others' rows are zero."""
+        """Return the vectors of `keys` (float32 [n, dim]) and which of them are live; the other rows are zero."""
         vectors, known = np.zeros((len(keys), self.dim), np.float32), np.zeros(len(keys), np.bool_)
         row_of, count = self.row_of, self.count
         rows = np.fromiter((row_of.get(key, count) for key in keys.tolist()), np.int64, len(keys))
@@ -123,7 +127,7 @@ class SlabView:
         return vectors, known
 
     def live_rows(self) -> tuple[KeyArray, FloatMatrix]:
-        """All live keys and vectors, copied."""
+        """Copy all live keys and vectors."""
         alive = ~self.dead[: self.count]
         keys, vectors = self.keys[: self.count][alive], self.vectors[: self.count][alive]
         if self.base is None:
@@ -164,7 +168,7 @@ class Slab:
         self._row_of: dict[int, int] = {}
 
     def __contains__(self, key: int) -> bool:
-        """Whether it holds a vector for `key`, live or dead."""
+        """Return whether the slab holds a vector for `key`, live or dead."""
         return key in self._row_of or self._base_row(key) >= 0
 
     def _base_row(self, key: int) -> int:
@@ -185,7 +189,7 @@ class Slab:
         self._view = None
 
     def reserve(self, rows: int) -> None:
-        """Make room for so many rows of the delta in all. Views keep the old arrays; nothing of theirs moves."""
+        """Make room for this many rows of the delta in total. Views keep the old arrays."""
         if rows <= len(self._keys):
             return
         count, capacity = self._count, max(rows, 2 * len(self._keys))
@@ -194,12 +198,19 @@ class Slab:
         self._vectors = np.empty((capacity, self._dim), np.float32)
         self._keys[:count], self._vectors[:count], self._dead[:count] = keys[:count], vectors[:count], dead[:count]
 
+    def follow(self, born: Iterable[int], killed: Iterable[int], entering: KeyedVectors) -> None:
+        """Follow a durable transaction: add vectors, revive the born chunks, tombstone the killed ones."""
+        if len(entering[0]):
+            self.add(*entering)
+        self.revive(born)
+        self.kill(killed)
+
     def kill(self, keys: Iterable[int]) -> None:
-        """Tombstone keys; those it does not hold are ignored."""
+        """Tombstone keys; ignore keys that the slab does not hold."""
         self._set_dead(keys, dead=True)
 
     def revive(self, keys: Iterable[int]) -> None:
-        """Take tombstones back; keys that are live or unknown are ignored."""
+        """Take tombstones back; ignore keys that are live or unknown."""
         self._set_dead(keys, dead=False)
 
     def _set_dead(self, keys: Iterable[int], *, dead: bool) -> None:
@@ -225,7 +236,7 @@ class Slab:
         self._view = None
 
     def view(self) -> SlabView:
-        """The slab as it is now."""
+        """Return the slab as it is now."""
         if self._view is None:
             self._shared_masks = True
             self._view = SlabView(
@@ -235,7 +246,7 @@ class Slab:
         return self._view
 
     def install(self, base: HnswBase | None) -> None:
-        """Replace the base; rows that it does not hold go, if live, to a new delta."""
+        """Replace the base; move live rows that it does not hold to a new delta."""
         view = self.view()
         live_keys, live_vectors = view.live_rows()
         self._shared_masks = False

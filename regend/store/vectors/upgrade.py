@@ -7,34 +7,31 @@ goes; after an edit the first model serves until the stronger one has caught up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 
 from regend.embedding.base import ModelInfo
-from regend.store.base import FloatMatrix
+from regend.store.vectors import merge
 from regend.store.vectors.file_vectors import FileVectors
-from regend.store.vectors.hnsw import KeyArray
-from regend.store.vectors.slab import Slab, SlabView
+from regend.store.vectors.slab import KeyedVectors, Slab, SlabView
 from regend.types import RootId
 
 
 @dataclass(slots=True)
 class Upgrade:
-    """What is stored of the stronger model; owned by the index thread.
+    """The stronger model in the store. Owned by the index thread.
 
     Attributes:
         number: the model's in the catalog.
         roots: roots whose text the model may be given; None: all.
         forgone: chunk keys that will get no vector of it; they hold up no takeover.
         file_vectors: vectors of whole files that were asked for.
-        exact_rows: a slab with more rows than this takes over only once it has its HNSW base.
     """
 
     model: ModelInfo
     number: int
     roots: frozenset[RootId] | None
     forgone: set[int]
-    exact_rows: int
     file_vectors: FileVectors = field(default_factory=FileVectors)
 
 
@@ -53,22 +50,18 @@ class PoolUpgrade:
         self.allowed = True
 
     def load(self, live: Iterable[int]) -> None:
-        """Once the stored vectors are in the slab: note which live chunks have none."""
+        """Note which live chunks have no vector; call once the stored vectors are in the slab."""
         self.lacking = {key for key in live if key not in self.slab} - self.upgrade.forgone
 
-    def follow(self, born: Set[int], killed: Iterable[int], keys: KeyArray, vectors: FloatMatrix) -> None:
-        """A transaction is durable: chunks came to life or died, and vectors came (float32 [n, dim], unit rows)."""
-        if len(keys):
-            self.slab.add(keys, vectors)
-        self.slab.revive(key for key in born if key in self.slab)
-        killed = tuple(killed)
-        self.slab.kill(killed)
+    def follow(self, born: Set[int], killed: Sequence[int], entering: KeyedVectors) -> None:
+        """Follow a durable transaction, as `Slab.follow` does, and note what still lacks a vector."""
+        self.slab.follow(born, killed, entering)
         self.lacking |= {key for key in born if key not in self.slab}
-        self.lacking.difference_update(killed, keys.tolist(), self.upgrade.forgone)
+        self.lacking.difference_update(killed, entering[0].tolist(), self.upgrade.forgone)
 
     def serving(self) -> SlabView | None:
-        """The view that serves, while it is whole and quick."""
+        """Return the view that serves, while it is whole and quick: a large slab needs its HNSW base for that."""
         if self.lacking or not self.allowed:
             return None
         view = self.slab.view()
-        return view if view.base is not None or view.live_count <= self.upgrade.exact_rows else None
+        return view if view.base is not None or view.live_count <= merge.EXACT_ROWS else None

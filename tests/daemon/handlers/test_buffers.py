@@ -54,7 +54,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
         rules=SimpleNamespace(decide=lambda path, is_directory: SimpleNamespace(ignored=path.endswith(".log"))),
     )  # fmt: skip
     parts: Any = SimpleNamespace(
-        indexer=SimpleNamespace(store=SimpleNamespace(snapshot=SimpleNamespace(roots={}, pools={}))),
+        indexer=SimpleNamespace(reads=SimpleNamespace(snapshot=SimpleNamespace(roots={}, pools={}))),
         pool=SimpleNamespace(chunk=chunk), provider=SimpleNamespace(info=SimpleNamespace(local=False)),
     )  # fmt: skip
     yield Rig(Buffers(cast("Parts", parts)), served, chunked)

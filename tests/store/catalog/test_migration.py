@@ -51,7 +51,7 @@ def test_the_first_format_is_migrated_with_its_vectors(tmp_path: Path) -> None:
     make_version_1(tmp_path)
     with open_store(tmp_path, MODEL) as store:
         check(store, oracle)
-        assert store.snapshot.complete
+        assert store.reads.snapshot.complete
         assert not store.unembedded(10, frozenset()).chunks
     assert not (tmp_path / "index.db.clean").exists()
     assert not list(tmp_path.glob("*.damaged-*"))
@@ -68,7 +68,7 @@ def test_a_version_that_never_was_is_damage(tmp_path: Path) -> None:
     connection.execute("PRAGMA user_version = 0")
     connection.close()
     with open_store(tmp_path, MODEL) as store:
-        assert store.generation == 0
+        assert store.reads.snapshot.generation == 0
     assert len(list(tmp_path.glob("index.db.damaged-*"))) == 1
 
 
@@ -95,7 +95,7 @@ def test_a_cache_of_another_catalog_is_not_believed(tmp_path: Path) -> None:
         path.rename(tmp_path / "moved")
     (tmp_path / "one" / "lexical" / "1").rename(tmp_path / "two" / "lexical" / "1")
     with open_store(tmp_path / "two", MODEL) as store:
-        (pool,) = store.snapshot.pools.values()
+        (pool,) = store.reads.snapshot.pools.values()
         found = pool.lexical(LexicalQuery(("zeta", "epsilon", "alpha")), 10)
         assert {pool.entries[hit.doc >> 16].path for hit in found} == {"z.py", "y.py"}
         kept = signed({"a": 1})

@@ -54,7 +54,7 @@ def test_a_full_disk_leaves_it_unknown_and_the_store_closes(tmp_path: Path, monk
     store.close()
     assert sums.read_sum(tmp_path / "index.db") is None
     with open_store(tmp_path, MODEL) as again:
-        assert list(again.tree(again.roots()[0].root)) == ["f1.py"]
+        assert list(again.tree(again.reads.roots()[0].root)) == ["f1.py"]
 
 
 def test_the_log_of_another_time_is_damage(tmp_path: Path) -> None:
@@ -71,6 +71,6 @@ def test_the_log_of_another_time_is_damage(tmp_path: Path) -> None:
     (mixed / "index.db-wal").write_bytes(old_log)
     (mixed / "index.db-shm").unlink(missing_ok=True)
     with open_store(mixed, MODEL) as store:
-        assert [record.path for record in store.roots()] == ["/r"]
-        assert store.tree(store.roots()[0].root) == {}
+        assert [record.path for record in store.reads.roots()] == ["/r"]
+        assert store.tree(store.reads.roots()[0].root) == {}
     assert len(list(mixed.glob("index.db.damaged-*"))) == 1

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from tantivy import Document
 
 from regend.core.commands import DeleteFile
 from regend.store.base import LexicalQuery
 from regend.store.envelope import parse_signed, signed
 from regend.store.lexical import rebuild
-from regend.store.lexical.docs import LexicalDoc
 from regend.store.lexical.files import read_marker
 from regend.store.lexical.index import LexicalWriteError
 from regend.store.pool import Pool
@@ -37,7 +37,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     opened = threading.Event()
     original = rebuild._unhurried
 
-    def gated(docs: Iterable[LexicalDoc], stop: threading.Event) -> Iterator[LexicalDoc]:
+    def gated(docs: Iterable[Document], stop: threading.Event) -> Iterator[Document]:
         while not opened.wait(0.005) and not stop.is_set():
             pass
         yield from original(docs, stop)
@@ -68,7 +68,7 @@ def maintain_until(store: Store, condition: Callable[[], bool]) -> None:
 
 
 def found(store: Store, file: int) -> int:
-    (pool,) = store.snapshot.pools.values()
+    (pool,) = store.reads.snapshot.pools.values()
     return sum(len(pool.lexical(LexicalQuery((f"word{file}x{c}",)), 5)) for c in range(5))
 
 
@@ -105,7 +105,7 @@ def test_what_changes_meanwhile_is_in_the_new_one(tmp_path: Path, gate: threadin
         maintain_until(store, lambda: store._upkeep._rebuilder.busy)
         apply(store, DeleteFile(root, "f3.py"), put(root, "f4.py", FILES[24]), put(root, "new.py", FILES[25]))
         assert (found(store, 3), found(store, 4), found(store, 24), found(store, 25)) == (0, 0, 5, 5), "served at once"
-        snapshot = store.snapshot
+        snapshot = store.reads.snapshot
         gate.set()
         maintain_until(store, lambda: not store._upkeep._rebuilder.busy)
         assert (found(store, 3), found(store, 4), found(store, 24), found(store, 25)) == (0, 0, 5, 5)
@@ -136,7 +136,7 @@ def test_a_change_after_the_writing_and_before_the_switch_counts_too(tmp_path: P
 def test_a_disk_that_refuses_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[int] = []
 
-    def full(_directory: Path, _docs: Iterable[LexicalDoc]) -> None:
+    def full(_directory: Path, _docs: Iterable[Document]) -> None:
         tried.append(errno.ENOSPC)
         raise LexicalWriteError("no space left")
 

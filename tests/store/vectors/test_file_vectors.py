@@ -41,7 +41,7 @@ def filled(store: Store) -> None:
 
 
 def blob_keys(store: Store) -> list[int]:
-    (pool,) = store.snapshot.views.values()
+    (pool,) = store.reads.snapshot.pools.values()
     return [key for key in map(pool.blob_key, pool.entries) if key is not None]
 
 
@@ -53,18 +53,18 @@ def test_an_idle_store_makes_them_and_they_are_those_that_a_query_would_get(
     with open_store(tmp_path / "state", MODEL) as store:
         filled(store)
         keys = blob_keys(store)
-        known = store.snapshot.file_vectors
+        known = store.reads.snapshot.file_vectors
         store.maintain(idle=False)
         assert not any(key in known for key in keys), "who waits for an answer is not held up"
         for made in range(1, len(keys) + 1):
             store.maintain(idle=True)
             assert sum(key in known for key in keys) == made, "a slice of no length makes one"
-        by_path = {entry.path: entry for pool in store.snapshot.pools.values() for entry in pool.entries.values()}
-        warm = {path: store.snapshot.file_vector(entry) for path, entry in by_path.items()}
+        by_path = {entry.path: entry for pool in store.reads.snapshot.pools.values() for entry in pool.entries.values()}
+        warm = {path: store.reads.snapshot.file_vector(entry) for path, entry in by_path.items()}
     with open_store(tmp_path / "state", MODEL) as store:
-        by_path = {entry.path: entry for pool in store.snapshot.pools.values() for entry in pool.entries.values()}
+        by_path = {entry.path: entry for pool in store.reads.snapshot.pools.values() for entry in pool.entries.values()}
         for path, entry in by_path.items():
-            asked, made_before = store.snapshot.file_vector(entry), warm[path]
+            asked, made_before = store.reads.snapshot.file_vector(entry), warm[path]
             assert asked is not None and made_before is not None
             np.testing.assert_array_equal(asked, made_before)
 
@@ -72,8 +72,8 @@ def test_an_idle_store_makes_them_and_they_are_those_that_a_query_would_get(
 def test_no_more_are_made_than_there_is_room_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("regend.store.upkeep._WARM_IDLE_S", 0.0)
     with open_store(tmp_path / "state", MODEL) as store:
-        store.snapshot.file_vectors._capacity_bytes = 10 * DIM * 4
+        store.reads.snapshot.file_vectors._capacity_bytes = 10 * DIM * 4
         filled(store)
         for _ in range(3):
             store.maintain(idle=True)
-        assert sum(key in store.snapshot.file_vectors for key in blob_keys(store)) == 10
+        assert sum(key in store.reads.snapshot.file_vectors for key in blob_keys(store)) == 10

@@ -7,6 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from regend.store.catalog.schema import MODEL_SHIFT
+from regend.store.store import Store
 from regend.types import RootId
 
 
@@ -39,7 +40,7 @@ _SYMBOLS = _WITH_BLOBS + (
     "SELECT lower(hex(b.blob)), s.path, s.name, s.kind, s.start_line, s.end_line "
     "FROM held JOIN symbols s USING (blob_key) JOIN blobs b USING (blob_key) ORDER BY 1, 5, 6, 2, 3, 4"
 )
-_EMBEDDED = _WITH_BLOBS + (  # noqa: S608 - constants only
+_EMBEDDED = _WITH_BLOBS + (
     "SELECT DISTINCT lower(hex(k.chunk)) FROM held JOIN blob_chunks c USING (blob_key) "
     "JOIN chunks k USING (chunk_key) JOIN vectors v ON v.vector_key = (? | c.chunk_key) ORDER BY 1"
 )
@@ -53,3 +54,8 @@ def export_root(connection: sqlite3.Connection, root: RootId, model: int) -> Roo
     symbols = connection.execute(_SYMBOLS, (root,)).fetchall()
     embedded = connection.execute(_EMBEDDED, (root, model << MODEL_SHIFT)).fetchall()
     return RootExport(rows, tuple(chunks), tuple(symbols), tuple(name for (name,) in embedded))
+
+
+def export_of(store: Store, root: RootId) -> RootExport:
+    """Dump a root of an open store."""
+    return export_root(store._connection, root, store._catalog.model)
