@@ -103,27 +103,41 @@ ONNX_SPEC = "onnx:"
 """What the spec of a model from the user's own files begins with; settings follow as JSON (see `onnx`)."""
 
 
-def checked(vectors: npt.NDArray[np.float32], count: int, dim: int, who: str) -> Matrix:
-    """Return `vectors` L2-normalised, or say what is wrong with them.
+def unit_vectors(value: object, count: int, dim: int, who: str) -> Matrix:
+    """Check the numbers that a model or server returned, and bring each row to unit length.
+
+    Every implementation calls this once, where the numbers enter; whoever gets vectors from the seam relies on it.
+
+    Args:
+        value: an array of floats; anything else is refused.
+        who: names the model or server in messages.
+
+    Returns:
+        float32 [count, dim], rows L2-normalised and finite.
 
     Raises:
-        ProviderRejectedError: wrong shape, not finite, or a zero vector.
+        ProviderRejectedError: wrong shape or type, not finite, or a zero vector.
     """
-    if vectors.ndim == 2 and len(vectors) == count and vectors.shape[1] != dim:
+    given = np.asarray(value)
+    if given.ndim == 2 and len(given) == count and given.shape[1] != dim:
         raise ProviderRejectedError(
-            f"{who} returned vectors of length {vectors.shape[1]}, not {dim}; check that the configured model and "
+            f"{who} returned vectors of length {given.shape[1]}, not {dim}; check that the configured model and "
             "dimension are the server's.",
             "dimension",
         )
-    if vectors.shape != (count, dim):
+    if given.shape != (count, dim) or given.dtype.kind != "f":
         raise ProviderRejectedError(
-            f"{who} returned an array of shape {vectors.shape} for {count} texts; the provider is faulty.", "count"
+            f"{who} returned an array of shape {given.shape} and type {given.dtype} for {count} texts; the provider is "
+            "faulty.",
+            "count",
         )
-    if not np.isfinite(vectors).all():
+    with np.errstate(over="ignore", invalid="ignore"):  # Too large for float32 is not finite, which is refused below.
+        vectors = given.astype(np.float32, copy=False)
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not np.isfinite(norms).all():
         raise ProviderRejectedError(
             f"{who} returned a vector that is not finite; the model or server is faulty.", "not_finite"
         )
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     if count and float(norms.min()) == 0.0:
         raise ProviderRejectedError(f"{who} returned a zero vector; the model or server is faulty.", "zero")
-    return np.asarray(vectors / norms, dtype=np.float32)
+    return np.asarray(vectors / norms, np.float32)

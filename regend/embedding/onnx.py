@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from regend.config import EmbeddingConfig, user_path
-from regend.embedding.base import ONNX_SPEC, EmbedInWorkers, Matrix, ModelInfo, Task, checked
+from regend.embedding.base import ONNX_SPEC, EmbedInWorkers, Matrix, ModelInfo, Task, unit_vectors
 from regend.embedding.remote.presets import Style, style_for
 from regend.embedding.remote.texts import TokenCounter
 from regend.errors import ConfigError, ProviderRejectedError
@@ -90,7 +90,7 @@ class OnnxEncoder:
         vectors = np.zeros((len(texts), self.info.dim), np.float32)
         for row, text in enumerate(texts):
             vectors[row] = self._vector(prefix + text)
-        return checked(vectors, len(texts), self.info.dim, self.info.note)
+        return unit_vectors(vectors, len(texts), self.info.dim, self.info.note)
 
     def _vector(self, text: str) -> Matrix:
         ids = self._counter.ids(text, self._settings.text_tokens)

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 import structlog
 
-from regend.embedding.base import Matrix
+from regend.embedding.base import Matrix, unit_vectors
 from regend.embedding.remote.dialects import Form
 from regend.embedding.remote.endpoint import Endpoint
 from regend.embedding.remote.fleet import AGREEMENT, PROBE_TEXT, PROBE_TOKENS, Fleet, agreement
@@ -67,10 +67,8 @@ async def probe(fleet: Fleet, endpoint: Endpoint, forms: Sequence[Form], max_ite
         ProviderRejectedError: it takes no form, or its answers make no sense.
     """
     alone, form = await _first_form(fleet, endpoint, forms)
+    reference = unit_vectors(alone[None], 1, len(alone), endpoint.who)[0]
     norm = float(np.linalg.norm(alone))
-    if not np.isfinite(norm) or norm == 0.0:
-        fault, kind = ("zero", "zero") if norm == 0.0 else ("not finite", "not_finite")
-        raise ProviderRejectedError(f"{endpoint.who} returned a vector that is {fault}; its model is faulty.", kind)
     taken, in_company = await _largest_batch(fleet, endpoint, form, max_items)
     if taken > 1 and agreement(in_company, alone) < AGREEMENT:
         log.warning("embedding_server_mixes_up_batches", server=endpoint.origin)
@@ -81,7 +79,7 @@ async def probe(fleet: Fleet, endpoint: Endpoint, forms: Sequence[Form], max_ite
         max_items=taken,
         norm=round(norm, 6),
         deterministic=taken == 1 or float(np.abs(in_company - alone).max()) < _SAME * norm,
-        reference=tuple((alone / norm).tolist()),
+        reference=tuple(reference.tolist()),
     )
     log.info(
         "embedding_server_probed",

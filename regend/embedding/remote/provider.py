@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from regend.config import EmbeddingConfig
-from regend.embedding.base import Matrix, ModelInfo, Task, checked
+from regend.embedding.base import Matrix, ModelInfo, Task, unit_vectors
 from regend.embedding.pacing.backoff import BackoffConfig, pause_s
 from regend.embedding.pacing.ratelimit import MINUTE_S, RateConfig, RateLimiter, burst_s
 from regend.embedding.remote.dialects import DIALECTS, Answer
@@ -220,7 +220,7 @@ class HttpProvider:
             return np.concatenate([first, await self._embed_part(part[middle:], task, lane)])
         if answer.tokens:
             self._counter.scale.learn(sum(text.estimate for text in part), answer.tokens)
-        return checked(answer.vectors, len(part), self.info.dim, self._who)
+        return unit_vectors(answer.vectors, len(part), self.info.dim, self._who)
 
     def _halved(self, text: Prepared) -> Prepared:
         """The server takes less than we thought: cut, and cut others of that length beforehand."""
