@@ -19,20 +19,30 @@ import time
 from collections.abc import Callable
 
 import structlog
-from watchdog.observers.inotify_c import (
-    DEFAULT_EVENT_BUFFER_SIZE,
-    CallbackId,
-    InotifyConstants,
-    InotifyEvent,
-    InotifyFD,
-    Mask,
-    WatchDescriptor,
-)
 
 from regend.core.events import PathChanged, RescanNeeded, RootBusy
 from regend.disk.names import is_utf8
+from regend.errors import ConfigError
 from regend.watch.budget import WatchBudget, WatchLimitError
 from regend.watch.place import WatchOutlets, WatchPlace
+
+try:
+    from watchdog.observers.inotify_c import (
+        DEFAULT_EVENT_BUFFER_SIZE,
+        CallbackId,
+        InotifyConstants,
+        InotifyEvent,
+        InotifyFD,
+        Mask,
+        WatchDescriptor,
+    )
+except ImportError as error:
+    from importlib.metadata import version
+
+    raise ConfigError(
+        f"The installed watchdog {version('watchdog')} does not fit ({str(error).partition(' (')[0]}); run "
+        "`pip install 'watchdog>=7,<8'`."
+    ) from error
 
 _C = InotifyConstants
 _PLACE = _C.IN_ONLYDIR | _C.IN_DONT_FOLLOW

@@ -38,6 +38,12 @@ from regend.watch.place import (
     remote_filesystem,
 )
 
+_IS_LINUX: bool = sys.platform == "linux"
+if _IS_LINUX:  # With this module: a watchdog that does not fit ends the daemon's start, not one of its threads later.
+    from regend.watch.inotify import InotifyRoot
+else:
+    from regend.watch.observer import ObserverRoot
+
 BARRIER_LIMIT_S = 2.0
 """How long a barrier waits for a watch before it falls back to a rescan. A guess: a reader thread that is a whole
 second behind has so much to report that a rescan costs no more."""
@@ -63,14 +69,9 @@ class _Watched:
 
 
 def default_watch(place: WatchPlace, budget: WatchBudget, outlets: WatchOutlets, storm_paths: int) -> RootWatch:
-    """The watch that fits this operating system."""
-    system: str = sys.platform
-    if system == "linux":
-        from regend.watch.inotify import InotifyRoot
-
+    """Make the watch that fits this operating system."""
+    if _IS_LINUX:
         return InotifyRoot(place, budget, outlets, storm_paths)
-    from regend.watch.observer import ObserverRoot
-
     return ObserverRoot(place, outlets)
 
 
