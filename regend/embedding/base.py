@@ -91,16 +91,12 @@ class LocalEncoder(Protocol):
 
 
 class EmbedInWorkers(Protocol):
-    """Embeds documents in the warm workers, with the encoder of a spec or (empty) the workers' own.
+    """Embeds documents in the warm workers, with the encoder of a spec or (empty) the built-in one.
 
     Returns float32 [n, dim], rows L2-normalised.
     """
 
     async def __call__(self, texts: Sequence[str], lane: Lane, spec: str = "") -> Matrix: ...
-
-
-ONNX_SPEC = "onnx:"
-"""What the spec of a model from the user's own files begins with; settings follow as JSON (see `onnx`)."""
 
 
 def unit_vectors(value: object, count: int, dim: int, who: str) -> Matrix:

@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from regend.config import EmbeddingConfig, user_path
-from regend.embedding.base import ONNX_SPEC, EmbedInWorkers, Matrix, ModelInfo, Task, unit_vectors
+from regend.embedding.base import EmbedInWorkers, Matrix, ModelInfo, Task, unit_vectors
 from regend.embedding.remote.presets import Style, style_for
 from regend.embedding.remote.texts import TokenCounter
 from regend.errors import ConfigError, ProviderRejectedError
@@ -182,12 +182,12 @@ class OnnxProvider:
 
 def spec_of(settings: OnnxSettings) -> str:
     """What a worker needs to open the same encoder."""
-    return ONNX_SPEC + msgspec.json.encode(settings).decode()
+    return msgspec.json.encode(settings).decode()
 
 
 def open_spec(spec: str) -> OnnxEncoder:
     """The encoder of a spec."""
-    return OnnxEncoder(msgspec.json.decode(spec.removeprefix(ONNX_SPEC), type=OnnxSettings))
+    return OnnxEncoder(msgspec.json.decode(spec, type=OnnxSettings))
 
 
 def _settings(config: EmbeddingConfig, directory: Path, style: Style) -> OnnxSettings:

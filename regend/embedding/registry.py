@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from regend.config import EmbeddingConfig
-from regend.embedding.base import ONNX_SPEC, EmbeddingProvider, EmbedInWorkers, LocalEncoder, ModelInfo, Task
-from regend.embedding.hashing import HashingEncoder
+from regend.embedding.base import EmbeddingProvider, EmbedInWorkers, LocalEncoder, ModelInfo, Task
 from regend.embedding.static import StaticEncoder
 from regend.errors import ConfigError
 from regend.types import Lane
@@ -21,12 +20,6 @@ QueryEncoder = Callable[[str], npt.NDArray[np.float32]]
 """A query's vector: float32 [dim], L2-normalised. Read-only."""
 
 CACHED_QUERIES = 256
-_BUILTIN = "static"
-_LOCAL: dict[str, Callable[[], LocalEncoder]] = {
-    "static": StaticEncoder,
-    "hashing": HashingEncoder,
-}
-"""Local encoders by spec."""
 
 
 class LocalProvider:
@@ -52,11 +45,11 @@ class LocalProvider:
         return {}
 
     async def close(self) -> None:
-        """Nothing to close; the workers belong to the pool."""
+        """Nothing to close; the workers are the daemon's."""
 
 
 def _open_builtin(config: EmbeddingConfig, embed_in_workers: EmbedInWorkers, cache: Path | None) -> EmbeddingProvider:
-    return LocalProvider(local_encoder(encoder_spec(config)), embed_in_workers)
+    return LocalProvider(StaticEncoder(), embed_in_workers)
 
 
 def _open_http(config: EmbeddingConfig, embed_in_workers: EmbedInWorkers, cache: Path | None) -> EmbeddingProvider:
@@ -84,24 +77,17 @@ _PROVIDERS: dict[str, Callable[[EmbeddingConfig, EmbedInWorkers, Path | None], E
 """Providers by their name in the configuration."""
 
 
-def encoder_spec(config: EmbeddingConfig) -> str:
-    """The spec that workers get: which local encoder to load, should they be asked to embed."""
-    return _BUILTIN
-
-
-def local_encoder(spec: str) -> LocalEncoder:
-    """Open a local encoder.
+def local_encoder(spec: str = "") -> LocalEncoder:
+    """Open the built-in encoder, or that of a spec.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: a model of the user's own cannot be used.
     """
-    if spec.startswith(ONNX_SPEC):
-        from regend.embedding.onnx import open_spec  # What it needs is an extra.
+    if not spec:
+        return StaticEncoder()
+    from regend.embedding.onnx import open_spec  # What it needs is an extra.
 
-        return open_spec(spec)
-    if spec not in _LOCAL:
-        raise ConfigError(f"Local model {spec!r} is unknown; there are: {', '.join(_LOCAL)}.")
-    return _LOCAL[spec]()
+    return open_spec(spec)
 
 
 def query_encoder(config: EmbeddingConfig) -> QueryEncoder | None:
@@ -111,7 +97,7 @@ def query_encoder(config: EmbeddingConfig) -> QueryEncoder | None:
     """
     if config.provider != "builtin":
         return None
-    encoder = local_encoder(encoder_spec(config))
+    encoder = StaticEncoder()
 
     @lru_cache(maxsize=CACHED_QUERIES)
     def encode(text: str) -> npt.NDArray[np.float32]:

@@ -1,8 +1,8 @@
-"""The warm worker pool: a few processes that are started once, kept, watched and replaced.
+"""The warm workers: a few processes that are started once, kept, watched and replaced.
 
 Each worker has a window of items sent ahead and answers in order, so the item at the head is the one being worked on.
 When a worker dies, its head is to blame and fails with `WorkerError`; the others in its window go to another worker
-as if nothing had happened. One event loop owns all state here; nothing is locked. An idle pool of one worker has no
+as if nothing had happened. One event loop owns all state here; nothing is locked. A single idle worker needs no
 timer: it costs nothing.
 """
 
@@ -50,22 +50,19 @@ class WorkerReport:
     items: int
 
 
-class WorkerPool:
+class Dispatcher:
     """Hands items to workers; owns the processes.
-
-    Args:
-        encoder_spec: the local model that workers load when asked to embed.
 
     Attributes:
         restarts: workers that died by themselves, took too long, or grew too large, since the start.
     """
 
-    def __init__(self, config: WorkerConfig, encoder_spec: str) -> None:
+    def __init__(self, config: WorkerConfig) -> None:
         self._config = config
         self._start_deadline_s = max(config.deadline_s, _START_AT_LEAST_S)
         self._size = min(config.count or _usable_cores(), MAX_WORKERS)
         self._rss_cap_bytes = config.rss_cap_mb * 1_000_000
-        self._spawner = Spawner(encoder_spec, self._rss_cap_bytes, self._on_reply, self._on_end)
+        self._spawner = Spawner(self._rss_cap_bytes, self._on_reply, self._on_end)
         self._workers: list[Worker] = []
         self._queues: dict[Lane, deque[Job]] = {lane: deque() for lane in Lane}
         self._alone: dict[Lane, deque[Job]] = {lane: deque() for lane in Lane}
@@ -84,22 +81,9 @@ class WorkerPool:
         return max(self._size * self._config.window, GROW_AT_ITEMS)
 
     @property
-    def size(self) -> int:
-        """Workers at most."""
-        return self._size
-
-    @property
     def pending(self) -> int:
         """Items that wait or are under way."""
         return self._waiting + sum(len(worker.jobs) for worker in self._workers)
-
-    @property
-    def trouble(self) -> str:
-        """Why there is no worker at all, or empty."""
-        if self._workers or self._closing or self._started is None:
-            return ""
-        deaths, pause_s = self._spawner.early_deaths, self._spawner.pause_s
-        return f"{deaths} worker processes in a row ended at start; the next is tried in {pause_s:.1f} s."
 
     def status(self) -> list[WorkerReport]:
         """The workers, oldest first."""
@@ -165,11 +149,11 @@ class WorkerPool:
         """Embed documents with a local model: float32 [n, dim], rows L2-normalised. Read-only.
 
         Args:
-            spec: of the model, see `embedding.registry.local_encoder`; empty for the pool's own.
+            spec: of the model, see `embedding.registry.local_encoder`.
 
         Raises:
             ProviderRejectedError: these texts cannot be embedded, or end the worker: smaller batches show which.
-            ProviderUnavailableError: the pool is closing.
+            ProviderUnavailableError: the daemon is stopping.
         """
         try:
             reply = await self._submit(lambda job: frame(EmbedTask(job, list(texts), spec)), lane, alone=False)

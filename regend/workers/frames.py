@@ -20,9 +20,8 @@ MAX_FRAME_BYTES = 256 * 1024 * 1024
 
 
 class Setup(msgspec.Struct, tag="setup", frozen=True):
-    """First frame: what stays the same for all tasks. `encoder` is a spec for `embedding.registry.local_encoder`."""
+    """First frame: what stays the same for all tasks."""
 
-    encoder: str
     rss_cap_bytes: int
 
 
@@ -37,7 +36,7 @@ class ChunkTask(msgspec.Struct, tag="chunk", frozen=True):
 
 
 class EmbedTask(msgspec.Struct, tag="embed", frozen=True):
-    """Embed documents with a local model; `spec` names another than that of `Setup`."""
+    """Embed documents with a local model; `spec` as `embedding.registry.local_encoder` takes it."""
 
     job: int
     texts: list[str]

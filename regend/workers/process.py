@@ -168,12 +168,11 @@ class Spawner:
 
     def __init__(
         self,
-        encoder_spec: str,
         rss_cap_bytes: int,
         on_reply: Callable[[Worker, Job | None, Reply], None],
         on_end: Callable[[Worker], None],
     ) -> None:
-        self._setup = frame(Setup(encoder_spec, rss_cap_bytes))
+        self._setup = frame(Setup(rss_cap_bytes))
         self._on_reply = on_reply
         self._on_end = on_end
         self._processes: list[subprocess.Popen[bytes]] = []

@@ -55,7 +55,6 @@ class Server:
     """Answers one task after the other; owns the local models that it has loaded."""
 
     def __init__(self) -> None:
-        self._spec = ""
         self._encoders: dict[str, LocalEncoder] = {}
 
     def answer(self, task: Setup | ChunkTask | EmbedTask) -> bytes:
@@ -82,7 +81,6 @@ class Server:
     def _do(self, task: Setup | ChunkTask | EmbedTask) -> Reply:
         match task:
             case Setup():
-                self._spec = task.encoder
                 _bound_memory(task.rss_cap_bytes)
                 return Ready(rss_bytes())
             case ChunkTask():
@@ -93,7 +91,7 @@ class Server:
                 _, language = name_blob(task.path, content)
                 return ChunkReply(task.job, chunk_content(content, language, sig, task.limits), rss_bytes())
             case EmbedTask():
-                encoder = self._model(task.spec or self._spec)
+                encoder = self._model(task.spec)
                 vectors = encoder.encode(task.texts, "document")
                 return EmbedReply(task.job, encoder.info.dim, vectors.astype("<f4").tobytes(), rss_bytes())
             case _ as unreachable:
@@ -143,7 +141,7 @@ def _bound_memory(rss_cap_bytes: int) -> None:
 def _end_with_the_daemon() -> None:
     """Ask Linux to kill this process when the daemon's main thread ends; elsewhere the closed socket has to do.
 
-    The kernel watches the *thread* that started us; the pool starts workers on the event loop, the main thread.
+    The kernel watches the *thread* that started us; the dispatcher starts workers on the event loop, the main thread.
     """
     if sys.platform != "linux":
         return

@@ -97,7 +97,7 @@ class Buffers:
             held.files.move_to_end((root, path))
             return before, ""
         try:
-            file = await self._app.pool.chunk(
+            file = await self._app.workers.chunk(
                 str(Path(buffer.served.path)), path, buffer.served.limits, Lane.EDIT, alone=False, content=content
             )
         except (ChunkError, WorkerError) as error:
@@ -120,7 +120,7 @@ class Buffers:
         texts = list(lacking.values())
         starts = range(0, len(texts), info.max_items)
         try:
-            parts = [await self._app.pool.embed(texts[at : at + info.max_items], Lane.EDIT) for at in starts]
+            parts = [await self._app.workers.embed(texts[at : at + info.max_items], Lane.EDIT) for at in starts]
         except EmbeddingError as error:
             return found, f"Unsaved text was searched by words only: {error}"
         found.update(zip(lacking, np.concatenate(parts), strict=True))

@@ -13,7 +13,6 @@ import pytest
 from aiohttp import web
 
 from regend.config import EmbeddingConfig
-from regend.embedding.hashing import DIM, HashingEncoder
 from regend.embedding.pacing.ratelimit import RateConfig, RateLimiter
 from regend.embedding.remote.dialects import DIALECTS
 from regend.embedding.remote.endpoint import Endpoint
@@ -24,6 +23,7 @@ from regend.embedding.remote.provider import HttpProvider
 from regend.embedding.remote.transport import Transport
 from regend.errors import ProviderUnavailableError
 from regend.types import Lane
+from tests.embedding.hashing import DIM, HashingEncoder
 from tests.embedding.server import EmbeddingServer, items, serving, texts_in
 from tests.workers.dispatcher_rig import until
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from aiohttp import web
 
-from regend.embedding.hashing import DIM
 from regend.embedding.remote.dialects import Form
 from regend.embedding.remote.probe import Capabilities, ProbeCache, forms, probe_key
 from regend.embedding.remote.provider import HttpProvider
 from regend.errors import ConfigError, EmbeddingError
+from tests.embedding.hashing import DIM
 from tests.embedding.server import EmbeddingServer, items, serving
 
 FOUND = Capabilities(Form("base64", True, 3), 3, 64, 1.0, True, (0.6, 0.8, 0.0))
