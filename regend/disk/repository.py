@@ -56,11 +56,6 @@ class Repository:
     git_dir: Path
     common_dir: Path
 
-    @property
-    def linked(self) -> bool:
-        """A worktree made by `git worktree add`."""
-        return self.git_dir != self.common_dir
-
 
 class RepositoryConfigError(ConfigError):
     """A `.regend.toml` that says what it may not say.

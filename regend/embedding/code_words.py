@@ -115,11 +115,3 @@ def words_of(block: list[bytes]) -> Words:
     if not within.all():
         pair_text, pair_hashes = pair_text[within], pair_hashes[within]
     return Words(text, hashes, pair_text, pair_hashes)
-
-
-def word_hash(word: str) -> int:
-    """The hash of one lower-case word, as `words_of` finds it."""
-    total = 0
-    for byte in word.encode("utf-8", "surrogatepass"):
-        total = (total * _BASE + byte + 1) % (1 << 64)
-    return total

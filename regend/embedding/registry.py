@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from regend.config import EmbeddingConfig
 from regend.embedding.base import EmbeddingProvider, EmbedInWorkers, LocalEncoder, ModelInfo, Task
-from regend.embedding.static import StaticEncoder
+from regend.embedding.static import built_in
 from regend.errors import ConfigError
 from regend.types import Lane
 
@@ -49,7 +49,7 @@ class LocalProvider:
 
 
 def _open_builtin(config: EmbeddingConfig, embed_in_workers: EmbedInWorkers, cache: Path | None) -> EmbeddingProvider:
-    return LocalProvider(StaticEncoder(), embed_in_workers)
+    return LocalProvider(built_in(), embed_in_workers)
 
 
 def _open_http(config: EmbeddingConfig, embed_in_workers: EmbedInWorkers, cache: Path | None) -> EmbeddingProvider:
@@ -84,7 +84,7 @@ def local_encoder(spec: str = "") -> LocalEncoder:
         ConfigError: a model of the user's own cannot be used.
     """
     if not spec:
-        return StaticEncoder()
+        return built_in()
     from regend.embedding.onnx import open_spec  # What it needs is an extra.
 
     return open_spec(spec)
@@ -97,7 +97,7 @@ def query_encoder(config: EmbeddingConfig) -> QueryEncoder | None:
     """
     if config.provider != "builtin":
         return None
-    encoder = StaticEncoder()
+    encoder = built_in()
 
     @lru_cache(maxsize=CACHED_QUERIES)
     def encode(text: str) -> npt.NDArray[np.float32]:

@@ -37,8 +37,11 @@ MAX_ACTIVATION = 255
 _DAMPED = np.round((1.0 + np.log(np.arange(1, _MAX_COUNT + 2))) * _TF_ONE).astype(np.int64)
 
 
-class StaticModel:
-    """The arrays of the model; read-only, so threads may share one.
+class StaticEncoder:
+    """Implements `LocalEncoder`; read-only, so threads may share one.
+
+    Args:
+        raw: an archive of the arrays below.
 
     Attributes:
         table: int8 [words, dim].
@@ -51,7 +54,7 @@ class StaticModel:
 
     def __init__(self, raw: bytes) -> None:
         with np.load(io.BytesIO(raw)) as arrays:
-            self.model_id = str(arrays["model_id"])
+            model_id = str(arrays["model_id"])
             self.table: npt.NDArray[np.int8] = arrays["table"]
             self.document_weights = arrays["document_weights"].astype(np.int64)
             self.query_weights = arrays["query_weights"].astype(np.int64)
@@ -62,9 +65,15 @@ class StaticModel:
             self.residual = int(arrays["residual"])
             keys = arrays["keys"]
         self.vocabulary = Vocabulary(keys, len(self.table) - len(keys))
+        self.info = ModelInfo(
+            model_id=model_id,
+            dim=self.table.shape[1],
+            local=True,
+            note="built in: word vectors learnt from permissively licensed code; nothing leaves this machine",
+        )
 
     def encode(self, texts: Sequence[str], task: Task) -> npt.NDArray[np.float32]:
-        """Unit vectors, float32 [len(texts), dim]."""
+        """See `LocalEncoder.encode`."""
         weights = self.query_weights if task == "query" else self.document_weights
         vectors = np.zeros((len(texts), self.table.shape[1]), np.float32)
         for first, block in blocks(texts):
@@ -104,23 +113,6 @@ def _unit(whole: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
 
 
 @cache
-def built_in() -> StaticModel:
-    """The model of the package, loaded once per process."""
-    return StaticModel(resources.files(__package__).joinpath(FILE).read_bytes())
-
-
-class StaticEncoder:
-    """Implements `LocalEncoder` with the built-in model."""
-
-    def __init__(self) -> None:
-        self._model = built_in()
-        self.info = ModelInfo(
-            model_id=self._model.model_id,
-            dim=self._model.table.shape[1],
-            local=True,
-            note="built in: word vectors learnt from permissively licensed code; nothing leaves this machine",
-        )
-
-    def encode(self, texts: Sequence[str], task: Task) -> npt.NDArray[np.float32]:
-        """See `LocalEncoder.encode`."""
-        return self._model.encode(texts, task)
+def built_in() -> StaticEncoder:
+    """Load the model of the package, once per process."""
+    return StaticEncoder(resources.files(__package__).joinpath(FILE).read_bytes())

@@ -132,11 +132,6 @@ class InotifyRoot:
         """Watches held, those on the git and cookie directories included."""
         return len(self._id_of)
 
-    def watched_directories(self) -> frozenset[str]:
-        """The directories of the tree that are watched, relative to the root."""
-        with self._lock:
-            return frozenset(self._wd_of)
-
     def start(self) -> None:
         """Watch the whole tree; returns once all of it is watched.
 

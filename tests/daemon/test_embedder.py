@@ -20,7 +20,7 @@ from regend.core.events import Embedded, EmbedFailed
 from regend.daemon.embedder import HARMLESS_TEXT, REFUSED_PAUSE_S, Embedder
 from regend.embedding.registry import open_provider
 from regend.embedding.remote.provider import HttpProvider
-from regend.embedding.static import StaticEncoder
+from regend.embedding.static import built_in
 from regend.errors import StoreError
 from regend.types import ChunkId, Lane
 from tests import canary
@@ -288,4 +288,4 @@ async def test_a_worker_killed_while_embedding_costs_no_chunk() -> None:
         os.kill(workers.status()[0].pid, signal.SIGKILL)
         answer = await task
     assert isinstance(answer, Embedded) and answer.failed == () and workers.restarts == 1
-    np.testing.assert_allclose(np.asarray(answer.vectors), StaticEncoder().encode(texts, "document"), atol=1e-6)
+    np.testing.assert_allclose(np.asarray(answer.vectors), built_in().encode(texts, "document"), atol=1e-6)

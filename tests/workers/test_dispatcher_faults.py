@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from regend.config import WorkerConfig
-from regend.embedding.static import StaticEncoder
+from regend.embedding.static import built_in
 from regend.errors import ProviderRejectedError, WorkerError
 from regend.types import Lane
 from regend.workers import process
@@ -87,7 +87,7 @@ async def test_killed_while_embedding() -> None:
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(ProviderRejectedError, match="crashed"):
             await embedding
-        np.testing.assert_array_equal(await workers.embed(["x y"]), StaticEncoder().encode(["x y"], "document"))
+        np.testing.assert_array_equal(await workers.embed(["x y"]), built_in().encode(["x y"], "document"))
 
 
 async def test_a_worker_that_stands_still(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ import os
 import re
 import string
 from dataclasses import dataclass
-from typing import AnyStr
 
 from pathspec import PathSpec
 from pathspec.pattern import RegexPattern
@@ -63,18 +62,6 @@ class GitPattern(RegexPattern):
         """Build the pattern of a parsed rule."""
         lead = r"\A" if rule.anchored else r"\A(?:[\s\S]*/)?"
         return cls(re.compile(f"{lead}(?:{rule.regex(fold)})\\Z"), not rule.negated)
-
-    @classmethod
-    def pattern_to_regex(cls, pattern: AnyStr) -> tuple[AnyStr | None, bool | None]:
-        """pathspec's entry for one raw line; `of` is what this package uses."""
-        raw = pattern.encode("latin-1") if isinstance(pattern, str) else pattern
-        rules = parse_rules(raw)
-        if not rules:
-            return None, None
-        compiled = cls.of(rules[0], False).regex
-        assert compiled is not None
-        source: str = compiled.pattern
-        return (source if isinstance(pattern, str) else source.encode("latin-1")), not rules[0].negated
 
 
 def as_bytes_text(path: str) -> str:

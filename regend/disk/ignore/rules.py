@@ -91,6 +91,10 @@ class IgnoreRules:
         git_dir: from `RootIdentity`; None for a plain folder, where `.gitignore` files count all the same.
         user_patterns: `Config.ignore.patterns`.
         excluded_dirs: absolute directories that are never indexed (the daemon's own state).
+
+    Attributes:
+        problem: why `.regend.toml` is not in force, or empty.
+        version: grows each time that rules are read again, whether or not they differ.
     """
 
     def __init__(
@@ -116,16 +120,10 @@ class IgnoreRules:
         self._settings: GitSettings | None = None
         self._settings_stamp: _Stamp = ()
         self._outside_stamp: _Stamp = ()
-        self._problem = ""
         self._config: tuple[_Based, ...] = ()
+        self.problem = ""
         self.version = 0
-        """Counts how often rules were read again, whether or not they differ."""
         self.refresh()
-
-    @property
-    def problem(self) -> str:
-        """Why `.regend.toml` is not in force, or empty."""
-        return self._problem
 
     def decide(self, path: str, is_dir: bool) -> Decision:
         """Decide about a path relative to the root, with ``/``; names that are not UTF-8 carry surrogates.
@@ -232,10 +230,10 @@ class IgnoreRules:
     def _config_lists(self) -> tuple[_Based, ...]:
         try:
             patterns = load_repository_config(self._root).patterns
-            self._problem = ""
+            self.problem = ""
         except ConfigError as error:
             # What it said before, or excludes in spite of the mistake, is in force: else that would be let in.
-            self._problem = str(error)
+            self.problem = str(error)
             excludes = error.excludes if isinstance(error, RepositoryConfigError) else ()
             return (*self._based(excludes), *self._config)
         self._config = self._based(patterns)
