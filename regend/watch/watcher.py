@@ -27,7 +27,7 @@ from regend.errors import RegendError
 from regend.types import RootId
 from regend.watch.barrier import Barriers
 from regend.watch.budget import WatchBudget, WatchLimitError
-from regend.watch.mounts import Mounts
+from regend.watch.mounts import Mount, Mounts
 from regend.watch.place import (
     RootWatch,
     WatchHealth,
@@ -35,7 +35,6 @@ from regend.watch.place import (
     WatchPlace,
     WatchState,
     is_plausible,
-    remote_filesystem,
 )
 
 _IS_LINUX: bool = sys.platform == "linux"
@@ -65,7 +64,7 @@ class _Watched:
     poll_at: float | None = None
     reconcile_at: float | None = None
     active: bool = True
-    mounts: frozenset[tuple[str, str]] = frozenset()
+    mounts: frozenset[Mount] = frozenset()
 
 
 def default_watch(place: WatchPlace, budget: WatchBudget, outlets: WatchOutlets, storm_paths: int) -> RootWatch:
@@ -256,7 +255,7 @@ class Watcher:
         """Watch, or else poll. Posts the rescan that covers the time before."""
         if not entry.active:
             return
-        remote = remote_filesystem(entry.identity.path)
+        remote = self._mounts.remote_at(entry.identity.path)
         if remote:
             self._poll(entry, f"changes on a {remote} file system are not reported here")
             return
