@@ -54,7 +54,7 @@ def read_file(root_path: str, path: str, max_bytes: int) -> tuple[bytes, StatSig
         OSError: the disk failed.
     """
     parent, _, name = path.rpartition("/")
-    root = os.open(root_path, _DIRECTORY)
+    root = open_root(root_path)
     try:
         directory = open_directory(root, parent)
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from regend.core.commands import Observe
 from regend.core.events import Observation, Observed
@@ -69,27 +70,18 @@ def merge_scopes(scopes: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(kept))
 
 
+@dataclass(slots=True)
 class _Look:
-    """One scan under way."""
+    """One scan in progress, and what it has not sent yet."""
 
-    def __init__(
-        self,
-        command: Observe,
-        root: RootIdentity,
-        rules: IgnoreRules,
-        max_file_bytes: int,
-        post: Callable[[Observed], None],
-        cancelled: Callable[[], bool],
-    ) -> None:
-        self._scan_id = command.scan_id
-        self._known = command.known
-        self._root = root
-        self._rules = rules
-        self._max_file_bytes = max_file_bytes
-        self._post = post
-        self._cancelled = cancelled
-        self._part: list[Observation] = []
-        self._unsure: list[tuple[str, str]] = []
+    _command: Observe
+    _root: RootIdentity
+    _rules: IgnoreRules
+    _max_file_bytes: int
+    _post: Callable[[Observed], None]
+    _cancelled: Callable[[], bool]
+    _part: list[Observation] = field(default_factory=list)
+    _unsure: list[tuple[str, str]] = field(default_factory=list)
 
     def run(self, scopes: tuple[str, ...]) -> bool:
         """Look at all scopes; False when cancelled."""
@@ -106,7 +98,7 @@ class _Look:
     def finish(self, unsure: tuple[tuple[str, str], ...], root_gone: bool) -> None:
         """Send the last part."""
         self._post(
-            Observed(self._scan_id, tuple(self._part), True, (*self._unsure, *unsure), root_gone),
+            Observed(self._command.scan_id, tuple(self._part), True, (*self._unsure, *unsure), root_gone),
         )
 
     def _scope(self, root: int, scope: str) -> bool:
@@ -206,7 +198,7 @@ class _Look:
             self._skip(path, sig, "not_regular")
         elif found.st_size > self._max_file_bytes:
             self._skip(path, sig, "too_large")
-        elif self._known.get(path) == sig:
+        elif self._command.known.get(path) == sig:
             self._report(Observation(path, sig, unchanged=True))
         else:
             self._read(directory, name, path, sig)
@@ -229,7 +221,7 @@ class _Look:
     def _report(self, observation: Observation) -> None:
         self._part.append(observation)
         if len(self._part) == PART_FILES:
-            self._post(Observed(self._scan_id, tuple(self._part), False))
+            self._post(Observed(self._command.scan_id, tuple(self._part), False))
             self._part.clear()
 
 

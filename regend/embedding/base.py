@@ -5,7 +5,8 @@ A provider turns texts into unit vectors. It never touches the store, the pipeli
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -78,6 +79,19 @@ class EmbeddingProvider(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+async def embed_parts(parts: Iterable[Awaitable[Matrix]], dim: int) -> Matrix:
+    """Join the vectors of parts of one call, in order.
+
+    All parts run to their end, so that none goes on by itself after another failed.
+    """
+    vectors = [np.zeros((0, dim), np.float32)]
+    for result in await asyncio.gather(*parts, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+        vectors.append(result)
+    return np.concatenate(vectors)
 
 
 class LocalEncoder(Protocol):

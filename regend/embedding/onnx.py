@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from regend.config import EmbeddingConfig, user_path
-from regend.embedding.base import EmbedInWorkers, Matrix, ModelInfo, Task, unit_vectors
+from regend.embedding.base import EmbedInWorkers, Matrix, ModelInfo, Task, embed_parts, unit_vectors
 from regend.embedding.remote.presets import Style, style_for
 from regend.embedding.remote.texts import TokenCounter
 from regend.errors import ConfigError, ProviderRejectedError
@@ -149,16 +149,7 @@ class OnnxProvider:
         if task == "query":
             return await asyncio.to_thread(encoder.encode, texts, task)
         parts = [texts[at : at + _TASK_TEXTS] for at in range(0, len(texts), _TASK_TEXTS)]
-        # All of them to the end, so that none goes on by itself after another failed.
-        done = await asyncio.gather(
-            *(self._embed_in_workers(part, lane, self._spec) for part in parts), return_exceptions=True
-        )
-        vectors: list[Matrix] = [np.zeros((0, self.info.dim), np.float32)]
-        for result in done:
-            if isinstance(result, BaseException):
-                raise result
-            vectors.append(result)
-        return np.concatenate(vectors)
+        return await embed_parts((self._embed_in_workers(part, lane, self._spec) for part in parts), self.info.dim)
 
     def status(self) -> dict[str, Any]:
         """See `EmbeddingProvider.status`; the workers have their own."""

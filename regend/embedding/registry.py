@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from regend.config import EmbeddingConfig
+from regend.config import PROVIDERS, EmbeddingConfig
 from regend.embedding.base import EmbeddingProvider, EmbedInWorkers, LocalEncoder, ModelInfo, Task
 from regend.embedding.static import built_in
 from regend.errors import ConfigError
@@ -46,35 +46,6 @@ class LocalProvider:
 
     async def close(self) -> None:
         """Nothing to close; the workers are the daemon's."""
-
-
-def _open_builtin(config: EmbeddingConfig, embed_in_workers: EmbedInWorkers, cache: Path | None) -> EmbeddingProvider:
-    return LocalProvider(built_in(), embed_in_workers)
-
-
-def _open_http(config: EmbeddingConfig, embed_in_workers: EmbedInWorkers, cache: Path | None) -> EmbeddingProvider:
-    from regend.embedding.remote.provider import HttpProvider  # aiohttp takes 0.2 s to import; workers never need it.
-
-    return HttpProvider(config, cache)
-
-
-def _open_onnx(config: EmbeddingConfig, embed_in_workers: EmbedInWorkers, cache: Path | None) -> EmbeddingProvider:
-    from regend.embedding.onnx import OnnxProvider  # What it needs is an extra.
-
-    return OnnxProvider(config, embed_in_workers)
-
-
-_PROVIDERS: dict[str, Callable[[EmbeddingConfig, EmbedInWorkers, Path | None], EmbeddingProvider]] = {
-    "builtin": _open_builtin,
-    "onnx": _open_onnx,
-    "http": _open_http,
-    "openai": _open_http,
-    "voyage": _open_http,
-    "ollama": _open_http,
-    "tei": _open_http,
-    "llama-server": _open_http,
-}
-"""Providers by their name in the configuration."""
 
 
 def local_encoder(spec: str = "") -> LocalEncoder:
@@ -119,8 +90,16 @@ def open_provider(
     Raises:
         ConfigError: there is none of that name, or it is not usable as configured.
     """
-    if config.provider not in _PROVIDERS:
-        raise ConfigError(
-            f"`embedding.provider` is {config.provider!r}, which is unknown; there are: {', '.join(_PROVIDERS)}."
-        )
-    return _PROVIDERS[config.provider](config, embed_in_workers, cache)
+    match config.provider:
+        case "builtin":
+            return LocalProvider(built_in(), embed_in_workers)
+        case "onnx":
+            from regend.embedding.onnx import OnnxProvider  # What it needs is an extra.
+
+            return OnnxProvider(config, embed_in_workers)
+        case name if name in PROVIDERS:
+            from regend.embedding.remote.provider import HttpProvider  # aiohttp takes 0.2 s; workers never need it.
+
+            return HttpProvider(config, cache)
+        case name:
+            raise ConfigError(f"`embedding.provider` is {name!r}, which is unknown; there are: {', '.join(PROVIDERS)}.")

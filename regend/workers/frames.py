@@ -93,9 +93,9 @@ def frame(message: Task | Reply) -> bytes:
 
 def task_decoder() -> msgspec.msgpack.Decoder[Task]:
     """Decoder of the worker's side."""
-    return msgspec.msgpack.Decoder(Setup | ChunkTask | EmbedTask)
+    return msgspec.msgpack.Decoder(Task)
 
 
 def reply_decoder() -> msgspec.msgpack.Decoder[Reply]:
     """Decoder of the daemon's side."""
-    return msgspec.msgpack.Decoder(Ready | ChunkReply | EmbedReply | Failure)
+    return msgspec.msgpack.Decoder(Reply)

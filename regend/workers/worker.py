@@ -32,6 +32,7 @@ from regend.workers.frames import (
     Ready,
     Reply,
     Setup,
+    Task,
     frame,
     task_decoder,
 )
@@ -57,7 +58,7 @@ class Server:
     def __init__(self) -> None:
         self._encoders: dict[str, LocalEncoder] = {}
 
-    def answer(self, task: Setup | ChunkTask | EmbedTask) -> bytes:
+    def answer(self, task: Task) -> bytes:
         """The framed reply to one task. Never raises: what goes wrong with an item is its answer."""
         job = 0 if isinstance(task, Setup) else task.job
         try:
@@ -78,7 +79,7 @@ class Server:
         printable = reason.encode(errors="backslashreplace").decode()
         return frame(Failure(job, kind, printable, rss_bytes()))
 
-    def _do(self, task: Setup | ChunkTask | EmbedTask) -> Reply:
+    def _do(self, task: Task) -> Reply:
         match task:
             case Setup():
                 _bound_memory(task.rss_cap_bytes)

@@ -13,6 +13,7 @@ import os
 import re
 import string
 from dataclasses import dataclass
+from functools import cached_property
 
 from pathspec import PathSpec
 from pathspec.pattern import RegexPattern
@@ -115,26 +116,11 @@ class RuleList:
         fold: ASCII letters match in either case (`core.ignoreCase`).
     """
 
-    __slots__ = (
-        "_dir_spec",
-        "_endings",
-        "_file_rules",
-        "_file_spec",
-        "_fold",
-        "_name",
-        "_names",
-        "_path",
-        "rules",
-        "source",
-    )
-
     def __init__(self, content: bytes, source: str, fold: bool = False) -> None:
         self.source = source
         self.rules = parse_rules(content)
         self._fold = fold
         self._file_rules = tuple(rule for rule in self.rules if not rule.dir_only)
-        self._file_spec: PathSpec[GitPattern] | None = None
-        self._dir_spec: PathSpec[GitPattern] | None = None
         names: set[str] = set()
         endings: set[str] = set()
         name_regexes: list[str] = []
@@ -161,33 +147,29 @@ class RuleList:
             path: relative to the directory of the file, as `as_bytes_text` gives it.
             name: its last component.
         """
-        if self._fold:
-            plain = name.translate(_FOLD)
-            dot = plain.rfind(".")
-            hit = plain in self._names or (dot >= 0 and plain[dot:] in self._endings)
-        else:
-            dot = name.rfind(".")
-            hit = name in self._names or (dot >= 0 and name[dot:] in self._endings)
-        if not hit:
-            hit = (self._name is not None and self._name.match(name) is not None) or (
-                self._path is not None and self._path.match(path) is not None
-            )
-        return self._last_match(path, is_dir) if hit else None
+        plain = name.translate(_FOLD) if self._fold else name
+        dot = plain.rfind(".")
+        if (
+            plain in self._names
+            or (dot >= 0 and plain[dot:] in self._endings)
+            or (self._name is not None and self._name.match(name) is not None)
+            or (self._path is not None and self._path.match(path) is not None)
+        ):
+            return self._last_match(path, is_dir)
+        return None
 
     def _last_match(self, path: str, is_dir: bool) -> Rule | None:
-        # Two threads may build the same specification at once; either result is the same.
-        if is_dir:
-            rules = self.rules
-            spec = self._dir_spec
-            if spec is None:
-                spec = self._dir_spec = self._build(rules)
-        else:
-            rules = self._file_rules
-            spec = self._file_spec
-            if spec is None:
-                spec = self._file_spec = self._build(rules)
+        rules, spec = (self.rules, self._dir_spec) if is_dir else (self._file_rules, self._file_spec)
         index = spec.check_file(path).index
         return None if index is None else rules[index]
+
+    @cached_property
+    def _dir_spec(self) -> PathSpec[GitPattern]:
+        return self._build(self.rules)
+
+    @cached_property
+    def _file_spec(self) -> PathSpec[GitPattern]:
+        return self._build(self._file_rules)
 
     def _build(self, rules: tuple[Rule, ...]) -> PathSpec[GitPattern]:
         return PathSpec([GitPattern.of(rule, self._fold) for rule in rules], backend="simple")

@@ -117,7 +117,7 @@ class IgnoreRules:
             self._whole = Decision(True, "state directory", 0, str(above[0]))
         self._lock = threading.RLock()
         self._frames: dict[str, _Frame] = {}
-        self._settings: GitSettings | None = None
+        self._settings = GitSettings(None, False)
         self._settings_stamp: _Stamp = ()
         self._outside_stamp: _Stamp = ()
         self._config: tuple[_Based, ...] = ()
@@ -180,7 +180,7 @@ class IgnoreRules:
         self._common_dir = repository.common_dir if repository else None
         self._settings_files = settings_files(self._common_dir)
         stamp = _stamp(self._settings_files)
-        if self._settings is None or stamp != self._settings_stamp:
+        if stamp != self._settings_stamp:
             self._settings = git_settings(repository.top if repository else self._root)
             self._settings_stamp = stamp
         excludes = self._settings.excludes_file
@@ -199,26 +199,22 @@ class IgnoreRules:
 
     def _base_lists(self, repository: Repository | None, skip: int) -> tuple[_Based, ...]:
         """`info/exclude` and the global excludes, which are relative to the top of the repository."""
-        assert self._settings is not None
-        lists: list[_Based] = []
+        fold, excludes = self._settings.fold, self._settings.excludes_file
+        lists: tuple[_Based, ...] = ()
+        if excludes is not None:
+            lists = _in_front(skip, read_rules(excludes, str(excludes), fold, follow=True), lists)
         if repository is not None:
             file = repository.common_dir / "info" / "exclude"
-            _append(lists, skip, read_rules(file, self._shown(file), self._settings.fold, follow=True))
-        file_or_none = self._settings.excludes_file
-        if file_or_none is not None:
-            _append(lists, skip, read_rules(file_or_none, str(file_or_none), self._settings.fold, follow=True))
-        return tuple(lists)
+            lists = _in_front(skip, read_rules(file, self._shown(file), fold, follow=True), lists)
+        return lists
 
     def _outer_lists(self, top: Path, inner: str, git: tuple[_Based, ...]) -> tuple[_Based, ...] | None:
         """Add the `.gitignore` files from `top` down to above the root; None when they ignore the root."""
-        assert self._settings is not None
         skip = 0
         directory = top
         for name in self._root.relative_to(top).parts:
             file = directory / ".gitignore"
-            found = read_rules(file, str(file), self._settings.fold, follow=False)
-            if found is not None:
-                git = (_Based(skip, found), *git)
+            git = _in_front(skip, read_rules(file, str(file), self._settings.fold, follow=False), git)
             skip_after = skip + len(as_bytes_text(name))
             decision = _first_match(git, inner[:skip_after], as_bytes_text(name), True)
             if decision is not None and decision.ignored:
@@ -287,17 +283,12 @@ class IgnoreRules:
 
     def _open(self, path: str, decision: Decision, git: tuple[_Based, ...], own: tuple[_Based, ...]) -> _Frame:
         """Read the rule files in a directory that is not ignored."""
-        assert self._settings is not None
         skip = len(self._prefix) + (len(as_bytes_text(path)) + 1 if path else 0)
         base = f"{self._root}/{path}/" if path else f"{self._root}/"
         shown = f"{path}/" if path else ""
-        found = read_rules(Path(f"{base}.gitignore"), f"{shown}.gitignore", self._settings.fold, follow=False)
-        if found is not None:
-            git = (_Based(skip, found), *git)
-        found = read_rules(Path(f"{base}.regenignore"), f"{shown}.regenignore", False, follow=False)
-        if found is not None:
-            own = (_Based(skip, found), *own)
-        return _Frame(decision, git, own)
+        of_git = read_rules(Path(f"{base}.gitignore"), f"{shown}.gitignore", self._settings.fold, follow=False)
+        of_regend = read_rules(Path(f"{base}.regenignore"), f"{shown}.regenignore", False, follow=False)
+        return _Frame(decision, _in_front(skip, of_git, git), _in_front(skip, of_regend, own))
 
     def _match(self, frame: _Frame, path: str, name: str, is_dir: bool) -> Decision:
         if name in VERSION_CONTROL:
@@ -333,9 +324,8 @@ class IgnoreRules:
                 waiting.extend(gone.children)
 
 
-def _append(lists: list[_Based], skip: int, rules: RuleList | None) -> None:
-    if rules is not None:
-        lists.append(_Based(skip, rules))
+def _in_front(skip: int, rules: RuleList | None, lists: tuple[_Based, ...]) -> tuple[_Based, ...]:
+    return lists if rules is None else (_Based(skip, rules), *lists)
 
 
 def _first_match(lists: Iterable[_Based], path: str, name: str, is_dir: bool) -> Decision | None:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from regend.config import EmbeddingConfig
-from regend.embedding.base import Matrix, ModelInfo, Task, unit_vectors
+from regend.embedding.base import Matrix, ModelInfo, Task, embed_parts, unit_vectors
 from regend.embedding.pacing.backoff import BackoffConfig, pause_s
 from regend.embedding.pacing.ratelimit import MINUTE_S, RateConfig, RateLimiter, burst_s
 from regend.embedding.remote.dialects import DIALECTS, Answer
@@ -111,20 +111,10 @@ class HttpProvider:
 
     async def embed(self, texts: Sequence[str], task: Task, lane: Lane = Lane.BULK) -> Matrix:
         """See `EmbeddingProvider.embed`."""
-        if not texts:
-            return np.zeros((0, self.info.dim), np.float32)
-        await self.prepare()
+        if texts:
+            await self.prepare()
         parts = self._packed([self._prepare(text, task) for text in texts])
-        if len(parts) == 1:
-            return await self._embed_part(parts[0], task, lane)
-        # All of them to the end, so that none goes on by itself after another failed.
-        done = await asyncio.gather(*(self._embed_part(p, task, lane) for p in parts), return_exceptions=True)
-        vectors = []
-        for result in done:
-            if isinstance(result, BaseException):
-                raise result
-            vectors.append(result)
-        return np.concatenate(vectors)
+        return await embed_parts((self._embed_part(part, task, lane) for part in parts), self.info.dim)
 
     def status(self) -> dict[str, Any]:
         """See `EmbeddingProvider.status`."""

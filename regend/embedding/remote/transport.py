@@ -25,6 +25,7 @@ _REPEATED_CHARS = 16
 """A message that repeats so much of a text in a row is not shown."""
 _REJECTED = frozenset((400, 413, 414, 422, 424))
 """Statuses that blame the texts. All others blame the server, the network or the configuration, and may pass."""
+_KINDS = {401: "denied", 403: "denied", 429: "rate_limited"}
 _TOO_LONG = re.compile(
     r"too (long|large|many tokens)|context (length|size|window)|maximum (context|input|sequence)|"
     r"(must have less|no more|exceed\w*)\b.{0,40}\b(tokens?|length|size)|physical batch size|max_?tokens",
@@ -116,13 +117,7 @@ def _refusal(response: aiohttp.ClientResponse, told: str, who: str) -> Embedding
         return ProviderRejectedError(message, "too_large")
     if status in _REJECTED:
         return ProviderRejectedError(message, "refused")
-    kind = "failed"
-    if status == 429:
-        kind = "rate_limited"
-    elif status in (401, 403):
-        kind = "denied"
-    elif 300 <= status < 400:
-        kind = "redirect"
+    kind = "redirect" if 300 <= status < 400 else _KINDS.get(status, "failed")
     return ProviderUnavailableError(message, retry_after_s(response.headers), kind)
 
 
