@@ -17,10 +17,12 @@ import pytest
 from regend.config import EmbeddingConfig, WorkerConfig
 from regend.embedding.base import EmbeddingProvider, LocalEncoder, Task
 from regend.embedding.registry import LocalProvider, local_encoder, open_provider
+from regend.errors import EmbeddingError
 from regend.workers.dispatcher import Dispatcher
 from tests import canary
 from tests.embedding.hashing import HashingEncoder
 from tests.embedding.server import serving
+from tests.workers.dispatcher_rig import DEADLINE_S, until
 
 TEXTS = [
     "def parse_header(line):\n    return line.split(':')",
@@ -151,9 +153,15 @@ async def test_requests_side_by_side(provider: EmbeddingProvider) -> None:
         np.testing.assert_allclose(np.concatenate(answers), reference.encode(texts, "document"), atol=1e-6)
 
 
-async def test_close_twice(provider: EmbeddingProvider) -> None:
+async def test_close_lets_no_caller_hang_and_may_be_repeated(provider: EmbeddingProvider) -> None:
+    await provider.prepare()
+    asked = [asyncio.create_task(provider.embed([f"{text} {n}"], "document")) for n in range(20) for text in TEXTS]
+    await until(lambda: any(task.done() for task in asked), "an answer while others are asked")
     await provider.close()
     await provider.close()
+    async with asyncio.timeout(DEADLINE_S):
+        results = await asyncio.gather(*asked, return_exceptions=True)
+    assert [result for result in results if not isinstance(result, np.ndarray | EmbeddingError)] == []
 
 
 async def test_says_what_it_is(provider: EmbeddingProvider) -> None:

@@ -47,6 +47,7 @@ class Transport:
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
+        self._is_closed = False
 
     async def post(self, url: str, body: bytes, key: str, who: str, texts: Sequence[str]) -> Reply:
         """Send one request.
@@ -65,16 +66,24 @@ class Transport:
                 raw = await _read(response, who)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _no_answer(error, who) from error
+        except RuntimeError as error:  # The session was closed between two steps of the request.
+            if not self._is_closed:
+                raise
+            raise ProviderUnavailableError("The daemon is stopping.") from error
         if response.status == 200:
             return Reply(raw, response.headers)
         raise _refusal(response, _shown(raw, key, texts), who)
 
     async def close(self) -> None:
+        """Close the connections; requests in progress and later ones fail."""
+        self._is_closed = True
         if self._session is not None:
             await self._session.close()
             self._session = None
 
     def _opened(self) -> aiohttp.ClientSession:
+        if self._is_closed:
+            raise ProviderUnavailableError("The daemon is stopping.")
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=min(_CONNECT_S, self._timeout_s)),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from regend.embedding.remote.dialects import Form
 from regend.embedding.remote.probe import Capabilities, ProbeCache, forms, probe_key
@@ -194,8 +195,13 @@ def test_damage(tmp_path: Path, content: str) -> None:
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    ProbeCache(tmp_path / "file" / "probes.json").save("a", FOUND)
+    """The daemon goes on, says so, and asks the server again next time."""
+    (tmp_path / "file").write_text("not a directory")
+    cache = ProbeCache(tmp_path / "file" / "probes.json")
+    with capture_logs() as logs:
+        cache.save("a", FOUND)
+    assert [(entry["event"], entry["log_level"]) for entry in logs] == [("probe_not_saved", "warning")]
+    assert cache.load("a") is None and (tmp_path / "file").read_text() == "not a directory"
 
 
 def test_keys() -> None:
