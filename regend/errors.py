@@ -7,7 +7,7 @@
     ├── PathError              a path is outside its root, not a directory, or not readable
     │   └── FileRefusedError       a file is there and is not to be read (disk/safe_read.py)
     ├── RootError              a root is unknown, already there, refused, or gone
-    │   └── WatchLimitError        it cannot be watched (watch/place.py)
+    │   └── WatchLimitError        it cannot be watched (watch/budget.py)
     ├── SearchError            a query that cannot be searched for (search/errors.py)
     │   ├── QueryError             nothing in it is a word
     │   └── FilterError            a path glob or a limit cannot be used

@@ -7,7 +7,7 @@ turned into text as a whole.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -74,7 +74,9 @@ def definitions_in(tree: Tree, language: str) -> list[Definition]:
     spec = spec_of(language)
     captures = QueryCursor(query).captures(tree.root_node)
     leading = {row for node in captures.get("c", ()) for row in _own_rows(node)}
-    found = sorted(_spans(captures.get("d", ()), spec), key=lambda f: (f.start_byte, -f.end_byte))
+    nodes = captures.get("d", ())
+    found = [_Found(n, spec.definitions.get(n.type, "impl"), n.start_byte, n.end_byte) for n in nodes]
+    found.sort(key=lambda f: (f.start_byte, -f.end_byte))
     result: list[Definition] = []
     stack: list[tuple[int, Definition]] = []
     for item in found:
@@ -131,11 +133,6 @@ def _own_rows(node: Node) -> range:
         return range(0)
     end = node.end_point[0] if node.end_point[1] > 0 else node.end_point[0] - 1
     return range(start, end + 1)
-
-
-def _spans(nodes: list[Node] | tuple[Node, ...], spec: LanguageSpec) -> Iterator[_Found]:
-    for node in nodes:
-        yield _Found(node, spec.definitions.get(node.type, "impl"), node.start_byte, node.end_byte)
 
 
 def _wrapped(node: Node, spec: LanguageSpec) -> Node:

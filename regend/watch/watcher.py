@@ -117,9 +117,7 @@ class Watcher:
         with self._lock:
             entry = self._roots.pop(root, None)
         if entry is not None:
-            entry.active = False
-            self._barriers.rescanned(root, None)
-            self._jobs.put(lambda: self._halt(entry))
+            self._retire(entry)
 
     def stop(self) -> None:
         """Stop everything and wait for the threads."""
@@ -127,14 +125,17 @@ class Watcher:
             entries = list(self._roots.values())
             self._roots.clear()
         for entry in entries:
-            entry.active = False
-            self._barriers.rescanned(entry.root, None)
-            self._jobs.put(lambda entry=entry: self._halt(entry))  # type: ignore[misc]
+            self._retire(entry)
         self._jobs.put(None)
         self._thread.join(_STOP_LIMIT_S)
         self._mounts.close()
         if self._temporary:
             shutil.rmtree(self._cookie_dir, ignore_errors=True)
+
+    def _retire(self, entry: _Watched) -> None:
+        entry.active = False
+        self._barriers.rescanned(entry.root, None)
+        self._jobs.put(lambda: self._halt(entry))
 
     def health(self, root: RootId) -> WatchHealth:
         """How a root is observed; an unknown root counts as lost."""
