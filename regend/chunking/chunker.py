@@ -98,7 +98,7 @@ def chunk_content(content: bytes, language: str, sig: StatSig, limits: LimitConf
 
 
 def is_generated(text: str) -> bool:
-    """Does the beginning of the file say that a tool wrote it? Looks at the first lines only, in their comments."""
+    """Tell whether the comments in the first lines say that a tool wrote the file."""
     head = text[:GENERATED_HEAD_CHARS].lower()
     if not any(mark in head for mark in (*_GENERATED_STARTS, "do not edit")):
         return False
@@ -114,7 +114,7 @@ def is_generated(text: str) -> bool:
 
 
 def parsed(text: str, language: str, timeout_s: float) -> Tree | None:
-    """The syntax tree, or None when it takes too long."""
+    """Return the syntax tree, or None when parsing takes too long."""
     deadline = time.monotonic() + timeout_s
     raw = text.encode("utf-8", "surrogatepass")
     parser = parser_of(spec_of(language).grammar)
@@ -171,7 +171,7 @@ class _Cutter:
         return self._sums[last_row + 1] - self._sums[first_row]
 
     def _pieces(self, around: _Piece, inside: list[_Nest]) -> Iterator[_Piece]:
-        """What lies between the definitions inside, and they themselves; large ones opened up. No recursion."""
+        """Yield the definitions inside and the rows between them; open up large ones. No recursion."""
         work: list[tuple[_Piece, list[_Nest]]] = [(around, inside)]
         while work:
             piece, nests = work.pop()
@@ -225,7 +225,7 @@ class _Cutter:
         return zlib.crc32(self._lines[row].encode("utf-8", "surrogatepass")) % 8 == 0
 
     def _windows(self, piece: _Piece) -> Iterator[tuple[int, int]]:
-        """Rows of the piece in parts of at most the chunk size; cuts prefer calm lines that their own text chooses."""
+        """Yield the piece's rows in parts of about the chunk size, cut at calm lines that their own text chooses."""
         size = self._limits.chunk_tokens
         if self._tokens(piece.first_row, piece.last_row) <= size + size // 4:
             yield piece.first_row, piece.last_row
@@ -253,7 +253,7 @@ class _Cutter:
         return max(piece.first_row, first - self._limits.overlap_lines), last
 
     def _chunk(self, piece: _Piece, first: int, last: int, ordinal: int) -> Chunk | None:
-        """The chunk of these rows without blank rows at its ends; None when all are blank."""
+        """Make the chunk of these rows without blank rows at its ends; return None when all are blank."""
         while first <= last and not self._weights[first]:
             first += 1
         while last >= first and not self._weights[last]:
@@ -274,7 +274,7 @@ class _Nest:
 
 
 def _outermost(definitions: list[Definition]) -> list[_Nest]:
-    """The definitions as a forest; they come sorted, enclosing ones first."""
+    """Return the definitions as a forest; they come sorted, enclosing ones first."""
     top: list[_Nest] = []
     stack: list[_Nest] = []
     for definition in definitions:
@@ -287,7 +287,7 @@ def _outermost(definitions: list[Definition]) -> list[_Nest]:
 
 
 def _outside(piece: _Piece) -> str:
-    """The path of what encloses the piece; a block of a definition lies in that definition."""
+    """Return the path of the definition around the piece; a block of a definition lies in that definition."""
     return piece.symbol if piece.kind == "block" else piece.symbol.rpartition(".")[0]
 
 

@@ -1,7 +1,8 @@
 """Carry out `Observe`: look at the disk and report what is there.
 
-Runs in a scanner thread and owns nothing beyond the call. It tells what exists; what is no longer reported is gone, so
-whatever could not be looked at must be named in `unsure`, and an unfinished look must say so of all its scopes.
+Runs in a scanner thread and owns nothing beyond the call. It reports the files that exist; the pipeline takes a file
+that is not reported for gone. So a path that could not be read must be named in `unsure`, and an unfinished scan must
+name all its scopes there.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def scan(
 ) -> None:
     """Report every file within the command's scopes, in parts of at most `PART_FILES`, the last one marked.
 
-    A scan of the whole root reads the rule files anew, which heals a change of theirs that nobody reported.
+    A scan of the whole root reads the rule files again, so a change of theirs that was not reported is found.
 
     Args:
         cancelled: asked for each file; once it says yes, the rest is reported as unsure.
@@ -51,7 +52,7 @@ def scan(
             rules.refresh()
         finished = look.run(scopes)
     finally:
-        # Also on an error nobody foresaw: the pipeline waits for the last part, and must not conclude from it.
+        # Also on an unforeseen error: the pipeline waits for the last part, and must not take files for gone.
         unsure = () if finished else tuple((scope, "cancelled" if cancelled() else "scan_failed") for scope in scopes)
         look.finish(unsure, marker_of(root.path) != root.marker)
 
@@ -84,7 +85,7 @@ class _Look:
     _unsure: list[tuple[str, str]] = field(default_factory=list)
 
     def run(self, scopes: tuple[str, ...]) -> bool:
-        """Look at all scopes; False when cancelled."""
+        """Look at all scopes; return False when cancelled."""
         try:
             root = open_root(str(self._root.path))
         except OSError as error:
@@ -165,7 +166,7 @@ class _Look:
         return True
 
     def _list(self, directory: int, path: str) -> Iterator[tuple[str, str, os.stat_result]]:
-        """What is in an open directory, ignored entries left out: (name, path, lstat)."""
+        """List an open directory without ignored entries: (name, path, lstat)."""
         try:
             with os.scandir(directory) as entries:
                 listed = sorted((entry.name, entry) for entry in entries)

@@ -22,16 +22,16 @@ Matrix = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What is fixed about a model.
+    """The properties of a model that do not change.
 
     Attributes:
         model_id: stable name with version; vectors of different ids are never mixed.
-        dim: length of each vector; 0 until a server was asked for it.
+        dim: length of each vector; 0 until the server was asked for it.
         local: True when no text leaves the machine.
-        note: one sentence for `status`: what it is, and what it is not.
-        max_items: texts per request at most.
-        max_tokens: tokens per request at most.
-        concurrency: requests under way at once, at most.
+        note: one sentence for `status`: what the model is, and what it is not.
+        max_items: maximum texts per request.
+        max_tokens: maximum tokens per request.
+        concurrency: maximum requests in progress at once.
     """
 
     model_id: str
@@ -49,13 +49,13 @@ class EmbeddingProvider(Protocol):
     info: ModelInfo
 
     async def prepare(self) -> ModelInfo:
-        """Find out what must be known before the first text, such as the length of vectors; quick when it is known.
+        """Find out the properties that the first text needs, such as the length of vectors; quick when they are known.
 
         Returns:
             `info`, complete.
 
         Raises:
-            EmbeddingError: it cannot be found out now.
+            EmbeddingError: they cannot be found out now.
         """
         ...
 
@@ -63,7 +63,7 @@ class EmbeddingProvider(Protocol):
         """Embed all texts, in order.
 
         Args:
-            lane: what goes first where requests have to wait for each other.
+            lane: decides which request goes first where requests wait for each other.
 
         Returns:
             float32 [len(texts), dim], rows L2-normalised and finite.
@@ -75,7 +75,7 @@ class EmbeddingProvider(Protocol):
         ...
 
     def status(self) -> dict[str, Any]:
-        """Counters and state for `status`: numbers, strings, and lists of such tables."""
+        """Return counters and state for `status`: numbers, strings, and lists of such tables."""
         ...
 
     async def close(self) -> None: ...
@@ -84,7 +84,7 @@ class EmbeddingProvider(Protocol):
 async def embed_parts(parts: Iterable[Awaitable[Matrix]], dim: int) -> Matrix:
     """Join the vectors of parts of one call, in order.
 
-    All parts run to their end, so that none goes on by itself after another failed.
+    All parts run to their end, so that no part goes on by itself after another failed.
     """
     vectors = [np.zeros((0, dim), np.float32)]
     for result in await asyncio.gather(*parts, return_exceptions=True):
@@ -100,7 +100,7 @@ class LocalEncoder(Protocol):
     info: ModelInfo
 
     def encode(self, texts: Sequence[str], task: Task) -> Matrix:
-        """As `EmbeddingProvider.embed`; the same text gives the same bits whatever the batch."""
+        """Embed as `EmbeddingProvider.embed` does; the same text gives the same bits in every batch."""
         ...
 
 
@@ -116,7 +116,7 @@ class EmbedInWorkers(Protocol):
 def unit_vectors(value: object, count: int, dim: int, who: str) -> Matrix:
     """Check the numbers that a model or server returned, and bring each row to unit length.
 
-    Every implementation calls this once, where the numbers enter; whoever gets vectors from the seam relies on it.
+    Every implementation calls this once, where the numbers enter; callers of the seam rely on it.
 
     Args:
         value: an array of floats; anything else is refused.

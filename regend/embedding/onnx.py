@@ -28,7 +28,7 @@ from regend.types import Lane
 
 _MODEL, _TOKENIZER = "model.onnx", "tokenizer.json"
 _TASK_TEXTS = 2
-"""Texts that a worker gets at a time: few, so that a chunking task or an edit never waits long behind them."""
+"""Maximum texts that a worker gets at a time: few, so that a chunking task or an edit never waits long."""
 _BATCH_ITEMS = 16
 _MAX_TOKENS = 512
 _NO_LIMIT = 1_000_000
@@ -39,11 +39,11 @@ _POOLED = "sentence_embedding"
 
 @dataclass(frozen=True, slots=True)
 class OnnxSettings:
-    """All that the vectors depend on, and how much of the machine may be used.
+    """Everything that the vectors depend on, and how much of the machine may be used.
 
     Attributes:
-        dim: vectors are cut to this length (for models trained so); 0: as they are.
-        text_tokens: a longer text is cut at a line.
+        dim: vectors are cut to this length, for models that were trained for it; 0: not cut.
+        text_tokens: maximum tokens of a text; a longer one is cut at a line.
         fingerprint: of the model's file.
     """
 
@@ -95,7 +95,7 @@ class OnnxEncoder:
     def _vector(self, text: str) -> Matrix:
         ids = self._counter.ids(text, self._settings.text_tokens)
         if not ids:
-            raise ProviderRejectedError("The tokenizer makes nothing of the text.", "refused")
+            raise ProviderRejectedError("The tokenizer finds no token in the text.", "refused")
         known = {
             "input_ids": np.array([ids], np.int64),
             "attention_mask": np.ones((1, len(ids)), np.int64),
@@ -113,7 +113,7 @@ class OnnxEncoder:
 
 
 def _pooled(tokens: Matrix, pooling: str) -> Matrix:
-    """One vector of a text's tokens (float32 [n, dim]); nothing is padded, so all of them count."""
+    """Make one vector of a text's tokens (float32 [n, dim]); nothing is padded, so all of them count."""
     if pooling == "cls":
         return np.asarray(tokens[0])
     if pooling == "last":
@@ -172,12 +172,12 @@ class OnnxProvider:
 
 
 def spec_of(settings: OnnxSettings) -> str:
-    """What a worker needs to open the same encoder."""
+    """Write the spec by which a worker opens the same encoder."""
     return msgspec.json.encode(settings).decode()
 
 
 def open_spec(spec: str) -> OnnxEncoder:
-    """The encoder of a spec."""
+    """Open the encoder of a spec."""
     return OnnxEncoder(msgspec.json.decode(spec, type=OnnxSettings))
 
 
@@ -210,7 +210,7 @@ def _table(path: Path) -> dict[str, Any]:
 
 
 def _known_pooling(directory: Path) -> str:
-    """As the model's own `1_Pooling/config.json` says; ``mean`` where it says nothing."""
+    """Read the pooling from the model's own `1_Pooling/config.json`; ``mean`` where it has no entry."""
     table = _table(directory / "1_Pooling" / "config.json")
     if table.get("pooling_mode_cls_token"):
         return "cls"
@@ -218,7 +218,7 @@ def _known_pooling(directory: Path) -> str:
 
 
 def _known_length(directory: Path) -> int:
-    """Tokens of a text at most, as the model's own files say."""
+    """Read the maximum tokens of a text from the model's own files."""
     places = (
         ("sentence_bert_config.json", "max_seq_length"),
         ("tokenizer_config.json", "model_max_length"),
@@ -267,7 +267,7 @@ def _inputs(session: Any) -> tuple[str, ...]:
 
 
 def _output(session: Any) -> tuple[str, bool]:
-    """Which output to take, and whether it is one vector per text already."""
+    """Choose the output to take; tell whether it is one vector per text already."""
     ranks = {entry.name: len(entry.shape) for entry in session.get_outputs()}
     if ranks.get(_POOLED) == 2:
         return _POOLED, True

@@ -45,7 +45,7 @@ class LocalProvider:
         return {}
 
     async def close(self) -> None:
-        """Nothing to close; the workers are the daemon's."""
+        """Close nothing: the workers are the daemon's."""
 
 
 def local_encoder(spec: str = "") -> LocalEncoder:
@@ -56,13 +56,13 @@ def local_encoder(spec: str = "") -> LocalEncoder:
     """
     if not spec:
         return built_in()
-    from regend.embedding.onnx import open_spec  # What it needs is an extra.
+    from regend.embedding.onnx import open_spec  # Its packages are an extra.
 
     return open_spec(spec)
 
 
 def query_encoder(config: EmbeddingConfig) -> QueryEncoder | None:
-    """The vectors of queries, from a model of this process; None where a server or a worker has to be asked.
+    """Open the model of this process that embeds queries; None where a server or a worker has to be asked.
 
     Those asked for last are remembered, because people and agents ask again.
     """
@@ -82,19 +82,19 @@ def query_encoder(config: EmbeddingConfig) -> QueryEncoder | None:
 def open_provider(
     config: EmbeddingConfig, embed_in_workers: EmbedInWorkers, cache: Path | None = None
 ) -> EmbeddingProvider:
-    """Open the provider that the configuration names. Whether texts leave the machine is in its `info.local`.
+    """Open the provider that the configuration names; its `info.local` tells whether texts leave the machine.
 
     Args:
-        cache: file in which is kept what was found out about servers.
+        cache: file that keeps the findings about servers.
 
     Raises:
-        ConfigError: there is none of that name, or it is not usable as configured.
+        ConfigError: no provider has that name, or it is not usable as configured.
     """
     match config.provider:
         case "builtin":
             return LocalProvider(built_in(), embed_in_workers)
         case "onnx":
-            from regend.embedding.onnx import OnnxProvider  # What it needs is an extra.
+            from regend.embedding.onnx import OnnxProvider  # Its packages are an extra.
 
             return OnnxProvider(config, embed_in_workers)
         case name if name in PROVIDERS:

@@ -30,8 +30,8 @@ _MAX_COUNT = 255
 _MAX_WEIGHT_SUM = (1 << 24) // 128 - 1
 """Rows hold -127 to 127, so sums of at most this weight are exact in float32."""
 INPUT_ONE = 1024
-"""What 1 is as an input of the hidden layer. A unit vector's numbers add up to at most 16 of these, so the layer's sums
-stay below 16 * 1024 * 127, and its bias has room."""
+"""The integer that stands for 1 as an input of the hidden layer. A unit vector's numbers add up to at most 16 of these,
+so the layer's sums stay below 16 * 1024 * 127, and its bias has room."""
 MAX_ACTIVATION = 255
 """512 hidden units at most: 512 * 255 * 127 is below 2**24."""
 _DAMPED = np.round((1.0 + np.log(np.arange(1, _MAX_COUNT + 2))) * _TF_ONE).astype(np.int64)
@@ -96,7 +96,7 @@ class StaticEncoder:
             np.dot(own.astype(np.float32), self.table[bag.ids[low:high]].astype(np.float32), out=out[row])
 
     def _deepened(self, unit: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Unit vectors after the hidden layer: ``u + out(relu(into(u) + bias))``, at unit length again."""
+        """Apply the hidden layer: ``u + out(relu(into(u) + bias))``, at unit length again."""
         given = np.rint(unit * INPUT_ONE).astype(np.float32)
         hidden = np.maximum(given @ self.into + self.bias, 0.0).astype(np.int64) >> self.shift
         added = np.minimum(hidden, MAX_ACTIVATION).astype(np.float32) @ self.out
@@ -104,7 +104,7 @@ class StaticEncoder:
 
 
 def _unit(whole: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Rows at unit length. Squares are added up as integers: floating-point sums depend on the processor."""
+    """Bring rows to unit length. Squares are added up as integers: floating-point sums depend on the processor."""
     squares = np.einsum("ij,ij->i", whole, whole)
     empty = squares == 0
     if empty.any():  # No words that count: alike among themselves, like nothing else in particular.

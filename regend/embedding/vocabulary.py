@@ -58,11 +58,11 @@ class Vocabulary:
         self._second[second] = others + 1
 
     def __len__(self) -> int:
-        """How many numbers there are."""
+        """Return how many numbers there are."""
         return len(self.keys) + self.buckets
 
     def find(self, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-        """Number plus one of each hash, 0 for unknown ones: int64, of the shape of `hashes`."""
+        """Find the number plus one of each hash, 0 for unknown ones: int64, of the shape of `hashes`."""
         with np.errstate(over="ignore"):
             found: npt.NDArray[np.int64] = self._first[(hashes * _FIRST) >> _SHIFT].astype(np.int64)
             other = self._known[found] != hashes
@@ -74,7 +74,7 @@ class Vocabulary:
         return found
 
     def bag(self, block: list[bytes]) -> Bag:
-        """The words of each text of a block."""
+        """Count the words of each text of a block."""
         words = words_of(block)
         found = self.find(words.hashes)
         with np.errstate(over="ignore"):

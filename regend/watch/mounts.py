@@ -1,4 +1,4 @@
-"""What is mounted at and below a directory.
+"""File systems that are mounted at and below a directory.
 
 inotify reports nothing when a file system is mounted over a part of a tree, and little when it goes away, although
 other files are seen there at once. Nor does it report what another machine changes.
@@ -58,7 +58,7 @@ class Mounts:
         """Return the kind of file system at `path` if other machines change it unreported, else an empty string."""
         top = _written(path)
         over = [mount for mount in self._current() if top.startswith(mount.place.rstrip("/") + "/")]
-        # Of two mounts at one point the later hides the earlier.
+        # The later of two mounts at one point hides the earlier.
         kind = max(reversed(over), key=lambda mount: len(mount.place)).kind if over else ""
         return kind if kind in _REMOTE else ""
 

@@ -24,7 +24,7 @@ _WANTED: list[type[events.FileSystemEvent]] = [
     events.FileClosedEvent, events.FileCreatedEvent, events.FileDeletedEvent, events.FileModifiedEvent,
     events.FileMovedEvent,
 ]  # fmt: skip
-"""Without "opened" and "closed without write", which our own reading causes."""
+"""All events but "opened" and "closed without write", which our own reading causes."""
 
 
 class ObserverRoot(events.FileSystemEventHandler):
@@ -52,7 +52,7 @@ class ObserverRoot(events.FileSystemEventHandler):
 
     @property
     def watch_count(self) -> int:
-        """Streams held; what they cost is the system's affair."""
+        """Streams held, whatever they cost the system."""
         return len(self._observer.emitters)
 
     def start(self) -> None:
@@ -78,10 +78,10 @@ class ObserverRoot(events.FileSystemEventHandler):
             self._observer.join(10.0)
 
     def watch_cookies(self) -> None:
-        """Nothing to do: cookies are not used here."""
+        """Ignore cookies, which are not used here."""
 
     def resync(self, directory: str) -> None:
-        """Nothing to do: the whole tree is watched."""
+        """Leave the watch as it is: it covers the whole tree."""
 
     def check_busy(self) -> None:
         """Look whether git holds its index lock, and report a difference."""

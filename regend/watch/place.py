@@ -1,4 +1,4 @@
-"""What a root's watch is given, whatever the operating system, and where it may report."""
+"""The seam between the watcher and a root's watch, the same on every operating system."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class WatchHealth:
 
 @dataclass(frozen=True, slots=True)
 class WatchPlace:
-    """What is watched: the root, and the directory where cookies appear."""
+    """The root to watch, and the directory where cookies appear."""
 
     root: RootId
     identity: RootIdentity
@@ -74,7 +74,7 @@ class RootWatch(Protocol):
 
 
 def is_plausible(path: Path, marker: str, lost: str) -> bool:
-    """Whether the directory now at `path` is the root again.
+    """Tell whether the directory now at `path` is the root again.
 
     An empty one on another device is the mount point of a file system that is not mounted.
     """

@@ -44,7 +44,7 @@ else:
     from regend.watch.observer import ObserverRoot
 
 BARRIER_LIMIT_S = 2.0
-"""How long a barrier waits for a watch before it falls back to a rescan. A guess: a reader thread that is a whole
+"""Maximum wait of a barrier for a watch before it falls back to a rescan. A guess: a reader thread that is a whole
 second behind has so much to report that a rescan costs no more."""
 _STOP_LIMIT_S = 10.0
 _log = structlog.get_logger(__name__)
@@ -53,7 +53,7 @@ WatchFactory = Callable[[WatchPlace, WatchBudget, WatchOutlets, int], RootWatch]
 
 @dataclass(slots=True)
 class _Watched:
-    """One root; changed by the supervising thread only, except `active`."""
+    """One root. Only the supervising thread changes it, except `active`."""
 
     root: RootId
     identity: RootIdentity
@@ -138,7 +138,7 @@ class Watcher:
         self._jobs.put(lambda: self._halt(entry))
 
     def health(self, root: RootId) -> WatchHealth:
-        """How a root is observed; an unknown root counts as lost."""
+        """Report how a root is observed; an unknown root counts as lost."""
         entry = self._roots.get(root)
         if entry is None:
             return WatchHealth("lost", "the root is not watched", 0)
@@ -146,7 +146,7 @@ class Watcher:
         return WatchHealth(entry.state, entry.reason, watch.watch_count if watch else 0)
 
     def identity(self, root: RootId) -> RootIdentity | None:
-        """The root's identity as last seen; it changes when a lost root is found again."""
+        """Return the root's identity as last seen; it changes when a lost root is found again."""
         entry = self._roots.get(root)
         return entry.identity if entry else None
 
@@ -227,7 +227,7 @@ class Watcher:
             self._barriers.settle(name)
 
     def _rescan_instead(self, entry: _Watched, name: str | None) -> None:
-        """Any thread."""
+        """Rescan the root, so that it no longer holds up the barrier. Any thread."""
         self._emit(entry, RescanNeeded(entry.root))
         self._barriers.rescanned(entry.root, name)
 
@@ -237,7 +237,7 @@ class Watcher:
         self._rescan_instead(entry, name)
 
     def _remounted(self, entry: _Watched) -> bool:
-        """Any thread."""
+        """Tell whether other file systems are mounted below the root now. Any thread."""
         return entry.state == "watching" and self._mounts.below(entry.identity.path) != entry.mounts
 
     def _follow_mounts(self, entry: _Watched) -> None:
@@ -248,7 +248,7 @@ class Watcher:
             entry.mounts = mounts  # Last: until then no barrier may rely on the watches.
 
     def _emit(self, entry: _Watched, event: Event) -> None:
-        """Any thread."""
+        """Post an event of a root that was not removed. Any thread."""
         if entry.active:
             self._post(event)
 
@@ -300,14 +300,14 @@ class Watcher:
         self._rescan_instead(entry, None)
 
     def _troubled(self, entry: _Watched, watch: RootWatch, reason: str) -> None:
-        """A watch stopped: its root may be gone, or it cannot hold all watches."""
+        """Deal with a watch that stopped: its root may be gone, or there are too few watches."""
         if entry.active and entry.watch is watch:
             self._examine(entry)
             if entry.watch is watch:
                 self._poll(entry, reason)
 
     def _root_moved(self, entry: _Watched, watch: RootWatch) -> None:
-        """The root's directory went away, or was another for a moment."""
+        """Deal with a root whose directory went away, or was another for a moment."""
         if entry.active and entry.watch is watch:
             self._examine(entry)
             if entry.watch is watch and not watch.alive:
@@ -365,7 +365,7 @@ class Watcher:
         self._emit(entry, RescanNeeded(entry.root))
 
     def _examine(self, entry: _Watched) -> None:
-        """Compare the root's directory with the one that was added: is it gone, is it back?"""
+        """Compare the root's directory with the one that was added, and report a root that is gone or back."""
         path = entry.identity.path
         marker = marker_of(path)
         lost_now = entry.state != "lost" and marker != entry.identity.marker
@@ -391,4 +391,4 @@ class Watcher:
 
 
 def _nothing() -> None:
-    """Wakes the supervising thread, so that it learns of a new deadline."""
+    """Wake the supervising thread, so that it learns of a new deadline."""

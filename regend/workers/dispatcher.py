@@ -26,16 +26,16 @@ from regend.workers.frames import ChunkReply, ChunkTask, EmbedReply, EmbedTask, 
 from regend.workers.process import Job, Spawner, Worker
 
 GROW_AT_ITEMS = 10
-"""With fewer items than this, one warm worker is quicker than waking another."""
+"""Minimum items for more workers: with fewer, one warm worker is quicker than waking another."""
 MAX_WORKERS = 8
-"""More than this never paid: the index thread is the next bottleneck. Measured on 2 cores only."""
+"""Maximum workers. More never paid: the index thread is the next bottleneck. Measured on 2 cores only."""
 CHECK_INTERVAL_S = 0.25
 _STALL_S = 1.0
-"""A check that comes this late means that this process stood still, and its deadlines with it."""
+"""Minimum delay of a check that means that this process stood still; its deadlines then stood still, too."""
 _MAX_EARLY_DEATHS = 3
 _CLOSE_TIMEOUT_S = 5.0
 _START_AT_LEAST_S = 10.0
-"""A process may take this long to start on a busy machine, however short the deadline of an item is."""
+"""Minimum time that a process has to start on a busy machine, however short the deadline of an item is."""
 
 log = structlog.get_logger(__name__)
 
@@ -77,23 +77,23 @@ class Dispatcher:
 
     @property
     def slots(self) -> int:
-        """Items that may usefully be under way: all windows full, and enough besides to show that more help is due."""
+        """Items worth having in progress: all windows full, and enough to show that more workers are needed."""
         return max(self._size * self._config.window, GROW_AT_ITEMS)
 
     @property
     def pending(self) -> int:
-        """Items that wait or are under way."""
+        """Items that wait or are in progress."""
         return self._waiting + sum(len(worker.jobs) for worker in self._workers)
 
     def status(self) -> list[WorkerReport]:
-        """The workers, oldest first."""
+        """Report the workers, oldest first."""
         return [WorkerReport(w.pid, w.state, w.rss_bytes, w.items) for w in self._workers]
 
     async def start(self) -> None:
         """Start the first worker, and wait until one answers. Call it on the main thread.
 
         Raises:
-            WorkerError: none does.
+            WorkerError: no worker answers.
         """
         self._started = asyncio.get_running_loop().create_future()
         self._grow()
@@ -105,7 +105,7 @@ class Dispatcher:
             ) from error
 
     async def close(self) -> None:
-        """End all workers and wait for them. Items under way fail with `WorkerError`."""
+        """End all workers and wait for them. Items in progress fail with `WorkerError`."""
         self._closing = True
         if self._timer is not None:
             self._timer.cancel()
@@ -127,12 +127,12 @@ class Dispatcher:
 
         Args:
             alone: nothing else is in the worker's window meanwhile.
-            content: what to chunk in place of what the disk has.
+            content: the text to chunk instead of the one on disk.
 
         Raises:
-            FileNotFoundError: it is gone, or not to be read any more; observe again.
+            FileNotFoundError: it is gone, or must not be read any more; observe again.
             ChunkError: the worker could not.
-            WorkerError: ``crashed``, ``deadline`` or another word for how the worker ended over it.
+            WorkerError: ``crashed``, ``deadline`` or another word for how the worker ended.
         """
         reply = await self._submit(lambda job: frame(ChunkTask(job, root_path, path, limits, content)), lane, alone)
         match reply:
@@ -143,7 +143,7 @@ class Dispatcher:
             case Failure():
                 raise ChunkError(reply.reason)
             case _:
-                raise ChunkError("The worker answered something else; this is a bug.")
+                raise ChunkError("The worker gave an answer to another task; please report this bug.")
 
     async def embed(self, texts: Sequence[str], lane: Lane = Lane.BULK, spec: str = "") -> npt.NDArray[np.float32]:
         """Embed documents with a local model: float32 [n, dim], rows L2-normalised. Read-only.
@@ -167,7 +167,7 @@ class Dispatcher:
             case Failure():
                 raise ProviderRejectedError(f"The local model refused: {reply.reason}")
             case _:
-                raise ProviderRejectedError("The worker answered something else; this is a bug.")
+                raise ProviderRejectedError("The worker gave an answer to another task; please report this bug.")
 
     # -- handing out -----------------------------------------------------------------------------------------------
 
@@ -191,13 +191,13 @@ class Dispatcher:
         return await job.future
 
     def _dispatch(self) -> None:
-        """Fill the windows: edits, then bulk; and grow when more waits than the workers there are can take."""
+        """Fill the windows with edits, then bulk; grow when more items wait than the present workers can take."""
         if self._closing:
             return
         self._place_alone()
         for queue in self._queues.values():
             while queue:
-                if queue[0].future.done():  # Whoever wanted it was cancelled.
+                if queue[0].future.done():  # Its caller was cancelled.
                     queue.popleft()
                     continue
                 free = [w for w in self._accepting() if len(w.jobs) < self._config.window]
@@ -208,7 +208,7 @@ class Dispatcher:
             self._grow()
 
     def _place_alone(self) -> None:
-        """An item that must be alone gets a worker that has nothing; until there is one, one is kept from new work."""
+        """Give items that must be alone to idle workers; while there is no such worker, keep one from new work."""
         self._reserved = self._reserved if self._reserved in self._workers else None
         for queue in self._alone.values():
             while queue:
@@ -228,7 +228,7 @@ class Dispatcher:
         return [w for w in self._workers if w.takes_work and w is not self._reserved]
 
     def _may_grow(self) -> bool:
-        """There is room; and no more start at once than work already, so that a broken start shows in one process."""
+        """Tell whether to start one more. No more start at once than work already: a broken start costs one process."""
         live = [w for w in self._workers if not w.retiring]
         ready = sum(w.is_ready for w in live)
         return len(live) < self._size and len(live) - ready < max(1, ready) and not self._spawner.pause_s
@@ -240,7 +240,7 @@ class Dispatcher:
     # -- what workers do -------------------------------------------------------------------------------------------
 
     def _on_reply(self, worker: Worker, job: Job | None, reply: Reply) -> None:
-        """A worker is ready (no job) or answered its head."""
+        """Take the reply of a worker that is ready (no job) or answered its head."""
         if job is None:
             if self._started is not None and not self._started.done():
                 self._started.set_result(None)
@@ -259,7 +259,7 @@ class Dispatcher:
         self._dispatch()
 
     def _on_end(self, worker: Worker) -> None:
-        """A worker's process ended, or its connection broke."""
+        """Replace a worker whose process ended or whose connection broke."""
         if worker not in self._workers:
             return
         self._workers.remove(worker)
@@ -285,14 +285,14 @@ class Dispatcher:
     # -- the clock -------------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        """Have a timer as long as anything can become due."""
+        """Keep a timer as long as anything can become due."""
         calm = [worker.state for worker in self._workers] == ["idle"] and self._spawner.process_count == 1
         if self._timer is None and not self._closing and (self._waiting or not calm):
             self._due_at = time.monotonic() + CHECK_INTERVAL_S
             self._timer = asyncio.get_running_loop().call_later(CHECK_INTERVAL_S, self._check)
 
     def _check(self) -> None:
-        """Deadlines, starts that had to wait, and workers that nobody needs."""
+        """Look after deadlines, starts that had to wait, and workers that are not needed."""
         self._timer = None
         now = time.monotonic()
         late_s = now - self._due_at

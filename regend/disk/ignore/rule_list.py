@@ -46,7 +46,7 @@ class Rule:
     anchored: bool
 
     def regex(self, fold: bool) -> str:
-        """A regular expression for the name (or the path, where `anchored`), without anchors."""
+        """Return a regular expression for the name (or the path, where `anchored`), without anchors."""
         if not self.glob:
             return _NEVER
         found = path_regex(self.glob, fold) if self.anchored else translate(self.glob, fold)
@@ -66,7 +66,7 @@ class GitPattern(RegexPattern):
 
 
 def as_bytes_text(path: str) -> str:
-    """A path as the Latin-1 text of its bytes, which is what rules are compared with."""
+    """Return a path as the Latin-1 text of its bytes, which rules are compared with."""
     return path if path.isascii() else os.fsencode(path).decode("latin-1")
 
 
@@ -141,7 +141,7 @@ class RuleList:
         self._path = _any_of(path_regexes)
 
     def match(self, path: str, name: str, is_dir: bool) -> Rule | None:
-        """The last rule that matches, or None.
+        """Find the last rule that matches, or None.
 
         Args:
             path: relative to the directory of the file, as `as_bytes_text` gives it.

@@ -14,7 +14,7 @@ the deepest file wins, as in git):
 A directory that is ignored takes everything below it along; nothing below can be brought back. Nested repositories and
 submodules follow the git rules of their own top down (groups 2 to 4 go on as before). A linked worktree of the root's
 own repository is left out: its files are the same files again, and it can be a root itself. Where the root is a
-subdirectory of a worktree, the rules above it hold, unless they ignore the root itself: who adds it wants it indexed.
+subdirectory of a worktree, the rules above it hold, unless they ignore the root itself: its user wants it indexed.
 
 Threads: any may ask. Decisions come from immutable frames, one for each directory, found in a dict without a lock;
 building frames and dropping them takes a lock, so what is asked after `invalidate` returned sees the new files.
@@ -48,12 +48,12 @@ _Stamp = tuple[tuple[int, int, int] | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What was decided about a path, and why.
+    """The decision about a path, and its reason.
 
     Attributes:
         source: the file of the deciding rule (relative to the root where it lies within), a name for a built-in
             rule, or empty where no rule matches. A rule that begins with ``!`` decides, too.
-        line: the rule's line in it, from 1; 0 where there is none.
+        line: the rule's line in it, from 1; 0 where there is no rule.
         pattern: the rule as written.
     """
 
@@ -140,7 +140,7 @@ class IgnoreRules:
         return self._match(frame, path, name, False)
 
     def is_rule_file(self, path: str) -> bool:
-        """Whether a change of this path can change decisions: call `invalidate` with it then."""
+        """Tell whether a change of this path can change decisions; if so, call `invalidate` with it."""
         return path.rpartition("/")[2] in RULE_FILE_NAMES or path == REPOSITORY_CONFIG_NAME
 
     def invalidate(self, path: str) -> str:
@@ -198,7 +198,7 @@ class IgnoreRules:
         self._frames = {"": self._open("", self._whole, git, self._config_lists())}
 
     def _base_lists(self, repository: Repository | None, skip: int) -> tuple[_Based, ...]:
-        """`info/exclude` and the global excludes, which are relative to the top of the repository."""
+        """Read `info/exclude` and the global excludes, which are relative to the top of the repository."""
         fold, excludes = self._settings.fold, self._settings.excludes_file
         lists: tuple[_Based, ...] = ()
         if excludes is not None:
@@ -228,7 +228,7 @@ class IgnoreRules:
             patterns = load_repository_config(self._root).patterns
             self.problem = ""
         except ConfigError as error:
-            # What it said before, or excludes in spite of the mistake, is in force: else that would be let in.
+            # The patterns read before, or the excludes in spite of the mistake, stay in force: else these paths got in.
             self.problem = str(error)
             excludes = error.excludes if isinstance(error, RepositoryConfigError) else ()
             return (*self._based(excludes), *self._config)

@@ -1,4 +1,4 @@
-"""What is known of servers and models beforehand: one data file per kind of server in `presets`, and task prefixes.
+"""Known properties of servers and models: one data file per kind of server in `presets`, and task prefixes.
 
 The user's configuration comes before a preset's chosen set of limits, the set before the preset itself. A server may
 correct limits later, by its headers or by what it refuses.
@@ -21,12 +21,12 @@ _STYLES = "styles"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one request and of one minute; 0 is none.
+    """Bounds of one request and of one minute; 0 for no bound.
 
     Attributes:
         batch_items, batch_tokens: texts and tokens in a request.
         text_tokens: tokens of one text.
-        concurrency: requests under way at once.
+        concurrency: requests in progress at once.
     """
 
     batch_items: int = 64
@@ -42,10 +42,10 @@ class Preset:
     """One data file.
 
     Attributes:
-        dialect: how the server is spoken to, see `dialects`.
-        url, model, api_key_env: used where the configuration names none.
-        dimensions: it can shorten vectors on request.
-        tasks: it tells documents and queries apart by itself.
+        dialect: the API that the server speaks, see `dialects`.
+        url, model, api_key_env: used where the configuration leaves them out.
+        dimensions: the server can shorten vectors on request.
+        tasks: the server tells documents and queries apart by itself.
         limit_set: which of `limit_sets` holds where `embedding.tier` names none.
         dims: length of the vectors of models that are known, by the model's name.
     """
@@ -96,21 +96,21 @@ class Style:
 
 @cache
 def presets() -> dict[str, Preset]:
-    """All presets by name."""
+    """Load all presets, by name."""
     return {name: _preset(name, table) for name, table in _tables().items() if name != _STYLES}
 
 
 @cache
 def styles() -> tuple[Style, ...]:
-    """All styles, in the order in which they are tried."""
+    """Load all styles, in the order in which they are tried."""
     return tuple(Style(**table) for table in _tables()[_STYLES]["style"])
 
 
 def style_for(config: EmbeddingConfig, model: str) -> Style:
-    """The prefixes for a model, as configured.
+    """Choose the prefixes for a model, as configured.
 
     Raises:
-        ConfigError: there is no style of the configured name.
+        ConfigError: no style has the configured name.
     """
     if config.prefixes == "auto":
         found = next((style for style in styles() if re.search(style.match, model, re.IGNORECASE)), Style("none"))

@@ -1,7 +1,7 @@
 """One HTTP request: a body out, a bounded answer back, and a typed error for each way it can go wrong.
 
-Redirects are not followed, so a key never goes to another host; proxies and cookies are not used. What a server says
-is shown only as far as it repeats neither the key nor the texts.
+Redirects are not followed, so a key never goes to another host; proxies and cookies are not used. A server's
+words are shown only as far as they repeat neither the key nor the texts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from regend.errors import EmbeddingError, ProviderRejectedError, ProviderUnavail
 MAX_ANSWER_BYTES = 64_000_000
 _CONNECT_S = 10.0
 _SHOWN_CHARS = 200
-"""How much of a server's own words goes into a message."""
+"""Maximum characters of a server's own words in a message."""
 _REPEATED_CHARS = 16
 """A message that repeats so much of a text in a row is not shown."""
 _REJECTED = frozenset((400, 413, 414, 422, 424))
@@ -55,7 +55,7 @@ class Transport:
         Args:
             key: goes into the `Authorization` header; empty for none.
             who: names the server in messages.
-            texts: what must not be in any message.
+            texts: they must not be in any message.
 
         Raises:
             ProviderUnavailableError, ProviderRejectedError: see `errors.EmbeddingError.kind`.
@@ -131,7 +131,7 @@ def _refusal(response: aiohttp.ClientResponse, told: str, who: str) -> Embedding
 
 
 def _shown(raw: bytes, key: str, texts: Sequence[str]) -> str:
-    """The beginning of what a server says, unless it repeats what it was sent."""
+    """Return the beginning of a server's words, unless they repeat the texts."""
     told = raw[: 4 * _SHOWN_CHARS].decode(errors="replace")
     # Some servers repeat the key in their complaint about it.
     shown = (told.replace(key, "[key]") if key else told)[:_SHOWN_CHARS]
