@@ -106,7 +106,7 @@ class IgnoreRules:
     ) -> None:
         self._root = root
         self._git_dir = git_dir
-        self._user = RuleList("\n".join(user_patterns).encode(), "user configuration")
+        self._user = _lists(0, user_patterns, "user configuration")
         self._excluded = {
             path.relative_to(root).as_posix(): str(path) for path in excluded_dirs if path.is_relative_to(root)
         }
@@ -231,13 +231,9 @@ class IgnoreRules:
             # The patterns read before, or the excludes in spite of the mistake, stay in force: else these paths got in.
             self.problem = str(error)
             excludes = error.excludes if isinstance(error, RepositoryConfigError) else ()
-            return (*self._based(excludes), *self._config)
-        self._config = self._based(patterns)
+            return (*_lists(len(self._prefix), excludes, REPOSITORY_CONFIG_NAME), *self._config)
+        self._config = _lists(len(self._prefix), patterns, REPOSITORY_CONFIG_NAME)
         return self._config
-
-    def _based(self, patterns: tuple[str, ...]) -> tuple[_Based, ...]:
-        rules = RuleList("\n".join(patterns).encode(), REPOSITORY_CONFIG_NAME)
-        return (_Based(len(self._prefix), rules),) if rules.rules else ()
 
     def _shown(self, file: Path) -> str:
         return file.relative_to(self._root).as_posix() if file.is_relative_to(self._root) else str(file)
@@ -299,15 +295,12 @@ class IgnoreRules:
         if rule is not None and not rule.negated:
             return Decision(True, SECRETS.source, 0, rule.text)
         full = self._prefix + path
-        if self._user.rules:
-            rule = self._user.match(path, name, is_dir)
-            if rule is not None:
-                return Decision(not rule.negated, self._user.source, rule.line, rule.text)
-        if frame.own:
-            decision = _first_match(frame.own, full, name, is_dir)
-            if decision is not None:
-                return decision
-        return _first_match(frame.git, full, name, is_dir) or NOT_IGNORED
+        return (
+            _first_match(self._user, path, name, is_dir)
+            or _first_match(frame.own, full, name, is_dir)
+            or _first_match(frame.git, full, name, is_dir)
+            or NOT_IGNORED
+        )
 
     def _drop(self, path: str) -> None:
         self.version += 1
@@ -322,6 +315,11 @@ class IgnoreRules:
             gone = self._frames.pop(waiting.pop(), None)
             if gone is not None:
                 waiting.extend(gone.children)
+
+
+def _lists(skip: int, patterns: tuple[str, ...], source: str) -> tuple[_Based, ...]:
+    rules = RuleList("\n".join(patterns).encode(), source)
+    return (_Based(skip, rules),) if rules.rules else ()
 
 
 def _in_front(skip: int, rules: RuleList | None, lists: tuple[_Based, ...]) -> tuple[_Based, ...]:

@@ -38,16 +38,14 @@ def git_settings(directory: Path, environ: Mapping[str, str] | None = None) -> G
     """
     environ = os.environ if environ is None else environ
     values = _git_config(directory, environ)
-    fold = values.get("core.ignorecase", "true" if sys.platform == "darwin" and not values else "false")
+    fold = _truth(values.get("core.ignorecase", "true" if sys.platform == "darwin" and not values else "false"))
     named = values.get("core.excludesfile")
     if named is None:
-        return GitSettings(_config_home(environ) / "git" / "ignore", _truth(fold))
-    if not named:
-        return GitSettings(None, _truth(fold))
+        return GitSettings(_config_home(environ) / "git" / "ignore", fold)
     try:
-        return GitSettings(directory / Path(named).expanduser(), _truth(fold))
+        return GitSettings(directory / Path(named).expanduser() if named else None, fold)
     except RuntimeError:  # `~` and a name that is no user's; git refuses it, too.
-        return GitSettings(None, _truth(fold))
+        return GitSettings(None, fold)
 
 
 def settings_files(git_dir: Path | None, environ: Mapping[str, str] | None = None) -> tuple[Path, ...]:

@@ -46,11 +46,8 @@ def stated_limits(headers: Mapping[str, str]) -> Stated:
 
 
 def _number(value: str) -> float | None:
-    try:
-        number = float(value)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and number >= 0.0 else None
+    number = _seconds(value, 1.0)
+    return None if number is None or math.isinf(number) or number < 0.0 else number
 
 
 def _seconds(value: str, unit_s: float) -> float | None:

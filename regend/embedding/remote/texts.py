@@ -80,16 +80,13 @@ class TokenCounter:
         count, was_cut = len(encoding.ids), False
         while limit and count > limit:
             # Special tokens have empty spans and come on top; a cut at a line is well below the limit anyway.
-            ends = [end for _, end in encoding.offsets if end][: max(1, limit - (count - _content_count(encoding)))]
+            ends = [end for _, end in encoding.offsets if end]
+            ends = ends[: max(1, limit - (count - len(ends)))]
             kept = cut_at_boundary(text, ends[-1] if ends else 0)
             text, was_cut = kept if len(kept) < len(text) else text[: len(text) // 2], True
             encoding = self._tokenizer.encode(text)
             count = len(encoding.ids)
         return Prepared(text, float(count), float(count)), was_cut
-
-
-def _content_count(encoding: Any) -> int:
-    return sum(1 for _, end in encoding.offsets if end)
 
 
 def load_tokenizer(path: str, key: str) -> Any:

@@ -25,6 +25,13 @@ _REPEATED_CHARS = 16
 """A message that repeats so much of a text in a row is not shown."""
 _REJECTED = frozenset((400, 413, 414, 422, 424))
 """Statuses that blame the texts. All others blame the server, the network or the configuration, and may pass."""
+_FAULTS = {
+    TimeoutError: "timeout",
+    aiohttp.ClientPayloadError: "truncated",
+    aiohttp.ClientSSLError: "tls",
+    ssl.SSLError: "tls",
+}
+"""Kinds of failures without an answer; all others are ``connection``."""
 _KINDS = {401: "denied", 403: "denied", 429: "rate_limited"}
 _TOO_LONG = re.compile(
     r"too (long|large|many tokens)|context (length|size|window)|maximum (context|input|sequence)|"
@@ -108,13 +115,7 @@ async def _read(response: aiohttp.ClientResponse, who: str) -> bytes:
 
 
 def _no_answer(error: Exception, who: str) -> ProviderUnavailableError:
-    kind = "connection"
-    if isinstance(error, TimeoutError):
-        kind = "timeout"
-    elif isinstance(error, aiohttp.ClientPayloadError):
-        kind = "truncated"
-    elif isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)):
-        kind = "tls"
+    kind = next((kind for fault, kind in _FAULTS.items() if isinstance(error, fault)), "connection")
     reason = str(error) or type(error).__name__
     return ProviderUnavailableError(f"{who} did not answer: {reason}.", kind=kind)
 
