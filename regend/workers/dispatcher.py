@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -64,8 +64,7 @@ class Dispatcher:
         self._rss_cap_bytes = config.rss_cap_mb * 1_000_000
         self._spawner = Spawner(self._rss_cap_bytes, self._on_reply, self._on_end)
         self._workers: list[Worker] = []
-        self._queues: dict[Lane, deque[Job]] = {lane: deque() for lane in Lane}
-        self._alone: dict[Lane, deque[Job]] = {lane: deque() for lane in Lane}
+        self._queues: defaultdict[tuple[bool, Lane], deque[Job]] = defaultdict(deque)  # By `alone` and lane.
         self._reserved: Worker | None = None
         self._last_job = 0
         self._started: asyncio.Future[None] | None = None
@@ -109,13 +108,13 @@ class Dispatcher:
         self._closing = True
         if self._timer is not None:
             self._timer.cancel()
-        jobs = [job for queue in (*self._queues.values(), *self._alone.values()) for job in queue]
+        jobs = [job for queue in self._queues.values() for job in queue]
         for worker in self._workers:
             jobs += worker.jobs
             worker.kill("closing")
         for job in jobs:
             _fail(job, "stopping")
-        for queue in (*self._queues.values(), *self._alone.values()):
+        for queue in self._queues.values():
             queue.clear()
         self._workers.clear()
         await self._spawner.reap_all(_CLOSE_TIMEOUT_S)
@@ -173,7 +172,7 @@ class Dispatcher:
 
     @property
     def _waiting(self) -> int:
-        return sum(len(queue) for queue in (*self._queues.values(), *self._alone.values()))
+        return sum(map(len, self._queues.values()))
 
     async def _submit(self, request: Callable[[int], bytes], lane: Lane, alone: bool) -> Reply:
         if self._closing:
@@ -184,7 +183,7 @@ class Dispatcher:
         except UnicodeEncodeError as error:
             raise ChunkError(f"A name or text is not valid Unicode: {error.reason}.") from error
         job = Job(self._last_job, framed, lane, alone, asyncio.get_running_loop().create_future())
-        (self._alone if alone else self._queues)[lane].append(job)
+        self._queues[alone, lane].append(job)
         self._busy_at = time.monotonic()
         self._dispatch()
         self._watch()
@@ -195,7 +194,7 @@ class Dispatcher:
         if self._closing:
             return
         self._place_alone()
-        for queue in self._queues.values():
+        for queue in (self._queues[False, lane] for lane in Lane):
             while queue:
                 if queue[0].future.done():  # Its caller was cancelled.
                     queue.popleft()
@@ -210,7 +209,7 @@ class Dispatcher:
     def _place_alone(self) -> None:
         """Give items that must be alone to idle workers; while there is no such worker, keep one from new work."""
         self._reserved = self._reserved if self._reserved in self._workers else None
-        for queue in self._alone.values():
+        for queue in (self._queues[True, lane] for lane in Lane):
             while queue:
                 if queue[0].future.done():
                     queue.popleft()
@@ -272,7 +271,7 @@ class Dispatcher:
             if jobs:
                 _fail(jobs.pop(0), reason)
         for job in reversed(jobs):
-            (self._alone if job.alone else self._queues)[job.lane].appendleft(job)
+            self._queues[job.alone, job.lane].appendleft(job)
         if self._started is not None and not self._started.done() and self._spawner.early_deaths >= _MAX_EARLY_DEATHS:
             self._started.set_exception(
                 WorkerError(f"{_MAX_EARLY_DEATHS} worker processes ended at start; their messages on stderr say why.")

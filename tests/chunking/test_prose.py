@@ -1,4 +1,4 @@
-"""What people write about code is found among it, and counts more than the code's own words."""
+"""Prose about code is found among it, and counts more than the code's own words."""
 
 from __future__ import annotations
 

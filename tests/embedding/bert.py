@@ -55,7 +55,7 @@ def random_weights(shape: Shape, seed: int = 1) -> Weights:
 
 
 def token_vectors(weights: Weights, shape: Shape, ids: list[int]) -> np.ndarray:
-    """What the model makes of each token: float64 [n, hidden]."""
+    """Compute the model's output for each token: float64 [n, hidden]."""
     own = {name: value.astype(np.float64) for name, value in weights.items()}
 
     def norm(x: np.ndarray, name: str) -> np.ndarray:

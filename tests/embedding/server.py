@@ -1,6 +1,6 @@
 """A real embedding server on 127.0.0.1: speaks each dialect, embeds with the hashing encoder, or misbehaves.
 
-What it does not model: partial batches, models that take time for each token, and HTTP/2.
+It does not model partial batches, models that take time for each token, and HTTP/2.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.embedding.hashing import DIM, HashingEncoder
 
 Respond = Callable[[web.Request, dict[str, Any]], Awaitable[web.StreamResponse]]
 PATHS = {"http": "/v1", "openai": "/v1", "voyage": "/v1", "ollama": "", "tei": "", "llama-server": ""}
-"""What the base URL ends with, by provider."""
+"""The end of the base URL, by provider."""
 
 
 def vectors_of(texts: Sequence[str]) -> list[list[float]]:
@@ -65,7 +65,7 @@ async def good(request: web.Request, body: dict[str, Any]) -> web.StreamResponse
 
 @dataclass
 class StrictLimits:
-    """Refuses with 429 what would be beyond the limits within any `window_s` seconds, as it arrives; 0 is none."""
+    """Refuses with 429 what would be beyond the limits within any `window_s` seconds, as it arrives; 0 for no limit."""
 
     requests: float = 0.0
     tokens: float = 0.0

@@ -1,4 +1,4 @@
-"""What every provider promises, asked of each: the built-in model here and in warm workers, and real HTTP servers of
+"""Every provider keeps the promises of the seam: the built-in model here and in warm workers, and real HTTP servers of
 every kind."""
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ async def _no_workers(texts: object, lane: object) -> np.ndarray:
 
 
 def _reference(provider: EmbeddingProvider) -> LocalEncoder | None:
-    """What gives the expected vectors; the HTTP server embeds with the hashing encoder, `test_onnx` has its own."""
+    """Return the encoder of the expected vectors: the HTTP server's is the hashing one, `test_onnx` has its own."""
     if provider.info.dim == 32:
         return None
     return local_encoder() if isinstance(provider, LocalProvider) else HashingEncoder()

@@ -98,7 +98,7 @@ def test_no_sum_can_leave_the_exact_range() -> None:
     model = built_in()
     exact = 1 << 24
     assert int(np.abs(model.table.astype(np.int64)).max()) * static._MAX_WEIGHT_SUM < exact
-    longest = 16 * (static.INPUT_ONE + 8)  # Of the numbers of a unit vector of 256, rounded.
+    longest = 16 * (static.INPUT_ONE + 8)  # The numbers of a unit vector of 256, rounded.
     assert longest * float(np.abs(model.into).max()) + float(np.abs(model.bias).max()) < exact
     assert float(np.abs(model.out).sum(axis=0).max()) * static.MAX_ACTIVATION < exact
 

@@ -1,4 +1,4 @@
-"""What is mounted at and below a directory is read from the kernel's table, names with blanks included.
+"""The mounts at and below a directory are read from the kernel's table, names with blanks included.
 
 That a change of it is seen is shown in `tests/e2e/test_namespaces.py`, with real mounts.
 """

@@ -1,4 +1,4 @@
-"""Whatever changes in a watched tree is reported before a barrier passes; what is ignored is not even watched."""
+"""Every change in a watched tree is reported before a barrier passes; ignored directories are not even watched."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ async def test_close_before_and_during_start() -> None:
 
 
 async def test_an_idle_pool_has_no_timer(tmp_path: Path) -> None:
-    """It wakes nobody up, and its worker waits in the kernel."""
+    """It wakes no thread, and its worker waits in the kernel."""
     async with running() as workers:
         await chunk(workers, tmp_path, write_files(tmp_path, 1)[0])
         await until(lambda: workers._timer is None, "no timer")

@@ -34,7 +34,7 @@ from tests.workers.dispatcher_rig import (
 
 
 async def test_killed_in_the_middle_of_a_file(tmp_path: Path) -> None:
-    """The file being worked on fails; those sent behind it are done elsewhere, and nobody is told."""
+    """The file being worked on fails; those sent behind it are done elsewhere, and no caller notices."""
     paths = write_files(tmp_path, 3)
     long = write_long_file(tmp_path)
     async with running(window=4) as workers:
@@ -225,7 +225,7 @@ def test_no_orphans(tmp_path: Path, stopped: bool) -> None:
 
 
 async def test_lane_and_order_survive_a_crash(tmp_path: Path) -> None:
-    """What is sent again keeps its place before what was waiting."""
+    """Items that are sent again keep their place before those that were waiting."""
     paths = write_files(tmp_path, 8)
     long = write_long_file(tmp_path)
     done: list[str] = []

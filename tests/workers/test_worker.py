@@ -121,7 +121,7 @@ def test_memory_is_bounded(line: Line) -> None:
 
 
 def test_what_cannot_be_encoded_is_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the chunker does, the worker answers."""
+    """The worker answers, whatever the chunker does."""
     (tmp_path / "a.py").write_text("x = 1\n")
     faults = [
         (ChunkError("odd \udcff"), "odd \\udcff"),

@@ -169,14 +169,6 @@ def _ollama_frame(raw: bytes) -> tuple[list[tuple[int | None, msgspec.Raw]], int
     return [(None, row) for row in answer.embeddings], answer.prompt_eval_count
 
 
-def _tei_frame(raw: bytes) -> tuple[list[tuple[int | None, msgspec.Raw]], int]:
-    return [(None, row) for row in _plain.decode(raw)], 0
-
-
-def _llama_frame(raw: bytes) -> tuple[list[tuple[int | None, msgspec.Raw]], int]:
-    return [(item.index, item.embedding) for item in _items.decode(raw)], 0
-
-
 def _openai_body(model: str, texts: Sequence[str], task: Task, form: Form) -> dict[str, Any]:
     body = {"model": model, "input": list(texts), "encoding_format": form.encoding}
     return body | ({"dimensions": form.dim} if form.dim else {})
@@ -209,7 +201,9 @@ DIALECTS: dict[str, Dialect] = {
     "openai": Dialect("/embeddings", _openai_body, _openai_frame, _row, base64=True),
     "voyage": Dialect("/embeddings", _voyage_body, _openai_frame, _row, base64=True),
     "ollama": Dialect("/api/embed", _ollama_body, _ollama_frame, _row),
-    "tei": Dialect("/embed", _tei_body, _tei_frame, _row),
-    "llama-server": Dialect("/embedding", _llama_body, _llama_frame, _pooled_row),
+    "tei": Dialect("/embed", _tei_body, lambda raw: ([(None, row) for row in _plain.decode(raw)], 0), _row),
+    "llama-server": Dialect(
+        "/embedding", _llama_body, lambda raw: ([(i.index, i.embedding) for i in _items.decode(raw)], 0), _pooled_row
+    ),
 }
 """Dialects by the name that presets use."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 
 @dataclass(slots=True)
@@ -31,7 +31,3 @@ class Metrics:
     cut_texts: int = 0
     request_s: float = 0.0
     waited_s: float = 0.0
-
-    def table(self) -> dict[str, float]:
-        """Return the counters by name, rounded."""
-        return {name: round(value, 3) for name, value in asdict(self).items()}

@@ -14,7 +14,7 @@ import random
 import time
 import zlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,7 @@ class HttpProvider:
         """See `EmbeddingProvider.status`."""
         limits = self._limiter.limits
         return {
-            **self.metrics.table(),
+            **{name: round(value, 3) for name, value in asdict(self.metrics).items()},
             "token_factor": round(self._counter.scale.factor, 3),
             "tokens_exact": self._counter.is_exact,
             "requests_per_minute": limits.requests_per_minute,

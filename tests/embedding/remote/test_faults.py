@@ -1,6 +1,6 @@
 """Every fault of a server, with every kind of server: one typed outcome each, nothing secret in it, and then it passes.
 
-The server repeats the key and the texts in all it says. What is wrong with one answer is told once by each dialect.
+The server repeats the key and the texts in all it says. Each dialect reports each faulty answer once.
 """
 
 from __future__ import annotations

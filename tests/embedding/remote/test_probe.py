@@ -29,7 +29,7 @@ async def server() -> AsyncIterator[EmbeddingServer]:
 
 
 async def probed(server: EmbeddingServer, tmp_path: Path, provider: str = "http", **changes: Any) -> Capabilities:
-    """What a provider found out, as it remembers it; it can embed afterwards."""
+    """Return the findings that a provider remembers; it can embed afterwards."""
     cache = tmp_path / "probes.json"
     opened = HttpProvider(server.config(provider, **{"dim": 0} | changes), cache)
     try:
