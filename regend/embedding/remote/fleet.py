@@ -11,7 +11,7 @@ import asyncio
 import heapq
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -186,19 +186,12 @@ class Fleet:
             if not free:
                 return  # The end of a request wakes us.
             heapq.heappop(self._waiters)
-            endpoint = min(free, key=self._preference(waiter.errand))
+            # Not where it just failed; then the fewest in progress; then the order of the configuration.
+            endpoint = min(free, key=lambda e: (e is waiter.errand.endpoint, e.concurrency.running))
             self._start(endpoint, waiter.errand.tokens)
             if not endpoint.admitted:
                 self._admitting.add(endpoint)
             waiter.future.set_result(endpoint)
-
-    def _preference(self, errand: Errand) -> Callable[[Endpoint], tuple[bool, int, int]]:
-        """Prefer servers where it did not just fail, then those with the fewest in progress, then configured order."""
-        return lambda endpoint: (
-            endpoint is errand.endpoint,
-            endpoint.concurrency.running,
-            self.endpoints.index(endpoint),
-        )
 
     def _usable(self, now: float) -> list[Endpoint]:
         """List the endpoints that answer, as far as is known; busy ones included."""
