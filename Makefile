@@ -35,7 +35,8 @@ check: $(STAMP)
 	@$(BIN)/python -m tests.check $(if $(FILE),"$(FILE)")
 
 test: lint
-	REGEND_SCHEDULES=500 $(BIN)/pytest -n 2 tests/core --cov=regend.core --cov-branch --cov-report= --cov-fail-under=100
+	REGEND_SCHEDULES=500 $(BIN)/pytest -n 2 tests/core tests/embedding/pacing --cov=regend.core \
+	  --cov=regend.embedding.pacing --cov-branch --cov-report= --cov-fail-under=100
 	$(BIN)/pytest -n 2 --dist loadgroup
 
 # All that takes long: 500 kills (REGEND_KILLS), each compared with a fresh index, a fault at every writing call of a store

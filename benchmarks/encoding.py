@@ -21,8 +21,8 @@ import numpy
 import regend.embedding.base
 before = int(open("/proc/self/statm").read().split()[1])
 began = time.process_time()
-from regend.embedding.static import StaticEncoder
-StaticEncoder().encode(["def f(): pass"], "document")
+from regend.embedding.static import built_in
+built_in().encode(["def f(): pass"], "document")
 print((time.process_time() - began) * 1e3, (int(open("/proc/self/statm").read().split()[1]) - before) * 4096 / 1e6)
 """
 
@@ -56,10 +56,10 @@ def chunks_of(root: Path) -> list[str]:
 def main(root: str) -> None:
     """Print the figures of this process as JSON."""
     from regend.embedding.code_words import blocks, words_of
-    from regend.embedding.static import StaticEncoder
+    from regend.embedding.static import built_in
 
     chunks = chunks_of(Path(root))
-    encoder = StaticEncoder()
+    encoder = built_in()
     tokens = sum(len(w.hashes) + len(w.pair_hashes) for _, block in blocks(chunks) for w in [words_of(block)])
     seconds = _best_seconds(lambda: encoder.encode(chunks, "document"))
     result = {

@@ -21,9 +21,8 @@ from benchmarks.daemons import machine, private_daemon
 from benchmarks.fitting import Asked, Vector, by_repository, fit, judged, left_out, without
 from benchmarks.metrics import Found, Worth
 from benchmarks.retrieval import opened
-from regend.config import EmbeddingConfig
 from regend.embedding.base import LocalEncoder
-from regend.embedding.registry import encoder_spec, local_encoder
+from regend.embedding.registry import local_encoder
 from regend.search.engine import Engine
 from regend.search.options import SearchOptions
 from regend.search.query.parse import parse_query
@@ -90,7 +89,7 @@ class Bench:
     """
 
     def __init__(self, file: Path, checkouts: Path, state_dir: Path, only: Sequence[str], stack: ExitStack) -> None:
-        self.encoder = local_encoder(encoder_spec(EmbeddingConfig()))
+        self.encoder = local_encoder()
         repositories = load(file, checkouts, only)
         whole = [replace(r, root="", directory=(checkouts / r.name).resolve()) for r in repositories]
         self.parts: list[tuple[str, list[Repository], Snapshot]] = []

@@ -20,9 +20,8 @@ from benchmarks.baselines import IndexedChunk, bm25, matching_words, vectors_alo
 from benchmarks.daemons import PrivateDaemon, machine, percentile, private_daemon
 from benchmarks.definitions import Named, missed, sampled
 from benchmarks.metrics import TOP, WHOLE_FILE, Found, Worth, best_rank, worth
-from regend.config import EmbeddingConfig
 from regend.embedding.base import LocalEncoder
-from regend.embedding.registry import encoder_spec, local_encoder
+from regend.embedding.registry import local_encoder
 from regend.limits import MAX_RESULTS
 from regend.rpc.client import Client
 from regend.store.base import Snapshot
@@ -85,7 +84,7 @@ def run(
         name_count: so many exact unique names are asked for, too.
     """
     report = Report(load(file, checkouts, only), budget_tokens=budget_tokens)
-    encoder = local_encoder(encoder_spec(EmbeddingConfig()))
+    encoder = local_encoder()
     with private_daemon() as daemon:
         if state_dir is not None:
             daemon.state_dir = state_dir.resolve()

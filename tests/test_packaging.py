@@ -28,6 +28,8 @@ PROJECT = PYPROJECT["project"]
 DIRECT = [Requirement(line) for line in PROJECT["dependencies"]]
 DEV = [Requirement(line) for line in PROJECT["optional-dependencies"]["dev"]]
 UNITS = ("systemd/regend.service", "systemd/regend.socket", "launchd/dev.regend.daemon.plist")
+UNDOCUMENTED = ("watchdog.observers.inotify_c",)
+"""Modules that no underscore marks and no documentation describes."""
 IMPORT_NAMES = {"tree-sitter": "tree_sitter", "tree-sitter-language-pack": "tree_sitter_language_pack"}
 
 
@@ -36,6 +38,12 @@ def foreign_packages() -> frozenset[str]:
     """List the foreign packages that regend imports, by import name."""
     sources = read_sources(REPOSITORY / "regend")
     return frozenset(third_party(found.target) for name in sources for found in imports_of(name, sources))
+
+
+def internal(target: str) -> bool:
+    """Whether an import reaches into a package of others where its documentation does not."""
+    private = any(part.startswith("_") for part in target.split("."))
+    return bool(third_party(target)) and (private or target.startswith(UNDOCUMENTED))
 
 
 def pins() -> dict[str, Version]:
@@ -90,6 +98,34 @@ def test_pins_are_within_what_pyproject_asks_for(requirement: Requirement) -> No
 def test_every_dependency_has_a_lower_bound_and_is_used(requirement: Requirement) -> None:
     assert any(spec.operator in (">=", "==") for spec in requirement.specifier)
     assert IMPORT_NAMES.get(requirement.name, requirement.name) in foreign_packages()
+
+
+def test_a_dependency_whose_internals_are_imported_has_an_upper_bound() -> None:
+    sources = read_sources(REPOSITORY / "regend")
+    targets = {found.target for name in sources for found in imports_of(name, sources)}
+    inside = {third_party(target) for target in targets if internal(target)}
+    bounded = {
+        IMPORT_NAMES.get(requirement.name, requirement.name)
+        for requirement in DIRECT
+        if any(spec.operator in ("<", "<=", "==", "~=") for spec in requirement.specifier)
+    }
+    assert "watchdog" in inside
+    assert sorted(inside - bounded) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("watchdog.observers.inotify_c", True),
+        ("numpy._core", True),
+        ("pathspec.pattern.RegexPattern", False),
+        ("regend._private", False),
+        ("watchdog.observers.Observer", False),
+        ("__future__.annotations", False),
+    ],
+)
+def test_internals(target: str, expected: bool) -> None:
+    assert internal(target) == expected
 
 
 def test_no_file_names_an_index() -> None:

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from regend.embedding.static import StaticModel
+from regend.embedding.static import StaticEncoder
 from training.dataset import Ints, load
 from training.evaluate import SearchQuestions, best_files, ndcg, ranks, reciprocal, tasks
 from training.report import texts_of
 
 
-def gains(model: StaticModel, questions: list[str], documents: list[str], right: Ints) -> npt.NDArray[np.float64]:
+def gains(model: StaticEncoder, questions: list[str], documents: list[str], right: Ints) -> npt.NDArray[np.float64]:
     """Compute 1/rank of each question's document among all, 0 beyond ten."""
     scores = model.encode(questions, "query") @ model.encode(documents, "document").T
     return reciprocal(ranks(scores, right))
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--split", choices=("dev", "test"), default="test")
     parser.add_argument("--pool", type=int, default=1_000)
     options = parser.parse_args()
-    models = [StaticModel(path.read_bytes()) for path in options.models]
+    models = [StaticEncoder(path.read_bytes()) for path in options.models]
     data = load()
     chosen = tasks(data, options.split, pool=options.pool)
     texts = texts_of(np.concatenate([task.rows for task in chosen]))
@@ -52,7 +52,7 @@ def main() -> None:
         _search(models, SearchQuestions(Path(folder), data.vocabulary))
 
 
-def _search(models: list[StaticModel], search: SearchQuestions) -> None:
+def _search(models: list[StaticEncoder], search: SearchQuestions) -> None:
     """Print NDCG@10 of vectors alone: the mean of repositories, and of the differences question by question."""
     means: list[list[float]] = []
     apart: list[float] = []

@@ -46,7 +46,7 @@ def quantised(state: dict[str, torch.Tensor]) -> dict[str, npt.NDArray[Any]]:
 
 
 def quantised_layer(state: dict[str, torch.Tensor], vectors: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[Any]]:
-    """Quantise the hidden layer to integers, see `StaticModel`.
+    """Quantise the hidden layer to integers, see `StaticEncoder`.
 
     Args:
         vectors: unit vectors as they come into the layer, to see how large its activations are.

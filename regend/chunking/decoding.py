@@ -12,11 +12,11 @@ _CONTROL_SHARE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Text with LF line ends, or why the bytes are none.
+    """Text with LF line ends, or why the bytes are not text.
 
     Attributes:
         skip_reason: ``binary``, or empty.
-        degraded_reason: ``bad_encoding`` where some guess had to do, or empty.
+        degraded_reason: ``bad_encoding`` where the encoding was guessed, or empty.
     """
 
     text: str = ""

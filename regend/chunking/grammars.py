@@ -96,17 +96,17 @@ def _by_shebang() -> dict[str, str]:
 
 
 def language_names() -> frozenset[str]:
-    """All languages, ``text`` included."""
+    """Return all languages, ``text`` included."""
     return frozenset(_specs()) | {TEXT}
 
 
 def spec_of(language: str) -> LanguageSpec:
-    """The data of a language; an empty one for ``text`` and for names that nobody knows."""
+    """Return the data of a language; an empty one for ``text`` and for unknown names."""
     return _specs().get(language) or LanguageSpec(TEXT)
 
 
 def detect_language(path: str, head: bytes = b"") -> str:
-    """The language of a file, by its name, then its extension, then its first line.
+    """Detect the language of a file by its name, then its extension, then its first line.
 
     Args:
         path: relative or absolute, with ``/``.
@@ -139,7 +139,7 @@ _CPP_HEADER = re.compile(
 
 @cache
 def parser_of(grammar: str) -> Parser:
-    """A parser for a grammar of tree-sitter-language-pack; one per process, not to be shared between threads."""
+    """Make the parser for a grammar of tree-sitter-language-pack: one per process, not to be shared by threads."""
     from tree_sitter import Parser
 
     return Parser(grammar_of(grammar))
@@ -147,7 +147,7 @@ def parser_of(grammar: str) -> Parser:
 
 @cache
 def grammar_of(grammar: str) -> Grammar:
-    """The compiled grammar itself."""
+    """Load a compiled grammar."""
     from tree_sitter_language_pack import get_language
 
     return get_language(grammar)  # type: ignore[arg-type]

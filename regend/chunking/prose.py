@@ -1,8 +1,8 @@
 """Prose in code: comments, docstrings and headings, told by how their lines begin.
 
-What people write about code is nearer to what others ask about it than the code itself, so the lexical leg counts these
-words more than once, which is what BM25F does with a field of a higher weight. The marks are alike in nearly all
-languages, so one pattern serves all, and files without a tree, too. A line that only looks like a comment (`#include`,
+Comments are nearer to the questions that people ask about code than the code itself, so the lexical leg counts these
+words more than once, as BM25F does with a field of a higher weight. Nearly all languages use the same marks, so one
+pattern serves them all, and files without a tree, too. A line that only looks like a comment (`#include`,
 `*p = 1`) gains a little weight, which does no harm. Only the chunk's own text counts: equal chunks have equal words.
 """
 
@@ -21,12 +21,12 @@ _PROSE = re.compile(
 
 
 def prose_of(text: str) -> str:
-    """The prose in a chunk's text without its marks, a line each; a docstring that does not end in it is none."""
+    """Return the prose in a chunk's text without its marks, a line each; an unfinished docstring does not count."""
     return "\n".join(match["line"] or match["doc"] or "" for match in _PROSE.finditer(text))
 
 
 def weighted_tokens(text: str) -> str:
-    """`lexical_tokens` of a chunk's text, and those of its prose twice more."""
+    """Return the `lexical_tokens` of a chunk's text, and those of its prose twice more."""
     tokens = lexical_tokens(text)
     prose = lexical_tokens(prose_of(text))
     return " ".join((tokens, *[prose] * _EXTRA)) if prose else tokens

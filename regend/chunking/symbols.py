@@ -7,7 +7,7 @@ turned into text as a whole.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -58,7 +58,7 @@ class _Found:
 
 @cache
 def _query(language: str) -> Query | None:
-    """Captures `d` (definitions and scopes) and `c` (what may lead one)."""
+    """Compile the query that captures `d` (definitions and scopes) and `c` (nodes that may lead one)."""
     spec = spec_of(language)
     grammar = grammar_of(spec.grammar)
     wanted = " ".join(f"({node}) @d" for node in (*spec.definitions, *spec.scopes))
@@ -67,14 +67,16 @@ def _query(language: str) -> Query | None:
 
 
 def definitions_in(tree: Tree, language: str) -> list[Definition]:
-    """All named definitions in order of their start, enclosing ones before those inside."""
+    """Return all named definitions in order of their start, enclosing ones before those inside."""
     query = _query(language)
     if query is None:
         return []
     spec = spec_of(language)
     captures = QueryCursor(query).captures(tree.root_node)
     leading = {row for node in captures.get("c", ()) for row in _own_rows(node)}
-    found = sorted(_spans(captures.get("d", ()), spec), key=lambda f: (f.start_byte, -f.end_byte))
+    nodes = captures.get("d", ())
+    found = [_Found(n, spec.definitions.get(n.type, "impl"), n.start_byte, n.end_byte) for n in nodes]
+    found.sort(key=lambda f: (f.start_byte, -f.end_byte))
     result: list[Definition] = []
     stack: list[tuple[int, Definition]] = []
     for item in found:
@@ -124,18 +126,13 @@ def _definition(
 
 
 def _own_rows(node: Node) -> range:
-    """The rows that a comment or attribute has for itself: not one behind code on the same line."""
+    """Return the rows that a comment or attribute has for itself: no rows if it stands behind code."""
     before = node.prev_sibling
     start = node.start_point[0]
     if before is not None and before.end_point[0] == start and before.end_point[1] > 0:
         return range(0)
     end = node.end_point[0] if node.end_point[1] > 0 else node.end_point[0] - 1
     return range(start, end + 1)
-
-
-def _spans(nodes: list[Node] | tuple[Node, ...], spec: LanguageSpec) -> Iterator[_Found]:
-    for node in nodes:
-        yield _Found(node, spec.definitions.get(node.type, "impl"), node.start_byte, node.end_byte)
 
 
 def _wrapped(node: Node, spec: LanguageSpec) -> Node:
@@ -145,7 +142,7 @@ def _wrapped(node: Node, spec: LanguageSpec) -> Node:
 
 
 def _joined(definitions: list[Definition]) -> list[Definition]:
-    """Adjacent equations of one function (Haskell), or a signature and its function, become one definition."""
+    """Join adjacent equations of one function (Haskell), and a signature with its function."""
     result: list[Definition] = []
     for definition in definitions:
         last = result[-1] if result else None
@@ -165,7 +162,7 @@ def _joined(definitions: list[Definition]) -> list[Definition]:
 
 
 def _name(node: Node, spec: LanguageSpec) -> tuple[str, str] | None:
-    """The definition's name and, where the rule knows better, its kind."""
+    """Find the definition's name and, where the rule knows better, its kind."""
     rule = spec.names.get(node.type, "field:name")
     if rule in _OWN_KIND:
         return _OWN_KIND[rule](node)
@@ -181,7 +178,7 @@ def _apply(rule: str, node: Node) -> str | None:
 
 
 def _field(node: Node, argument: str) -> str | None:
-    """`field:a|b`: the text of the first of these fields that is there."""
+    """Follow `field:a|b`: return the text of the first of these fields that is there."""
     for name in argument.split("|"):
         child = node.child_by_field_name(name)
         if child is not None:
@@ -190,7 +187,7 @@ def _field(node: Node, argument: str) -> str | None:
 
 
 def _first(node: Node, argument: str) -> str | None:
-    """`first:t1|t2`: the first node of one of these types, breadth first, within the node's beginning."""
+    """Follow `first:t1|t2`: find the first node of one of these types, breadth first, in the node's beginning."""
     types = set(argument.split("|"))
     queue = list(node.named_children[:_SEARCHED_NODES])
     for child in queue:
@@ -202,7 +199,7 @@ def _first(node: Node, argument: str) -> str | None:
 
 
 def _declarator(node: Node, argument: str) -> str | None:
-    """C and C++: down the `declarator` fields to the name."""
+    """Go down the `declarator` fields to the name (C and C++)."""
     child: Node | None = node
     for _ in range(MAX_DEPTH):
         following = child.child_by_field_name("declarator") if child is not None else None
@@ -218,13 +215,13 @@ def _declarator(node: Node, argument: str) -> str | None:
 
 
 def _line(node: Node, argument: str) -> str | None:
-    """The node's first line, without markup at its ends."""
+    """Return the node's first line, without markup at its ends."""
     text = _text(node).splitlines()
     return text[0].partition("{")[0].strip("#= \t*-_'\"`:") if text else None
 
 
 def _heading(node: Node, argument: str) -> str | None:
-    """A Markdown section: the text of its heading."""
+    """Return the heading's text of a Markdown section."""
     for child in node.named_children[:2]:
         if child.type in ("atx_heading", "setext_heading"):
             return _line(child, "")
@@ -232,7 +229,7 @@ def _heading(node: Node, argument: str) -> str | None:
 
 
 def _id(node: Node, argument: str) -> str | None:
-    """An HTML element: its `id` attribute; elements without one are no definitions."""
+    """Return the `id` attribute of an HTML element; an element without it is not a definition."""
     if not node.named_children:
         return None
     for attribute in node.named_children[0].named_children:
@@ -244,19 +241,19 @@ def _id(node: Node, argument: str) -> str | None:
 
 
 def _key(node: Node, argument: str) -> str | None:
-    """A key of JSON, YAML or TOML."""
+    """Return a key of JSON, YAML or TOML."""
     child = node.child_by_field_name("key") or (node.named_children[0] if node.named_children else None)
     return _text(child).strip("\"' ") if child is not None else None
 
 
 def _receiver(node: Node, argument: str) -> str | None:
-    """A Go method's receiver type."""
+    """Return the receiver type of a Go method."""
     receiver = node.child_by_field_name("receiver")
     return _first(receiver, "type_identifier") if receiver is not None else None
 
 
 def _labels(node: Node, argument: str) -> str | None:
-    """An HCL block: its type and labels, such as `resource.aws_instance.web`."""
+    """Return the type and labels of an HCL block, such as ``resource.aws_instance.web``."""
     labels = [c for c in node.named_children[:4] if c.type in ("identifier", "string_lit")]
     return ".".join(_text(label).strip('"') for label in labels) or None
 
@@ -297,7 +294,7 @@ def _elixir(node: Node) -> tuple[str, str] | None:
 
 
 def _assigned(node: Node) -> tuple[str, str] | None:
-    """JavaScript and its like: `const f = () => …` is a function, other names are variables."""
+    """Read an assignment of JavaScript and its like: `const f = () => …` is a function, other names are variables."""
     name, value = _either(node, "name", "key", "left", "lhs"), _either(node, "value", "right", "rhs")
     if name is None or name.type in ("object_pattern", "array_pattern"):
         return None
@@ -312,7 +309,7 @@ def _assigned(node: Node) -> tuple[str, str] | None:
 
 
 def _zig(node: Node) -> tuple[str, str] | None:
-    """Zig: `fn`, `const S = struct {…}` and other constants are all one kind of node."""
+    """Tell apart `fn`, `const S = struct {…}` and other constants, which are one kind of node in Zig."""
     name = _first(node, "IDENTIFIER")
     inner = node.named_children[0] if node.named_children else None
     if not name or inner is None:
@@ -332,7 +329,7 @@ def _either(node: Node, *names: str) -> Node | None:
 
 
 def _lua(node: Node) -> tuple[str, str] | None:
-    """Lua: `M.f = function …` is a function; other assignments are none."""
+    """Take `M.f = function …` for a function, and no other assignment (Lua)."""
     if len(node.named_children) != 2:
         return None
     names, values = node.named_children
@@ -343,7 +340,7 @@ def _lua(node: Node) -> tuple[str, str] | None:
 
 
 def _called(node: Node) -> tuple[str, str] | None:
-    """Julia: `f(x) = …` is a function; other assignments are none."""
+    """Take `f(x) = …` for a function, and no other assignment (Julia)."""
     left = node.named_children[0] if node.named_children else None
     if left is None or left.type != "call_expression":
         return None
@@ -359,7 +356,7 @@ _LISP = {
 
 
 def _lisp(node: Node) -> tuple[str, str] | None:
-    """Clojure: a list whose first word defines its second."""
+    """Read a list whose first word defines its second (Clojure)."""
     if len(node.named_children) < 2:
         return None
     kind = _LISP.get(_text(node.named_children[0]))
@@ -379,13 +376,13 @@ _OWN_KIND: dict[str, Callable[[Node], tuple[str, str] | None]] = {
 
 
 def _text(node: Node) -> str:
-    """The node's source, of names and keys only: never of whole definitions."""
+    """Return the node's source; for names and keys only, never for whole definitions."""
     raw = node.text or b""
     return raw[: 4 * MAX_NAME_CHARS].decode("utf-8", "replace")
 
 
 def _clean(node: Node) -> str | None:
-    """A name as one dotted word: `A::b`, `M:f` and `a.b` become ``A.b``, ``M.f`` and ``a.b``."""
+    """Write a name as one dotted word: `A::b`, `M:f` and `a.b` become ``A.b``, ``M.f`` and ``a.b``."""
     text = _text(node).strip().replace("::", ".").replace("->", ".")
     if ":" in text.strip(":"):
         text = text.strip(":").replace(":", ".")

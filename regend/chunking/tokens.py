@@ -1,6 +1,6 @@
 """Words of code: identifiers whole and in parts, for the lexical leg, for queries, and for counting.
 
-`parseHTTPHeader` becomes ``parsehttpheader parse http header``, `max_size_2` becomes ``max_size_2 max size 2``. Index
+"parseHTTPHeader" becomes "parsehttpheader parse http header", "max_size_2" becomes "max_size_2 max size 2". Index
 and query go through the same functions, so they meet.
 """
 
@@ -28,7 +28,7 @@ STOP_WORDS = frozenset(_QUESTION_WORDS.split())
 
 @lru_cache(maxsize=200_000)
 def _tokens_of(word: str) -> str:
-    """One identifier's tokens, space-joined: itself, and its parts where there are several."""
+    """Return one identifier's tokens, space-joined: itself, and its parts where there are several."""
     parts = split_identifier(word)
     whole = word.strip("_$").lower()
     if len(parts) < 2:
@@ -37,24 +37,24 @@ def _tokens_of(word: str) -> str:
 
 
 def split_identifier(name: str) -> list[str]:
-    """Lower-case parts of an identifier: at case changes, underscores, digits."""
+    """Split an identifier into lower-case parts at case changes, underscores and digits."""
     return [part.lower() for part in (_PART if name.isascii() else _WIDE_PART).findall(name)]
 
 
 def lexical_tokens(text: str) -> str:
-    """All tokens of a text, lower-case, joined by single spaces; identifiers both whole and in parts."""
+    """Return all tokens of a text, lower-case, joined by single spaces; identifiers both whole and in parts."""
     return " ".join([_tokens_of(word) for word in _WORD.findall(text) if len(word) <= MAX_TOKEN_CHARS])
 
 
 def query_terms(text: str) -> tuple[str, ...]:
-    """The distinct terms of a query in order of appearance; stop words go, unless nothing else is there."""
+    """Return the distinct terms of a query in order of appearance, without stop words unless all are."""
     terms = tuple(dict.fromkeys(lexical_tokens(text).split()))
-    telling = tuple(term for term in terms if term not in STOP_WORDS)
-    return telling or terms
+    relevant = tuple(term for term in terms if term not in STOP_WORDS)
+    return relevant or terms
 
 
 def estimate_tokens(text: str) -> int:
-    """About how many tokens a subword model makes of the text; at least 1.
+    """Estimate how many tokens a subword model makes of the text; at least 1.
 
     Two for every seven characters that are not spaces, which is within 20 % of common code tokenisers for whole chunks.
     Counting words was no better and ten times slower. A guess for a single provider until its own tokeniser is asked.

@@ -37,7 +37,7 @@ from regend.daemon.settings import pipeline_config
 from regend.daemon.telemetry import StageTimes
 from regend.daemon.upgrader import Upgrader
 from regend.embedding.base import EmbeddingProvider
-from regend.embedding.registry import encoder_spec, open_provider, query_encoder
+from regend.embedding.registry import open_provider, query_encoder
 from regend.errors import RootError
 from regend.rpc.listen import Listener, open_listener
 from regend.rpc.server import RpcServer
@@ -47,7 +47,7 @@ from regend.store.reads import Reads
 from regend.store.store import Store
 from regend.types import ChunkId, RootId, Tier
 from regend.watch.watcher import Watcher
-from regend.workers.dispatcher import WorkerPool
+from regend.workers.dispatcher import Dispatcher
 
 QUERY_THREADS = 2
 QUERY_EMBED_TIMEOUT_S = 2.0
@@ -66,14 +66,14 @@ class App:
         self._places = places
         self._wanted = list(roots)
         self._roots = Roots(config, places.state_dir)
-        self._pool = WorkerPool(config.workers, encoder_spec(config.embedding))
-        configured = open_provider(config.embedding, self._pool.embed, places.state_dir / PROBES)
+        self._workers = Dispatcher(config.workers)
+        configured = open_provider(config.embedding, self._workers.embed, places.state_dir / PROBES)
         self._remote_paths = None if configured.info.local else _real_paths(config.embedding.remote_roots)
         self._first, self._provider = config.embedding, configured
         self._stronger: EmbeddingProvider | None = None
         if config.embedding.provider != "builtin" and config.embedding.role == "upgrade":
             self._first, self._stronger = EmbeddingConfig(), configured
-            self._provider = open_provider(self._first, self._pool.embed)
+            self._provider = open_provider(self._first, self._workers.embed)
         self._queries = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="regend-query")
         self._scanners = ThreadPoolExecutor(2, thread_name_prefix="regend-scan")
         self._stop = asyncio.Event()
@@ -100,19 +100,19 @@ class App:
             # A task's error took the others down; the first tells why.
             raise group.exceptions[0] from group
         finally:
-            await self._pool.close()
+            await self._workers.close()
             listener.close()
 
     async def _serve(self, listener: Listener, tasks: asyncio.TaskGroup, notifier: Notifier) -> None:
         times = StageTimes()
         if not self._provider.info.dim:
             await self._provider.prepare()
-        pipeline = Pipeline(pipeline_config(self._config, self._first, self._pool, self._provider.info))
+        pipeline = Pipeline(pipeline_config(self._config, self._first, self._workers, self._provider.info))
         driver = Driver(pipeline, tasks, times)
         cache_bytes = self._config.embedding.cache_mb * 1_000_000
         indexer = Indexer(self._places.state_dir, self._provider.info, driver.post, cache_bytes)
         # Queries do not need it, so it starts beside the store and behind the first answer.
-        self._starting = tasks.create_task(self._pool.start())
+        self._starting = tasks.create_task(self._workers.start())
         reads = await asyncio.to_thread(indexer.start)
         watcher = Watcher(driver.post, self._config.watch, self._places.state_dir / "cookies")
 
@@ -125,7 +125,7 @@ class App:
         if self._stronger is not None:
             upgrader = Upgrader(self._stronger, texts, QUERY_EMBED_TIMEOUT_S, lambda: self._remote_roots(reads))
             embedders[Tier.UPGRADE] = upgrader.embedder
-        driver.connect(Outlets(self._pool, embedders, indexer, watcher, self._roots, self._scanners))
+        driver.connect(Outlets(self._workers, embedders, indexer, watcher, self._roots, self._scanners))
         parts = self._parts = Parts(
             config=self._config,
             places=self._places,
@@ -133,7 +133,7 @@ class App:
             times=times,
             roots=self._roots,
             queries=self._queries,
-            pool=self._pool,
+            workers=self._workers,
             provider=self._provider,
             embedder=embedder,
             query_vectors=query_vectors,
@@ -148,7 +148,7 @@ class App:
             governor=Governor(
                 self._config.resources,
                 self._places.state_dir,
-                self._pool.slots,
+                self._workers.slots,
                 lambda slots: driver.send(ev.CapacityChanged(slots)),
             ),
         )
@@ -202,7 +202,7 @@ class App:
         self._parts.driver.close()
         await asyncio.to_thread(self._parts.watcher.stop)
         self._starting.cancel()
-        await self._pool.close()
+        await self._workers.close()
         if self._bringing_in is not None:
             self._bringing_in.cancel()
         if self._parts.upgrader is not None:

@@ -29,7 +29,7 @@ from regend.disk.scanner import scan
 from regend.errors import ChunkError, RpcError, WorkerError
 from regend.types import RootId, Tier
 from regend.watch.watcher import Watcher
-from regend.workers.dispatcher import WorkerPool
+from regend.workers.dispatcher import Dispatcher
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 class Outlets:
     """What carries out commands."""
 
-    pool: WorkerPool
+    workers: Dispatcher
     embedders: Mapping[Tier, Embedder]
     indexer: Indexer
     watcher: Watcher
@@ -227,7 +227,7 @@ class Driver:
         event: ev.Event
         try:
             with self._times.timed("chunk"):
-                result = await outlets.pool.chunk(
+                result = await outlets.workers.chunk(
                     str(known.identity.path), path, known.limits, command.lane, command.alone
                 )
             event = ev.Chunked(root, path, version, result)

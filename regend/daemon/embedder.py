@@ -19,7 +19,7 @@ import structlog
 from regend.core.commands import Embed
 from regend.core.events import Embedded, EmbedFailed
 from regend.daemon.secret_scan import secret_in
-from regend.embedding.base import EmbeddingProvider, Matrix, checked
+from regend.embedding.base import EmbeddingProvider, Matrix
 from regend.errors import EmbeddingError, ProviderRejectedError, ProviderUnavailableError, StoreError
 from regend.types import ChunkId, Lane, Tier
 
@@ -218,8 +218,7 @@ class Embedder:
     async def _ask(self, texts: Sequence[str], lane: Lane) -> Matrix:
         started_at = time.perf_counter()
         try:
-            vectors = await self._provider.embed(texts, "document", lane)
-            return checked(vectors, len(texts), self._provider.info.dim, "The embedding provider")
+            return await self._provider.embed(texts, "document", lane)
         except EmbeddingError:
             self.counters.failures += 1
             raise

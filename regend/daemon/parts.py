@@ -20,7 +20,7 @@ from regend.embedding.base import EmbeddingProvider
 from regend.rpc.server import RpcServer
 from regend.search.engine import Engine
 from regend.watch.watcher import Watcher
-from regend.workers.dispatcher import WorkerPool
+from regend.workers.dispatcher import Dispatcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Parts:
     times: StageTimes
     roots: Roots
     queries: ThreadPoolExecutor
-    pool: WorkerPool
+    workers: Dispatcher
     provider: EmbeddingProvider
     embedder: Embedder
     query_vectors: QueryVectors

@@ -14,7 +14,7 @@ import structlog
 
 from regend.core.batcher import Batch, BatchConfig, Batcher
 from regend.daemon.secret_scan import secret_in
-from regend.embedding.base import EmbeddingProvider, Matrix, checked
+from regend.embedding.base import EmbeddingProvider, Matrix
 from regend.embedding.registry import QueryEncoder
 from regend.errors import EmbeddingError, ProviderUnavailableError
 from regend.types import Lane
@@ -145,7 +145,6 @@ class QueryVectors:
         self.counters.requests += 1
         try:
             vectors = await self._provider.embed(texts, "query", Lane.QUERY)
-            vectors = checked(vectors, len(texts), self._provider.info.dim, "The embedding provider")
         except EmbeddingError as error:
             self._fail(texts, error)
             return

@@ -7,10 +7,12 @@ from regend.core.batcher import BatchConfig
 from regend.core.debouncer import DebounceConfig
 from regend.core.pipeline import PipelineConfig
 from regend.embedding.base import ModelInfo
-from regend.workers.dispatcher import WorkerPool
+from regend.workers.dispatcher import Dispatcher
 
 
-def pipeline_config(config: Config, embedding: EmbeddingConfig, pool: WorkerPool, model: ModelInfo) -> PipelineConfig:
+def pipeline_config(
+    config: Config, embedding: EmbeddingConfig, workers: Dispatcher, model: ModelInfo
+) -> PipelineConfig:
     """The core's bounds from the user's configuration; `embedding` is that of the first model."""
     watch = config.watch
     mode = config.workers.mode
@@ -18,7 +20,7 @@ def pipeline_config(config: Config, embedding: EmbeddingConfig, pool: WorkerPool
         debounce=DebounceConfig(watch.quiet_ms / 1e3, watch.max_delay_ms / 1e3, watch.storm_paths, watch.busy_limit_s),
         batch=batch_config(embedding, model),
         mode="pipeline" if mode == "auto" else mode,  # type: ignore[arg-type]
-        chunk_slots=pool.slots,
+        chunk_slots=workers.slots,
         embed_slots=embedding.concurrency or model.concurrency,
     )
 

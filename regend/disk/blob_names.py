@@ -10,6 +10,6 @@ HEAD_BYTES = 4_096
 
 
 def name_blob(path: str, content: bytes) -> tuple[BlobId, str]:
-    """The blob's name and its language."""
+    """Return the blob's name and its language."""
     language = detect_language(path, content[:HEAD_BYTES])
     return blob_id(content, language, CHUNKER_VERSION), language

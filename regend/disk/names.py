@@ -7,12 +7,12 @@ import os
 
 
 def printable_name(name: str) -> str:
-    """A file name that is not UTF-8, with its odd bytes written as ``\\xff``."""
+    """Return a file name that is not UTF-8 with its odd bytes written as ``\\xff``."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def is_utf8(name: str) -> bool:
-    """Whether a name from the file system is UTF-8 (odd bytes arrive as surrogates)."""
+    """Tell whether a name from the file system is UTF-8 (odd bytes arrive as surrogates)."""
     if name.isascii():
         return True
     try:
@@ -23,5 +23,5 @@ def is_utf8(name: str) -> bool:
 
 
 def readable(text: str) -> str:
-    """A text that a client sent, with a mark (U+FFFD) in place of each byte that is not UTF-8."""
+    """Return a text that a client sent, with each byte that is not UTF-8 replaced by a mark (U+FFFD)."""
     return text if is_utf8(text) else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

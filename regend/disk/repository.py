@@ -1,4 +1,4 @@
-"""What a root is: which git repository it belongs to, which pool it shares, and what its own files may configure.
+"""Roots on disk: the git repository that a root belongs to, the pool it shares, and its own configuration file.
 
 No git process is started: the layout of `.git` directories, `.git` files and `commondir` is documented
 (gitrepository-layout) and stable.
@@ -56,11 +56,6 @@ class Repository:
     git_dir: Path
     common_dir: Path
 
-    @property
-    def linked(self) -> bool:
-        """A worktree made by `git worktree add`."""
-        return self.git_dir != self.common_dir
-
 
 class RepositoryConfigError(ConfigError):
     """A `.regend.toml` that says what it may not say.
@@ -77,7 +72,7 @@ class RepositoryConfigError(ConfigError):
 
 @dataclass(frozen=True, slots=True)
 class RepositoryConfig:
-    """What the file `.regend.toml` in a root may say. Limits can only be lowered.
+    """The settings of `.regend.toml` in a root. Limits can only be lowered.
 
     Attributes:
         patterns: ignore patterns in `.gitignore` syntax, relative to the root.
@@ -90,7 +85,7 @@ class RepositoryConfig:
     max_line_bytes: int | None = None
 
     def apply(self, limits: LimitConfig) -> LimitConfig:
-        """The user's limits, lowered where the repository asks for less.
+        """Lower the user's limits where the repository asks for less.
 
         A repository cannot raise them: it could otherwise make the daemon spend more than its user allowed.
         """
@@ -133,7 +128,7 @@ def identify(path: Path) -> RootIdentity:
 
 
 def marker_of(path: Path) -> str | None:
-    """``device:inode`` of the directory at `path`; None when there is none (any more), or a link in its place."""
+    """Return ``device:inode`` of the directory at `path`; None when no directory is there, or a link."""
     try:
         found = os.lstat(path)
     except OSError:
@@ -142,7 +137,7 @@ def marker_of(path: Path) -> str | None:
 
 
 def find_repository(directory: Path) -> Repository | None:
-    """The worktree that contains `directory`, looking upwards from it, or None."""
+    """Find the worktree that contains `directory`, looking upwards from it, or None."""
     for top in (directory, *directory.parents):
         repository = repository_at(top)
         if repository is not None:
@@ -151,9 +146,9 @@ def find_repository(directory: Path) -> Repository | None:
 
 
 def repository_at(top: Path) -> Repository | None:
-    """The worktree whose top is exactly `top`, or None.
+    """Find the worktree whose top is exactly `top`, or None.
 
-    A `.git` that leads nowhere counts as none: its files are still there to be indexed.
+    A `.git` that leads nowhere does not count: the files around it are still to be indexed.
     """
     dot_git = os.path.join(top, ".git")  # noqa: PTH118  (called for every directory of a walk)
     try:
@@ -206,7 +201,7 @@ def load_repository_config(root: Path) -> RepositoryConfig:
 
 
 def read_small(file: Path, limit_bytes: int, flags: int = 0) -> bytes:
-    """Read at most `limit_bytes` of a plain file, never waiting on a FIFO that was put in its place.
+    """Read at most `limit_bytes` of a plain file, never waiting on a FIFO that replaced it.
 
     Raises:
         OSError: it cannot be opened, or is not a plain file (EINVAL).
@@ -249,7 +244,7 @@ def _excludes(table: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _pointer(file: Path, prefix: bytes) -> str | None:
-    """The path that a `.git` or `commondir` file holds, or None."""
+    """Read the path that a `.git` or `commondir` file holds, or None."""
     try:
         raw = read_small(file, _MAX_POINTER_BYTES)
     except OSError:

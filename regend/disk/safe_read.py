@@ -54,7 +54,7 @@ def read_file(root_path: str, path: str, max_bytes: int) -> tuple[bytes, StatSig
         OSError: the disk failed.
     """
     parent, _, name = path.rpartition("/")
-    root = os.open(root_path, _DIRECTORY)
+    root = open_root(root_path)
     try:
         directory = open_directory(root, parent)
         try:
@@ -125,12 +125,12 @@ def read_at(directory: int, name: str, max_bytes: int, path: str) -> tuple[bytes
 
 
 def signature(found: os.stat_result) -> StatSig:
-    """The signature of a `stat` result."""
+    """Return the signature of a `stat` result."""
     return StatSig(found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
 
 
 def is_settled(sig: StatSig, now_ns: int) -> bool:
-    """Whether a write after `now_ns` (wall clock) is sure to change the signature."""
+    """Tell whether a write after `now_ns` (wall clock) is sure to change the signature."""
     newest = max(sig.mtime_ns, sig.ctime_ns)
     coarse = sig.ctime_ns % 1_000_000_000 == 0 and sig.mtime_ns % 1_000_000_000 == 0
     return newest + (COARSE_RACY_NS if coarse else RACY_NS) <= now_ns
@@ -138,7 +138,7 @@ def is_settled(sig: StatSig, now_ns: int) -> bool:
 
 _REFUSALS = {
     errno.ELOOP: "symlink",
-    errno.EMLINK: "symlink",  # What FreeBSD says for a link under O_NOFOLLOW.
+    errno.EMLINK: "symlink",  # FreeBSD's answer to a link under O_NOFOLLOW.
     errno.ENXIO: "not_regular",
     errno.EISDIR: "not_regular",
     errno.EACCES: "unreadable",

@@ -1,7 +1,8 @@
 """Carry out `Observe`: look at the disk and report what is there.
 
-Runs in a scanner thread and owns nothing beyond the call. It tells what exists; what is no longer reported is gone, so
-whatever could not be looked at must be named in `unsure`, and an unfinished look must say so of all its scopes.
+Runs in a scanner thread and owns nothing beyond the call. It reports the files that exist; the pipeline takes a file
+that is not reported for gone. So a path that could not be read must be named in `unsure`, and an unfinished scan must
+name all its scopes there.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from regend.core.commands import Observe
 from regend.core.events import Observation, Observed
@@ -34,7 +36,7 @@ def scan(
 ) -> None:
     """Report every file within the command's scopes, in parts of at most `PART_FILES`, the last one marked.
 
-    A scan of the whole root reads the rule files anew, which heals a change of theirs that nobody reported.
+    A scan of the whole root reads the rule files again, so a change of theirs that was not reported is found.
 
     Args:
         cancelled: asked for each file; once it says yes, the rest is reported as unsure.
@@ -50,7 +52,7 @@ def scan(
             rules.refresh()
         finished = look.run(scopes)
     finally:
-        # Also on an error nobody foresaw: the pipeline waits for the last part, and must not conclude from it.
+        # Also on an unforeseen error: the pipeline waits for the last part, and must not take files for gone.
         unsure = () if finished else tuple((scope, "cancelled" if cancelled() else "scan_failed") for scope in scopes)
         look.finish(unsure, marker_of(root.path) != root.marker)
 
@@ -69,30 +71,21 @@ def merge_scopes(scopes: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(kept))
 
 
+@dataclass(slots=True)
 class _Look:
-    """One scan under way."""
+    """One scan in progress, and what it has not sent yet."""
 
-    def __init__(
-        self,
-        command: Observe,
-        root: RootIdentity,
-        rules: IgnoreRules,
-        max_file_bytes: int,
-        post: Callable[[Observed], None],
-        cancelled: Callable[[], bool],
-    ) -> None:
-        self._scan_id = command.scan_id
-        self._known = command.known
-        self._root = root
-        self._rules = rules
-        self._max_file_bytes = max_file_bytes
-        self._post = post
-        self._cancelled = cancelled
-        self._part: list[Observation] = []
-        self._unsure: list[tuple[str, str]] = []
+    _command: Observe
+    _root: RootIdentity
+    _rules: IgnoreRules
+    _max_file_bytes: int
+    _post: Callable[[Observed], None]
+    _cancelled: Callable[[], bool]
+    _part: list[Observation] = field(default_factory=list)
+    _unsure: list[tuple[str, str]] = field(default_factory=list)
 
     def run(self, scopes: tuple[str, ...]) -> bool:
-        """Look at all scopes; False when cancelled."""
+        """Look at all scopes; return False when cancelled."""
         try:
             root = open_root(str(self._root.path))
         except OSError as error:
@@ -106,7 +99,7 @@ class _Look:
     def finish(self, unsure: tuple[tuple[str, str], ...], root_gone: bool) -> None:
         """Send the last part."""
         self._post(
-            Observed(self._scan_id, tuple(self._part), True, (*self._unsure, *unsure), root_gone),
+            Observed(self._command.scan_id, tuple(self._part), True, (*self._unsure, *unsure), root_gone),
         )
 
     def _scope(self, root: int, scope: str) -> bool:
@@ -173,7 +166,7 @@ class _Look:
         return True
 
     def _list(self, directory: int, path: str) -> Iterator[tuple[str, str, os.stat_result]]:
-        """What is in an open directory, ignored entries left out: (name, path, lstat)."""
+        """List an open directory without ignored entries: (name, path, lstat)."""
         try:
             with os.scandir(directory) as entries:
                 listed = sorted((entry.name, entry) for entry in entries)
@@ -206,7 +199,7 @@ class _Look:
             self._skip(path, sig, "not_regular")
         elif found.st_size > self._max_file_bytes:
             self._skip(path, sig, "too_large")
-        elif self._known.get(path) == sig:
+        elif self._command.known.get(path) == sig:
             self._report(Observation(path, sig, unchanged=True))
         else:
             self._read(directory, name, path, sig)
@@ -229,7 +222,7 @@ class _Look:
     def _report(self, observation: Observation) -> None:
         self._part.append(observation)
         if len(self._part) == PART_FILES:
-            self._post(Observed(self._scan_id, tuple(self._part), False))
+            self._post(Observed(self._command.scan_id, tuple(self._part), False))
             self._part.clear()
 
 

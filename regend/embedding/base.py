@@ -5,7 +5,8 @@ A provider turns texts into unit vectors. It never touches the store, the pipeli
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -21,16 +22,16 @@ Matrix = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What is fixed about a model.
+    """The properties of a model that do not change.
 
     Attributes:
         model_id: stable name with version; vectors of different ids are never mixed.
-        dim: length of each vector; 0 until a server was asked for it.
+        dim: length of each vector; 0 until the server was asked for it.
         local: True when no text leaves the machine.
-        note: one sentence for `status`: what it is, and what it is not.
-        max_items: texts per request at most.
-        max_tokens: tokens per request at most.
-        concurrency: requests under way at once, at most.
+        note: one sentence for `status`: what the model is, and what it is not.
+        max_items: maximum texts per request.
+        max_tokens: maximum tokens per request.
+        concurrency: maximum requests in progress at once.
     """
 
     model_id: str
@@ -48,13 +49,13 @@ class EmbeddingProvider(Protocol):
     info: ModelInfo
 
     async def prepare(self) -> ModelInfo:
-        """Find out what must be known before the first text, such as the length of vectors; quick when it is known.
+        """Find out the properties that the first text needs, such as the length of vectors; quick when they are known.
 
         Returns:
             `info`, complete.
 
         Raises:
-            EmbeddingError: it cannot be found out now.
+            EmbeddingError: they cannot be found out now.
         """
         ...
 
@@ -62,7 +63,7 @@ class EmbeddingProvider(Protocol):
         """Embed all texts, in order.
 
         Args:
-            lane: what goes first where requests have to wait for each other.
+            lane: decides which request goes first where requests wait for each other.
 
         Returns:
             float32 [len(texts), dim], rows L2-normalised and finite.
@@ -74,10 +75,23 @@ class EmbeddingProvider(Protocol):
         ...
 
     def status(self) -> dict[str, Any]:
-        """Counters and state for `status`: numbers, strings, and lists of such tables."""
+        """Return counters and state for `status`: numbers, strings, and lists of such tables."""
         ...
 
     async def close(self) -> None: ...
+
+
+async def embed_parts(parts: Iterable[Awaitable[Matrix]], dim: int) -> Matrix:
+    """Join the vectors of parts of one call, in order.
+
+    All parts run to their end, so that no part goes on by itself after another failed.
+    """
+    vectors = [np.zeros((0, dim), np.float32)]
+    for result in await asyncio.gather(*parts, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+        vectors.append(result)
+    return np.concatenate(vectors)
 
 
 class LocalEncoder(Protocol):
@@ -86,12 +100,12 @@ class LocalEncoder(Protocol):
     info: ModelInfo
 
     def encode(self, texts: Sequence[str], task: Task) -> Matrix:
-        """As `EmbeddingProvider.embed`; the same text gives the same bits whatever the batch."""
+        """Embed as `EmbeddingProvider.embed` does; the same text gives the same bits in every batch."""
         ...
 
 
 class EmbedInWorkers(Protocol):
-    """Embeds documents in the warm workers, with the encoder of a spec or (empty) the workers' own.
+    """Embeds documents in the warm workers, with the encoder of a spec or (empty) the built-in one.
 
     Returns float32 [n, dim], rows L2-normalised.
     """
@@ -99,17 +113,22 @@ class EmbedInWorkers(Protocol):
     async def __call__(self, texts: Sequence[str], lane: Lane, spec: str = "") -> Matrix: ...
 
 
-ONNX_SPEC = "onnx:"
-"""What the spec of a model from the user's own files begins with; settings follow as JSON (see `onnx`)."""
+def unit_vectors(value: object, count: int, dim: int, who: str) -> Matrix:
+    """Check the numbers that a model or server returned, and bring each row to unit length.
 
+    Every implementation calls this once, where the numbers enter; callers of the seam rely on it.
 
-def checked(vectors: object, count: int, dim: int, who: str) -> Matrix:
-    """Return `vectors` as float32 [count, dim], rows L2-normalised. Providers and the store share this one check.
+    Args:
+        value: an array of floats; anything else is refused.
+        who: names the model or server in messages.
+
+    Returns:
+        float32 [count, dim], rows L2-normalised and finite.
 
     Raises:
-        ProviderRejectedError: wrong shape or type, not finite (or so long that its norm is not), or a zero vector.
+        ProviderRejectedError: wrong shape or type, not finite, or a zero vector.
     """
-    given = np.asarray(vectors)
+    given = np.asarray(value)
     if given.ndim == 2 and len(given) == count and given.shape[1] != dim:
         raise ProviderRejectedError(
             f"{who} returned vectors of length {given.shape[1]}, not {dim}; check that the configured model and "
@@ -122,13 +141,13 @@ def checked(vectors: object, count: int, dim: int, who: str) -> Matrix:
             "faulty.",
             "count",
         )
-    with np.errstate(over="ignore"):
-        rows = given.astype(np.float32, copy=False)
-        norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    with np.errstate(over="ignore", invalid="ignore"):  # Too large for float32 is not finite, which is refused below.
+        vectors = given.astype(np.float32, copy=False)
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not np.isfinite(norms).all():
         raise ProviderRejectedError(
             f"{who} returned a vector that is not finite; the model or server is faulty.", "not_finite"
         )
     if count and float(norms.min()) == 0.0:
         raise ProviderRejectedError(f"{who} returned a zero vector; the model or server is faulty.", "zero")
-    return np.asarray(rows / norms, dtype=np.float32)
+    return np.asarray(vectors / norms, np.float32)

@@ -2,8 +2,8 @@
 
 Identifiers come apart as `tokens.split_identifier` does it: at case changes, underscores and digits, so
 `parseHTTPHeader` gives the words of ``parse http header``. Two words with at most one character between them are a
-pair also, and a pair has the hash of its words written together: ``host_name``, ``HostName`` and ``host name`` all meet
-``hostname``.
+pair also, and a pair has the hash of its words written together: "host_name", "HostName" and "host name" all meet
+"hostname".
 
 Everything is array arithmetic over the bytes of a block of texts; there is no Python loop over words. All numbers are
 integers, so every machine finds the same ones. Method of the hashes: polynomial modulo 2**64 over the lower-case bytes,
@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 MAX_TEXT_BYTES = 1 << 15
-"""What lies beyond this of one text is not looked at; chunks are a tenth of it."""
+"""Maximum bytes of one text that are looked at; chunks are a tenth of it."""
 MAX_WORD_BYTES = 32
-"""Longer runs are encoded data."""
+"""Maximum length of a word; longer runs are encoded data."""
 _BLOCK_BYTES = 1 << 16
 _BASE = 0x9E3779B97F4A7C15 | 1
 """Odd, so that it has an inverse modulo 2**64."""
@@ -35,7 +35,7 @@ _CLASSES[ord("0") : ord("9") + 1] = _DIGIT
 
 
 def _powers(base: int) -> npt.NDArray[np.uint64]:
-    """`base ** i` modulo 2**64 for each place of a block."""
+    """Compute `base ** i` modulo 2**64 for each place of a block."""
     with np.errstate(over="ignore"):
         steps = np.full(_BLOCK_BYTES + MAX_TEXT_BYTES + 2, base, np.uint64)
         steps[0] = 1
@@ -49,7 +49,7 @@ _CODES[ord("A") : ord("Z") + 1] = _CODES[ord("a") : ord("z") + 1]
 
 
 class Words(NamedTuple):
-    """Words of a block of texts, in order.
+    """The words of a block of texts, in order.
 
     Attributes:
         text: which text of the block, int64 [n], ascending.
@@ -65,7 +65,7 @@ class Words(NamedTuple):
 
 
 def blocks(texts: Sequence[str]) -> Iterator[tuple[int, list[bytes]]]:
-    """Texts as bytes in blocks of bounded size: (number of the first, texts)."""
+    """Yield the texts as bytes in blocks of bounded size: (number of the first, texts)."""
     block: list[bytes] = []
     first = size = 0
     for number, text in enumerate(texts):
@@ -80,7 +80,7 @@ def blocks(texts: Sequence[str]) -> Iterator[tuple[int, list[bytes]]]:
 
 
 def words_of(block: list[bytes]) -> Words:
-    """Words and pairs of the texts of one block."""
+    """Find the words and pairs of the texts of one block."""
     raw = np.frombuffer(b"\n".join(block) + b"\n", np.uint8)
     classes = _CLASSES[raw]
     before = np.empty_like(classes)
@@ -115,11 +115,3 @@ def words_of(block: list[bytes]) -> Words:
     if not within.all():
         pair_text, pair_hashes = pair_text[within], pair_hashes[within]
     return Words(text, hashes, pair_text, pair_hashes)
-
-
-def word_hash(word: str) -> int:
-    """The hash of one lower-case word, as `words_of` finds it."""
-    total = 0
-    for byte in word.encode("utf-8", "surrogatepass"):
-        total = (total * _BASE + byte + 1) % (1 << 64)
-    return total

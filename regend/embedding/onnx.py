@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from regend.config import EmbeddingConfig, user_path
-from regend.embedding.base import ONNX_SPEC, EmbedInWorkers, Matrix, ModelInfo, Task, checked
+from regend.embedding.base import EmbedInWorkers, Matrix, ModelInfo, Task, embed_parts, unit_vectors
 from regend.embedding.remote.presets import Style, style_for
 from regend.embedding.remote.texts import TokenCounter
 from regend.errors import ConfigError, ProviderRejectedError
@@ -28,7 +28,7 @@ from regend.types import Lane
 
 _MODEL, _TOKENIZER = "model.onnx", "tokenizer.json"
 _TASK_TEXTS = 2
-"""Texts that a worker gets at a time: few, so that a chunking task or an edit never waits long behind them."""
+"""Maximum texts that a worker gets at a time: few, so that a chunking task or an edit never waits long."""
 _BATCH_ITEMS = 16
 _MAX_TOKENS = 512
 _NO_LIMIT = 1_000_000
@@ -39,11 +39,11 @@ _POOLED = "sentence_embedding"
 
 @dataclass(frozen=True, slots=True)
 class OnnxSettings:
-    """All that the vectors depend on, and how much of the machine may be used.
+    """Everything that the vectors depend on, and how much of the machine may be used.
 
     Attributes:
-        dim: vectors are cut to this length (for models trained so); 0: as they are.
-        text_tokens: a longer text is cut at a line.
+        dim: vectors are cut to this length, for models that were trained for it; 0: not cut.
+        text_tokens: maximum tokens of a text; a longer one is cut at a line.
         fingerprint: of the model's file.
     """
 
@@ -90,12 +90,12 @@ class OnnxEncoder:
         vectors = np.zeros((len(texts), self.info.dim), np.float32)
         for row, text in enumerate(texts):
             vectors[row] = self._vector(prefix + text)
-        return checked(vectors, len(texts), self.info.dim, self.info.note)
+        return unit_vectors(vectors, len(texts), self.info.dim, self.info.note)
 
     def _vector(self, text: str) -> Matrix:
         ids = self._counter.ids(text, self._settings.text_tokens)
         if not ids:
-            raise ProviderRejectedError("The tokenizer makes nothing of the text.", "refused")
+            raise ProviderRejectedError("The tokenizer finds no token in the text.", "refused")
         known = {
             "input_ids": np.array([ids], np.int64),
             "attention_mask": np.ones((1, len(ids)), np.int64),
@@ -113,7 +113,7 @@ class OnnxEncoder:
 
 
 def _pooled(tokens: Matrix, pooling: str) -> Matrix:
-    """One vector of a text's tokens (float32 [n, dim]); nothing is padded, so all of them count."""
+    """Make one vector of a text's tokens (float32 [n, dim]); nothing is padded, so all of them count."""
     if pooling == "cls":
         return np.asarray(tokens[0])
     if pooling == "last":
@@ -149,16 +149,7 @@ class OnnxProvider:
         if task == "query":
             return await asyncio.to_thread(encoder.encode, texts, task)
         parts = [texts[at : at + _TASK_TEXTS] for at in range(0, len(texts), _TASK_TEXTS)]
-        # All of them to the end, so that none goes on by itself after another failed.
-        done = await asyncio.gather(
-            *(self._embed_in_workers(part, lane, self._spec) for part in parts), return_exceptions=True
-        )
-        vectors: list[Matrix] = [np.zeros((0, self.info.dim), np.float32)]
-        for result in done:
-            if isinstance(result, BaseException):
-                raise result
-            vectors.append(result)
-        return np.concatenate(vectors)
+        return await embed_parts((self._embed_in_workers(part, lane, self._spec) for part in parts), self.info.dim)
 
     def status(self) -> dict[str, Any]:
         """See `EmbeddingProvider.status`; the workers have their own."""
@@ -181,13 +172,13 @@ class OnnxProvider:
 
 
 def spec_of(settings: OnnxSettings) -> str:
-    """What a worker needs to open the same encoder."""
-    return ONNX_SPEC + msgspec.json.encode(settings).decode()
+    """Write the spec by which a worker opens the same encoder."""
+    return msgspec.json.encode(settings).decode()
 
 
 def open_spec(spec: str) -> OnnxEncoder:
-    """The encoder of a spec."""
-    return OnnxEncoder(msgspec.json.decode(spec.removeprefix(ONNX_SPEC), type=OnnxSettings))
+    """Open the encoder of a spec."""
+    return OnnxEncoder(msgspec.json.decode(spec, type=OnnxSettings))
 
 
 def _settings(config: EmbeddingConfig, directory: Path, style: Style) -> OnnxSettings:
@@ -219,7 +210,7 @@ def _table(path: Path) -> dict[str, Any]:
 
 
 def _known_pooling(directory: Path) -> str:
-    """As the model's own `1_Pooling/config.json` says; ``mean`` where it says nothing."""
+    """Read the pooling from the model's own `1_Pooling/config.json`; ``mean`` where it has no entry."""
     table = _table(directory / "1_Pooling" / "config.json")
     if table.get("pooling_mode_cls_token"):
         return "cls"
@@ -227,7 +218,7 @@ def _known_pooling(directory: Path) -> str:
 
 
 def _known_length(directory: Path) -> int:
-    """Tokens of a text at most, as the model's own files say."""
+    """Read the maximum tokens of a text from the model's own files."""
     places = (
         ("sentence_bert_config.json", "max_seq_length"),
         ("tokenizer_config.json", "model_max_length"),
@@ -276,7 +267,7 @@ def _inputs(session: Any) -> tuple[str, ...]:
 
 
 def _output(session: Any) -> tuple[str, bool]:
-    """Which output to take, and whether it is one vector per text already."""
+    """Choose the output to take; tell whether it is one vector per text already."""
     ranks = {entry.name: len(entry.shape) for entry in session.get_outputs()}
     if ranks.get(_POOLED) == 2:
         return _POOLED, True

@@ -9,22 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from regend.config import EmbeddingConfig
-from regend.embedding.base import ONNX_SPEC, EmbeddingProvider, EmbedInWorkers, LocalEncoder, ModelInfo, Task
-from regend.embedding.hashing import HashingEncoder
-from regend.embedding.static import StaticEncoder
+from regend.config import PROVIDERS, EmbeddingConfig
+from regend.embedding.base import EmbeddingProvider, EmbedInWorkers, LocalEncoder, ModelInfo, Task
+from regend.embedding.static import built_in
 from regend.errors import ConfigError
 from regend.types import Lane
 
 QueryEncoder = Callable[[str], npt.NDArray[np.float32]]
 """A query's vector: float32 [dim], L2-normalised."""
-
-_BUILTIN = "static"
-_LOCAL: dict[str, Callable[[], LocalEncoder]] = {
-    "static": StaticEncoder,
-    "hashing": HashingEncoder,
-}
-"""Local encoders by spec."""
 
 
 class LocalProvider:
@@ -50,79 +42,51 @@ class LocalProvider:
         return {}
 
     async def close(self) -> None:
-        """Nothing to close; the workers belong to the pool."""
+        """Close nothing: the workers are the daemon's."""
 
 
-def _open_builtin(config: EmbeddingConfig, embed_in_workers: EmbedInWorkers, cache: Path | None) -> EmbeddingProvider:
-    return LocalProvider(local_encoder(encoder_spec(config)), embed_in_workers)
-
-
-def _open_http(config: EmbeddingConfig, embed_in_workers: EmbedInWorkers, cache: Path | None) -> EmbeddingProvider:
-    from regend.embedding.remote.provider import HttpProvider  # aiohttp takes 0.2 s to import; workers never need it.
-
-    return HttpProvider(config, cache)
-
-
-def _open_onnx(config: EmbeddingConfig, embed_in_workers: EmbedInWorkers, cache: Path | None) -> EmbeddingProvider:
-    from regend.embedding.onnx import OnnxProvider  # What it needs is an extra.
-
-    return OnnxProvider(config, embed_in_workers)
-
-
-_PROVIDERS: dict[str, Callable[[EmbeddingConfig, EmbedInWorkers, Path | None], EmbeddingProvider]] = {
-    "builtin": _open_builtin,
-    "onnx": _open_onnx,
-    "http": _open_http,
-    "openai": _open_http,
-    "voyage": _open_http,
-    "ollama": _open_http,
-    "tei": _open_http,
-    "llama-server": _open_http,
-}
-"""Providers by their name in the configuration."""
-
-
-def encoder_spec(config: EmbeddingConfig) -> str:
-    """The spec that workers get: which local encoder to load, should they be asked to embed."""
-    return _BUILTIN
-
-
-def local_encoder(spec: str) -> LocalEncoder:
-    """Open a local encoder.
+def local_encoder(spec: str = "") -> LocalEncoder:
+    """Open the built-in encoder, or that of a spec.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: a model of the user's own cannot be used.
     """
-    if spec.startswith(ONNX_SPEC):
-        from regend.embedding.onnx import open_spec  # What it needs is an extra.
+    if not spec:
+        return built_in()
+    from regend.embedding.onnx import open_spec  # Its packages are an extra.
 
-        return open_spec(spec)
-    if spec not in _LOCAL:
-        raise ConfigError(f"Local model {spec!r} is unknown; there are: {', '.join(_LOCAL)}.")
-    return _LOCAL[spec]()
+    return open_spec(spec)
 
 
 def query_encoder(config: EmbeddingConfig) -> QueryEncoder | None:
     """Return what gives queries their vectors in this process; None where a server or a worker has to be asked."""
     if config.provider != "builtin":
         return None
-    encoder = local_encoder(encoder_spec(config))
+    encoder = built_in()
     return lambda text: encoder.encode([text], "query")[0]
 
 
 def open_provider(
     config: EmbeddingConfig, embed_in_workers: EmbedInWorkers, cache: Path | None = None
 ) -> EmbeddingProvider:
-    """Open the provider that the configuration names. Whether texts leave the machine is in its `info.local`.
+    """Open the provider that the configuration names; its `info.local` tells whether texts leave the machine.
 
     Args:
-        cache: file in which is kept what was found out about servers.
+        cache: file that keeps the findings about servers.
 
     Raises:
-        ConfigError: there is none of that name, or it is not usable as configured.
+        ConfigError: no provider has that name, or it is not usable as configured.
     """
-    if config.provider not in _PROVIDERS:
-        raise ConfigError(
-            f"`embedding.provider` is {config.provider!r}, which is unknown; there are: {', '.join(_PROVIDERS)}."
-        )
-    return _PROVIDERS[config.provider](config, embed_in_workers, cache)
+    match config.provider:
+        case "builtin":
+            return LocalProvider(built_in(), embed_in_workers)
+        case "onnx":
+            from regend.embedding.onnx import OnnxProvider  # Its packages are an extra.
+
+            return OnnxProvider(config, embed_in_workers)
+        case name if name in PROVIDERS:
+            from regend.embedding.remote.provider import HttpProvider  # aiohttp takes 0.2 s; workers never need it.
+
+            return HttpProvider(config, cache)
+        case name:
+            raise ConfigError(f"`embedding.provider` is {name!r}, which is unknown; there are: {', '.join(PROVIDERS)}.")

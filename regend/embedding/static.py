@@ -30,15 +30,18 @@ _MAX_COUNT = 255
 _MAX_WEIGHT_SUM = (1 << 24) // 128 - 1
 """Rows hold -127 to 127, so sums of at most this weight are exact in float32."""
 INPUT_ONE = 1024
-"""What 1 is as an input of the hidden layer. A unit vector's numbers add up to at most 16 of these, so the layer's sums
-stay below 16 * 1024 * 127, and its bias has room."""
+"""The integer that stands for 1 as an input of the hidden layer. A unit vector's numbers add up to at most 16 of these,
+so the layer's sums stay below 16 * 1024 * 127, and its bias has room."""
 MAX_ACTIVATION = 255
 """512 hidden units at most: 512 * 255 * 127 is below 2**24."""
 _DAMPED = np.round((1.0 + np.log(np.arange(1, _MAX_COUNT + 2))) * _TF_ONE).astype(np.int64)
 
 
-class StaticModel:
-    """The arrays of the model; read-only, so threads may share one.
+class StaticEncoder:
+    """Implements `LocalEncoder`; read-only, so threads may share one.
+
+    Args:
+        raw: an archive of the arrays below.
 
     Attributes:
         table: int8 [words, dim].
@@ -51,7 +54,7 @@ class StaticModel:
 
     def __init__(self, raw: bytes) -> None:
         with np.load(io.BytesIO(raw)) as arrays:
-            self.model_id = str(arrays["model_id"])
+            model_id = str(arrays["model_id"])
             self.table: npt.NDArray[np.int8] = arrays["table"]
             self.document_weights = arrays["document_weights"].astype(np.int64)
             self.query_weights = arrays["query_weights"].astype(np.int64)
@@ -62,9 +65,15 @@ class StaticModel:
             self.residual = int(arrays["residual"])
             keys = arrays["keys"]
         self.vocabulary = Vocabulary(keys, len(self.table) - len(keys))
+        self.info = ModelInfo(
+            model_id=model_id,
+            dim=self.table.shape[1],
+            local=True,
+            note="built in: word vectors learnt from permissively licensed code; nothing leaves this machine",
+        )
 
     def encode(self, texts: Sequence[str], task: Task) -> npt.NDArray[np.float32]:
-        """Unit vectors, float32 [len(texts), dim]."""
+        """See `LocalEncoder.encode`."""
         weights = self.query_weights if task == "query" else self.document_weights
         vectors = np.zeros((len(texts), self.table.shape[1]), np.float32)
         for first, block in blocks(texts):
@@ -87,7 +96,7 @@ class StaticModel:
             np.dot(own.astype(np.float32), self.table[bag.ids[low:high]].astype(np.float32), out=out[row])
 
     def _deepened(self, unit: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Unit vectors after the hidden layer: ``u + out(relu(into(u) + bias))``, at unit length again."""
+        """Apply the hidden layer: ``u + out(relu(into(u) + bias))``, at unit length again."""
         given = np.rint(unit * INPUT_ONE).astype(np.float32)
         hidden = np.maximum(given @ self.into + self.bias, 0.0).astype(np.int64) >> self.shift
         added = np.minimum(hidden, MAX_ACTIVATION).astype(np.float32) @ self.out
@@ -95,7 +104,7 @@ class StaticModel:
 
 
 def _unit(whole: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Rows at unit length. Squares are added up as integers: floating-point sums depend on the processor."""
+    """Bring rows to unit length. Squares are added up as integers: floating-point sums depend on the processor."""
     squares = np.einsum("ij,ij->i", whole, whole)
     empty = squares == 0
     if empty.any():  # No words that count: alike among themselves, like nothing else in particular.
@@ -104,23 +113,6 @@ def _unit(whole: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
 
 
 @cache
-def built_in() -> StaticModel:
-    """The model of the package, loaded once per process."""
-    return StaticModel(resources.files(__package__).joinpath(FILE).read_bytes())
-
-
-class StaticEncoder:
-    """Implements `LocalEncoder` with the built-in model."""
-
-    def __init__(self) -> None:
-        self._model = built_in()
-        self.info = ModelInfo(
-            model_id=self._model.model_id,
-            dim=self._model.table.shape[1],
-            local=True,
-            note="built in: word vectors learnt from permissively licensed code; nothing leaves this machine",
-        )
-
-    def encode(self, texts: Sequence[str], task: Task) -> npt.NDArray[np.float32]:
-        """See `LocalEncoder.encode`."""
-        return self._model.encode(texts, task)
+def built_in() -> StaticEncoder:
+    """Load the model of the package, once per process."""
+    return StaticEncoder(resources.files(__package__).joinpath(FILE).read_bytes())

@@ -36,7 +36,7 @@ class Vocabulary:
 
     Args:
         keys: hashes of the known words, uint64 [n], distinct; word i has number i.
-        buckets: unknown words share the numbers from n on. Pairs that are unknown have none.
+        buckets: at least 1; unknown words share the numbers from n on, unknown pairs have none.
     """
 
     def __init__(self, keys: npt.NDArray[np.uint64], buckets: int) -> None:
@@ -58,11 +58,11 @@ class Vocabulary:
         self._second[second] = others + 1
 
     def __len__(self) -> int:
-        """How many numbers there are."""
+        """Return how many numbers there are."""
         return len(self.keys) + self.buckets
 
     def find(self, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-        """Number plus one of each hash, 0 for unknown ones: int64, of the shape of `hashes`."""
+        """Find the number plus one of each hash, 0 for unknown ones: int64, of the shape of `hashes`."""
         with np.errstate(over="ignore"):
             found: npt.NDArray[np.int64] = self._first[(hashes * _FIRST) >> _SHIFT].astype(np.int64)
             other = self._known[found] != hashes
@@ -74,21 +74,18 @@ class Vocabulary:
         return found
 
     def bag(self, block: list[bytes]) -> Bag:
-        """The words of each text of a block."""
+        """Count the words of each text of a block."""
         words = words_of(block)
         found = self.find(words.hashes)
         with np.errstate(over="ignore"):
             bucket = (words.hashes * _BUCKET) >> np.uint64(32)
-        unknown = len(self.keys) + (bucket % np.uint64(max(1, self.buckets))).astype(np.int64)
+        unknown = len(self.keys) + (bucket % np.uint64(self.buckets)).astype(np.int64)
         ids = np.where(found > 0, found - 1, unknown)
-        if not self.buckets:
-            kept = found > 0
-            ids, text = ids[kept], words.text[kept]
-        else:
-            text = words.text
         pairs = self.find(words.pair_hashes)
         known = np.flatnonzero(pairs)
-        both = np.concatenate([text << _TEXT_SHIFT | ids, words.pair_text[known] << _TEXT_SHIFT | (pairs[known] - 1)])
+        both = np.concatenate(
+            [words.text << _TEXT_SHIFT | ids, words.pair_text[known] << _TEXT_SHIFT | (pairs[known] - 1)]
+        )
         both.sort()
         first = np.empty(len(both), np.bool_)
         first[:1] = True

@@ -14,7 +14,7 @@ import structlog
 
 from regend.core.commands import DeleteFile, Op, PutFile, PutVectors, SkipFile, TouchFile
 from regend.core.events import PendingChunk
-from regend.embedding.base import checked
+from regend.embedding.base import unit_vectors
 from regend.errors import ProviderRejectedError, StoreError
 from regend.store.base import Entry, KeyArray, RootRecord
 from regend.store.catalog.loading import decode_vectors
@@ -226,7 +226,7 @@ class Staging:
         if not op.chunks:
             return
         try:
-            vectors = checked(op.vectors, len(op.chunks), dim, "The embedding model")
+            vectors = unit_vectors(op.vectors, len(op.chunks), dim, "The embedding model")
         except ProviderRejectedError as error:
             raise StoreError(str(error)) from error
         keys = self._catalog.chunk_keys(op.chunks)

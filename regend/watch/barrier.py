@@ -30,7 +30,7 @@ class _Barrier:
 
 
 class Barriers:
-    """Owns the barriers under way and the cookie files."""
+    """Owns the barriers in progress and the cookie files."""
 
     def __init__(self, cookie_dir: Path) -> None:
         self._dir = cookie_dir
@@ -40,7 +40,7 @@ class Barriers:
         self.prepare()
 
     def prepare(self) -> bool:
-        """Make the cookie directory and clear what a killed daemon left; True when it had to be made."""
+        """Make the cookie directory and clear the cookies of a killed daemon; return True when it had to be made."""
         missing = not self._dir.is_dir()
         self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self._open:
@@ -67,7 +67,7 @@ class Barriers:
         return name
 
     def write(self, name: str) -> bool:
-        """Put the cookie down; False when that failed and no watch will report it."""
+        """Write the cookie; return False when that failed and no watch will report it."""
         try:
             os.close(os.open(self._dir / name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         except OSError:
@@ -75,11 +75,11 @@ class Barriers:
         return True
 
     def cookie_seen(self, root: RootId, name: str) -> None:
-        """The root's watch reported the cookie."""
+        """Note that the root's watch reported the cookie."""
         self._update(lambda barrier: barrier.cookies.discard(root), name)
 
     def rescanned(self, root: RootId, name: str | None) -> None:
-        """The root was told to rescan, or is no more: it holds up this barrier (None: any begun before) no longer."""
+        """Drop a root that was told to rescan or is gone: it no longer holds up this barrier (None: any before)."""
 
         def discard(barrier: _Barrier) -> None:
             barrier.cookies.discard(root)
@@ -88,11 +88,11 @@ class Barriers:
         self._update(discard, name)
 
     def settle(self, name: str) -> None:
-        """Pass the barrier if it waits for nobody."""
+        """Pass the barrier if it waits for no root."""
         self._update(lambda barrier: None, name)
 
     def overdue(self) -> list[tuple[str, set[RootId]]]:
-        """Barriers whose time is up, and the roots that have not reported."""
+        """List the barriers whose time is up, and their roots that have not reported."""
         now = time.monotonic()
         with self._lock:
             return [(name, b.cookies | b.rescans) for name, b in self._open.items() if b.deadline <= now]
@@ -112,13 +112,13 @@ class Barriers:
             barrier.done(barrier.token)
 
     def next_deadline(self) -> float | None:
-        """When the next barrier is overdue (monotonic seconds)."""
+        """Return when the next barrier is overdue (monotonic seconds)."""
         with self._lock:
             return min((barrier.deadline for barrier in self._open.values()), default=None)
 
 
 def _remove(cookie: Path) -> None:
-    """A cookie that cannot be removed must not keep a barrier from being passed; the next start clears it."""
+    """Remove a cookie; if that fails, the barrier passes all the same, and the next start clears the file."""
     try:
         cookie.unlink(missing_ok=True)
     except OSError:

@@ -21,11 +21,6 @@ class WatchBudget:
         self._used = 0
         self._lock = threading.Lock()
 
-    @property
-    def used(self) -> int:
-        """Watches held now."""
-        return self._used
-
     def take(self) -> None:
         """Count one watch.
 

@@ -4,9 +4,9 @@ watchdog's own recursive observer is not used on Linux: it watches ignored direc
 walk overflow the queue, and a directory moved away keeps its old path (design 8). `InotifyFD` is its lower half: one
 kernel instance, one reader thread, callbacks for each watch. The walk, the mask and the map of paths are ours.
 
-Order is what makes it lossless: a directory is watched before it is listed, and hinted after both, so that whatever was
-written before the watch is found by whoever looks at the hint. All hints of one read are posted before the thread reads
-again, or answers a cookie.
+The order makes it lossless: a directory is watched before it is listed, and hinted after both, so that the scan for the
+hint finds all that was written before the watch. All hints of one read are posted before the thread reads again, or
+answers a cookie.
 """
 
 from __future__ import annotations
@@ -19,20 +19,30 @@ import time
 from collections.abc import Callable
 
 import structlog
-from watchdog.observers.inotify_c import (
-    DEFAULT_EVENT_BUFFER_SIZE,
-    CallbackId,
-    InotifyConstants,
-    InotifyEvent,
-    InotifyFD,
-    Mask,
-    WatchDescriptor,
-)
 
 from regend.core.events import PathChanged, RescanNeeded, RootBusy
 from regend.disk.names import is_utf8
+from regend.errors import ConfigError
 from regend.watch.budget import WatchBudget, WatchLimitError
 from regend.watch.place import WatchOutlets, WatchPlace
+
+try:
+    from watchdog.observers.inotify_c import (
+        DEFAULT_EVENT_BUFFER_SIZE,
+        CallbackId,
+        InotifyConstants,
+        InotifyEvent,
+        InotifyFD,
+        Mask,
+        WatchDescriptor,
+    )
+except ImportError as error:
+    from importlib.metadata import version
+
+    raise ConfigError(
+        f"The installed watchdog {version('watchdog')} does not fit ({str(error).partition(' (')[0]}); run "
+        "`pip install 'watchdog>=7,<8'`."
+    ) from error
 
 _C = InotifyConstants
 _PLACE = _C.IN_ONLYDIR | _C.IN_DONT_FOLLOW
@@ -57,7 +67,7 @@ _log = structlog.get_logger(__name__)
 
 
 class _Reader(InotifyFD):
-    """watchdog's reader thread, telling before it blocks and when it fails."""
+    """watchdog's reader thread, which reports before it blocks and when it fails."""
 
     def __init__(self, before_read: Callable[[], None], failed: Callable[[str], None]) -> None:
         super().__init__()
@@ -122,11 +132,6 @@ class InotifyRoot:
         """Watches held, those on the git and cookie directories included."""
         return len(self._id_of)
 
-    def watched_directories(self) -> frozenset[str]:
-        """The directories of the tree that are watched, relative to the root."""
-        with self._lock:
-            return frozenset(self._wd_of)
-
     def start(self) -> None:
         """Watch the whole tree; returns once all of it is watched.
 
@@ -161,7 +166,7 @@ class InotifyRoot:
                 table.clear()
 
     def watch_cookies(self) -> None:
-        """Watch the cookie directory (again, after it was made anew)."""
+        """Watch the cookie directory (also after it was replaced)."""
         self._cookie_wd = self._add(str(self._cookie_dir), COOKIE_MASK)
 
     def check_busy(self) -> None:
@@ -195,12 +200,12 @@ class InotifyRoot:
                 self._tree_event(directory, event)
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
-        """The kernel dropped a watch because its directory is gone."""
+        """Forget a watch that the kernel dropped because its directory is gone."""
         with self._lock:
             self._forget(wd)
 
     def on_queue_overflow(self) -> None:
-        """Events were lost, perhaps those of cookies: compare everything, then answer the cookies that are there."""
+        """Compare everything after events were lost, then answer the cookies that are there: theirs may be, too."""
         _log.warning("watch_queue_overflowed", root=str(self._top))
         self._hints.clear()
         self._dirty.clear()
@@ -243,7 +248,7 @@ class InotifyRoot:
             if event.is_moved_from:
                 self._unwatch_below(path, keep=set())
             elif event.is_delete:
-                # What was below it was deleted before it, and reported.
+                # The entries below it were deleted before it, and reported.
                 self._unwatch(path)
             elif self._rules.decide(path, True).ignored:
                 return
@@ -267,7 +272,7 @@ class InotifyRoot:
             reader.stopped_event.wait(BURST_PAUSE_S)
 
     def _flush(self) -> None:
-        """Post what was collected."""
+        """Post the hints that were collected."""
         if self._hints:
             now = time.monotonic()
             if now - self._burst_at > BURST_WINDOW_S:

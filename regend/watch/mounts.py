@@ -1,9 +1,9 @@
-"""What is mounted below a directory.
+"""File systems that are mounted at and below a directory.
 
-inotify says nothing when a file system is mounted over a part of a tree, and little when it goes away, although the
-files that are seen there are others at once.
+inotify reports nothing when a file system is mounted over a part of a tree, and little when it goes away, although
+other files are seen there at once. Nor does it report what another machine changes.
 
-Linux only; elsewhere nothing is known, and the reconciliation finds it.
+Linux only; elsewhere nothing is known, and the reconciliation finds the difference.
 """
 
 from __future__ import annotations
@@ -11,20 +11,37 @@ from __future__ import annotations
 import os
 import select
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 _MOUNTS = "/proc/self/mountinfo"
 _BLOCK_BYTES = 1 << 16
+_REMOTE = frozenset(("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre"))
+_REMOTE |= frozenset(("vboxsf", "prl_fs", "vmhgfs", "fuse.vmhgfs-fuse", "fuse.sshfs", "fuse.rclone", "fuse.glusterfs"))
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One row of the table.
+
+    Attributes:
+        place: the mount point as the system writes it, with ``\\040`` for a blank.
+        kind: of the file system.
+    """
+
+    number: str
+    place: str
+    kind: str
 
 
 class Mounts:
-    """The system's table of mounts; any thread. To ask costs one system call while nothing changes (proc(5))."""
+    """The system's table of mounts; any thread may ask. That costs one system call while nothing changes (proc(5))."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._poll = select.poll()
         self._fd = -1
-        self._rows: list[tuple[str, str]] = []
+        self._mounts: list[Mount] = []
         try:
             self._fd = os.open(_MOUNTS, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
@@ -32,17 +49,27 @@ class Mounts:
         self._poll.register(self._fd, select.POLLPRI)
         self._read()
 
-    def below(self, path: Path) -> frozenset[tuple[str, str]]:
-        """Each mount below `path`: its number, and where it is as the system writes it."""
+    def below(self, path: Path) -> frozenset[Mount]:
+        """Return the mounts below `path`."""
+        top = _written(path)
+        return frozenset(mount for mount in self._current() if mount.place.startswith(top))
+
+    def remote_at(self, path: Path) -> str:
+        """Return the kind of file system at `path` if other machines change it unreported, else an empty string."""
+        top = _written(path)
+        over = [mount for mount in self._current() if top.startswith(mount.place.rstrip("/") + "/")]
+        # The later of two mounts at one point hides the earlier.
+        kind = max(reversed(over), key=lambda mount: len(mount.place)).kind if over else ""
+        return kind if kind in _REMOTE else ""
+
+    def _current(self) -> list[Mount]:
         with self._lock:
             if self._fd >= 0 and self._poll.poll(0):
                 self._read()
-            rows = self._rows
-        top = _written(path).rstrip("/") + "/"
-        return frozenset(row for row in rows if row[1].startswith(top))
+            return self._mounts
 
     def close(self) -> None:
-        """Give the descriptor back; what was read last stays."""
+        """Give the descriptor back; the table that was read last stays."""
         with self._lock:
             if self._fd >= 0:
                 self._poll.unregister(self._fd)
@@ -57,10 +84,12 @@ class Mounts:
                 text += block
         except OSError:
             return
-        fields = [line.split(" ", 5) for line in os.fsdecode(text).splitlines()]
-        self._rows = [(line[0], line[4]) for line in fields if len(line) > 5]
+        rows = [line.partition(" - ") for line in os.fsdecode(text).splitlines()]
+        fields = [(left.split(" "), right.split(" ")) for left, _, right in rows]
+        self._mounts = [Mount(left[0], left[4], right[0]) for left, right in fields if len(left) > 5]
 
 
 def _written(path: Path) -> str:
+    """Return the path as the table writes it, with ``/`` at its end."""
     text = str(path).replace("\\", "\\134")
-    return text.replace(" ", "\\040").replace("\t", "\\011").replace("\n", "\\012")
+    return text.replace(" ", "\\040").replace("\t", "\\011").replace("\n", "\\012").rstrip("/") + "/"

@@ -10,19 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from watchdog.events import (
-    DirCreatedEvent,
-    DirDeletedEvent,
-    DirMovedEvent,
-    FileAttribEvent,
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileDeletedEvent,
-    FileModifiedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
-    FileSystemEventHandler,
-)
+from watchdog import events
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
@@ -31,32 +19,22 @@ from regend.disk.names import is_utf8
 from regend.watch.budget import WatchLimitError
 from regend.watch.place import WatchOutlets, WatchPlace
 
-_WANTED: list[type[FileSystemEvent]] = [
-    DirCreatedEvent,
-    DirDeletedEvent,
-    DirMovedEvent,
-    FileAttribEvent,
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileDeletedEvent,
-    FileModifiedEvent,
-    FileMovedEvent,
-]
-"""Without "opened" and "closed without write", which our own reading causes."""
+_WANTED: list[type[events.FileSystemEvent]] = [
+    events.DirCreatedEvent, events.DirDeletedEvent, events.DirMovedEvent, events.FileAttribEvent,
+    events.FileClosedEvent, events.FileCreatedEvent, events.FileDeletedEvent, events.FileModifiedEvent,
+    events.FileMovedEvent,
+]  # fmt: skip
+"""All events but "opened" and "closed without write", which our own reading causes."""
 
 
-def _new_observer() -> BaseObserver:
-    return Observer()
-
-
-class ObserverRoot(FileSystemEventHandler):
+class ObserverRoot(events.FileSystemEventHandler):
     """One root under a watchdog observer of its own."""
 
     ordered = False
     """A cookie proves nothing about older events."""
 
     def __init__(
-        self, place: WatchPlace, outlets: WatchOutlets, observer: Callable[[], BaseObserver] = _new_observer
+        self, place: WatchPlace, outlets: WatchOutlets, observer: Callable[[], BaseObserver] = Observer
     ) -> None:
         super().__init__()
         self._root = place.root
@@ -74,7 +52,7 @@ class ObserverRoot(FileSystemEventHandler):
 
     @property
     def watch_count(self) -> int:
-        """Streams held; what they cost is the system's affair."""
+        """Streams held, whatever they cost the system."""
         return len(self._observer.emitters)
 
     def start(self) -> None:
@@ -100,10 +78,10 @@ class ObserverRoot(FileSystemEventHandler):
             self._observer.join(10.0)
 
     def watch_cookies(self) -> None:
-        """Nothing to do: cookies are not used here."""
+        """Ignore cookies, which are not used here."""
 
     def resync(self, directory: str) -> None:
-        """Nothing to do: the whole tree is watched."""
+        """Leave the watch as it is: it covers the whole tree."""
 
     def check_busy(self) -> None:
         """Look whether git holds its index lock, and report a difference."""
@@ -112,7 +90,7 @@ class ObserverRoot(FileSystemEventHandler):
             self._busy = busy
             self._out.post(RootBusy(self._root, busy))
 
-    def dispatch(self, event: FileSystemEvent) -> None:
+    def dispatch(self, event: events.FileSystemEvent) -> None:
         """Turn an event into hints for its source and its destination."""
         self.check_busy()
         for path in (event.src_path, event.dest_path):

@@ -1,4 +1,4 @@
-"""What a root's watch is given, whatever the operating system, and where it may report; and which systems can watch."""
+"""The seam between the watcher and a root's watch, the same on every operating system."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ from regend.core.events import Event
 from regend.disk.ignore.rules import IgnoreRules
 from regend.disk.repository import RootIdentity
 from regend.types import RootId
-
-_REMOTE = frozenset(("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre"))
-_REMOTE |= frozenset(("vboxsf", "prl_fs", "vmhgfs", "fuse.vmhgfs-fuse", "fuse.sshfs", "fuse.rclone", "fuse.glusterfs"))
 
 WatchState = Literal["watching", "polling", "starting", "lost"]
 
@@ -35,7 +32,7 @@ class WatchHealth:
 
 @dataclass(frozen=True, slots=True)
 class WatchPlace:
-    """What is watched: the root, and the directory where cookies appear."""
+    """The root to watch, and the directory where cookies appear."""
 
     root: RootId
     identity: RootIdentity
@@ -76,32 +73,8 @@ class RootWatch(Protocol):
     def check_busy(self) -> None: ...
 
 
-def remote_filesystem(path: Path, mounts: str | None = None) -> str:
-    """The type of the file system at `path` when changes made elsewhere are not reported here; else empty.
-
-    Args:
-        mounts: text of ``/proc/self/mountinfo`` (proc(5)); read from there by default, empty where there is none.
-    """
-    if mounts is None:
-        try:
-            mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
-        except OSError:
-            return ""
-    best, found = -1, ""
-    for line in mounts.splitlines():
-        left, _, right = line.partition(" - ")
-        fields = left.split(" ")
-        if len(fields) < 5 or not right:
-            continue
-        point = Path(fields[4].replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\"))
-        # Of two mounts at one point the later hides the earlier.
-        if path.is_relative_to(point) and len(point.parts) >= best:
-            best, found = len(point.parts), right.split(" ")[0]
-    return found if found in _REMOTE else ""
-
-
 def is_plausible(path: Path, marker: str, lost: str) -> bool:
-    """Whether the directory now at `path` is the root again.
+    """Tell whether the directory now at `path` is the root again.
 
     An empty one on another device is the mount point of a file system that is not mounted.
     """

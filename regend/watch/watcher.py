@@ -27,7 +27,7 @@ from regend.errors import RegendError
 from regend.types import RootId
 from regend.watch.barrier import Barriers
 from regend.watch.budget import WatchBudget, WatchLimitError
-from regend.watch.mounts import Mounts
+from regend.watch.mounts import Mount, Mounts
 from regend.watch.place import (
     RootWatch,
     WatchHealth,
@@ -35,11 +35,16 @@ from regend.watch.place import (
     WatchPlace,
     WatchState,
     is_plausible,
-    remote_filesystem,
 )
 
+_IS_LINUX: bool = sys.platform == "linux"
+if _IS_LINUX:  # With this module: a watchdog that does not fit ends the daemon's start, not one of its threads later.
+    from regend.watch.inotify import InotifyRoot
+else:
+    from regend.watch.observer import ObserverRoot
+
 BARRIER_LIMIT_S = 2.0
-"""How long a barrier waits for a watch before it falls back to a rescan. A guess: a reader thread that is a whole
+"""Maximum wait of a barrier for a watch before it falls back to a rescan. A guess: a reader thread that is a whole
 second behind has so much to report that a rescan costs no more."""
 _STOP_LIMIT_S = 10.0
 _log = structlog.get_logger(__name__)
@@ -48,7 +53,7 @@ WatchFactory = Callable[[WatchPlace, WatchBudget, WatchOutlets, int], RootWatch]
 
 @dataclass(slots=True)
 class _Watched:
-    """One root; changed by the supervising thread only, except `active`."""
+    """One root. Only the supervising thread changes it, except `active`."""
 
     root: RootId
     identity: RootIdentity
@@ -59,18 +64,13 @@ class _Watched:
     poll_at: float | None = None
     reconcile_at: float | None = None
     active: bool = True
-    mounts: frozenset[tuple[str, str]] = frozenset()
+    mounts: frozenset[Mount] = frozenset()
 
 
 def default_watch(place: WatchPlace, budget: WatchBudget, outlets: WatchOutlets, storm_paths: int) -> RootWatch:
-    """The watch that fits this operating system."""
-    system: str = sys.platform
-    if system == "linux":
-        from regend.watch.inotify import InotifyRoot
-
+    """Make the watch that fits this operating system."""
+    if _IS_LINUX:
         return InotifyRoot(place, budget, outlets, storm_paths)
-    from regend.watch.observer import ObserverRoot
-
     return ObserverRoot(place, outlets)
 
 
@@ -117,9 +117,7 @@ class Watcher:
         with self._lock:
             entry = self._roots.pop(root, None)
         if entry is not None:
-            entry.active = False
-            self._barriers.rescanned(root, None)
-            self._jobs.put(lambda: self._halt(entry))
+            self._retire(entry)
 
     def stop(self) -> None:
         """Stop everything and wait for the threads."""
@@ -127,17 +125,20 @@ class Watcher:
             entries = list(self._roots.values())
             self._roots.clear()
         for entry in entries:
-            entry.active = False
-            self._barriers.rescanned(entry.root, None)
-            self._jobs.put(lambda entry=entry: self._halt(entry))  # type: ignore[misc]
+            self._retire(entry)
         self._jobs.put(None)
         self._thread.join(_STOP_LIMIT_S)
         self._mounts.close()
         if self._temporary:
             shutil.rmtree(self._cookie_dir, ignore_errors=True)
 
+    def _retire(self, entry: _Watched) -> None:
+        entry.active = False
+        self._barriers.rescanned(entry.root, None)
+        self._jobs.put(lambda: self._halt(entry))
+
     def health(self, root: RootId) -> WatchHealth:
-        """How a root is observed; an unknown root counts as lost."""
+        """Report how a root is observed; an unknown root counts as lost."""
         entry = self._roots.get(root)
         if entry is None:
             return WatchHealth("lost", "the root is not watched", 0)
@@ -145,7 +146,7 @@ class Watcher:
         return WatchHealth(entry.state, entry.reason, watch.watch_count if watch else 0)
 
     def identity(self, root: RootId) -> RootIdentity | None:
-        """The root's identity as last seen; it changes when a lost root is found again."""
+        """Return the root's identity as last seen; it changes when a lost root is found again."""
         entry = self._roots.get(root)
         return entry.identity if entry else None
 
@@ -226,7 +227,7 @@ class Watcher:
             self._barriers.settle(name)
 
     def _rescan_instead(self, entry: _Watched, name: str | None) -> None:
-        """Any thread."""
+        """Rescan the root, so that it no longer holds up the barrier. Any thread."""
         self._emit(entry, RescanNeeded(entry.root))
         self._barriers.rescanned(entry.root, name)
 
@@ -236,7 +237,7 @@ class Watcher:
         self._rescan_instead(entry, name)
 
     def _remounted(self, entry: _Watched) -> bool:
-        """Any thread."""
+        """Tell whether other file systems are mounted below the root now. Any thread."""
         return entry.state == "watching" and self._mounts.below(entry.identity.path) != entry.mounts
 
     def _follow_mounts(self, entry: _Watched) -> None:
@@ -247,7 +248,7 @@ class Watcher:
             entry.mounts = mounts  # Last: until then no barrier may rely on the watches.
 
     def _emit(self, entry: _Watched, event: Event) -> None:
-        """Any thread."""
+        """Post an event of a root that was not removed. Any thread."""
         if entry.active:
             self._post(event)
 
@@ -255,7 +256,7 @@ class Watcher:
         """Watch, or else poll. Posts the rescan that covers the time before."""
         if not entry.active:
             return
-        remote = remote_filesystem(entry.identity.path)
+        remote = self._mounts.remote_at(entry.identity.path)
         if remote:
             self._poll(entry, f"changes on a {remote} file system are not reported here")
             return
@@ -299,14 +300,14 @@ class Watcher:
         self._rescan_instead(entry, None)
 
     def _troubled(self, entry: _Watched, watch: RootWatch, reason: str) -> None:
-        """A watch stopped: its root may be gone, or it cannot hold all watches."""
+        """Deal with a watch that stopped: its root may be gone, or there are too few watches."""
         if entry.active and entry.watch is watch:
             self._examine(entry)
             if entry.watch is watch:
                 self._poll(entry, reason)
 
     def _root_moved(self, entry: _Watched, watch: RootWatch) -> None:
-        """The root's directory went away, or was another for a moment."""
+        """Deal with a root whose directory went away, or was another for a moment."""
         if entry.active and entry.watch is watch:
             self._examine(entry)
             if entry.watch is watch and not watch.alive:
@@ -364,7 +365,7 @@ class Watcher:
         self._emit(entry, RescanNeeded(entry.root))
 
     def _examine(self, entry: _Watched) -> None:
-        """Compare the root's directory with the one that was added: is it gone, is it back?"""
+        """Compare the root's directory with the one that was added, and report a root that is gone or back."""
         path = entry.identity.path
         marker = marker_of(path)
         lost_now = entry.state != "lost" and marker != entry.identity.marker
@@ -390,4 +391,4 @@ class Watcher:
 
 
 def _nothing() -> None:
-    """Wakes the supervising thread, so that it learns of a new deadline."""
+    """Wake the supervising thread, so that it learns of a new deadline."""

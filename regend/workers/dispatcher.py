@@ -1,8 +1,8 @@
-"""The warm worker pool: a few processes that are started once, kept, watched and replaced.
+"""The warm workers: a few processes that are started once, kept, watched and replaced.
 
 Each worker has a window of items sent ahead and answers in order, so the item at the head is the one being worked on.
 When a worker dies, its head is to blame and fails with `WorkerError`; the others in its window go to another worker
-as if nothing had happened. One event loop owns all state here; nothing is locked. An idle pool of one worker has no
+as if nothing had happened. One event loop owns all state here; nothing is locked. A single idle worker needs no
 timer: it costs nothing.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -26,16 +26,16 @@ from regend.workers.frames import ChunkReply, ChunkTask, EmbedReply, EmbedTask, 
 from regend.workers.process import Job, Spawner, Worker
 
 GROW_AT_ITEMS = 10
-"""With fewer items than this, one warm worker is quicker than waking another."""
+"""Minimum items for more workers: with fewer, one warm worker is quicker than waking another."""
 MAX_WORKERS = 8
-"""More than this never paid: the index thread is the next bottleneck. Measured on 2 cores only."""
+"""Maximum workers. More never paid: the index thread is the next bottleneck. Measured on 2 cores only."""
 CHECK_INTERVAL_S = 0.25
 _STALL_S = 1.0
-"""A check that comes this late means that this process stood still, and its deadlines with it."""
+"""Minimum delay of a check that means that this process stood still; its deadlines then stood still, too."""
 _MAX_EARLY_DEATHS = 3
 _CLOSE_TIMEOUT_S = 5.0
 _START_AT_LEAST_S = 10.0
-"""A process may take this long to start on a busy machine, however short the deadline of an item is."""
+"""Minimum time that a process has to start on a busy machine, however short the deadline of an item is."""
 
 log = structlog.get_logger(__name__)
 
@@ -50,25 +50,21 @@ class WorkerReport:
     items: int
 
 
-class WorkerPool:
+class Dispatcher:
     """Hands items to workers; owns the processes.
-
-    Args:
-        encoder_spec: the local model that workers load when asked to embed.
 
     Attributes:
         restarts: workers that died by themselves, took too long, or grew too large, since the start.
     """
 
-    def __init__(self, config: WorkerConfig, encoder_spec: str) -> None:
+    def __init__(self, config: WorkerConfig) -> None:
         self._config = config
         self._start_deadline_s = max(config.deadline_s, _START_AT_LEAST_S)
         self._size = min(config.count or _usable_cores(), MAX_WORKERS)
         self._rss_cap_bytes = config.rss_cap_mb * 1_000_000
-        self._spawner = Spawner(encoder_spec, self._rss_cap_bytes, self._on_reply, self._on_end)
+        self._spawner = Spawner(self._rss_cap_bytes, self._on_reply, self._on_end)
         self._workers: list[Worker] = []
-        self._queues: dict[Lane, deque[Job]] = {lane: deque() for lane in Lane}
-        self._alone: dict[Lane, deque[Job]] = {lane: deque() for lane in Lane}
+        self._queues: defaultdict[tuple[bool, Lane], deque[Job]] = defaultdict(deque)  # By `alone` and lane.
         self._reserved: Worker | None = None
         self._last_job = 0
         self._started: asyncio.Future[None] | None = None
@@ -80,36 +76,23 @@ class WorkerPool:
 
     @property
     def slots(self) -> int:
-        """Items that may usefully be under way: all windows full, and enough besides to show that more help is due."""
+        """Items worth having in progress: all windows full, and enough to show that more workers are needed."""
         return max(self._size * self._config.window, GROW_AT_ITEMS)
 
     @property
-    def size(self) -> int:
-        """Workers at most."""
-        return self._size
-
-    @property
     def pending(self) -> int:
-        """Items that wait or are under way."""
+        """Items that wait or are in progress."""
         return self._waiting + sum(len(worker.jobs) for worker in self._workers)
 
-    @property
-    def trouble(self) -> str:
-        """Why there is no worker at all, or empty."""
-        if self._workers or self._closing or self._started is None:
-            return ""
-        deaths, pause_s = self._spawner.early_deaths, self._spawner.pause_s
-        return f"{deaths} worker processes in a row ended at start; the next is tried in {pause_s:.1f} s."
-
     def status(self) -> list[WorkerReport]:
-        """The workers, oldest first."""
+        """Report the workers, oldest first."""
         return [WorkerReport(w.pid, w.state, w.rss_bytes, w.items) for w in self._workers]
 
     async def start(self) -> None:
         """Start the first worker, and wait until one answers. Call it on the main thread.
 
         Raises:
-            WorkerError: none does.
+            WorkerError: no worker answers.
         """
         self._started = asyncio.get_running_loop().create_future()
         self._grow()
@@ -121,17 +104,17 @@ class WorkerPool:
             ) from error
 
     async def close(self) -> None:
-        """End all workers and wait for them. Items under way fail with `WorkerError`."""
+        """End all workers and wait for them. Items in progress fail with `WorkerError`."""
         self._closing = True
         if self._timer is not None:
             self._timer.cancel()
-        jobs = [job for queue in (*self._queues.values(), *self._alone.values()) for job in queue]
+        jobs = [job for queue in self._queues.values() for job in queue]
         for worker in self._workers:
             jobs += worker.jobs
             worker.kill("closing")
         for job in jobs:
             _fail(job, "stopping")
-        for queue in (*self._queues.values(), *self._alone.values()):
+        for queue in self._queues.values():
             queue.clear()
         self._workers.clear()
         await self._spawner.reap_all(_CLOSE_TIMEOUT_S)
@@ -143,12 +126,12 @@ class WorkerPool:
 
         Args:
             alone: nothing else is in the worker's window meanwhile.
-            content: what to chunk in place of what the disk has.
+            content: the text to chunk instead of the one on disk.
 
         Raises:
-            FileNotFoundError: it is gone, or not to be read any more; observe again.
+            FileNotFoundError: it is gone, or must not be read any more; observe again.
             ChunkError: the worker could not.
-            WorkerError: ``crashed``, ``deadline`` or another word for how the worker ended over it.
+            WorkerError: ``crashed``, ``deadline`` or another word for how the worker ended.
         """
         reply = await self._submit(lambda job: frame(ChunkTask(job, root_path, path, limits, content)), lane, alone)
         match reply:
@@ -159,17 +142,17 @@ class WorkerPool:
             case Failure():
                 raise ChunkError(reply.reason)
             case _:
-                raise ChunkError("The worker answered something else; this is a bug.")
+                raise ChunkError("The worker gave an answer to another task; please report this bug.")
 
     async def embed(self, texts: Sequence[str], lane: Lane = Lane.BULK, spec: str = "") -> npt.NDArray[np.float32]:
         """Embed documents with a local model: float32 [n, dim], rows L2-normalised. Read-only.
 
         Args:
-            spec: of the model, see `embedding.registry.local_encoder`; empty for the pool's own.
+            spec: of the model, see `embedding.registry.local_encoder`.
 
         Raises:
             ProviderRejectedError: these texts cannot be embedded, or end the worker: smaller batches show which.
-            ProviderUnavailableError: the pool is closing.
+            ProviderUnavailableError: the daemon is stopping.
         """
         try:
             reply = await self._submit(lambda job: frame(EmbedTask(job, list(texts), spec)), lane, alone=False)
@@ -183,13 +166,13 @@ class WorkerPool:
             case Failure():
                 raise ProviderRejectedError(f"The local model refused: {reply.reason}")
             case _:
-                raise ProviderRejectedError("The worker answered something else; this is a bug.")
+                raise ProviderRejectedError("The worker gave an answer to another task; please report this bug.")
 
     # -- handing out -----------------------------------------------------------------------------------------------
 
     @property
     def _waiting(self) -> int:
-        return sum(len(queue) for queue in (*self._queues.values(), *self._alone.values()))
+        return sum(map(len, self._queues.values()))
 
     async def _submit(self, request: Callable[[int], bytes], lane: Lane, alone: bool) -> Reply:
         if self._closing:
@@ -200,20 +183,20 @@ class WorkerPool:
         except UnicodeEncodeError as error:
             raise ChunkError(f"A name or text is not valid Unicode: {error.reason}.") from error
         job = Job(self._last_job, framed, lane, alone, asyncio.get_running_loop().create_future())
-        (self._alone if alone else self._queues)[lane].append(job)
+        self._queues[alone, lane].append(job)
         self._busy_at = time.monotonic()
         self._dispatch()
         self._watch()
         return await job.future
 
     def _dispatch(self) -> None:
-        """Fill the windows: edits, then bulk; and grow when more waits than the workers there are can take."""
+        """Fill the windows with edits, then bulk; grow when more items wait than the present workers can take."""
         if self._closing:
             return
         self._place_alone()
-        for queue in self._queues.values():
+        for queue in (self._queues[False, lane] for lane in Lane):
             while queue:
-                if queue[0].future.done():  # Whoever wanted it was cancelled.
+                if queue[0].future.done():  # Its caller was cancelled.
                     queue.popleft()
                     continue
                 free = [w for w in self._accepting() if len(w.jobs) < self._config.window]
@@ -224,9 +207,9 @@ class WorkerPool:
             self._grow()
 
     def _place_alone(self) -> None:
-        """An item that must be alone gets a worker that has nothing; until there is one, one is kept from new work."""
+        """Give items that must be alone to idle workers; while there is no such worker, keep one from new work."""
         self._reserved = self._reserved if self._reserved in self._workers else None
-        for queue in self._alone.values():
+        for queue in (self._queues[True, lane] for lane in Lane):
             while queue:
                 if queue[0].future.done():
                     queue.popleft()
@@ -244,7 +227,7 @@ class WorkerPool:
         return [w for w in self._workers if w.takes_work and w is not self._reserved]
 
     def _may_grow(self) -> bool:
-        """There is room; and no more start at once than work already, so that a broken start shows in one process."""
+        """Tell whether to start one more. No more start at once than work already: a broken start costs one process."""
         live = [w for w in self._workers if not w.retiring]
         ready = sum(w.is_ready for w in live)
         return len(live) < self._size and len(live) - ready < max(1, ready) and not self._spawner.pause_s
@@ -256,7 +239,7 @@ class WorkerPool:
     # -- what workers do -------------------------------------------------------------------------------------------
 
     def _on_reply(self, worker: Worker, job: Job | None, reply: Reply) -> None:
-        """A worker is ready (no job) or answered its head."""
+        """Take the reply of a worker that is ready (no job) or answered its head."""
         if job is None:
             if self._started is not None and not self._started.done():
                 self._started.set_result(None)
@@ -275,7 +258,7 @@ class WorkerPool:
         self._dispatch()
 
     def _on_end(self, worker: Worker) -> None:
-        """A worker's process ended, or its connection broke."""
+        """Replace a worker whose process ended or whose connection broke."""
         if worker not in self._workers:
             return
         self._workers.remove(worker)
@@ -288,7 +271,7 @@ class WorkerPool:
             if jobs:
                 _fail(jobs.pop(0), reason)
         for job in reversed(jobs):
-            (self._alone if job.alone else self._queues)[job.lane].appendleft(job)
+            self._queues[job.alone, job.lane].appendleft(job)
         if self._started is not None and not self._started.done() and self._spawner.early_deaths >= _MAX_EARLY_DEATHS:
             self._started.set_exception(
                 WorkerError(f"{_MAX_EARLY_DEATHS} worker processes ended at start; their messages on stderr say why.")
@@ -301,14 +284,14 @@ class WorkerPool:
     # -- the clock -------------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        """Have a timer as long as anything can become due."""
+        """Keep a timer as long as anything can become due."""
         calm = [worker.state for worker in self._workers] == ["idle"] and self._spawner.process_count == 1
         if self._timer is None and not self._closing and (self._waiting or not calm):
             self._due_at = time.monotonic() + CHECK_INTERVAL_S
             self._timer = asyncio.get_running_loop().call_later(CHECK_INTERVAL_S, self._check)
 
     def _check(self) -> None:
-        """Deadlines, starts that had to wait, and workers that nobody needs."""
+        """Look after deadlines, starts that had to wait, and workers that are not needed."""
         self._timer = None
         now = time.monotonic()
         late_s = now - self._due_at

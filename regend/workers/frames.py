@@ -1,4 +1,4 @@
-"""What the daemon and a warm worker say to each other: length-prefixed msgpack frames over a socketpair.
+"""Messages between the daemon and a warm worker: length-prefixed msgpack frames over a socketpair.
 
 The first frame is a `Setup`, answered by `Ready`; each further one is a task, answered in order. Both ends are of one
 version, since the daemon starts the worker, so there is nothing to negotiate.
@@ -14,20 +14,19 @@ from regend.config import LimitConfig
 from regend.types import ChunkedFile
 
 LENGTH = struct.Struct("!I")
-"""In front of each message: its length in bytes, big-endian."""
+"""The length of a message in bytes, big-endian, in front of it."""
 MAX_FRAME_BYTES = 256 * 1024 * 1024
-"""Far above any real answer (the largest file makes some 10 MB); beyond it the stream is taken to be broken."""
+"""Maximum length of a message, far above any real answer (the largest file makes some 10 MB)."""
 
 
 class Setup(msgspec.Struct, tag="setup", frozen=True):
-    """First frame: what stays the same for all tasks. `encoder` is a spec for `embedding.registry.local_encoder`."""
+    """First frame: the settings that all tasks share."""
 
-    encoder: str
     rss_cap_bytes: int
 
 
 class ChunkTask(msgspec.Struct, tag="chunk", frozen=True):
-    """Read, hash and chunk one file, or `content` in its place."""
+    """Read, hash and chunk one file, or `content` instead."""
 
     job: int
     root_path: str
@@ -37,7 +36,7 @@ class ChunkTask(msgspec.Struct, tag="chunk", frozen=True):
 
 
 class EmbedTask(msgspec.Struct, tag="embed", frozen=True):
-    """Embed documents with a local model; `spec` names another than that of `Setup`."""
+    """Embed documents with a local model; `spec` as `embedding.registry.local_encoder` takes it."""
 
     job: int
     texts: list[str]
@@ -93,10 +92,10 @@ def frame(message: Task | Reply) -> bytes:
 
 
 def task_decoder() -> msgspec.msgpack.Decoder[Task]:
-    """Decoder of the worker's side."""
-    return msgspec.msgpack.Decoder(Setup | ChunkTask | EmbedTask)
+    """Make the decoder of the worker's side."""
+    return msgspec.msgpack.Decoder(Task)
 
 
 def reply_decoder() -> msgspec.msgpack.Decoder[Reply]:
-    """Decoder of the daemon's side."""
-    return msgspec.msgpack.Decoder(Ready | ChunkReply | EmbedReply | Failure)
+    """Make the decoder of the daemon's side."""
+    return msgspec.msgpack.Decoder(Reply)

@@ -1,4 +1,4 @@
-"""One worker process as the daemon sees it, and how processes are started and laid to rest."""
+"""One worker process as the daemon sees it, and how processes are started and reaped."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """An item on its way: the framed task, and who waits for the answer.
+    """An item on its way: the framed task, and the future that takes the answer.
 
     Attributes:
         alone: nothing else may be in the worker's window meanwhile.
@@ -168,12 +168,11 @@ class Spawner:
 
     def __init__(
         self,
-        encoder_spec: str,
         rss_cap_bytes: int,
         on_reply: Callable[[Worker, Job | None, Reply], None],
         on_end: Callable[[Worker], None],
     ) -> None:
-        self._setup = frame(Setup(encoder_spec, rss_cap_bytes))
+        self._setup = frame(Setup(rss_cap_bytes))
         self._on_reply = on_reply
         self._on_end = on_end
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -196,8 +195,8 @@ class Spawner:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with theirs:
-            # -P keeps the working directory off the module path: it may be somebody's repository. A process group of
-            # its own keeps the terminal's signals away (Ctrl-C, Ctrl-Z, hang-up): they are for the daemon.
+            # -P keeps the working directory off the module path: it may hold the code of others. A process group of its
+            # own keeps the terminal's signals away (Ctrl-C, Ctrl-Z, hang-up): they are for the daemon.
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", _WORKER, str(theirs.fileno())],
                 pass_fds=(theirs.fileno(),),
@@ -230,7 +229,7 @@ class Spawner:
             transport.write(self._setup)
 
     def _ended(self, worker: Worker) -> None:
-        """A worker that was ready, and then died over an item, started well: the item is to blame, not the start."""
+        """Count early deaths. A worker that was ready and died over an item started well: the item is to blame."""
         of_use = worker.is_ready and (worker.items or worker.jobs or worker.end_reason)
         self.early_deaths = 0 if of_use else self.early_deaths + 1
         if self.early_deaths > 1:

@@ -1,4 +1,4 @@
-"""How much memory this process holds: the daemon and its workers say it alike."""
+"""Memory of this process, measured in the same way by the daemon and its workers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _STATM = Path("/proc/self/statm")
 
 
 def rss_bytes() -> int:
-    """Resident memory of this process; the peak where the current value cannot be had (macOS)."""
+    """Return the resident memory of this process; the peak where the current value is not available (macOS)."""
     try:
         return int(_STATM.read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:

@@ -1,8 +1,8 @@
 """A warm worker process: reads, hashes and chunks files, and runs the local model. Started once and kept.
 
 It speaks `frames` over the socket it inherits (file descriptor in ``argv[1]``). It ends when the daemon does:
-the socket closes, and on Linux the kernel kills it at once. It opens no other socket and writes no file. What it does
-not need is not imported: a worker that only chunks never loads numpy.
+the socket closes, and on Linux the kernel kills it at once. It opens no other socket and writes no file. It imports
+only the modules that it needs: a worker that only chunks never loads numpy.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from regend.workers.frames import (
     Ready,
     Reply,
     Setup,
+    Task,
     frame,
     task_decoder,
 )
@@ -55,11 +56,10 @@ class Server:
     """Answers one task after the other; owns the local models that it has loaded."""
 
     def __init__(self) -> None:
-        self._spec = ""
         self._encoders: dict[str, LocalEncoder] = {}
 
-    def answer(self, task: Setup | ChunkTask | EmbedTask) -> bytes:
-        """The framed reply to one task. Never raises: what goes wrong with an item is its answer."""
+    def answer(self, task: Task) -> bytes:
+        """Return the framed reply to one task. Never raises: a failure of an item is its answer."""
         job = 0 if isinstance(task, Setup) else task.job
         try:
             return frame(self._do(task))
@@ -79,10 +79,9 @@ class Server:
         printable = reason.encode(errors="backslashreplace").decode()
         return frame(Failure(job, kind, printable, rss_bytes()))
 
-    def _do(self, task: Setup | ChunkTask | EmbedTask) -> Reply:
+    def _do(self, task: Task) -> Reply:
         match task:
             case Setup():
-                self._spec = task.encoder
                 _bound_memory(task.rss_cap_bytes)
                 return Ready(rss_bytes())
             case ChunkTask():
@@ -93,7 +92,7 @@ class Server:
                 _, language = name_blob(task.path, content)
                 return ChunkReply(task.job, chunk_content(content, language, sig, task.limits), rss_bytes())
             case EmbedTask():
-                encoder = self._model(task.spec or self._spec)
+                encoder = self._model(task.spec)
                 vectors = encoder.encode(task.texts, "document")
                 return EmbedReply(task.job, encoder.info.dim, vectors.astype("<f4").tobytes(), rss_bytes())
             case _ as unreachable:
@@ -116,7 +115,7 @@ def serve(connection: socket.socket) -> None:
 
 
 def _receive(connection: socket.socket) -> bytearray | None:
-    """The next frame's body; None once the daemon has closed the connection."""
+    """Read the next frame's body; return None once the daemon has closed the connection."""
     head = _exactly(connection, LENGTH.size)
     return None if head is None else _exactly(connection, LENGTH.unpack(head)[0])
 
@@ -141,9 +140,9 @@ def _bound_memory(rss_cap_bytes: int) -> None:
 
 
 def _end_with_the_daemon() -> None:
-    """Ask Linux to kill this process when the daemon's main thread ends; elsewhere the closed socket has to do.
+    """Ask Linux to kill this process when the daemon's main thread ends; elsewhere the closed socket ends it.
 
-    The kernel watches the *thread* that started us; the pool starts workers on the event loop, the main thread.
+    The kernel watches the *thread* that started us; the dispatcher starts workers on the event loop, the main thread.
     """
     if sys.platform != "linux":
         return
@@ -163,7 +162,7 @@ def _yield_the_disk() -> None:
 
 
 def main(argv: list[str]) -> None:
-    """Entry point: ``python -P -m regend.workers.worker FD``."""
+    """Run a worker: ``python -P -m regend.workers.worker FD``."""
     _end_with_the_daemon()
     for number in (signal.SIGINT, signal.SIGTERM):
         # Sent to the whole group or service, they mean the daemon. It finishes what it must and closes the connection.

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.baselines import IndexedChunk, bm25, matching_words, vectors_alone
 from regend.embedding.base import ModelInfo, Task
-from regend.embedding.hashing import HashingEncoder
+from tests.embedding.hashing import HashingEncoder
 
 CHUNKS = [
     IndexedChunk("a.py", "", "retry the request"),

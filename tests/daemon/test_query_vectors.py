@@ -14,8 +14,8 @@ from aiohttp import web
 
 from regend.daemon import query_vectors as module
 from regend.daemon.query_vectors import QueryVectors
-from regend.embedding.hashing import DIM, HashingEncoder
 from regend.embedding.remote.provider import HttpProvider
+from tests.embedding.hashing import DIM, HashingEncoder
 from tests.embedding.server import EmbeddingServer, good, items, serving
 from tests.workers.dispatcher_rig import until
 

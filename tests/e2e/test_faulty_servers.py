@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from aiohttp import web
 
-from regend.embedding.hashing import HashingEncoder
 from regend.store.catalog.schema import MODEL_SHIFT
 from regend.store.catalog.textcodec import unpack
 from tests.e2e.embedding import embedding_process, embedding_server
 from tests.e2e.rig import Daemon, daemon, wait_for
 from tests.e2e.test_upgrade import config, write_tree
+from tests.embedding.hashing import HashingEncoder
 from tests.embedding.server import EmbeddingServer, good, items, texts_in
 
 BATCH = 64

@@ -19,9 +19,9 @@ from aiohttp import web
 
 from regend.chunking.tokens import estimate_tokens
 from regend.config import EmbeddingConfig
-from regend.embedding.hashing import DIM, HashingEncoder
 from regend.embedding.remote.fleet import PROBE_TEXT
 from tests import canary
+from tests.embedding.hashing import DIM, HashingEncoder
 
 Respond = Callable[[web.Request, dict[str, Any]], Awaitable[web.StreamResponse]]
 PATHS = {"http": "/v1", "openai": "/v1", "voyage": "/v1", "ollama": "", "tei": "", "llama-server": ""}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regend.chunking.tokens import split_identifier
-from regend.embedding.code_words import MAX_TEXT_BYTES, MAX_WORD_BYTES, blocks, word_hash, words_of
+from regend.embedding.code_words import _BASE, MAX_TEXT_BYTES, MAX_WORD_BYTES, blocks, words_of
 from regend.embedding.vocabulary import Vocabulary
 
 
@@ -20,6 +20,14 @@ def plain_words(text: str) -> list[str]:
     for run in re.findall(r"[A-Za-z0-9]+", text):
         found += split_identifier(run)
     return [word for word in found if len(word) <= MAX_WORD_BYTES]
+
+
+def word_hash(word: str) -> int:
+    """The hash of one lower-case word, found slowly."""
+    total = 0
+    for byte in word.encode():
+        total = (total * _BASE + byte + 1) % (1 << 64)
+    return total
 
 
 def key(word: str) -> np.uint64:

@@ -16,10 +16,13 @@ import pytest
 
 from regend.config import EmbeddingConfig, WorkerConfig
 from regend.embedding.base import EmbeddingProvider, LocalEncoder, Task
-from regend.embedding.registry import LocalProvider, encoder_spec, local_encoder, open_provider
-from regend.workers.dispatcher import WorkerPool
+from regend.embedding.registry import LocalProvider, local_encoder, open_provider
+from regend.errors import EmbeddingError
+from regend.workers.dispatcher import Dispatcher
 from tests import canary
+from tests.embedding.hashing import HashingEncoder
 from tests.embedding.server import serving
+from tests.workers.dispatcher_rig import DEADLINE_S, until
 
 TEXTS = [
     "def parse_header(line):\n    return line.split(':')",
@@ -36,7 +39,7 @@ TEXTS = [
 
 @asynccontextmanager
 async def in_process() -> AsyncIterator[EmbeddingProvider]:
-    encoder: LocalEncoder = local_encoder("static")
+    encoder: LocalEncoder = local_encoder()
 
     async def embed(texts: object, lane: object) -> object:
         return encoder.encode(texts, "document")  # type: ignore[arg-type]
@@ -47,12 +50,12 @@ async def in_process() -> AsyncIterator[EmbeddingProvider]:
 @asynccontextmanager
 async def in_workers() -> AsyncIterator[EmbeddingProvider]:
     config = EmbeddingConfig()
-    pool = WorkerPool(WorkerConfig(count=2), encoder_spec(config))
-    await pool.start()
+    workers = Dispatcher(WorkerConfig(count=2))
+    await workers.start()
     try:
-        yield open_provider(config, pool.embed)
+        yield open_provider(config, workers.embed)
     finally:
-        await pool.close()
+        await workers.close()
 
 
 @asynccontextmanager
@@ -64,14 +67,14 @@ async def own_model() -> AsyncIterator[EmbeddingProvider]:
 
     with tempfile.TemporaryDirectory() as directory:
         save_model(Path(directory) / "tiny", Shape(positions=128))
-        pool = WorkerPool(WorkerConfig(count=2, rss_cap_mb=1_000), encoder_spec(EmbeddingConfig()))
-        await pool.start()
-        made = open_provider(EmbeddingConfig(provider="onnx", model_dir=f"{directory}/tiny"), pool.embed)
+        workers = Dispatcher(WorkerConfig(count=2, rss_cap_mb=1_000))
+        await workers.start()
+        made = open_provider(EmbeddingConfig(provider="onnx", model_dir=f"{directory}/tiny"), workers.embed)
         try:
             yield made
         finally:
             await made.close()
-            await pool.close()
+            await workers.close()
 
 
 def over_http(provider: str, **changes: Any) -> Callable[[], AbstractAsyncContextManager[EmbeddingProvider]]:
@@ -95,7 +98,7 @@ def _reference(provider: EmbeddingProvider) -> LocalEncoder | None:
     """Return the encoder of the expected vectors: hashing for the HTTP server; `test_onnx` has its own."""
     if provider.info.dim == 32:
         return None
-    return local_encoder("static" if isinstance(provider, LocalProvider) else "hashing")
+    return local_encoder() if isinstance(provider, LocalProvider) else HashingEncoder()
 
 
 PROVIDERS = {
@@ -150,9 +153,15 @@ async def test_requests_side_by_side(provider: EmbeddingProvider) -> None:
         np.testing.assert_allclose(np.concatenate(answers), reference.encode(texts, "document"), atol=1e-6)
 
 
-async def test_close_twice(provider: EmbeddingProvider) -> None:
+async def test_close_lets_no_caller_hang_and_may_be_repeated(provider: EmbeddingProvider) -> None:
+    await provider.prepare()
+    asked = [asyncio.create_task(provider.embed([f"{text} {n}"], "document")) for n in range(20) for text in TEXTS]
+    await until(lambda: any(task.done() for task in asked), "an answer while others are asked")
     await provider.close()
     await provider.close()
+    async with asyncio.timeout(DEADLINE_S):
+        results = await asyncio.gather(*asked, return_exceptions=True)
+    assert [result for result in results if not isinstance(result, np.ndarray | EmbeddingError)] == []
 
 
 async def test_says_what_it_is(provider: EmbeddingProvider) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regend.embedding.hashing import DIM, HashingEncoder
+from tests.embedding.hashing import DIM, HashingEncoder
 
 ENCODER = HashingEncoder()
 
@@ -32,7 +32,7 @@ def test_unit_and_the_same_alone(texts: list[str]) -> None:
 def test_the_same_bits_in_another_process() -> None:
     texts = ["def parse_header(line): return line", "größe 你好", "", "a b a b c"]
     code = (
-        "import sys, hashlib; from regend.embedding.hashing import HashingEncoder;"
+        "import sys, hashlib; from tests.embedding.hashing import HashingEncoder;"
         "print(hashlib.sha256(HashingEncoder().encode(eval(sys.argv[1]), 'document').tobytes()).hexdigest())"
     )
     for seed in ("1", "2"):

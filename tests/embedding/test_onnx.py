@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 from regend.config import EmbeddingConfig, WorkerConfig
-from regend.embedding.base import ONNX_SPEC, EmbeddingProvider
+from regend.embedding.base import EmbeddingProvider
 from regend.embedding.onnx import OnnxProvider
-from regend.embedding.registry import encoder_spec, local_encoder, open_provider
+from regend.embedding.registry import local_encoder, open_provider
 from regend.errors import ConfigError
 from regend.types import Lane
-from regend.workers.dispatcher import WorkerPool
+from regend.workers.dispatcher import Dispatcher
 from tests.embedding.bert import Shape, save_model, token_vectors
 
 MISSING = [name for name in ("onnxruntime", "tokenizers", "onnx") if importlib.util.find_spec(name) is None]
@@ -72,14 +72,14 @@ async def spec_of(config: EmbeddingConfig) -> str:
 
 @asynccontextmanager
 async def in_workers(config: EmbeddingConfig, count: int) -> AsyncIterator[EmbeddingProvider]:
-    pool = WorkerPool(WorkerConfig(count=count, rss_cap_mb=1_000), encoder_spec(EmbeddingConfig()))
-    await pool.start()
-    provider = open_provider(config, pool.embed)
+    workers = Dispatcher(WorkerConfig(count=count, rss_cap_mb=1_000))
+    await workers.start()
+    provider = open_provider(config, workers.embed)
     try:
         yield provider
     finally:
         await provider.close()
-        await pool.close()
+        await workers.close()
 
 
 def reference(model_dir: Path, text: str, pooling: str = "mean") -> np.ndarray:
@@ -235,4 +235,4 @@ def test_threads_are_bounded(model_dir: Path) -> None:
         [sys.executable, "-c", code, spec], capture_output=True, text=True, check=True, timeout=60, env=environ
     )
     assert int(done.stdout) <= 3
-    assert spec.startswith(ONNX_SPEC) and json.loads(spec.removeprefix(ONNX_SPEC))["threads"] == 1
+    assert json.loads(spec)["threads"] == 1

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from regend.embedding import static
 from regend.embedding.base import Task
-from regend.embedding.static import StaticEncoder, built_in
+from regend.embedding.static import built_in
 
 MODEL = Path(static.__file__).with_name(static.FILE)
 TEXTS = (
@@ -33,7 +33,7 @@ SOURCE = Path(static.__file__).read_text()
 
 @pytest.mark.parametrize("task", ["document", "query"])
 def test_vectors_have_unit_length(task: Task) -> None:
-    vectors = StaticEncoder().encode(TEXTS, task)
+    vectors = built_in().encode(TEXTS, task)
     assert vectors.dtype == np.float32
     assert vectors.shape == (len(TEXTS), 256)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-6)
@@ -43,14 +43,14 @@ def test_vectors_have_unit_length(task: Task) -> None:
 @given(st.lists(st.sampled_from((*TEXTS, SOURCE, SOURCE[:700], SOURCE * 9)), min_size=1, max_size=12), st.booleans())
 def test_a_batch_does_not_change_a_bit(texts: list[str], asked: bool) -> None:
     task: Task = "query" if asked else "document"
-    encoder = StaticEncoder()
+    encoder = built_in()
     together = encoder.encode(texts, task)
     alone = np.concatenate([encoder.encode([text], task) for text in texts])
     assert together.tobytes() == alone.tobytes()
 
 
 def test_threads_share_the_model() -> None:
-    encoder = StaticEncoder()
+    encoder = built_in()
     expected = encoder.encode(TEXTS, "document").tobytes()
     with ThreadPoolExecutor(4) as threads:
         assert {v.tobytes() for v in threads.map(lambda _: encoder.encode(TEXTS, "document"), range(40))} == {expected}
@@ -60,12 +60,12 @@ def test_threads_share_the_model() -> None:
 def test_another_processor_finds_the_same_bits(core: str) -> None:
     """OpenBLAS and numpy choose their code by the processor; these settings make them choose that of others."""
     script = (
-        "import sys, hashlib\nfrom regend.embedding.static import StaticEncoder\n"
+        "import sys, hashlib\nfrom regend.embedding.static import built_in\n"
         "texts = [open(p, encoding='utf-8').read() for p in sys.argv[1:]]\n"
-        "print(hashlib.sha256(StaticEncoder().encode(texts, 'document').tobytes()).hexdigest())"
+        "print(hashlib.sha256(built_in().encode(texts, 'document').tobytes()).hexdigest())"
     )
     files = sorted(str(path) for path in Path(static.__file__).parent.glob("*.py"))
-    here = StaticEncoder().encode([Path(file).read_text() for file in files], "document")
+    here = built_in().encode([Path(file).read_text() for file in files], "document")
     features = "AVX512F AVX512CD AVX512_SKX AVX2 FMA3" if core != "Haswell" else "AVX512F AVX512CD AVX512_SKX"
     environment = os.environ | {"OPENBLAS_CORETYPE": core, "NPY_DISABLE_CPU_FEATURES": features}
     done = subprocess.run(
@@ -108,12 +108,12 @@ def test_the_shipped_file_is_the_one_of_the_model_card() -> None:
     card = (Path(__file__).parent.parent.parent / "docs" / "model.md").read_text()
     assert len(raw) <= 10_000_000
     assert hashlib.sha256(raw).hexdigest() in card
-    assert built_in().model_id in card
+    assert built_in().info.model_id in card
 
 
 def test_it_knows_meaning_that_shares_no_word() -> None:
     """A question in other words is closer to the code that answers it than to the others."""
-    encoder = StaticEncoder()
+    encoder = built_in()
     code = {
         "delete": "def unlink_all(paths):\n    for p in paths:\n        os.unlink(p)",
         "network": 'func Dial(addr string) (net.Conn, error) { return net.DialTimeout("tcp", addr, timeout) }',
@@ -131,7 +131,7 @@ def test_it_knows_meaning_that_shares_no_word() -> None:
 
 
 def test_loading_needs_neither_torch_nor_a_network() -> None:
-    script = "import sys, regend.embedding.static as s; s.StaticEncoder(); print([m for m in sys.modules])"
+    script = "import sys, regend.embedding.static as s; s.built_in(); print([m for m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     loaded = set(json.loads(done.stdout.replace("'", '"')))
     assert not loaded & {"torch", "aiohttp", "requests", "urllib.request", "onnxruntime", "hnswlib"}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from regend.watch import mounts
-from regend.watch.mounts import Mounts
+from regend.watch.mounts import Mount, Mounts
 
 TABLE = """\
 22 1 0:20 / / rw - ext4 /dev/root rw
@@ -24,7 +24,7 @@ TABLE = """\
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the table")
 def test_the_mounts_now_this_system() -> None:
     mounts_now = Mounts()
-    assert "/proc" in {place for _, place in mounts_now.below(Path("/"))}
+    assert "/proc" in {mount.place for mount in mounts_now.below(Path("/"))}
     assert mounts_now.below(Path("/proc/self/nothing")) == frozenset()
     mounts_now.close()
     mounts_now.close()
@@ -36,13 +36,35 @@ def test_names_with_blanks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     table.write_text(TABLE)
     monkeypatch.setattr(mounts, "_MOUNTS", str(table))
     mounts_now = Mounts()
-    assert mounts_now.below(Path("/srv/a b")) == {("31", "/srv/a\\040b/inner")}
+    assert mounts_now.below(Path("/srv/a b")) == {Mount("31", "/srv/a\\040b/inner", "tmpfs")}
     assert len(mounts_now.below(Path("/srv"))) == 3
+    mounts_now.close()
+
+
+REMOTE = """\
+21 1 0:19 / / rw,relatime shared:1 - ext4 /dev/vda rw
+30 21 0:40 / /home rw,relatime shared:9 - nfs4 server:/home rw
+31 30 0:41 / /home/me/local\\040disk rw - ext4 /dev/vdb rw
+32 21 0:42 / /mnt rw - ext4 /dev/vdc rw
+33 21 0:43 / /mnt rw - fuse.sshfs me@host: rw
+damaged
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="poll(2) refuses ordinary files elsewhere")
+def test_remote_file_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = tmp_path / "mountinfo"
+    table.write_text(REMOTE)
+    monkeypatch.setattr(mounts, "_MOUNTS", str(table))
+    mounts_now = Mounts()
+    rows = [("/src", ""), ("/home/me/x", "nfs4"), ("/home/me/local disk/x", ""), ("/mnt", "fuse.sshfs"), ("/mntx", "")]
+    for path, expected in rows:
+        assert mounts_now.remote_at(Path(path)) == expected, path
     mounts_now.close()
 
 
 def test_without_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mounts, "_MOUNTS", str(tmp_path / "none"))
     mounts_now = Mounts()
-    assert mounts_now.below(Path("/")) == frozenset()
+    assert mounts_now.below(Path("/")) == frozenset() and mounts_now.remote_at(Path("/")) == ""
     mounts_now.close()

@@ -38,6 +38,10 @@ def inner(made: Rig, root: RootId = ROOT) -> InotifyRoot:
     return watch
 
 
+def watched_directories(made: Rig) -> set[str]:
+    return set(inner(made)._wd_of)
+
+
 def test_start_posts_a_rescan_once_watched(tmp_path: Path, top: Path) -> None:
     with rig(tmp_path / "cookies") as made:
         made.add(top)
@@ -110,7 +114,7 @@ def test_directory_moved_in_is_watched_and_moved_out_is_not(seen: Rig, top: Path
     (tmp_path / "out/x/y/f").write_text("not ours any more")
     seen.barrier()
     assert seen.events == []
-    assert not any(path.startswith("in") for path in inner(seen).watched_directories())
+    assert not any(path.startswith("in") for path in watched_directories(seen))
 
 
 def test_renamed_directory_reports_its_new_path(seen: Rig, top: Path) -> None:
@@ -120,7 +124,7 @@ def test_renamed_directory_reports_its_new_path(seen: Rig, top: Path) -> None:
     (top / "lib/deep/b.py").write_text("new")
     seen.barrier()
     assert seen.paths() == {"lib/deep/b.py"}
-    assert inner(seen).watched_directories() == {"", "lib", "lib/deep"}
+    assert watched_directories(seen) == {"", "lib", "lib/deep"}
 
 
 def test_links_are_not_followed(seen: Rig, top: Path, tmp_path: Path) -> None:
@@ -150,7 +154,7 @@ def test_watches_equal_the_directories_that_are_not_ignored(tmp_path: Path) -> N
     bare_git_dir(top / ".git")
     with rig(tmp_path / "cookies") as made:
         made.watch(top)
-        assert inner(made).watched_directories() == {"", "src"} | {f"src/m{n}" for n in range(40)}
+        assert watched_directories(made) == {"", "src"} | {f"src/m{n}" for n in range(40)}
         assert made.watcher.health(ROOT).watches == 42 + 2  # The git directory and the cookies.
         (top / "node_modules/p1/index.js").touch()
         (top / "node_modules/new").mkdir()
@@ -166,14 +170,14 @@ def test_changed_rules_change_the_watches_and_rescan(seen: Rig, top: Path) -> No
     (top / "src/.gitignore").write_text("deep/\n")
     seen.barrier()
     assert seen.rescans() and set(seen.rescans()) == {"src"}
-    assert inner(seen).watched_directories() == {"", "src"}
+    assert watched_directories(seen) == {"", "src"}
     seen.events.clear()
     (top / "src/deep/b.py").write_text("ignored now")
     seen.barrier()
     assert seen.events == []
     (top / "src/.gitignore").unlink()
     seen.barrier()
-    assert inner(seen).watched_directories() == {"", "src", "src/deep"}
+    assert watched_directories(seen) == {"", "src", "src/deep"}
     assert seen.covered("src/deep/b.py")
     seen.events.clear()
     (top / "src/deep/b.py").write_text("seen again")
@@ -192,7 +196,7 @@ def test_global_excludes_are_noticed_by_check(tmp_path: Path, top: Path, monkeyp
         made.watcher.check(1.0)
         wait_for(lambda: made.rescans() == [""], "a rescan")
         assert rules.decide("src/deep", True).ignored
-        assert inner(made).watched_directories() == {"", "src"}
+        assert watched_directories(made) == {"", "src"}
 
 
 def test_git_lock_makes_the_root_busy(tmp_path: Path, top: Path) -> None:
@@ -266,5 +270,5 @@ def test_random_edits_are_all_covered(seen: Rig, top: Path) -> None:
         missed = {path for path in different if not seen.covered(path)}
         assert not missed, f"burst {burst}"
         directories = {path for path, (is_dir, _, _) in after.items() if is_dir}
-        assert inner(seen).watched_directories() == {"", *directories}, f"burst {burst}"
+        assert watched_directories(seen) == {"", *directories}, f"burst {burst}"
         seen.events.clear()

@@ -1,4 +1,4 @@
-"""A worker pool on real processes, and files that take as long as a test needs."""
+"""Workers in real processes, and files that take as long as a test needs."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ import psutil
 
 from regend.config import LimitConfig, WorkerConfig
 from regend.types import ChunkedFile, Lane
-from regend.workers.dispatcher import WorkerPool
+from regend.workers.dispatcher import Dispatcher
 
 DEADLINE_S = 20.0
 LIMITS = LimitConfig(max_file_bytes=100_000_000, parse_timeout_s=60.0)
 
 
 @asynccontextmanager
-async def running(**changes: Any) -> AsyncIterator[WorkerPool]:
-    """A started pool, and afterwards proof that it left no process."""
-    pool = WorkerPool(WorkerConfig(**{"count": 1} | changes), "hashing")
+async def running(**changes: Any) -> AsyncIterator[Dispatcher]:
+    """Started workers, and afterwards proof that they left no process."""
+    workers = Dispatcher(WorkerConfig(**{"count": 1} | changes))
     pids: set[int] = set()
     try:
-        await pool.start()
-        yield pool
-        pids = pids_of(pool)
+        await workers.start()
+        yield workers
+        pids = pids_of(workers)
     finally:
-        await pool.close()
+        await workers.close()
     assert not [pid for pid in pids if is_alive(pid)]
 
 
 def chunk(
-    pool: WorkerPool, root: Path, path: str, lane: Lane = Lane.BULK, alone: bool = False
+    workers: Dispatcher, root: Path, path: str, lane: Lane = Lane.BULK, alone: bool = False
 ) -> asyncio.Task[ChunkedFile]:
     """Begin to chunk one file."""
-    return asyncio.create_task(pool.chunk(str(root), path, LIMITS, lane, alone), name=path)
+    return asyncio.create_task(workers.chunk(str(root), path, LIMITS, lane, alone), name=path)
 
 
 async def until(condition: Callable[[], object], what: str) -> None:
@@ -49,8 +49,8 @@ async def until(condition: Callable[[], object], what: str) -> None:
         await asyncio.sleep(0.002)
 
 
-def pids_of(pool: WorkerPool) -> set[int]:
-    return {report.pid for report in pool.status()}
+def pids_of(workers: Dispatcher) -> set[int]:
+    return {report.pid for report in workers.status()}
 
 
 def is_alive(pid: int) -> bool:

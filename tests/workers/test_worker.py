@@ -24,7 +24,6 @@ from regend.workers.frames import (
     EmbedReply,
     EmbedTask,
     Failure,
-    Ready,
     Reply,
     Setup,
     Task,
@@ -44,7 +43,7 @@ class Line:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "regend.workers.worker", str(theirs.fileno())], pass_fds=(theirs.fileno(),)
             )
-        self.ask(Setup("hashing", 512_000_000))
+        self.ask(Setup(512_000_000))
 
     def ask(self, *tasks: Task) -> list[Reply]:
         """Send all tasks at once, and read as many answers."""
@@ -94,9 +93,8 @@ def test_answers_in_order(line: Line, tmp_path: Path) -> None:
 
 
 def test_an_unknown_model_is_an_answer(line: Line) -> None:
-    assert isinstance(line.ask(Setup("no-such-model", 512_000_000))[0], Ready)
-    (failed,) = line.ask(EmbedTask(1, ["x"]))
-    assert isinstance(failed, Failure) and failed.kind == "failed" and "no-such-model" in failed.reason
+    (failed,) = line.ask(EmbedTask(1, ["x"], "no-such-model"))
+    assert isinstance(failed, Failure) and failed.kind == "failed" and "DecodeError" in failed.reason
 
 
 def test_ends_with_the_connection(line: Line) -> None:

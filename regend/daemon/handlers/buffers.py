@@ -21,7 +21,6 @@ import structlog
 from regend.daemon.parts import Parts
 from regend.daemon.roots import ServedRoot
 from regend.disk.blob_names import name_blob
-from regend.embedding.base import checked
 from regend.errors import ChunkError, EmbeddingError, WorkerError
 from regend.rpc.connection import Connection
 from regend.search.overlay import OverlayFile
@@ -95,7 +94,7 @@ class Buffers:
             held.move_to_end((root, path))
             return before, ""
         try:
-            file = await self._app.pool.chunk(
+            file = await self._app.workers.chunk(
                 str(Path(buffer.served.path)), path, buffer.served.limits, Lane.EDIT, alone=False, content=content
             )
         except (ChunkError, WorkerError) as error:
@@ -116,12 +115,9 @@ class Buffers:
             return found, ""
         info = self._app.provider.info
         texts = list(lacking.values())
-        parts: list[npt.NDArray[np.float32]] = []
+        starts = range(0, len(texts), info.max_items)
         try:
-            for at in range(0, len(texts), info.max_items):
-                batch = texts[at : at + info.max_items]
-                vectors = await self._app.pool.embed(batch, Lane.EDIT)
-                parts.append(checked(vectors, len(batch), info.dim, "The model"))
+            parts = [await self._app.workers.embed(texts[at : at + info.max_items], Lane.EDIT) for at in starts]
         except EmbeddingError as error:
             return found, f"Unsaved text was searched by words only: {error}"
         found.update(zip(lacking, np.concatenate(parts), strict=True))

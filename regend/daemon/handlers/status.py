@@ -88,7 +88,7 @@ def full_status(app: Parts) -> StatusResponse:
     pipeline = app.driver.pipeline
     roots = root_statuses(app)
     server = app.server.stats()
-    workers = app.pool.status()
+    workers = app.workers.status()
     own_bytes = rss_bytes()
     return StatusResponse(
         version=__version__,
@@ -104,7 +104,7 @@ def full_status(app: Parts) -> StatusResponse:
             **counter_table(app),
             "given_up_chunks": len(pipeline.given_up(Tier.FIRST)),
             "quarantined_files": len(pipeline.quarantined),
-            "worker_restarts": app.pool.restarts,
+            "worker_restarts": app.workers.restarts,
             "inbox_overflows": app.driver.inbox.overflows,
             "watches": sum(app.watcher.health(s.record.root).watches for s in app.roots.all()),
             "requests": server.requests,

@@ -1,6 +1,6 @@
-"""What is never indexed, whatever any file says: secrets, and version control's own data.
+"""Paths that are never indexed, whatever any file says: secrets, and version control's own data.
 
-The lists below are the whole of it, in `.gitignore` syntax, compared without regard to case. No rule elsewhere can
+The lists below are complete, in `.gitignore` syntax, compared without regard to case. No rule elsewhere can
 bring these back; the ``!`` lines are the exceptions that are part of the list: templates that people commit on purpose.
 A pattern is here when its files hold credentials by convention. Names that source code also uses (``credentials.py``,
 ``secrets.go``) are left out.
@@ -73,7 +73,7 @@ SECRET_PATTERNS = (
     "client_secret*.json",
     "*.tfstate",
     "*.tfstate.backup",
-    # What was typed, passwords among it.
+    # Histories of typed commands, which may hold passwords.
     ".bash_history",
     ".zsh_history",
     ".mysql_history",
@@ -92,7 +92,7 @@ SECRET_PATTERNS = (
 )
 VERSION_CONTROL_PATTERNS = (".git", ".hg", ".svn", ".jj")
 STATE_MARK = "index.db.roots"
-"""The file by which any regend's state directory is known, whoever runs it."""
+"""The file that marks the state directory of every regend, of any user."""
 
 SECRETS = RuleList("\n".join(SECRET_PATTERNS).encode(), "built-in secret list", fold=True)
 VERSION_CONTROL = frozenset(VERSION_CONTROL_PATTERNS)
@@ -102,5 +102,5 @@ _SECRET_DIRECTORIES = frozenset(
 
 
 def secret_directory(path: Path) -> str:
-    """The name on the list that `path`, or a directory above it, has; empty where it has none."""
+    """Return the name on the list that `path` or a directory above it has, or an empty string."""
     return next((name for part in path.parts if (name := part.lower()) in _SECRET_DIRECTORIES), "")

@@ -13,7 +13,7 @@ import os
 import re
 import string
 from dataclasses import dataclass
-from typing import AnyStr
+from functools import cached_property
 
 from pathspec import PathSpec
 from pathspec.pattern import RegexPattern
@@ -46,7 +46,7 @@ class Rule:
     anchored: bool
 
     def regex(self, fold: bool) -> str:
-        """A regular expression for the name (or the path, where `anchored`), without anchors."""
+        """Return a regular expression for the name (or the path, where `anchored`), without anchors."""
         if not self.glob:
             return _NEVER
         found = path_regex(self.glob, fold) if self.anchored else translate(self.glob, fold)
@@ -64,21 +64,9 @@ class GitPattern(RegexPattern):
         lead = r"\A" if rule.anchored else r"\A(?:[\s\S]*/)?"
         return cls(re.compile(f"{lead}(?:{rule.regex(fold)})\\Z"), not rule.negated)
 
-    @classmethod
-    def pattern_to_regex(cls, pattern: AnyStr) -> tuple[AnyStr | None, bool | None]:
-        """pathspec's entry for one raw line; `of` is what this package uses."""
-        raw = pattern.encode("latin-1") if isinstance(pattern, str) else pattern
-        rules = parse_rules(raw)
-        if not rules:
-            return None, None
-        compiled = cls.of(rules[0], False).regex
-        assert compiled is not None
-        source: str = compiled.pattern
-        return (source if isinstance(pattern, str) else source.encode("latin-1")), not rules[0].negated
-
 
 def as_bytes_text(path: str) -> str:
-    """A path as the Latin-1 text of its bytes, which is what rules are compared with."""
+    """Return a path as the Latin-1 text of its bytes, which rules are compared with."""
     return path if path.isascii() else os.fsencode(path).decode("latin-1")
 
 
@@ -128,26 +116,11 @@ class RuleList:
         fold: ASCII letters match in either case (`core.ignoreCase`).
     """
 
-    __slots__ = (
-        "_dir_spec",
-        "_endings",
-        "_file_rules",
-        "_file_spec",
-        "_fold",
-        "_name",
-        "_names",
-        "_path",
-        "rules",
-        "source",
-    )
-
     def __init__(self, content: bytes, source: str, fold: bool = False) -> None:
         self.source = source
         self.rules = parse_rules(content)
         self._fold = fold
         self._file_rules = tuple(rule for rule in self.rules if not rule.dir_only)
-        self._file_spec: PathSpec[GitPattern] | None = None
-        self._dir_spec: PathSpec[GitPattern] | None = None
         names: set[str] = set()
         endings: set[str] = set()
         name_regexes: list[str] = []
@@ -168,39 +141,35 @@ class RuleList:
         self._path = _any_of(path_regexes)
 
     def match(self, path: str, name: str, is_dir: bool) -> Rule | None:
-        """The last rule that matches, or None.
+        """Find the last rule that matches, or None.
 
         Args:
             path: relative to the directory of the file, as `as_bytes_text` gives it.
             name: its last component.
         """
-        if self._fold:
-            plain = name.translate(_FOLD)
-            dot = plain.rfind(".")
-            hit = plain in self._names or (dot >= 0 and plain[dot:] in self._endings)
-        else:
-            dot = name.rfind(".")
-            hit = name in self._names or (dot >= 0 and name[dot:] in self._endings)
-        if not hit:
-            hit = (self._name is not None and self._name.match(name) is not None) or (
-                self._path is not None and self._path.match(path) is not None
-            )
-        return self._last_match(path, is_dir) if hit else None
+        plain = name.translate(_FOLD) if self._fold else name
+        dot = plain.rfind(".")
+        if (
+            plain in self._names
+            or (dot >= 0 and plain[dot:] in self._endings)
+            or (self._name is not None and self._name.match(name) is not None)
+            or (self._path is not None and self._path.match(path) is not None)
+        ):
+            return self._last_match(path, is_dir)
+        return None
 
     def _last_match(self, path: str, is_dir: bool) -> Rule | None:
-        # Two threads may build the same specification at once; either result is the same.
-        if is_dir:
-            rules = self.rules
-            spec = self._dir_spec
-            if spec is None:
-                spec = self._dir_spec = self._build(rules)
-        else:
-            rules = self._file_rules
-            spec = self._file_spec
-            if spec is None:
-                spec = self._file_spec = self._build(rules)
+        rules, spec = (self.rules, self._dir_spec) if is_dir else (self._file_rules, self._file_spec)
         index = spec.check_file(path).index
         return None if index is None else rules[index]
+
+    @cached_property
+    def _dir_spec(self) -> PathSpec[GitPattern]:
+        return self._build(self.rules)
+
+    @cached_property
+    def _file_spec(self) -> PathSpec[GitPattern]:
+        return self._build(self._file_rules)
 
     def _build(self, rules: tuple[Rule, ...]) -> PathSpec[GitPattern]:
         return PathSpec([GitPattern.of(rule, self._fold) for rule in rules], backend="simple")

@@ -14,7 +14,7 @@ the deepest file wins, as in git):
 A directory that is ignored takes everything below it along; nothing below can be brought back. Nested repositories and
 submodules follow the git rules of their own top down (groups 2 to 4 go on as before). A linked worktree of the root's
 own repository is left out: its files are the same files again, and it can be a root itself. Where the root is a
-subdirectory of a worktree, the rules above it hold, unless they ignore the root itself: who adds it wants it indexed.
+subdirectory of a worktree, the rules above it hold, unless they ignore the root itself: its user wants it indexed.
 
 Threads: any may ask. Decisions come from immutable frames, one for each directory, found in a dict without a lock;
 building frames and dropping them takes a lock, so what is asked after `invalidate` returned sees the new files.
@@ -48,12 +48,12 @@ _Stamp = tuple[tuple[int, int, int] | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What was decided about a path, and why.
+    """The decision about a path, and its reason.
 
     Attributes:
         source: the file of the deciding rule (relative to the root where it lies within), a name for a built-in
             rule, or empty where no rule matches. A rule that begins with ``!`` decides, too.
-        line: the rule's line in it, from 1; 0 where there is none.
+        line: the rule's line in it, from 1; 0 where there is no rule.
         pattern: the rule as written.
     """
 
@@ -91,6 +91,10 @@ class IgnoreRules:
         git_dir: from `RootIdentity`; None for a plain folder, where `.gitignore` files count all the same.
         user_patterns: `Config.ignore.patterns`.
         excluded_dirs: absolute directories that are never indexed (the daemon's own state).
+
+    Attributes:
+        problem: why `.regend.toml` is not in force, or empty.
+        version: grows each time that rules are read again, whether or not they differ.
     """
 
     def __init__(
@@ -102,7 +106,7 @@ class IgnoreRules:
     ) -> None:
         self._root = root
         self._git_dir = git_dir
-        self._user = RuleList("\n".join(user_patterns).encode(), "user configuration")
+        self._user = _lists(0, user_patterns, "user configuration")
         self._excluded = {
             path.relative_to(root).as_posix(): str(path) for path in excluded_dirs if path.is_relative_to(root)
         }
@@ -113,19 +117,13 @@ class IgnoreRules:
             self._whole = Decision(True, "state directory", 0, str(above[0]))
         self._lock = threading.RLock()
         self._frames: dict[str, _Frame] = {}
-        self._settings: GitSettings | None = None
+        self._settings = GitSettings(None, False)
         self._settings_stamp: _Stamp = ()
         self._outside_stamp: _Stamp = ()
-        self._problem = ""
         self._config: tuple[_Based, ...] = ()
+        self.problem = ""
         self.version = 0
-        """Counts how often rules were read again, whether or not they differ."""
         self.refresh()
-
-    @property
-    def problem(self) -> str:
-        """Why `.regend.toml` is not in force, or empty."""
-        return self._problem
 
     def decide(self, path: str, is_dir: bool) -> Decision:
         """Decide about a path relative to the root, with ``/``; names that are not UTF-8 carry surrogates.
@@ -142,7 +140,7 @@ class IgnoreRules:
         return self._match(frame, path, name, False)
 
     def is_rule_file(self, path: str) -> bool:
-        """Whether a change of this path can change decisions: call `invalidate` with it then."""
+        """Tell whether a change of this path can change decisions; if so, call `invalidate` with it."""
         return path.rpartition("/")[2] in RULE_FILE_NAMES or path == REPOSITORY_CONFIG_NAME
 
     def invalidate(self, path: str) -> str:
@@ -182,7 +180,7 @@ class IgnoreRules:
         self._common_dir = repository.common_dir if repository else None
         self._settings_files = settings_files(self._common_dir)
         stamp = _stamp(self._settings_files)
-        if self._settings is None or stamp != self._settings_stamp:
+        if stamp != self._settings_stamp:
             self._settings = git_settings(repository.top if repository else self._root)
             self._settings_stamp = stamp
         excludes = self._settings.excludes_file
@@ -200,27 +198,23 @@ class IgnoreRules:
         self._frames = {"": self._open("", self._whole, git, self._config_lists())}
 
     def _base_lists(self, repository: Repository | None, skip: int) -> tuple[_Based, ...]:
-        """`info/exclude` and the global excludes, which are relative to the top of the repository."""
-        assert self._settings is not None
-        lists: list[_Based] = []
+        """Read `info/exclude` and the global excludes, which are relative to the top of the repository."""
+        fold, excludes = self._settings.fold, self._settings.excludes_file
+        lists: tuple[_Based, ...] = ()
+        if excludes is not None:
+            lists = _in_front(skip, read_rules(excludes, str(excludes), fold, follow=True), lists)
         if repository is not None:
             file = repository.common_dir / "info" / "exclude"
-            _append(lists, skip, read_rules(file, self._shown(file), self._settings.fold, follow=True))
-        file_or_none = self._settings.excludes_file
-        if file_or_none is not None:
-            _append(lists, skip, read_rules(file_or_none, str(file_or_none), self._settings.fold, follow=True))
-        return tuple(lists)
+            lists = _in_front(skip, read_rules(file, self._shown(file), fold, follow=True), lists)
+        return lists
 
     def _outer_lists(self, top: Path, inner: str, git: tuple[_Based, ...]) -> tuple[_Based, ...] | None:
         """Add the `.gitignore` files from `top` down to above the root; None when they ignore the root."""
-        assert self._settings is not None
         skip = 0
         directory = top
         for name in self._root.relative_to(top).parts:
             file = directory / ".gitignore"
-            found = read_rules(file, str(file), self._settings.fold, follow=False)
-            if found is not None:
-                git = (_Based(skip, found), *git)
+            git = _in_front(skip, read_rules(file, str(file), self._settings.fold, follow=False), git)
             skip_after = skip + len(as_bytes_text(name))
             decision = _first_match(git, inner[:skip_after], as_bytes_text(name), True)
             if decision is not None and decision.ignored:
@@ -232,18 +226,14 @@ class IgnoreRules:
     def _config_lists(self) -> tuple[_Based, ...]:
         try:
             patterns = load_repository_config(self._root).patterns
-            self._problem = ""
+            self.problem = ""
         except ConfigError as error:
-            # What it said before, or excludes in spite of the mistake, is in force: else that would be let in.
-            self._problem = str(error)
+            # The patterns read before, or the excludes in spite of the mistake, stay in force: else these paths got in.
+            self.problem = str(error)
             excludes = error.excludes if isinstance(error, RepositoryConfigError) else ()
-            return (*self._based(excludes), *self._config)
-        self._config = self._based(patterns)
+            return (*_lists(len(self._prefix), excludes, REPOSITORY_CONFIG_NAME), *self._config)
+        self._config = _lists(len(self._prefix), patterns, REPOSITORY_CONFIG_NAME)
         return self._config
-
-    def _based(self, patterns: tuple[str, ...]) -> tuple[_Based, ...]:
-        rules = RuleList("\n".join(patterns).encode(), REPOSITORY_CONFIG_NAME)
-        return (_Based(len(self._prefix), rules),) if rules.rules else ()
 
     def _shown(self, file: Path) -> str:
         return file.relative_to(self._root).as_posix() if file.is_relative_to(self._root) else str(file)
@@ -289,17 +279,12 @@ class IgnoreRules:
 
     def _open(self, path: str, decision: Decision, git: tuple[_Based, ...], own: tuple[_Based, ...]) -> _Frame:
         """Read the rule files in a directory that is not ignored."""
-        assert self._settings is not None
         skip = len(self._prefix) + (len(as_bytes_text(path)) + 1 if path else 0)
         base = f"{self._root}/{path}/" if path else f"{self._root}/"
         shown = f"{path}/" if path else ""
-        found = read_rules(Path(f"{base}.gitignore"), f"{shown}.gitignore", self._settings.fold, follow=False)
-        if found is not None:
-            git = (_Based(skip, found), *git)
-        found = read_rules(Path(f"{base}.regenignore"), f"{shown}.regenignore", False, follow=False)
-        if found is not None:
-            own = (_Based(skip, found), *own)
-        return _Frame(decision, git, own)
+        of_git = read_rules(Path(f"{base}.gitignore"), f"{shown}.gitignore", self._settings.fold, follow=False)
+        of_regend = read_rules(Path(f"{base}.regenignore"), f"{shown}.regenignore", False, follow=False)
+        return _Frame(decision, _in_front(skip, of_git, git), _in_front(skip, of_regend, own))
 
     def _match(self, frame: _Frame, path: str, name: str, is_dir: bool) -> Decision:
         if name in VERSION_CONTROL:
@@ -310,15 +295,12 @@ class IgnoreRules:
         if rule is not None and not rule.negated:
             return Decision(True, SECRETS.source, 0, rule.text)
         full = self._prefix + path
-        if self._user.rules:
-            rule = self._user.match(path, name, is_dir)
-            if rule is not None:
-                return Decision(not rule.negated, self._user.source, rule.line, rule.text)
-        if frame.own:
-            decision = _first_match(frame.own, full, name, is_dir)
-            if decision is not None:
-                return decision
-        return _first_match(frame.git, full, name, is_dir) or NOT_IGNORED
+        return (
+            _first_match(self._user, path, name, is_dir)
+            or _first_match(frame.own, full, name, is_dir)
+            or _first_match(frame.git, full, name, is_dir)
+            or NOT_IGNORED
+        )
 
     def _drop(self, path: str) -> None:
         self.version += 1
@@ -335,9 +317,13 @@ class IgnoreRules:
                 waiting.extend(gone.children)
 
 
-def _append(lists: list[_Based], skip: int, rules: RuleList | None) -> None:
-    if rules is not None:
-        lists.append(_Based(skip, rules))
+def _lists(skip: int, patterns: tuple[str, ...], source: str) -> tuple[_Based, ...]:
+    rules = RuleList("\n".join(patterns).encode(), source)
+    return (_Based(skip, rules),) if rules.rules else ()
+
+
+def _in_front(skip: int, rules: RuleList | None, lists: tuple[_Based, ...]) -> tuple[_Based, ...]:
+    return lists if rules is None else (_Based(skip, rules), *lists)
 
 
 def _first_match(lists: Iterable[_Based], path: str, name: str, is_dir: bool) -> Decision | None:

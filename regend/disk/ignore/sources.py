@@ -13,14 +13,14 @@ from regend.disk.ignore.rule_list import RuleList
 from regend.disk.repository import read_small
 
 MAX_RULE_FILE_BYTES = 1_048_576
-"""Of a larger file no rule is read: a part of it would let in what the rest keeps out, so it excludes everything."""
+"""A larger rule file excludes everything: reading a part of it would let in paths that the rest keeps out."""
 _GIT_TIMEOUT_S = 10.0
 _SCRUBBED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
 
 
 @dataclass(frozen=True, slots=True)
 class GitSettings:
-    """What git's configuration says about ignoring.
+    """The settings of git's configuration that concern ignoring.
 
     Attributes:
         excludes_file: the global excludes, whether or not it exists; None when switched off.
@@ -38,20 +38,18 @@ def git_settings(directory: Path, environ: Mapping[str, str] | None = None) -> G
     """
     environ = os.environ if environ is None else environ
     values = _git_config(directory, environ)
-    fold = values.get("core.ignorecase", "true" if sys.platform == "darwin" and not values else "false")
+    fold = _truth(values.get("core.ignorecase", "true" if sys.platform == "darwin" and not values else "false"))
     named = values.get("core.excludesfile")
     if named is None:
-        return GitSettings(_config_home(environ) / "git" / "ignore", _truth(fold))
-    if not named:
-        return GitSettings(None, _truth(fold))
+        return GitSettings(_config_home(environ) / "git" / "ignore", fold)
     try:
-        return GitSettings(directory / Path(named).expanduser(), _truth(fold))
-    except RuntimeError:  # `~` and the name of nobody here; git refuses it, too.
-        return GitSettings(None, _truth(fold))
+        return GitSettings(directory / Path(named).expanduser() if named else None, fold)
+    except RuntimeError:  # `~` and a name that is no user's; git refuses it, too.
+        return GitSettings(None, fold)
 
 
 def settings_files(git_dir: Path | None, environ: Mapping[str, str] | None = None) -> tuple[Path, ...]:
-    """The files whose change may change `git_settings`."""
+    """List the files whose change may change `git_settings`."""
     environ = os.environ if environ is None else environ
     named = environ.get("GIT_CONFIG_GLOBAL")
     user = (Path(named),) if named else (_home(environ) / ".gitconfig", _config_home(environ) / "git" / "config")

@@ -8,18 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _AFTER_STATED = 0.1
-"""A pause that a server asked for is drawn out by up to this share: all its clients were told the same moment."""
+"""Maximum share that is added to a pause that a server asked for: it told all its clients the same moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class BackoffConfig:
-    """How often and for how long.
+    """Budgets of attempts and time.
 
     Attributes:
-        attempts: requests at most, the first one included; 1 means never again.
+        attempts: maximum requests, the first one included; 1 means no second one.
         budget_s: no attempt starts later than this after the first.
-        first_s: upper end of the first pause; doubles with each attempt,
-        longest_s: up to this.
+        first_s: upper end of the first pause; doubles with each attempt.
+        longest_s: upper bound of a pause.
     """
 
     attempts: int = 4
@@ -31,12 +31,12 @@ class BackoffConfig:
 def pause_s(
     config: BackoffConfig, attempts: int, elapsed_s: float, retry_after_s: float | None, luck: float
 ) -> float | None:
-    """How long to wait before the next attempt; None when there shall be none.
+    """Return how long to wait before the next attempt; None when there is no further attempt.
 
     Args:
         attempts: made so far, at least 1.
         elapsed_s: since the first began.
-        retry_after_s: what the server asked for, if it did; never less than that is waited.
+        retry_after_s: the pause that the server asked for, if it did; the pause is never shorter.
         luck: random, 0 <= luck < 1.
     """
     if attempts >= config.attempts:

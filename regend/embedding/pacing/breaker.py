@@ -17,12 +17,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class BreakerConfig:
-    """When it opens, and for how long.
+    """When the breaker opens, and for how long.
 
     Attributes:
-        failures: so many in a row open it.
-        first_pause_s: how long it stays open the first time; doubles with each failed trial,
-        longest_pause_s: up to this.
+        failures: number in a row that opens it.
+        first_pause_s: how long it stays open the first time; doubles with each failed trial.
+        longest_pause_s: maximum pause.
     """
 
     failures: int = 5
@@ -39,7 +39,7 @@ class BreakerState(enum.Enum):
 
 
 class Breaker:
-    """One endpoint's. Call `start` before each request and one of the others after it."""
+    """The breaker of one endpoint. Call `start` before each request and one of the others after it."""
 
     def __init__(self, config: BreakerConfig) -> None:
         self._config = config
@@ -54,24 +54,24 @@ class Breaker:
         return BreakerState.OPEN if now < self._open_until else BreakerState.HALF_OPEN
 
     def allows(self, now: float) -> bool:
-        """Whether a request may be sent: any while closed, one while half-open."""
+        """Tell whether a request may be sent: any while closed, one while half-open."""
         state = self.state(now)
         return state is BreakerState.CLOSED or (state is BreakerState.HALF_OPEN and not self._trial)
 
     def start(self, now: float) -> None:
-        """A request that was allowed is sent."""
+        """Note that a request that was allowed is sent."""
         if self.state(now) is BreakerState.HALF_OPEN:
             self._trial = True
 
     def succeeded(self) -> None:
-        """An endpoint that answers is there, whenever the request was sent."""
+        """Close the breaker: an endpoint that answers is there, whenever the request was sent."""
         self._failures = 0
         self._pause_s = self._config.first_pause_s
         self._open_until = None
         self._trial = False
 
     def failed(self, now: float) -> None:
-        """No answer, or one that blames the endpoint."""
+        """Note that no answer came, or one that blames the endpoint."""
         state = self.state(now)
         if state is BreakerState.CLOSED:
             self._failures += 1
@@ -84,11 +84,11 @@ class Breaker:
         # While it is open, this is the end of a request from before; nothing new.
 
     def abandoned(self) -> None:
-        """A request ended without saying anything of the endpoint, such as by being cancelled."""
+        """Note the end of a request that says nothing about the endpoint, such as its cancellation."""
         self._trial = False
 
     def next_deadline(self) -> float | None:
-        """When a trial becomes possible; None while closed."""
+        """Return when a trial becomes possible; None while closed."""
         return self._open_until
 
     def check_invariants(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 FIRST_LIMIT = 2.0
 EXTRA_URGENT = 2
-"""So many queries and edits may be under way beyond the limit: they never wait for bulk to end."""
+"""Maximum queries and edits in progress beyond the limit: they never wait for bulk to end."""
 _SLOW_FACTOR = 2.5
 _SLOW_MARGIN_S = 0.05
 """Latency is too long when both beyond `_SLOW_FACTOR` times the least and this much more. Guesses; a server that
@@ -18,11 +18,11 @@ _TRIM = 0.9
 _CUT = 0.5
 _ALONE_SHARE = 0.2
 """A request that was alone shows what the server can do: the least latency moves towards its own by this share, so that
-a server that became slower is learnt anew. What requests took in company can only lower it."""
+a server that became slower is learnt again. The latency of requests in company can only lower it."""
 
 
 class Concurrency:
-    """Owns the limit and the count of requests under way."""
+    """Owns the limit and the count of requests in progress."""
 
     def __init__(self, maximum: int) -> None:
         self._maximum = maximum
@@ -35,7 +35,7 @@ class Concurrency:
 
     @property
     def limit(self) -> int:
-        """Requests that may be under way at once now."""
+        """Requests that may be in progress at once now."""
         return int(self._limit)
 
     @property
@@ -43,7 +43,7 @@ class Concurrency:
         return self._running
 
     def allows(self, urgent: bool) -> bool:
-        """Whether one more may be sent; queries and edits are `urgent`."""
+        """Tell whether one more request may be sent; queries and edits are `urgent`."""
         return self._running < self.limit + (EXTRA_URGENT if urgent else 0)
 
     def start(self) -> None:
@@ -51,11 +51,11 @@ class Concurrency:
         self._running += 1
 
     def abandoned(self) -> None:
-        """A request ended in a way that says nothing of the server's load."""
+        """Note the end of a request that says nothing about the server's load."""
         self._running -= 1
 
     def answered(self, latency_s: float, tokens: float, now: float) -> None:
-        """A request got a good answer."""
+        """Note that a request got a good answer."""
         was_full = self._running >= self.limit
         self._running -= 1
         size = int(tokens).bit_length()
@@ -70,12 +70,12 @@ class Concurrency:
             self._limit = min(float(self._maximum), self._limit + step)
 
     def refused(self, latency_s: float, now: float) -> None:
-        """A request was refused as too many, or not answered in time."""
+        """Note that a request was refused as one too many, or not answered in time."""
         self._running -= 1
         self._lower(_CUT, latency_s, now)
 
     def _lower(self, factor: float, latency_s: float, now: float) -> None:
-        """Once for all that were under way together: their fates are one piece of news."""
+        """Lower the limit once for all requests that were in progress together: their ends say the same thing."""
         self._starting_up = False
         if now >= self._cut_again_at:
             self._limit = max(1.0, self._limit * factor)

@@ -1,4 +1,4 @@
-"""How fast, and how many at once: what a server can be asked for without refusing. Pure; the clock is an argument.
+"""Rates at which a server can be asked without refusing. Pure; the clock is an argument.
 
 A `RateLimiter` holds a bucket of requests and one of tokens. A bucket fills at `margin` of the limit and holds what
 `burst_s` seconds bring, so that in no minute more than `margin * (60 + burst_s) / 60` of the limit is used: 97.5 % with
@@ -13,24 +13,24 @@ MINUTE_S = 60.0
 _LONGEST_BURST_S = 5.0
 _LEAST_BURST_S = 0.5
 _BURST_SHARE = 0.75
-"""Of the time that the margin leaves in a minute; the rest is for late arrivals."""
+"""Share of the time that the margin leaves in a minute; the rest is for late arrivals."""
 BULK_RESERVE = 0.1
-"""The share of a bucket that bulk leaves to queries and edits, so that these never wait for it to fill."""
+"""Share of a bucket that bulk leaves to queries and edits, so that these never wait for it to fill."""
 _CUT = 0.7
 _LEAST_SHARE = 0.1
 _RECOVERY_S = 60.0
-"""A rate that was cut by a refusal without a stated pause is whole again after at most this long."""
+"""Maximum time until a rate that a refusal cut, without a stated pause, is whole again."""
 
 
 def burst_s(margin: float) -> float:
-    """Seconds' worth that a bucket holds: 5 with a margin of 0.9, 1.4 with 0.97, half a second with 1."""
+    """Return how many seconds' worth a bucket holds: 5 with a margin of 0.9, 1.4 with 0.97, half a second with 1."""
     left_s = MINUTE_S * (1.0 / margin - 1.0)
     return min(_LONGEST_BURST_S, max(_LEAST_BURST_S, _BURST_SHARE * left_s))
 
 
 @dataclass(frozen=True, slots=True)
 class RateConfig:
-    """Limits per minute; 0 is none.
+    """Limits per minute; 0 for no limit.
 
     Attributes:
         margin: the share of each limit that is used, 0 < margin <= 1.
@@ -45,10 +45,10 @@ class RateConfig:
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """What a server says of its limits in an answer; None where it says nothing.
+    """The limits that a server states in an answer; None where it states none.
 
     Attributes:
-        remaining_requests, remaining_tokens: what may still be used now.
+        remaining_requests, remaining_tokens: left to use now.
     """
 
     requests_per_minute: float | None = None
@@ -58,7 +58,7 @@ class Stated:
 
 
 class Bucket:
-    """One limit. A cost above what it holds is granted when it is full, and leaves a debt.
+    """One limit. A cost above its capacity is granted when the bucket is full, and leaves a debt.
 
     Without a limit it grants everything, until one is set.
     """
@@ -76,16 +76,16 @@ class Bucket:
 
     @property
     def rate(self) -> float:
-        """How much comes in a second."""
+        """The amount that comes in a second."""
         return self._per_minute * self._margin / MINUTE_S
 
     @property
     def capacity(self) -> float:
-        """How much it holds at most."""
+        """The maximum that it holds."""
         return self.rate * burst_s(self._margin)
 
     def wait_s(self, cost: float, reserve: float, share: float, now: float) -> float:
-        """Seconds until `cost` may be taken, 0 for now.
+        """Return the seconds until `cost` may be taken, 0 for now.
 
         Args:
             reserve: share of the capacity that is to be left over.
@@ -104,11 +104,11 @@ class Bucket:
         self._level = min(self._level - cost, self.capacity)
 
     def cap(self, remaining: float) -> None:
-        """No more than this is left, says the server."""
+        """Lower the level to what the server says is left."""
         self._level = min(self._level, remaining * self._margin)
 
     def set_limit(self, per_minute: float) -> None:
-        """From now on this is the limit; what was used under the old one stays used."""
+        """Set the limit; the part that was used under the old one stays used."""
         if per_minute == self._per_minute:
             return
         fill = self._level / self.capacity if self._per_minute else 1.0
@@ -144,7 +144,7 @@ class RateLimiter:
         )
 
     def wait_s(self, tokens: float, reserve: float, now: float) -> float:
-        """Seconds until a request of so many tokens may be sent, 0 for now.
+        """Return the seconds until a request of this many tokens may be sent, 0 for now.
 
         Args:
             reserve: see `BULK_RESERVE`; 0 for queries and edits.
@@ -158,16 +158,16 @@ class RateLimiter:
         )
 
     def start(self, tokens: float) -> None:
-        """A request is sent."""
+        """Note that a request is sent."""
         self._requests.take(1.0)
         self._tokens.take(tokens)
 
     def settle(self, estimated: float, actual: float) -> None:
-        """A request that was started with `estimated` tokens really took `actual`."""
+        """Correct a request that was started with `estimated` tokens and took `actual`."""
         self._tokens.take(actual - estimated)
 
     def stated(self, stated: Stated) -> None:
-        """Follow what the server says of its limits."""
+        """Follow the limits that the server states."""
         for bucket, limit, remaining in (
             (self._requests, stated.requests_per_minute, stated.remaining_requests),
             (self._tokens, stated.tokens_per_minute, stated.remaining_tokens),
@@ -178,7 +178,7 @@ class RateLimiter:
                 bucket.cap(remaining)
 
     def refused(self, retry_after_s: float | None, now: float) -> None:
-        """The server answered that it was too much; it may have said how long to wait."""
+        """Slow down after the server refused a request as one too many; it may have said how long to wait."""
         if retry_after_s is not None:
             self._paused_until = max(self._paused_until, now + retry_after_s)
             return
@@ -186,7 +186,7 @@ class RateLimiter:
         self._share_at = now
 
     def _recovered(self, now: float) -> float:
-        """The share of the usual rate in force, which grows back in a straight line."""
+        """Return the share of the usual rate in force, which grows back in a straight line."""
         self._share = min(1.0, self._share + max(0.0, now - self._share_at) / _RECOVERY_S)
         self._share_at = max(now, self._share_at)
         return self._share

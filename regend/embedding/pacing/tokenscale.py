@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 _MEMORY_TOKENS = 200_000.0
-"""About so many tokens are remembered: enough to average over languages, few enough to follow another repository."""
+"""Number of tokens that are remembered: enough to average over languages, few enough to follow another repository."""
 _LEAST, _MOST = 0.2, 5.0
-"""A factor beyond these is a server that counts something else (characters, requests), and must not stop batching."""
+"""Bounds of the factor: a server beyond them counts characters or requests, which must not stop batching."""
 
 
 class TokenScale:
@@ -22,7 +22,7 @@ class TokenScale:
         return self._factor
 
     def learn(self, estimated: float, actual: float) -> None:
-        """A request was estimated (without the factor) at `estimated` tokens and took `actual`."""
+        """Learn from a request that was estimated (without the factor) at `estimated` tokens and took `actual`."""
         if estimated <= 0.0 or actual <= 0.0:
             return
         keep = max(0.0, 1.0 - estimated / _MEMORY_TOKENS)

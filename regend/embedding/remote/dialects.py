@@ -23,7 +23,7 @@ _NOT_FINITE = (b"NaN", b"Infinity")
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a server wants to be asked; the probe finds out.
+    """The form of requests that a server takes; the probe finds it out.
 
     Attributes:
         encoding: ``base64`` or ``float``, where the dialect has the choice.
@@ -38,7 +38,7 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: one row per text, in the order of the texts, not normalised; and tokens used, 0 if not told."""
+    """A server's answer: one row per text, in order and not normalised; and tokens used, 0 if not told."""
 
     vectors: Matrix
     tokens: int
@@ -87,7 +87,7 @@ def parse(dialect: Dialect, raw: bytes, headers: Mapping[str, str], count: int, 
 
     Raises:
         ProviderUnavailableError: it is not JSON.
-        ProviderRejectedError: it is not what was asked for; `kind` says how.
+        ProviderRejectedError: it does not fit the request; `kind` says how.
     """
     try:
         rows, tokens = dialect.frame(raw)
@@ -126,7 +126,7 @@ def _decoded(dialect: Dialect, row: msgspec.Raw, who: str) -> Matrix:
 
 
 def _tokens_told(headers: Mapping[str, str]) -> int:
-    """text-embeddings-inference says it in a header."""
+    """Read the tokens used from the header of text-embeddings-inference."""
     told = headers.get("x-compute-tokens", "")
     return int(told) if told.isascii() and told.isdigit() else 0
 
@@ -137,7 +137,7 @@ _string = msgspec.json.Decoder(str)
 
 
 def _row(raw: msgspec.Raw) -> Matrix:
-    """A list of numbers, or float32 little-endian in base64."""
+    """Decode a list of numbers, or float32 little-endian in base64."""
     if bytes(memoryview(raw)[:1]) == b'"':
         return np.frombuffer(base64.b64decode(_string.decode(raw), validate=True), "<f4").astype(np.float32)
     with np.errstate(over="ignore"):  # Infinity is refused later, with a clearer message.
@@ -145,7 +145,7 @@ def _row(raw: msgspec.Raw) -> Matrix:
 
 
 def _pooled_row(raw: msgspec.Raw) -> Matrix:
-    """llama-server: a list of one list. More of them are one per token, where no pooling was set."""
+    """Decode llama-server's list of one list. Several lists are one per token, where no pooling was set."""
     rows = _nested.decode(raw)
     if len(rows) != 1:
         raise ValueError(f"{len(rows)} vectors for one text; start llama-server with `--pooling mean`")
@@ -167,14 +167,6 @@ def _openai_frame(raw: bytes) -> tuple[list[tuple[int | None, msgspec.Raw]], int
 def _ollama_frame(raw: bytes) -> tuple[list[tuple[int | None, msgspec.Raw]], int]:
     answer = _ollama.decode(raw)
     return [(None, row) for row in answer.embeddings], answer.prompt_eval_count
-
-
-def _tei_frame(raw: bytes) -> tuple[list[tuple[int | None, msgspec.Raw]], int]:
-    return [(None, row) for row in _plain.decode(raw)], 0
-
-
-def _llama_frame(raw: bytes) -> tuple[list[tuple[int | None, msgspec.Raw]], int]:
-    return [(item.index, item.embedding) for item in _items.decode(raw)], 0
 
 
 def _openai_body(model: str, texts: Sequence[str], task: Task, form: Form) -> dict[str, Any]:
@@ -209,7 +201,9 @@ DIALECTS: dict[str, Dialect] = {
     "openai": Dialect("/embeddings", _openai_body, _openai_frame, _row, base64=True),
     "voyage": Dialect("/embeddings", _voyage_body, _openai_frame, _row, base64=True),
     "ollama": Dialect("/api/embed", _ollama_body, _ollama_frame, _row),
-    "tei": Dialect("/embed", _tei_body, _tei_frame, _row),
-    "llama-server": Dialect("/embedding", _llama_body, _llama_frame, _pooled_row),
+    "tei": Dialect("/embed", _tei_body, lambda raw: ([(None, row) for row in _plain.decode(raw)], 0), _row),
+    "llama-server": Dialect(
+        "/embedding", _llama_body, lambda raw: ([(i.index, i.embedding) for i in _items.decode(raw)], 0), _pooled_row
+    ),
 }
 """Dialects by the name that presets use."""

@@ -19,7 +19,7 @@ from regend.embedding.remote.transport import Reply, Transport
 from regend.errors import ConfigError, ProviderUnavailableError
 
 _PARSE_BESIDE_BYTES = 256_000
-"""A larger answer is decoded in a thread; a smaller one takes less than a switch would."""
+"""Maximum size of an answer that is decoded on the event loop: that takes less time than a thread switch."""
 
 
 class Endpoint:
@@ -27,8 +27,8 @@ class Endpoint:
 
     Attributes:
         admitted: its model was seen to be the one whose vectors are stored.
-        refusal: why it is not, or empty.
-        stated: what it said last of its limits.
+        refusal: why it is not admitted, or empty.
+        stated: the limits that it stated last.
     """
 
     def __init__(self, url: str, dialect: Dialect, model: str, concurrency: int, transport: Transport) -> None:
@@ -45,7 +45,7 @@ class Endpoint:
         self._transport = transport
 
     async def ask(self, texts: Sequence[str], task: Task, form: Form, keys: KeySource) -> Answer:
-        """One request.
+        """Send one request.
 
         Raises:
             ProviderUnavailableError, ProviderRejectedError: see `errors.EmbeddingError.kind`.
@@ -67,7 +67,7 @@ class Endpoint:
 
 
 def is_loopback_url(url: str) -> bool:
-    """Whether requests to `url` stay on this machine. Host names other than ``localhost`` are not looked up: no."""
+    """Tell whether requests to `url` stay on this machine; no for host names other than ``localhost``."""
     try:
         host = urlsplit(url).hostname or ""
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -76,7 +76,7 @@ def is_loopback_url(url: str) -> bool:
 
 
 def origin_of(url: str) -> str:
-    """Scheme, host and port: what may be shown of a URL.
+    """Return the part of a URL that may be shown: scheme, host and port.
 
     Raises:
         ConfigError: it is not usable.

@@ -1,7 +1,7 @@
 """The servers of one provider: who may send now, and to which of them.
 
 Requests wait here for the account's limits and for a place at a server: queries first, then edits, then bulk, each in
-order of arrival. A request goes to the server with the fewest under way among those that answer. A server gets its
+order of arrival. A request goes to the server with the fewest in progress among those that answer. A server gets its
 first text only after it was seen to hold the same model: its vector of a probe text must agree with the known one.
 """
 
@@ -11,7 +11,7 @@ import asyncio
 import heapq
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,7 +28,7 @@ from regend.errors import EmbeddingError, ProviderRejectedError, ProviderUnavail
 from regend.types import Lane
 
 PROBE_TEXT = "def parse_header(line):\n    name, _, value = line.partition(':')\n    return name.strip(), value.strip()"
-"""What a server is asked to find out about its model. Code, since code is what follows; short, since it may cost."""
+"""The text that shows which model a server holds. Code, since code follows; short, since it may cost."""
 PROBE_TOKENS = 40.0
 AGREEMENT = 0.999
 """Least cosine between two servers' vectors of `PROBE_TEXT`. Quantisation and batching move it by less than 0.0005."""
@@ -46,7 +46,7 @@ class Errand:
 
     Attributes:
         tokens: estimated, of all texts.
-        endpoint: asked last; another one is asked next, if there is any.
+        endpoint: asked last; another one is asked next, if there is one.
     """
 
     texts: Sequence[str]
@@ -68,7 +68,7 @@ class Fleet:
     """Owns the waiting requests and the endpoints; used on one event loop.
 
     Attributes:
-        reference: the known vector of `PROBE_TEXT`, float32 [dim], L2-normalised; None until somebody told it.
+        reference: the known vector of `PROBE_TEXT`, float32 [dim], L2-normalised; None until the provider set it.
         form: how to ask.
     """
 
@@ -89,7 +89,7 @@ class Fleet:
         """Send one request when and where that is possible; `errand.endpoint` says where it went, also on an error.
 
         Raises:
-            ProviderUnavailableError: no server is to be had (``breaker``, ``disagrees``), or it did not answer.
+            ProviderUnavailableError: no server can be asked (``breaker``, ``disagrees``), or it did not answer.
             ProviderRejectedError: the one asked does not take these texts.
         """
         while True:
@@ -106,7 +106,7 @@ class Fleet:
             errand.endpoint = None
 
     def has_other(self, endpoint: Endpoint | None) -> bool:
-        """Whether somebody else than this one can be asked."""
+        """Tell whether another server than this one can be asked."""
         return any(other is not endpoint for other in self._usable(time.monotonic()))
 
     async def ask_first(self, endpoint: Endpoint, texts: Sequence[str], form: Form, tokens: float) -> Answer:
@@ -123,7 +123,7 @@ class Fleet:
         return await self._send(endpoint, texts, "document", form, tokens)
 
     def endpoint_table(self) -> list[dict[str, object]]:
-        """State of each server, for `status`."""
+        """Return the state of each server, for `status`."""
         now = time.monotonic()
         return [
             {
@@ -138,7 +138,7 @@ class Fleet:
         ]
 
     def close(self) -> None:
-        """End whatever waits."""
+        """End all waiting requests."""
         if self._timer is not None:
             self._timer.cancel()
         for waiter in self._waiters:
@@ -149,7 +149,7 @@ class Fleet:
     # -- waiting ---------------------------------------------------------------------------------------------------
 
     async def _place(self, errand: Errand) -> Endpoint:
-        """An endpoint on which one request was started; its end must be told."""
+        """Wait for an endpoint and start one request on it; the caller must report its end."""
         future: asyncio.Future[Endpoint] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiters, _Waiter(errand.lane, next(self._numbers), errand, future))
         self._pump()
@@ -161,7 +161,7 @@ class Fleet:
             raise
 
     def _pump(self) -> None:
-        """Start what can be started, in order. What must wait holds up only what comes after it."""
+        """Start the requests that can be started, in order. One that must wait holds up only those behind it."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -174,7 +174,7 @@ class Fleet:
             usable = self._usable(now)
             if not usable:
                 heapq.heappop(self._waiters)
-                waiter.future.set_exception(self._nobody(now))
+                waiter.future.set_exception(self._no_server(now))
                 continue
             reserve = BULK_RESERVE if waiter.lane is Lane.BULK else 0.0
             wait_s = self._limiter.wait_s(waiter.errand.tokens, reserve, now)
@@ -186,30 +186,23 @@ class Fleet:
             if not free:
                 return  # The end of a request wakes us.
             heapq.heappop(self._waiters)
-            endpoint = min(free, key=self._preference(waiter.errand))
+            # Not where it just failed; then the fewest in progress; then the order of the configuration.
+            endpoint = min(free, key=lambda e: (e is waiter.errand.endpoint, e.concurrency.running))
             self._start(endpoint, waiter.errand.tokens)
             if not endpoint.admitted:
                 self._admitting.add(endpoint)
             waiter.future.set_result(endpoint)
 
-    def _preference(self, errand: Errand) -> Callable[[Endpoint], tuple[bool, int, int]]:
-        """Not where it just failed; then where the least is under way; then in the configuration's order."""
-        return lambda endpoint: (
-            endpoint is errand.endpoint,
-            endpoint.concurrency.running,
-            self.endpoints.index(endpoint),
-        )
-
     def _usable(self, now: float) -> list[Endpoint]:
-        """Endpoints that answer, as far as is known; busy ones included."""
+        """List the endpoints that answer, as far as is known; busy ones included."""
         return [
             endpoint
             for endpoint in self.endpoints
             if endpoint.breaker.state(now) is not BreakerState.OPEN and self._excluded_until.get(endpoint, 0.0) <= now
         ]
 
-    def _nobody(self, now: float) -> ProviderUnavailableError:
-        """Why there is nobody to ask, and when there may be."""
+    def _no_server(self, now: float) -> ProviderUnavailableError:
+        """Explain why there is no server to ask, and when there may be one."""
         times = [
             max(endpoint.breaker.next_deadline() or 0.0, self._excluded_until.get(endpoint, 0.0))
             for endpoint in self.endpoints
@@ -229,14 +222,14 @@ class Fleet:
         endpoint.breaker.start(time.monotonic())
 
     def _abandon(self, endpoint: Endpoint) -> None:
-        """A request was started and never sent, or its end says nothing."""
+        """Undo the start of a request that was never sent, or whose end says nothing."""
         endpoint.concurrency.abandoned()
         endpoint.breaker.abandoned()
         self._admitting.discard(endpoint)
         self._pump()
 
     async def _send(self, endpoint: Endpoint, texts: Sequence[str], task: Task, form: Form, tokens: float) -> Answer:
-        """Send a request that was started, and note what its end says of the server."""
+        """Send a request that was started, and note what its end says about the server."""
         metrics, began_at = self._metrics, time.monotonic()
         metrics.requests += 1
         try:
@@ -271,11 +264,11 @@ class Fleet:
             if error.kind == "rate_limited" or error.retry_after_s is not None:
                 self._limiter.refused(error.retry_after_s, now)
         if isinstance(error, ProviderRejectedError) or error.kind in _BLAMELESS or error.kind == "rate_limited":
-            endpoint.breaker.succeeded()  # Something sensible answers there.
+            endpoint.breaker.succeeded()  # A working server answers there.
         else:
             endpoint.breaker.failed(now)
             if endpoint.breaker.state(now) is BreakerState.OPEN:
-                # Whoever answers there next may hold another model.
+                # The next server that answers there may hold another model.
                 endpoint.admitted = False
                 log.warning("embedding_server_lost", server=endpoint.origin, kind=error.kind)
         if error.kind in _BUSY:
@@ -309,7 +302,7 @@ class Fleet:
 
 
 def agreement(left: Matrix, right: Matrix) -> float:
-    """Cosine of two vectors; 0 where they have different lengths or one is zero or not finite."""
+    """Return the cosine of two vectors; 0 where they have different lengths or one is zero or not finite."""
     if left.shape != right.shape:
         return 0.0
     norms = float(np.linalg.norm(left)) * float(np.linalg.norm(right))

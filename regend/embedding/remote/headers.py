@@ -1,4 +1,4 @@
-"""What a server's headers say of its limits: `Retry-After` and the `x-ratelimit-*` family. No IO but the clock."""
+"""Limits in a server's headers: `Retry-After` and the `x-ratelimit-*` family. No IO but the clock."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from email.utils import parsedate_to_datetime
 from regend.embedding.pacing.ratelimit import Stated
 
 LONGEST_PAUSE_S = 3600.0
-"""A pause beyond this is taken as this: a fat-fingered server must not stop us for a year."""
+"""Maximum pause that is believed: a misconfigured server must not stop us for a year."""
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """How long the server asks us to wait; None where it says nothing that can be read.
+    """Read how long the server asks us to wait; None where no header can be read.
 
     `retry-after-ms` and `Retry-After` in seconds or as a date (RFC 9110, 10.2.3) come first; else, where nothing
     remains, the time until it does.
@@ -36,7 +36,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 
 
 def stated_limits(headers: Mapping[str, str]) -> Stated:
-    """What the headers say of limits per minute."""
+    """Read the limits per minute from the headers."""
     return Stated(
         _number(headers.get("x-ratelimit-limit-requests", "")),
         _number(headers.get("x-ratelimit-limit-tokens", "")),
@@ -46,11 +46,8 @@ def stated_limits(headers: Mapping[str, str]) -> Stated:
 
 
 def _number(value: str) -> float | None:
-    try:
-        number = float(value)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and number >= 0.0 else None
+    number = _seconds(value, 1.0)
+    return None if number is None or math.isinf(number) or number < 0.0 else number
 
 
 def _seconds(value: str, unit_s: float) -> float | None:
@@ -74,7 +71,7 @@ def _retry_after(value: str) -> float | None:
 
 
 def _duration_s(value: str) -> float | None:
-    """`6m0s`, `20ms`, `1.5s`, or a bare number of seconds."""
+    """Read `6m0s`, `20ms`, `1.5s`, or a bare number of seconds."""
     parts = _DURATION.findall(value)
     if parts and "".join(number + unit for number, unit in parts) == value:
         return sum(float(number) * _UNITS[unit] for number, unit in parts)

@@ -25,7 +25,7 @@ class KeySource:
         preset_env: variable that holds the key of the preset's own server; empty where another server is asked.
 
     Raises:
-        ConfigError: `api_key_keyring` has no user, the package is not installed, or `api_key_file` is nobody's.
+        ConfigError: `api_key_keyring` has no user, the package is not installed, or `api_key_file` names no user.
     """
 
     def __init__(self, config: EmbeddingConfig, preset_env: str, who: str) -> None:
@@ -51,10 +51,10 @@ class KeySource:
         return bool(self._file or self._user or self._env)
 
     async def key(self) -> str:
-        """The key; empty when none is configured.
+        """Get the key; empty when none is configured.
 
         Raises:
-            ProviderUnavailableError: it is configured and cannot be had.
+            ProviderUnavailableError: it is configured and cannot be read.
         """
         if self._file is not None:
             return self._usable(await asyncio.to_thread(self._from_file, self._file), f"the file {self._file}")
@@ -67,7 +67,7 @@ class KeySource:
         return ""
 
     def denied(self) -> None:
-        """The server refuses the key: look for a new one next time."""
+        """Forget the key, which the server refuses; look for a new one next time."""
         self._kept = ""
 
     def _usable(self, value: str, place: str) -> str:

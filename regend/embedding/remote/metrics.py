@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 
 @dataclass(slots=True)
 class Metrics:
-    """What a provider did.
+    """The work that a provider did.
 
     Attributes:
         requests: sent, probes and retries included.
         items, tokens: in answered requests; tokens as the server counted them, else as estimated.
         retries: requests that were sent again after a failure.
-        rate_limited: answers that said it was too much (429).
+        rate_limited: answers that refused a request as one too many (429).
         failures: requests without a usable answer.
-        halvings: requests that were too large and were cut in two.
-        cut_texts: texts that were longer than the model takes.
+        halvings: requests that were too large and were split in two.
+        cut_texts: texts that were longer than the model takes and were cut.
         request_s: seconds that requests took, together.
         waited_s: seconds that requests waited for a limit or a place, together.
     """
@@ -31,7 +31,3 @@ class Metrics:
     cut_texts: int = 0
     request_s: float = 0.0
     waited_s: float = 0.0
-
-    def table(self) -> dict[str, float]:
-        """By name, rounded."""
-        return {name: round(value, 3) for name, value in asdict(self).items()}

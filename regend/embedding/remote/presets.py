@@ -1,7 +1,7 @@
-"""What is known of servers and models beforehand: one data file per kind of server in `presets`, and task prefixes.
+"""Known properties of servers and models: one data file per kind of server in `presets`, and task prefixes.
 
-The user's configuration comes before a preset's tier, the tier before the preset itself. A server may correct limits
-later, by its headers or by what it refuses.
+The user's configuration comes before a preset's chosen set of limits, the set before the preset itself. A server may
+correct limits later, by its headers or by what it refuses.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _STYLES = "styles"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one request and of one minute; 0 is none.
+    """Bounds of one request and of one minute; 0 for no bound.
 
     Attributes:
         batch_items, batch_tokens: texts and tokens in a request.
         text_tokens: tokens of one text.
-        concurrency: requests under way at once.
+        concurrency: requests in progress at once.
     """
 
     batch_items: int = 64
@@ -42,11 +42,11 @@ class Preset:
     """One data file.
 
     Attributes:
-        dialect: how the server is spoken to, see `dialects`.
-        url, model, api_key_env: used where the configuration names none.
-        dimensions: it can shorten vectors on request.
-        tasks: it tells documents and queries apart by itself.
-        tier: which of `tiers` holds by default.
+        dialect: the API that the server speaks, see `dialects`.
+        url, model, api_key_env: used where the configuration leaves them out.
+        dimensions: the server can shorten vectors on request.
+        tasks: the server tells documents and queries apart by itself.
+        limit_set: which of `limit_sets` holds where `embedding.tier` names none.
         dims: length of the vectors of models that are known, by the model's name.
     """
 
@@ -58,22 +58,22 @@ class Preset:
     api_key_env: str = ""
     dimensions: bool = False
     tasks: bool = False
-    tier: str = ""
-    tiers: dict[str, dict[str, int]] = field(default_factory=dict)
+    limit_set: str = ""
+    limit_sets: dict[str, dict[str, int]] = field(default_factory=dict)
     dims: dict[str, int] = field(default_factory=dict)
 
     def limits_for(self, config: EmbeddingConfig) -> Limits:
-        """The limits that hold: the configuration's, else the tier's, else the preset's own.
+        """Return the limits in force: the configuration's, else the chosen set's, else the preset's own.
 
         Raises:
-            ConfigError: there is no such tier.
+            ConfigError: the preset has no set of the name in `embedding.tier`.
         """
-        tier = config.tier or self.tier
-        if tier and tier not in self.tiers:
-            known = ", ".join(self.tiers) or "none"
-            raise ConfigError(f"`embedding.tier` is {tier!r}; provider {self.name} has: {known}.")
-        limits = replace(self.limits, **self.tiers.get(tier, {}))
-        chosen = {
+        chosen = config.tier or self.limit_set
+        if chosen and chosen not in self.limit_sets:
+            known = ", ".join(self.limit_sets) or "none"
+            raise ConfigError(f"`embedding.tier` is {chosen!r}; provider {self.name} has: {known}.")
+        limits = replace(self.limits, **self.limit_sets.get(chosen, {}))
+        configured = {
             "batch_items": config.batch_items,
             "batch_tokens": config.batch_tokens,
             "text_tokens": config.max_text_tokens,
@@ -81,7 +81,7 @@ class Preset:
             "requests_per_minute": config.requests_per_minute,
             "tokens_per_minute": config.tokens_per_minute,
         }
-        return replace(limits, **{name: value for name, value in chosen.items() if value})
+        return replace(limits, **{name: value for name, value in configured.items() if value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +96,21 @@ class Style:
 
 @cache
 def presets() -> dict[str, Preset]:
-    """All presets by name."""
+    """Load all presets, by name."""
     return {name: _preset(name, table) for name, table in _tables().items() if name != _STYLES}
 
 
 @cache
 def styles() -> tuple[Style, ...]:
-    """All styles, in the order in which they are tried."""
+    """Load all styles, in the order in which they are tried."""
     return tuple(Style(**table) for table in _tables()[_STYLES]["style"])
 
 
 def style_for(config: EmbeddingConfig, model: str) -> Style:
-    """The prefixes for a model, as configured.
+    """Choose the prefixes for a model, as configured.
 
     Raises:
-        ConfigError: there is no style of the configured name.
+        ConfigError: no style has the configured name.
     """
     if config.prefixes == "auto":
         found = next((style for style in styles() if re.search(style.match, model, re.IGNORECASE)), Style("none"))

@@ -1,4 +1,4 @@
-"""What a server can do, found out with a few small requests and remembered by server and model.
+"""Find out with a few small requests what a server can do, and remember it by server and model.
 
 Asked once: the form of requests it takes (base64, tasks), the length of its vectors, how many texts it takes at once
 (by halving), whether their order is kept, and whether the same text gives the same vector.
@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 import structlog
 
-from regend.embedding.base import Matrix
+from regend.embedding.base import Matrix, unit_vectors
 from regend.embedding.remote.dialects import Form
 from regend.embedding.remote.endpoint import Endpoint
 from regend.embedding.remote.fleet import AGREEMENT, PROBE_TEXT, PROBE_TOKENS, Fleet, agreement
@@ -32,10 +32,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What was found out.
+    """The findings about one server.
 
     Attributes:
-        form: how it is to be asked.
+        form: the form of requests that it takes.
         dim: length of its vectors.
         max_items: texts that it takes at once; 1 where it takes no batches, or mixes up their order.
         norm: length of a vector as it came, 1 where the server normalises.
@@ -51,12 +51,12 @@ class Capabilities:
     reference: tuple[float, ...]
 
     def vector(self) -> Matrix:
-        """`reference` as float32 [dim]."""
+        """Return `reference` as float32 [dim]."""
         return np.asarray(self.reference, np.float32)
 
 
 async def probe(fleet: Fleet, endpoint: Endpoint, forms: Sequence[Form], max_items: int) -> Capabilities:
-    """Ask one server.
+    """Probe one server.
 
     Args:
         forms: to be tried in order until one is taken.
@@ -67,10 +67,8 @@ async def probe(fleet: Fleet, endpoint: Endpoint, forms: Sequence[Form], max_ite
         ProviderRejectedError: it takes no form, or its answers make no sense.
     """
     alone, form = await _first_form(fleet, endpoint, forms)
+    reference = unit_vectors(alone[None], 1, len(alone), endpoint.who)[0]
     norm = float(np.linalg.norm(alone))
-    if not np.isfinite(norm) or norm == 0.0:
-        fault, kind = ("zero", "zero") if norm == 0.0 else ("not finite", "not_finite")
-        raise ProviderRejectedError(f"{endpoint.who} returned a vector that is {fault}; its model is faulty.", kind)
     taken, in_company = await _largest_batch(fleet, endpoint, form, max_items)
     if taken > 1 and agreement(in_company, alone) < AGREEMENT:
         log.warning("embedding_server_mixes_up_batches", server=endpoint.origin)
@@ -81,7 +79,7 @@ async def probe(fleet: Fleet, endpoint: Endpoint, forms: Sequence[Form], max_ite
         max_items=taken,
         norm=round(norm, 6),
         deterministic=taken == 1 or float(np.abs(in_company - alone).max()) < _SAME * norm,
-        reference=tuple((alone / norm).tolist()),
+        reference=tuple(reference.tolist()),
     )
     log.info(
         "embedding_server_probed",
@@ -97,13 +95,13 @@ async def probe(fleet: Fleet, endpoint: Endpoint, forms: Sequence[Form], max_ite
 
 
 def forms(encoding: str, base64: bool, tasks: bool, dim: int) -> tuple[Form, ...]:
-    """The forms to try, richest first.
+    """List the forms to try, richest first.
 
     Args:
-        encoding: as configured, ``auto`` for whatever is best.
+        encoding: as configured, ``auto`` for the best one.
         base64: the dialect knows it.
         tasks: the server is thought to know tasks.
-        dim: to ask for; 0: not.
+        dim: the length of vectors to ask for; 0 to ask for none.
     """
     encodings = ("base64", "float") if encoding == "auto" and base64 else ("float",)
     if encoding != "auto" and base64:
@@ -125,7 +123,7 @@ async def _first_form(fleet: Fleet, endpoint: Endpoint, tried: Sequence[Form]) -
 
 
 async def _largest_batch(fleet: Fleet, endpoint: Endpoint, form: Form, most: int) -> tuple[int, Matrix]:
-    """How many texts it takes, and its vector of `PROBE_TEXT` as the last of them."""
+    """Find how many texts the server takes, and its vector of `PROBE_TEXT` as the last of them."""
     count = most
     while count > 1:
         texts = [*(f"x{number} = {number}" for number in range(count - 1)), PROBE_TEXT]
@@ -139,7 +137,7 @@ async def _largest_batch(fleet: Fleet, endpoint: Endpoint, form: Form, most: int
 
 
 class ProbeCache:
-    """What probes found, in one small file; a damaged one is as good as none.
+    """The findings of probes in one small file; a damaged file counts as empty.
 
     Args:
         path: None: nothing is remembered.
@@ -149,14 +147,14 @@ class ProbeCache:
         self._path = path
 
     def load(self, key: str) -> Capabilities | None:
-        """What is known under a key."""
+        """Return the findings under a key, or None."""
         try:
             return msgspec.convert(self._tables().get(key), Capabilities)
         except msgspec.ValidationError:
             return None
 
     def save(self, key: str, found: Capabilities) -> None:
-        """Remember. Not being able to is no failure: it is asked again next time."""
+        """Remember the findings. If that fails, the server is asked again next time."""
         if self._path is None:
             return
         tables = self._tables() | {key: asdict(found)}
@@ -181,7 +179,7 @@ class ProbeCache:
 
 
 def probe_key(urls: Sequence[str], model: str, *settings: object) -> str:
-    """Name for what was asked: servers, model, and whatever else the answer depends on."""
+    """Make the name of a finding from the servers, the model, and all else that the answer depends on."""
     said = json.dumps([list(urls), model, *map(str, settings)])
     return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
 
@@ -190,7 +188,7 @@ async def probe_any(fleet: Fleet, tried: Sequence[Form], max_items: int) -> Capa
     """Ask the servers in order until one answers; it is admitted, since the others are compared with it.
 
     Raises:
-        EmbeddingError: none does; the last one's error.
+        EmbeddingError: no server answers; this is the last one's error.
     """
     last: EmbeddingError | None = None
     for endpoint in fleet.endpoints:

@@ -1,4 +1,4 @@
-"""Embeddings from servers: llama-server, Ollama, text-embeddings-inference, Voyage, OpenAI, and whatever speaks alike.
+"""Embeddings from servers: llama-server, Ollama, text-embeddings-inference, Voyage, OpenAI, and servers like these.
 
 ::
 
@@ -14,14 +14,14 @@ import random
 import time
 import zlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from regend.config import EmbeddingConfig
-from regend.embedding.base import Matrix, ModelInfo, Task, checked
+from regend.embedding.base import Matrix, ModelInfo, Task, embed_parts, unit_vectors
 from regend.embedding.pacing.backoff import BackoffConfig, pause_s
 from regend.embedding.pacing.ratelimit import MINUTE_S, RateConfig, RateLimiter, burst_s
 from regend.embedding.remote.dialects import DIALECTS, Answer
@@ -37,7 +37,7 @@ from regend.errors import ConfigError, ProviderRejectedError, ProviderUnavailabl
 from regend.types import Lane
 
 _HOPELESS = frozenset(("key", "denied", "redirect", "tls", "disagrees", "breaker"))
-"""Failures that another attempt right now cannot mend."""
+"""Failures that another attempt right now cannot repair."""
 _LEAST_CUT_CHARS = 200
 _WORTH_A_PAUSE = frozenset(("rate_limited", "failed"))
 
@@ -46,7 +46,7 @@ class HttpProvider:
     """Implements `EmbeddingProvider`; used on one event loop.
 
     Args:
-        cache: file in which is remembered what servers can do; None: it is asked at each start.
+        cache: file that remembers the findings about servers; None to ask at each start.
 
     Raises:
         ConfigError: something in the configuration cannot be used.
@@ -101,7 +101,7 @@ class HttpProvider:
             self._learn(known)
 
     async def prepare(self) -> ModelInfo:
-        """See `EmbeddingProvider.prepare`. Callers share one probe; that one of them gives up does not end it."""
+        """See `EmbeddingProvider.prepare`. Callers share one probe, which goes on when one of them gives up."""
         while not self._ready:
             if self._preparing is None:
                 self._preparing = asyncio.create_task(self._probe())
@@ -111,26 +111,16 @@ class HttpProvider:
 
     async def embed(self, texts: Sequence[str], task: Task, lane: Lane = Lane.BULK) -> Matrix:
         """See `EmbeddingProvider.embed`."""
-        if not texts:
-            return np.zeros((0, self.info.dim), np.float32)
-        await self.prepare()
+        if texts:
+            await self.prepare()
         parts = self._packed([self._prepare(text, task) for text in texts])
-        if len(parts) == 1:
-            return await self._embed_part(parts[0], task, lane)
-        # All of them to the end, so that none goes on by itself after another failed.
-        done = await asyncio.gather(*(self._embed_part(p, task, lane) for p in parts), return_exceptions=True)
-        vectors = []
-        for result in done:
-            if isinstance(result, BaseException):
-                raise result
-            vectors.append(result)
-        return np.concatenate(vectors)
+        return await embed_parts((self._embed_part(part, task, lane) for part in parts), self.info.dim)
 
     def status(self) -> dict[str, Any]:
         """See `EmbeddingProvider.status`."""
         limits = self._limiter.limits
         return {
-            **self.metrics.table(),
+            **{name: round(value, 3) for name, value in asdict(self.metrics).items()},
             "token_factor": round(self._counter.scale.factor, 3),
             "tokens_exact": self._counter.is_exact,
             "requests_per_minute": limits.requests_per_minute,
@@ -154,7 +144,7 @@ class HttpProvider:
     def _prepared(self, task: asyncio.Task[None]) -> None:
         self._preparing = None
         if not task.cancelled():
-            task.exception()  # Whoever waits gets it; nobody may.
+            task.exception()  # Callers that wait get it; there may be no such caller.
 
     def _learn(self, found: Capabilities) -> None:
         wanted = self._config.dim
@@ -171,7 +161,7 @@ class HttpProvider:
         self._ready = True
 
     def _model_id(self, dim: int) -> str:
-        """Changes with all that changes vectors."""
+        """Name the model by everything that changes its vectors."""
         shaped = self._style.document + "\0" + self._style.query
         mark = f"+{zlib.crc32(shaped.encode()):08x}" if shaped != "\0" else ""
         return f"{self._model}{mark}@{dim}"
@@ -179,7 +169,7 @@ class HttpProvider:
     # -- texts to requests -----------------------------------------------------------------------------------------
 
     def _first_batch_tokens(self) -> int:
-        """No request may take more of a minute's tokens than the bucket holds, or it would come in jerks."""
+        """Bound a request by the tokens that the bucket holds, so that requests flow evenly."""
         per_minute = self._limits.tokens_per_minute
         margin = self._config.rate_margin
         bucket = int(per_minute * margin * burst_s(margin) / MINUTE_S)
@@ -192,7 +182,7 @@ class HttpProvider:
         return prepared
 
     def _packed(self, texts: Sequence[Prepared]) -> list[list[Prepared]]:
-        """Cut into requests that the server takes, in order."""
+        """Pack texts into requests that the server takes, in order."""
         parts: list[list[Prepared]] = []
         tokens = 0.0
         for text in texts:
@@ -204,7 +194,7 @@ class HttpProvider:
         return parts
 
     async def _embed_part(self, part: Sequence[Prepared], task: Task, lane: Lane) -> Matrix:
-        """One request, or several where it proves too large: halves of it, and in the end a shorter text."""
+        """Send one request, or halves of it where it proves too large, and in the end a shorter text."""
         try:
             answer = await self._ask(part, task, lane)
         except ProviderRejectedError as error:
@@ -220,10 +210,10 @@ class HttpProvider:
             return np.concatenate([first, await self._embed_part(part[middle:], task, lane)])
         if answer.tokens:
             self._counter.scale.learn(sum(text.estimate for text in part), answer.tokens)
-        return checked(answer.vectors, len(part), self.info.dim, self._who)
+        return unit_vectors(answer.vectors, len(part), self.info.dim, self._who)
 
     def _halved(self, text: Prepared) -> Prepared:
-        """The server takes less than we thought: cut, and cut others of that length beforehand."""
+        """Cut a text that is longer than the server takes, and from now on others of that length beforehand."""
         self.metrics.cut_texts += 1
         limit = max(1, int(text.tokens * 0.75))
         self._text_tokens = min(self._text_tokens or limit, limit)
@@ -231,7 +221,7 @@ class HttpProvider:
         return self._counter.prepare(kept, self._text_tokens)[0]
 
     async def _ask(self, part: Sequence[Prepared], task: Task, lane: Lane) -> Answer:
-        """One request, tried again as long as that makes sense."""
+        """Send one request, and try again as long as that makes sense."""
         errand = Errand([text.text for text in part], task, sum(text.tokens for text in part), lane)
         began_at, attempts = time.monotonic(), 0
         while True:
@@ -246,13 +236,13 @@ class HttpProvider:
                 if pause is None:
                     raise
                 if error.kind not in _WORTH_A_PAUSE and self._fleet.has_other(errand.endpoint):
-                    pause = 0.0  # Another server has done nothing to deserve a pause.
+                    pause = 0.0  # Another server needs no pause.
             self.metrics.retries += 1
             await asyncio.sleep(pause)
 
 
 def _refuse_keys_in_clear(urls: Sequence[str], keys: KeySource) -> None:
-    """A key must not be readable by whoever is on the way."""
+    """Refuse a configuration that would send a key unencrypted over the network."""
     for url in urls:
         if keys.is_named and url.startswith("http://") and not is_loopback_url(url):
             raise ConfigError(

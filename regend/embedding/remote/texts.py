@@ -38,7 +38,7 @@ class TokenCounter:
     """Counts, and learns to estimate.
 
     Args:
-        tokenizer: path of a `tokenizer.json`; empty where there is none.
+        tokenizer: path of a `tokenizer.json`; empty where there is no such file.
 
     Raises:
         ConfigError: it cannot be loaded, or the package for it is not installed.
@@ -68,7 +68,7 @@ class TokenCounter:
         return Prepared(kept, estimate * self.scale.factor, estimate), len(kept) < len(text)
 
     def ids(self, text: str, limit: int) -> list[int]:
-        """Token numbers of a text, special ones included, cut to `limit`. Only where tokens are counted exactly."""
+        """Return the token numbers of a text, special ones included, cut to `limit`; only with a tokenizer."""
         assert self._tokenizer is not None, "there is a tokenizer"
         encoding = self._tokenizer.encode(text)
         if limit and len(encoding.ids) > limit:
@@ -80,7 +80,8 @@ class TokenCounter:
         count, was_cut = len(encoding.ids), False
         while limit and count > limit:
             # Special tokens have empty spans and come on top; a cut at a line is well below the limit anyway.
-            ends = [end for _, end in encoding.offsets if end][: max(1, limit - (count - _content_count(encoding)))]
+            ends = [end for _, end in encoding.offsets if end]
+            ends = ends[: max(1, limit - (count - len(ends)))]
             kept = cut_at_boundary(text, ends[-1] if ends else 0)
             text, was_cut = kept if len(kept) < len(text) else text[: len(text) // 2], True
             encoding = self._tokenizer.encode(text)
@@ -88,15 +89,11 @@ class TokenCounter:
         return Prepared(text, float(count), float(count)), was_cut
 
 
-def _content_count(encoding: Any) -> int:
-    return sum(1 for _, end in encoding.offsets if end)
-
-
 def load_tokenizer(path: str, key: str) -> Any:
-    """A `tokenizers.Tokenizer` without truncation and padding of its own.
+    """Load a `tokenizers.Tokenizer` without truncation and padding of its own.
 
     Raises:
-        ConfigError: it cannot be loaded; `key` names the setting to mend.
+        ConfigError: it cannot be loaded; `key` names the setting to correct.
     """
     try:
         tokenizers = importlib.import_module("tokenizers")
@@ -112,7 +109,7 @@ def load_tokenizer(path: str, key: str) -> Any:
 
 
 def cut_at_boundary(text: str, chars: int) -> str:
-    """At most `chars` characters: up to the end of a line, else of a word, where that keeps enough; else so many."""
+    """Cut a text to `chars` characters: at the end of a line or else a word where that keeps enough, else anywhere."""
     if len(text) <= chars:
         return text
     least = int(chars * _LEAST_KEPT)

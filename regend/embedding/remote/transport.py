@@ -1,7 +1,7 @@
 """One HTTP request: a body out, a bounded answer back, and a typed error for each way it can go wrong.
 
-Redirects are not followed, so a key never goes to another host; proxies and cookies are not used. What a server says
-is shown only as far as it repeats neither the key nor the texts.
+Redirects are not followed, so a key never goes to another host; proxies and cookies are not used. A server's
+words are shown only as far as they repeat neither the key nor the texts.
 """
 
 from __future__ import annotations
@@ -20,11 +20,19 @@ from regend.errors import EmbeddingError, ProviderRejectedError, ProviderUnavail
 MAX_ANSWER_BYTES = 64_000_000
 _CONNECT_S = 10.0
 _SHOWN_CHARS = 200
-"""How much of a server's own words goes into a message."""
+"""Maximum characters of a server's own words in a message."""
 _REPEATED_CHARS = 16
 """A message that repeats so much of a text in a row is not shown."""
 _REJECTED = frozenset((400, 413, 414, 422, 424))
 """Statuses that blame the texts. All others blame the server, the network or the configuration, and may pass."""
+_FAULTS = {
+    TimeoutError: "timeout",
+    aiohttp.ClientPayloadError: "truncated",
+    aiohttp.ClientSSLError: "tls",
+    ssl.SSLError: "tls",
+}
+"""Kinds of failures without an answer; all others are ``connection``."""
+_KINDS = {401: "denied", 403: "denied", 429: "rate_limited"}
 _TOO_LONG = re.compile(
     r"too (long|large|many tokens)|context (length|size|window)|maximum (context|input|sequence)|"
     r"(must have less|no more|exceed\w*)\b.{0,40}\b(tokens?|length|size)|physical batch size|max_?tokens",
@@ -46,6 +54,7 @@ class Transport:
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
+        self._is_closed = False
 
     async def post(self, url: str, body: bytes, key: str, who: str, texts: Sequence[str]) -> Reply:
         """Send one request.
@@ -53,7 +62,7 @@ class Transport:
         Args:
             key: goes into the `Authorization` header; empty for none.
             who: names the server in messages.
-            texts: what must not be in any message.
+            texts: they must not be in any message.
 
         Raises:
             ProviderUnavailableError, ProviderRejectedError: see `errors.EmbeddingError.kind`.
@@ -64,16 +73,24 @@ class Transport:
                 raw = await _read(response, who)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _no_answer(error, who) from error
+        except RuntimeError as error:  # The session was closed between two steps of the request.
+            if not self._is_closed:
+                raise
+            raise ProviderUnavailableError("The daemon is stopping.") from error
         if response.status == 200:
             return Reply(raw, response.headers)
         raise _refusal(response, _shown(raw, key, texts), who)
 
     async def close(self) -> None:
+        """Close the connections; requests in progress and later ones fail."""
+        self._is_closed = True
         if self._session is not None:
             await self._session.close()
             self._session = None
 
     def _opened(self) -> aiohttp.ClientSession:
+        if self._is_closed:
+            raise ProviderUnavailableError("The daemon is stopping.")
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=min(_CONNECT_S, self._timeout_s)),
@@ -98,13 +115,7 @@ async def _read(response: aiohttp.ClientResponse, who: str) -> bytes:
 
 
 def _no_answer(error: Exception, who: str) -> ProviderUnavailableError:
-    kind = "connection"
-    if isinstance(error, TimeoutError):
-        kind = "timeout"
-    elif isinstance(error, aiohttp.ClientPayloadError):
-        kind = "truncated"
-    elif isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)):
-        kind = "tls"
+    kind = next((kind for fault, kind in _FAULTS.items() if isinstance(error, fault)), "connection")
     reason = str(error) or type(error).__name__
     return ProviderUnavailableError(f"{who} did not answer: {reason}.", kind=kind)
 
@@ -116,18 +127,12 @@ def _refusal(response: aiohttp.ClientResponse, told: str, who: str) -> Embedding
         return ProviderRejectedError(message, "too_large")
     if status in _REJECTED:
         return ProviderRejectedError(message, "refused")
-    kind = "failed"
-    if status == 429:
-        kind = "rate_limited"
-    elif status in (401, 403):
-        kind = "denied"
-    elif 300 <= status < 400:
-        kind = "redirect"
+    kind = "redirect" if 300 <= status < 400 else _KINDS.get(status, "failed")
     return ProviderUnavailableError(message, retry_after_s(response.headers), kind)
 
 
 def _shown(raw: bytes, key: str, texts: Sequence[str]) -> str:
-    """The beginning of what a server says, unless it repeats what it was sent."""
+    """Return the beginning of a server's words, unless they repeat the texts."""
     told = raw[: 4 * _SHOWN_CHARS].decode(errors="replace")
     # Some servers repeat the key in their complaint about it.
     shown = (told.replace(key, "[key]") if key else told)[:_SHOWN_CHARS]

@@ -55,7 +55,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     )  # fmt: skip
     parts: Any = SimpleNamespace(
         indexer=SimpleNamespace(reads=SimpleNamespace(snapshot=SimpleNamespace(roots={}, pools={}))),
-        pool=SimpleNamespace(chunk=chunk), provider=SimpleNamespace(info=SimpleNamespace(local=False)),
+        workers=SimpleNamespace(chunk=chunk), provider=SimpleNamespace(info=SimpleNamespace(local=False)),
     )  # fmt: skip
     yield Rig(Buffers(cast("Parts", parts)), served, chunked)
 

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from aiohttp import web
 
-from regend.embedding.hashing import HashingEncoder
 from regend.embedding.remote.provider import HttpProvider
 from regend.errors import EmbeddingError, ProviderRejectedError, ProviderUnavailableError
 from tests import canary
+from tests.embedding.hashing import HashingEncoder
 from tests.embedding.server import PATHS, EmbeddingServer, Respond, good, serving, texts_in, vectors_of
 
 TEXTS = ["def one(): pass", f"password = '{canary.SECRET}'", "def three(): pass"]

@@ -14,9 +14,9 @@ def test_each_kind_of_server_has_one() -> None:
     assert {"builtin", "onnx", *presets()} == set(PROVIDERS)
     for preset in presets().values():
         assert preset.dialect in DIALECTS and preset.limits.batch_items > 0
-        for tier in preset.tiers:
-            assert preset.limits_for(EmbeddingConfig(tier=tier)).concurrency > 0
-        assert not preset.tier or preset.tier in preset.tiers
+        for name in preset.limit_sets:
+            assert preset.limits_for(EmbeddingConfig(tier=name)).concurrency > 0
+        assert not preset.limit_set or preset.limit_set in preset.limit_sets
 
 
 def test_published_limits() -> None:

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
-from regend.embedding.hashing import DIM
 from regend.embedding.remote.dialects import Form
 from regend.embedding.remote.probe import Capabilities, ProbeCache, forms, probe_key
 from regend.embedding.remote.provider import HttpProvider
 from regend.errors import ConfigError, EmbeddingError
+from tests.embedding.hashing import DIM
 from tests.embedding.server import EmbeddingServer, items, serving
 
 FOUND = Capabilities(Form("base64", True, 3), 3, 64, 1.0, True, (0.6, 0.8, 0.0))
@@ -194,8 +195,13 @@ def test_damage(tmp_path: Path, content: str) -> None:
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    ProbeCache(tmp_path / "file" / "probes.json").save("a", FOUND)
+    """The daemon goes on, says so, and asks the server again next time."""
+    (tmp_path / "file").write_text("not a directory")
+    cache = ProbeCache(tmp_path / "file" / "probes.json")
+    with capture_logs() as logs:
+        cache.save("a", FOUND)
+    assert [(entry["event"], entry["log_level"]) for entry in logs] == [("probe_not_saved", "warning")]
+    assert cache.load("a") is None and (tmp_path / "file").read_text() == "not a directory"
 
 
 def test_keys() -> None:

@@ -17,11 +17,11 @@ from aiohttp import web
 
 from regend.chunking.tokens import estimate_tokens
 from regend.config import EmbeddingConfig
-from regend.embedding.hashing import DIM, HashingEncoder
 from regend.embedding.remote.fleet import PROBE_TEXT
 from regend.embedding.remote.provider import HttpProvider
 from regend.errors import ConfigError, ProviderRejectedError, ProviderUnavailableError
 from regend.types import Lane
+from tests.embedding.hashing import DIM, HashingEncoder
 from tests.embedding.server import EmbeddingServer, items, serving, texts_in
 from tests.workers.dispatcher_rig import until
 
