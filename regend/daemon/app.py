@@ -18,6 +18,7 @@ from pathlib import Path
 import structlog
 
 from regend import __version__
+from regend.chunking.grammars import language_names
 from regend.config import Config, EmbeddingConfig, user_path
 from regend.core import events as ev
 from regend.core.pipeline import Pipeline
@@ -78,6 +79,7 @@ class App:
         self._stop = asyncio.Event()
         self._adding = asyncio.Lock()
         self._bringing_in: asyncio.Task[None] | None = None
+        self._governing: asyncio.Task[None] | None = None
         self._starting: asyncio.Task[None]
         self._parts: Parts
 
@@ -172,6 +174,9 @@ class App:
             _collect_garbage()
             if upgrader is not None:
                 self._bringing_in = tasks.create_task(upgrader.bring_in(self._config.embedding, indexer, driver))
+            self._governing = tasks.create_task(parts.governor.run())
+            # Whoever filters by language later finds the data of all of them; they are files.
+            tasks.create_task(asyncio.to_thread(language_names))
             notifier.ready(f"serving {len(self._roots.all())} roots")
             log.info("serving", version=__version__, socket=str(listener.path), pid=os.getpid())
             await self._look_after(notifier)
@@ -185,7 +190,6 @@ class App:
         interval_s = min(CHECK_INTERVAL_S, (notifier.watchdog_interval_s or 60.0) / 2)
         while not self._stop.is_set():
             self._parts.watcher.check(time.monotonic())
-            self._parts.governor.check(time.monotonic())
             purger.check(time.monotonic())
             notifier.watchdog()
             try:
@@ -202,8 +206,9 @@ class App:
         await asyncio.to_thread(self._parts.watcher.stop)
         self._starting.cancel()
         await self._pool.close()
-        if self._bringing_in is not None:
-            self._bringing_in.cancel()
+        for task in (self._governing, self._bringing_in):
+            if task is not None:
+                task.cancel()
         if self._parts.upgrader is not None:
             await self._parts.upgrader.close()
         await self._parts.query_vectors.close()

@@ -77,8 +77,18 @@ class Driver:
         self._outlets = outlets
 
     def post(self, event: ev.Event) -> None:
-        """Report a fact; any thread."""
+        """Report a fact; any thread.
+
+        A changed `.regend.toml` is read here, in the thread of the watch that saw it: what follows from it is then
+        ahead of every flush that comes later.
+        """
         self.inbox.post(event)
+        match event:
+            case ev.PathChanged(root, path) if path == REPOSITORY_CONFIG_NAME:
+                if self._connected().roots.reload_limits(root):
+                    self.inbox.post(ev.RescanNeeded(root, rehash=True))
+            case _:
+                pass
 
     def send(self, event: ev.Event) -> None:
         """Report a fact and act on it at once; event loop only, ahead of what waits in the inbox."""
@@ -98,9 +108,9 @@ class Driver:
         future: asyncio.Future[cmd.ResolveFlush] = self._loop.create_future()
         self._flushes[ticket] = future
         request = ev.FlushRequested(ticket, wait_vectors)
-        outlets.watcher.barrier(ticket, lambda _token: self.post(request))
         try:
             async with asyncio.timeout(timeout_s):
+                await asyncio.to_thread(outlets.watcher.barrier, ticket, lambda _token: self.post(request))
                 return await future
         except TimeoutError as error:
             waiting = {name: count for name, count in self.pipeline.queues().items() if count}
@@ -136,9 +146,6 @@ class Driver:
         match event:
             case ev.RootFound(root):
                 self._found(root)
-            case ev.PathChanged(root, path) if path == REPOSITORY_CONFIG_NAME:
-                if self._connected().roots.reload_limits(root):
-                    self._loop.call_soon(self.send, ev.RescanNeeded(root, rehash=True))
             case ev.Committed(commit_id):
                 commit, started_at = self._commits.pop(commit_id)
                 self._times.add("commit", time.perf_counter() - started_at)

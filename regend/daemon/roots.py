@@ -5,6 +5,7 @@ Owned by the event loop; `prepare` looks at the disk and may run in a thread.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -40,6 +41,14 @@ def check_path(path: str) -> None:
         )
 
 
+def real_path(path: Path) -> Path:
+    """Resolve links; the path itself where they lead nowhere. Asks the disk, so it is called in a thread."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # Links in a circle.
+        return path
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A directory that can be served."""
@@ -54,7 +63,8 @@ class ServedRoot:
     """One root; changed by `Roots` only.
 
     Attributes:
-        problem: why its `.regend.toml` is not in force, or empty.
+        limits, problem: of its `.regend.toml`; the problem says why it is not in force, or is empty. A watch's thread
+            replaces them.
     """
 
     record: RootRecord
@@ -134,21 +144,26 @@ class Roots:
         """By path."""
         return sorted(self._roots.values(), key=lambda served: served.path)
 
-    def by_path(self, path: str) -> ServedRoot:
-        """The root at exactly this path, links resolved.
+    def at(self, path: Path) -> ServedRoot | None:
+        """The root whose real path is exactly this one."""
+        return next((served for served in self._roots.values() if served.identity.path == path), None)
+
+    async def by_path(self, path: str) -> ServedRoot:
+        """Return the root at exactly this path, which may lead over links.
 
         Raises:
-            RootError: there is none.
+            RootError: no such root is served.
             PathError: no file can have such a name.
         """
         check_path(path)
-        wanted = Path(path)
-        real = wanted.resolve() if wanted.is_absolute() else wanted
-        for served in self._roots.values():
-            if served.identity.path in (wanted, real):
-                return served
-        known = ", ".join(served.path for served in self.all()) or "none"
-        raise RootError(f"{path} is not a root (known: {known}); add it with `regenctl add {path}`.")
+        named = Path(path)
+        served = self.at(named)
+        if served is None and named.is_absolute():
+            served = self.at(await asyncio.to_thread(real_path, named))
+        if served is None:
+            known = ", ".join(served.path for served in self.all()) or "none"
+            raise RootError(f"{path} is not a root (known: {known}); add it with `regenctl add {path}`.")
+        return served
 
     def containing(self, path: Path) -> tuple[ServedRoot, str] | None:
         """The innermost root that holds an absolute path, and the path relative to it."""

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
-from regend.daemon.roots import Roots, ServedRoot, check_path
+from regend.daemon.roots import Roots, ServedRoot, check_path, real_path
 from regend.errors import PathError, RootError
 
 
-def locate(roots: Roots, file: str, root: str) -> tuple[ServedRoot, str]:
+async def locate(roots: Roots, file: str, root: str) -> tuple[ServedRoot, str]:
     """The root and relative path of a file that a client named.
 
     Raises:
         PathError: it is not an absolute path, or no path at all.
         RootError: it is in no root.
     """
-    return locate_all(roots, file, root)[0]
+    return (await locate_all(roots, file, root))[0]
 
 
-def locate_all(roots: Roots, file: str, root: str) -> list[tuple[ServedRoot, str]]:
+async def locate_all(roots: Roots, file: str, root: str) -> list[tuple[ServedRoot, str]]:
     """Every root that holds a file which a client named, innermost first, and its path in each.
 
     Raises:
@@ -26,7 +27,7 @@ def locate_all(roots: Roots, file: str, root: str) -> list[tuple[ServedRoot, str
         RootError: it is in no root.
     """
     path = absolute(file, root)
-    found = roots.all_containing(path) or roots.all_containing(path.resolve())
+    found = roots.all_containing(path) or roots.all_containing(await asyncio.to_thread(real_path, path))
     if not found:
         raise RootError(f"{path} is in no root; add one that holds it with `regenctl add DIR`.")
     return found

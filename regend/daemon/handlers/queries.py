@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from regend.daemon.handlers import status
 from regend.daemon.handlers.buffers import Buffer, Buffers, Prepared
@@ -46,7 +47,7 @@ class QueryMethods:
             await app.driver.flush(wait_vectors=False, timeout_s=SYNC_TIMEOUT_S)
         query = readable(request.query)
         options = SearchOptions(
-            query, _results_at_most(request), self._root_filter(request.root), request.path, request.lang,
+            query, _results_at_most(request), await self._root_filter(request.root), request.path, request.lang,
             request.explain, request.context, request.offset, request.files, request.budget,
         )  # fmt: skip
         prepared = await self._prepared(connection, request.overlays, request.root)
@@ -76,10 +77,10 @@ class QueryMethods:
 
     def _upgraded(self, root: str, prepared: Prepared) -> Snapshot | None:
         """The current snapshot with the stronger model's vectors, for one root or (empty) for all."""
-        if prepared.files:
+        served = self._app.roots.at(Path(root)) if root else None
+        if prepared.files or (root and served is None):
             return None
-        record = self._app.roots.by_path(root).record.root if root else None
-        return self._app.indexer.store.snapshot.upgraded(record)
+        return self._app.indexer.store.snapshot.upgraded(served.record.root if served else None)
 
     def _asks_others(self) -> bool:
         """Whether the query's vector comes from a worker or a server; the built-in model is asked by the engine.
@@ -94,9 +95,9 @@ class QueryMethods:
     async def related(self, connection: Connection, request: rpc.RelatedRequest) -> rpc.SearchResponse:
         started_at = time.perf_counter()
         app = self._app
-        served, path = locate(app.roots, request.file, request.root)
+        served, path = await locate(app.roots, request.file, request.root)
         options = RelatedOptions(
-            served.path, path, request.line, Filters(self._root_filter(request.root), request.path, request.lang),
+            served.path, path, request.line, Filters(await self._root_filter(request.root), request.path, request.lang),
             _results_at_most(request), request.offset, request.context, request.budget,
         )  # fmt: skip
         prepared = await self._prepared(connection, request.overlays, request.root)
@@ -108,7 +109,7 @@ class QueryMethods:
 
     async def symbols(self, _: Connection, request: rpc.SymbolsRequest) -> rpc.SymbolsResponse:
         app = self._app
-        filters = Filters(self._root_filter(request.root), request.path, request.lang)
+        filters = Filters(await self._root_filter(request.root), request.path, request.lang)
         name = readable(request.name)
         outcome = await self._runner.run(lambda snapshot: app.engine.symbols(snapshot, name, request.k, filters))
         found = tuple(
@@ -121,7 +122,7 @@ class QueryMethods:
 
     async def outline(self, _: Connection, request: rpc.OutlineRequest) -> rpc.OutlineResponse:
         app = self._app
-        served, path = locate(app.roots, request.file, request.root)
+        served, path = await locate(app.roots, request.file, request.root)
         outline = await self._runner.run(lambda snapshot: app.engine.outline(snapshot, served.path, path))
         found = tuple(
             rpc.OutlineSymbol(d.name, d.symbol, d.kind, d.start_line, d.end_line) for d in outline.definitions
@@ -141,7 +142,7 @@ class QueryMethods:
         outside: list[str] = []
         for overlay in overlays:
             try:
-                places = locate_all(self._app.roots, overlay.path, root)
+                places = await locate_all(self._app.roots, overlay.path, root)
             except RootError:
                 # An editor sends what it has changed; not all of it must be ours.
                 outside.append(f"{overlay.path} is in no root, so its unsaved text is not searched.")
@@ -175,8 +176,8 @@ class QueryMethods:
             {name: rpc.Stage(outcome.stage_ms[name], cpu_ms) for name, cpu_ms in outcome.cpu_ms.items()} or None,
         )
 
-    def _root_filter(self, root: str) -> str:
-        return self._app.roots.by_path(root).path if root else ""
+    async def _root_filter(self, root: str) -> str:
+        return (await self._app.roots.by_path(root)).path if root else ""
 
 
 def _on_the_wire(result: SearchResult) -> rpc.SearchResult:

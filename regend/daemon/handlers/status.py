@@ -11,7 +11,6 @@ from regend.daemon.handlers.embed_status import counter_table, model_table
 from regend.daemon.parts import Parts
 from regend.daemon.roots import ServedRoot
 from regend.rpc.schema import RootStatus, StatusResponse, WorkerStatus
-from regend.workers.rss import rss_bytes
 
 
 def root_statuses(app: Parts) -> tuple[RootStatus, ...]:
@@ -82,13 +81,12 @@ def is_complete(app: Parts) -> bool:
     return app.indexer.store.snapshot.complete and pipeline.is_idle and not unseen
 
 
-def full_status(app: Parts) -> StatusResponse:
-    """Everything that `regenctl status` shows."""
+def full_status(app: Parts, own_bytes: int) -> StatusResponse:
+    """Everything that `regenctl status` shows. `own_bytes`: resident memory of this process."""
     pipeline = app.driver.pipeline
     roots = root_statuses(app)
     server = app.server.stats()
     workers = app.pool.status()
-    own_bytes = rss_bytes()
     return StatusResponse(
         version=__version__,
         pid=os.getpid(),

@@ -26,6 +26,7 @@ from regend.rpc import schema as rpc
 from regend.rpc.connection import Connection, Handler
 from regend.store.store import Store
 from regend.types import PoolId
+from regend.workers.rss import rss_bytes
 
 _PURGE_PAUSE_S = 0.2
 
@@ -89,7 +90,7 @@ class Methods:
         return rpc.AddResponse(served.path, served.record.pool_key, status.root_status(self._app, served).state)
 
     async def remove(self, _: Connection, request: rpc.RemoveRequest) -> rpc.RootResponse:
-        served = self._app.roots.by_path(request.path)
+        served = await self._app.roots.by_path(request.path)
         await self._app.remove_root(served)
         if request.forget:
             await self._forget(served.record.pool)
@@ -109,7 +110,7 @@ class Methods:
         return rpc.ListResponse(tuple(rpc.ListedRoot(r.path, r.pool, r.state, r.files_indexed) for r in roots))
 
     async def files(self, _: Connection, request: rpc.FilesRequest) -> rpc.FilesResponse:
-        served = self._app.roots.by_path(request.root)
+        served = await self._app.roots.by_path(request.root)
         store = self._app.indexer.store
         state = cast(Any, request.state)
         after = printable_name(request.after)  # As it was listed.
@@ -120,7 +121,7 @@ class Methods:
         return rpc.FilesResponse(listed, rows[-1].path if len(rows) == request.limit else "")
 
     async def reindex(self, _: Connection, request: rpc.RootRequest) -> rpc.RootResponse:
-        served = self._app.roots.by_path(request.path)
+        served = await self._app.roots.by_path(request.path)
         self._app.driver.send(ev.RescanNeeded(served.record.root, rehash=True))
         return rpc.RootResponse(served.path)
 
@@ -134,7 +135,7 @@ class Methods:
     # -- operations ------------------------------------------------------------------------------------------------
 
     async def status(self, _: Connection, request: rpc.Empty) -> rpc.StatusResponse:
-        return status.full_status(self._app)
+        return status.full_status(self._app, await asyncio.to_thread(rss_bytes))
 
     async def pause(self, _: Connection, request: rpc.Empty) -> rpc.PausedResponse:
         self._app.driver.send(ev.PauseRequested(True))
