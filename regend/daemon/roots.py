@@ -50,7 +50,7 @@ def real_path(path: Path) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class RootCandidate:
     """A directory that can be served."""
 
     identity: RootIdentity
@@ -87,7 +87,7 @@ class Roots:
         self._own_dirs = tuple(dict.fromkeys((state_dir, state_dir.resolve())))
         self._roots: dict[RootId, ServedRoot] = {}
 
-    def prepare(self, path: Path, force: bool) -> Prepared:
+    def prepare(self, path: Path, force: bool) -> RootCandidate:
         """Look at a directory that the user wants served.
 
         Raises:
@@ -109,9 +109,9 @@ class Roots:
                 f"{identity.path} is or holds your home directory, with far more than source code in it; "
                 "add the repositories below it, or add it with --force."
             )
-        return self._prepared(identity, load_repository_config(identity.path).apply(self._config.limits))
+        return self._candidate(identity, load_repository_config(identity.path).apply(self._config.limits))
 
-    def recall(self, record: RootRecord) -> Prepared:
+    def recall(self, record: RootRecord) -> RootCandidate:
         """A root from the store. If its directory is gone, or replaced by an empty one, it keeps its old marker:
         the watcher then reports it lost, and found when it is back."""
         path = Path(record.path)
@@ -127,10 +127,10 @@ class Roots:
         except ConfigError as error:
             log.warning("repository_config_refused", root=record.path, reason=str(error))
             limits = self._config.limits
-        return self._prepared(identity, limits)
+        return self._candidate(identity, limits)
 
-    def add(self, record: RootRecord, prepared: Prepared) -> ServedRoot:
-        served = ServedRoot(record, prepared.identity, prepared.rules, prepared.limits)
+    def add(self, record: RootRecord, candidate: RootCandidate) -> ServedRoot:
+        served = ServedRoot(record, candidate.identity, candidate.rules, candidate.limits)
         self._roots[record.root] = served
         return served
 
@@ -165,10 +165,6 @@ class Roots:
             raise RootError(f"{path} is not a root (known: {known}); add it with `regenctl add {path}`.")
         return served
 
-    def containing(self, path: Path) -> tuple[ServedRoot, str] | None:
-        """The innermost root that holds an absolute path, and the path relative to it."""
-        return next(iter(self.all_containing(path)), None)
-
     def all_containing(self, path: Path) -> list[tuple[ServedRoot, str]]:
         """Every root that holds an absolute path, innermost first, and the path relative to it: roots may be nested."""
         found = [s for s in self._roots.values() if path == s.identity.path or s.identity.path in path.parents]
@@ -202,6 +198,6 @@ class Roots:
         changed, served.limits = limits != served.limits, limits
         return changed
 
-    def _prepared(self, identity: RootIdentity, limits: LimitConfig) -> Prepared:
+    def _candidate(self, identity: RootIdentity, limits: LimitConfig) -> RootCandidate:
         rules = IgnoreRules(identity.path, identity.git_dir, self._config.ignore.patterns, self._own_dirs)
-        return Prepared(identity, rules, limits)
+        return RootCandidate(identity, rules, limits)

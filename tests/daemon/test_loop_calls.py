@@ -20,9 +20,8 @@ from typing import Any
 import pytest
 
 from regend.config import Config, ResourceConfig
-from regend.daemon.app import App
+from regend.daemon.app import App, Places
 from regend.daemon.notify import Notifier
-from regend.daemon.parts import Places
 from regend.rpc.client import Client
 from tests.rpc.scripted import short_directory
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -18,14 +18,15 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
-from regend.daemon.parts import Parts
 from regend.daemon.roots import ServedRoot
 from regend.disk.blob_names import name_blob
-from regend.embedding.base import checked
+from regend.embedding.base import ModelInfo, checked
 from regend.errors import ChunkError, EmbeddingError, WorkerError
 from regend.rpc.connection import Connection
 from regend.search.overlay import OverlayFile
+from regend.store.base import Snapshot
 from regend.types import ChunkedFile, ChunkId, Lane, RootId, embedded_text
+from regend.workers.dispatcher import WorkerPool
 
 MAX_BUFFERS = 64
 """Buffers remembered for one connection."""
@@ -61,8 +62,10 @@ class _Held:
 class Buffers:
     """Owns what was made of every connection's buffers; used on the event loop."""
 
-    def __init__(self, app: Parts) -> None:
-        self._app = app
+    def __init__(self, pool: WorkerPool, model: ModelInfo, snapshot: Callable[[], Snapshot]) -> None:
+        self._pool = pool
+        self._model = model
+        self._snapshot = snapshot
         self._held: WeakKeyDictionary[Connection, _Held] = WeakKeyDictionary()
 
     async def prepare(self, connection: Connection, buffers: Sequence[Buffer]) -> Prepared:
@@ -89,7 +92,7 @@ class Buffers:
         root, path = buffer.served.record.root, buffer.path
         content = buffer.text.encode("utf-8", "surrogateescape")
         blob, _ = name_blob(path, content)
-        snapshot = self._app.indexer.store.snapshot
+        snapshot = self._snapshot()
         indexed = snapshot.pools[buffer.served.record.pool].entry_at(root, path) if root in snapshot.roots else None
         if indexed is not None and indexed.blob == blob:
             return None, ""
@@ -98,7 +101,7 @@ class Buffers:
             held.files.move_to_end((root, path))
             return before, ""
         try:
-            file = await self._app.pool.chunk(
+            file = await self._pool.chunk(
                 str(Path(buffer.served.path)), path, buffer.served.limits, Lane.EDIT, alone=False, content=content
             )
         except (ChunkError, WorkerError) as error:
@@ -115,15 +118,15 @@ class Buffers:
         """Vectors of the file's chunks, from those that are known and from the local model."""
         found = {chunk.chunk_id: known[chunk.chunk_id] for chunk in file.chunks if chunk.chunk_id in known}
         lacking = {c.chunk_id: embedded_text(c.symbol, c.text) for c in file.chunks if c.chunk_id not in found}
-        if not lacking or not self._app.provider.info.local:
+        if not lacking or not self._model.local:
             return found, ""
-        info = self._app.provider.info
+        info = self._model
         texts = list(lacking.values())
         parts: list[npt.NDArray[np.float32]] = []
         try:
             for at in range(0, len(texts), info.max_items):
                 batch = texts[at : at + info.max_items]
-                vectors = await self._app.pool.embed(batch, Lane.EDIT)
+                vectors = await self._pool.embed(batch, Lane.EDIT)
                 parts.append(checked(vectors, len(batch), info.dim, "The model"))
         except EmbeddingError as error:
             return found, f"Unsaved text was searched by words only: {error}"

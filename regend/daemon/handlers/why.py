@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from regend.daemon.parts import Parts
+from regend.core.pipeline import Pipeline
+from regend.daemon.handlers.named_files import absolute
+from regend.daemon.roots import Roots, ServedRoot, real_path
 from regend.disk.names import is_utf8
-from regend.rpc.schema import IgnoreRule, WhyResponse
-from regend.types import RootId, Tier
+from regend.rpc.connection import Connection
+from regend.rpc.schema import IgnoreRule, WhyRequest, WhyResponse
+from regend.store.store import Store
+from regend.types import ChunkId, RootId, Tier
 
 _REASONS = {
     "too_large": "It is larger than `limits.max_file_bytes`.",
@@ -23,21 +29,35 @@ _MISSING = "There is no such file."
 _SHOWN_CHUNKS = 5
 
 
-def explain_file(app: Parts, path: Path) -> WhyResponse:
-    """Look at live state and the disk; runs in a thread.
+@dataclass(frozen=True, slots=True)
+class WhyMethod:
+    """Answers `why`."""
 
-    Args:
-        path: absolute, without `.` and `..`.
-    """
-    found = app.roots.containing(path)
-    if found is None:
-        found = app.roots.containing(path.parent.resolve() / path.name)
-    if found is None:
-        return _answer(str(path), "", "outside", "It is in no root; add one that holds it with `regenctl add DIR`.")
-    served, relative = found
-    root = served.record.root
-    if relative == "":
-        return _answer(relative, served.path, "indexed", "It is the root itself.")
+    roots: Roots
+    pipeline: Pipeline
+    store: Store
+
+    async def why(self, _: Connection, request: WhyRequest) -> WhyResponse:
+        """Look at live state here, and at the catalog and the disk in a thread."""
+        path = absolute(request.file, request.root)
+        places = self.roots.all_containing(path)
+        if not places:
+            # The file itself may be a link, which is not followed.
+            places = self.roots.all_containing(await asyncio.to_thread(real_path, path.parent) / path.name)
+        if not places:
+            outside = "It is in no root; add one that holds it with `regenctl add DIR`."
+            return _answer(str(path), "", "outside", outside)
+        served, relative = places[0]
+        if relative == "":
+            return _answer(relative, served.path, "indexed", "It is the root itself.")
+        quarantined = self.pipeline.quarantined.get((served.record.root, relative), "")
+        refused = {tier: self.pipeline.given_up(tier) for tier in Tier}
+        return await asyncio.to_thread(_explain, served, relative, self.store, quarantined, refused)
+
+
+def _explain(
+    served: ServedRoot, relative: str, store: Store, quarantined: str, refused: Mapping[Tier, Mapping[ChunkId, str]]
+) -> WhyResponse:
     full = served.identity.path / relative
     exists = full.is_symlink() or full.exists()
     is_dir = full.is_dir() and not full.is_symlink()
@@ -46,18 +66,15 @@ def explain_file(app: Parts, path: Path) -> WhyResponse:
         rule = IgnoreRule(decision.source, decision.line, decision.pattern)
         where = f"{decision.source}:{decision.line}" if decision.line else decision.source
         return _answer(relative, served.path, "ignored", f"`{decision.pattern}` in {where} excludes it.", rule)
-    quarantined = app.driver.pipeline.quarantined.get((root, relative))
     if not is_utf8(relative):
         state, reason = ("skipped", f"name_not_utf8: {_REASONS['name_not_utf8']}") if exists else ("missing", _MISSING)
         return _answer(relative, served.path, state, reason)
-    row = app.indexer.store.file_row(root, relative)
+    row = store.file_row(served.record.root, relative)
     if is_dir:
         return _answer(relative, served.path, "indexed", "It is a directory that is not ignored.")
     if row is not None and row.state == "indexed":
-        reason = f"It is searchable as {row.chunk_count} chunks.{_refused(app, root, relative)}"
-        return _answer(
-            relative, served.path, "indexed", reason, None, row.language, row.chunk_count, row.degraded_reason
-        )
+        said = f"It is searchable as {row.chunk_count} chunks.{_refused(served.record.root, relative, store, refused)}"
+        return _answer(relative, served.path, "indexed", said, None, row.language, row.chunk_count, row.degraded_reason)
     if quarantined or (row is not None and row.reason.startswith("quarantined")):
         reason = quarantined or (row.reason if row is not None else "")
         reason = f"Its worker failed twice ({reason}); it is tried again when it changes."
@@ -70,18 +87,16 @@ def explain_file(app: Parts, path: Path) -> WhyResponse:
     return _answer(relative, served.path, "missing", _MISSING)
 
 
-def _refused(app: Parts, root: RootId, relative: str) -> str:
-    """Which of a file's chunks are found by words only, because the model refused them, and why."""
-    pipeline, said = app.driver.pipeline, ""
+def _refused(root: RootId, relative: str, store: Store, refused: Mapping[Tier, Mapping[ChunkId, str]]) -> str:
+    """Which of a file's chunks are found by words only, because a model refused them, and why."""
+    said = ""
     for tier, which in ((Tier.FIRST, "model"), (Tier.UPGRADE, "stronger model")):
-        refused = pipeline.given_up(tier)
-        if not refused:
-            continue
-        rows = [row for row in app.indexer.store.chunk_lines(root, relative) if row[0] in refused]
+        reasons = refused[tier]
+        rows = [row for row in store.chunk_lines(root, relative) if row[0] in reasons] if reasons else []
         for chunk, first, last in rows[:_SHOWN_CHUNKS]:
-            said += f" Lines {first} to {last} (chunk {chunk.hex()}) have no vector of the {which}: {refused[chunk]}"
+            said += f" Lines {first} to {last} (chunk {chunk.hex()}) have no vector of the {which}: {reasons[chunk]}"
         if len(rows) > _SHOWN_CHUNKS:
-            said += f" So it is with {len(rows) - _SHOWN_CHUNKS} more."
+            said += f" The same holds for {len(rows) - _SHOWN_CHUNKS} more."
     return said
 
 
