@@ -120,8 +120,11 @@ class App:
         if not self._provider.info.dim:
             await self._provider.prepare()
         pipeline = Pipeline(pipeline_config(config, self._first, self._pool, self._provider.info))
-        driver = Driver(pipeline, tasks, times)
-        indexer = Indexer(state_dir, self._provider.info, driver.post, config.embedding.cache_mb * 1_000_000)
+
+        def post(event: ev.Event) -> None:
+            driver.post(event)  # It is made last; nothing is posted before there are roots.
+
+        indexer = Indexer(state_dir, self._provider.info, post, config.embedding.cache_mb * 1_000_000)
         # Queries do not need it, so it starts beside the store and behind the first answer.
         starting = tasks.create_task(self._pool.start())
         store = await asyncio.to_thread(indexer.start)
@@ -145,12 +148,13 @@ class App:
             closing.push_async_callback(upgrader.model.close)
         closing.push_async_callback(self._pool.close)
         closing.callback(starting.cancel)
-        watcher = Watcher(driver.post, config.watch, state_dir / "cookies")
+        watcher = Watcher(post, config.watch, state_dir / "cookies")
         closing.push_async_callback(asyncio.to_thread, watcher.stop)
-        closing.callback(driver.close)
         roots = Roots(config, state_dir)
         embedders = {tier: model.embedder for tier, model in models.items()}
-        driver.connect(Outlets(self._pool, embedders, indexer, watcher, roots, scanners))
+        outlets = Outlets(self._pool, embedders, indexer, watcher, roots, scanners)
+        driver = Driver(pipeline, tasks, times, outlets)
+        closing.callback(driver.close)
         admission = Admission(roots, indexer, driver, watcher, self._remote_paths, upgrader is not None)
         governor = Governor(
             config.resources, state_dir, self._pool.slots, lambda slots: driver.send(ev.CapacityChanged(slots))

@@ -57,13 +57,13 @@ class Driver:
         on_changed: told after every handful of events.
     """
 
-    def __init__(self, pipeline: Pipeline, tasks: asyncio.TaskGroup, times: StageTimes) -> None:
+    def __init__(self, pipeline: Pipeline, tasks: asyncio.TaskGroup, times: StageTimes, outlets: Outlets) -> None:
         self.pipeline = pipeline
         self._tasks = tasks
         self._times = times
         self._loop = asyncio.get_running_loop()
         self.inbox = Inbox(self._loop, self._handle)
-        self._outlets: Outlets | None = None
+        self._outlets = outlets
         self._timer: asyncio.TimerHandle | None = None
         self._tickets = itertools.count(1)
         self._flushes: dict[int, asyncio.Future[cmd.ResolveFlush]] = {}
@@ -71,10 +71,6 @@ class Driver:
         self._closed = False
         self.on_committed: Callable[[cmd.Commit, ev.Committed], None] = lambda _commit, _done: None
         self.on_changed: Callable[[], None] = lambda: None
-
-    def connect(self, outlets: Outlets) -> None:
-        """From now on commands are carried out."""
-        self._outlets = outlets
 
     def post(self, event: ev.Event) -> None:
         """Report a fact; any thread.
@@ -85,7 +81,7 @@ class Driver:
         self.inbox.post(event)
         match event:
             case ev.PathChanged(root, path) if path == REPOSITORY_CONFIG_NAME:
-                if self._connected().roots.reload_limits(root):
+                if self._outlets.roots.reload_limits(root):
                     self.inbox.post(ev.RescanNeeded(root, rehash=True))
             case _:
                 pass
@@ -103,14 +99,13 @@ class Driver:
         code = "timeout" if wait_vectors else "not_synced"
         if self.pipeline.paused:
             raise RpcError("Indexing is paused, so earlier writes will not be read; `regenctl resume` first.", code)
-        outlets = self._connected()
         ticket = next(self._tickets)
         future: asyncio.Future[cmd.ResolveFlush] = self._loop.create_future()
         self._flushes[ticket] = future
         request = ev.FlushRequested(ticket, wait_vectors)
         try:
             async with asyncio.timeout(timeout_s):
-                await asyncio.to_thread(outlets.watcher.barrier, ticket, lambda _token: self.post(request))
+                await asyncio.to_thread(self._outlets.watcher.barrier, ticket, lambda _token: self.post(request))
                 return await future
         except TimeoutError as error:
             waiting = {name: count for name, count in self.pipeline.queues().items() if count}
@@ -158,7 +153,7 @@ class Driver:
 
     def _found(self, root: RootId) -> None:
         """The directory that is back may be another one: note which."""
-        outlets = self._connected()
+        outlets = self._outlets
         marker = outlets.roots.found(root, outlets.watcher.identity(root))
         if marker is not None:
             outlets.indexer.call(lambda store: store.set_marker(root, marker))
@@ -177,12 +172,8 @@ class Driver:
 
     # -- commands out ----------------------------------------------------------------------------------------------
 
-    def _connected(self) -> Outlets:
-        assert self._outlets is not None, "connect() comes first"
-        return self._outlets
-
     def _carry_out(self, command: cmd.Command) -> None:
-        outlets = self._connected()
+        outlets = self._outlets
         match command:
             case cmd.Observe():
                 self._observe(command)
@@ -203,7 +194,7 @@ class Driver:
                 assert_never(unreachable)
 
     def _observe(self, command: cmd.Observe) -> None:
-        outlets = self._connected()
+        outlets = self._outlets
         root = outlets.roots.get(command.root)
         if root is None:  # Removed since; the pipeline has dropped the scan but waits for its slot.
             self._loop.call_soon(self.send, ev.Observed(command.scan_id, (), last=True, root_gone=True))
@@ -225,7 +216,7 @@ class Driver:
         outlets.scanners.submit(look)
 
     async def _chunk(self, command: cmd.ChunkFile) -> None:
-        outlets = self._connected()
+        outlets = self._outlets
         root, path, version = command.root, command.path, command.version
         known = outlets.roots.get(root)
         if known is None:
@@ -246,7 +237,6 @@ class Driver:
         self.send(event)
 
     async def _embed(self, command: cmd.Embed) -> None:
-        embedders = self._connected().embedders
         with self._times.timed("embed" if command.tier is Tier.FIRST else "upgrade"):
-            event = await embedders[command.tier].run(command)
+            event = await self._outlets.embedders[command.tier].run(command)
         self.send(event)

@@ -12,8 +12,9 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -32,18 +33,12 @@ _FETCH_RETRY_S = 0.5
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
 class _Call:
     """A function to run on the index thread, and where its result goes."""
 
-    __slots__ = ("function", "future")
-
-    def __init__(self, function: Callable[[Store], object], future: Future[object]) -> None:
-        self.function = function
-        self.future = future
-
-
-class _Stop:
-    """The last thing in the queue."""
+    function: Callable[[Store], Any]
+    future: Future[Any]
 
 
 class Indexer:
@@ -61,7 +56,7 @@ class Indexer:
         self._model = model
         self._post = post
         # Bounded by the core, which issues commands only while a slot is free.
-        self._queue: queue.SimpleQueue[Commit | FetchUnembedded | _Call | _Stop] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Commit | FetchUnembedded | _Call | None] = queue.SimpleQueue()
         self._store: Store | None = None
         self._opened: Future[Store] = Future()
         self._thread = threading.Thread(target=self._run, name="regend-index", daemon=True)
@@ -101,15 +96,10 @@ class Indexer:
         future: Future[_T] = Future()
         with self._gate:
             if not self._stopping:
-                self._queue.put(_Call(function, future))  # type: ignore[arg-type]
+                self._queue.put(_Call(function, future))
                 return future
         future.set_exception(StoreError("The store is closing; ask again after the next start."))
         return future
-
-    @property
-    def queued_count(self) -> int:
-        """Commands that wait, roughly."""
-        return self._queue.qsize()
 
     def stop(self, timeout_s: float = 30.0) -> bool:
         """Finish what is queued, close the store and end the thread.
@@ -120,7 +110,7 @@ class Indexer:
         with self._gate:
             first, self._stopping = not self._stopping, True
         if first:
-            self._queue.put(_Stop())
+            self._queue.put(None)
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
@@ -151,7 +141,7 @@ class Indexer:
                 delay_s = self._maintain(store, idle=True)
                 stepped_at = time.monotonic()
                 continue
-            if isinstance(item, _Stop):
+            if item is None:
                 return
             self._handle(store, item)
             delay_s = _IDLE_AFTER_S

@@ -14,6 +14,8 @@ import sys
 import threading
 import traceback
 from collections.abc import MutableMapping
+from io import TextIOWrapper
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
@@ -48,49 +50,40 @@ class Stream:
         """Nothing to do: every line is written at once."""
 
 
-class RotatingFile:
+class RotatingFile(RotatingFileHandler):
     """A log file of bounded size, for its user only; at the bound it becomes `F.1`, and so on. Never raises later on.
 
     Raises:
         PathError: it cannot be opened to begin with.
     """
 
+    terminator = ""
+
     def __init__(self, path: Path, max_bytes: int = MAX_FILE_BYTES, kept: int = KEPT_FILES) -> None:
-        self._path = path
-        self._max_bytes = max_bytes
-        self._kept = kept
         try:
-            self._open()
+            super().__init__(path, maxBytes=max_bytes, backupCount=kept)
         except OSError as error:
             raise PathError(f"The log file {path} cannot be written: {error.strerror}; name another one.") from error
 
     def write(self, text: str) -> None:
-        data = text.encode("utf-8", "backslashreplace")
+        self.handle(logging.makeLogRecord({"msg": text}))
+
+    def doRollover(self) -> None:  # noqa: N802 - the standard library's name.
         try:
-            if self._size_bytes and self._size_bytes + len(data) > self._max_bytes:
-                self._rotate()
-            self._size_bytes += os.write(self._descriptor, data)
+            super().doRollover()
         except OSError:
-            pass  # A full disk: lines are lost until there is space again.
+            self.stream = self._open()  # The files cannot be renamed: this one grows on.
 
-    def flush(self) -> None:
-        """Nothing to do: every line is written at once."""
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name.
+        """Lose the line: the disk is full until there is space again."""
 
-    def _open(self) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._descriptor = os.open(self._path, flags, 0o600)
-        self._size_bytes = os.fstat(self._descriptor).st_size
+    def _open(self) -> TextIOWrapper:
+        raw = open(self.baseFilename, "ab", buffering=0, opener=_open_private)  # noqa: SIM115 - kept open.
+        return TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True)
 
-    def _rotate(self) -> None:
-        self._size_bytes = 0  # Should it fail, as on a full disk, this file goes on for as long again.
-        for number in range(self._kept, 0, -1):
-            older = self._path.with_name(f"{self._path.name}.{number}")
-            newer = self._path.with_name(f"{self._path.name}.{number - 1}") if number > 1 else self._path
-            if newer.exists():
-                newer.replace(older)
-        before = self._descriptor
-        self._open()
-        os.close(before)
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def set_up_logging(form: str, level: str, file: Path | None = None) -> None:

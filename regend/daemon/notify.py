@@ -40,32 +40,21 @@ class Notifier:
             environ.pop(name, None)
         return cls(address, interval_s)
 
-    @property
-    def active(self) -> bool:
-        """Whether a manager listens."""
-        return bool(self._address)
-
     def ready(self, status: str = "") -> bool:
-        """Start-up is over. `status` is one line for `systemctl status`. Returns whether it was sent."""
-        return self._send("READY=1", status)
-
-    def status(self, status: str) -> bool:
-        """One line for `systemctl status`."""
-        return self._send("", status)
+        """Say that start-up is over; `status` is one line for `systemctl status`. Returns whether it was sent."""
+        return self._send(f"READY=1\nSTATUS={status}" if status else "READY=1")
 
     def watchdog(self) -> bool:
-        """The event loop still turns; call it from there."""
-        return self._send("WATCHDOG=1", "")
+        """Say that the event loop still turns; call it from there."""
+        return self._send("WATCHDOG=1")
 
-    def stopping(self, status: str = "") -> bool:
-        """Shutdown has begun."""
-        return self._send("STOPPING=1", status)
+    def stopping(self) -> bool:
+        """Say that shutdown has begun."""
+        return self._send("STOPPING=1")
 
-    def _send(self, state: str, status: str) -> bool:
+    def _send(self, message: str) -> bool:
         if not self._address:
             return False
-        line = "STATUS=" + status.replace("\n", " ") if status else ""
-        message = "\n".join(part for part in (state, line) if part)
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
                 sock.setblocking(False)  # The event loop calls this; a manager that does not read must not stop it.

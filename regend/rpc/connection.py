@@ -121,10 +121,6 @@ class Connection(asyncio.Protocol):
         """Requests that are being answered."""
         return len(self._tasks)
 
-    def notify(self, topic: str, payload: object) -> bool:
-        """Send a notification if the client subscribed to the topic and reads; whether it was sent."""
-        return topic in self.subscriptions and self.send_notification(encode_notification(topic, payload))
-
     def send_notification(self, data: bytes) -> bool:
         """Send an encoded notification, or count it as dropped while the client does not read."""
         if not self._open or self._transport is None:

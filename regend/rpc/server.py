@@ -52,7 +52,6 @@ class ServerStats:
 
     Attributes:
         connections: open now.
-        in_flight: requests that are being answered now.
         requests: answered.
         errors: of these, answered with an error.
         refused_connections: refused because there were too many.
@@ -60,7 +59,6 @@ class ServerStats:
     """
 
     connections: int
-    in_flight: int
     requests: int
     errors: int
     refused_connections: int
@@ -173,7 +171,6 @@ class RpcServer:
         """Counters for `status`."""
         return ServerStats(
             connections=len(self._connections),
-            in_flight=sum(connection.in_flight for connection in self._connections),
             requests=self._requests,
             errors=self._errors,
             refused_connections=self._refused,

@@ -79,7 +79,7 @@ class Manager(Notifier):
         self.is_ready.set()
         return True
 
-    def stopping(self, status: str = "") -> bool:
+    def stopping(self) -> bool:
         self._record.thread = 0
         return True
 

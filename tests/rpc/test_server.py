@@ -116,13 +116,13 @@ async def test_a_client_that_leaves_cancels_its_requests_only(path: Path) -> Non
 async def test_requests_beyond_the_bound_wait_in_the_socket(path: Path) -> None:
     gate = Gate()
     limits = ServerLimits(max_in_flight=4)
-    async with serving(path, {**Script().handlers(), "sync": gate}, limits) as server:
+    async with serving(path, {**Script().handlers(), "sync": gate}, limits):
         peer, other = await Peer.connect(path), await Peer.connect(path)
         for number in range(300):
             peer.send(0, number, "sync", [])
         await until(lambda: gate.began == 4)
         assert await other.call("pause") == {"paused": True}
-        assert (gate.began, server.stats().in_flight) == (4, 4)
+        assert gate.began == 4
         gate.opened.set()
         assert sorted([(await peer.get())[1] for _ in range(300)]) == list(range(300))
         peer.close()

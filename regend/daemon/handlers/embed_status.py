@@ -22,6 +22,7 @@ from regend.types import Lane, Tier
 REPORT_CHUNKS = 256
 """Fewer chunks than this are no bulk index and get no line."""
 SHOWN_REFUSALS = 20
+_EMBED_TOTALS = ("requests", "tokens", "failures", "splits", "retries", "withheld")
 
 log = structlog.get_logger(__name__)
 
@@ -69,12 +70,7 @@ class EmbedStatus:
             totals.update(asdict(model.embedder.counters))
         return {
             "embedded_chunks": int(totals["embedded_chunks"]),
-            "embed_requests": int(totals["requests"]),
-            "embed_tokens": int(totals["tokens"]),
-            "embed_failures": int(totals["failures"]),
-            "embed_splits": int(totals["splits"]),
-            "embed_retries": int(totals["retries"]),
-            "embed_withheld": int(totals["withheld"]),
+            **{f"embed_{name}": int(totals[name]) for name in _EMBED_TOTALS},
             "query_embed_requests": sum(model.query_vectors.counters.requests for model in models),
             "query_embed_failures": sum(model.query_vectors.counters.failures for model in models),
         }
