@@ -176,7 +176,7 @@ class App:
             OperationMethods(config, self.stop),
             StatusMethod(
                 self._places.socket, state_dir, started_at, states, EmbedStatus(pipeline, store, first, upgrader),
-                self._pool, driver.inbox, times, governor, lambda: server.stats(),
+                self._pool, driver.inbox, times, governor, lambda: server.counters(),
             ),
             VerifyMethod(roots, driver, store, queries),
             WhyMethod(roots, pipeline, store),

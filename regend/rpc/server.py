@@ -12,7 +12,7 @@ import re
 import resource
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
 import msgspec
@@ -32,7 +32,7 @@ from regend.rpc.schema import (
     UnsubscribeRequest,
 )
 
-__all__ = ["Connection", "Handler", "RpcServer", "ServerLimits", "ServerStats"]
+__all__ = ["Connection", "Handler", "RpcServer", "ServerLimits"]
 
 _RESERVED_FILES = 256
 """Descriptors that clients must leave for the index, the watchers, the workers and the files that are read: a daemon of
@@ -44,25 +44,6 @@ _CANCEL_S = 0.5
 _encoder = msgspec.msgpack.Encoder()
 _FIELD = re.compile(r"(?:\$\.|required field `|^`)(\w+)")
 """The parameter that a message of msgspec, or of `rpc.fields.Checked`, is about."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServerStats:
-    """Live state and totals since the start.
-
-    Attributes:
-        connections: open now.
-        requests: answered.
-        errors: of these, answered with an error.
-        refused_connections: refused because there were too many.
-        dropped_notifications: not sent because their reader was slow.
-    """
-
-    connections: int
-    requests: int
-    errors: int
-    refused_connections: int
-    dropped_notifications: int
 
 
 def limits_of_process(open_files: int) -> ServerLimits:
@@ -167,15 +148,16 @@ class RpcServer:
             for connection in list(self._connections):
                 connection.abort()
 
-    def stats(self) -> ServerStats:
-        """Counters for `status`."""
-        return ServerStats(
-            connections=len(self._connections),
-            requests=self._requests,
-            errors=self._errors,
-            refused_connections=self._refused,
-            dropped_notifications=self._dropped_before + sum(c.dropped_notifications for c in self._connections),
-        )
+    def counters(self) -> dict[str, int]:
+        """Totals since the start for `status`, and how many connections are open now."""
+        missed = sum(connection.dropped_notifications for connection in self._connections)
+        return {
+            "requests": self._requests,
+            "request_errors": self._errors,
+            "connections": len(self._connections),
+            "refused_connections": self._refused,
+            "dropped_notifications": self._dropped_before + missed,
+        }
 
     # --- called by connections (the Host protocol) --------------------------------------------------------------------
 

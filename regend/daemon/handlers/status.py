@@ -19,7 +19,6 @@ from regend.daemon.roots import Roots, ServedRoot
 from regend.daemon.telemetry import StageTimes
 from regend.rpc.connection import Connection
 from regend.rpc.schema import Empty, RootStatus, StatusResponse, WorkerStatus
-from regend.rpc.server import ServerStats
 from regend.store.store import Store
 from regend.watch.watcher import Watcher
 from regend.workers.dispatcher import WorkerPool
@@ -115,12 +114,12 @@ class StatusMethod:
     inbox: Inbox
     times: StageTimes
     governor: Governor
-    server_stats: Callable[[], ServerStats]
+    server_counters: Callable[[], dict[str, int]]
 
     async def status(self, _: Connection, request: Empty) -> StatusResponse:
         """Everything that `regenctl status` shows."""
         own_bytes = await asyncio.to_thread(rss_bytes)
-        states, pipeline, server = self.states, self.states.pipeline, self.server_stats()
+        states, pipeline = self.states, self.states.pipeline
         workers = self.workers.status()
         return StatusResponse(
             version=__version__,
@@ -134,16 +133,10 @@ class StatusMethod:
             memory={"rss_bytes": own_bytes, "workers_rss_bytes": sum(w.rss_bytes for w in workers)},
             counters={
                 **self.embedding.counters(),
-                "given_up_chunks": pipeline.given_up_chunks,
-                "quarantined_files": len(pipeline.quarantined),
                 "worker_restarts": self.workers.restarts,
                 "inbox_overflows": self.inbox.overflows,
                 "watches": sum(states.watcher.health(served.record.root).watches for served in states.roots.all()),
-                "requests": server.requests,
-                "request_errors": server.errors,
-                "connections": server.connections,
-                "refused_connections": server.refused_connections,
-                "dropped_notifications": server.dropped_notifications,
+                **self.server_counters(),
             },
             generation=states.store.snapshot.generation,
             complete=states.is_complete(),

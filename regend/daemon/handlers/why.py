@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from regend.core.pipeline import Pipeline
 from regend.daemon.handlers.named_files import absolute
@@ -25,7 +26,7 @@ _REASONS = {
     "unreadable": "It may not be read.",
     "name_not_utf8": "Its name is not valid UTF-8.",
 }
-_MISSING = "There is no such file."
+_MISSING = ("missing", "There is no such file.")
 _SHOWN_CHUNKS = 5
 
 
@@ -45,8 +46,7 @@ class WhyMethod:
             # The file itself may be a link, which is not followed.
             places = self.roots.all_containing(await asyncio.to_thread(real_path, path.parent) / path.name)
         if not places:
-            outside = "It is in no root; add one that holds it with `regenctl add DIR`."
-            return _answer(str(path), "", "outside", outside)
+            return _answer(str(path), "", "outside", "It is in no root; add one that holds it with `regenctl add DIR`.")
         served, relative = places[0]
         if relative == "":
             return _answer(relative, served.path, "indexed", "It is the root itself.")
@@ -58,33 +58,30 @@ class WhyMethod:
 def _explain(
     served: ServedRoot, relative: str, store: Store, quarantined: str, refused: Mapping[Tier, Mapping[ChunkId, str]]
 ) -> WhyResponse:
-    full = served.identity.path / relative
+    full, answer = served.identity.path / relative, partial(_answer, relative, served.path)
     exists = full.is_symlink() or full.exists()
     is_dir = full.is_dir() and not full.is_symlink()
     decision = served.rules.decide(relative, is_dir)
     if decision.ignored:
         rule = IgnoreRule(decision.source, decision.line, decision.pattern)
         where = f"{decision.source}:{decision.line}" if decision.line else decision.source
-        return _answer(relative, served.path, "ignored", f"`{decision.pattern}` in {where} excludes it.", rule)
+        return answer("ignored", f"`{decision.pattern}` in {where} excludes it.", rule)
     if not is_utf8(relative):
-        state, reason = ("skipped", f"name_not_utf8: {_REASONS['name_not_utf8']}") if exists else ("missing", _MISSING)
-        return _answer(relative, served.path, state, reason)
+        return answer("skipped", f"name_not_utf8: {_REASONS['name_not_utf8']}") if exists else answer(*_MISSING)
     row = store.file_row(served.record.root, relative)
     if is_dir:
-        return _answer(relative, served.path, "indexed", "It is a directory that is not ignored.")
+        return answer("indexed", "It is a directory that is not ignored.")
     if row is not None and row.state == "indexed":
         said = f"It is searchable as {row.chunk_count} chunks.{_refused(served.record.root, relative, store, refused)}"
-        return _answer(relative, served.path, "indexed", said, None, row.language, row.chunk_count, row.degraded_reason)
-    if quarantined or (row is not None and row.reason.startswith("quarantined")):
-        reason = quarantined or (row.reason if row is not None else "")
-        reason = f"Its worker failed twice ({reason}); it is tried again when it changes."
-        return _answer(relative, served.path, "quarantined", reason)
+        return answer("indexed", said, None, row.language, row.chunk_count, row.degraded_reason)
+    if row is not None and row.reason.startswith("quarantined"):
+        quarantined = quarantined or row.reason
+    if quarantined:
+        return answer("quarantined", f"Its worker failed twice ({quarantined}); it is tried again when it changes.")
     if row is not None:
         reason = f"{row.reason}: {_REASONS.get(row.reason, 'It was not indexed.')}"
-        return _answer(relative, served.path, "skipped", reason, None, row.language)
-    if exists:
-        return _answer(relative, served.path, "pending", "It was not read yet.")
-    return _answer(relative, served.path, "missing", _MISSING)
+        return answer("skipped", reason, None, row.language)
+    return answer("pending", "It was not read yet.") if exists else answer(*_MISSING)
 
 
 def _refused(root: RootId, relative: str, store: Store, refused: Mapping[Tier, Mapping[ChunkId, str]]) -> str:
