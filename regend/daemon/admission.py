@@ -1,4 +1,4 @@
-"""How a root comes in and goes: in `Roots`, the store, the pipeline and the watcher alike."""
+"""Adds roots to, and removes them from, `Roots`, the store, the pipeline and the watcher."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Admission:
 
     Args:
         remote_paths: real paths of the roots whose text may leave the machine; None where no model is remote.
-        is_upgraded: the model that may be remote is the stronger one, and the first one is local.
+        is_upgraded: a stronger model is configured; it is then the one that may be remote.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class Admission:
             return self._roots.at(candidate.identity.path) or await self._admit(candidate)
 
     async def remove(self, served: ServedRoot) -> None:
-        """Stop serving a root and forget what only it used.
+        """Stop serving a root and drop what only it used.
 
         Raises:
-            RootError: it was removed meanwhile.
+            RootError: another request has removed it.
         """
         root = served.record.root
         async with self._lock:
@@ -98,5 +98,5 @@ class Admission:
 
 
 def roots_at(store: Store, paths: frozenset[str] | None) -> frozenset[RootId] | None:
-    """The store's roots at these real paths; None for None."""
+    """Return the store's roots at these real paths; None for None."""
     return None if paths is None else frozenset(record.root for record in store.roots() if record.path in paths)

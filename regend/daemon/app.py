@@ -1,7 +1,7 @@
-"""The daemon's life: puts the parts together, starts them in order, serves, and takes them down in reverse.
+"""The daemon's life: puts the parts together, starts them in order, serves, and closes them in reverse.
 
-Start: listen, start a worker behind, lock and open the store, bring the roots back, answer. Stop: refuse new requests,
-stop the watchers, end the workers, finish the commit in progress, close the store, unlink the socket.
+Start: listen, start a worker in the background, lock and open the store, recall the roots, answer. Stop: refuse new
+requests, stop the watchers, end the workers, finish the commit in progress, close the store, unlink the socket.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Places:
 
 
 class App:
-    """One running daemon. Create it on the event loop; `run` returns when it was asked to stop."""
+    """One running daemon. Create it on the event loop; `run` returns after `stop`."""
 
     def __init__(self, config: Config, places: Places, roots: Sequence[Path]) -> None:
         self._config = config
@@ -98,14 +98,14 @@ class App:
         """Serve until stopped.
 
         Raises:
-            RegendError: it could not start; nothing was left behind.
+            RegendError: the daemon could not start; it left nothing behind.
         """
         listener = open_listener(self._places.socket)
         try:
             async with asyncio.TaskGroup() as tasks, AsyncExitStack() as closing:
                 await self._serve(listener, tasks, closing, notifier)
         except BaseExceptionGroup as group:
-            # A task's error took the others down; the first tells why.
+            # One task's error ended the others; the first error says why.
             raise group.exceptions[0] from group
         finally:
             await self._pool.close()
@@ -122,10 +122,10 @@ class App:
         pipeline = Pipeline(pipeline_config(config, self._first, self._pool, self._provider.info))
 
         def post(event: ev.Event) -> None:
-            driver.post(event)  # It is made last; nothing is posted before there are roots.
+            driver.post(event)  # Made last; nothing is posted before the first root is added.
 
         indexer = Indexer(state_dir, self._provider.info, post, config.embedding.cache_mb * 1_000_000)
-        # Queries do not need it, so it starts beside the store and behind the first answer.
+        # Queries do not need a worker, so it starts beside the store and may be ready after the first answer.
         starting = tasks.create_task(self._pool.start())
         store = await asyncio.to_thread(indexer.start)
         queries, scanners = (
@@ -190,7 +190,7 @@ class App:
         await admission.recall()
         for path in self._named_roots:
             await admission.add(path, False)
-        # Clients have waited in the backlog meanwhile; none sees half of the roots.
+        # Clients waited in the backlog until now, so each sees all roots.
         await server.start(listener.sock)
         _collect_garbage()
         background = [governor.run()]
@@ -198,14 +198,14 @@ class App:
             background.append(upgrader.bring_in(config.embedding, indexer, driver))
         for task in [tasks.create_task(work) for work in background]:
             closing.callback(task.cancel)
-        # The data of all languages are files: they are read before a filter by language asks for them on the loop.
+        # Language data are files. Read them now, or the first filter by language reads them on the event loop.
         tasks.create_task(asyncio.to_thread(language_names))
         notifier.ready(f"serving {len(roots.all())} roots")
         log.info("serving", version=__version__, socket=str(listener.path), pid=os.getpid())
         await self._look_after(watcher, Purger(roots, indexer, lambda: pipeline.is_idle), notifier)
 
     async def _look_after(self, watcher: Watcher, purger: Purger, notifier: Notifier) -> None:
-        """Watch the watchers and feed the service manager's watchdog until it is time to stop."""
+        """Check the watchers and feed the service manager's watchdog until `stop`."""
         interval_s = min(CHECK_INTERVAL_S, (notifier.watchdog_interval_s or 60.0) / 2)
         while not self._stop.is_set():
             watcher.check(time.monotonic())
@@ -241,7 +241,7 @@ async def _stop_indexing(indexer: Indexer) -> None:
 
 
 def _collect_garbage() -> None:
-    """Collect garbage from now on, without looking again and again at what the start has made, which stays."""
+    """Collect garbage from now on, except the objects that the start has made, which stay."""
     gc.freeze()
     gc.enable()
 

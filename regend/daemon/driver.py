@@ -1,7 +1,7 @@
-"""Drives the pure pipeline: feeds it events, carries out its commands, and wakes it when time is up.
+"""Drives the pure pipeline: feeds it events, carries out its commands, and wakes it at its deadlines.
 
-Runs on the event loop. Every command becomes a task or a message to a thread, and each reports back with an event; no
-state of the indexing lives here.
+Runs on the event loop. Every command becomes a task or a message to a thread, and each reports back with an event. The
+driver holds no state of the indexing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Outlets:
-    """What carries out commands."""
+    """The parts that carry out commands."""
 
     pool: WorkerPool
     embedders: Mapping[Tier, Embedder]
@@ -50,11 +50,11 @@ class Driver:
     """Owns the pipeline, its timer, and the flushes that wait.
 
     Args:
-        tasks: every task started here lives in it.
+        tasks: holds every task that the driver starts.
 
     Attributes:
-        on_committed: told of each commit, before the pipeline.
-        on_changed: told after every handful of events.
+        on_committed: called for each commit, before the pipeline is told.
+        on_changed: called after every batch of events.
     """
 
     def __init__(self, pipeline: Pipeline, tasks: asyncio.TaskGroup, times: StageTimes, outlets: Outlets) -> None:
@@ -75,8 +75,8 @@ class Driver:
     def post(self, event: ev.Event) -> None:
         """Report a fact; any thread.
 
-        A changed `.regend.toml` is read here, in the thread of the watch that saw it: what follows from it is then
-        ahead of every flush that comes later.
+        The watch thread that reports a changed `.regend.toml` reads it here, so that the rescan which follows from new
+        limits is ahead of every later flush.
         """
         self.inbox.post(event)
         match event:
@@ -87,14 +87,14 @@ class Driver:
                 pass
 
     def send(self, event: ev.Event) -> None:
-        """Report a fact and act on it at once; event loop only, ahead of what waits in the inbox."""
+        """Report a fact and act on it now, ahead of the inbox; event loop only."""
         self._handle([event])
 
     async def flush(self, wait_vectors: bool, timeout_s: float) -> cmd.ResolveFlush:
         """Wait until every write that finished before the call is searchable.
 
         Raises:
-            RpcError: it took longer (``timeout`` or ``not_synced``), or indexing is paused.
+            RpcError: the wait took longer than `timeout_s` (``timeout`` or ``not_synced``), or indexing is paused.
         """
         code = "timeout" if wait_vectors else "not_synced"
         if self.pipeline.paused:
@@ -110,7 +110,7 @@ class Driver:
         except TimeoutError as error:
             waiting = {name: count for name, count in self.pipeline.queues().items() if count}
             raise RpcError(
-                f"Not everything was searchable within {timeout_s:g} s; it goes on in the background.", code, waiting
+                f"Not everything was searchable within {timeout_s:g} s; it continues in the background.", code, waiting
             ) from error
         finally:
             del self._flushes[ticket]
@@ -118,7 +118,7 @@ class Driver:
                 self.post(ev.FlushAbandoned(ticket))
 
     def close(self) -> None:
-        """Take up nothing more. What was accepted is in the store or will be read again at the next start."""
+        """Accept no more events. Accepted ones are in the store, or their files are read again at the next start."""
         self._closed = True
         self.inbox.close()
         if self._timer is not None:
@@ -137,7 +137,7 @@ class Driver:
         self.on_changed()
 
     def _notice(self, event: ev.Event) -> None:
-        """What the shell itself must know of an event."""
+        """Note what the driver itself must know of an event."""
         match event:
             case ev.RootFound(root):
                 self._found(root)
@@ -152,7 +152,7 @@ class Driver:
                 pass
 
     def _found(self, root: RootId) -> None:
-        """The directory that is back may be another one: note which."""
+        """Note the marker of a root that is back: it may be another directory."""
         outlets = self._outlets
         marker = outlets.roots.found(root, outlets.watcher.identity(root))
         if marker is not None:
@@ -196,7 +196,7 @@ class Driver:
     def _observe(self, command: cmd.Observe) -> None:
         outlets = self._outlets
         root = outlets.roots.get(command.root)
-        if root is None:  # Removed since; the pipeline has dropped the scan but waits for its slot.
+        if root is None:  # It was removed; the pipeline has dropped the scan but waits for its slot.
             self._loop.call_soon(self.send, ev.Observed(command.scan_id, (), last=True, root_gone=True))
             return
         identity, rules, limits = root.identity, root.rules, root.limits
@@ -211,7 +211,7 @@ class Driver:
             try:
                 self._loop.call_soon_threadsafe(self._times.add, "scan", took_s)
             except RuntimeError:
-                pass  # The daemon is past its end.
+                pass  # The event loop has ended.
 
         outlets.scanners.submit(look)
 

@@ -1,4 +1,4 @@
-"""How much of the machine bulk work may have now: less while memory or disks are under pressure, none on a full disk.
+"""Limits bulk work to what the machine can spare: less while memory or disks are under pressure, none on a full disk.
 
 The processor needs no such rule: workers and the index thread are niced, so every other program comes first. The
 governor decides how many files may be in progress and tells the core; the next look may change that. Edits wait like
@@ -27,7 +27,7 @@ _SIZE_INTERVAL_S = 10.0
 _RELIEF = 0.5
 """Share of the limit to which pressure must fall before bulk work continues in full, or the two would alternate."""
 _SIGNS = {"memory": "some", "io": "full"}
-"""The lines of Linux' pressure stall information that count: shares of time in which some, or all, tasks stood still
+"""Lines of Linux' pressure stall information to read: shares of time in which some, or all, tasks stood still
 (https://docs.kernel.org/accounting/psi.html)."""
 
 log = structlog.get_logger(__name__)
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """What the governor measures.
+    """Values that the governor measures.
 
     Attributes:
         free_bytes: free space for the state directory; None where the system does not tell.
@@ -59,7 +59,7 @@ class Governor:
         set_slots: tells the core.
 
     Attributes:
-        held_back: what holds bulk work back now, as sentences for `status`.
+        held_back: why bulk work is held back now, as sentences for `status`.
     """
 
     def __init__(
@@ -83,13 +83,13 @@ class Governor:
         self.held_back: tuple[str, ...] = ()
 
     async def run(self) -> None:
-        """Look again and again, until cancelled."""
+        """Measure and decide every `CHECK_INTERVAL_S` until cancelled."""
         while True:
             self.decide(await asyncio.to_thread(self.measure, time.monotonic()))
             await asyncio.sleep(CHECK_INTERVAL_S)
 
     def measure(self, now: float) -> Readings:
-        """Read what the configuration limits; one thread at a time. `now`: monotonic seconds."""
+        """Measure what the configuration limits; one thread at a time. `now`: monotonic seconds."""
         config = self._config
         try:
             free_bytes = shutil.disk_usage(self._state_dir).free
@@ -157,7 +157,7 @@ def _saving_power(readings: Readings) -> tuple[str, ...]:
 
 
 def stalled_percent(file: Path, line: str) -> float:
-    """The 10 s average of a pressure file's line; 0 where the kernel keeps none."""
+    """Return the 10 s average of a line of a pressure file; 0 where the kernel does not keep it."""
     try:
         for row in file.read_text().splitlines():
             kind, *fields = row.split()
@@ -169,7 +169,7 @@ def stalled_percent(file: Path, line: str) -> float:
 
 
 def on_battery(supplies: Path) -> bool:
-    """Whether a battery discharges and no mains is connected; False where nothing is known.
+    """Tell whether a battery discharges and no mains is connected; False where nothing is known.
 
     See https://docs.kernel.org/power/power_supply_class.html; batteries of mice and the like have the scope ``Device``.
     """
@@ -193,7 +193,7 @@ def _word(file: Path) -> str:
 
 
 def size_bytes(directory: Path) -> int:
-    """What the files of a directory and those below it take, without following links."""
+    """Return the size of all files below a directory, without following links."""
     total = 0
     for above, _, names in os.walk(directory):
         for name in names:

@@ -1,6 +1,6 @@
-"""The roots that are served, with what the shell knows of each: where it is, its rules, its limits.
+"""The served roots, and what the daemon knows of each: where it is, its rules, its limits.
 
-Owned by the event loop; `prepare` looks at the disk and may run in a thread.
+Owned by the event loop. `prepare` and `recall` read the disk, so they are called in a thread.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _MAX_NAME_BYTES = 255
 
 
 def check_path(path: str) -> None:
-    """Refuse what no system call takes, before one is asked.
+    """Refuse a path that no system call accepts.
 
     Raises:
-        PathError: it holds a NUL character, or is too long.
+        PathError: the path holds a NUL character, or is too long.
     """
     if "\0" in path:
         raise PathError("The path holds a NUL character, which no file name can; correct it.")
@@ -42,10 +42,10 @@ def check_path(path: str) -> None:
 
 
 def real_path(path: Path) -> Path:
-    """Resolve links; the path itself where they lead nowhere. Asks the disk, so it is called in a thread."""
+    """Resolve links; return the path itself where they form a circle. Reads the disk, so call it in a thread."""
     try:
         return path.resolve()
-    except (OSError, RuntimeError):  # Links in a circle.
+    except (OSError, RuntimeError):
         return path
 
 
@@ -63,8 +63,8 @@ class ServedRoot:
     """One root; changed by `Roots` only.
 
     Attributes:
-        limits, problem: of its `.regend.toml`; the problem says why it is not in force, or is empty. A watch's thread
-            replaces them.
+        limits, problem: from its `.regend.toml`; the problem says why the file is not in force, or is empty. Watch
+            threads replace both.
     """
 
     record: RootRecord
@@ -88,17 +88,17 @@ class Roots:
         self._roots: dict[RootId, ServedRoot] = {}
 
     def prepare(self, path: Path, force: bool) -> RootCandidate:
-        """Look at a directory that the user wants served.
+        """Check a directory that the user wants to add.
 
         Raises:
             PathError: it is no directory, or cannot be read.
-            RootError: it is refused, because it is far more than source code, or what is never indexed.
-            ConfigError: its `.regend.toml` says what a repository may not say.
+            RootError: it is refused: it holds far more than source code, or must never be indexed.
+            ConfigError: its `.regend.toml` has a key that a repository may not set.
         """
         identity = identify(path)
         if secret_name := secret_directory(identity.path):
             raise RootError(
-                f"{identity.path} lies in a directory for secrets ({secret_name}), of which nothing is ever indexed; "
+                f"{identity.path} lies in a directory for secrets ({secret_name}), which is never indexed; "
                 "add another directory."
             )
         if any(identity.path.is_relative_to(own) for own in self._own_dirs):
@@ -112,8 +112,11 @@ class Roots:
         return self._candidate(identity, load_repository_config(identity.path).apply(self._config.limits))
 
     def recall(self, record: RootRecord) -> RootCandidate:
-        """A root from the store. If its directory is gone, or replaced by an empty one, it keeps its old marker:
-        the watcher then reports it lost, and found when it is back."""
+        """Check the directory of a root from the store.
+
+        If the directory is gone, or replaced by an empty one, the root keeps its old marker: the watcher then reports
+        it lost, and found when it is back.
+        """
         path = Path(record.path)
         try:
             identity = identify(path)
@@ -141,11 +144,11 @@ class Roots:
         return self._roots.get(root)
 
     def all(self) -> list[ServedRoot]:
-        """By path."""
+        """Return all roots, sorted by path."""
         return sorted(self._roots.values(), key=lambda served: served.path)
 
     def at(self, path: Path) -> ServedRoot | None:
-        """The root whose real path is exactly this one."""
+        """Return the root at exactly this real path."""
         return next((served for served in self._roots.values() if served.identity.path == path), None)
 
     async def by_path(self, path: str) -> ServedRoot:
@@ -166,17 +169,17 @@ class Roots:
         return served
 
     def all_containing(self, path: Path) -> list[tuple[ServedRoot, str]]:
-        """Every root that holds an absolute path, innermost first, and the path relative to it: roots may be nested."""
+        """Return every root that holds an absolute path, innermost first, and the path relative to it."""
         found = [s for s in self._roots.values() if path == s.identity.path or s.identity.path in path.parents]
         found.sort(key=lambda served: -len(served.path))
         places = [(served, path.relative_to(served.identity.path).as_posix()) for served in found]
         return [(served, "" if relative == "." else relative) for served, relative in places]
 
     def found(self, root: RootId, identity: RootIdentity | None) -> str | None:
-        """A lost root is back, perhaps as another directory.
+        """Note the identity of a lost root that is back.
 
         Returns:
-            Its marker, if that is another than before.
+            Its marker, if the root is another directory than before.
         """
         served = self._roots.get(root)
         if served is None or identity is None or identity.marker == served.identity.marker:
@@ -185,7 +188,7 @@ class Roots:
         return identity.marker
 
     def reload_limits(self, root: RootId) -> bool:
-        """Its `.regend.toml` changed; returns whether the limits did. Errors leave the old ones in force."""
+        """Read `.regend.toml` again and return whether the limits changed. After an error the old limits stay."""
         served = self._roots.get(root)
         if served is None:
             return False

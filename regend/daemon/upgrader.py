@@ -41,7 +41,7 @@ class Upgrader:
         self._allowed_roots = allowed_roots
 
     async def bring_in(self, config: EmbeddingConfig, indexer: Indexer, driver: Driver) -> None:
-        """Offer the model once it is known; tries for ever."""
+        """Offer the model once it is known; retry without end."""
         model = await self._known_model()
         roots = self._allowed_roots()
         await asyncio.wrap_future(indexer.call(lambda store: store.offer_upgrade(model, roots)))

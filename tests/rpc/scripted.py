@@ -152,7 +152,7 @@ class Script:
         return schema.ListResponse(tuple(schema.ListedRoot(path, path, "ready", 120) for path in self.roots))
 
     async def on_verify(self, _: Connection, request: schema.VerifyRequest) -> schema.VerifyResponse:
-        found = tuple(schema.FailedPath(ROOT, f"{n}.py", "its content was another one") for n in range(self.differing))
+        found = tuple(schema.FailedPath(ROOT, f"{n}.py", "its content was different") for n in range(self.differing))
         return schema.VerifyResponse(self.damage, 20, found, 0, 12.0)
 
     async def on_pause(self, _: Connection, request: schema.Empty) -> schema.PausedResponse:

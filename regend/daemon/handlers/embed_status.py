@@ -1,5 +1,5 @@
-"""What embedding does, for `status` and for the line in the log at the end of a bulk index. It remembers only what the
-last line said.
+"""Reports on embedding: for `status`, and as one line in the log at the end of a bulk index. It remembers only the
+figures of the last line.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from regend.store.store import Store
 from regend.types import Lane, Tier
 
 REPORT_CHUNKS = 256
-"""Fewer chunks than this are no bulk index and get no line."""
+"""Minimum chunks of a bulk index; fewer get no line in the log."""
 SHOWN_REFUSALS = 20
 _EMBED_TOTALS = ("requests", "tokens", "failures", "splits", "retries", "withheld")
 
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EmbedStatus:
-    """What the models do now.
+    """The models at the moment of asking.
 
     Attributes:
         upgrader: offers the stronger model; None where none is configured.
@@ -41,7 +41,7 @@ class EmbedStatus:
     upgrader: Upgrader | None
 
     def models(self) -> dict[str, Any]:
-        """The model that serves, what its provider did, and how far the stronger one is."""
+        """Return the serving model, its provider's figures, and the progress of the stronger model."""
         table = _identity(self.first)
         if self.pipeline.embed_error:
             table["error"] = self.pipeline.embed_error
@@ -63,7 +63,7 @@ class EmbedStatus:
         return table | _work(self.pipeline, upgrader.model, Tier.UPGRADE)
 
     def counters(self) -> dict[str, int]:
-        """Totals since the start, of both models together."""
+        """Return totals of both models since the start."""
         models = [self.first, *([self.upgrader.model] if self.upgrader else [])]
         totals: Counter[str] = Counter()
         for model in models:
@@ -82,14 +82,14 @@ def _identity(model: ServedModel) -> dict[str, Any]:
 
 
 def _work(pipeline: Pipeline, model: ServedModel, tier: Tier) -> dict[str, Any]:
-    """What its provider did, how its batches were, and the first chunks that it refused, each with the reason."""
+    """Return figures of a model's provider and batches, and the first chunks that it refused, each with the reason."""
     refused = [{"chunk": chunk.hex(), "reason": reason} for chunk, reason in pipeline.given_up(tier).items()]
     table = {"provider": model.provider.status(), "batches": _batches(pipeline.batch_stats(tier))}
     return table | ({"refused_chunks": len(refused), "refused": refused[:SHOWN_REFUSALS]} if refused else {})
 
 
 def _batches(stats: dict[Lane, BatchStats]) -> dict[str, dict[str, float]]:
-    """By lane: batches, their average size and fill, and why they were closed."""
+    """Return by lane the number of batches, their average size and fill, and why they were closed."""
     return {
         lane.name.lower(): {
             "batches": own.batches,

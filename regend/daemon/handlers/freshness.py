@@ -1,4 +1,4 @@
-"""The methods about how fresh the index is: flush, sync, reindex, pause, resume. Only flush and sync wait for it."""
+"""The methods that concern freshness: flush, sync, reindex, pause, resume. Only flush and sync wait for the indexer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from regend.rpc.connection import Connection
 
 @dataclass(frozen=True, slots=True)
 class FreshnessMethods:
-    """Answers them on the event loop."""
+    """Answers these methods on the event loop."""
 
     roots: Roots
     driver: Driver

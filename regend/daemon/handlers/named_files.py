@@ -1,4 +1,4 @@
-"""Files that a client named: made absolute by name alone, and found in their root."""
+"""Finds the root of a file that a client named."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from regend.errors import PathError, RootError
 
 
 async def locate(roots: Roots, file: str, root: str) -> tuple[ServedRoot, str]:
-    """The root and relative path of a file that a client named.
+    """Return the innermost root of a file that a client named, and the path in it.
 
     Raises:
-        PathError: it is not an absolute path, or no path at all.
-        RootError: it is in no root.
+        PathError: the path is not absolute, or not valid.
+        RootError: no root holds it.
     """
     return (await locate_all(roots, file, root))[0]
 
 
 async def locate_all(roots: Roots, file: str, root: str) -> list[tuple[ServedRoot, str]]:
-    """Every root that holds a file which a client named, innermost first, and its path in each.
+    """Return every root that holds a file which a client named, innermost first, and the path in each.
 
     Raises:
-        PathError: it is not an absolute path, or no path at all.
-        RootError: it is in no root.
+        PathError: the path is not absolute, or not valid.
+        RootError: no root holds it.
     """
     path = absolute(file, root)
     found = roots.all_containing(path) or roots.all_containing(await asyncio.to_thread(real_path, path))
@@ -34,10 +34,10 @@ async def locate_all(roots: Roots, file: str, root: str) -> list[tuple[ServedRoo
 
 
 def absolute(file: str, root: str) -> Path:
-    """The absolute path of `file`, which may be relative to `root`, without `.` and `..`.
+    """Return the absolute path of `file`, which may be relative to `root`, without `.` and `..`.
 
     Raises:
-        PathError: it is none.
+        PathError: the path is not absolute, or not valid.
     """
     check_path(file)
     check_path(root)
@@ -48,7 +48,7 @@ def absolute(file: str, root: str) -> Path:
 
 
 def _normal(parts: tuple[str, ...]) -> tuple[str, ...]:
-    """Without `.` and `..`, by name: what lies outside of a root must not look as if it were inside."""
+    """Drop `.` and `..` by name, so that no path outside a root looks as if it were inside."""
     kept: list[str] = []
     for part in parts:
         if part == "..":

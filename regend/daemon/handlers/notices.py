@@ -1,4 +1,4 @@
-"""What subscribers are told: commits as they happen, progress a few times a second, changes of state once."""
+"""Notifies subscribers: of each commit, of progress a few times a second, of each change of state once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Notices:
         self._timer: asyncio.TimerHandle | None = None
 
     def committed(self, commit: cmd.Commit, done: ev.Committed) -> None:
-        """Tell which paths of which root are searchable in a new form."""
+        """Publish which paths of which root a commit has changed."""
         changed: dict[RootId, list[str]] = {}
         for op in commit.ops:
             if not isinstance(op, cmd.PutVectors | cmd.TouchFile):
@@ -40,7 +40,7 @@ class Notices:
                 )
 
     def changed(self) -> None:
-        """Tell of a change soon, together with the changes until then."""
+        """Publish progress soon, once for all changes until then."""
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(PROGRESS_INTERVAL_S, self._publish)
 

@@ -1,4 +1,4 @@
-"""The methods about the daemon itself: config, stop."""
+"""The methods that concern the daemon itself: config, stop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from regend.rpc.connection import Connection
 
 @dataclass(frozen=True, slots=True)
 class OperationMethods:
-    """Answers them; `ask_to_stop` ends the daemon soon."""
+    """Answers these methods; `ask_to_stop` ends the daemon soon."""
 
     effective: Config
     ask_to_stop: Callable[[], None]

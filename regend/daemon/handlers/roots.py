@@ -1,4 +1,4 @@
-"""The methods about roots: add, remove, list, files."""
+"""The methods that concern roots: add, remove, list, files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PURGE_PAUSE_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class RootMethods:
-    """Answers them on the event loop."""
+    """Answers these methods on the event loop."""
 
     admission: Admission
     states: RootStates
@@ -59,10 +59,10 @@ class RootMethods:
         return rpc.FilesResponse(listed, rows[-1].path if len(rows) == request.limit else "")
 
     async def _forget(self, pool: PoolId) -> None:
-        """Remove from the disk what no tree of the pool names any more."""
+        """Remove from the disk the entries of the pool that no tree holds."""
 
         def purge(store: Store) -> bool:
             return store.purge(lambda found, _: found == pool)
 
         while not await asyncio.wrap_future(self.indexer.call(purge)):  # noqa: ASYNC110 - there is no event.
-            await asyncio.sleep(_PURGE_PAUSE_S)  # A vector index is being built of what is to go.
+            await asyncio.sleep(_PURGE_PAUSE_S)  # A vector index is being built from entries of the pool.

@@ -1,4 +1,4 @@
-"""`status`: derived from live state at the moment of asking; it remembers nothing and rounds nothing in our favour."""
+"""Answers `status` from live state at the moment of asking; nothing is remembered or rounded in the daemon's favour."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _WATCHING = {"watching": "events", "starting": "starting", "polling": "polling",
 
 @dataclass(frozen=True, slots=True)
 class RootStates:
-    """How the roots are now, from the parts that know it; used on the event loop."""
+    """Derives the state of roots from the parts that know it; used on the event loop."""
 
     roots: Roots
     pipeline: Pipeline
@@ -37,11 +37,11 @@ class RootStates:
     watcher: Watcher
 
     def all(self) -> tuple[RootStatus, ...]:
-        """All roots, by path."""
+        """Return the status of all roots, sorted by path."""
         return tuple(self.of(served) for served in self.roots.all())
 
     def of(self, served: ServedRoot) -> RootStatus:
-        """One root."""
+        """Return the status of one root."""
         root = served.record.root
         stats = self.store.root_stats(root)
         pending = self.pipeline.pending(root)
@@ -65,19 +65,19 @@ class RootStates:
         )
 
     def is_complete(self) -> bool:
-        """No known change is unread, no chunk lacks its vector, no root is gone."""
+        """Tell whether every known change is read, every chunk has its vector, and every root is there."""
         roots = [served.record.root for served in self.roots.all()]
         unseen = any(self.pipeline.is_lost(root) or self.pipeline.unsure(root) for root in roots)
         return self.store.snapshot.complete and self.pipeline.is_idle and not unseen
 
     def _state(self, served: ServedRoot, pending: int) -> tuple[str, str]:
-        """The root's state and, where it is not ``ready``, why."""
+        """Return the root's state and, where it is not ``ready``, the reason."""
         pipeline, root = self.pipeline, served.record.root
         health = self.watcher.health(root)
         if pipeline.is_lost(root):
-            return "gone", f"{served.path} is not there; nothing of it was deleted from the index."
+            return "gone", f"{served.path} does not exist now; its files stay in the index."
         if pipeline.paused:
-            return "paused", "Indexing is paused; `regenctl resume` takes it up again."
+            return "paused", "Indexing is paused; continue it with `regenctl resume`."
         if pending:
             scanning = pipeline.queues()["scans"] and not self.store.root_stats(root).files_indexed
             return ("scanning" if scanning else "indexing"), f"{pending} paths are pending."
@@ -117,7 +117,7 @@ class StatusMethod:
     server_counters: Callable[[], dict[str, int]]
 
     async def status(self, _: Connection, request: Empty) -> StatusResponse:
-        """Everything that `regenctl status` shows."""
+        """Return everything that `regenctl status` shows."""
         own_bytes = await asyncio.to_thread(rss_bytes)
         states, pipeline = self.states, self.states.pipeline
         workers = self.workers.status()

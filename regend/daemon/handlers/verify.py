@@ -1,4 +1,4 @@
-"""`verify`: compare the index with the disk by reading every file again, and let what differs be indexed again.
+"""Answers `verify`: compares the index with the disk by reading every file again, and indexes again what differs.
 
 A difference is repaired like an ordinary change, so there is no second notion of what is right: the trees before and
 after are compared, and where they differ the index was wrong.
@@ -33,10 +33,10 @@ class VerifyMethod:
     threads: ThreadPoolExecutor
 
     async def verify(self, _: Connection, request: rpc.VerifyRequest) -> rpc.VerifyResponse:
-        """Check pages, then files.
+        """Check the catalog's pages, then the files.
 
         Raises:
-            RpcError: it took longer than the request allows (code ``timeout``); it goes on in the background.
+            RpcError: it took longer than the request allows (code ``timeout``); it continues in the background.
             StoreError: the catalog cannot be read.
         """
         started_at = time.perf_counter()
@@ -75,4 +75,4 @@ def _difference(before: tuple[bytes | None, str] | None, after: tuple[bytes | No
         return "it was missing in the index"
     if after is None:
         return "it was in the index, but is not on disk"
-    return "its content was another one"
+    return "its content was different"

@@ -1,4 +1,4 @@
-"""`why FILE`: is this file indexed, and if not, which rule or error says so."""
+"""Answers `why`: whether a file is indexed, and if not, which rule or error excludes it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class WhyMethod:
     store: Store
 
     async def why(self, _: Connection, request: WhyRequest) -> WhyResponse:
-        """Look at live state here, and at the catalog and the disk in a thread."""
+        """Read live state on the event loop, and the catalog and the disk in a thread."""
         path = absolute(request.file, request.root)
         places = self.roots.all_containing(path)
         if not places:
@@ -81,11 +81,11 @@ def _explain(
     if row is not None:
         reason = f"{row.reason}: {_REASONS.get(row.reason, 'It was not indexed.')}"
         return answer("skipped", reason, None, row.language)
-    return answer("pending", "It was not read yet.") if exists else answer(*_MISSING)
+    return answer("pending", "It is not read yet.") if exists else answer(*_MISSING)
 
 
 def _refused(root: RootId, relative: str, store: Store, refused: Mapping[Tier, Mapping[ChunkId, str]]) -> str:
-    """Which of a file's chunks are found by words only, because a model refused them, and why."""
+    """Return sentences on the file's chunks that a model refused; they are found by words only."""
     said = ""
     for tier, which in ((Tier.FIRST, "model"), (Tier.UPGRADE, "stronger model")):
         reasons = refused[tier]
