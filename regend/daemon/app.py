@@ -139,11 +139,11 @@ class App:
         def texts(chunks: Sequence[ChunkId]) -> list[str]:
             return store.texts(tuple(chunks))
 
-        first, upgrader = ServedModel.of(self._provider, texts, Tier.FIRST), None
+        first, upgrader = ServedModel(self._provider, texts, Tier.FIRST), None
         models = {Tier.FIRST: first}
         closing.push_async_callback(first.close)
         if self._stronger is not None:
-            models[Tier.UPGRADE] = ServedModel.of(self._stronger, texts, Tier.UPGRADE)
+            models[Tier.UPGRADE] = ServedModel(self._stronger, texts, Tier.UPGRADE)
             upgrader = Upgrader(models[Tier.UPGRADE], lambda: roots_at(store, self._remote_paths))
             closing.push_async_callback(upgrader.model.close)
         closing.push_async_callback(self._pool.close)

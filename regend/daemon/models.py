@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from regend.daemon.embedder import Embedder
 from regend.daemon.query_vectors import QueryVectors
@@ -13,20 +12,19 @@ from regend.types import ChunkId, Tier
 QUERY_EMBED_TIMEOUT_S = 2.0
 
 
-@dataclass(frozen=True, slots=True)
 class ServedModel:
-    """Used on the event loop."""
+    """A provider and the parts that ask it; used on the event loop.
 
-    provider: EmbeddingProvider
-    embedder: Embedder
-    query_vectors: QueryVectors
+    Args:
+        fetch_texts: reads the texts of chunks from the store, in order; called in a thread.
+    """
 
-    @classmethod
-    def of(
-        cls, provider: EmbeddingProvider, fetch_texts: Callable[[Sequence[ChunkId]], list[str]], tier: Tier
-    ) -> ServedModel:
-        """Serve a provider; `fetch_texts` reads the texts of chunks, in a thread."""
-        return cls(provider, Embedder(provider, fetch_texts, tier), QueryVectors(provider, QUERY_EMBED_TIMEOUT_S))
+    def __init__(
+        self, provider: EmbeddingProvider, fetch_texts: Callable[[Sequence[ChunkId]], list[str]], tier: Tier
+    ) -> None:
+        self.provider = provider
+        self.embedder = Embedder(provider, fetch_texts, tier)
+        self.query_vectors = QueryVectors(provider, QUERY_EMBED_TIMEOUT_S)
 
     async def close(self) -> None:
         """Drop the queries in progress and close the provider."""

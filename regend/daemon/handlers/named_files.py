@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 from regend.daemon.roots import Roots, ServedRoot, check_path, real_path
@@ -44,15 +45,5 @@ def absolute(file: str, root: str) -> Path:
     path = Path(root, file) if root else Path(file)
     if not path.is_absolute():
         raise PathError(f"{file!r} is not an absolute path; give one, or name the root it is in.")
-    return Path(*(_normal(path.parts)))
-
-
-def _normal(parts: tuple[str, ...]) -> tuple[str, ...]:
-    """Drop `.` and `..` by name, so that no path outside a root looks as if it were inside."""
-    kept: list[str] = []
-    for part in parts:
-        if part == "..":
-            kept = kept[:-1] if len(kept) > 1 else kept
-        elif part != ".":
-            kept.append(part)
-    return tuple(kept)
+    # By name: what lies outside of a root must not look as if it were inside.
+    return Path(os.path.normpath(path))
