@@ -52,6 +52,7 @@ from regend.embedding.registry import encoder_spec, open_provider, query_encoder
 from regend.rpc.listen import Listener, open_listener
 from regend.rpc.server import RpcServer
 from regend.search.engine import Engine
+from regend.store.store import Store
 from regend.types import ChunkId, Tier
 from regend.watch.watcher import Watcher
 from regend.workers.dispatcher import WorkerPool
@@ -128,24 +129,14 @@ class App:
         # Queries do not need a worker, so it starts beside the store and may be ready after the first answer.
         starting = tasks.create_task(self._pool.start())
         store = await asyncio.to_thread(indexer.start)
-        queries, scanners = (
-            ThreadPoolExecutor(count, thread_name_prefix=f"regend-{name}")
-            for name, count in (("query", QUERY_THREADS), ("scan", SCAN_THREADS))
-        )
+        queries = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="regend-query")
+        scanners = ThreadPoolExecutor(SCAN_THREADS, thread_name_prefix="regend-scan")
         closing.callback(queries.shutdown, wait=False, cancel_futures=True)
         closing.callback(scanners.shutdown, wait=False, cancel_futures=True)
         closing.push_async_callback(_stop_indexing, indexer)
 
-        def texts(chunks: Sequence[ChunkId]) -> list[str]:
-            return store.texts(tuple(chunks))
-
-        first, upgrader = ServedModel(self._provider, texts, Tier.FIRST), None
-        models = {Tier.FIRST: first}
-        closing.push_async_callback(first.close)
-        if self._stronger is not None:
-            models[Tier.UPGRADE] = ServedModel(self._stronger, texts, Tier.UPGRADE)
-            upgrader = Upgrader(models[Tier.UPGRADE], lambda: roots_at(store, self._remote_paths))
-            closing.push_async_callback(upgrader.model.close)
+        first, upgrader = self._models(store, closing)
+        models = {Tier.FIRST: first} | ({Tier.UPGRADE: upgrader.model} if upgrader else {})
         closing.push_async_callback(self._pool.close)
         closing.callback(starting.cancel)
         watcher = Watcher(post, config.watch, state_dir / "cookies")
@@ -203,6 +194,20 @@ class App:
         notifier.ready(f"serving {len(roots.all())} roots")
         log.info("serving", version=__version__, socket=str(listener.path), pid=os.getpid())
         await self._look_after(watcher, Purger(roots, indexer, lambda: pipeline.is_idle), notifier)
+
+    def _models(self, store: Store, closing: AsyncExitStack) -> tuple[ServedModel, Upgrader | None]:
+        """Return the first model, and what brings in the stronger one."""
+
+        def texts(chunks: Sequence[ChunkId]) -> list[str]:
+            return store.texts(tuple(chunks))
+
+        first = ServedModel(self._provider, texts, Tier.FIRST)
+        closing.push_async_callback(first.close)
+        if self._stronger is None:
+            return first, None
+        stronger = ServedModel(self._stronger, texts, Tier.UPGRADE)
+        closing.push_async_callback(stronger.close)
+        return first, Upgrader(stronger, lambda: roots_at(store, self._remote_paths))
 
     async def _look_after(self, watcher: Watcher, purger: Purger, notifier: Notifier) -> None:
         """Check the watchers and feed the service manager's watchdog until `stop`."""

@@ -31,6 +31,7 @@ from regend.rpc.listen import peer_credentials
 
 _log = structlog.get_logger()
 
+STOPPING = "The daemon is shutting down; start it again with `regend`."
 _LINGER_S = 1.0
 """How long a refused client may continue to send before its connection is cut."""
 
@@ -253,7 +254,7 @@ class Connection(asyncio.Protocol):
         failed = ""
         try:
             if self._host.stopping:
-                raise RpcError("The daemon is shutting down; start it again with `regend`.", code="stopping")
+                raise RpcError(STOPPING, code="stopping")
             data = await self._host.answer(self, request)
         except RegendError as error:
             failed = error.code
@@ -273,8 +274,7 @@ class Connection(asyncio.Protocol):
             return
         if task.cancelled():
             # Only a shutdown cancels a handler whose client is still connected.
-            stopped = RpcError("The daemon is shutting down; start it again with `regend`.", code="stopping")
-            self._write(self._encode_error(request_id, stopped))
+            self._write(self._encode_error(request_id, RpcError(STOPPING, code="stopping")))
         elif (error := task.exception()) is not None:
             _log.error("rpc_answer_failed", exc_info=error)
             self.abort()

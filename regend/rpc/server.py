@@ -19,7 +19,7 @@ import msgspec
 
 from regend.errors import RpcError
 from regend.rpc.codec import Request, encode_notification, encode_response
-from regend.rpc.connection import Connection, Handler, PeerCredentials, ServerLimits
+from regend.rpc.connection import STOPPING, Connection, Handler, PeerCredentials, ServerLimits
 from regend.rpc.listen import BACKLOG, peer_credentials
 from regend.rpc.schema import (
     METHODS,
@@ -163,7 +163,7 @@ class RpcServer:
 
     def opened(self, connection: Connection) -> str:
         if self.stopping:
-            return "The daemon is shutting down; start it again with `regend`."
+            return STOPPING
         if len(self._connections) >= self.limits.max_connections:
             self._refused += 1
             self._parting.add(connection)
