@@ -109,10 +109,9 @@ def _serve(config: object, options: argparse.Namespace) -> int:
     import uvloop
 
     from regend.config import Config
-    from regend.daemon.app import App
+    from regend.daemon.app import App, Places
     from regend.daemon.logs import loop_failed
     from regend.daemon.notify import Notifier
-    from regend.daemon.parts import Places
 
     assert isinstance(config, Config)
     _raise_open_files()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ def read_sources(package: Path) -> dict[str, str]:
 def imports_of(name: str, sources: Sources) -> list[Import]:
     """The imports of a module, in order. A name imported from a package is a module where there is such a module."""
     found: list[Import] = []
-    is_package = any(other.startswith(f"{name}.") for other in sources)
+    is_package = _is_package(name, sources)
 
     def visit(node: ast.AST, lazy: bool, typing: bool) -> None:
         if isinstance(node, ast.Import):
@@ -74,6 +75,10 @@ def imports_of(name: str, sources: Sources) -> list[Import]:
 
     visit(ast.parse(sources[name]), False, False)
     return found
+
+
+def _is_package(name: str, sources: Sources) -> bool:
+    return any(other.startswith(f"{name}.") for other in sources)
 
 
 def _called(node: ast.Call) -> str:
@@ -132,6 +137,29 @@ def cycle(sources: Sources) -> list[str]:
         if found := search(name, []):
             return found
     return []
+
+
+def longest_chain(sources: Sources, package: str) -> list[str]:
+    """The longest chain of a package's own modules, each of which imports the next, directly or by way of others."""
+    inside = {name for name in sources if within(name, package)}
+    chains: dict[str, list[str]] = {}
+
+    def chain(name: str) -> list[str]:
+        if name not in chains:
+            below = [chain(found.target) for found in imports_of(name, sources) if found.target in inside - {name}]
+            own = [name] if name.rpartition(".")[0] == package else []
+            chains[name] = own + max(below, key=len, default=[])
+        return chains[name]
+
+    return max((chain(name) for name in sorted(inside)), key=len, default=[])
+
+
+def crowded_folders(sources: Sources, most: int) -> Iterator[str]:
+    """Packages with more than `most` modules of their own."""
+    counts = Counter(name.rpartition(".")[0] for name in sources if not _is_package(name, sources))
+    for package, count in sorted(counts.items()):
+        if count > most:
+            yield f"{package} has {count} modules; give some a folder of their own (at most {most})"
 
 
 def impure(

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.import_graph import (
+    crowded_folders,
     cycle,
     forbidden_edges,
     foreign_imports,
@@ -20,6 +21,7 @@ from tests.import_graph import (
     impure,
     loaded_by,
     long_modules,
+    longest_chain,
     read_sources,
     third_party,
     within,
@@ -28,6 +30,9 @@ from tests.import_graph import (
 REPOSITORY = Path(__file__).parents[1]
 SOURCES = read_sources(REPOSITORY / "regend")
 MAX_LINES = 400
+MAX_MODULES = 20
+"""Modules of one folder, not counting folders in it and what they hold."""
+MAX_DAEMON_MODULES, MAX_DAEMON_FLOORS = 18, 8
 
 BASICS = ("regend", "regend.errors", "regend.types")
 EDGES: dict[str, tuple[str, ...]] = {
@@ -216,6 +221,18 @@ def test_no_module_is_too_long() -> None:
     assert "\n".join(long_modules(python_files(), MAX_LINES)) == ""
 
 
+def test_no_folder_is_crowded() -> None:
+    assert "\n".join(crowded_folders(SOURCES, MAX_MODULES)) == ""
+
+
+def test_the_daemon_is_small_and_flat() -> None:
+    """A floor is a module that imports one of the floor below; `handlers` is a house of its own."""
+    own = {name for name in SOURCES if name.rpartition(".")[0] == "regend.daemon" and name != "regend.daemon.handlers"}
+    assert len(own) <= MAX_DAEMON_MODULES, sorted(own)
+    chain = longest_chain(SOURCES, "regend.daemon")
+    assert len(chain) <= MAX_DAEMON_FLOORS, " -> ".join(chain)
+
+
 def test_names_say_what_a_module_is_for() -> None:
     assert [str(file) for file in python_files() if FORBIDDEN_NAMES & set(file.stem.lower().split("_"))] == []
 
@@ -309,6 +326,29 @@ def test_owners_of_foreign_packages() -> None:
     assert list(foreign_imports({"regend.store.x": "import requests"}, owners)) == [
         "regend.store.x:1 imports requests, which no row allows"
     ]
+
+
+def test_chains() -> None:
+    sources = {
+        "p": "",
+        "p.top": "import p.inner.door\nimport p.low",
+        "p.inner": "",
+        "p.inner.door": "from p.inner import room",
+        "p.inner.room": "import p.middle",
+        "p.middle": "def f():\n    from p import low",
+        "p.low": "import q.other",
+        "q.other": "",
+    }
+    assert longest_chain(sources, "p") == ["p.top", "p.middle", "p.low"]
+    assert longest_chain(sources, "p.inner") == ["p.inner.door", "p.inner.room"]
+    assert longest_chain(sources, "elsewhere") == []
+
+
+def test_crowds() -> None:
+    sources = dict.fromkeys(("p", "p.a", "p.b", "p.c", "p.d", "p.d.x", "p.d.y"), "")
+    assert list(crowded_folders(sources, 3)) == []
+    (found,) = crowded_folders(sources, 2)
+    assert found.startswith("p has 3 modules")
 
 
 def test_length(tmp_path: Path) -> None:

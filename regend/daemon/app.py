@@ -1,7 +1,7 @@
-"""The daemon's life: puts the parts together, starts them in order, serves, and takes them down in reverse.
+"""The daemon's life: puts the parts together, starts them in order, serves, and closes them in reverse.
 
-Start: listen, start a worker behind, lock and open the store, bring the roots back, answer. Stop: refuse new requests,
-stop the watchers, end the workers, finish the commit under way, close the store, unlink the socket.
+Start: listen, start a worker in the background, lock and open the reads, recall the roots, answer. Stop: refuse new
+requests, stop the watchers, end the workers, finish the commit in progress, close the reads, unlink the socket.
 """
 
 from __future__ import annotations
@@ -13,44 +13,52 @@ import signal
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
 from regend import __version__
+from regend.chunking.grammars import language_names
 from regend.config import Config, EmbeddingConfig, user_path
 from regend.core import events as ev
 from regend.core.pipeline import Pipeline
+from regend.daemon.admission import Admission, roots_at
 from regend.daemon.driver import Driver, Outlets
-from regend.daemon.embedder import Embedder
 from regend.daemon.governor import Governor
-from regend.daemon.handlers.embed_status import EmbedReport
+from regend.daemon.handlers.asking import QueryMethods, QueryParts
+from regend.daemon.handlers.buffers import Buffers
+from regend.daemon.handlers.embed_status import EmbedReport, EmbedStatus
+from regend.daemon.handlers.freshness import FreshnessMethods
 from regend.daemon.handlers.notices import Notices
-from regend.daemon.handlers.table import Methods
+from regend.daemon.handlers.operations import OperationMethods
+from regend.daemon.handlers.query_runner import QueryRunner
+from regend.daemon.handlers.roots import RootMethods
+from regend.daemon.handlers.status import RootStates, StatusMethod
+from regend.daemon.handlers.table import method_table
+from regend.daemon.handlers.verify import VerifyMethod
+from regend.daemon.handlers.why import WhyMethod
 from regend.daemon.indexer import Indexer
+from regend.daemon.models import ServedModel
 from regend.daemon.notify import Notifier
-from regend.daemon.parts import Parts, Places
 from regend.daemon.purger import Purger
-from regend.daemon.query_vectors import QueryVectors
-from regend.daemon.roots import Prepared, Roots, ServedRoot
+from regend.daemon.roots import Roots
 from regend.daemon.settings import pipeline_config
 from regend.daemon.telemetry import StageTimes
 from regend.daemon.upgrader import Upgrader
 from regend.embedding.base import EmbeddingProvider
 from regend.embedding.registry import open_provider, query_encoder
-from regend.errors import RootError
 from regend.rpc.listen import Listener, open_listener
 from regend.rpc.server import RpcServer
 from regend.search.engine import Engine
-from regend.store.base import RootRecord
 from regend.store.reads import Reads
-from regend.store.store import Store
-from regend.types import ChunkId, RootId, Tier
+from regend.types import ChunkId, Tier
 from regend.watch.watcher import Watcher
 from regend.workers.dispatcher import Dispatcher
 
 QUERY_THREADS = 2
-QUERY_EMBED_TIMEOUT_S = 2.0
+SCAN_THREADS = 2
 CHECK_INTERVAL_S = 1.0
 PROBES = "probes.json"
 """File of the state directory: what embedding servers can do."""
@@ -58,14 +66,21 @@ PROBES = "probes.json"
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a daemon lives."""
+
+    state_dir: Path
+    socket: Path
+
+
 class App:
-    """One running daemon. Create it on the event loop; `run` returns when it was asked to stop."""
+    """One running daemon. Create it on the event loop; `run` returns after `stop`."""
 
     def __init__(self, config: Config, places: Places, roots: Sequence[Path]) -> None:
         self._config = config
         self._places = places
-        self._wanted = list(roots)
-        self._roots = Roots(config, places.state_dir)
+        self._named_roots = tuple(roots)
         self._workers = Dispatcher(config.workers)
         configured = open_provider(config.embedding, self._workers.embed, places.state_dir / PROBES)
         self._remote_paths = None if configured.info.local else _real_paths(config.embedding.remote_roots)
@@ -74,13 +89,7 @@ class App:
         if config.embedding.provider != "builtin" and config.embedding.role == "upgrade":
             self._first, self._stronger = EmbeddingConfig(), configured
             self._provider = open_provider(self._first, self._workers.embed)
-        self._queries = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="regend-query")
-        self._scanners = ThreadPoolExecutor(2, thread_name_prefix="regend-scan")
         self._stop = asyncio.Event()
-        self._adding = asyncio.Lock()
-        self._bringing_in: asyncio.Task[None] | None = None
-        self._starting: asyncio.Task[None]
-        self._parts: Parts
 
     def stop(self) -> None:
         """Ask `run` to end."""
@@ -90,103 +99,121 @@ class App:
         """Serve until stopped.
 
         Raises:
-            RegendError: it could not start; nothing was left behind.
+            RegendError: the daemon could not start; it left nothing behind.
         """
         listener = open_listener(self._places.socket)
         try:
-            async with asyncio.TaskGroup() as tasks:
-                await self._serve(listener, tasks, notifier)
+            async with asyncio.TaskGroup() as tasks, AsyncExitStack() as closing:
+                await self._serve(listener, tasks, closing, notifier)
         except BaseExceptionGroup as group:
-            # A task's error took the others down; the first tells why.
+            # One task's error ended the others; the first error says why.
             raise group.exceptions[0] from group
         finally:
             await self._workers.close()
             listener.close()
 
-    async def _serve(self, listener: Listener, tasks: asyncio.TaskGroup, notifier: Notifier) -> None:
-        times = StageTimes()
+    async def _serve(
+        self, listener: Listener, tasks: asyncio.TaskGroup, closing: AsyncExitStack, notifier: Notifier
+    ) -> None:
+        """Start the parts in order. Each is closed by `closing`, in the reverse order of what is pushed there."""
+        config, state_dir = self._config, self._places.state_dir
+        started_at, times = time.monotonic(), StageTimes()
         if not self._provider.info.dim:
             await self._provider.prepare()
-        pipeline = Pipeline(pipeline_config(self._config, self._first, self._workers, self._provider.info))
-        driver = Driver(pipeline, tasks, times)
-        cache_bytes = self._config.embedding.cache_mb * 1_000_000
-        indexer = Indexer(self._places.state_dir, self._provider.info, driver.post, cache_bytes)
-        # Queries do not need it, so it starts beside the store and behind the first answer.
-        self._starting = tasks.create_task(self._workers.start())
+        pipeline = Pipeline(pipeline_config(config, self._first, self._workers, self._provider.info))
+
+        def post(event: ev.Event) -> None:
+            driver.post(event)  # Made last; nothing is posted before the first root is added.
+
+        indexer = Indexer(state_dir, self._provider.info, post, config.embedding.cache_mb * 1_000_000)
+        # Queries do not need a worker, so it starts beside the store and may be ready after the first answer.
+        starting = tasks.create_task(self._workers.start())
         reads = await asyncio.to_thread(indexer.start)
-        watcher = Watcher(driver.post, self._config.watch, self._places.state_dir / "cookies")
+        queries = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="regend-query")
+        scanners = ThreadPoolExecutor(SCAN_THREADS, thread_name_prefix="regend-scan")
+        closing.callback(queries.shutdown, wait=False, cancel_futures=True)
+        closing.callback(scanners.shutdown, wait=False, cancel_futures=True)
+        closing.push_async_callback(_stop_indexing, indexer)
+
+        first, upgrader = self._models(reads, closing)
+        models = {Tier.FIRST: first} | ({Tier.UPGRADE: upgrader.model} if upgrader else {})
+        closing.push_async_callback(self._workers.close)
+        closing.callback(starting.cancel)
+        watcher = Watcher(post, config.watch, state_dir / "cookies")
+        closing.push_async_callback(asyncio.to_thread, watcher.stop)
+        roots = Roots(config, state_dir)
+        embedders = {tier: model.embedder for tier, model in models.items()}
+        outlets = Outlets(self._workers, embedders, indexer, watcher, roots, scanners)
+        driver = Driver(pipeline, tasks, times, outlets)
+        closing.callback(driver.close)
+        admission = Admission(roots, indexer, driver, watcher, self._remote_paths, upgrader is not None)
+        governor = Governor(
+            config.resources, state_dir, self._workers.slots, lambda slots: driver.send(ev.CapacityChanged(slots))
+        )
+        states = RootStates(roots, pipeline, reads, watcher)
+        sends_queries = self._provider.info.local or bool(config.embedding.remote_roots)
+        asked = QueryParts(
+            states, driver, reads, Engine(first.query_vectors.encoded), first, models.get(Tier.UPGRADE),
+            sends_queries,
+        )  # fmt: skip
+        handlers = method_table(
+            QueryMethods(
+                asked,
+                Buffers(self._workers, self._provider.info, lambda: reads.snapshot),
+                QueryRunner(queries, lambda: reads.snapshot, times),
+            ),
+            RootMethods(admission, states, indexer),
+            FreshnessMethods(roots, driver),
+            OperationMethods(config, self.stop),
+            StatusMethod(
+                self._places.socket, state_dir, started_at, states, EmbedStatus(pipeline, reads, first, upgrader),
+                self._workers, driver.inbox, times, governor, lambda: server.counters(),
+            ),
+            VerifyMethod(roots, driver, reads, queries),
+            WhyMethod(roots, pipeline, reads),
+        )  # fmt: skip
+        server = RpcServer(handlers, version=__version__)
+        closing.push_async_callback(server.close)
+        _tell(driver, Notices(server, states), EmbedReport(pipeline, models))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self.stop)
+        closing.callback(_announce_stop, notifier, server)
+        await admission.recall()
+        for path in self._named_roots:
+            await admission.add(path, False)
+        # Clients waited in the backlog until now, so each sees all roots.
+        await server.start(listener.sock)
+        _collect_garbage()
+        background = [governor.run()]
+        if upgrader is not None:
+            background.append(upgrader.bring_in(config.embedding, indexer, driver))
+        for task in [tasks.create_task(work) for work in background]:
+            closing.callback(task.cancel)
+        # Language data are files. Read them now, or the first filter by language reads them on the event loop.
+        tasks.create_task(asyncio.to_thread(language_names))
+        notifier.ready(f"serving {len(roots.all())} roots")
+        log.info("serving", version=__version__, socket=str(listener.path), pid=os.getpid())
+        await self._look_after(watcher, Purger(roots, indexer, lambda: pipeline.is_idle), notifier)
+
+    def _models(self, reads: Reads, closing: AsyncExitStack) -> tuple[ServedModel, Upgrader | None]:
+        """Return the first model, and what brings in the stronger one."""
 
         def texts(chunks: Sequence[ChunkId]) -> list[str]:
             return reads.texts(chunks)
 
-        embedder = Embedder(self._provider, texts)
-        query_vectors = QueryVectors(self._provider, QUERY_EMBED_TIMEOUT_S, query_encoder(self._config.embedding))
-        upgrader, embedders = None, {Tier.FIRST: embedder}
-        if self._stronger is not None:
-            upgrader = Upgrader(self._stronger, texts, QUERY_EMBED_TIMEOUT_S, lambda: self._remote_roots(reads))
-            embedders[Tier.UPGRADE] = upgrader.embedder
-        driver.connect(Outlets(self._workers, embedders, indexer, watcher, self._roots, self._scanners))
-        parts = self._parts = Parts(
-            config=self._config,
-            places=self._places,
-            started_at=time.monotonic(),
-            times=times,
-            roots=self._roots,
-            queries=self._queries,
-            workers=self._workers,
-            provider=self._provider,
-            embedder=embedder,
-            query_vectors=query_vectors,
-            upgrader=upgrader,
-            engine=Engine(query_vectors.encoded),
-            driver=driver,
-            indexer=indexer,
-            watcher=watcher,
-            add_root=self._add_root,
-            remove_root=self._remove_root,
-            stop=self.stop,
-            governor=Governor(
-                self._config.resources,
-                self._places.state_dir,
-                self._workers.slots,
-                lambda slots: driver.send(ev.CapacityChanged(slots)),
-            ),
-        )
-        parts.server = RpcServer(Methods(parts).handlers(), version=__version__)
-        notices = Notices(parts)
-        driver.on_committed = notices.committed
-        report = EmbedReport(parts)
+        first = ServedModel(self._provider, texts, Tier.FIRST, query_encoder(self._config.embedding))
+        closing.push_async_callback(first.close)
+        if self._stronger is None:
+            return first, None
+        stronger = ServedModel(self._stronger, texts, Tier.UPGRADE)
+        closing.push_async_callback(stronger.close)
+        return first, Upgrader(stronger, lambda: roots_at(reads, self._remote_paths))
 
-        def changed() -> None:
-            notices.changed()
-            report.changed()
-
-        driver.on_changed = changed
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self.stop)
-        try:
-            await self._recall_roots()
-            for path in self._wanted:
-                await self._add_root(path, False)
-            # Clients have waited in the backlog meanwhile; none sees half of the roots.
-            await self._parts.server.start(listener.sock)
-            _collect_garbage()
-            if upgrader is not None:
-                self._bringing_in = tasks.create_task(upgrader.bring_in(self._config.embedding, indexer, driver))
-            notifier.ready(f"serving {len(self._roots.all())} roots")
-            log.info("serving", version=__version__, socket=str(listener.path), pid=os.getpid())
-            await self._look_after(notifier)
-        finally:
-            notifier.stopping()
-            await self._shut_down()
-
-    async def _look_after(self, notifier: Notifier) -> None:
-        """Watch the watchers and feed the service manager's watchdog until it is time to stop."""
-        purger = Purger(self._roots, self._parts.indexer, lambda: self._parts.driver.pipeline.is_idle)
+    async def _look_after(self, watcher: Watcher, purger: Purger, notifier: Notifier) -> None:
+        """Check the watchers and feed the service manager's watchdog until `stop`."""
         interval_s = min(CHECK_INTERVAL_S, (notifier.watchdog_interval_s or 60.0) / 2)
         while not self._stop.is_set():
-            self._parts.watcher.check(time.monotonic())
-            self._parts.governor.check(time.monotonic())
+            watcher.check(time.monotonic())
             purger.check(time.monotonic())
             notifier.watchdog()
             try:
@@ -195,86 +222,31 @@ class App:
             except TimeoutError:
                 continue
 
-    async def _shut_down(self) -> None:
-        log.info("stopping")
-        self._parts.server.publish("state", {"root": "", "state": "stopping", "reason": ""})
-        await self._parts.server.close()
-        self._parts.driver.close()
-        await asyncio.to_thread(self._parts.watcher.stop)
-        self._starting.cancel()
-        await self._workers.close()
-        if self._bringing_in is not None:
-            self._bringing_in.cancel()
-        if self._parts.upgrader is not None:
-            await self._parts.upgrader.close()
-        await self._parts.query_vectors.close()
-        await self._parts.embedder.close()
-        if not await asyncio.to_thread(self._parts.indexer.stop):
-            log.error("index_thread_does_not_end")
-        self._scanners.shutdown(wait=False, cancel_futures=True)
-        self._queries.shutdown(wait=False, cancel_futures=True)
 
-    # -- roots -----------------------------------------------------------------------------------------------------
+def _tell(driver: Driver, notices: Notices, report: EmbedReport) -> None:
+    """Tell subscribers and the log what happens in the driver."""
 
-    async def _recall_roots(self) -> None:
-        for record in self._parts.indexer.reads.roots():
-            prepared = await asyncio.to_thread(self._roots.recall, record)
-            await self._admit(prepared)
+    def changed() -> None:
+        notices.changed()
+        report.changed()
 
-    async def _add_root(self, path: Path, force: bool) -> ServedRoot:
-        """Serve a directory; one that is served already is left as it is.
+    driver.on_committed = notices.committed
+    driver.on_changed = changed
 
-        Raises:
-            RegendError: it cannot be served, see `Roots.prepare`.
-        """
-        async with self._adding:
-            prepared = await asyncio.to_thread(self._roots.prepare, path, force)
-            for served in self._roots.all():
-                if served.identity.path == prepared.identity.path:
-                    return served
-            return await self._admit(prepared)
 
-    async def _admit(self, prepared: Prepared) -> ServedRoot:
-        identity = prepared.identity
+def _announce_stop(notifier: Notifier, server: RpcServer) -> None:
+    notifier.stopping()
+    log.info("stopping")
+    server.publish("state", {"root": "", "state": "stopping", "reason": ""})
 
-        def load(store: Store) -> tuple[RootRecord, ev.RootAdded]:
-            record = store.add_root(str(identity.path), identity.pool_key, identity.marker)
-            remote = self._remote_roots(store.reads)
-            if remote is not None and self._stronger is not None:
-                store.upgrade_only(remote)
-            elif remote is not None:
-                store.embed_only(remote)
-            files, blobs = store.tree(record.root), store.pool_blobs(record.pool)
-            return record, ev.RootAdded(record.root, record.pool, files, blobs)
 
-        record, added = await asyncio.wrap_future(self._parts.indexer.call(load))
-        served = self._roots.add(record, prepared)
-        self._parts.driver.send(added)
-        self._parts.watcher.add(added.root, identity, prepared.rules)
-        log.info("root_added", root=served.path, files=len(added.files))
-        return served
-
-    def _remote_roots(self, reads: Reads) -> frozenset[RootId] | None:
-        """The roots whose text may leave the machine; None where none does."""
-        if self._remote_paths is None:
-            return None
-        return frozenset(record.root for record in reads.roots() if record.path in self._remote_paths)
-
-    async def _remove_root(self, served: ServedRoot) -> None:
-        """Stop serving a root and forget what only it used."""
-        root = served.record.root
-        async with self._adding:
-            if self._roots.get(root) is None:
-                raise RootError(f"{served.path} was removed already.")
-            self._parts.watcher.remove(root)
-            self._parts.driver.send(ev.RootRemoved(root))
-            self._roots.remove(root)
-            await asyncio.wrap_future(self._parts.indexer.call(lambda store: store.remove_root(root)))
-        log.info("root_removed", root=served.path)
+async def _stop_indexing(indexer: Indexer) -> None:
+    if not await asyncio.to_thread(indexer.stop):
+        log.error("index_thread_does_not_end")
 
 
 def _collect_garbage() -> None:
-    """From now on, and without looking again and again at what the start has made, which stays."""
+    """Collect garbage from now on, except the objects that the start has made, which stay."""
     gc.freeze()
     gc.enable()
 

@@ -1,7 +1,7 @@
-"""Drives the pure pipeline: feeds it events, carries out its commands, and wakes it when time is up.
+"""Drives the pure pipeline: feeds it events, carries out its commands, and wakes it at its deadlines.
 
-Runs on the event loop. Every command becomes a task or a message to a thread, and each reports back with an event; no
-state of the indexing lives here.
+Runs on the event loop. Every command becomes a task or a message to a thread, and each reports back with an event. The
+driver holds no state of the indexing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Outlets:
-    """What carries out commands."""
+    """The parts that carry out commands."""
 
     workers: Dispatcher
     embedders: Mapping[Tier, Embedder]
@@ -50,20 +50,20 @@ class Driver:
     """Owns the pipeline, its timer, and the flushes that wait.
 
     Args:
-        tasks: every task started here lives in it.
+        tasks: holds every task that the driver starts.
 
     Attributes:
-        on_committed: told of each commit, before the pipeline.
-        on_changed: told after every handful of events.
+        on_committed: called for each commit, before the pipeline is told.
+        on_changed: called after every batch of events.
     """
 
-    def __init__(self, pipeline: Pipeline, tasks: asyncio.TaskGroup, times: StageTimes) -> None:
+    def __init__(self, pipeline: Pipeline, tasks: asyncio.TaskGroup, times: StageTimes, outlets: Outlets) -> None:
         self.pipeline = pipeline
         self._tasks = tasks
         self._times = times
         self._loop = asyncio.get_running_loop()
         self.inbox = Inbox(self._loop, self._handle)
-        self._outlets: Outlets | None = None
+        self._outlets = outlets
         self._timer: asyncio.TimerHandle | None = None
         self._tickets = itertools.count(1)
         self._flushes: dict[int, asyncio.Future[cmd.ResolveFlush]] = {}
@@ -72,40 +72,45 @@ class Driver:
         self.on_committed: Callable[[cmd.Commit, ev.Committed], None] = lambda _commit, _done: None
         self.on_changed: Callable[[], None] = lambda: None
 
-    def connect(self, outlets: Outlets) -> None:
-        """From now on commands are carried out."""
-        self._outlets = outlets
-
     def post(self, event: ev.Event) -> None:
-        """Report a fact; any thread."""
+        """Report a fact; any thread.
+
+        The watch thread that reports a changed `.regend.toml` reads it here, so that the rescan which follows from new
+        limits is ahead of every later flush.
+        """
         self.inbox.post(event)
+        match event:
+            case ev.PathChanged(root, path) if path == REPOSITORY_CONFIG_NAME:
+                if self._outlets.roots.reload_limits(root):
+                    self.inbox.post(ev.RescanNeeded(root, rehash=True))
+            case _:
+                pass
 
     def send(self, event: ev.Event) -> None:
-        """Report a fact and act on it at once; event loop only, ahead of what waits in the inbox."""
+        """Report a fact and act on it now, ahead of the inbox; event loop only."""
         self._handle([event])
 
     async def flush(self, wait_vectors: bool, timeout_s: float) -> cmd.ResolveFlush:
         """Wait until every write that finished before the call is searchable.
 
         Raises:
-            RpcError: it took longer (``timeout`` or ``not_synced``), or indexing is paused.
+            RpcError: the wait took longer than `timeout_s` (``timeout`` or ``not_synced``), or indexing is paused.
         """
         code = "timeout" if wait_vectors else "not_synced"
         if self.pipeline.paused:
             raise RpcError("Indexing is paused, so earlier writes will not be read; `regenctl resume` first.", code)
-        outlets = self._connected()
         ticket = next(self._tickets)
         future: asyncio.Future[cmd.ResolveFlush] = self._loop.create_future()
         self._flushes[ticket] = future
         request = ev.FlushRequested(ticket, wait_vectors)
-        outlets.watcher.barrier(ticket, lambda _token: self.post(request))
         try:
             async with asyncio.timeout(timeout_s):
+                await asyncio.to_thread(self._outlets.watcher.barrier, ticket, lambda _token: self.post(request))
                 return await future
         except TimeoutError as error:
             waiting = {name: count for name, count in self.pipeline.queues().items() if count}
             raise RpcError(
-                f"Not everything was searchable within {timeout_s:g} s; it goes on in the background.", code, waiting
+                f"Not everything was searchable within {timeout_s:g} s; it continues in the background.", code, waiting
             ) from error
         finally:
             del self._flushes[ticket]
@@ -113,7 +118,7 @@ class Driver:
                 self.post(ev.FlushAbandoned(ticket))
 
     def close(self) -> None:
-        """Take up nothing more. What was accepted is in the store or will be read again at the next start."""
+        """Accept no more events. Accepted ones are in the store, or their files are read again at the next start."""
         self._closed = True
         self.inbox.close()
         if self._timer is not None:
@@ -132,13 +137,10 @@ class Driver:
         self.on_changed()
 
     def _notice(self, event: ev.Event) -> None:
-        """What the shell itself must know of an event."""
+        """Note what the driver itself must know of an event."""
         match event:
             case ev.RootFound(root):
                 self._found(root)
-            case ev.PathChanged(root, path) if path == REPOSITORY_CONFIG_NAME:
-                if self._connected().roots.reload_limits(root):
-                    self._loop.call_soon(self.send, ev.RescanNeeded(root, rehash=True))
             case ev.Committed(commit_id):
                 commit, started_at = self._commits.pop(commit_id)
                 self._times.add("commit", time.perf_counter() - started_at)
@@ -150,8 +152,8 @@ class Driver:
                 pass
 
     def _found(self, root: RootId) -> None:
-        """The directory that is back may be another one: note which."""
-        outlets = self._connected()
+        """Note the marker of a root that is back: it may be another directory."""
+        outlets = self._outlets
         marker = outlets.roots.found(root, outlets.watcher.identity(root))
         if marker is not None:
             outlets.indexer.call(lambda store: store.set_marker(root, marker))
@@ -170,12 +172,8 @@ class Driver:
 
     # -- commands out ----------------------------------------------------------------------------------------------
 
-    def _connected(self) -> Outlets:
-        assert self._outlets is not None, "connect() comes first"
-        return self._outlets
-
     def _carry_out(self, command: cmd.Command) -> None:
-        outlets = self._connected()
+        outlets = self._outlets
         match command:
             case cmd.Observe():
                 self._observe(command)
@@ -196,9 +194,9 @@ class Driver:
                 assert_never(unreachable)
 
     def _observe(self, command: cmd.Observe) -> None:
-        outlets = self._connected()
+        outlets = self._outlets
         root = outlets.roots.get(command.root)
-        if root is None:  # Removed since; the pipeline has dropped the scan but waits for its slot.
+        if root is None:  # It was removed; the pipeline has dropped the scan but waits for its slot.
             self._loop.call_soon(self.send, ev.Observed(command.scan_id, (), last=True, root_gone=True))
             return
         identity, rules, limits = root.identity, root.rules, root.limits
@@ -213,12 +211,12 @@ class Driver:
             try:
                 self._loop.call_soon_threadsafe(self._times.add, "scan", took_s)
             except RuntimeError:
-                pass  # The daemon is past its end.
+                pass  # The event loop has ended.
 
         outlets.scanners.submit(look)
 
     async def _chunk(self, command: cmd.ChunkFile) -> None:
-        outlets = self._connected()
+        outlets = self._outlets
         root, path, version = command.root, command.path, command.version
         known = outlets.roots.get(root)
         if known is None:
@@ -239,7 +237,6 @@ class Driver:
         self.send(event)
 
     async def _embed(self, command: cmd.Embed) -> None:
-        embedders = self._connected().embedders
         with self._times.timed("embed" if command.tier is Tier.FIRST else "upgrade"):
-            event = await embedders[command.tier].run(command)
+            event = await self._outlets.embedders[command.tier].run(command)
         self.send(event)

@@ -1,9 +1,11 @@
-"""Carries out `Embed`: fetches texts, keeps secrets here, asks the provider, and finds the text that spoils a batch.
+"""Carries out `Embed`: fetches texts, keeps secrets on this machine, asks the provider, and finds the text for which a
+provider refuses a batch.
 
-Where a batch is refused, one half is asked for: if that is taken, the other half holds the poison without being asked.
-So a poison costs about log2(batch) requests, one more for it alone, to be sure, and one for all that was refused only
-in its company. Before that a provider that has not proven to work must take a harmless text: when it refuses that too,
-the fault is its own or the configuration's (a wrong dimension, say), and the batch is tried again later.
+When a provider refuses a batch, the embedder asks for one half: if the provider accepts it, the poison is in the other
+half, which is not asked for. A poison costs about log2(batch) requests, one for it alone to confirm it, and one for the
+texts that were refused only because of it. A provider that refuses many requests in a row must first accept a harmless
+text: when it refuses that too, the provider or the configuration is at fault (a wrong dimension, say), and the batch is
+tried again later.
 """
 
 from __future__ import annotations
@@ -24,12 +26,12 @@ from regend.errors import EmbeddingError, ProviderRejectedError, ProviderUnavail
 from regend.types import ChunkId, Lane, Tier
 
 REFUSED_PAUSE_S = 30.0
-"""Before a batch is tried again when the provider refuses everything."""
+"""Pause before a batch is tried again when the provider refuses everything."""
 HARMLESS_TEXT = "def add(a, b):\n    return a + b"
 _MANY_POISONS = 4
-"""After so many in one batch, what is left of it is asked for one by one: halving pays while poison is rare."""
+"""Poisons in one batch after which the rest is asked for one by one: halving pays only while poison is rare."""
 _DOUBT_AFTER = 8
-"""Refusals in a row after which a provider must prove again that it works."""
+"""Maximum refusals in a row before a provider must prove again that it works."""
 
 log = structlog.get_logger(__name__)
 
@@ -39,14 +41,14 @@ class EmbedCounters:
     """Totals since the start.
 
     Attributes:
-        embedded_chunks: texts given to the provider for the index, each time that they were.
+        embedded_chunks: texts given to the provider for the index; a text that is given twice counts twice.
         requests: requests made for the index.
         tokens: estimated tokens of the batches.
-        failures: requests that gave no vectors, and batches whose texts could not be read.
-        splits: times that a batch was halved to find the text that spoils it.
-        retries: requests for texts that were refused before in other company, and for a harmless one in between.
-        withheld: texts that look like secrets and were not sent to another machine.
-        request_s: seconds that requests took, together.
+        failures: requests that returned no vectors, and batches whose texts could not be read.
+        splits: how often a batch was halved to find a poison.
+        retries: requests for texts that were refused before together with others, and for the harmless text.
+        withheld: texts that look like secrets, which were not sent to another machine.
+        request_s: total duration of the requests, seconds.
     """
 
     embedded_chunks: int = 0
@@ -61,7 +63,7 @@ class EmbedCounters:
 
 @dataclass(slots=True)
 class _Outcome:
-    """What became of each row so far."""
+    """Result of each row so far."""
 
     vectors: dict[int, Matrix] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
@@ -87,7 +89,7 @@ class Embedder:
         self.counters = EmbedCounters()
 
     async def run(self, command: Embed) -> Embedded | EmbedFailed:
-        """Embed one batch. Never raises but for cancellation."""
+        """Embed one batch. Raises nothing but `CancelledError`."""
         batch = command.batch_id
         outcome, secrets = _Outcome(), dict[int, str]()
         try:
@@ -98,13 +100,13 @@ class Embedder:
             self.counters.withheld += len(secrets)
             await self._embed(texts, [row for row in range(len(texts)) if row not in secrets], command.lane, outcome)
         except ProviderRejectedError as error:
-            # Not the texts are to blame: what was found of them before does not count.
+            # The provider is at fault and not the texts, so refusals of single texts do not count.
             outcome.failed = {row: reason for row, reason in outcome.failed.items() if row in secrets}
             return self._cut_short(command, outcome, str(error), REFUSED_PAUSE_S)
         except (EmbeddingError, StoreError) as error:
             return self._cut_short(command, outcome, str(error), _pause_s(error))
         except Exception as error:
-            # A provider's bug must not end the daemon; words are searchable without it.
+            # A provider's bug must not end the daemon: search by words works without it.
             log.exception("embedding_failed", batch=batch)
             return self._cut_short(command, outcome, f"{type(error).__name__}: {error}", REFUSED_PAUSE_S)
         return self._embedded(command, outcome)
@@ -113,7 +115,7 @@ class Embedder:
         await self._provider.close()
 
     def _fetch(self, chunks: Sequence[ChunkId]) -> tuple[list[str], dict[int, str]]:
-        """Texts, and which rows look like secrets, where that matters."""
+        """Return the texts, and the rows that look like secrets if the provider is remote."""
         try:
             texts = self._fetch_texts(chunks)
         except StoreError:
@@ -130,7 +132,7 @@ class Embedder:
         )
 
     def _cut_short(self, command: Embed, outcome: _Outcome, reason: str, pause_s: float) -> Embedded | EmbedFailed:
-        """What was answered is kept; nothing is paid for twice."""
+        """Keep the rows that were answered, so that no request is paid for twice."""
         if not (outcome.vectors or outcome.failed):
             return EmbedFailed(command.batch_id, reason, pause_s, self._tier)
         done = self._embedded(command, outcome)
@@ -152,8 +154,8 @@ class Embedder:
         """Fill `outcome` for all rows.
 
         Raises:
-            ProviderUnavailableError: worth a retry later, for the rows that are left.
-            ProviderRejectedError: the provider refuses any text.
+            ProviderUnavailableError: the rows that are left are worth a retry later.
+            ProviderRejectedError: the provider refuses every text.
         """
         unknown, spoilt = [rows] if rows else [], list[list[int]]()
         withheld = len(outcome.failed)
@@ -168,7 +170,7 @@ class Embedder:
                 continue
             group = spoilt.pop()
             if len(group) == 1:
-                # Alone, and once more: when a worker process was killed, the text may not be to blame.
+                # Ask for it alone once again: a worker process may have been killed for another reason than the text.
                 self.counters.retries += 1
                 await self._is_taken(texts, group, lane, outcome)
                 continue
@@ -186,7 +188,7 @@ class Embedder:
                 self.counters.retries += 1
 
     async def _is_taken(self, texts: Sequence[str], rows: Sequence[int], lane: Lane, outcome: _Outcome) -> bool:
-        """Ask for these rows in one request."""
+        """Ask for these rows in one request; return whether the provider accepted them."""
         self.counters.requests += 1
         self.counters.embedded_chunks += len(rows)
         try:
@@ -203,10 +205,10 @@ class Embedder:
         return True
 
     async def _prove(self, lane: Lane) -> None:
-        """See whether a provider that only refuses takes anything at all.
+        """Check after many refusals that the provider accepts a harmless text.
 
         Raises:
-            ProviderRejectedError: it does not.
+            ProviderRejectedError: it refuses that, too.
         """
         self._refusals += 1
         if self._refusals > _DOUBT_AFTER:

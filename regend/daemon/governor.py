@@ -1,15 +1,18 @@
-"""How much of the machine bulk work may have now: less while memory or disks are under pressure, none on a full disk.
+"""Limits bulk work to what the machine can spare: less while memory or disks are under pressure, none on a full disk.
 
-The processor needs no such rule: workers and the index thread are niced, so whoever else wants it gets it. It decides
-how many files may be under way and says so to the core; the next check may say otherwise. Edits wait like everything
-else while the disk is full, because they too must be written.
+The processor needs no such rule: workers and the index thread are niced, so every other program comes first. The
+governor decides how many files may be in progress and tells the core; the next look may change that. Edits wait like
+everything else while the disk is full, because they too must be written.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -22,23 +25,41 @@ POWER = Path("/sys/class/power_supply")
 CHECK_INTERVAL_S = 2.0
 _SIZE_INTERVAL_S = 10.0
 _RELIEF = 0.5
-"""Pressure must fall to this share of the limit before bulk work is taken up in full, or it would swing."""
+"""Share of the limit to which pressure must fall before bulk work continues in full, or the two would alternate."""
 _SIGNS = {"memory": "some", "io": "full"}
-"""The lines of Linux' pressure stall information that count: shares of time in which some, or all, tasks stood still
+"""Lines of Linux' pressure stall information to read: shares of time in which some, or all, tasks stood still
 (https://docs.kernel.org/accounting/psi.html)."""
 
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Values that the governor measures.
+
+    Attributes:
+        free_bytes: free space for the state directory; None where the system does not tell.
+        state_bytes: what the state directory holds; 0 where nothing limits it.
+        used_bytes: resident memory of the daemon; 0 where nothing limits it.
+        stalled_percent: share of the last 10 s in which tasks stood still, by resource.
+    """
+
+    free_bytes: int | None = None
+    state_bytes: int = 0
+    used_bytes: int = 0
+    stalled_percent: Mapping[str, float] = field(default_factory=dict)
+    on_battery: bool = False
+
+
 class Governor:
-    """Owned by the event loop; `check` reads a few small files.
+    """Decides on the event loop from what it measures in a thread: a disk that hangs must not stop the daemon.
 
     Args:
-        slots: files that may be under way when nothing is wrong.
+        slots: files that may be in progress when nothing is wrong.
         set_slots: tells the core.
 
     Attributes:
-        held_back: what holds bulk work back now, as sentences for `status`.
+        held_back: why bulk work is held back now, as sentences for `status`.
     """
 
     def __init__(
@@ -57,74 +78,86 @@ class Governor:
         self._pressure = pressure
         self._power = power
         self._pressed = False
-        self._due_at = self._size_due_at = 0.0
+        self._size_due_at = 0.0
         self._state_bytes = 0
         self.held_back: tuple[str, ...] = ()
 
-    def check(self, now: float) -> None:
-        """Look, and tell the core if something changed. `now`: monotonic seconds."""
-        if now < self._due_at:
-            return
-        self._due_at = now + CHECK_INTERVAL_S
-        full, pressed = self._full(now), (*self._under_pressure(), *self._saving_power())
-        slots = 0 if full else 1 if pressed else self._slots
-        self.held_back = (*full, *pressed)
+    async def run(self) -> None:
+        """Measure and decide every `CHECK_INTERVAL_S` until cancelled."""
+        while True:
+            self.decide(await asyncio.to_thread(self.measure, time.monotonic()))
+            await asyncio.sleep(CHECK_INTERVAL_S)
+
+    def measure(self, now: float) -> Readings:
+        """Measure what the configuration limits; one thread at a time. `now`: monotonic seconds."""
+        config = self._config
+        try:
+            free_bytes = shutil.disk_usage(self._state_dir).free
+        except OSError:
+            free_bytes = None  # Writing will tell.
+        if config.max_state_mb and now >= self._size_due_at:
+            self._size_due_at, self._state_bytes = now + _SIZE_INTERVAL_S, size_bytes(self._state_dir)
+        return Readings(
+            free_bytes,
+            self._state_bytes,
+            rss_bytes() if config.max_rss_mb else 0,
+            {name: stalled_percent(self._pressure / name, line) for name, line in _SIGNS.items()},
+            config.battery == "slow" and on_battery(self._power),
+        )
+
+    def decide(self, readings: Readings) -> None:
+        """Tell the core if the number of files that may be in progress changes."""
+        full, slow = self._full(readings), (*self._under_pressure(readings), *_saving_power(readings))
+        slots = 0 if full else 1 if slow else self._slots
+        self.held_back = (*full, *slow)
         if slots != self._now:
             self._now = slots
             log.warning("bulk_work_slots", slots=slots, usual=self._slots, reasons=list(self.held_back))
             self._set_slots(slots)
 
-    def _full(self, now: float) -> tuple[str, ...]:
-        found = []
-        try:
-            free_bytes = shutil.disk_usage(self._state_dir).free
-        except OSError:
-            free_bytes = self._config.min_free_mb * 1_000_000  # Unknown; writing will tell.
-        if free_bytes < self._config.min_free_mb * 1_000_000:
+    def _full(self, readings: Readings) -> tuple[str, ...]:
+        config, found = self._config, []
+        if readings.free_bytes is not None and readings.free_bytes < config.min_free_mb * 1_000_000:
             found.append(
-                f"Only {free_bytes / 1e6:.0f} MB are free for {self._state_dir}; indexing waits for "
-                f"{self._config.min_free_mb} MB (`resources.min_free_mb`)."
+                f"Only {readings.free_bytes / 1e6:.0f} MB are free for {self._state_dir}; indexing waits for "
+                f"{config.min_free_mb} MB (`resources.min_free_mb`)."
             )
-        if self._config.max_state_mb:
-            if now >= self._size_due_at:
-                self._size_due_at, self._state_bytes = now + _SIZE_INTERVAL_S, size_bytes(self._state_dir)
-            if self._state_bytes > self._config.max_state_mb * 1_000_000:
-                found.append(
-                    f"{self._state_dir} holds {self._state_bytes / 1e6:.0f} MB, more than "
-                    f"{self._config.max_state_mb} MB; raise `resources.max_state_mb`, or remove a root."
-                )
-        used_bytes = rss_bytes() if self._config.max_rss_mb else 0
-        if used_bytes > self._config.max_rss_mb * 1_000_000:
+        if readings.state_bytes > config.max_state_mb * 1_000_000:
             found.append(
-                f"The daemon takes {used_bytes / 1e6:.0f} MB of memory, more than {self._config.max_rss_mb} MB; raise "
-                "`resources.max_rss_mb`, or remove a root."
+                f"{self._state_dir} holds {readings.state_bytes / 1e6:.0f} MB, more than {config.max_state_mb} MB; "
+                "raise `resources.max_state_mb`, or remove a root."
+            )
+        if readings.used_bytes > config.max_rss_mb * 1_000_000:
+            found.append(
+                f"The daemon takes {readings.used_bytes / 1e6:.0f} MB of memory, more than {config.max_rss_mb} MB; "
+                "raise `resources.max_rss_mb`, or remove a root."
             )
         return tuple(found)
 
-    def _saving_power(self) -> tuple[str, ...]:
-        if self._config.battery != "slow" or not on_battery(self._power):
-            return ()
-        return ("The machine runs on battery; files are indexed one at a time (`resources.battery`).",)
-
-    def _under_pressure(self) -> tuple[str, ...]:
+    def _under_pressure(self, readings: Readings) -> tuple[str, ...]:
         limit = self._config.pressure_percent
         if not limit:
             return ()
         if self._pressed:
             limit *= _RELIEF
-        shares = {name: stalled_percent(self._pressure / name, line) for name, line in _SIGNS.items()}
         found = tuple(
             f"The machine is short of {name}: tasks stood still {share:.0f} % of the last 10 s; files are indexed one "
             "at a time."
-            for name, share in shares.items()
+            for name, share in readings.stalled_percent.items()
             if share > limit
         )
         self._pressed = bool(found)
         return found
 
 
+def _saving_power(readings: Readings) -> tuple[str, ...]:
+    if not readings.on_battery:
+        return ()
+    return ("The machine runs on battery; files are indexed one at a time (`resources.battery`).",)
+
+
 def stalled_percent(file: Path, line: str) -> float:
-    """The 10 s average of a pressure file's line; 0 where the kernel keeps none."""
+    """Return the 10 s average of a line of a pressure file; 0 where the kernel does not keep it."""
     try:
         for row in file.read_text().splitlines():
             kind, *fields = row.split()
@@ -136,7 +169,7 @@ def stalled_percent(file: Path, line: str) -> float:
 
 
 def on_battery(supplies: Path) -> bool:
-    """Whether a battery discharges and no mains is connected; False where nothing is known.
+    """Tell whether a battery discharges and no mains is connected; False where nothing is known.
 
     See https://docs.kernel.org/power/power_supply_class.html; batteries of mice and the like have the scope ``Device``.
     """
@@ -160,7 +193,7 @@ def _word(file: Path) -> str:
 
 
 def size_bytes(directory: Path) -> int:
-    """What the files of a directory and those below it take, without following links."""
+    """Return the size of all files below a directory, without following links."""
     total = 0
     for above, _, names in os.walk(directory):
         for name in names:

@@ -1,6 +1,6 @@
-"""The one way into the pipeline: events from all threads, in the order in which they were posted.
+"""The only way into the pipeline: events from all threads, in the order in which they were posted.
 
-Bounded where it can grow without end: when too many hints wait, those of a root are replaced by one rescan of it.
+Hints are bounded, because they could grow without end: when too many wait, one rescan replaces all hints of a root.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from regend.types import RootId
 
 MAX_HINTS = 20_000
 BATCH = 128
-"""Events handled before the event loop gets to serve queries again."""
+"""Maximum events handled before the event loop may serve queries again."""
 
 
 class Inbox:
@@ -33,7 +33,7 @@ class Inbox:
         self.overflows = 0
 
     def post(self, event: Event) -> None:
-        """Queue one event; any thread; never blocks for long and never raises."""
+        """Queue one event; any thread; returns soon and never raises."""
         with self._lock:
             if self._closed:
                 return
@@ -51,16 +51,16 @@ class Inbox:
         try:
             self._loop.call_soon_threadsafe(self._drain)
         except RuntimeError:
-            pass  # The loop is closed: the daemon is past its end.
+            pass  # The event loop has ended.
 
     def close(self) -> None:
-        """Take nothing more."""
+        """Accept no more events."""
         with self._lock:
             self._closed = True
             self._events.clear()
 
     def _replace_hints(self, root: RootId) -> None:
-        """One rescan in place of all the root's hints, where the first of them was: a flush behind it waits for it."""
+        """Replace all hints of a root by one rescan at the place of the first, so that a later flush waits for it."""
         self.overflows += 1
         events: deque[Event] = deque()
         for event in self._events:

@@ -1,7 +1,7 @@
-"""The index thread: sole writer of the store. Commands go in, exactly one event comes out for each.
+"""The index thread: the only writer of the store. Each command that goes in gives exactly one event.
 
-It never waits on the network or on a query. While commands wait, background work of the store is done in small pieces
-between them; while none wait, all of it.
+It never waits for the network or for a query. While commands wait, it does the store's background work in small pieces
+between them; otherwise it does all of it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -34,25 +35,19 @@ _FETCH_RETRY_S = 0.5
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
 class _Call:
     """A function to run on the index thread, and where its result goes."""
 
-    __slots__ = ("function", "future")
-
-    def __init__(self, function: Callable[[Store], object], future: Future[object]) -> None:
-        self.function = function
-        self.future = future
-
-
-class _Stop:
-    """The last thing in the queue."""
+    function: Callable[[Store], Any]
+    future: Future[Any]
 
 
 class Indexer:
     """Owns the store and its thread.
 
-    `post` is called from the index thread with `Committed`, `CommitFailed` and `UnembeddedFound`; it must only hand the
-    event on (such as by `loop.call_soon_threadsafe`).
+    The index thread calls `post` with `Committed`, `CommitFailed` and `UnembeddedFound`; it must only pass the event on
+    (for example by `loop.call_soon_threadsafe`).
     """
 
     def __init__(
@@ -63,7 +58,7 @@ class Indexer:
         self._model = model
         self._post = post
         # Bounded by the core, which issues commands only while a slot is free.
-        self._queue: queue.SimpleQueue[Commit | FetchUnembedded | _Call | _Stop] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Commit | FetchUnembedded | _Call | None] = queue.SimpleQueue()
         self._reads: Reads | None = None
         self._opened: Future[Reads] = Future()
         self._thread = threading.Thread(target=self._run, name="regend-index", daemon=True)
@@ -91,7 +86,7 @@ class Indexer:
         return self._reads
 
     def submit(self, command: Commit | FetchUnembedded) -> None:
-        """Queue a command. Each is answered by exactly one event, also while stopping."""
+        """Queue a command. It is answered by exactly one event, also while stopping."""
         with self._gate:
             if not self._stopping:
                 self._queue.put(command)
@@ -103,21 +98,21 @@ class Indexer:
         future: Future[_T] = Future()
         with self._gate:
             if not self._stopping:
-                self._queue.put(_Call(function, future))  # type: ignore[arg-type]
+                self._queue.put(_Call(function, future))
                 return future
         future.set_exception(StoreError("The store is closing; ask again after the next start."))
         return future
 
     def stop(self, timeout_s: float = 30.0) -> bool:
-        """Finish what is queued, close the store and end the thread.
+        """Finish the queued commands, close the store and end the thread.
 
         Returns:
-            Whether it ended in time. What was committed is durable in any case.
+            Whether the thread ended in time. Commits are durable in any case.
         """
         with self._gate:
             first, self._stopping = not self._stopping, True
         if first:
-            self._queue.put(_Stop())
+            self._queue.put(None)
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
@@ -148,7 +143,7 @@ class Indexer:
                 delay_s = self._maintain(store, idle=True)
                 stepped_at = time.monotonic()
                 continue
-            if isinstance(item, _Stop):
+            if item is None:
                 return
             self._handle(store, item)
             delay_s = _IDLE_AFTER_S
@@ -171,7 +166,7 @@ class Indexer:
             log.warning("index_command_failed", command=type(item).__name__, reason=str(error), exc_info=True)
             event = _refusal(item, str(error) or type(error).__name__)
             if isinstance(item, FetchUnembedded):
-                # The core asks again at once; a catalog that cannot be read must not make a busy loop of that.
+                # The core asks again immediately; with a catalog that cannot be read that would be a busy loop.
                 time.sleep(_FETCH_RETRY_S)
         self._post(event)
 
@@ -179,7 +174,7 @@ class Indexer:
         try:
             return store.maintain(idle=idle)
         except Exception:
-            # Background work is never worth a stop; it is tried again after a pause.
+            # A failure of background work must not end the thread; it is tried again after a pause.
             log.exception("store_maintenance_failed")
             return 30.0
 
@@ -202,7 +197,7 @@ def _carry_out(store: Store, command: Commit | FetchUnembedded) -> Event:
 def _refusal(command: Commit | FetchUnembedded, reason: str) -> Event:
     if isinstance(command, Commit):
         return CommitFailed(command.commit_id, reason)
-    # The list is asked for again when something changes, or at the next start.
+    # The core asks for the list again when something changes, or at the next start.
     return UnembeddedFound((), False, command.tier)
 
 
@@ -211,4 +206,4 @@ def _yield_to_queries() -> None:
     try:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
     except (AttributeError, OSError):
-        pass  # Merely less polite.
+        pass  # Queries are only a little slower then.

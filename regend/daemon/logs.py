@@ -1,8 +1,7 @@
-"""The log: what it may say, where it goes, and that it never stands in the way of what is logged.
+"""The log: what it may hold, where it is written, and that a failure to write it stops nothing.
 
-It holds paths, counts and reasons. An error that nobody foresaw is shown by its type and the lines of ours that it went
-through, without its message: a `KeyError` or a `ValueError` quotes what it was about, which may be a query or a line of
-somebody's code.
+It holds paths, counts and reasons. An unexpected error is logged as its type and traceback, without its message: the
+message of a `KeyError` or a `ValueError` quotes a value, which may be a query or a line of the user's code.
 """
 
 from __future__ import annotations
@@ -14,6 +13,8 @@ import sys
 import threading
 import traceback
 from collections.abc import MutableMapping
+from io import TextIOWrapper
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ MAX_FILE_BYTES = 5_000_000
 KEPT_FILES = 3
 """Older log files, named `F.1` to `F.3`."""
 _QUOTABLE = (OSError, StoreError, ImportError)
-"""Errors whose messages are about files and not about what is in them."""
+"""Errors whose messages name files and never quote their content."""
 _FRAMES = 40
 _STDERR = 2
 
@@ -33,7 +34,7 @@ log = structlog.get_logger(__name__)
 
 
 class Stream:
-    """An open descriptor that loses lines rather than raise: the disk may be full, or the terminal closed."""
+    """An open descriptor that drops lines instead of raising: the disk may be full, or the terminal closed."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -42,55 +43,46 @@ class Stream:
         try:
             os.write(self._descriptor, text.encode("utf-8", "backslashreplace"))
         except OSError:
-            pass  # There is no other place to say so.
+            pass  # There is no other place to report it.
 
     def flush(self) -> None:
         """Nothing to do: every line is written at once."""
 
 
-class RotatingFile:
+class RotatingFile(RotatingFileHandler):
     """A log file of bounded size, for its user only; at the bound it becomes `F.1`, and so on. Never raises later on.
 
     Raises:
-        PathError: it cannot be opened to begin with.
+        PathError: it cannot be opened.
     """
 
+    terminator = ""
+
     def __init__(self, path: Path, max_bytes: int = MAX_FILE_BYTES, kept: int = KEPT_FILES) -> None:
-        self._path = path
-        self._max_bytes = max_bytes
-        self._kept = kept
         try:
-            self._open()
+            super().__init__(path, maxBytes=max_bytes, backupCount=kept)
         except OSError as error:
             raise PathError(f"The log file {path} cannot be written: {error.strerror}; name another one.") from error
 
     def write(self, text: str) -> None:
-        data = text.encode("utf-8", "backslashreplace")
+        self.handle(logging.makeLogRecord({"msg": text}))
+
+    def doRollover(self) -> None:  # noqa: N802 - the standard library's name.
         try:
-            if self._size_bytes and self._size_bytes + len(data) > self._max_bytes:
-                self._rotate()
-            self._size_bytes += os.write(self._descriptor, data)
+            super().doRollover()
         except OSError:
-            pass  # A full disk: lines are lost until there is space again.
+            self.stream = self._open()  # The files cannot be renamed, so this one grows further.
 
-    def flush(self) -> None:
-        """Nothing to do: every line is written at once."""
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name.
+        """Drop the line: the disk may be full."""
 
-    def _open(self) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._descriptor = os.open(self._path, flags, 0o600)
-        self._size_bytes = os.fstat(self._descriptor).st_size
+    def _open(self) -> TextIOWrapper:
+        raw = open(self.baseFilename, "ab", buffering=0, opener=_open_private)  # noqa: SIM115 - kept open.
+        return TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True)
 
-    def _rotate(self) -> None:
-        self._size_bytes = 0  # Should it fail, as on a full disk, this file goes on for as long again.
-        for number in range(self._kept, 0, -1):
-            older = self._path.with_name(f"{self._path.name}.{number}")
-            newer = self._path.with_name(f"{self._path.name}.{number - 1}") if number > 1 else self._path
-            if newer.exists():
-                newer.replace(older)
-        before = self._descriptor
-        self._open()
-        os.close(before)
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def set_up_logging(form: str, level: str, file: Path | None = None) -> None:
@@ -132,7 +124,7 @@ def show_errors(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapp
 
 
 def shown(error: BaseException) -> str:
-    """Where an error came from, and those that led to it, oldest first; messages only of `_QUOTABLE` ones."""
+    """Return the traceback of an error and of its causes, oldest first; messages only of `_QUOTABLE` errors."""
     parts: list[str] = []
     seen: set[int] = set()
     waiting: BaseException | None = error
@@ -154,7 +146,7 @@ def _one(error: BaseException) -> str:
 
 
 def loop_failed(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """What the event loop could not hand to anybody."""
+    """Log an error that the event loop could pass to no task."""
     log.error("event_loop_error", reason=str(context.get("message", "")), exc_info=context.get("exception"))
 
 
@@ -163,7 +155,7 @@ def _thread_failed(failed: threading.ExceptHookArgs) -> None:
 
 
 class _OfLibraries(logging.Handler):
-    """What libraries log: who and where, for their messages quote what they were given."""
+    """Logs which library warned and where; not its message, which may quote what the library was given."""
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None

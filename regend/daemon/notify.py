@@ -1,7 +1,7 @@
-"""Tell the service manager how we are: the `sd_notify` protocol (`sd_notify(3)`, `sd_watchdog_enabled(3)`).
+"""Reports the daemon's state to the service manager by the protocol of `sd_notify(3)` and `sd_watchdog_enabled(3)`.
 
-One datagram a message, to the socket named in `NOTIFY_SOCKET`. Nothing here may ever stop the daemon: without a manager
-every call does nothing, and a message that cannot be sent is dropped.
+Each message is one datagram to the socket named in `NOTIFY_SOCKET`. Nothing here may ever stop the daemon: without a
+manager every call does nothing, and a message that cannot be sent is dropped.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ _USEC_PER_S = 1_000_000
 
 
 class Notifier:
-    """The way to the service manager; owned by the main thread.
+    """The connection to the service manager; owned by the main thread.
 
     Attributes:
-        watchdog_interval_s: send `watchdog` this often: half of what the manager waits; None when it does not wait.
+        watchdog_interval_s: send `watchdog` this often: half of the manager's timeout; None where it has none.
     """
 
     def __init__(self, address: str, watchdog_interval_s: float | None = None) -> None:
@@ -30,48 +30,37 @@ class Notifier:
 
     @classmethod
     def from_environ(cls, environ: MutableMapping[str, str] | None = None) -> Self:
-        """Read what the manager told us, and remove it, so that no child speaks in our name."""
+        """Read the manager's variables, and remove them, so that no child process reports in the daemon's name."""
         environ = os.environ if environ is None else environ
         address = environ.get("NOTIFY_SOCKET", "")
         if address[:1] not in ("/", "@"):
-            address = ""  # vsock and whatever comes later are not for user services.
+            address = ""  # vsock and later kinds are not for user services.
         interval_s = _watchdog_interval_s(environ) if address else None
         for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"):
             environ.pop(name, None)
         return cls(address, interval_s)
 
-    @property
-    def active(self) -> bool:
-        """Whether a manager listens."""
-        return bool(self._address)
-
     def ready(self, status: str = "") -> bool:
-        """Start-up is over. `status` is one line for `systemctl status`. Returns whether it was sent."""
-        return self._send("READY=1", status)
-
-    def status(self, status: str) -> bool:
-        """One line for `systemctl status`."""
-        return self._send("", status)
+        """Report that the daemon serves; `status` is one line for `systemctl status`. Returns whether it was sent."""
+        return self._send(f"READY=1\nSTATUS={status}" if status else "READY=1")
 
     def watchdog(self) -> bool:
-        """The event loop still turns; call it from there."""
-        return self._send("WATCHDOG=1", "")
+        """Report that the event loop still runs; call it from there."""
+        return self._send("WATCHDOG=1")
 
-    def stopping(self, status: str = "") -> bool:
-        """Shutdown has begun."""
-        return self._send("STOPPING=1", status)
+    def stopping(self) -> bool:
+        """Report that shutdown has begun."""
+        return self._send("STOPPING=1")
 
-    def _send(self, state: str, status: str) -> bool:
+    def _send(self, message: str) -> bool:
         if not self._address:
             return False
-        line = "STATUS=" + status.replace("\n", " ") if status else ""
-        message = "\n".join(part for part in (state, line) if part)
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-                sock.setblocking(False)  # The event loop calls this; a manager that does not read must not stop it.
+                sock.setblocking(False)  # A manager that does not read must not stop the event loop.
                 sock.sendto(message.encode(), self._address)
         except OSError:
-            # The manager is gone or busy. If it is alive it will notice the silence; we can do nothing about it.
+            # The manager is gone or busy. If it is alive it notices the silence; the daemon can do nothing about it.
             return False
         return True
 

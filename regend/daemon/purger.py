@@ -1,8 +1,8 @@
-"""When a rule begins to exclude what was indexed, nothing of it stays on disk.
+"""Removes from the disk what a new ignore rule excludes.
 
-What a tree no longer holds is kept for a while, because a branch may be switched back; but who adds a rule wants it
-gone. So whenever rules were read anew, and all that follows from them is committed, unused entries whose path all roots
-of their pool ignore are removed for good.
+The store keeps entries that no tree holds any more, because the user may switch a branch back; but a user who adds a
+rule wants the files gone. So after rules were read again, and everything that follows from them is committed, the
+purger removes unused entries for good if all roots of their pool ignore the path.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from regend.disk.ignore.rules import IgnoreRules
 from regend.types import PoolId, RootId
 
 SETTLE_S = 2.0
-"""From the first sight of new rules until the rescan that follows from them must have shown in the queues."""
+"""Time from new rules until the rescan that follows from them must be visible in the queues."""
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +39,7 @@ class Purger:
         self._running: Future[bool] | None = None
 
     def check(self, now: float) -> None:
-        """Begin a purge if one is due; to be called about every second. `now`: monotonic seconds."""
+        """Begin a purge if one is due; call it about every second. `now`: monotonic seconds."""
         versions = {served.record.root: served.rules.version for served in self._roots.all()}
         if versions != self._versions:
             self._versions = versions
@@ -71,6 +71,6 @@ class Purger:
 
 
 def _unwanted(rules: dict[PoolId, list[IgnoreRules]], pool: PoolId, path: str) -> bool:
-    """Whether all roots of the pool ignore the path; one that nobody serves now says nothing."""
+    """Tell whether all served roots of the pool ignore the path, and there is one."""
     asked = rules.get(pool, [])
     return bool(asked) and all(one.decide(path, is_dir=False).ignored for one in asked)

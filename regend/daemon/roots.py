@@ -1,10 +1,11 @@
-"""The roots that are served, with what the shell knows of each: where it is, its rules, its limits.
+"""The served roots, and what the daemon knows of each: where it is, its rules, its limits.
 
-Owned by the event loop; `prepare` looks at the disk and may run in a thread.
+Owned by the event loop. `prepare` and `recall` read the disk, so they are called in a thread.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,10 +27,10 @@ _MAX_NAME_BYTES = 255
 
 
 def check_path(path: str) -> None:
-    """Refuse what no system call takes, before one is asked.
+    """Refuse a path that no system call accepts.
 
     Raises:
-        PathError: it holds a NUL character, or is too long.
+        PathError: the path holds a NUL character, or is too long.
     """
     if "\0" in path:
         raise PathError("The path holds a NUL character, which no file name can; correct it.")
@@ -40,8 +41,16 @@ def check_path(path: str) -> None:
         )
 
 
+def real_path(path: Path) -> Path:
+    """Resolve links; return the path itself where they form a circle. Reads the disk, so call it in a thread."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):
+        return path
+
+
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class RootCandidate:
     """A directory that can be served."""
 
     identity: RootIdentity
@@ -54,7 +63,8 @@ class ServedRoot:
     """One root; changed by `Roots` only.
 
     Attributes:
-        problem: why its `.regend.toml` is not in force, or empty.
+        limits, problem: from its `.regend.toml`; the problem says why the file is not in force, or is empty. Watch
+            threads replace both.
     """
 
     record: RootRecord
@@ -77,18 +87,18 @@ class Roots:
         self._own_dirs = tuple(dict.fromkeys((state_dir, state_dir.resolve())))
         self._roots: dict[RootId, ServedRoot] = {}
 
-    def prepare(self, path: Path, force: bool) -> Prepared:
-        """Look at a directory that the user wants served.
+    def prepare(self, path: Path, force: bool) -> RootCandidate:
+        """Check a directory that the user wants to add.
 
         Raises:
             PathError: it is no directory, or cannot be read.
-            RootError: it is refused, because it is far more than source code, or what is never indexed.
-            ConfigError: its `.regend.toml` says what a repository may not say.
+            RootError: it is refused: it holds far more than source code, or must never be indexed.
+            ConfigError: its `.regend.toml` has a key that a repository may not set.
         """
         identity = identify(path)
         if secret_name := secret_directory(identity.path):
             raise RootError(
-                f"{identity.path} lies in a directory for secrets ({secret_name}), of which nothing is ever indexed; "
+                f"{identity.path} lies in a directory for secrets ({secret_name}), which is never indexed; "
                 "add another directory."
             )
         if any(identity.path.is_relative_to(own) for own in self._own_dirs):
@@ -99,11 +109,14 @@ class Roots:
                 f"{identity.path} is or holds your home directory, with far more than source code in it; "
                 "add the repositories below it, or add it with --force."
             )
-        return self._prepared(identity, load_repository_config(identity.path).apply(self._config.limits))
+        return self._candidate(identity, load_repository_config(identity.path).apply(self._config.limits))
 
-    def recall(self, record: RootRecord) -> Prepared:
-        """A root from the store. If its directory is gone, or replaced by an empty one, it keeps its old marker:
-        the watcher then reports it lost, and found when it is back."""
+    def recall(self, record: RootRecord) -> RootCandidate:
+        """Check the directory of a root from the store.
+
+        If the directory is gone, or replaced by an empty one, the root keeps its old marker: the watcher then reports
+        it lost, and found when it is back.
+        """
         path = Path(record.path)
         try:
             identity = identify(path)
@@ -117,10 +130,10 @@ class Roots:
         except ConfigError as error:
             log.warning("repository_config_refused", root=record.path, reason=str(error))
             limits = self._config.limits
-        return self._prepared(identity, limits)
+        return self._candidate(identity, limits)
 
-    def add(self, record: RootRecord, prepared: Prepared) -> ServedRoot:
-        served = ServedRoot(record, prepared.identity, prepared.rules, prepared.limits)
+    def add(self, record: RootRecord, candidate: RootCandidate) -> ServedRoot:
+        served = ServedRoot(record, candidate.identity, candidate.rules, candidate.limits)
         self._roots[record.root] = served
         return served
 
@@ -131,41 +144,42 @@ class Roots:
         return self._roots.get(root)
 
     def all(self) -> list[ServedRoot]:
-        """By path."""
+        """Return all roots, sorted by path."""
         return sorted(self._roots.values(), key=lambda served: served.path)
 
-    def by_path(self, path: str) -> ServedRoot:
-        """The root at exactly this path, links resolved.
+    def at(self, path: Path) -> ServedRoot | None:
+        """Return the root at exactly this real path."""
+        return next((served for served in self._roots.values() if served.identity.path == path), None)
+
+    async def by_path(self, path: str) -> ServedRoot:
+        """Return the root at exactly this path, which may lead over links.
 
         Raises:
-            RootError: there is none.
+            RootError: no such root is served.
             PathError: no file can have such a name.
         """
         check_path(path)
-        wanted = Path(path)
-        real = wanted.resolve() if wanted.is_absolute() else wanted
-        for served in self._roots.values():
-            if served.identity.path in (wanted, real):
-                return served
-        known = ", ".join(served.path for served in self.all()) or "none"
-        raise RootError(f"{path} is not a root (known: {known}); add it with `regenctl add {path}`.")
-
-    def containing(self, path: Path) -> tuple[ServedRoot, str] | None:
-        """The innermost root that holds an absolute path, and the path relative to it."""
-        return next(iter(self.all_containing(path)), None)
+        named = Path(path)
+        served = self.at(named)
+        if served is None and named.is_absolute():
+            served = self.at(await asyncio.to_thread(real_path, named))
+        if served is None:
+            known = ", ".join(served.path for served in self.all()) or "none"
+            raise RootError(f"{path} is not a root (known: {known}); add it with `regenctl add {path}`.")
+        return served
 
     def all_containing(self, path: Path) -> list[tuple[ServedRoot, str]]:
-        """Every root that holds an absolute path, innermost first, and the path relative to it: roots may be nested."""
+        """Return every root that holds an absolute path, innermost first, and the path relative to it."""
         found = [s for s in self._roots.values() if path == s.identity.path or s.identity.path in path.parents]
         found.sort(key=lambda served: -len(served.path))
         places = [(served, path.relative_to(served.identity.path).as_posix()) for served in found]
         return [(served, "" if relative == "." else relative) for served, relative in places]
 
     def found(self, root: RootId, identity: RootIdentity | None) -> str | None:
-        """A lost root is back, perhaps as another directory.
+        """Note the identity of a lost root that is back.
 
         Returns:
-            Its marker, if that is another than before.
+            Its marker, if the root is another directory than before.
         """
         served = self._roots.get(root)
         if served is None or identity is None or identity.marker == served.identity.marker:
@@ -174,7 +188,7 @@ class Roots:
         return identity.marker
 
     def reload_limits(self, root: RootId) -> bool:
-        """Its `.regend.toml` changed; returns whether the limits did. Errors leave the old ones in force."""
+        """Read `.regend.toml` again and return whether the limits changed. After an error the old limits stay."""
         served = self._roots.get(root)
         if served is None:
             return False
@@ -187,6 +201,6 @@ class Roots:
         changed, served.limits = limits != served.limits, limits
         return changed
 
-    def _prepared(self, identity: RootIdentity, limits: LimitConfig) -> Prepared:
+    def _candidate(self, identity: RootIdentity, limits: LimitConfig) -> RootCandidate:
         rules = IgnoreRules(identity.path, identity.git_dir, self._config.ignore.patterns, self._own_dirs)
-        return Prepared(identity, rules, limits)
+        return RootCandidate(identity, rules, limits)

@@ -1,7 +1,7 @@
-"""Does a text look as if it held a secret? Such texts are never sent to another machine. Pure.
+"""Finds texts that look as if they hold a secret; such texts are never sent to another machine. Pure.
 
-Files that hold secrets by convention are not indexed at all (`disk.ignore.builtin`); this finds what people leave in
-ordinary ones. It rather keeps too much: a chunk that is withheld is still found by words.
+Files that hold secrets by convention are not indexed at all (`disk.ignore.builtin`); this finds secrets in other files.
+It withholds too much instead of too little: a chunk that is withheld is still found by words.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ _RUN = re.compile(r"[A-Za-z0-9+/_-]{32,}={0,2}")
 _HEX = re.compile(r"[0-9a-fA-F]+(?:-[0-9a-fA-F]+)*")
 _NAMED_BITS = 3.0
 _RUN_BITS = 4.25
-"""Bits per character above which a run is taken for random. Of random base64, 87 % of runs of 32 characters, 93 % of 40
-and 94 % of 48 are found so (3,000 of each), and 0.03 % of 64,000 chunks of Python packages are kept by mistake."""
+"""Bits per character above which a run counts as random. This finds 87 % of random base64 runs of 32 characters, 93 %
+of 40 and 94 % of 48 (3,000 of each), and withholds 0.03 % of 64,000 chunks of Python packages by mistake."""
 _PLACEHOLDER = re.compile(
     r"(?i)example|placeholder|changeme|your[_-]|dummy|xxxx|\*{4}|\.\.\.|<[^>]+>|\$\{|\{\{|%\(|test[_-]?(?:key|token|pass)"
 )
 
 
 def secret_in(text: str) -> str:
-    """What the text seems to hold, such as ``private key``; empty where it looks harmless."""
+    """Return the kind of secret that the text seems to hold, such as ``private key``; empty where it looks harmless."""
     for name, pattern in _MARKS:
         found = pattern.search(text)
         if found is not None and not (pattern.groups and _PLACEHOLDER.search(found[1])):
@@ -65,7 +65,7 @@ def entropy_bits(text: str) -> float:
 
 
 def _is_value(value: str) -> bool:
-    """Something that was typed or pasted in, and no expression, path or placeholder."""
+    """Tell whether this is a literal value, and no expression, path or placeholder."""
     if _PLACEHOLDER.search(value) or any(sign in value for sign in "()[]{}<>"):
         return False
     has_digit, has_letter = any(c.isdigit() for c in value), any(c.isalpha() for c in value)
@@ -75,7 +75,7 @@ def _is_value(value: str) -> bool:
 
 
 def _is_random(run: str) -> bool:
-    """Letters of both cases and digits, mixed. Digests in hex are checksums far more often than secrets."""
+    """Tell whether letters of both cases and digits are mixed; hex digests are usually checksums, not secrets."""
     if _HEX.fullmatch(run.rstrip("=")):
         return False
     kinds = any(c.islower() for c in run) and any(c.isupper() for c in run) and sum(c.isdigit() for c in run) >= 3

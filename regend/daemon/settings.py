@@ -1,4 +1,4 @@
-"""What the pure core is told of the user's configuration."""
+"""Translates the user's configuration for the pure core."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from regend.workers.dispatcher import Dispatcher
 def pipeline_config(
     config: Config, embedding: EmbeddingConfig, workers: Dispatcher, model: ModelInfo
 ) -> PipelineConfig:
-    """The core's bounds from the user's configuration; `embedding` is that of the first model."""
+    """Return the core's bounds; `embedding` configures the first model."""
     watch = config.watch
     mode = config.workers.mode
     return PipelineConfig(
@@ -26,7 +26,7 @@ def pipeline_config(
 
 
 def batch_config(config: EmbeddingConfig, model: ModelInfo) -> BatchConfig:
-    """When batches for a model are closed: as configured, else as suits it."""
+    """Return when a model's batches are closed: as configured, otherwise as the model prefers."""
     return BatchConfig(
         config.batch_items or model.max_items,
         config.batch_tokens or model.max_tokens,

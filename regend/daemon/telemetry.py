@@ -1,4 +1,4 @@
-"""How long things take: the last durations of each stage, for `status`. No averages over ages, no estimates."""
+"""Keeps the last durations of each stage for `status`. No averages over the whole run, no estimates."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class StageTimes:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Record how long the block takes, also when it raises."""
+        """Record the duration of the block, also when it raises."""
         started_at = perf_counter()
         try:
             yield
@@ -35,7 +35,7 @@ class StageTimes:
             self.add(stage, perf_counter() - started_at)
 
     def summary(self) -> dict[str, dict[str, float]]:
-        """By stage: `count` since the start; `p50_ms`, `p95_ms` and `max_ms` of the last `KEPT`."""
+        """Return by stage the `count` since the start, and `p50_ms`, `p95_ms` and `max_ms` of the last `KEPT`."""
         answer = {}
         for stage, durations in sorted(self._stages.items()):
             ordered = sorted(durations)

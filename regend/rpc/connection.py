@@ -1,9 +1,9 @@
-"""One client's connection: bytes to requests, answers to bytes, and the bounds that keep a client from hurting others.
+"""One client's connection: turns bytes into requests and answers into bytes, within bounds that protect other clients.
 
-Nothing here queues without a bound. At `max_in_flight` requests, or while the client does not read its answers, no
-further request is decoded and the transport stops reading, so the client's own socket fills up. A client that still
-does not read is cut off; a message that does not arrive in time is, too. Notifications are dropped and counted, never
-kept for a slow reader.
+No queue here is unbounded. At `max_in_flight` requests, or while the client does not read its answers, the connection
+decodes no further request and the transport stops reading, so the client's own socket fills up. A client that still
+does not read is cut off, and so is one whose message does not arrive in time. Notifications for a slow reader are
+dropped and counted, never kept.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from regend.rpc.listen import peer_credentials
 
 _log = structlog.get_logger()
 
+STOPPING = "The daemon is shutting down; start it again with `regend`."
 _LINGER_S = 1.0
-"""How long a refused client may go on sending before its connection is cut."""
+"""How long a refused client may continue to send before its connection is cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,10 @@ class ServerLimits:
 
     Attributes:
         max_connections: further clients are told ``too_many_connections`` and closed.
-        max_in_flight: requests of one connection that are being answered at once.
-        high_water_bytes: unsent bytes from which on no more requests of the connection are taken.
+        max_in_flight: requests of one connection that may be in progress at the same time.
+        high_water_bytes: unsent bytes at which the connection accepts no more requests.
         max_unsent_bytes: a connection with more unsent bytes is cut off.
-        partial_timeout_s: how long a message may take to arrive once its first byte is here.
+        partial_timeout_s: how long a message may take to arrive after its first byte.
         write_timeout_s: how long a client may leave its answers unread.
         decode: sizes and depths of messages.
     """
@@ -59,21 +60,21 @@ class ServerLimits:
 
 
 class Host(Protocol):
-    """What a connection needs of its server."""
+    """The part of the server that a connection uses."""
 
     limits: ServerLimits
     stopping: bool
 
     def opened(self, connection: Connection) -> str:
-        """Register the connection; a reason to refuse it, or empty."""
+        """Register the connection; return a reason to refuse it, or empty."""
         ...
 
     def closed(self, connection: Connection) -> None:
-        """It is gone, whether it was refused or not."""
+        """Unregister a connection that is lost, also a refused one."""
         ...
 
     async def answer(self, connection: Connection, request: Request) -> bytes:
-        """The encoded response of a request; `RegendError` becomes an error response."""
+        """Return the encoded response of a request; a `RegendError` becomes an error response."""
         ...
 
     def count_request(self, failed: bool) -> None: ...
@@ -118,12 +119,8 @@ class Connection(asyncio.Protocol):
 
     @property
     def in_flight(self) -> int:
-        """Requests that are being answered."""
+        """Requests in progress."""
         return len(self._tasks)
-
-    def notify(self, topic: str, payload: object) -> bool:
-        """Send a notification if the client subscribed to the topic and reads; whether it was sent."""
-        return topic in self.subscriptions and self.send_notification(encode_notification(topic, payload))
 
     def send_notification(self, data: bytes) -> bool:
         """Send an encoded notification, or count it as dropped while the client does not read."""
@@ -136,10 +133,10 @@ class Connection(asyncio.Protocol):
         return True
 
     def refuse(self, code: str, message: str) -> None:
-        """Tell the client why, in an ``error`` notification, and answer nothing more.
+        """Send the reason in an ``error`` notification, and answer nothing more.
 
-        The connection closes when the client does, or soon after: if we closed it while the client still sends, the
-        client would see a broken pipe in place of our reason.
+        The connection closes when the client closes it, or soon after: a client that still sends would otherwise see a
+        broken pipe instead of the reason.
         """
         if self._open and self._transport is not None:
             self._transport.write(encode_notification("error", {"code": code, "message": message, "data": None}))
@@ -150,7 +147,7 @@ class Connection(asyncio.Protocol):
             self._linger_timer = self._loop.call_later(_LINGER_S, self.abort)
 
     def close(self) -> None:
-        """Close once everything written is sent."""
+        """Close after everything written is sent."""
         if self._transport is not None:
             self._transport.close()
 
@@ -160,7 +157,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def cancel_requests(self) -> set[asyncio.Task[None]]:
-        """Cancel the handlers that are under way; their tasks, whose ends are answered with ``stopping``."""
+        """Cancel the requests in progress, which are answered with ``stopping``; return their tasks."""
         tasks = set(self._tasks)
         for task in tasks:
             task.cancel()
@@ -168,7 +165,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def _open(self) -> bool:
-        """Whether the client may still be written to."""
+        """Whether the connection may still write to the client."""
         return self._transport is not None and not self._transport.is_closing() and not self._refused
 
     # --- asyncio.Protocol ---------------------------------------------------------------------------------------------
@@ -183,7 +180,7 @@ class Connection(asyncio.Protocol):
             _log.warning("rpc_peer_unknown", error=str(error))
             transport.abort()
             return
-        if uid not in (os.geteuid(), 0):  # root could read our memory anyway.
+        if uid not in (os.geteuid(), 0):  # root could read the daemon's memory anyway.
             _log.warning("rpc_peer_refused", peer_uid=uid, peer_pid=self.peer_pid)
             transport.abort()
             return
@@ -230,10 +227,10 @@ class Connection(asyncio.Protocol):
     # --- the way of a request -----------------------------------------------------------------------------------------
 
     def _take_requests(self) -> None:
-        """Decode and start requests while there is room; then set the transport and the timer to what is left."""
+        """Decode and start requests while there is room, then set the transport and the timer accordingly."""
         while self._open:
             if self._paused_writing or len(self._tasks) >= self._limits.max_in_flight:
-                # EOF is not noticed until there is room again; answers to a client that left are then discarded.
+                # EOF is noticed only when there is room again; answers to a client that left are then discarded.
                 self._pause_reading()
                 break
             try:
@@ -244,12 +241,12 @@ class Connection(asyncio.Protocol):
             if message is None:
                 self._resume_reading()
                 break
-            self._watch_partial(False)  # The clock of this message; the next one gets its own.
+            self._watch_partial(False)  # Each message has its own timer.
             if isinstance(message, Request):
                 task = self._loop.create_task(self._answer(message))
                 self._tasks[task] = message.id
                 task.add_done_callback(self._answered)
-            # Notifications and responses mean nothing to us; Neovim sends some of its own accord.
+            # Notifications and responses have no meaning here; Neovim sends some unasked.
         self._watch_partial(self._decoder.partial and self._open)
 
     async def _answer(self, request: Request) -> None:
@@ -257,7 +254,7 @@ class Connection(asyncio.Protocol):
         failed = ""
         try:
             if self._host.stopping:
-                raise RpcError("The daemon is shutting down; start it again with `regend`.", code="stopping")
+                raise RpcError(STOPPING, code="stopping")
             data = await self._host.answer(self, request)
         except RegendError as error:
             failed = error.code
@@ -276,9 +273,8 @@ class Connection(asyncio.Protocol):
         if not self._open:
             return
         if task.cancelled():
-            # Only shutting down cancels a handler whose client is still there.
-            stopped = RpcError("The daemon is shutting down; start it again with `regend`.", code="stopping")
-            self._write(self._encode_error(request_id, stopped))
+            # Only a shutdown cancels a handler whose client is still connected.
+            self._write(self._encode_error(request_id, RpcError(STOPPING, code="stopping")))
         elif (error := task.exception()) is not None:
             _log.error("rpc_answer_failed", exc_info=error)
             self.abort()
@@ -290,7 +286,7 @@ class Connection(asyncio.Protocol):
         wire: object = f"{error.code}: {error}" if self.text_errors else error_to_wire(error)
         try:
             return encode_response(request_id, wire, None)
-        except (TypeError, ValueError, OverflowError):  # `data` is nothing that MessagePack can say.
+        except (TypeError, ValueError, OverflowError):  # MessagePack cannot encode `data`.
             return encode_response(request_id, {"code": error.code, "message": str(error), "data": None}, None)
 
     def _write(self, data: bytes) -> None:
@@ -316,12 +312,12 @@ class Connection(asyncio.Protocol):
     def _too_slow(self) -> None:
         self._violated(
             ProtocolError(
-                f"The rest of the message did not come within {self._limits.partial_timeout_s:g} s; send it at once."
+                f"The rest of the message did not come within {self._limits.partial_timeout_s:g} s; send it whole."
             )
         )
 
     def _watch_partial(self, partial: bool) -> None:
-        """Run the clock while a message is incomplete; it counts from the message's first byte."""
+        """Run the timer while a message is incomplete, from its first byte."""
         if not partial and self._partial_timer is not None:
             self._partial_timer.cancel()
             self._partial_timer = None

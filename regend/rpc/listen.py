@@ -1,8 +1,9 @@
-"""How the Unix socket comes to be: private, ours alone, and never stolen from a daemon that is alive.
+"""Opens the Unix socket: private to the user, and never taken from a daemon that is alive.
 
-`asyncio` and `uvloop` unlink whatever socket is at the path, even a live one, and create theirs for everyone. So the
-socket is made here and handed to them: a directory of mode 0700 that is ours and no symlink, a lock file beside the
-socket held for life, a connect-probe of what is at the path, and `bind` under umask 177, which makes mode 0600.
+`asyncio` and `uvloop` unlink any socket at the path, even a live one, and open theirs to every user. So this module
+makes the socket and passes it to them. It needs a directory of mode 0700 that belongs to the user and is no symlink,
+holds a lock file beside the socket for life, probes an existing socket by connecting to it, and binds under umask 177,
+which gives mode 0600.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ _PROBE_TIMEOUT_S = 1.0
 
 @dataclass(slots=True)
 class Listener:
-    """A listening socket and what must be undone at exit; owned by the daemon.
+    """A listening socket, its file and its lock; owned by the daemon.
 
     Attributes:
         sock: bound and listening, non-blocking.
-        path: where it is.
-        lock_fd: holds the lock for as long as it is open; -1 if there is none.
-        inode: ``(device, inode)`` of the socket file we made; None for a socket that systemd made.
+        path: of the socket file.
+        lock_fd: open file that holds the lock; -1 after `close`.
+        inode: ``(device, inode)`` of the socket file; None for a socket that systemd made.
     """
 
     sock: socket.socket
@@ -44,7 +45,7 @@ class Listener:
     inode: tuple[int, int] | None
 
     def close(self) -> None:
-        """Close the socket, unlink it if it is still ours, and let go of the lock; again does no harm."""
+        """Close the socket, unlink its file if it is the same, and release the lock; a second call does nothing."""
         self.sock.close()
         if self.inode is not None:
             try:
@@ -52,7 +53,7 @@ class Listener:
                 if (found.st_dev, found.st_ino) == self.inode:
                     self.path.unlink()
             except OSError:
-                # Gone, or no longer reachable: there is nothing of ours to remove.
+                # The file is gone or cannot be reached, so there is nothing to remove.
                 pass
             self.inode = None
         if self.lock_fd >= 0:
@@ -61,14 +62,14 @@ class Listener:
 
 
 def open_listener(path: Path, environ: Mapping[str, str] | None = None) -> Listener:
-    """Take over systemd's socket if we were given one, else make our own at `path`.
+    """Use systemd's socket if the daemon was given one, otherwise make one at `path`.
 
     Args:
         path: absolute path of the socket; ignored when systemd passes one.
-        environ: where `LISTEN_PID` and `LISTEN_FDS` are looked up.
+        environ: holds `LISTEN_PID` and `LISTEN_FDS`; None for the process's environment.
 
     Raises:
-        StoreLockedError: another daemon holds the path; it is left alone.
+        StoreLockedError: another daemon holds the path.
         PathError: the directory or what is at the path is not safe to use.
         ConfigError: the path is too long for a Unix socket, or systemd passed something else.
     """
@@ -98,7 +99,7 @@ def open_listener(path: Path, environ: Mapping[str, str] | None = None) -> Liste
 
 
 def peer_credentials(sock: socket.socket) -> tuple[int, int]:
-    """The user id and process id (0 if unknown) of whoever connected; the kernel's word, not the peer's.
+    """Return the user id and process id (0 if unknown) of the peer, as the kernel knows them.
 
     Raises:
         OSError: the system cannot tell.
@@ -118,7 +119,7 @@ def _systemd_socket(environ: Mapping[str, str]) -> socket.socket | None:
     if not count.isdigit() or int(count) < 1:
         return None
     for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
-        os.environ.pop(name, None)  # Our children must not take the socket for theirs.
+        os.environ.pop(name, None)  # A child process must not use the socket.
     try:
         sock = socket.socket(fileno=_SYSTEMD_FIRST_FD)
     except OSError as error:
@@ -132,7 +133,7 @@ def _systemd_socket(environ: Mapping[str, str]) -> socket.socket | None:
 
 
 def _make_private_directory(directory: Path) -> None:
-    """Create it with mode 0700, or check that it is safe; looked at through one descriptor, so it cannot be swapped."""
+    """Create it with mode 0700, or check that it is safe, through one descriptor, so that it cannot be swapped."""
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         directory.mkdir(mode=0o700, exist_ok=True)
@@ -162,7 +163,7 @@ def _make_private_directory(directory: Path) -> None:
 
 
 def _lock(path: Path) -> int:
-    """Hold `path`.lock and write our pid there. The file is never removed: else two could hold "the" lock."""
+    """Lock `path`.lock and write the pid there. The file is never removed, or two daemons could hold a lock."""
     lock_path = path.with_name(path.name + ".lock")
     try:
         fd = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -188,7 +189,7 @@ def _held(path: Path, holder: str) -> StoreLockedError:
 
 
 def _remove_stale(path: Path) -> None:
-    """Make room at `path`: nothing there, or a socket of ours that nobody answers on."""
+    """Remove a socket of this user at `path` that no daemon listens on."""
     try:
         found = path.lstat()
     except FileNotFoundError:
@@ -197,7 +198,7 @@ def _remove_stale(path: Path) -> None:
         raise PathError(f"{path} exists and is not a socket; move it away or name another with --socket.")
     if found.st_uid != os.geteuid():
         raise PathError(f"The socket {path} belongs to user {found.st_uid}; name another with --socket.")
-    # We hold the lock, so only a daemon whose lock file was removed under it can still be alive here.
+    # This daemon holds the lock, so only one whose lock file was removed can still be alive here.
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(_PROBE_TIMEOUT_S)
         try:
@@ -206,7 +207,7 @@ def _remove_stale(path: Path) -> None:
             path.unlink(missing_ok=True)
             return
         except OSError:
-            # Busy or slow is alive.
+            # A daemon that is busy or slow is alive.
             raise _held(path, "unknown") from None
         try:
             _uid, pid = peer_credentials(probe)

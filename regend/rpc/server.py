@@ -1,7 +1,7 @@
-"""The RPC server: finds the handler of a request, checks its parameters, encodes its answer, counts.
+"""The RPC server: finds the handler of a request, checks its parameters, encodes and counts its answer.
 
-It knows the schema and nothing of what the handlers do. `hello`, `subscribe` and `unsubscribe` concern the connection
-alone and are answered here.
+It knows the schema and nothing about the handlers. It answers `hello`, `subscribe` and `unsubscribe` itself, because
+they concern only the connection.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import re
 import resource
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
 import msgspec
 
 from regend.errors import RpcError
 from regend.rpc.codec import PROTOCOL_VERSION, Request, encode_notification, encode_response
-from regend.rpc.connection import Connection, Handler, PeerCredentials, ServerLimits
+from regend.rpc.connection import STOPPING, Connection, Handler, PeerCredentials, ServerLimits
 from regend.rpc.listen import BACKLOG, peer_credentials
 from regend.rpc.operation_messages import (
     HelloRequest,
@@ -30,46 +30,25 @@ from regend.rpc.operation_messages import (
 )
 from regend.rpc.schema import METHODS, Method
 
-__all__ = ["Connection", "Handler", "RpcServer", "ServerLimits", "ServerStats"]
+__all__ = ["Connection", "Handler", "RpcServer", "ServerLimits"]
 
 _RESERVED_FILES = 256
-"""Descriptors that clients must leave for the index, the watchers, the workers and the files that are read: a daemon of
-one root has 30, and each further root takes a few."""
+"""Descriptors that are kept from clients, for the index, the watchers, the workers and open files: a daemon of one root
+has 30, and each further root takes a few."""
 _MAX_PARTING = 64
-"""Refused clients that are told why at one time; further ones are cut off."""
+"""Maximum refused clients that are being told the reason; further ones are cut off."""
 _CANCEL_S = 0.5
-"""How long cancelled handlers get to end when the server closes."""
+"""How long cancelled handlers have to end when the server closes."""
 _encoder = msgspec.msgpack.Encoder()
 _FIELD = re.compile(r"(?:\$\.|required field `|^`)(\w+)")
-"""The parameter that a message of msgspec, or of `fields.Checked`, is about."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServerStats:
-    """Live state and totals since the start.
-
-    Attributes:
-        connections: open now.
-        in_flight: requests that are being answered now.
-        requests: answered.
-        errors: of these, answered with an error.
-        refused_connections: refused because there were too many.
-        dropped_notifications: not sent because their reader was slow.
-    """
-
-    connections: int
-    in_flight: int
-    requests: int
-    errors: int
-    refused_connections: int
-    dropped_notifications: int
+"""Finds the parameter in a message of msgspec or of `fields.Checked`."""
 
 
 def limits_of_process(open_files: int) -> ServerLimits:
-    """The usual bounds, with no more clients than leave descriptors for everything else.
+    """Return the usual bounds, with fewer clients where descriptors would not suffice.
 
     Args:
-        open_files: how many the process may have; `resource.RLIM_INFINITY` for no limit.
+        open_files: maximum descriptors of the process; `resource.RLIM_INFINITY` for no limit.
     """
     usual = ServerLimits()
     if open_files == resource.RLIM_INFINITY:
@@ -84,10 +63,10 @@ class RpcServer:
 
     Args:
         handlers: method name to handler; each name must be in `rpc.schema.METHODS`.
-        version: ours, as `hello` says it.
-        limits: the bounds on clients; None for those that fit this process.
-        pid: as `hello` says it; None for this process.
-        credentials: tells ``(uid, pid)`` of a connected socket.
+        version: of the daemon, for `hello`.
+        limits: the bounds on clients; None for `limits_of_process`.
+        pid: of the daemon, for `hello`; None for this process.
+        credentials: returns ``(uid, pid)`` of a connected socket.
 
     Raises:
         ValueError: a handler's method is not in the schema.
@@ -125,14 +104,14 @@ class RpcServer:
         self._dropped_before = 0
 
     async def start(self, sock: socket.socket) -> None:
-        """Accept clients on a listening socket, such as `listen.open_listener` makes."""
+        """Accept clients on a listening socket, such as that of `listen.open_listener`."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_unix_server(
             lambda: Connection(self, self._credentials), sock=sock, backlog=BACKLOG
         )
 
     def publish(self, topic: str, payload: object) -> int:
-        """Notify every subscriber of the topic that reads; how many were notified."""
+        """Notify the subscribers of a topic, except those that do not read; return how many were notified."""
         readers = [connection for connection in self._connections if topic in connection.subscriptions]
         if not readers:
             return 0
@@ -140,7 +119,7 @@ class RpcServer:
         return sum(connection.send_notification(data) for connection in readers)
 
     async def close(self, timeout_s: float = 5.0) -> None:
-        """Accept nobody, let requests under way finish until the timeout, then cancel them and close all connections.
+        """Accept no client, wait for requests in progress, cancel them after the timeout, and close all connections.
 
         New requests on open connections are answered with the error ``stopping``.
         """
@@ -155,7 +134,7 @@ class RpcServer:
             await asyncio.sleep(0.01)
         cancelled = [task for connection in self._connections for task in connection.cancel_requests()]
         if cancelled:
-            # A task's end is answered before it wakes us, and a handler that will not end is left behind.
+            # Each task is answered before this wait ends; a handler that does not end is abandoned.
             await asyncio.wait(cancelled, timeout=_CANCEL_S)
         for connection in list(self._connections):
             connection.close()
@@ -167,27 +146,27 @@ class RpcServer:
             for connection in list(self._connections):
                 connection.abort()
 
-    def stats(self) -> ServerStats:
-        """Counters for `status`."""
-        return ServerStats(
-            connections=len(self._connections),
-            in_flight=sum(connection.in_flight for connection in self._connections),
-            requests=self._requests,
-            errors=self._errors,
-            refused_connections=self._refused,
-            dropped_notifications=self._dropped_before + sum(c.dropped_notifications for c in self._connections),
-        )
+    def counters(self) -> dict[str, int]:
+        """Totals since the start for `status`, and how many connections are open now."""
+        missed = sum(connection.dropped_notifications for connection in self._connections)
+        return {
+            "requests": self._requests,
+            "request_errors": self._errors,
+            "connections": len(self._connections),
+            "refused_connections": self._refused,
+            "dropped_notifications": self._dropped_before + missed,
+        }
 
     # --- called by connections (the Host protocol) --------------------------------------------------------------------
 
     def opened(self, connection: Connection) -> str:
         if self.stopping:
-            return "The daemon is shutting down; start it again with `regend`."
+            return STOPPING
         if len(self._connections) >= self.limits.max_connections:
             self._refused += 1
             self._parting.add(connection)
             if len(self._parting) > _MAX_PARTING:
-                connection.abort()  # Each that hears the reason keeps a descriptor for as long.
+                connection.abort()  # Each that is told the reason holds a descriptor.
             return f"{self.limits.max_connections} clients are connected, which is the limit; close some."
         self._connections.add(connection)
         return ""
@@ -206,7 +185,7 @@ class RpcServer:
         found = self._handlers.get(request.method)
         if found is None:
             raise RpcError(
-                f"There is no method `{request.method[:64]}`; `hello` lists those there are.", code="method_not_found"
+                f"There is no method `{request.method[:64]}`; `hello` lists the methods.", code="method_not_found"
             )
         method, handler, names = found
         response = await handler(connection, _convert(method, names, request.params))
@@ -240,7 +219,7 @@ class RpcServer:
 
 
 def _convert(method: Method, names: frozenset[str], params: list[Any]) -> Any:
-    """The request's dataclass. No parameters, nil, and an empty array (Lua's empty table) all mean the empty map."""
+    """Return the request's dataclass. No parameters, nil and an empty array (Lua's empty table) mean the empty map."""
     if len(params) > 1:
         raise _invalid(method, f"takes one map of parameters, not {len(params)} values")
     raw = (params[0] if params else None) or {}
@@ -257,7 +236,7 @@ def _convert(method: Method, names: frozenset[str], params: list[Any]) -> Any:
         field = _FIELD.search(str(error))
         raise _invalid(method, f"has a wrong parameter: {error}", field and field.group(1)) from error
     except UnicodeEncodeError as error:  # A string that is not UTF-8 where something else than a string is expected.
-        raise _invalid(method, "has a wrong parameter: a string that is not UTF-8 in place of another type") from error
+        raise _invalid(method, "has a wrong parameter: a string that is not UTF-8 instead of another type") from error
 
 
 def _invalid(method: Method, what: str, field: str | None = None) -> RpcError:
@@ -266,7 +245,7 @@ def _invalid(method: Method, what: str, field: str | None = None) -> RpcError:
 
 
 def _text(value: Any) -> Any:
-    """Some peers send strings as bytes, alone or in lists and maps; the schema has no binary values."""
+    """Decode bytes, alone or in lists and maps: some peers send strings so, and the schema has no binary values."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
     if isinstance(value, list):

@@ -35,7 +35,7 @@ class Rig:
 
     def check(self) -> tuple[str, ...]:
         self.now += CHECK_INTERVAL_S
-        self.governor.check(self.now)
+        self.governor.decide(self.governor.measure(self.now))
         return self.governor.held_back
 
 

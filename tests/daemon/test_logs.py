@@ -63,10 +63,25 @@ def test_a_file_is_rotated_and_bounded(tmp_path: Path) -> None:
         file.write(line)
     files = [path.with_name("log.2"), path.with_name("log.1"), path]
     assert sorted(tmp_path.iterdir()) == sorted(files)
-    assert "".join(one.read_text() for one in files) == "".join(lines[-300:])
+    text = "".join(one.read_text() for one in files)
+    assert "".join(lines).endswith(text) and len(text) > 2 * 900, "the last lines, without a gap"
+    again = RotatingFile(path, max_bytes=1_000, kept=2)
+    for line in lines[:120]:
+        again.write(line)  # The file of before counts.
     assert all(one.stat().st_size <= 1_000 and one.stat().st_mode & 0o777 == 0o600 for one in files)
-    RotatingFile(path, max_bytes=1_000, kept=2).write("again\n")
-    assert path.with_name("log.1").read_text() == "".join(lines[-100:]), "a file of before is counted"
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_file_that_cannot_be_renamed_grows_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "rename", refuse)
+    file = RotatingFile(tmp_path / "log", max_bytes=100)
+    for number in range(100):
+        file.write(f"line {number:04} \udcff\n")
+    assert (tmp_path / "log").read_text().splitlines()[-1] == "line 0099 \\udcff"
+    assert len((tmp_path / "log").read_text().splitlines()) == 100
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:

@@ -200,6 +200,16 @@ def test_pause_and_resume(served: Daemon, root: Path) -> None:
     assert served.paths("written_while_paused")[0] == "pkg0/late.py"
 
 
+def test_new_limits_hold_after_a_flush(served: Daemon, root: Path) -> None:
+    (root / "long.py").write_text("def quincunx():\n    return 1\n" + "# dots\n" * 1_000)
+    served.flush()
+    assert "long.py" in served.paths("quincunx")
+    for limit_bytes, state in ((5_000, "skipped"), (50_000, "indexed"), (6_000, "skipped")):
+        (root / ".regend.toml").write_text(f"[limits]\nmax_file_bytes = {limit_bytes}\n")
+        served.flush()
+        assert served.call("why", file=str(root / "long.py"))["state"] == state
+
+
 def test_why_tells_of_every_kind_of_file(served: Daemon, root: Path, tmp_path: Path) -> None:
     (root / "blob.bin").write_bytes(b"\0\1\2" * 100)
     (root / "huge.py").write_text("x = 1\n" * 300_000)

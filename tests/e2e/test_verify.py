@@ -96,7 +96,7 @@ def test_what_differs_is_found_and_repaired(tmp_path: Path, capsys: pytest.Captu
         assert main(["--socket", str(subject.socket), "doctor", "--verify"]) == 0
         shown = capsys.readouterr().out
         assert "2 of 3 files differed" in shown
-        assert f"{tmp_path}/apple.py: its content was another one" in shown
+        assert f"{tmp_path}/apple.py: its content was different" in shown
         assert "index pages: sound" in shown
         assert subject.paths("apple")[0] == "apple.py"
         found = subject.call("verify")

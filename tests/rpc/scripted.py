@@ -154,7 +154,7 @@ class Script:
         return ops.ListResponse(tuple(ops.ListedRoot(path, path, "ready", 120) for path in self.roots))
 
     async def on_verify(self, _: Connection, request: ops.VerifyRequest) -> ops.VerifyResponse:
-        found = tuple(ops.FailedPath(ROOT, f"{n}.py", "its content was another one") for n in range(self.differing))
+        found = tuple(ops.FailedPath(ROOT, f"{n}.py", "its content was different") for n in range(self.differing))
         return ops.VerifyResponse(self.damage, 20, found, 0, 12.0)
 
     async def on_pause(self, _: Connection, request: ops.Empty) -> ops.PausedResponse:

@@ -27,13 +27,13 @@ async def test_a_thousand_idle_connections(path: Path) -> None:
     try:
         async with serving(path, Script().handlers()) as server:
             idle = [await Peer.connect(path) for _ in range(1_000)]
-            await until(lambda: server.stats().connections == 1_000)
+            await until(lambda: server.counters()["connections"] == 1_000)
             peer = await Peer.connect(path)
             assert await peer.call("pause") == {"paused": True}
             assert (await idle[500].call("resume")) == {"paused": False}
             for each in (*idle, peer):
                 each.close()
-            await until(lambda: server.stats().connections == 0)
+            await until(lambda: server.counters()["connections"] == 0)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -47,7 +47,7 @@ async def test_one_connection_too_many_is_told_and_the_others_stay(path: Path) -
         assert (await outside.get())[2][0]["code"] == "too_many_connections"
         assert await outside.get() is None
         assert await inside[0].call("pause") == {"paused": True}
-        assert server.stats().refused_connections == 1
+        assert server.counters()["refused_connections"] == 1
         for peer in (*inside, outside):
             peer.close()
 
@@ -58,7 +58,7 @@ async def test_a_flood_of_clients_too_many_holds_few_descriptors(path: Path) -> 
         await inside.call("pause")
         before = len(os.listdir("/proc/self/fd"))
         outside = [await Peer.connect(path) for _ in range(200)]
-        await until(lambda: server.stats().refused_connections == 200)
+        await until(lambda: server.counters()["refused_connections"] == 200)
         # Each of ours, and the server's end of those that are told why.
         assert len(os.listdir("/proc/self/fd")) - before <= 200 + 64
         heard = [await peer.get() for peer in outside]
@@ -82,7 +82,7 @@ async def test_only_our_user_and_root_may_ask(path: Path, uid: int, allowed: boo
         peer = await Peer.connect(path)
         peer.send(0, 1, "pause", [])
         assert await peer.get() == ([1, 1, None, {"paused": True}] if allowed else None)
-        assert server.stats().requests == int(allowed)
+        assert server.counters()["requests"] == int(allowed)
         peer.close()
 
 
@@ -120,7 +120,7 @@ async def test_close_waits_for_what_is_under_way_and_takes_nothing_new(
     assert (await peer.get())[1:3] == [1, None]
     assert await peer.get() is None
     await close
-    assert server.stats().connections == 0
+    assert server.counters()["connections"] == 0
 
 
 async def test_close_cancels_what_takes_too_long_and_says_so(closing: tuple[RpcServer, Gate, Peer]) -> None:
@@ -129,7 +129,7 @@ async def test_close_cancels_what_takes_too_long_and_says_so(closing: tuple[RpcS
     assert gate.cancelled == 1
     assert (await peer.get())[2]["code"] == "stopping"
     assert await peer.get() is None
-    assert server.stats().connections == 0
+    assert server.counters()["connections"] == 0
 
 
 async def test_a_handler_without_a_method_is_a_bug() -> None:

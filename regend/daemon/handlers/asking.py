@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from regend.daemon.handlers import status
+from regend.daemon.driver import Driver
 from regend.daemon.handlers.buffers import Buffer, Buffers, PreparedBuffers
 from regend.daemon.handlers.named_files import locate, locate_all
 from regend.daemon.handlers.query_runner import QueryRunner
-from regend.daemon.parts import Parts
+from regend.daemon.handlers.status import RootStates
+from regend.daemon.models import ServedModel
 from regend.disk.names import readable
 from regend.errors import PathError, RootError, RpcError
 from regend.limits import DEFAULT_RESULTS, MAX_OVERLAYS, MAX_RESULTS
 from regend.rpc import query_messages as rpc
 from regend.rpc.connection import Connection
+from regend.search.engine import Engine
 from regend.search.legs.legs import Vector
 from regend.search.options import RelatedOptions, SearchOptions
 from regend.search.overlay import overlaid
@@ -27,19 +30,38 @@ from regend.search.query.filters import Filters
 from regend.search.query.parse import parse_query
 from regend.search.results.outcome import SearchOutcome, SearchResult
 from regend.store.base import Snapshot
+from regend.store.reads import Reads
 
 SYNC_TIMEOUT_S = 5.0
 _QUICK_RESULTS = 20
 """Maximum results of a query that may run on the event loop."""
 
 
+@dataclass(frozen=True, slots=True)
+class QueryParts:
+    """What the queries use.
+
+    Attributes:
+        upgrade: the stronger model; None where none is configured.
+        sends_queries: the first model may be given queries: it is local, or some root's text may leave the machine.
+    """
+
+    states: RootStates
+    driver: Driver
+    reads: Reads
+    engine: Engine
+    first: ServedModel
+    upgrade: ServedModel | None
+    sends_queries: bool
+
+
 class QueryMethods:
     """The handlers, bound to one daemon."""
 
-    def __init__(self, app: Parts) -> None:
+    def __init__(self, app: QueryParts, buffers: Buffers, runner: QueryRunner) -> None:
         self._app = app
-        self._buffers = Buffers(app)
-        self._runner = QueryRunner(app.queries, lambda: app.indexer.reads.snapshot, app.times)
+        self._buffers = buffers
+        self._runner = runner
 
     async def search(self, connection: Connection, request: rpc.SearchRequest) -> rpc.SearchResponse:
         started_at = time.perf_counter()
@@ -48,7 +70,7 @@ class QueryMethods:
             await app.driver.flush(wait_vectors=False, timeout_s=SYNC_TIMEOUT_S)
         query = parse_query(readable(request.query))
         options = SearchOptions(
-            query, self._root_filter(request.root), request.path, request.lang, request.explain, request.files,
+            query, await self._root_filter(request.root), request.path, request.lang, request.explain, request.files,
             k=_results_at_most(request), offset=request.offset, context=request.context, budget=request.budget,
         )  # fmt: skip
         buffers = await self._prepared(connection, request.overlays, request.root)
@@ -56,7 +78,7 @@ class QueryMethods:
         if stronger is not None:
             upgraded, strong = stronger
             return await self._answer(started_at, buffers, lambda _: app.engine.search(upgraded, options, strong))
-        vector = await app.query_vectors.vector(query.text) if self._asks_others() else None
+        vector = await app.first.query_vectors.vector(query.text) if self._asks_others() else None
         return await self._answer(
             started_at, buffers, lambda snapshot: app.engine.search(snapshot, options, vector), _is_quick(options)
         )
@@ -69,36 +91,33 @@ class QueryMethods:
         That is while the stronger one is not complete in all that is searched, does not answer in time, or would have
         to be mixed with unsaved buffers, which the first one embeds.
         """
-        upgrader = self._app.upgrader
-        if upgrader is None or self._upgraded(root, buffers) is None:
+        upgrade = self._app.upgrade
+        if upgrade is None or self._upgraded(root, buffers) is None:
             return None
-        vector = await upgrader.query_vectors.vector(text)
+        vector = await upgrade.query_vectors.vector(text)
         snapshot = self._upgraded(root, buffers)
         return None if vector is None or snapshot is None else (snapshot, vector)
 
     def _upgraded(self, root: str, buffers: PreparedBuffers) -> Snapshot | None:
         """Return the current snapshot with the stronger model's vectors, for one root or (empty) for all."""
-        if buffers.files:
+        served = self._app.states.roots.at(Path(root)) if root else None
+        if buffers.files or (root and served is None):
             return None
-        record = self._app.roots.by_path(root).record.root if root else None
-        return self._app.indexer.reads.snapshot.upgraded(record)
+        return self._app.reads.snapshot.upgraded(served.record.root if served else None)
 
     def _asks_others(self) -> bool:
         """Return whether the query's vector comes from a worker or a server; the engine asks the built-in model itself.
 
         A query leaves the machine only if the user lets some root's text leave it.
         """
-        app = self._app
-        if app.engine.encodes_queries:
-            return False
-        return app.provider.info.local or bool(app.config.embedding.remote_roots)
+        return self._app.sends_queries and not self._app.engine.encodes_queries
 
     async def related(self, connection: Connection, request: rpc.RelatedRequest) -> rpc.SearchResponse:
         started_at = time.perf_counter()
         app = self._app
-        served, path = locate(app.roots, request.file, request.root)
+        served, path = await locate(app.states.roots, request.file, request.root)
         options = RelatedOptions(
-            served.path, path, request.line, Filters(self._root_filter(request.root), request.path, request.lang),
+            served.path, path, request.line, Filters(await self._root_filter(request.root), request.path, request.lang),
             k=_results_at_most(request), offset=request.offset, context=request.context, budget=request.budget,
         )  # fmt: skip
         buffers = await self._prepared(connection, request.overlays, request.root)
@@ -110,7 +129,7 @@ class QueryMethods:
 
     async def symbols(self, _: Connection, request: rpc.SymbolsRequest) -> rpc.SymbolsResponse:
         app = self._app
-        filters = Filters(self._root_filter(request.root), request.path, request.lang)
+        filters = Filters(await self._root_filter(request.root), request.path, request.lang)
         name = readable(request.name)
         outcome = await self._runner.run(lambda snapshot: app.engine.symbols(snapshot, name, request.k, filters))
         found = tuple(
@@ -119,11 +138,11 @@ class QueryMethods:
             )
             for r in outcome.results
         )
-        return rpc.SymbolsResponse(found, outcome.generation, status.is_complete(app))
+        return rpc.SymbolsResponse(found, outcome.generation, app.states.is_complete())
 
     async def outline(self, _: Connection, request: rpc.OutlineRequest) -> rpc.OutlineResponse:
         app = self._app
-        served, path = locate(app.roots, request.file, request.root)
+        served, path = await locate(app.states.roots, request.file, request.root)
         outline = await self._runner.run(lambda snapshot: app.engine.outline(snapshot, served.path, path))
         found = tuple(
             rpc.OutlineSymbol(d.name, d.symbol, d.kind, d.start_line, d.end_line) for d in outline.definitions
@@ -143,7 +162,7 @@ class QueryMethods:
         outside: list[str] = []
         for overlay in overlays:
             try:
-                places = locate_all(self._app.roots, overlay.path, root)
+                places = await locate_all(self._app.states.roots, overlay.path, root)
             except RootError:
                 # An editor sends what it has changed; not all of it must be ours.
                 outside.append(f"{overlay.path} is in no root, so its unsaved text is not searched.")
@@ -166,7 +185,7 @@ class QueryMethods:
             outcome = await self._runner.run(lambda snapshot: run(overlaid(snapshot, buffers.files)))
         else:
             outcome = await self._runner.run(run, quick)
-        complete = outcome.complete and status.is_complete(self._app)
+        complete = outcome.complete and self._app.states.is_complete()
         if buffers.notes:
             outcome = replace(outcome, notes=(*outcome.notes, *buffers.notes))
         took_ms = round((time.perf_counter() - started_at) * 1e3, 3)
@@ -181,8 +200,8 @@ class QueryMethods:
             {name: rpc.Stage(outcome.stage_ms[name], cpu_ms) for name, cpu_ms in outcome.cpu_ms.items()} or None,
         )
 
-    def _root_filter(self, root: str) -> str:
-        return self._app.roots.by_path(root).path if root else ""
+    async def _root_filter(self, root: str) -> str:
+        return (await self._app.states.roots.by_path(root)).path if root else ""
 
 
 def _on_the_wire(result: SearchResult) -> rpc.SearchResult:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -18,13 +18,15 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
-from regend.daemon.parts import Parts
 from regend.daemon.roots import ServedRoot
 from regend.disk.blob_names import name_blob
+from regend.embedding.base import ModelInfo
 from regend.errors import ChunkError, EmbeddingError, WorkerError
 from regend.rpc.connection import Connection
 from regend.search.overlay import OverlayFile
+from regend.store.base import Snapshot
 from regend.types import ChunkedFile, ChunkId, Lane, RootId, embedded_text
+from regend.workers.dispatcher import Dispatcher
 
 MAX_BUFFERS = 64
 """Maximum buffers remembered for one connection."""
@@ -57,8 +59,10 @@ _Held = OrderedDict[tuple[RootId, str], OverlayFile]
 class Buffers:
     """Owns the chunks and vectors of every connection's buffers; used on the event loop."""
 
-    def __init__(self, app: Parts) -> None:
-        self._app = app
+    def __init__(self, workers: Dispatcher, model: ModelInfo, snapshot: Callable[[], Snapshot]) -> None:
+        self._workers = workers
+        self._model = model
+        self._snapshot = snapshot
         self._held: WeakKeyDictionary[Connection, _Held] = WeakKeyDictionary()
 
     async def prepare(self, connection: Connection, buffers: Sequence[Buffer]) -> PreparedBuffers:
@@ -85,7 +89,7 @@ class Buffers:
         root, path = buffer.served.record.root, buffer.path
         content = buffer.text.encode("utf-8", "surrogateescape")
         blob, _ = name_blob(path, content)
-        snapshot = self._app.indexer.reads.snapshot
+        snapshot = self._snapshot()
         indexed = snapshot.pools[buffer.served.record.pool].entry_at(root, path) if root in snapshot.roots else None
         if indexed is not None and indexed.blob == blob:
             return None, ""
@@ -94,7 +98,7 @@ class Buffers:
             held.move_to_end((root, path))
             return before, ""
         try:
-            file = await self._app.workers.chunk(
+            file = await self._workers.chunk(
                 str(Path(buffer.served.path)), path, buffer.served.limits, Lane.EDIT, alone=False, content=content
             )
         except (ChunkError, WorkerError) as error:
@@ -111,13 +115,13 @@ class Buffers:
         """Return vectors of the file's chunks, known ones and those of the local model."""
         found = {chunk.chunk_id: known[chunk.chunk_id] for chunk in file.chunks if chunk.chunk_id in known}
         lacking = {c.chunk_id: embedded_text(c.symbol, c.text) for c in file.chunks if c.chunk_id not in found}
-        if not lacking or not self._app.provider.info.local:
+        if not lacking or not self._model.local:
             return found, ""
-        info = self._app.provider.info
+        info = self._model
         texts = list(lacking.values())
         starts = range(0, len(texts), info.max_items)
         try:
-            parts = [await self._app.workers.embed(texts[at : at + info.max_items], Lane.EDIT) for at in starts]
+            parts = [await self._workers.embed(texts[at : at + info.max_items], Lane.EDIT) for at in starts]
         except EmbeddingError as error:
             return found, f"Unsaved text was searched by words only: {error}"
         found.update(zip(lacking, np.concatenate(parts), strict=True))

@@ -1,82 +1,95 @@
-"""What embedding does, for `status` and for the line in the log at the end of a bulk index. Nothing is remembered but
-what the last line said.
+"""Reports on embedding: for `status`, and as one line in the log at the end of a bulk index. It remembers only the
+figures of the last line.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import structlog
 
 from regend.core.batcher import BatchStats
 from regend.core.pipeline import Pipeline
-from regend.daemon.embedder import Embedder
-from regend.daemon.parts import Parts
+from regend.daemon.models import ServedModel
+from regend.daemon.upgrader import Upgrader
+from regend.store.reads import Reads
 from regend.types import Lane, Tier
 
 REPORT_CHUNKS = 256
-"""Fewer chunks than this are no bulk index and get no line."""
+"""Minimum chunks of a bulk index; fewer get no line in the log."""
 SHOWN_REFUSALS = 20
+_EMBED_TOTALS = ("requests", "tokens", "failures", "splits", "retries", "withheld")
 
 log = structlog.get_logger(__name__)
 
 
-def model_table(app: Parts) -> dict[str, Any]:
-    """The model that serves, what its provider did, and how far the stronger one is."""
-    pipeline, info = app.driver.pipeline, app.provider.info
-    table: dict[str, Any] = {"id": info.model_id, "dim": info.dim, "local": info.local, "note": info.note}
-    if error := pipeline.embed_error(Tier.FIRST):
-        table["error"] = error
-    table |= {"provider": app.provider.status(), **_tier_table(pipeline, Tier.FIRST)}
-    if app.upgrader is not None:
-        state = app.indexer.reads.snapshot.upgrade
-        table["upgrade"] = app.upgrader.status(state, pipeline.embed_error(Tier.UPGRADE)) | {
-            "provider": app.upgrader.provider.status(),
-            **_tier_table(pipeline, Tier.UPGRADE),
+@dataclass(frozen=True, slots=True)
+class EmbedStatus:
+    """The models at the moment of asking.
+
+    Attributes:
+        upgrader: offers the stronger model; None where none is configured.
+    """
+
+    pipeline: Pipeline
+    reads: Reads
+    first: ServedModel
+    upgrader: Upgrader | None
+
+    def models(self) -> dict[str, Any]:
+        """Return the serving model, its provider's figures, and the progress of the stronger model."""
+        table = _identity(self.first)
+        if error := self.pipeline.embed_error(Tier.FIRST):
+            table["error"] = error
+        table |= _work(self.pipeline, self.first, Tier.FIRST)
+        if self.upgrader is not None:
+            table["upgrade"] = self._upgrade(self.upgrader)
+        return table
+
+    def _upgrade(self, upgrader: Upgrader) -> dict[str, Any]:
+        table, state = _identity(upgrader.model), self.reads.snapshot.upgrade
+        if state is not None:
+            table |= {
+                "pools_served": len(state.serving),
+                "chunks_lacking": state.lacking,
+                "chunks_forgone": state.forgone,
+            }
+        if error := upgrader.error or self.pipeline.embed_error(Tier.UPGRADE):
+            table["error"] = error
+        return table | _work(self.pipeline, upgrader.model, Tier.UPGRADE)
+
+    def counters(self) -> dict[str, int]:
+        """Return totals of both models since the start."""
+        models = [self.first, *([self.upgrader.model] if self.upgrader else [])]
+        totals: Counter[str] = Counter()
+        for model in models:
+            totals.update(asdict(model.embedder.counters))
+        return {
+            "embedded_chunks": int(totals["embedded_chunks"]),
+            **{f"embed_{name}": int(totals[name]) for name in _EMBED_TOTALS},
+            "query_embed_requests": sum(model.query_vectors.counters.requests for model in models),
+            "query_embed_failures": sum(model.query_vectors.counters.failures for model in models),
         }
-    return table
 
 
-def _tier_table(pipeline: Pipeline, tier: Tier) -> dict[str, Any]:
-    """How its batches were, and the first chunks that it refused, each with the reason."""
+def _identity(model: ServedModel) -> dict[str, Any]:
+    info = model.provider.info
+    return {"id": info.model_id, "dim": info.dim, "local": info.local, "note": info.note}
+
+
+def _work(pipeline: Pipeline, model: ServedModel, tier: Tier) -> dict[str, Any]:
+    """Return figures of a model's provider and batches, and the first chunks that it refused, each with the reason."""
     refused = [{"chunk": chunk.hex(), "reason": reason} for chunk, reason in pipeline.given_up(tier).items()]
-    table: dict[str, Any] = {"batches": _batches(pipeline.batch_stats(tier))}
+    table = {"provider": model.provider.status(), "batches": _batches(pipeline.batch_stats(tier))}
     return table | ({"refused_chunks": len(refused), "refused": refused[:SHOWN_REFUSALS]} if refused else {})
 
 
-def counter_table(app: Parts) -> dict[str, int]:
-    """Totals since the start, of both models together."""
-    totals: Counter[str] = Counter()
-    queries = [app.query_vectors.counters]
-    for embedder in _embedders(app).values():
-        totals.update(asdict(embedder.counters))
-    if app.upgrader is not None:
-        queries.append(app.upgrader.query_vectors.counters)
-    return {
-        "embedded_chunks": int(totals["embedded_chunks"]),
-        "embed_requests": int(totals["requests"]),
-        "embed_tokens": int(totals["tokens"]),
-        "embed_failures": int(totals["failures"]),
-        "embed_splits": int(totals["splits"]),
-        "embed_retries": int(totals["retries"]),
-        "embed_withheld": int(totals["withheld"]),
-        "query_embed_requests": sum(counters.requests for counters in queries),
-        "query_embed_failures": sum(counters.failures for counters in queries),
-    }
-
-
-def _embedders(app: Parts) -> dict[Tier, Embedder]:
-    found = {Tier.FIRST: app.embedder}
-    if app.upgrader is not None:
-        found[Tier.UPGRADE] = app.upgrader.embedder
-    return found
-
-
 def _batches(stats: dict[Lane, BatchStats]) -> dict[str, dict[str, float]]:
-    """By lane: batches, their average size and fill, and why they were closed."""
+    """Return by lane the number of batches, their average size and fill, and why they were closed."""
     return {
         lane.name.lower(): {
             "batches": own.batches,
@@ -90,25 +103,26 @@ def _batches(stats: dict[Lane, BatchStats]) -> dict[str, dict[str, float]]:
 
 
 class EmbedReport:
-    """Logs one line when a bulk index has come to its end; owned by the event loop."""
+    """Logs one line when a bulk index ends; owned by the event loop."""
 
-    def __init__(self, app: Parts) -> None:
-        self._app = app
+    def __init__(self, pipeline: Pipeline, models: Mapping[Tier, ServedModel]) -> None:
+        self._pipeline = pipeline
+        self._models = models
         self._before: dict[Tier, dict[str, float]] = {}
         self._busy_since: dict[Tier, float] = {}
 
     def changed(self) -> None:
-        """Something happened in the pipeline."""
-        pipeline = self._app.driver.pipeline
-        for tier, embedder in _embedders(self._app).items():
-            at_rest = pipeline.is_idle if tier is Tier.FIRST else pipeline.is_at_rest
+        """Note that something happened in the pipeline."""
+        for tier in self._models:
+            at_rest = self._pipeline.is_idle if tier is Tier.FIRST else self._pipeline.is_at_rest
             if not at_rest:
                 self._busy_since.setdefault(tier, time.monotonic())
             elif tier in self._busy_since:
-                self._report(tier, embedder, time.monotonic() - self._busy_since.pop(tier))
+                self._report(tier, time.monotonic() - self._busy_since.pop(tier))
 
-    def _report(self, tier: Tier, embedder: Embedder, took_s: float) -> None:
-        now = self._figures(tier, embedder)
+    def _report(self, tier: Tier, took_s: float) -> None:
+        provider = self._models[tier].provider
+        now = self._figures(tier)
         before = self._before.get(tier, {})
         new = {name: value - before.get(name, 0) for name, value in now.items()}
         if new["chunks"] < REPORT_CHUNKS:
@@ -118,21 +132,18 @@ class EmbedReport:
         items, fill = new.pop("batch_items"), new.pop("batch_fill")
         log.info(
             "bulk_embedded",
-            model=self._provider(tier).info.model_id,
+            model=provider.info.model_id,
             took_s=round(took_s, 2),
             average_batch=round(items / batches, 1),
             average_fill=round(fill / batches, 3),
-            breakers=[server["breaker"] for server in self._provider(tier).status().get("servers", ())],
+            breakers=[server["breaker"] for server in provider.status().get("servers", ())],
             **{name: round(value, 2) for name, value in new.items()},
         )
 
-    def _provider(self, tier: Tier) -> Any:
-        upgrader = self._app.upgrader
-        return self._app.provider if tier is Tier.FIRST or upgrader is None else upgrader.provider
-
-    def _figures(self, tier: Tier, embedder: Embedder) -> dict[str, float]:
-        counters, status = embedder.counters, self._provider(tier).status()
-        stats = self._app.driver.pipeline.batch_stats(tier).values()
+    def _figures(self, tier: Tier) -> dict[str, float]:
+        model = self._models[tier]
+        counters, status = model.embedder.counters, model.provider.status()
+        stats = self._pipeline.batch_stats(tier).values()
         return {
             "chunks": counters.embedded_chunks,
             "requests": counters.requests,

@@ -1,122 +1,148 @@
-"""`status`: derived from live state at the moment of asking, nothing remembered, nothing rounded in our favour."""
+"""Answers `status` from live state at the moment of asking; nothing is remembered or rounded in the daemon's favour."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 from regend import __version__
-from regend.daemon.handlers.embed_status import counter_table, model_table
-from regend.daemon.parts import Parts
-from regend.daemon.roots import ServedRoot
-from regend.rpc.operation_messages import RootStatus, StatusResponse, WorkerStatus
+from regend.core.pipeline import Pipeline
+from regend.daemon.governor import Governor
+from regend.daemon.handlers.embed_status import EmbedStatus
+from regend.daemon.inbox import Inbox
+from regend.daemon.roots import Roots, ServedRoot
+from regend.daemon.telemetry import StageTimes
+from regend.rpc.connection import Connection
+from regend.rpc.operation_messages import Empty, RootStatus, StatusResponse, WorkerStatus
+from regend.store.reads import Reads
 from regend.types import Tier
+from regend.watch.watcher import Watcher
+from regend.workers.dispatcher import Dispatcher
 from regend.workers.rss import rss_bytes
 
-
-def root_statuses(app: Parts) -> tuple[RootStatus, ...]:
-    """All roots, by path."""
-    return tuple(root_status(app, served) for served in app.roots.all())
+_WATCHING = {"watching": "events", "starting": "starting", "polling": "polling", "lost": "nothing"}
 
 
-def root_status(app: Parts, served: ServedRoot) -> RootStatus:
-    """One root."""
-    root = served.record.root
-    pipeline, reads = app.driver.pipeline, app.indexer.reads
-    snapshot = reads.snapshot
-    stats = reads.root_stats(root)
-    health = app.watcher.health(root)
-    pending = pipeline.pending(root)
-    state, reason = _state(app, served, pending)
-    skipped = Counter[str]()
-    for why, count in (stats.skipped_by_reason or {}).items():
-        skipped[why.partition(":")[0]] += count  # `quarantined: crashed` counts as `quarantined`.
-    return RootStatus(
-        path=served.path,
-        pool=served.record.pool_key,
-        state=state,
-        files_indexed=stats.files_indexed,
-        files_skipped=stats.files_skipped,
-        skipped_by_reason=dict(skipped),
-        chunks=stats.chunks,
-        pending=pending,
-        generation=snapshot.generation,
-        complete=not pending and not stats.pending_vectors and state != "gone" and not pipeline.unsure(root),
-        watching={"watching": "events", "starting": "starting", "polling": "polling", "lost": "nothing"}[health.state],
-        reason=reason,
-    )
+@dataclass(frozen=True, slots=True)
+class RootStates:
+    """Derives the state of roots from the parts that know it; used on the event loop."""
+
+    roots: Roots
+    pipeline: Pipeline
+    reads: Reads
+    watcher: Watcher
+
+    def all(self) -> tuple[RootStatus, ...]:
+        """Return the status of all roots, sorted by path."""
+        return tuple(self.of(served) for served in self.roots.all())
+
+    def of(self, served: ServedRoot) -> RootStatus:
+        """Return the status of one root."""
+        root = served.record.root
+        stats = self.reads.root_stats(root)
+        pending = self.pipeline.pending(root)
+        state, reason = self._state(served, pending)
+        skipped = Counter[str]()
+        for why, count in (stats.skipped_by_reason or {}).items():
+            skipped[why.partition(":")[0]] += count  # `quarantined: crashed` counts as `quarantined`.
+        return RootStatus(
+            path=served.path,
+            pool=served.record.pool_key,
+            state=state,
+            files_indexed=stats.files_indexed,
+            files_skipped=stats.files_skipped,
+            skipped_by_reason=dict(skipped),
+            chunks=stats.chunks,
+            pending=pending,
+            generation=self.reads.snapshot.generation,
+            complete=not pending and not stats.pending_vectors and state != "gone" and not self.pipeline.unsure(root),
+            watching=_WATCHING[self.watcher.health(root).state],
+            reason=reason,
+        )
+
+    def is_complete(self) -> bool:
+        """Tell whether every known change is read, every chunk has its vector, and every root is there."""
+        roots = [served.record.root for served in self.roots.all()]
+        unseen = any(self.pipeline.is_lost(root) or self.pipeline.unsure(root) for root in roots)
+        return self.reads.snapshot.complete and self.pipeline.is_idle and not unseen
+
+    def _state(self, served: ServedRoot, pending: int) -> tuple[str, str]:
+        """Return the root's state and, where it is not ``ready``, the reason."""
+        pipeline, root = self.pipeline, served.record.root
+        health = self.watcher.health(root)
+        if pipeline.is_lost(root):
+            return "gone", f"{served.path} does not exist now; its files stay in the index."
+        if pipeline.paused:
+            return "paused", "Indexing is paused; continue it with `regenctl resume`."
+        if pending:
+            scanning = pipeline.queues()["scans"] and not self.reads.root_stats(root).files_indexed
+            return ("scanning" if scanning else "indexing"), f"{pending} paths are pending."
+        problem = served.problem or served.rules.problem
+        if problem:
+            return "degraded", problem
+        if health.state == "polling":
+            return "degraded", f"Changes are found by polling: {health.reason}"
+        unsure = pipeline.unsure(root)
+        if unsure:
+            path, why = next(iter(sorted(unsure.items())))
+            return "degraded", f"{len(unsure)} directories cannot be read, such as {path or '.'}: {why}."
+        if pipeline.commit_error:
+            return "degraded", f"The index cannot be written: {pipeline.commit_error}"
+        if error := pipeline.embed_error(Tier.FIRST):
+            return "degraded", f"Vectors are missing: {error}"
+        return "ready", ""
 
 
-def _state(app: Parts, served: ServedRoot, pending: int) -> tuple[str, str]:
-    """The root's state and, where it is not ``ready``, why."""
-    pipeline, root = app.driver.pipeline, served.record.root
-    health = app.watcher.health(root)
-    if pipeline.is_lost(root):
-        return "gone", f"{served.path} is not there; nothing of it was deleted from the index."
-    if pipeline.paused:
-        return "paused", "Indexing is paused; `regenctl resume` takes it up again."
-    if pending:
-        scanning = pipeline.queues()["scans"] and not app.indexer.reads.root_stats(root).files_indexed
-        return ("scanning" if scanning else "indexing"), f"{pending} paths are pending."
-    problem = served.problem or served.rules.problem
-    if problem:
-        return "degraded", problem
-    if health.state == "polling":
-        return "degraded", f"Changes are found by polling: {health.reason}"
-    unsure = pipeline.unsure(root)
-    if unsure:
-        path, why = next(iter(sorted(unsure.items())))
-        return "degraded", f"{len(unsure)} directories cannot be read, such as {path or '.'}: {why}."
-    if pipeline.commit_error:
-        return "degraded", f"The index cannot be written: {pipeline.commit_error}"
-    if error := pipeline.embed_error(Tier.FIRST):
-        return "degraded", f"Vectors are missing: {error}"
-    return "ready", ""
+@dataclass(frozen=True, slots=True)
+class StatusMethod:
+    """Answers `status`.
 
+    Attributes:
+        started_at: monotonic seconds.
+    """
 
-def is_complete(app: Parts) -> bool:
-    """No known change is unread, no chunk lacks its vector, no root is gone."""
-    pipeline = app.driver.pipeline
-    roots = [served.record.root for served in app.roots.all()]
-    unseen = any(pipeline.is_lost(root) or pipeline.unsure(root) for root in roots)
-    return app.indexer.reads.snapshot.complete and pipeline.is_idle and not unseen
+    socket: Path
+    state_dir: Path
+    started_at: float
+    states: RootStates
+    embedding: EmbedStatus
+    workers: Dispatcher
+    inbox: Inbox
+    times: StageTimes
+    governor: Governor
+    server_counters: Callable[[], dict[str, int]]
 
-
-def full_status(app: Parts) -> StatusResponse:
-    """Everything that `regenctl status` shows."""
-    pipeline = app.driver.pipeline
-    roots = root_statuses(app)
-    server = app.server.stats()
-    workers = app.workers.status()
-    own_bytes = rss_bytes()
-    return StatusResponse(
-        version=__version__,
-        pid=os.getpid(),
-        uptime_s=round(time.monotonic() - app.started_at, 3),
-        model=model_table(app),
-        roots=roots,
-        queues=pipeline.queues(),
-        stages=app.times.summary(),
-        workers=tuple(WorkerStatus(w.pid, w.state, w.rss_bytes, w.items) for w in workers),
-        memory={"rss_bytes": own_bytes, "workers_rss_bytes": sum(w.rss_bytes for w in workers)},
-        counters={
-            **counter_table(app),
-            "given_up_chunks": len(pipeline.given_up(Tier.FIRST)),
-            "quarantined_files": len(pipeline.quarantined),
-            "worker_restarts": app.workers.restarts,
-            "inbox_overflows": app.driver.inbox.overflows,
-            "watches": sum(app.watcher.health(s.record.root).watches for s in app.roots.all()),
-            "requests": server.requests,
-            "request_errors": server.errors,
-            "connections": server.connections,
-            "refused_connections": server.refused_connections,
-            "dropped_notifications": server.dropped_notifications,
-        },
-        generation=app.indexer.reads.snapshot.generation,
-        complete=is_complete(app),
-        paused=pipeline.paused,
-        socket=str(app.places.socket),
-        state_dir=str(app.places.state_dir),
-        held_back=app.governor.held_back,
-    )
+    async def status(self, _: Connection, request: Empty) -> StatusResponse:
+        """Return everything that `regenctl status` shows."""
+        own_bytes = await asyncio.to_thread(rss_bytes)
+        states, pipeline = self.states, self.states.pipeline
+        workers = self.workers.status()
+        return StatusResponse(
+            version=__version__,
+            pid=os.getpid(),
+            uptime_s=round(time.monotonic() - self.started_at, 3),
+            model=self.embedding.models(),
+            roots=states.all(),
+            queues=pipeline.queues(),
+            stages=self.times.summary(),
+            workers=tuple(WorkerStatus(w.pid, w.state, w.rss_bytes, w.items) for w in workers),
+            memory={"rss_bytes": own_bytes, "workers_rss_bytes": sum(w.rss_bytes for w in workers)},
+            counters={
+                **self.embedding.counters(),
+                "worker_restarts": self.workers.restarts,
+                "inbox_overflows": self.inbox.overflows,
+                "watches": sum(states.watcher.health(served.record.root).watches for served in states.roots.all()),
+                **self.server_counters(),
+            },
+            generation=states.reads.snapshot.generation,
+            complete=states.is_complete(),
+            paused=pipeline.paused,
+            socket=str(self.socket),
+            state_dir=str(self.state_dir),
+            held_back=self.governor.held_back,
+        )

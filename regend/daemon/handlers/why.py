@@ -1,13 +1,20 @@
-"""`why FILE`: is this file indexed, and if not, which rule or error says so."""
+"""Answers `why`: whether a file is indexed, and if not, which rule or error excludes it."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 
-from regend.daemon.parts import Parts
+from regend.core.pipeline import Pipeline
+from regend.daemon.handlers.named_files import absolute
+from regend.daemon.roots import Roots, ServedRoot, real_path
 from regend.disk.names import is_utf8
-from regend.rpc.operation_messages import IgnoreRule, WhyResponse
-from regend.types import RootId, Tier
+from regend.rpc.connection import Connection
+from regend.rpc.operation_messages import IgnoreRule, WhyRequest, WhyResponse
+from regend.store.reads import Reads
+from regend.types import ChunkId, RootId, Tier
 
 _REASONS = {
     "too_large": "It is larger than `limits.max_file_bytes`.",
@@ -19,69 +26,74 @@ _REASONS = {
     "unreadable": "It may not be read.",
     "name_not_utf8": "Its name is not valid UTF-8.",
 }
-_MISSING = "There is no such file."
+_MISSING = ("missing", "There is no such file.")
 _SHOWN_CHUNKS = 5
 
 
-def explain_file(app: Parts, path: Path) -> WhyResponse:
-    """Look at live state and the disk; runs in a thread.
+@dataclass(frozen=True, slots=True)
+class WhyMethod:
+    """Answers `why`."""
 
-    Args:
-        path: absolute, without `.` and `..`.
-    """
-    found = app.roots.containing(path)
-    if found is None:
-        found = app.roots.containing(path.parent.resolve() / path.name)
-    if found is None:
-        return _answer(str(path), "", "outside", "It is in no root; add one that holds it with `regenctl add DIR`.")
-    served, relative = found
-    root = served.record.root
-    if relative == "":
-        return _answer(relative, served.path, "indexed", "It is the root itself.")
-    full = served.identity.path / relative
+    roots: Roots
+    pipeline: Pipeline
+    reads: Reads
+
+    async def why(self, _: Connection, request: WhyRequest) -> WhyResponse:
+        """Read live state on the event loop, and the catalog and the disk in a thread."""
+        path = absolute(request.file, request.root)
+        places = self.roots.all_containing(path)
+        if not places:
+            # The file itself may be a link, which is not followed.
+            places = self.roots.all_containing(await asyncio.to_thread(real_path, path.parent) / path.name)
+        if not places:
+            return _answer(str(path), "", "outside", "It is in no root; add one that holds it with `regenctl add DIR`.")
+        served, relative = places[0]
+        if relative == "":
+            return _answer(relative, served.path, "indexed", "It is the root itself.")
+        quarantined = self.pipeline.quarantined.get((served.record.root, relative), "")
+        refused = {tier: self.pipeline.given_up(tier) for tier in Tier}
+        return await asyncio.to_thread(_explain, served, relative, self.reads, quarantined, refused)
+
+
+def _explain(
+    served: ServedRoot, relative: str, reads: Reads, quarantined: str, refused: Mapping[Tier, Mapping[ChunkId, str]]
+) -> WhyResponse:
+    full, answer = served.identity.path / relative, partial(_answer, relative, served.path)
     exists = full.is_symlink() or full.exists()
     is_dir = full.is_dir() and not full.is_symlink()
     decision = served.rules.decide(relative, is_dir)
     if decision.ignored:
         rule = IgnoreRule(decision.source, decision.line, decision.pattern)
         where = f"{decision.source}:{decision.line}" if decision.line else decision.source
-        return _answer(relative, served.path, "ignored", f"`{decision.pattern}` in {where} excludes it.", rule)
-    quarantined = app.driver.pipeline.quarantined.get((root, relative))
+        return answer("ignored", f"`{decision.pattern}` in {where} excludes it.", rule)
     if not is_utf8(relative):
-        state, reason = ("skipped", f"name_not_utf8: {_REASONS['name_not_utf8']}") if exists else ("missing", _MISSING)
-        return _answer(relative, served.path, state, reason)
-    row = app.indexer.reads.file_row(root, relative)
+        return answer("skipped", f"name_not_utf8: {_REASONS['name_not_utf8']}") if exists else answer(*_MISSING)
+    row = reads.file_row(served.record.root, relative)
     if is_dir:
-        return _answer(relative, served.path, "indexed", "It is a directory that is not ignored.")
+        return answer("indexed", "It is a directory that is not ignored.")
     if row is not None and row.state == "indexed":
-        reason = f"It is searchable as {row.chunk_count} chunks.{_refused(app, root, relative)}"
-        return _answer(
-            relative, served.path, "indexed", reason, None, row.language, row.chunk_count, row.degraded_reason
-        )
-    if quarantined or (row is not None and row.reason.startswith("quarantined")):
-        reason = quarantined or (row.reason if row is not None else "")
-        reason = f"Its worker failed twice ({reason}); it is tried again when it changes."
-        return _answer(relative, served.path, "quarantined", reason)
+        said = f"It is searchable as {row.chunk_count} chunks.{_refused(served.record.root, relative, reads, refused)}"
+        return answer("indexed", said, None, row.language, row.chunk_count, row.degraded_reason)
+    if row is not None and row.reason.startswith("quarantined"):
+        quarantined = quarantined or row.reason
+    if quarantined:
+        return answer("quarantined", f"Its worker failed twice ({quarantined}); it is tried again when it changes.")
     if row is not None:
         reason = f"{row.reason}: {_REASONS.get(row.reason, 'It was not indexed.')}"
-        return _answer(relative, served.path, "skipped", reason, None, row.language)
-    if exists:
-        return _answer(relative, served.path, "pending", "It was not read yet.")
-    return _answer(relative, served.path, "missing", _MISSING)
+        return answer("skipped", reason, None, row.language)
+    return answer("pending", "It is not read yet.") if exists else answer(*_MISSING)
 
 
-def _refused(app: Parts, root: RootId, relative: str) -> str:
-    """Which of a file's chunks are found by words only, because the model refused them, and why."""
-    pipeline, said = app.driver.pipeline, ""
+def _refused(root: RootId, relative: str, reads: Reads, refused: Mapping[Tier, Mapping[ChunkId, str]]) -> str:
+    """Return sentences on the file's chunks that a model refused; they are found by words only."""
+    said = ""
     for tier, which in ((Tier.FIRST, "model"), (Tier.UPGRADE, "stronger model")):
-        refused = pipeline.given_up(tier)
-        if not refused:
-            continue
-        rows = [row for row in app.indexer.reads.chunk_lines(root, relative) if row[0] in refused]
+        reasons = refused[tier]
+        rows = [row for row in reads.chunk_lines(root, relative) if row[0] in reasons] if reasons else []
         for chunk, first, last in rows[:_SHOWN_CHUNKS]:
-            said += f" Lines {first} to {last} (chunk {chunk.hex()}) have no vector of the {which}: {refused[chunk]}"
+            said += f" Lines {first} to {last} (chunk {chunk.hex()}) have no vector of the {which}: {reasons[chunk]}"
         if len(rows) > _SHOWN_CHUNKS:
-            said += f" So it is with {len(rows) - _SHOWN_CHUNKS} more."
+            said += f" The same holds for {len(rows) - _SHOWN_CHUNKS} more."
     return said
 
 

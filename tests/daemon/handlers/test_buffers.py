@@ -15,7 +15,6 @@ import pytest
 from regend.chunking.chunker import chunk_content
 from regend.config import LimitConfig
 from regend.daemon.handlers.buffers import MAX_BUFFERS, Buffer, Buffers
-from regend.daemon.parts import Parts
 from regend.daemon.roots import ServedRoot
 from regend.rpc.connection import Connection
 from regend.types import UNSURE, ChunkedFile, RootId
@@ -53,11 +52,10 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
         record=SimpleNamespace(root=RootId(1), pool=1), path=str(tmp_path), limits=LimitConfig(),
         rules=SimpleNamespace(decide=lambda path, is_directory: SimpleNamespace(ignored=path.endswith(".log"))),
     )  # fmt: skip
-    parts: Any = SimpleNamespace(
-        indexer=SimpleNamespace(reads=SimpleNamespace(snapshot=SimpleNamespace(roots={}, pools={}))),
-        workers=SimpleNamespace(chunk=chunk), provider=SimpleNamespace(info=SimpleNamespace(local=False)),
-    )  # fmt: skip
-    yield Rig(Buffers(cast("Parts", parts)), served, chunked)
+    pool: Any = SimpleNamespace(chunk=chunk)
+    model: Any = SimpleNamespace(local=False)
+    snapshot: Any = SimpleNamespace(roots={}, pools={})
+    yield Rig(Buffers(pool, model, lambda: snapshot), served, chunked)
 
 
 async def test_what_did_not_change_is_not_chunked_again(rig: Rig) -> None:

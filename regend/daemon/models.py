@@ -1,0 +1,38 @@
+"""A model that serves: its provider, and what asks it for the index and for queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from regend.daemon.embedder import Embedder
+from regend.daemon.query_vectors import QueryVectors
+from regend.embedding.base import EmbeddingProvider
+from regend.embedding.registry import QueryEncoder
+from regend.types import ChunkId, Tier
+
+QUERY_EMBED_TIMEOUT_S = 2.0
+
+
+class ServedModel:
+    """A provider and the parts that ask it; used on the event loop.
+
+    Args:
+        fetch_texts: reads the texts of chunks from the store, in order; called in a thread.
+        encode: the model of this process, which embeds queries; None where the provider has to be asked.
+    """
+
+    def __init__(
+        self,
+        provider: EmbeddingProvider,
+        fetch_texts: Callable[[Sequence[ChunkId]], list[str]],
+        tier: Tier,
+        encode: QueryEncoder | None = None,
+    ) -> None:
+        self.provider = provider
+        self.embedder = Embedder(provider, fetch_texts, tier)
+        self.query_vectors = QueryVectors(provider, QUERY_EMBED_TIMEOUT_S, encode)
+
+    async def close(self) -> None:
+        """Drop the queries in progress and close the provider."""
+        await self.query_vectors.close()
+        await self.embedder.close()
