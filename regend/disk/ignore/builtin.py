@@ -90,12 +90,11 @@ SECRET_PATTERNS = (
     "**/.config/gh/",
     "**/.config/gcloud/",
 )
-VERSION_CONTROL_PATTERNS = (".git", ".hg", ".svn", ".jj")
+VERSION_CONTROL = frozenset((".git", ".hg", ".svn", ".jj"))
 STATE_MARK = "index.db.roots"
 """The file that marks the state directory of every regend, of any user."""
 
 SECRETS = RuleList("\n".join(SECRET_PATTERNS).encode(), "built-in secret list", fold=True)
-VERSION_CONTROL = frozenset(VERSION_CONTROL_PATTERNS)
 _SECRET_DIRECTORIES = frozenset(
     [pattern[:-1] for pattern in SECRET_PATTERNS if pattern.endswith("/") and pattern.startswith(".")] + [".docker"]
 )

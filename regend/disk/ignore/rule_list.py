@@ -22,6 +22,7 @@ from regend.disk.ignore.wildmatch import literal_length, path_regex, translate
 
 _BOM = b"\xef\xbb\xbf"
 _NEVER = r"(?!)"
+_KEPT = re.compile(r"(?: *+(?:\\.|[^\\ ]))*+", re.DOTALL)
 _FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
@@ -52,17 +53,10 @@ class Rule:
         found = path_regex(self.glob, fold) if self.anchored else translate(self.glob, fold)
         return _NEVER if found is None else found
 
-
-class GitPattern(RegexPattern):
-    """A pathspec pattern that means what git means by it."""
-
-    __slots__ = ()
-
-    @classmethod
-    def of(cls, rule: Rule, fold: bool) -> GitPattern:
-        """Build the pattern of a parsed rule."""
-        lead = r"\A" if rule.anchored else r"\A(?:[\s\S]*/)?"
-        return cls(re.compile(f"{lead}(?:{rule.regex(fold)})\\Z"), not rule.negated)
+    def pattern(self, fold: bool) -> RegexPattern:
+        """Build the pathspec pattern, which is compared with paths and means what git means by the rule."""
+        lead = r"\A" if self.anchored else r"\A(?:[\s\S]*/)?"
+        return RegexPattern(re.compile(f"{lead}(?:{self.regex(fold)})\\Z"), not self.negated)
 
 
 def as_bytes_text(path: str) -> str:
@@ -90,21 +84,9 @@ def parse_rules(content: bytes) -> tuple[Rule, ...]:
 
 def _trim(line: str) -> str:
     """Drop trailing spaces that are not escaped (git's `trim_trailing_spaces`; tabs stay)."""
-    first_space = -1
-    at = 0
-    while at < len(line):
-        char = line[at]
-        if char == " ":
-            if first_space < 0:
-                first_space = at
-        else:
-            if char == "\\":
-                at += 1
-                if at == len(line):
-                    return line
-            first_space = -1
-        at += 1
-    return line if first_space < 0 else line[:first_space]
+    kept = _KEPT.match(line)
+    # What is left ends with a lone backslash, which git takes for the end of a pattern that it leaves as it is.
+    return line if kept is None or line[kept.end() :].strip(" ") else kept.group()
 
 
 class RuleList:
@@ -114,13 +96,14 @@ class RuleList:
         content: the file's bytes.
         source: how decisions name the file.
         fold: ASCII letters match in either case (`core.ignoreCase`).
+        skip: length of the path prefix that the rules are relative to.
     """
 
-    def __init__(self, content: bytes, source: str, fold: bool = False) -> None:
+    def __init__(self, content: bytes, source: str, fold: bool = False, skip: int = 0) -> None:
         self.source = source
         self.rules = parse_rules(content)
         self._fold = fold
-        self._file_rules = tuple(rule for rule in self.rules if not rule.dir_only)
+        self._skip = skip
         names: set[str] = set()
         endings: set[str] = set()
         name_regexes: list[str] = []
@@ -144,9 +127,10 @@ class RuleList:
         """Find the last rule that matches, or None.
 
         Args:
-            path: relative to the directory of the file, as `as_bytes_text` gives it.
+            path: as `as_bytes_text` gives it, with the prefix.
             name: its last component.
         """
+        path = path[self._skip :]
         plain = name.translate(_FOLD) if self._fold else name
         dot = plain.rfind(".")
         if (
@@ -155,24 +139,24 @@ class RuleList:
             or (self._name is not None and self._name.match(name) is not None)
             or (self._path is not None and self._path.match(path) is not None)
         ):
-            return self._last_match(path, is_dir)
+            rules, spec = self._of_directories if is_dir else self._of_files
+            index = spec.check_file(path).index
+            return None if index is None else rules[index]
         return None
 
-    def _last_match(self, path: str, is_dir: bool) -> Rule | None:
-        rules, spec = (self.rules, self._dir_spec) if is_dir else (self._file_rules, self._file_spec)
-        index = spec.check_file(path).index
-        return None if index is None else rules[index]
+    @cached_property
+    def _of_directories(self) -> _Spec:
+        return self._compiled(self.rules)
 
     @cached_property
-    def _dir_spec(self) -> PathSpec[GitPattern]:
-        return self._build(self.rules)
+    def _of_files(self) -> _Spec:
+        return self._compiled(tuple(rule for rule in self.rules if not rule.dir_only))
 
-    @cached_property
-    def _file_spec(self) -> PathSpec[GitPattern]:
-        return self._build(self._file_rules)
+    def _compiled(self, rules: tuple[Rule, ...]) -> _Spec:
+        return rules, PathSpec([rule.pattern(self._fold) for rule in rules], backend="simple")
 
-    def _build(self, rules: tuple[Rule, ...]) -> PathSpec[GitPattern]:
-        return PathSpec([GitPattern.of(rule, self._fold) for rule in rules], backend="simple")
+
+_Spec = tuple[tuple[Rule, ...], PathSpec[RegexPattern]]
 
 
 def _any_of(regexes: list[str]) -> re.Pattern[str] | None:

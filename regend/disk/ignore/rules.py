@@ -27,7 +27,6 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from regend.disk.ignore.builtin import SECRETS, STATE_MARK, VERSION_CONTROL, secret_directory
 from regend.disk.ignore.rule_list import RuleList, as_bytes_text
@@ -66,20 +65,13 @@ class Decision:
 NOT_IGNORED = Decision(False)
 
 
-class _Based(NamedTuple):
-    """A rule list and the length of the path prefix that its rules are relative to."""
-
-    skip: int
-    rules: RuleList
-
-
 @dataclass(slots=True)
 class _Frame:
     """One directory: the decision on it, and the lists that hold for what is in it, strongest first."""
 
     decision: Decision
-    git: tuple[_Based, ...] = ()
-    own: tuple[_Based, ...] = ()
+    git: tuple[RuleList, ...] = ()
+    own: tuple[RuleList, ...] = ()
     children: set[str] = field(default_factory=set)
 
 
@@ -120,7 +112,7 @@ class IgnoreRules:
         self._settings = GitSettings(None, False)
         self._settings_stamp: _Stamp = ()
         self._outside_stamp: _Stamp = ()
-        self._config: tuple[_Based, ...] = ()
+        self._config: tuple[RuleList, ...] = ()
         self.problem = ""
         self.version = 0
         self.refresh()
@@ -157,11 +149,6 @@ class IgnoreRules:
                 self._drop(directory)
         return directory
 
-    def refresh(self) -> None:
-        """Forget everything; the next questions read all rule files again."""
-        with self._lock:
-            self._load()
-
     def refresh_if_outside_changed(self) -> bool:
         """Check the rule files outside the tree (global excludes, `info/exclude`, git's configuration) by `stat`.
 
@@ -171,8 +158,13 @@ class IgnoreRules:
         with self._lock:
             if _stamp(self._outside) == self._outside_stamp and _stamp(self._settings_files) == self._settings_stamp:
                 return False
-            self._load()
+            self.refresh()
             return True
+
+    def refresh(self) -> None:
+        """Forget everything; the next questions read all rule files again."""
+        with self._lock:
+            self._load()
 
     def _load(self) -> None:
         self.version += 1
@@ -197,24 +189,22 @@ class IgnoreRules:
                 self._prefix, git = inner, outer
         self._frames = {"": self._open("", self._whole, git, self._config_lists())}
 
-    def _base_lists(self, repository: Repository | None, skip: int) -> tuple[_Based, ...]:
+    def _base_lists(self, repository: Repository | None, skip: int) -> tuple[RuleList, ...]:
         """Read `info/exclude` and the global excludes, which are relative to the top of the repository."""
         fold, excludes = self._settings.fold, self._settings.excludes_file
-        lists: tuple[_Based, ...] = ()
-        if excludes is not None:
-            lists = _in_front(skip, read_rules(excludes, str(excludes), fold, follow=True), lists)
+        lists = () if excludes is None else read_rules(excludes, str(excludes), fold, skip, follow=True)
         if repository is not None:
             file = repository.common_dir / "info" / "exclude"
-            lists = _in_front(skip, read_rules(file, self._shown(file), fold, follow=True), lists)
+            lists = read_rules(file, self._shown(file), fold, skip, follow=True) + lists
         return lists
 
-    def _outer_lists(self, top: Path, inner: str, git: tuple[_Based, ...]) -> tuple[_Based, ...] | None:
+    def _outer_lists(self, top: Path, inner: str, git: tuple[RuleList, ...]) -> tuple[RuleList, ...] | None:
         """Add the `.gitignore` files from `top` down to above the root; None when they ignore the root."""
         skip = 0
         directory = top
         for name in self._root.relative_to(top).parts:
             file = directory / ".gitignore"
-            git = _in_front(skip, read_rules(file, str(file), self._settings.fold, follow=False), git)
+            git = read_rules(file, str(file), self._settings.fold, skip) + git
             skip_after = skip + len(as_bytes_text(name))
             decision = _first_match(git, inner[:skip_after], as_bytes_text(name), True)
             if decision is not None and decision.ignored:
@@ -223,7 +213,7 @@ class IgnoreRules:
             directory = directory / name
         return git
 
-    def _config_lists(self) -> tuple[_Based, ...]:
+    def _config_lists(self) -> tuple[RuleList, ...]:
         try:
             patterns = load_repository_config(self._root).patterns
             self.problem = ""
@@ -277,14 +267,14 @@ class IgnoreRules:
             git = self._base_lists(nested, len(self._prefix) + len(as_bytes_text(path)) + 1)
         return self._open(path, decision, git, parent.own)
 
-    def _open(self, path: str, decision: Decision, git: tuple[_Based, ...], own: tuple[_Based, ...]) -> _Frame:
+    def _open(self, path: str, decision: Decision, git: tuple[RuleList, ...], own: tuple[RuleList, ...]) -> _Frame:
         """Read the rule files in a directory that is not ignored."""
         skip = len(self._prefix) + (len(as_bytes_text(path)) + 1 if path else 0)
         base = f"{self._root}/{path}/" if path else f"{self._root}/"
         shown = f"{path}/" if path else ""
-        of_git = read_rules(Path(f"{base}.gitignore"), f"{shown}.gitignore", self._settings.fold, follow=False)
-        of_regend = read_rules(Path(f"{base}.regenignore"), f"{shown}.regenignore", False, follow=False)
-        return _Frame(decision, _in_front(skip, of_git, git), _in_front(skip, of_regend, own))
+        of_git = read_rules(Path(f"{base}.gitignore"), f"{shown}.gitignore", self._settings.fold, skip)
+        of_regend = read_rules(Path(f"{base}.regenignore"), f"{shown}.regenignore", False, skip)
+        return _Frame(decision, of_git + git, of_regend + own)
 
     def _match(self, frame: _Frame, path: str, name: str, is_dir: bool) -> Decision:
         if name in VERSION_CONTROL:
@@ -317,18 +307,14 @@ class IgnoreRules:
                 waiting.extend(gone.children)
 
 
-def _lists(skip: int, patterns: tuple[str, ...], source: str) -> tuple[_Based, ...]:
-    rules = RuleList("\n".join(patterns).encode(), source)
-    return (_Based(skip, rules),) if rules.rules else ()
+def _lists(skip: int, patterns: tuple[str, ...], source: str) -> tuple[RuleList, ...]:
+    rules = RuleList("\n".join(patterns).encode(), source, skip=skip)
+    return (rules,) if rules.rules else ()
 
 
-def _in_front(skip: int, rules: RuleList | None, lists: tuple[_Based, ...]) -> tuple[_Based, ...]:
-    return lists if rules is None else (_Based(skip, rules), *lists)
-
-
-def _first_match(lists: Iterable[_Based], path: str, name: str, is_dir: bool) -> Decision | None:
-    for skip, rules in lists:
-        rule = rules.match(path[skip:] if skip else path, name, is_dir)
+def _first_match(lists: Iterable[RuleList], path: str, name: str, is_dir: bool) -> Decision | None:
+    for rules in lists:
+        rule = rules.match(path, name, is_dir)
         if rule is not None:
             return Decision(not rule.negated, rules.source, rule.line, rule.text)
     return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,49 +30,49 @@ class GitSettings:
     fold: bool
 
 
-def git_settings(directory: Path, environ: Mapping[str, str] | None = None) -> GitSettings:
+def git_settings(directory: Path) -> GitSettings:
     """Ask git for `core.excludesFile` and `core.ignoreCase` as they hold in `directory`.
 
     Without git on the machine the defaults hold: `$XDG_CONFIG_HOME/git/ignore`, and case matters except on macOS.
     """
-    environ = os.environ if environ is None else environ
-    values = _git_config(directory, environ)
-    fold = _truth(values.get("core.ignorecase", "true" if sys.platform == "darwin" and not values else "false"))
+    values = _git_config(directory)
+    folds = values.get("core.ignorecase", "true" if sys.platform == "darwin" and not values else "false")
+    fold = folds.lower() in ("true", "yes", "on", "1")
     named = values.get("core.excludesfile")
     if named is None:
-        return GitSettings(_config_home(environ) / "git" / "ignore", fold)
+        return GitSettings(_config_home() / "git" / "ignore", fold)
     try:
         return GitSettings(directory / Path(named).expanduser() if named else None, fold)
     except RuntimeError:  # `~` and a name that is no user's; git refuses it, too.
         return GitSettings(None, fold)
 
 
-def settings_files(git_dir: Path | None, environ: Mapping[str, str] | None = None) -> tuple[Path, ...]:
+def settings_files(git_dir: Path | None) -> tuple[Path, ...]:
     """List the files whose change may change `git_settings`."""
-    environ = os.environ if environ is None else environ
-    named = environ.get("GIT_CONFIG_GLOBAL")
-    user = (Path(named),) if named else (_home(environ) / ".gitconfig", _config_home(environ) / "git" / "config")
+    named = os.environ.get("GIT_CONFIG_GLOBAL")
+    user = (Path(named),) if named else (_home() / ".gitconfig", _config_home() / "git" / "config")
     return user if git_dir is None else (*user, git_dir / "config")
 
 
-def read_rules(file: Path, source: str, fold: bool, follow: bool) -> RuleList | None:
-    """Read an ignore file; None when it is not there, not readable, or holds no rule (git ignores those, too).
+def read_rules(file: Path, source: str, fold: bool, skip: int, follow: bool = False) -> tuple[RuleList, ...]:
+    """Read an ignore file; no list when it is not there, not readable, or holds no rule (git ignores those, too).
 
     Args:
+        source, fold, skip: see `RuleList`.
         follow: a symbolic link may stand in for the file. git says no within the tree (since 2.32), yes outside.
     """
     try:
         content = read_small(file, MAX_RULE_FILE_BYTES + 1, 0 if follow else os.O_NOFOLLOW)
     except OSError:
-        return None
+        return ()
     if len(content) > MAX_RULE_FILE_BYTES:
         content, source = b"*", f"{source}, larger than {MAX_RULE_FILE_BYTES} bytes"
-    rules = RuleList(content, source, fold)
-    return rules if rules.rules else None
+    rules = RuleList(content, source, fold, skip)
+    return (rules,) if rules.rules else ()
 
 
-def _git_config(directory: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    scrubbed = {name: value for name, value in environ.items() if name not in _SCRUBBED}
+def _git_config(directory: Path) -> dict[str, str]:
+    scrubbed = {name: value for name, value in os.environ.items() if name not in _SCRUBBED}
     command = ["git", "-C", str(directory), "config", "--null", "--get-regexp", r"^core\.(excludesfile|ignorecase)$"]
     try:
         done = subprocess.run(
@@ -90,14 +89,10 @@ def _git_config(directory: Path, environ: Mapping[str, str]) -> dict[str, str]:
     return values
 
 
-def _truth(value: str) -> bool:
-    return value.lower() in ("true", "yes", "on", "1")
+def _home() -> Path:
+    return Path(os.environ.get("HOME") or Path.home())
 
 
-def _home(environ: Mapping[str, str]) -> Path:
-    return Path(environ.get("HOME") or Path.home())
-
-
-def _config_home(environ: Mapping[str, str]) -> Path:
-    named = environ.get("XDG_CONFIG_HOME")
-    return Path(named) if named else _home(environ) / ".config"
+def _config_home() -> Path:
+    named = os.environ.get("XDG_CONFIG_HOME")
+    return Path(named) if named else _home() / ".config"
