@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from regend.config import LimitConfig, parse_toml
+from regend.disk.names import is_utf8
 from regend.errors import ConfigError, PathError, RootError
 
 REPOSITORY_CONFIG_NAME = ".regend.toml"
@@ -106,15 +107,13 @@ def identify(path: Path) -> RootIdentity:
         PathError: it is not a directory, cannot be read, or its name is not UTF-8.
     """
     try:
-        real = Path(path).resolve(strict=True)
+        real = path.resolve(strict=True)
     except (FileNotFoundError, NotADirectoryError):
         raise RootError(f"Root {path} does not exist; check the path.") from None
     except (OSError, RuntimeError) as error:
         raise PathError(f"Root {path} cannot be resolved: {error}; check its permissions and links.") from error
-    try:
-        str(real).encode()
-    except UnicodeEncodeError:
-        raise PathError(f"Root {str(real)!a} has a name that is not UTF-8; rename the directory.") from None
+    if not is_utf8(str(real)):
+        raise PathError(f"Root {str(real)!a} has a name that is not UTF-8; rename the directory.")
     found = real.stat()
     if not stat.S_ISDIR(found.st_mode):
         raise PathError(f"Root {real} is not a directory; name the directory that contains it.")
@@ -138,11 +137,7 @@ def marker_of(path: Path) -> str | None:
 
 def find_repository(directory: Path) -> Repository | None:
     """Find the worktree that contains `directory`, looking upwards from it, or None."""
-    for top in (directory, *directory.parents):
-        repository = repository_at(top)
-        if repository is not None:
-            return repository
-    return None
+    return next(filter(None, map(repository_at, (directory, *directory.parents))), None)
 
 
 def repository_at(top: Path) -> Repository | None:
@@ -155,24 +150,17 @@ def repository_at(top: Path) -> Repository | None:
         mode = os.lstat(dot_git).st_mode
     except OSError:
         return None
-    if stat.S_ISREG(mode):
-        target = _pointer(Path(dot_git), b"gitdir:")
-        git_dir = None if target is None else Path(top) / target
-    else:
-        git_dir = Path(dot_git)
-    if git_dir is None:
+    target = _pointer(Path(dot_git), b"gitdir:") if stat.S_ISREG(mode) else ".git"
+    if target is None:
         return None
     try:
-        git_dir = git_dir.resolve(strict=True)
+        git_dir = (top / target).resolve(strict=True)
         (git_dir / "HEAD").lstat()
-    except (OSError, RuntimeError):
-        return None
-    common = _pointer(git_dir / "commondir", b"")
-    try:
+        common = _pointer(git_dir / "commondir", b"")
         common_dir = git_dir if common is None else (git_dir / common).resolve(strict=True)
     except (OSError, RuntimeError):
         return None
-    return Repository(Path(top), git_dir, common_dir)
+    return Repository(top, git_dir, common_dir)
 
 
 def load_repository_config(root: Path) -> RepositoryConfig:

@@ -6,6 +6,7 @@ whatever is swapped for a link meanwhile. Scanner threads and worker processes b
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -54,15 +55,12 @@ def read_file(root_path: str, path: str, max_bytes: int) -> tuple[bytes, StatSig
         OSError: the disk failed.
     """
     parent, _, name = path.rpartition("/")
-    root = open_root(root_path)
-    try:
+    with contextlib.ExitStack() as descriptors:
+        root = open_root(root_path)
+        descriptors.callback(os.close, root)
         directory = open_directory(root, parent)
-        try:
-            return read_at(directory, name, max_bytes, path)
-        finally:
-            os.close(directory)
-    finally:
-        os.close(root)
+        descriptors.callback(os.close, directory)
+        return read_at(directory, name, max_bytes, path)
 
 
 def open_root(root_path: str) -> int:

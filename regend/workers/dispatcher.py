@@ -13,7 +13,6 @@ import os
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -38,16 +37,6 @@ _START_AT_LEAST_S = 10.0
 """Minimum time that a process has to start on a busy machine, however short the deadline of an item is."""
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerReport:
-    """One worker as `status` shows it. `state`: ``starting``, ``idle``, ``busy`` or ``retiring``."""
-
-    pid: int
-    state: str
-    rss_bytes: int
-    items: int
 
 
 class Dispatcher:
@@ -84,9 +73,9 @@ class Dispatcher:
         """Items that wait or are in progress."""
         return self._waiting + sum(len(worker.jobs) for worker in self._workers)
 
-    def status(self) -> list[WorkerReport]:
-        """Report the workers, oldest first."""
-        return [WorkerReport(w.pid, w.state, w.rss_bytes, w.items) for w in self._workers]
+    def status(self) -> tuple[Worker, ...]:
+        """List the workers, oldest first, for the caller to read."""
+        return tuple(self._workers)
 
     async def start(self) -> None:
         """Start the first worker, and wait until one answers. Call it on the main thread.
@@ -134,15 +123,10 @@ class Dispatcher:
             WorkerError: ``crashed``, ``deadline`` or another word for how the worker ended.
         """
         reply = await self._submit(lambda job: frame(ChunkTask(job, root_path, path, limits, content)), lane, alone)
-        match reply:
-            case ChunkReply():
-                return reply.result
-            case Failure(kind="gone"):
-                raise FileNotFoundError(reply.reason)
-            case Failure():
-                raise ChunkError(reply.reason)
-            case _:
-                raise ChunkError("The worker gave an answer to another task; please report this bug.")
+        if isinstance(reply, Failure):
+            raise FileNotFoundError(reply.reason) if reply.kind == "gone" else ChunkError(reply.reason)
+        assert isinstance(reply, ChunkReply), "the answer is of the task's kind"
+        return reply.result
 
     async def embed(self, texts: Sequence[str], lane: Lane = Lane.BULK, spec: str = "") -> npt.NDArray[np.float32]:
         """Embed documents with a local model: float32 [n, dim], rows L2-normalised. Read-only.
@@ -160,13 +144,10 @@ class Dispatcher:
             if self._closing:
                 raise ProviderUnavailableError("The daemon is stopping.") from error
             raise ProviderRejectedError(f"A worker process ended while embedding: {error}.") from error
-        match reply:
-            case EmbedReply():
-                return np.frombuffer(reply.data, dtype="<f4").reshape(-1, reply.dim)
-            case Failure():
-                raise ProviderRejectedError(f"The local model refused: {reply.reason}")
-            case _:
-                raise ProviderRejectedError("The worker gave an answer to another task; please report this bug.")
+        if isinstance(reply, Failure):
+            raise ProviderRejectedError(f"The local model refused: {reply.reason}")
+        assert isinstance(reply, EmbedReply), "the answer is of the task's kind"
+        return np.frombuffer(reply.data, dtype="<f4").reshape(-1, reply.dim)
 
     # -- handing out -----------------------------------------------------------------------------------------------
 

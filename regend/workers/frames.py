@@ -1,7 +1,7 @@
 """Messages between the daemon and a warm worker: length-prefixed msgpack frames over a socketpair.
 
-The first frame is a `Setup`, answered by `Ready`; each further one is a task, answered in order. Both ends are of one
-version, since the daemon starts the worker, so there is nothing to negotiate.
+The worker's first frame is `Ready`; then it answers each task, in order. Both ends are of one version, since the daemon
+starts the worker, so there is nothing to negotiate.
 """
 
 from __future__ import annotations
@@ -17,12 +17,6 @@ LENGTH = struct.Struct("!I")
 """The length of a message in bytes, big-endian, in front of it."""
 MAX_FRAME_BYTES = 256 * 1024 * 1024
 """Maximum length of a message, far above any real answer (the largest file makes some 10 MB)."""
-
-
-class Setup(msgspec.Struct, tag="setup", frozen=True):
-    """First frame: the settings that all tasks share."""
-
-    rss_cap_bytes: int
 
 
 class ChunkTask(msgspec.Struct, tag="chunk", frozen=True):
@@ -44,7 +38,7 @@ class EmbedTask(msgspec.Struct, tag="embed", frozen=True):
 
 
 class Ready(msgspec.Struct, tag="ready", frozen=True):
-    """Answer to `Setup`."""
+    """First frame: the worker takes tasks."""
 
     rss_bytes: int
 
@@ -75,7 +69,7 @@ class Failure(msgspec.Struct, tag="failure", frozen=True):
     rss_bytes: int
 
 
-Task = Setup | ChunkTask | EmbedTask
+Task = ChunkTask | EmbedTask
 Reply = Ready | ChunkReply | EmbedReply | Failure
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -89,13 +83,3 @@ def frame(message: Task | Reply) -> bytes:
     """
     body = _encode(message)
     return LENGTH.pack(len(body)) + body
-
-
-def task_decoder() -> msgspec.msgpack.Decoder[Task]:
-    """Make the decoder of the worker's side."""
-    return msgspec.msgpack.Decoder(Task)
-
-
-def reply_decoder() -> msgspec.msgpack.Decoder[Reply]:
-    """Make the decoder of the daemon's side."""
-    return msgspec.msgpack.Decoder(Reply)

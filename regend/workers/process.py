@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from regend.types import Lane
-from regend.workers.frames import LENGTH, MAX_FRAME_BYTES, Ready, Reply, Setup, frame, reply_decoder
+from regend.workers.frames import LENGTH, MAX_FRAME_BYTES, Ready, Reply
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
@@ -65,7 +65,7 @@ class Worker(asyncio.Protocol):
         self._on_end = on_end
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
-        self._decoder = reply_decoder()
+        self._decoder: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
         self.pid = process.pid
         self.jobs: deque[Job] = deque()
         self.is_ready = False
@@ -172,7 +172,7 @@ class Spawner:
         on_reply: Callable[[Worker, Job | None, Reply], None],
         on_end: Callable[[Worker], None],
     ) -> None:
-        self._setup = frame(Setup(rss_cap_bytes))
+        self._rss_cap_bytes = rss_cap_bytes
         self._on_reply = on_reply
         self._on_end = on_end
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -198,7 +198,7 @@ class Spawner:
             # -P keeps the working directory off the module path: it may hold the code of others. A process group of its
             # own keeps the terminal's signals away (Ctrl-C, Ctrl-Z, hang-up): they are for the daemon.
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", _WORKER, str(theirs.fileno())],
+                [sys.executable, "-P", "-m", _WORKER, str(theirs.fileno()), str(self._rss_cap_bytes)],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -225,8 +225,6 @@ class Spawner:
             return
         if worker.end_reason:  # Killed meanwhile.
             transport.abort()
-        else:
-            transport.write(self._setup)
 
     def _ended(self, worker: Worker) -> None:
         """Count early deaths. A worker that was ready and died over an item started well: the item is to blame."""

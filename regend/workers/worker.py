@@ -1,8 +1,9 @@
 """A warm worker process: reads, hashes and chunks files, and runs the local model. Started once and kept.
 
-It speaks `frames` over the socket it inherits (file descriptor in ``argv[1]``). It ends when the daemon does:
-the socket closes, and on Linux the kernel kills it at once. It opens no other socket and writes no file. It imports
-only the modules that it needs: a worker that only chunks never loads numpy.
+It speaks `frames` over the socket it inherits: its file descriptor is ``argv[1]``, and ``argv[2]`` is the cap of the
+worker's memory in bytes. It ends when the daemon does: the socket closes, and on Linux the kernel kills it at once. It
+opens no other socket and writes no file. It imports only the modules that it needs: a worker that only chunks never
+loads numpy.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import sys
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
+
+import msgspec
 
 from regend.chunking.chunker import chunk_content
 from regend.disk.blob_names import name_blob
@@ -31,10 +34,8 @@ from regend.workers.frames import (
     Failure,
     Ready,
     Reply,
-    Setup,
     Task,
     frame,
-    task_decoder,
 )
 from regend.workers.rss import rss_bytes
 
@@ -49,7 +50,6 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _HEADROOM_BYTES = 1 << 30
 """Address space beyond twice the RSS cap before allocation fails: a runaway parse must not take the machine down."""
-_RECEIVE_BYTES = 1 << 20
 
 
 class Server:
@@ -60,7 +60,6 @@ class Server:
 
     def answer(self, task: Task) -> bytes:
         """Return the framed reply to one task. Never raises: a failure of an item is its answer."""
-        job = 0 if isinstance(task, Setup) else task.job
         try:
             return frame(self._do(task))
         except (FileNotFoundError, NotADirectoryError, FileRefusedError) as error:
@@ -77,13 +76,10 @@ class Server:
             place = f"{Path(frame_of.filename).name}:{frame_of.lineno}"
             kind, reason = "failed", f"{type(error).__name__} in {place}"
         printable = reason.encode(errors="backslashreplace").decode()
-        return frame(Failure(job, kind, printable, rss_bytes()))
+        return frame(Failure(task.job, kind, printable, rss_bytes()))
 
     def _do(self, task: Task) -> Reply:
         match task:
-            case Setup():
-                _bound_memory(task.rss_cap_bytes)
-                return Ready(rss_bytes())
             case ChunkTask():
                 if task.content is None:
                     content, sig = read_file(task.root_path, task.path, task.limits.max_file_bytes)
@@ -108,26 +104,16 @@ class Server:
 
 def serve(connection: socket.socket) -> None:
     """Answer tasks until the daemon closes the connection."""
-    decoder = task_decoder()
+    decoder: msgspec.msgpack.Decoder[Task] = msgspec.msgpack.Decoder(Task)
     server = Server()
-    while (body := _receive(connection)) is not None:
-        connection.sendall(server.answer(decoder.decode(body)))
-
-
-def _receive(connection: socket.socket) -> bytearray | None:
-    """Read the next frame's body; return None once the daemon has closed the connection."""
-    head = _exactly(connection, LENGTH.size)
-    return None if head is None else _exactly(connection, LENGTH.unpack(head)[0])
-
-
-def _exactly(connection: socket.socket, size_bytes: int) -> bytearray | None:
-    parts = bytearray()
-    while len(parts) < size_bytes:
-        part = connection.recv(min(size_bytes - len(parts), _RECEIVE_BYTES))
-        if not part:
-            return None
-        parts += part
-    return parts
+    connection.sendall(frame(Ready(rss_bytes())))
+    with connection.makefile("rb") as stream:
+        while len(head := stream.read(LENGTH.size)) == LENGTH.size:
+            (size_bytes,) = LENGTH.unpack(head)
+            body = stream.read(size_bytes)
+            if len(body) < size_bytes:
+                return
+            connection.sendall(server.answer(decoder.decode(body)))
 
 
 def _bound_memory(rss_cap_bytes: int) -> None:
@@ -162,13 +148,14 @@ def _yield_the_disk() -> None:
 
 
 def main(argv: list[str]) -> None:
-    """Run a worker: ``python -P -m regend.workers.worker FD``."""
+    """Run a worker: ``python -P -m regend.workers.worker FD RSS_CAP_BYTES``."""
     _end_with_the_daemon()
     for number in (signal.SIGINT, signal.SIGTERM):
         # Sent to the whole group or service, they mean the daemon. It finishes what it must and closes the connection.
         signal.signal(number, signal.SIG_IGN)
     os.nice(_NICENESS)
     _yield_the_disk()
+    _bound_memory(int(argv[2]))
     connection = socket.socket(fileno=int(argv[1]))
     try:
         serve(connection)

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from regend.config import LimitConfig
@@ -24,13 +25,17 @@ from regend.workers.frames import (
     EmbedReply,
     EmbedTask,
     Failure,
+    Ready,
     Reply,
-    Setup,
     Task,
     frame,
-    reply_decoder,
 )
 from tests.workers.dispatcher_rig import LIMITS, write_long_file
+
+
+def reply_of(body: bytes) -> Reply:
+    reply: Reply = msgspec.msgpack.decode(body, type=Reply)
+    return reply
 
 
 class Line:
@@ -41,9 +46,10 @@ class Line:
         self.socket.settimeout(30.0)
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "regend.workers.worker", str(theirs.fileno())], pass_fds=(theirs.fileno(),)
+                [sys.executable, "-P", "-m", "regend.workers.worker", str(theirs.fileno()), "512000000"],
+                pass_fds=(theirs.fileno(),),
             )
-        self.ask(Setup(512_000_000))
+        assert isinstance(self.read(), Ready)
 
     def ask(self, *tasks: Task) -> list[Reply]:
         """Send all tasks at once, and read as many answers."""
@@ -52,7 +58,7 @@ class Line:
 
     def read(self) -> Reply:
         size_bytes = LENGTH.unpack(self._exactly(LENGTH.size))[0]
-        return reply_decoder().decode(self._exactly(size_bytes))
+        return reply_of(self._exactly(size_bytes))
 
     def _exactly(self, size_bytes: int) -> bytes:
         data = self.socket.recv(size_bytes, socket.MSG_WAITALL)
@@ -135,7 +141,7 @@ def test_what_cannot_be_encoded_is_an_answer(tmp_path: Path, monkeypatch: pytest
 
         monkeypatch.setattr(worker, "chunk_content", fail)
         raw = worker.Server().answer(ChunkTask(7, str(tmp_path), "a.py", LIMITS))
-        reply = reply_decoder().decode(raw[LENGTH.size :])
+        reply = reply_of(raw[LENGTH.size :])
         assert isinstance(reply, Failure)
         assert (reply.job, reply.kind, re.sub(r":\d+", ":LINE", reply.reason)) == (7, "failed", reason)
 
