@@ -160,24 +160,16 @@ class OnnxProvider:
 
     async def _loaded(self) -> OnnxEncoder:
         async with self._loading:
-            if self._encoder is not None:
-                return self._encoder
-            self._spec, encoder = await asyncio.to_thread(self._load)
-            self._encoder, self.info = encoder, encoder.info
-            return encoder
-
-    def _load(self) -> tuple[str, OnnxEncoder]:
-        settings = _settings(self._config, self._directory, self._style)
-        return spec_of(settings), OnnxEncoder(settings)
-
-
-def spec_of(settings: OnnxSettings) -> str:
-    """Write the spec by which a worker opens the same encoder."""
-    return msgspec.json.encode(settings).decode()
+            if self._encoder is None:
+                settings = await asyncio.to_thread(_settings, self._config, self._directory, self._style)
+                self._spec = msgspec.json.encode(settings).decode()
+                self._encoder = await asyncio.to_thread(OnnxEncoder, settings)
+                self.info = self._encoder.info
+            return self._encoder
 
 
 def open_spec(spec: str) -> OnnxEncoder:
-    """Open the encoder of a spec."""
+    """Open the encoder of a spec: its `OnnxSettings` in JSON."""
     return OnnxEncoder(msgspec.json.decode(spec, type=OnnxSettings))
 
 
@@ -271,12 +263,10 @@ def _output(session: Any) -> tuple[str, bool]:
     ranks = {entry.name: len(entry.shape) for entry in session.get_outputs()}
     if ranks.get(_POOLED) == 2:
         return _POOLED, True
-    for name, rank in ranks.items():
-        if rank == 3:
-            return name, False
-    for name, rank in ranks.items():
-        if rank == 2:
-            return name, True
+    for wanted_rank in (3, 2):
+        for name, rank in ranks.items():
+            if rank == wanted_rank:
+                return name, rank == 2
     raise ConfigError(
         f"`embedding.model_dir`: the model's outputs are {', '.join(ranks)}; none has a vector per token or per text."
     )

@@ -12,22 +12,12 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class BreakerConfig:
-    """When the breaker opens, and for how long.
-
-    Attributes:
-        failures: number in a row that opens it.
-        first_pause_s: how long it stays open the first time; doubles with each failed trial.
-        longest_pause_s: maximum pause.
-    """
-
-    failures: int = 5
-    first_pause_s: float = 1.0
-    longest_pause_s: float = 60.0
+FAILURES = 5
+"""Number of failures in a row that opens a breaker."""
+FIRST_PAUSE_S = 1.0
+"""How long it stays open the first time; doubles with each failed trial."""
+LONGEST_PAUSE_S = 60.0
 
 
 class BreakerState(enum.Enum):
@@ -41,10 +31,9 @@ class BreakerState(enum.Enum):
 class Breaker:
     """The breaker of one endpoint. Call `start` before each request and one of the others after it."""
 
-    def __init__(self, config: BreakerConfig) -> None:
-        self._config = config
+    def __init__(self) -> None:
         self._failures = 0
-        self._pause_s = config.first_pause_s
+        self._pause_s = FIRST_PAUSE_S
         self._open_until: float | None = None
         self._trial = False
 
@@ -66,7 +55,7 @@ class Breaker:
     def succeeded(self) -> None:
         """Close the breaker: an endpoint that answers is there, whenever the request was sent."""
         self._failures = 0
-        self._pause_s = self._config.first_pause_s
+        self._pause_s = FIRST_PAUSE_S
         self._open_until = None
         self._trial = False
 
@@ -75,11 +64,11 @@ class Breaker:
         state = self.state(now)
         if state is BreakerState.CLOSED:
             self._failures += 1
-            if self._failures >= self._config.failures:
+            if self._failures >= FAILURES:
                 self._open_until = now + self._pause_s
         elif state is BreakerState.HALF_OPEN:
             self._trial = False
-            self._pause_s = min(2.0 * self._pause_s, self._config.longest_pause_s)
+            self._pause_s = min(2.0 * self._pause_s, LONGEST_PAUSE_S)
             self._open_until = now + self._pause_s
         # While it is open, this is the end of a request from before; nothing new.
 
@@ -93,4 +82,4 @@ class Breaker:
 
     def check_invariants(self) -> None:
         assert not self._trial or self._open_until is not None
-        assert self._pause_s <= max(self._config.longest_pause_s, self._config.first_pause_s)
+        assert FIRST_PAUSE_S <= self._pause_s <= LONGEST_PAUSE_S

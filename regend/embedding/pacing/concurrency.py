@@ -22,12 +22,12 @@ a server that became slower is learnt again. The latency of requests in company 
 
 
 class Concurrency:
-    """Owns the limit and the count of requests in progress."""
+    """Owns the limit and the count of requests in progress, `running`."""
 
     def __init__(self, maximum: int) -> None:
         self._maximum = maximum
         self._limit = min(FIRST_LIMIT, float(maximum))
-        self._running = 0
+        self.running = 0
         self._most_together = 0
         self._starting_up = True
         self._cut_again_at = 0.0
@@ -38,26 +38,22 @@ class Concurrency:
         """Requests that may be in progress at once now."""
         return int(self._limit)
 
-    @property
-    def running(self) -> int:
-        return self._running
-
     def allows(self, urgent: bool) -> bool:
         """Tell whether one more request may be sent; queries and edits are `urgent`."""
-        return self._running < self.limit + (EXTRA_URGENT if urgent else 0)
+        return self.running < self.limit + (EXTRA_URGENT if urgent else 0)
 
     def start(self) -> None:
-        self._most_together = max(self._most_together, self._running + 1) if self._running else 1
-        self._running += 1
+        self._most_together = max(self._most_together, self.running + 1) if self.running else 1
+        self.running += 1
 
     def abandoned(self) -> None:
         """Note the end of a request that says nothing about the server's load."""
-        self._running -= 1
+        self.running -= 1
 
     def answered(self, latency_s: float, tokens: float, now: float) -> None:
         """Note that a request got a good answer."""
-        was_full = self._running >= self.limit
-        self._running -= 1
+        was_full = self.running >= self.limit
+        self.running -= 1
         size = int(tokens).bit_length()
         least_s = self._least_s.get(size, latency_s)
         if self._most_together == 1:
@@ -71,7 +67,7 @@ class Concurrency:
 
     def refused(self, latency_s: float, now: float) -> None:
         """Note that a request was refused as one too many, or not answered in time."""
-        self._running -= 1
+        self.running -= 1
         self._lower(_CUT, latency_s, now)
 
     def _lower(self, factor: float, latency_s: float, now: float) -> None:
@@ -83,4 +79,4 @@ class Concurrency:
 
     def check_invariants(self) -> None:
         assert 1.0 <= self._limit <= self._maximum
-        assert self._running >= 0
+        assert self.running >= 0

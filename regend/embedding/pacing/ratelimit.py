@@ -61,23 +61,21 @@ class Bucket:
     """One limit. A cost above its capacity is granted when the bucket is full, and leaves a debt.
 
     Without a limit it grants everything, until one is set.
+
+    Attributes:
+        per_minute: the limit; 0 for none.
     """
 
     def __init__(self, per_minute: float, margin: float) -> None:
         self._margin = margin
-        self._per_minute = per_minute
+        self.per_minute = per_minute
         self._level = self.capacity
         self._at = 0.0
 
     @property
-    def per_minute(self) -> float:
-        """The limit; 0 for none."""
-        return self._per_minute
-
-    @property
     def rate(self) -> float:
         """The amount that comes in a second."""
-        return self._per_minute * self._margin / MINUTE_S
+        return self.per_minute * self._margin / MINUTE_S
 
     @property
     def capacity(self) -> float:
@@ -91,7 +89,7 @@ class Bucket:
             reserve: share of the capacity that is to be left over.
             share: of the usual rate, 0 < share <= 1.
         """
-        if self._per_minute == 0.0:
+        if self.per_minute == 0.0:
             return 0.0
         self._fill(share, now)
         needed = min(cost + reserve * self.capacity, self.capacity)
@@ -109,10 +107,10 @@ class Bucket:
 
     def set_limit(self, per_minute: float) -> None:
         """Set the limit; the part that was used under the old one stays used."""
-        if per_minute == self._per_minute:
+        if per_minute == self.per_minute:
             return
-        fill = self._level / self.capacity if self._per_minute else 1.0
-        self._per_minute = per_minute
+        fill = self._level / self.capacity if self.per_minute else 1.0
+        self.per_minute = per_minute
         self._level = fill * self.capacity
 
     def _fill(self, share: float, now: float) -> None:

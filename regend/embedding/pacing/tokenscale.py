@@ -9,17 +9,16 @@ _LEAST, _MOST = 0.2, 5.0
 
 
 class TokenScale:
-    """A factor on estimates. Starts at `first`, which a preset may know better than 1."""
+    """A factor on estimates.
 
-    def __init__(self, first: float = 1.0) -> None:
+    Attributes:
+        factor: tokens per estimated token, from 0.2 to 5.
+    """
+
+    def __init__(self) -> None:
         self._estimated = 0.0
         self._actual = 0.0
-        self._factor = first
-
-    @property
-    def factor(self) -> float:
-        """Tokens per estimated token, from 0.2 to 5."""
-        return self._factor
+        self.factor = 1.0
 
     def learn(self, estimated: float, actual: float) -> None:
         """Learn from a request that was estimated (without the factor) at `estimated` tokens and took `actual`."""
@@ -28,4 +27,4 @@ class TokenScale:
         keep = max(0.0, 1.0 - estimated / _MEMORY_TOKENS)
         self._estimated = keep * self._estimated + estimated
         self._actual = keep * self._actual + actual
-        self._factor = min(_MOST, max(_LEAST, self._actual / self._estimated))
+        self.factor = min(_MOST, max(_LEAST, self._actual / self._estimated))

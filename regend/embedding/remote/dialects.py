@@ -7,7 +7,6 @@ answer never holds the interpreter for longer than one vector takes, and queries
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -103,26 +102,22 @@ def parse(dialect: Dialect, raw: bytes, headers: Mapping[str, str], count: int, 
         raise ProviderRejectedError(
             f"{who} returned {len(rows)} vectors for {count} texts; the server is faulty.", "count"
         )
-    vectors: list[Matrix | None] = [None] * count
+    vectors: dict[int, Matrix] = {}
     for position, (stated, row) in enumerate(rows):
         index = position if stated is None else stated
-        if not 0 <= index < count or vectors[index] is not None:
+        if not 0 <= index < count or index in vectors:
             raise ProviderRejectedError(f"{who} returned vectors with wrong indexes; the server is faulty.", "order")
-        vectors[index] = _decoded(dialect, row, who)
-    lengths = {len(vector) for vector in vectors if vector is not None}
+        try:
+            vectors[index] = dialect.row(row)
+        except (ValueError, msgspec.MsgspecError) as error:
+            raise ProviderRejectedError(f"{who} returned a vector that cannot be read: {error}.", "encoding") from error
+    lengths = {len(vector) for vector in vectors.values()}
     if len(lengths) > 1:
         raise ProviderRejectedError(
             f"{who} returned vectors of different lengths {sorted(lengths)}; the server is faulty.", "dimension"
         )
-    stacked = np.stack([vector for vector in vectors if vector is not None]) if count else np.zeros((0, 0), np.float32)
+    stacked = np.stack([vectors[index] for index in range(count)]) if count else np.zeros((0, 0), np.float32)
     return Answer(stacked, tokens or _tokens_told(headers))
-
-
-def _decoded(dialect: Dialect, row: msgspec.Raw, who: str) -> Matrix:
-    try:
-        return dialect.row(row)
-    except (ValueError, msgspec.MsgspecError, binascii.Error) as error:
-        raise ProviderRejectedError(f"{who} returned a vector that cannot be read: {error}.", "encoding") from error
 
 
 def _tokens_told(headers: Mapping[str, str]) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from regend.embedding.base import Task
-from regend.embedding.pacing.breaker import Breaker, BreakerConfig
+from regend.embedding.pacing.breaker import Breaker
 from regend.embedding.pacing.concurrency import Concurrency
 from regend.embedding.pacing.ratelimit import Stated
 from regend.embedding.remote.dialects import Answer, Dialect, Form, parse
@@ -34,7 +34,7 @@ class Endpoint:
     def __init__(self, url: str, dialect: Dialect, model: str, concurrency: int, transport: Transport) -> None:
         self.origin = origin_of(url)
         self.who = f"Embedding server {self.origin}"
-        self.breaker = Breaker(BreakerConfig())
+        self.breaker = Breaker()
         self.concurrency = Concurrency(concurrency)
         self.admitted = False
         self.refusal = ""

@@ -12,7 +12,7 @@ import heapq
 import itertools
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import structlog
@@ -23,7 +23,6 @@ from regend.embedding.pacing.ratelimit import BULK_RESERVE, RateLimiter
 from regend.embedding.remote.dialects import Answer, Form
 from regend.embedding.remote.endpoint import Endpoint
 from regend.embedding.remote.keys import KeySource
-from regend.embedding.remote.metrics import Metrics
 from regend.errors import EmbeddingError, ProviderRejectedError, ProviderUnavailableError
 from regend.types import Lane
 
@@ -56,12 +55,32 @@ class Errand:
     endpoint: Endpoint | None = None
 
 
-@dataclass(order=True, slots=True)
-class _Waiter:
-    lane: Lane
-    number: int
-    errand: Errand = field(compare=False)
-    future: asyncio.Future[Endpoint] = field(compare=False)
+@dataclass(slots=True)
+class Metrics:
+    """The work that a provider did, in totals since the start.
+
+    Attributes:
+        requests: sent, probes and retries included.
+        items, tokens: in answered requests; tokens as the server counted them, else as estimated.
+        retries: requests that were sent again after a failure.
+        rate_limited: answers that refused a request as one too many (429).
+        failures: requests without a usable answer.
+        halvings: requests that were too large and were split in two.
+        cut_texts: texts that were longer than the model takes and were cut.
+        request_s: seconds that requests took, together.
+        waited_s: seconds that requests waited for a limit or a place, together.
+    """
+
+    requests: int = 0
+    items: int = 0
+    tokens: int = 0
+    retries: int = 0
+    rate_limited: int = 0
+    failures: int = 0
+    halvings: int = 0
+    cut_texts: int = 0
+    request_s: float = 0.0
+    waited_s: float = 0.0
 
 
 class Fleet:
@@ -79,7 +98,7 @@ class Fleet:
         self._limiter = limiter
         self._keys = keys
         self._metrics = metrics
-        self._waiters: list[_Waiter] = []
+        self._waiters: list[tuple[Lane, int, Errand, asyncio.Future[Endpoint]]] = []
         self._numbers = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
         self._excluded_until: dict[Endpoint, float] = {}
@@ -141,9 +160,9 @@ class Fleet:
         """End all waiting requests."""
         if self._timer is not None:
             self._timer.cancel()
-        for waiter in self._waiters:
-            if not waiter.future.done():
-                waiter.future.set_exception(ProviderUnavailableError("The daemon is stopping."))
+        for *_, future in self._waiters:
+            if not future.done():
+                future.set_exception(ProviderUnavailableError("The daemon is stopping."))
         self._waiters.clear()
 
     # -- waiting ---------------------------------------------------------------------------------------------------
@@ -151,7 +170,7 @@ class Fleet:
     async def _place(self, errand: Errand) -> Endpoint:
         """Wait for an endpoint and start one request on it; the caller must report its end."""
         future: asyncio.Future[Endpoint] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiters, _Waiter(errand.lane, next(self._numbers), errand, future))
+        heapq.heappush(self._waiters, (errand.lane, next(self._numbers), errand, future))
         self._pump()
         try:
             return await future
@@ -166,32 +185,32 @@ class Fleet:
             self._timer.cancel()
             self._timer = None
         while self._waiters:
-            waiter = self._waiters[0]
-            if waiter.future.done():
+            lane, _, errand, future = self._waiters[0]
+            if future.done():
                 heapq.heappop(self._waiters)
                 continue
             now = time.monotonic()
             usable = self._usable(now)
             if not usable:
                 heapq.heappop(self._waiters)
-                waiter.future.set_exception(self._no_server(now))
+                future.set_exception(self._no_server(now))
                 continue
-            reserve = BULK_RESERVE if waiter.lane is Lane.BULK else 0.0
-            wait_s = self._limiter.wait_s(waiter.errand.tokens, reserve, now)
+            reserve = BULK_RESERVE if lane is Lane.BULK else 0.0
+            wait_s = self._limiter.wait_s(errand.tokens, reserve, now)
             if wait_s > 0.0:
                 self._timer = asyncio.get_running_loop().call_later(wait_s, self._pump)
                 return
-            free = [e for e in usable if e.concurrency.allows(waiter.lane is not Lane.BULK)]
+            free = [e for e in usable if e.concurrency.allows(lane is not Lane.BULK)]
             free = [e for e in free if e not in self._admitting and e.breaker.allows(now)]
             if not free:
                 return  # The end of a request wakes us.
             heapq.heappop(self._waiters)
             # Not where it just failed; then the fewest in progress; then the order of the configuration.
-            endpoint = min(free, key=lambda e: (e is waiter.errand.endpoint, e.concurrency.running))
-            self._start(endpoint, waiter.errand.tokens)
+            endpoint = min(free, key=lambda e: (e is errand.endpoint, e.concurrency.running))
+            self._start(endpoint, errand.tokens)
             if not endpoint.admitted:
                 self._admitting.add(endpoint)
-            waiter.future.set_result(endpoint)
+            future.set_result(endpoint)
 
     def _usable(self, now: float) -> list[Endpoint]:
         """List the endpoints that answer, as far as is known; busy ones included."""
@@ -239,8 +258,7 @@ class Fleet:
             self._failed(endpoint, error, time.monotonic() - began_at)
             raise
         except BaseException:
-            endpoint.concurrency.abandoned()
-            endpoint.breaker.abandoned()
+            self._abandon(endpoint)
             raise
         else:
             took_s = time.monotonic() - began_at

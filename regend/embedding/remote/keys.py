@@ -74,7 +74,7 @@ class KeySource:
         key = value.strip()
         if not key.isascii() or not key.isprintable() or not key:
             fault = "holds characters that no key has" if key else "is empty"
-            raise ProviderUnavailableError(f"{self._who} needs a key, but {place} {fault}; set it.", kind="key")
+            raise self._missing(place, f"{fault}; set it")
         return key
 
     def _from_file(self, path: Path) -> str:
@@ -82,24 +82,22 @@ class KeySource:
             # Not through a link that another user may turn elsewhere; and never wait for a pipe.
             handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            raise self._unreadable(path, f"cannot be read: {error.strerror}") from error
+            raise self._missing(f"the file {path}", f"cannot be read: {error.strerror}") from error
         try:
             status = os.fstat(handle)
             if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
-                raise self._unreadable(path, "is not a regular file of yours")
+                raise self._missing(f"the file {path}", "is not a regular file of yours")
             if status.st_mode & 0o077:
-                raise self._unreadable(path, f"has mode {status.st_mode & 0o777:04o}; `chmod 600` it")
+                raise self._missing(f"the file {path}", f"has mode {status.st_mode & 0o777:04o}; `chmod 600` it")
             return os.read(handle, _LONGEST_KEY).decode(errors="replace")
         finally:
             os.close(handle)
 
-    def _unreadable(self, path: Path, fault: str) -> ProviderUnavailableError:
-        return ProviderUnavailableError(f"{self._who} needs a key, but the file {path} {fault}.", kind="key")
+    def _missing(self, place: str, fault: str) -> ProviderUnavailableError:
+        return ProviderUnavailableError(f"{self._who} needs a key, but {place} {fault}.", kind="key")
 
     def _from_keyring(self) -> str:
         try:
             return str(self._keyring.get_password(self._service, self._user) or "")
         except Exception as error:  # Backends raise what they like.
-            raise ProviderUnavailableError(
-                f"{self._who} needs a key, but the keyring does not answer: {type(error).__name__}.", kind="key"
-            ) from error
+            raise self._missing("the keyring", f"does not answer: {type(error).__name__}") from error

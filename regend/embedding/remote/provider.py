@@ -26,9 +26,8 @@ from regend.embedding.pacing.backoff import BackoffConfig, pause_s
 from regend.embedding.pacing.ratelimit import MINUTE_S, RateConfig, RateLimiter, burst_s
 from regend.embedding.remote.dialects import DIALECTS, Answer
 from regend.embedding.remote.endpoint import Endpoint, is_loopback_url
-from regend.embedding.remote.fleet import Errand, Fleet
+from regend.embedding.remote.fleet import Errand, Fleet, Metrics
 from regend.embedding.remote.keys import KeySource
-from regend.embedding.remote.metrics import Metrics
 from regend.embedding.remote.presets import presets, style_for
 from regend.embedding.remote.probe import Capabilities, ProbeCache, forms, probe_any, probe_key
 from regend.embedding.remote.texts import Prepared, TokenCounter, cut_at_boundary

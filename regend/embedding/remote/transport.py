@@ -72,7 +72,9 @@ class Transport:
             async with self._opened().post(url, data=body, headers=headers, allow_redirects=False) as response:
                 raw = await _read(response, who)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _no_answer(error, who) from error
+            kind = next((kind for fault, kind in _FAULTS.items() if isinstance(error, fault)), "connection")
+            reason = str(error) or type(error).__name__
+            raise ProviderUnavailableError(f"{who} did not answer: {reason}.", kind=kind) from error
         except RuntimeError as error:  # The session was closed between two steps of the request.
             if not self._is_closed:
                 raise
@@ -112,12 +114,6 @@ async def _read(response: aiohttp.ClientResponse, who: str) -> bytes:
                 f"{who} sent more than {MAX_ANSWER_BYTES} bytes; lower `embedding.batch_items`.", "too_large"
             )
     return b"".join(parts)
-
-
-def _no_answer(error: Exception, who: str) -> ProviderUnavailableError:
-    kind = next((kind for fault, kind in _FAULTS.items() if isinstance(error, fault)), "connection")
-    reason = str(error) or type(error).__name__
-    return ProviderUnavailableError(f"{who} did not answer: {reason}.", kind=kind)
 
 
 def _refusal(response: aiohttp.ClientResponse, told: str, who: str) -> EmbeddingError:

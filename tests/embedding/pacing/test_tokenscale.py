@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from regend.embedding.pacing.tokenscale import TokenScale
 
 
-def test_starts_as_told_and_learns() -> None:
-    scale = TokenScale(1.2)
-    assert scale.factor == 1.2
+def test_starts_at_one_and_learns() -> None:
+    scale = TokenScale()
+    assert scale.factor == 1.0
     scale.learn(1_000, 1_500)
     assert scale.factor == 1.5
     scale.learn(1_000, 500)

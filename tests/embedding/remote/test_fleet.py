@@ -15,9 +15,8 @@ from regend.config import EmbeddingConfig
 from regend.embedding.pacing.ratelimit import RateConfig, RateLimiter
 from regend.embedding.remote.dialects import DIALECTS
 from regend.embedding.remote.endpoint import Endpoint
-from regend.embedding.remote.fleet import AGREEMENT, PROBE_TEXT, Errand, Fleet, agreement
+from regend.embedding.remote.fleet import AGREEMENT, PROBE_TEXT, Errand, Fleet, Metrics, agreement
 from regend.embedding.remote.keys import KeySource
-from regend.embedding.remote.metrics import Metrics
 from regend.embedding.remote.provider import HttpProvider
 from regend.embedding.remote.transport import Transport
 from regend.errors import ProviderUnavailableError
