@@ -7,7 +7,7 @@
     ├── PathError              a path is outside its root, not a directory, or not readable
     │   └── FileRefusedError       a file exists but must not be read (disk/safe_read.py)
     ├── RootError              a root is unknown, already added, refused, or gone
-    │   └── WatchLimitError        it cannot be watched (watch/budget.py)
+    │   └── WatchLimitError        it cannot be watched (watch/place.py)
     ├── SearchError            a query that cannot be searched for (search/errors.py)
     │   ├── QueryError             it contains no word
     │   └── FilterError            a path glob or a limit cannot be used

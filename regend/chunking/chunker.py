@@ -7,6 +7,7 @@ the chunks it touches and leaves the others, their hashes and their vectors as t
 
 from __future__ import annotations
 
+import itertools
 import time
 import zlib
 from collections.abc import Iterator
@@ -151,9 +152,7 @@ class _Cutter:
         self._lines = lines
         self._limits = limits
         self._weights = [estimate_tokens(line) if line and not line.isspace() else 0 for line in lines]
-        self._sums = [0]
-        for weight in self._weights:
-            self._sums.append(self._sums[-1] + weight)
+        self._sums = list(itertools.accumulate(self._weights, initial=0))
 
     def cut(self, definitions: list[Definition], language: str) -> tuple[Chunk, ...]:
         kind = "window" if not definitions and language == TEXT else "block"
@@ -254,12 +253,10 @@ class _Cutter:
 
     def _chunk(self, piece: _Piece, first: int, last: int, ordinal: int) -> Chunk | None:
         """Make the chunk of these rows without blank rows at its ends; return None when all are blank."""
-        while first <= last and not self._weights[first]:
-            first += 1
-        while last >= first and not self._weights[last]:
-            last -= 1
-        if first > last:
+        rows = [row for row in range(first, last + 1) if self._weights[row]]
+        if not rows:
             return None
+        first, last = rows[0], rows[-1]
         text = "\n".join(self._lines[first : last + 1])
         return Chunk(
             chunk_id(piece.symbol, text), ordinal, first + 1, last + 1, piece.symbol, piece.kind,

@@ -11,7 +11,7 @@ import tomllib
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from tree_sitter import Language as Grammar
@@ -81,18 +81,8 @@ def _parse(table: dict[str, Any], source: str) -> LanguageSpec:
 
 
 @cache
-def _by_extension() -> dict[str, str]:
-    return {extension: spec.name for spec in _specs().values() for extension in spec.extensions}
-
-
-@cache
-def _by_filename() -> dict[str, str]:
-    return {name.lower(): spec.name for spec in _specs().values() for name in spec.filenames}
-
-
-@cache
-def _by_shebang() -> dict[str, str]:
-    return {name: spec.name for spec in _specs().values() for name in spec.shebangs}
+def _languages_by(marks: Literal["extensions", "filenames", "shebangs"]) -> dict[str, str]:
+    return {mark.lower(): spec.name for spec in _specs().values() for mark in getattr(spec, marks)}
 
 
 def language_names() -> frozenset[str]:
@@ -116,19 +106,17 @@ def detect_language(path: str, head: bytes = b"") -> str:
         A name in `language_names()`; ``text`` when nothing fits.
     """
     name = path.rpartition("/")[2].lower()
-    found = _by_filename().get(name)
+    found = _languages_by("filenames").get(name)
     if found is None:
-        extensions = _by_extension()
         parts = name.split(".")
-        for start in range(1, len(parts)):  # The longest extension first: `.d.ts` before `.ts`.
-            found = extensions.get("." + ".".join(parts[start:]))
-            if found is not None:
-                break
+        extensions = ("." + ".".join(parts[start:]) for start in range(1, len(parts)))
+        # The longest extension first: `.d.ts` before `.ts`.
+        found = next(filter(None, map(_languages_by("extensions").get, extensions)), None)
     if found == "c" and name.endswith(".h") and _CPP_HEADER.search(head):
         return "cpp"
     if found is None and head.startswith(b"#!"):
         match = _SHEBANG.match(head)
-        found = _by_shebang().get(match.group(1).decode().lower()) if match else None
+        found = _languages_by("shebangs").get(match.group(1).decode().lower()) if match else None
     return found or TEXT
 
 

@@ -48,14 +48,6 @@ class Definition:
         return Symbol(self.name, self.path, self.kind, self.start_row + 1, self.end_row + 1)
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    node: Node
-    kind: str
-    start_byte: int
-    end_byte: int
-
-
 @cache
 def _query(language: str) -> Query | None:
     """Compile the query that captures `d` (definitions and scopes) and `c` (nodes that may lead one)."""
@@ -74,55 +66,52 @@ def definitions_in(tree: Tree, language: str) -> list[Definition]:
     spec = spec_of(language)
     captures = QueryCursor(query).captures(tree.root_node)
     leading = {row for node in captures.get("c", ()) for row in _own_rows(node)}
-    nodes = captures.get("d", ())
-    found = [_Found(n, spec.definitions.get(n.type, "impl"), n.start_byte, n.end_byte) for n in nodes]
-    found.sort(key=lambda f: (f.start_byte, -f.end_byte))
+    nodes = sorted(captures.get("d", ()), key=lambda node: (node.start_byte, -node.end_byte))
     result: list[Definition] = []
     stack: list[tuple[int, Definition]] = []
-    for item in found:
-        while stack and stack[-1][0] <= item.start_byte:
+    for node in nodes:
+        while stack and stack[-1][0] <= node.start_byte:
             stack.pop()
         if len(result) >= MAX_SYMBOLS or len(stack) >= (spec.max_depth or MAX_DEPTH):
             continue
-        named = _name(item.node, spec)
+        named = _name(node, spec)
         if not named:
             continue
         name, kind = named
-        kind = kind or item.kind
+        kind = kind or spec.definitions.get(node.type, "impl")
         outer = [d for _, d in stack]
         if kind in spec.local and any(d.kind in _FUNCTIONS for d in outer):
             continue
         if kind == "function" and outer and outer[-1].kind in _TYPES:
             kind = "method"
-        definition = _definition(item, name, kind, outer, spec, leading)
-        stack.append((item.end_byte, definition))
+        definition = _definition(node, name, kind, outer, spec, leading)
+        stack.append((node.end_byte, definition))
         result.append(definition)
     return _joined(result)
 
 
 def _definition(
-    item: _Found, name: str, kind: str, outer: list[Definition], spec: LanguageSpec, leading: set[int]
+    inner: Node, name: str, kind: str, outer: list[Definition], spec: LanguageSpec, leading: set[int]
 ) -> Definition:
-    node = _wrapped(item.node, spec)
-    qualifier = ""
-    if item.node.type in spec.qualifiers:
-        qualifier = _apply(spec.qualifiers[item.node.type], item.node) or ""
-    parts = [outer[-1].path] if outer else []
-    path = ".".join([*parts, *([qualifier] if qualifier else []), name])
+    rule = spec.qualifiers.get(inner.type)
+    qualifier = _apply(rule, inner) if rule else None
+    path = ".".join(filter(None, (outer[-1].path if outer else None, qualifier, name)))
+    node = inner
+    while node.parent is not None and node.parent.type in spec.wrappers:
+        node = node.parent
     start_row = node.start_point[0]
     tail = node.next_named_sibling
     if tail is not None and tail.type in spec.tails:
-        end_row, node = tail.end_point[0], tail
-    else:
-        end_row = node.end_point[0]
-    if node.end_point[1] == 0 and end_row > start_row:
+        node = tail
+    end_row, end_column = node.end_point
+    if end_column == 0 and end_row > start_row:
         end_row -= 1  # The node ends with the line before.
     first_row = start_row
     floor = outer[-1].start_row if outer else -1
     while first_row - 1 > floor and first_row - 1 in leading:
         first_row -= 1
     bare = name.rpartition(".")[2] or name
-    return Definition(bare, path, kind, first_row, start_row, end_row, len(outer), item.node.type in spec.scopes)
+    return Definition(bare, path, kind, first_row, start_row, end_row, len(outer), inner.type in spec.scopes)
 
 
 def _own_rows(node: Node) -> range:
@@ -133,12 +122,6 @@ def _own_rows(node: Node) -> range:
         return range(0)
     end = node.end_point[0] if node.end_point[1] > 0 else node.end_point[0] - 1
     return range(start, end + 1)
-
-
-def _wrapped(node: Node, spec: LanguageSpec) -> Node:
-    while node.parent is not None and node.parent.type in spec.wrappers:
-        node = node.parent
-    return node
 
 
 def _joined(definitions: list[Definition]) -> list[Definition]:
@@ -179,11 +162,8 @@ def _apply(rule: str, node: Node) -> str | None:
 
 def _field(node: Node, argument: str) -> str | None:
     """Follow `field:a|b`: return the text of the first of these fields that is there."""
-    for name in argument.split("|"):
-        child = node.child_by_field_name(name)
-        if child is not None:
-            return _clean(child)
-    return None
+    child = _either(node, *argument.split("|"))
+    return _clean(child) if child is not None else None
 
 
 def _first(node: Node, argument: str) -> str | None:
@@ -200,18 +180,15 @@ def _first(node: Node, argument: str) -> str | None:
 
 def _declarator(node: Node, argument: str) -> str | None:
     """Go down the `declarator` fields to the name (C and C++)."""
-    child: Node | None = node
+    child = node
     for _ in range(MAX_DEPTH):
-        following = child.child_by_field_name("declarator") if child is not None else None
+        following = child.child_by_field_name("declarator")
+        if following is None and child is not node:
+            following = next((c for c in child.named_children if c.type.endswith("declarator")), None)
         if following is None:
-            inner = [c for c in (child.named_children if child is not None else []) if c.type.endswith("declarator")]
-            if not inner or child is node:
-                break
-            following = inner[0]
+            break
         child = following
-    if child is None or child is node:
-        return None
-    return _clean(child)
+    return None if child is node else _clean(child)
 
 
 def _line(node: Node, argument: str) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +23,6 @@ class _Barrier:
     cookies: set[RootId]
     rescans: set[RootId]
     deadline: float
-
-    @property
-    def passed(self) -> bool:
-        return not self.cookies and not self.rescans
 
 
 class Barriers:
@@ -76,20 +72,15 @@ class Barriers:
 
     def cookie_seen(self, root: RootId, name: str) -> None:
         """Note that the root's watch reported the cookie."""
-        self._update(lambda barrier: barrier.cookies.discard(root), name)
+        self._drop(name, cookies={root})
 
     def rescanned(self, root: RootId, name: str | None) -> None:
         """Drop a root that was told to rescan or is gone: it no longer holds up this barrier (None: any before)."""
-
-        def discard(barrier: _Barrier) -> None:
-            barrier.cookies.discard(root)
-            barrier.rescans.discard(root)
-
-        self._update(discard, name)
+        self._drop(name, cookies={root}, rescans={root})
 
     def settle(self, name: str) -> None:
         """Pass the barrier if it waits for no root."""
-        self._update(lambda barrier: None, name)
+        self._drop(name)
 
     def overdue(self) -> list[tuple[str, set[RootId]]]:
         """List the barriers whose time is up, and their roots that have not reported."""
@@ -97,14 +88,15 @@ class Barriers:
         with self._lock:
             return [(name, b.cookies | b.rescans) for name, b in self._open.items() if b.deadline <= now]
 
-    def _update(self, change: Callable[[_Barrier], None], name: str | None) -> None:
+    def _drop(self, name: str | None, cookies: Set[RootId] = frozenset(), rescans: Set[RootId] = frozenset()) -> None:
         passed: list[_Barrier] = []
         with self._lock:
             for key in [name] if name is not None else list(self._open):
                 barrier = self._open.get(key)
                 if barrier is not None:
-                    change(barrier)
-                    if barrier.passed:
+                    barrier.cookies -= cookies
+                    barrier.rescans -= rescans
+                    if not barrier.cookies and not barrier.rescans:
                         passed.append(barrier)
                         del self._open[key]
                         _remove(self._dir / key)

@@ -23,8 +23,7 @@ import structlog
 from regend.core.events import PathChanged, RescanNeeded, RootBusy
 from regend.disk.names import is_utf8
 from regend.errors import ConfigError
-from regend.watch.budget import WatchBudget, WatchLimitError
-from regend.watch.place import WatchOutlets, WatchPlace
+from regend.watch.place import WatchBudget, WatchLimitError, WatchOutlets, WatchPlace
 
 try:
     from watchdog.observers.inotify_c import (

@@ -16,8 +16,7 @@ from watchdog.observers.api import BaseObserver
 
 from regend.core.events import PathChanged, RescanNeeded, RootBusy
 from regend.disk.names import is_utf8
-from regend.watch.budget import WatchLimitError
-from regend.watch.place import WatchOutlets, WatchPlace
+from regend.watch.place import WatchLimitError, WatchOutlets, WatchPlace
 
 _WANTED: list[type[events.FileSystemEvent]] = [
     events.DirCreatedEvent, events.DirDeletedEvent, events.DirMovedEvent, events.FileAttribEvent,

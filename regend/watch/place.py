@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,41 @@ from typing import Literal, Protocol
 from regend.core.events import Event
 from regend.disk.ignore.rules import IgnoreRules
 from regend.disk.repository import RootIdentity
+from regend.errors import RootError
 from regend.types import RootId
 
 WatchState = Literal["watching", "polling", "starting", "lost"]
+
+
+class WatchLimitError(RootError):
+    """There are no watches left; the root is polled instead."""
+
+    code = "watch_limit"
+
+
+class WatchBudget:
+    """Counts how many directories are watched; shared by all roots, so it locks."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._used = 0
+        self._lock = threading.Lock()
+
+    def take(self) -> None:
+        """Count one watch.
+
+        Raises:
+            WatchLimitError: it would be one too many.
+        """
+        with self._lock:
+            if self._used >= self._limit:
+                raise WatchLimitError(f"watch budget of {self._limit} is used up; raise `watch.max_watches`")
+            self._used += 1
+
+    def give(self, count: int) -> None:
+        """Give watches back."""
+        with self._lock:
+            self._used -= count
 
 
 @dataclass(frozen=True, slots=True)

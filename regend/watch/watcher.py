@@ -8,9 +8,7 @@ lost, never as empty.
 from __future__ import annotations
 
 import queue
-import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -26,11 +24,12 @@ from regend.disk.repository import RootIdentity, identify, marker_of
 from regend.errors import RegendError
 from regend.types import RootId
 from regend.watch.barrier import Barriers
-from regend.watch.budget import WatchBudget, WatchLimitError
 from regend.watch.mounts import Mount, Mounts
 from regend.watch.place import (
     RootWatch,
+    WatchBudget,
     WatchHealth,
+    WatchLimitError,
     WatchOutlets,
     WatchPlace,
     WatchState,
@@ -79,7 +78,7 @@ class Watcher:
 
     Args:
         post: takes events, from several threads; it must not block.
-        cookie_dir: an empty directory of our own for barriers; by default a temporary one.
+        cookie_dir: an empty directory of our own for barriers.
         factory: makes the watch of a root (tests inject faults here).
     """
 
@@ -87,15 +86,14 @@ class Watcher:
         self,
         post: Callable[[Event], None],
         config: WatchConfig,
-        cookie_dir: Path | None = None,
+        cookie_dir: Path,
         factory: WatchFactory = default_watch,
     ) -> None:
         self._post = post
         self._config = config
         self._factory = factory
-        self._temporary = cookie_dir is None
-        self._cookie_dir = cookie_dir or Path(tempfile.mkdtemp(prefix="regend-cookies-"))
-        self._barriers = Barriers(self._cookie_dir)
+        self._cookie_dir = cookie_dir
+        self._barriers = Barriers(cookie_dir)
         self._budget = WatchBudget(config.max_watches)
         self._mounts = Mounts()
         self._roots: dict[RootId, _Watched] = {}
@@ -129,8 +127,6 @@ class Watcher:
         self._jobs.put(None)
         self._thread.join(_STOP_LIMIT_S)
         self._mounts.close()
-        if self._temporary:
-            shutil.rmtree(self._cookie_dir, ignore_errors=True)
 
     def _retire(self, entry: _Watched) -> None:
         entry.active = False
@@ -195,7 +191,7 @@ class Watcher:
             for entry in watched:
                 self._rescan_instead(entry, name)
         self._barriers.settle(name)
-        self._jobs.put(_nothing)
+        self._jobs.put(lambda: None)  # Wakes the supervising thread, so that it learns of a new deadline.
 
     # Everything below runs in the supervising thread, unless it says otherwise.
 
@@ -388,7 +384,3 @@ class Watcher:
                 return
         if lost_now:
             self._rescan_instead(entry, None)
-
-
-def _nothing() -> None:
-    """Wake the supervising thread, so that it learns of a new deadline."""

@@ -17,10 +17,9 @@ from regend.core.events import RescanNeeded, RootFound, RootLost
 from regend.disk.repository import marker_of
 from regend.types import RootId
 from regend.watch.barrier import Barriers
-from regend.watch.budget import WatchBudget
 from regend.watch.inotify import InotifyRoot
 from regend.watch.observer import ObserverRoot
-from regend.watch.place import RootWatch, WatchOutlets, WatchPlace
+from regend.watch.place import RootWatch, WatchBudget, WatchOutlets, WatchPlace
 from tests.watch.watch_rig import ROOT, Rig, rig, wait_for
 
 
