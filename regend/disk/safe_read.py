@@ -147,10 +147,7 @@ _REFUSALS = {
 def _read_all(file: int, limit_bytes: int) -> bytes:
     parts = []
     at = 0
-    while at < limit_bytes:
-        part = os.pread(file, limit_bytes - at, at)
-        if not part:
-            break
+    while at < limit_bytes and (part := os.pread(file, limit_bytes - at, at)):
         parts.append(part)
         at += len(part)
     return b"".join(parts)

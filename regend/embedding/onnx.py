@@ -114,11 +114,8 @@ class OnnxEncoder:
 
 def _pooled(tokens: Matrix, pooling: str) -> Matrix:
     """Make one vector of a text's tokens (float32 [n, dim]); nothing is padded, so all of them count."""
-    if pooling == "cls":
-        return np.asarray(tokens[0])
-    if pooling == "last":
-        return np.asarray(tokens[-1])
-    return np.asarray(tokens.mean(axis=0), np.float32)
+    pooled = {"cls": tokens[0], "last": tokens[-1], "mean": tokens.mean(axis=0)}
+    return np.asarray(pooled[pooling], np.float32)
 
 
 class OnnxProvider:

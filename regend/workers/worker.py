@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import traceback
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
@@ -52,60 +53,54 @@ _HEADROOM_BYTES = 1 << 30
 """Address space beyond twice the RSS cap before allocation fails: a runaway parse must not take the machine down."""
 
 
-class Server:
-    """Answers one task after the other; owns the local models that it has loaded."""
+def answer(task: Task) -> bytes:
+    """Return the framed reply to one task. Never raises: a failure of an item is its answer."""
+    kind = "failed"
+    try:
+        return frame(_do(task))
+    except (FileNotFoundError, NotADirectoryError, FileRefusedError) as error:
+        kind, reason = "gone", str(error)
+    except RegendError as error:
+        reason = str(error)
+    except OSError as error:
+        reason = f"{type(error).__name__}: {error}"
+    except MemoryError:
+        reason = "out of memory"
+    except Exception as error:
+        # Without its message, which may quote the file: reasons are logged.
+        frame_of = traceback.extract_tb(error.__traceback__)[-1]
+        reason = f"{type(error).__name__} in {Path(frame_of.filename).name}:{frame_of.lineno}"
+    printable = reason.encode(errors="backslashreplace").decode()
+    return frame(Failure(task.job, kind, printable, rss_bytes()))
 
-    def __init__(self) -> None:
-        self._encoders: dict[str, LocalEncoder] = {}
 
-    def answer(self, task: Task) -> bytes:
-        """Return the framed reply to one task. Never raises: a failure of an item is its answer."""
-        try:
-            return frame(self._do(task))
-        except (FileNotFoundError, NotADirectoryError, FileRefusedError) as error:
-            kind, reason = "gone", str(error)
-        except RegendError as error:
-            kind, reason = "failed", str(error)
-        except OSError as error:
-            kind, reason = "failed", f"{type(error).__name__}: {error}"
-        except MemoryError:
-            kind, reason = "failed", "out of memory"
-        except Exception as error:
-            # Without its message, which may quote the file: reasons are logged.
-            frame_of = traceback.extract_tb(error.__traceback__)[-1]
-            place = f"{Path(frame_of.filename).name}:{frame_of.lineno}"
-            kind, reason = "failed", f"{type(error).__name__} in {place}"
-        printable = reason.encode(errors="backslashreplace").decode()
-        return frame(Failure(task.job, kind, printable, rss_bytes()))
+def _do(task: Task) -> Reply:
+    match task:
+        case ChunkTask():
+            if task.content is None:
+                content, sig = read_file(task.root_path, task.path, task.limits.max_file_bytes)
+            else:
+                content, sig = task.content, UNSURE
+            _, language = name_blob(task.path, content)
+            return ChunkReply(task.job, chunk_content(content, language, sig, task.limits), rss_bytes())
+        case EmbedTask():
+            encoder = _encoder(task.spec)
+            vectors = encoder.encode(task.texts, "document")
+            return EmbedReply(task.job, encoder.info.dim, vectors.astype("<f4").tobytes(), rss_bytes())
+        case _ as unreachable:
+            assert_never(unreachable)
 
-    def _do(self, task: Task) -> Reply:
-        match task:
-            case ChunkTask():
-                if task.content is None:
-                    content, sig = read_file(task.root_path, task.path, task.limits.max_file_bytes)
-                else:
-                    content, sig = task.content, UNSURE
-                _, language = name_blob(task.path, content)
-                return ChunkReply(task.job, chunk_content(content, language, sig, task.limits), rss_bytes())
-            case EmbedTask():
-                encoder = self._model(task.spec)
-                vectors = encoder.encode(task.texts, "document")
-                return EmbedReply(task.job, encoder.info.dim, vectors.astype("<f4").tobytes(), rss_bytes())
-            case _ as unreachable:
-                assert_never(unreachable)
 
-    def _model(self, spec: str) -> LocalEncoder:
-        if spec not in self._encoders:
-            from regend.embedding.registry import local_encoder  # Brings numpy; see the module's docstring.
+@cache
+def _encoder(spec: str) -> LocalEncoder:
+    from regend.embedding.registry import local_encoder  # Brings numpy; see the module's docstring.
 
-            self._encoders[spec] = local_encoder(spec)
-        return self._encoders[spec]
+    return local_encoder(spec)
 
 
 def serve(connection: socket.socket) -> None:
     """Answer tasks until the daemon closes the connection."""
     decoder: msgspec.msgpack.Decoder[Task] = msgspec.msgpack.Decoder(Task)
-    server = Server()
     connection.sendall(frame(Ready(rss_bytes())))
     with connection.makefile("rb") as stream:
         while len(head := stream.read(LENGTH.size)) == LENGTH.size:
@@ -113,7 +108,7 @@ def serve(connection: socket.socket) -> None:
             body = stream.read(size_bytes)
             if len(body) < size_bytes:
                 return
-            connection.sendall(server.answer(decoder.decode(body)))
+            connection.sendall(answer(decoder.decode(body)))
 
 
 def _bound_memory(rss_cap_bytes: int) -> None:

@@ -17,7 +17,7 @@ from regend.errors import PathError, StoreError
 from regend.rpc.client import Client
 from regend.search.errors import QueryError
 from regend.workers.frames import ChunkTask
-from regend.workers.worker import Server
+from regend.workers.worker import answer
 from tests.e2e.rig import daemon, wait_for
 
 WORD = "quartzfjord"
@@ -101,7 +101,7 @@ def test_a_worker_quotes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr("regend.workers.worker.chunk_content", fails)
     (tmp_path / "a.py").write_text(WORD)
-    reply = Server().answer(ChunkTask(1, str(tmp_path), "a.py", LimitConfig()))
+    reply = answer(ChunkTask(1, str(tmp_path), "a.py", LimitConfig()))
     assert WORD.encode() not in reply
     assert b"ValueError in test_logs.py:" in reply
 

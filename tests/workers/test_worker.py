@@ -140,7 +140,7 @@ def test_what_cannot_be_encoded_is_an_answer(tmp_path: Path, monkeypatch: pytest
             raise fault
 
         monkeypatch.setattr(worker, "chunk_content", fail)
-        raw = worker.Server().answer(ChunkTask(7, str(tmp_path), "a.py", LIMITS))
+        raw = worker.answer(ChunkTask(7, str(tmp_path), "a.py", LIMITS))
         reply = reply_of(raw[LENGTH.size :])
         assert isinstance(reply, Failure)
         assert (reply.job, reply.kind, re.sub(r":\d+", ":LINE", reply.reason)) == (7, "failed", reason)

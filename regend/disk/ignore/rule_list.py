@@ -85,7 +85,7 @@ def parse_rules(content: bytes) -> tuple[Rule, ...]:
 def _trim(line: str) -> str:
     """Drop trailing spaces that are not escaped (git's `trim_trailing_spaces`; tabs stay)."""
     kept = _KEPT.match(line)
-    # What is left ends with a lone backslash, which git takes for the end of a pattern that it leaves as it is.
+    # A lone backslash at the end is in no such pair; git leaves such a line as it is.
     return line if kept is None or line[kept.end() :].strip(" ") else kept.group()
 
 

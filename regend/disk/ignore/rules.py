@@ -233,22 +233,17 @@ class IgnoreRules:
         if found is not None:
             return found
         with self._lock:
-            frame = self._frames[""]
-            at = -1 if frame.decision.ignored else 0
-            while at >= 0:
-                end = path.find("/", at)
-                current = path if end < 0 else path[:end]
-                name = current[at:]
+            frame, current = self._frames[""], ""
+            for name in path.split("/") if path else ():
+                if frame.decision.ignored:
+                    # Nothing below has a frame of its own, so a visit to a large ignored directory costs no memory.
+                    break
+                current = f"{current}/{name}" if current else name
                 child = self._frames.get(current)
                 if child is None:
-                    child = self._enter(frame, current, name)
+                    child = self._frames[current] = self._enter(frame, current, name)
                     frame.children.add(current)
-                    self._frames[current] = child
-                if child.decision.ignored:
-                    # Nothing below has a frame of its own, so a visit to a large ignored directory costs no memory.
-                    return child
                 frame = child
-                at = end + 1 if end >= 0 else -1
             return frame
 
     def _enter(self, parent: _Frame, path: str, name: str) -> _Frame:
@@ -294,13 +289,10 @@ class IgnoreRules:
 
     def _drop(self, path: str) -> None:
         self.version += 1
-        frame = self._frames.pop(path, None)
-        if frame is None:
-            return
         parent = self._frames.get(path.rpartition("/")[0])
         if parent is not None:
             parent.children.discard(path)
-        waiting = list(frame.children)
+        waiting = [path]
         while waiting:
             gone = self._frames.pop(waiting.pop(), None)
             if gone is not None:

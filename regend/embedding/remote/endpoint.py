@@ -15,7 +15,7 @@ from regend.embedding.pacing.ratelimit import Stated
 from regend.embedding.remote.dialects import Answer, Dialect, Form, parse
 from regend.embedding.remote.headers import stated_limits
 from regend.embedding.remote.keys import KeySource
-from regend.embedding.remote.transport import Reply, Transport
+from regend.embedding.remote.transport import Transport
 from regend.errors import ConfigError, ProviderUnavailableError
 
 _PARSE_BESIDE_BYTES = 256_000
@@ -58,12 +58,8 @@ class Endpoint:
                 keys.denied()
             raise
         self.stated = stated_limits(reply.headers)
-        if len(reply.raw) > _PARSE_BESIDE_BYTES:
-            return await asyncio.to_thread(self._parsed, reply, len(texts))
-        return self._parsed(reply, len(texts))
-
-    def _parsed(self, reply: Reply, count: int) -> Answer:
-        return parse(self._dialect, reply.raw, reply.headers, count, self.who)
+        given = (self._dialect, reply.raw, reply.headers, len(texts), self.who)
+        return await asyncio.to_thread(parse, *given) if len(reply.raw) > _PARSE_BESIDE_BYTES else parse(*given)
 
 
 def is_loopback_url(url: str) -> bool:

@@ -46,7 +46,7 @@ class TokenCounter:
 
     def __init__(self, tokenizer: str = "") -> None:
         self.scale = TokenScale()
-        self._tokenizer: Any = load_tokenizer(tokenizer, "embedding.tokenizer") if tokenizer else None
+        self._tokenizer: Any = _load_tokenizer(tokenizer) if tokenizer else None
 
     @property
     def is_exact(self) -> bool:
@@ -89,20 +89,18 @@ class TokenCounter:
         return Prepared(text, float(count), float(count)), was_cut
 
 
-def load_tokenizer(path: str, key: str) -> Any:
-    """Load a `tokenizers.Tokenizer` without truncation and padding of its own.
-
-    Raises:
-        ConfigError: it cannot be loaded; `key` names the setting to correct.
-    """
+def _load_tokenizer(path: str) -> Any:
+    """Load a `tokenizers.Tokenizer` without truncation and padding of its own."""
     try:
         tokenizers = importlib.import_module("tokenizers")
     except ImportError as error:
-        raise ConfigError(f"`{key}` needs the package `tokenizers`: install `regend[tokens]`.") from error
+        raise ConfigError("`embedding.tokenizer` needs the package `tokenizers`: install `regend[tokens]`.") from error
     try:
         tokenizer = tokenizers.Tokenizer.from_file(path)
     except Exception as error:  # The package raises plain exceptions.
-        raise ConfigError(f"`{key}`: {path} is not a tokenizer.json that can be read: {error}.") from error
+        raise ConfigError(
+            f"`embedding.tokenizer`: {path} is not a tokenizer.json that can be read: {error}."
+        ) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
