@@ -36,17 +36,13 @@ def decode(content: bytes) -> Decoded:
         if content.startswith(mark):
             body = content[len(mark) :] if encoding == "utf-8" else content
             try:
-                return Decoded(_lines(body.decode(encoding)))
+                return Decoded(body.decode(encoding).replace("\r\n", "\n"))
             except UnicodeDecodeError:
                 break
     sample = content[:SAMPLE_BYTES]
     if b"\0" in content or len(sample) - len(sample.translate(None, _CONTROL)) > _CONTROL_SHARE * len(sample):
         return Decoded(skip_reason="binary")
     try:
-        return Decoded(_lines(content.decode("utf-8")))
+        return Decoded(content.decode("utf-8").replace("\r\n", "\n"))
     except UnicodeDecodeError:
-        return Decoded(_lines(content.decode("latin-1")), degraded_reason="bad_encoding")
-
-
-def _lines(text: str) -> str:
-    return text.replace("\r\n", "\n") if "\r" in text else text
+        return Decoded(content.decode("latin-1").replace("\r\n", "\n"), degraded_reason="bad_encoding")

@@ -13,8 +13,6 @@ def printable_name(name: str) -> str:
 
 def is_utf8(name: str) -> bool:
     """Tell whether a name from the file system is UTF-8 (odd bytes arrive as surrogates)."""
-    if name.isascii():
-        return True
     try:
         name.encode()
     except UnicodeEncodeError:

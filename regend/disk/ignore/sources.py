@@ -50,7 +50,7 @@ def git_settings(directory: Path) -> GitSettings:
 def settings_files(git_dir: Path | None) -> tuple[Path, ...]:
     """List the files whose change may change `git_settings`."""
     named = os.environ.get("GIT_CONFIG_GLOBAL")
-    user = (Path(named),) if named else (_home() / ".gitconfig", _config_home() / "git" / "config")
+    user = (Path(named),) if named else (Path.home() / ".gitconfig", _config_home() / "git" / "config")
     return user if git_dir is None else (*user, git_dir / "config")
 
 
@@ -89,10 +89,5 @@ def _git_config(directory: Path) -> dict[str, str]:
     return values
 
 
-def _home() -> Path:
-    return Path(os.environ.get("HOME") or Path.home())
-
-
 def _config_home() -> Path:
-    named = os.environ.get("XDG_CONFIG_HOME")
-    return Path(named) if named else _home() / ".config"
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -97,7 +97,11 @@ class Style:
 @cache
 def presets() -> dict[str, Preset]:
     """Load all presets, by name."""
-    return {name: _preset(name, table) for name, table in _tables().items() if name != _STYLES}
+    return {
+        name: Preset(**table | {"name": name, "limits": Limits(**table["limits"])})
+        for name, table in _tables().items()
+        if name != _STYLES
+    }
 
 
 @cache
@@ -131,11 +135,3 @@ def _tables() -> dict[str, dict[str, Any]]:
         for file in sorted(files, key=lambda file: file.name)
         if file.name.endswith(".toml")
     }
-
-
-def _preset(name: str, table: dict[str, Any]) -> Preset:
-    limit_names = {f.name for f in fields(Limits)}
-    limits = Limits(**{key: value for key, value in table.items() if key in limit_names})
-    rest = {key: value for key, value in table.items() if key not in limit_names and key != "models"}
-    dims = {model: known["dim"] for model, known in table.get("models", {}).items()}
-    return Preset(name=name, limits=limits, dims=dims, **rest)
