@@ -63,21 +63,16 @@ class LanguageSpec:
 
 @cache
 def _specs() -> dict[str, LanguageSpec]:
+    known = LanguageSpec.__dataclass_fields__.keys()
     specs = {}
     for file in resources.files(__package__).joinpath("languages").iterdir():
         if file.name.endswith(".toml"):
-            spec = _parse(tomllib.loads(file.read_text("utf-8")), file.name)
-            specs[spec.name] = spec
+            table = tomllib.loads(file.read_text("utf-8"))
+            if unknown := table.keys() - known:
+                raise ValueError(f"languages/{file.name}: unknown keys {sorted(unknown)}; known are {sorted(known)}")
+            values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
+            specs[table["name"]] = LanguageSpec(**values)
     return specs
-
-
-def _parse(table: dict[str, Any], source: str) -> LanguageSpec:
-    known = set(LanguageSpec.__dataclass_fields__)
-    unknown = table.keys() - known
-    if unknown:
-        raise ValueError(f"languages/{source}: unknown keys {sorted(unknown)}; known are {sorted(known)}")
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
-    return LanguageSpec(**values)
 
 
 @cache

@@ -7,6 +7,7 @@ name all its scopes there.
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -61,12 +62,8 @@ def merge_scopes(scopes: Sequence[str]) -> tuple[str, ...]:
     """Drop scopes that lie within others, so that each file is reported once."""
     kept: set[str] = set()
     for scope in sorted(set(scopes), key=len):
-        if "" in kept:
-            break
-        at = scope.find("/")
-        while at >= 0 and scope[:at] not in kept:
-            at = scope.find("/", at + 1)
-        if at < 0:
+        above = itertools.accumulate(scope.split("/")[:-1], "{}/{}".format)
+        if kept.isdisjoint(("", *above)):
             kept.add(scope)
     return tuple(sorted(kept))
 

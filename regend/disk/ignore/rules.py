@@ -164,30 +164,27 @@ class IgnoreRules:
     def refresh(self) -> None:
         """Forget everything; the next questions read all rule files again."""
         with self._lock:
-            self._load()
-
-    def _load(self) -> None:
-        self.version += 1
-        repository = find_repository(self._root) if self._git_dir is not None else repository_at(self._root)
-        self._common_dir = repository.common_dir if repository else None
-        self._settings_files = settings_files(self._common_dir)
-        stamp = _stamp(self._settings_files)
-        if stamp != self._settings_stamp:
-            self._settings = git_settings(repository.top if repository else self._root)
-            self._settings_stamp = stamp
-        excludes = self._settings.excludes_file
-        exclude = None if self._common_dir is None else self._common_dir / "info" / "exclude"
-        self._outside = tuple(file for file in (excludes, exclude) if file is not None)
-        self._outside_stamp = _stamp(self._outside)
-        # A rule below `top` sees the path from `top`; `_prefix` is what lies between top and root.
-        self._prefix = ""
-        git = self._base_lists(repository, 0)
-        if repository is not None and repository.top != self._root:
-            inner = as_bytes_text(self._root.relative_to(repository.top).as_posix()) + "/"
-            outer = self._outer_lists(repository.top, inner, git)
-            if outer is not None:
-                self._prefix, git = inner, outer
-        self._frames = {"": self._open("", self._whole, git, self._config_lists())}
+            self.version += 1
+            repository = find_repository(self._root) if self._git_dir is not None else repository_at(self._root)
+            self._common_dir = repository.common_dir if repository else None
+            self._settings_files = settings_files(self._common_dir)
+            stamp = _stamp(self._settings_files)
+            if stamp != self._settings_stamp:
+                self._settings = git_settings(repository.top if repository else self._root)
+                self._settings_stamp = stamp
+            excludes = self._settings.excludes_file
+            exclude = None if self._common_dir is None else self._common_dir / "info" / "exclude"
+            self._outside = tuple(file for file in (excludes, exclude) if file is not None)
+            self._outside_stamp = _stamp(self._outside)
+            # A rule below `top` sees the path from `top`; `_prefix` is what lies between top and root.
+            self._prefix = ""
+            git = self._base_lists(repository, 0)
+            if repository is not None and repository.top != self._root:
+                inner = as_bytes_text(self._root.relative_to(repository.top).as_posix()) + "/"
+                outer = self._outer_lists(repository.top, inner, git)
+                if outer is not None:
+                    self._prefix, git = inner, outer
+            self._frames = {"": self._open("", self._whole, git, self._config_lists())}
 
     def _base_lists(self, repository: Repository | None, skip: int) -> tuple[RuleList, ...]:
         """Read `info/exclude` and the global excludes, which are relative to the top of the repository."""

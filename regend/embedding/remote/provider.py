@@ -197,9 +197,7 @@ class HttpProvider:
         try:
             answer = await self._ask(part, task, lane)
         except ProviderRejectedError as error:
-            if error.kind != "too_large":
-                raise
-            if len(part) == 1 and len(part[0].text) <= _LEAST_CUT_CHARS:
+            if error.kind != "too_large" or (len(part) == 1 and len(part[0].text) <= _LEAST_CUT_CHARS):
                 raise
             self.metrics.halvings += 1
             if len(part) == 1:

@@ -56,16 +56,14 @@ class TokenCounter:
         """Count a text, and cut it to `limit` tokens (0: no limit); the flag says that it was cut."""
         if self._tokenizer is not None:
             return self._counted(text, limit)
-        estimate = estimate_tokens(text)
-        if not limit or estimate * self.scale.factor <= limit:
-            return Prepared(text, estimate * self.scale.factor, estimate), False
-        room = int(limit / self.scale.factor * _CHARS_PER_TOKEN)
-        kept = cut_at_boundary(text, room)
-        while len(kept) > 1 and estimate_tokens(kept) * self.scale.factor > limit:
-            room = room * 9 // 10
+        factor = self.scale.factor
+        kept, estimate = text, estimate_tokens(text)
+        room = int(limit / factor * _CHARS_PER_TOKEN)
+        while limit and len(kept) > 1 and estimate * factor > limit:
             kept = cut_at_boundary(text, room)
-        estimate = estimate_tokens(kept)
-        return Prepared(kept, estimate * self.scale.factor, estimate), len(kept) < len(text)
+            estimate = estimate_tokens(kept)
+            room = room * 9 // 10
+        return Prepared(kept, estimate * factor, estimate), len(kept) < len(text)
 
     def ids(self, text: str, limit: int) -> list[int]:
         """Return the token numbers of a text, special ones included, cut to `limit`; only with a tokenizer."""
