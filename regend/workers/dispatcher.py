@@ -103,8 +103,7 @@ class Dispatcher:
             worker.kill("closing")
         for job in jobs:
             _fail(job, "stopping")
-        for queue in self._queues.values():
-            queue.clear()
+        self._queues.clear()
         self._workers.clear()
         await self._spawner.reap_all(_CLOSE_TIMEOUT_S)
 

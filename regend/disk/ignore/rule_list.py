@@ -13,7 +13,6 @@ import os
 import re
 import string
 from dataclasses import dataclass
-from functools import cached_property
 
 from pathspec import PathSpec
 from pathspec.pattern import RegexPattern
@@ -90,7 +89,7 @@ def _trim(line: str) -> str:
 
 
 class RuleList:
-    """The rules of one file, immutable once built and so safe to share between threads.
+    """The rules of one file, whose answers never change, and so safe to share between threads.
 
     Args:
         content: the file's bytes.
@@ -104,6 +103,7 @@ class RuleList:
         self.rules = parse_rules(content)
         self._fold = fold
         self._skip = skip
+        self._specs: dict[bool, tuple[tuple[Rule, ...], PathSpec[RegexPattern]]] = {}
         names: set[str] = set()
         endings: set[str] = set()
         name_regexes: list[str] = []
@@ -139,24 +139,14 @@ class RuleList:
             or (self._name is not None and self._name.match(name) is not None)
             or (self._path is not None and self._path.match(path) is not None)
         ):
-            rules, spec = self._of_directories if is_dir else self._of_files
+            if is_dir not in self._specs:
+                rules = tuple(rule for rule in self.rules if is_dir or not rule.dir_only)
+                patterns = [rule.pattern(self._fold) for rule in rules]
+                self._specs[is_dir] = rules, PathSpec(patterns, backend="simple")
+            rules, spec = self._specs[is_dir]
             index = spec.check_file(path).index
             return None if index is None else rules[index]
         return None
-
-    @cached_property
-    def _of_directories(self) -> _Spec:
-        return self._compiled(self.rules)
-
-    @cached_property
-    def _of_files(self) -> _Spec:
-        return self._compiled(tuple(rule for rule in self.rules if not rule.dir_only))
-
-    def _compiled(self, rules: tuple[Rule, ...]) -> _Spec:
-        return rules, PathSpec([rule.pattern(self._fold) for rule in rules], backend="simple")
-
-
-_Spec = tuple[tuple[Rule, ...], PathSpec[RegexPattern]]
 
 
 def _any_of(regexes: list[str]) -> re.Pattern[str] | None:

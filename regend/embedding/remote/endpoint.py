@@ -52,14 +52,14 @@ class Endpoint:
         """
         body = json.dumps(self._dialect.body(self._model, texts, task, form)).encode()
         try:
-            reply = await self._transport.post(self.url, body, await keys.key(), self.who, texts)
+            raw, headers = await self._transport.post(self.url, body, await keys.key(), self.who, texts)
         except ProviderUnavailableError as error:
             if error.kind == "denied":
                 keys.denied()
             raise
-        self.stated = stated_limits(reply.headers)
-        given = (self._dialect, reply.raw, reply.headers, len(texts), self.who)
-        return await asyncio.to_thread(parse, *given) if len(reply.raw) > _PARSE_BESIDE_BYTES else parse(*given)
+        self.stated = stated_limits(headers)
+        given = (self._dialect, raw, headers, len(texts), self.who)
+        return await asyncio.to_thread(parse, *given) if len(raw) > _PARSE_BESIDE_BYTES else parse(*given)
 
 
 def is_loopback_url(url: str) -> bool:

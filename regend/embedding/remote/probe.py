@@ -113,12 +113,10 @@ def forms(encoding: str, base64: bool, tasks: bool, dim: int) -> tuple[Form, ...
 async def _first_form(fleet: Fleet, endpoint: Endpoint, tried: Sequence[Form]) -> tuple[Matrix, Form]:
     for form in tried:
         try:
-            answer = await fleet.ask_first(endpoint, [PROBE_TEXT], form, PROBE_TOKENS)
+            return (await fleet.ask_first(endpoint, [PROBE_TEXT], form, PROBE_TOKENS)).vectors[0], form
         except ProviderRejectedError:
             if form == tried[-1]:
                 raise
-            continue
-        return answer.vectors[0], form
     raise AssertionError("there is always a form to try")
 
 
@@ -129,10 +127,9 @@ async def _largest_batch(fleet: Fleet, endpoint: Endpoint, form: Form, most: int
         texts = [*(f"x{number} = {number}" for number in range(count - 1)), PROBE_TEXT]
         try:
             answer = await fleet.ask_first(endpoint, texts, form, PROBE_TOKENS + _FILLER_TOKENS * (count - 1))
+            return count, answer.vectors[-1]
         except ProviderRejectedError:
             count //= 2
-            continue
-        return count, answer.vectors[-1]
     return 1, np.zeros(0, np.float32)
 
 

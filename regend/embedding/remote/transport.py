@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import aiohttp
 
@@ -40,14 +39,6 @@ _TOO_LONG = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer with status 200."""
-
-    raw: bytes
-    headers: Mapping[str, str]
-
-
 class Transport:
     """Owns the session; open it on the loop that uses it."""
 
@@ -56,13 +47,18 @@ class Transport:
         self._session: aiohttp.ClientSession | None = None
         self._is_closed = False
 
-    async def post(self, url: str, body: bytes, key: str, who: str, texts: Sequence[str]) -> Reply:
+    async def post(
+        self, url: str, body: bytes, key: str, who: str, texts: Sequence[str]
+    ) -> tuple[bytes, Mapping[str, str]]:
         """Send one request.
 
         Args:
             key: goes into the `Authorization` header; empty for none.
             who: names the server in messages.
             texts: they must not be in any message.
+
+        Returns:
+            The body and the headers of an answer with status 200.
 
         Raises:
             ProviderUnavailableError, ProviderRejectedError: see `errors.EmbeddingError.kind`.
@@ -80,7 +76,7 @@ class Transport:
                 raise
             raise ProviderUnavailableError("The daemon is stopping.") from error
         if response.status == 200:
-            return Reply(raw, response.headers)
+            return raw, response.headers
         raise _refusal(response, _shown(raw, key, texts), who)
 
     async def close(self) -> None:
