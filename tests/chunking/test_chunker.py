@@ -139,10 +139,10 @@ def test_encodings_with_marks() -> None:
 
 def test_a_parse_that_takes_too_long_gives_way_to_windows() -> None:
     source = "\n\n".join(function(n) for n in range(1_200))
-    began_at = time.monotonic()
+    began_s = time.process_time()  # Other programs on the machine do not count.
     result = chunk(source, limits=LimitConfig(parse_timeout_s=0.001))
     assert result.degraded_reason == "parse_timeout" and result.chunks and not result.symbols
-    assert time.monotonic() - began_at < 10.0
+    assert time.process_time() - began_s < 10.0
     check_well_formed(result, source)
     assert chunk(source).degraded_reason == "", "the parser is usable again afterwards"
 
@@ -150,9 +150,9 @@ def test_a_parse_that_takes_too_long_gives_way_to_windows() -> None:
 @pytest.mark.parametrize("language", ["json", "python", "c", "javascript"])
 def test_deep_nesting_neither_crashes_nor_hangs(language: str) -> None:
     source = "\n".join("[" * 50 for _ in range(2_000))
-    began_at = time.monotonic()
+    began_s = time.process_time()  # Other programs on the machine do not count.
     check_well_formed(chunk(source, language), source)
-    assert time.monotonic() - began_at < 20.0
+    assert time.process_time() - began_s < 30.0
 
 
 def test_large_data_files_do_not_explode() -> None:
