@@ -53,7 +53,7 @@ from regend.rpc.listen import Listener, open_listener
 from regend.rpc.server import RpcServer
 from regend.search.engine import Engine
 from regend.store.reads import Reads
-from regend.types import ChunkId, Tier
+from regend.types import FIRST_TRACK, ChunkId, Track
 from regend.watch.watcher import Watcher
 from regend.workers.dispatcher import Dispatcher
 
@@ -136,13 +136,13 @@ class App:
         closing.push_async_callback(_stop_indexing, indexer)
 
         first, upgrader = self._models(reads, closing)
-        models = {Tier.FIRST: first} | ({Tier.UPGRADE: upgrader.model} if upgrader else {})
+        models = {FIRST_TRACK: first} | ({Track(1): upgrader.model} if upgrader else {})
         closing.push_async_callback(self._workers.close)
         closing.callback(starting.cancel)
         watcher = Watcher(post, config.watch, state_dir / "cookies")
         closing.push_async_callback(asyncio.to_thread, watcher.stop)
         roots = Roots(config, state_dir)
-        embedders = {tier: model.embedder for tier, model in models.items()}
+        embedders = {track: model.embedder for track, model in models.items()}
         outlets = Outlets(self._workers, embedders, indexer, watcher, roots, scanners)
         driver = Driver(pipeline, tasks, times, outlets)
         closing.callback(driver.close)
@@ -153,7 +153,7 @@ class App:
         states = RootStates(roots, pipeline, reads, watcher)
         sends_queries = self._provider.info.local or bool(config.embedding.remote_roots)
         asked = QueryParts(
-            states, driver, reads, Engine(first.query_vectors.encoded), first, models.get(Tier.UPGRADE),
+            states, driver, reads, Engine(first.query_vectors.encoded), first, models.get(Track(1)),
             sends_queries,
         )  # fmt: skip
         handlers = method_table(
@@ -193,7 +193,7 @@ class App:
         tasks.create_task(asyncio.to_thread(language_names))
         notifier.ready(f"serving {len(roots.all())} roots")
         log.info("serving", version=__version__, socket=str(listener.path), pid=os.getpid())
-        await self._look_after(watcher, Purger(roots, indexer, lambda: pipeline.is_idle), notifier)
+        await self._look_after(watcher, Purger(roots, indexer, pipeline.is_idle), notifier)
 
     def _models(self, reads: Reads, closing: AsyncExitStack) -> tuple[ServedModel, Upgrader | None]:
         """Return the first model, and what brings in the stronger one."""
@@ -201,11 +201,11 @@ class App:
         def texts(chunks: Sequence[ChunkId]) -> list[str]:
             return reads.texts(chunks)
 
-        first = ServedModel(self._provider, texts, Tier.FIRST, query_encoder(self._config.embedding))
+        first = ServedModel(self._provider, texts, FIRST_TRACK, query_encoder(self._config.embedding))
         closing.push_async_callback(first.close)
         if self._stronger is None:
             return first, None
-        stronger = ServedModel(self._stronger, texts, Tier.UPGRADE)
+        stronger = ServedModel(self._stronger, texts, Track(1))
         closing.push_async_callback(stronger.close)
         return first, Upgrader(stronger, lambda: roots_at(reads, self._remote_paths))
 

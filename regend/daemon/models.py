@@ -8,7 +8,7 @@ from regend.daemon.embedder import Embedder
 from regend.daemon.query_vectors import QueryVectors
 from regend.embedding.base import EmbeddingProvider
 from regend.embedding.registry import QueryEncoder
-from regend.types import ChunkId, Tier
+from regend.types import ChunkId, Track
 
 QUERY_EMBED_TIMEOUT_S = 2.0
 
@@ -25,11 +25,11 @@ class ServedModel:
         self,
         provider: EmbeddingProvider,
         fetch_texts: Callable[[Sequence[ChunkId]], list[str]],
-        tier: Tier,
+        track: Track,
         encode: QueryEncoder | None = None,
     ) -> None:
         self.provider = provider
-        self.embedder = Embedder(provider, fetch_texts, tier)
+        self.embedder = Embedder(provider, fetch_texts, track)
         self.query_vectors = QueryVectors(provider, QUERY_EMBED_TIMEOUT_S, encode)
 
     async def close(self) -> None:

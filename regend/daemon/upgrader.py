@@ -10,7 +10,7 @@ from collections.abc import Callable
 import structlog
 
 from regend.config import EmbeddingConfig
-from regend.core.events import UpgradeOffered
+from regend.core.events import TrackOffered
 from regend.daemon.driver import Driver
 from regend.daemon.indexer import Indexer
 from regend.daemon.models import ServedModel
@@ -45,7 +45,7 @@ class Upgrader:
         model = await self._known_model()
         roots = self._allowed_roots()
         await asyncio.wrap_future(indexer.call(lambda store: store.offer_upgrade(model, roots)))
-        driver.send(UpgradeOffered(batch_config(config, model), config.concurrency or model.concurrency))
+        driver.send(TrackOffered(batch_config(config, model), config.concurrency or model.concurrency))
         log.info("upgrade_offered", model=model.model_id, dim=model.dim, local=model.local)
 
     async def _known_model(self) -> ModelInfo:

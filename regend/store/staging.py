@@ -24,13 +24,13 @@ from regend.store.vectors.slab import NO_VECTORS, KeyedVectors, Slab
 from regend.store.vectors.upgrade import Upgrade
 from regend.types import (
     DOC_ORDINAL_BITS,
+    FIRST_TRACK,
     MAX_CHUNKS_PER_BLOB,
     BlobId,
     ChunkedFile,
     PoolId,
     RootId,
     StatSig,
-    Tier,
 )
 
 log = structlog.get_logger(__name__)
@@ -216,7 +216,7 @@ class Staging:
         return frozenset() if entry is None else entry.roots
 
     def _put_vectors(self, op: PutVectors) -> None:
-        if op.tier is Tier.FIRST:
+        if op.track == FIRST_TRACK:
             dim, model, stored = self._dim, self._catalog.model, self._vector_keys
         elif self._upgrade is None:
             return

@@ -29,7 +29,7 @@ from regend.store.reads import Reads
 from regend.store.snapshot import StoreSnapshot
 from regend.store.upkeep import Upkeep
 from regend.store.vectors.upgrade import Upgrade
-from regend.types import BlobId, ChunkId, PoolId, RootId, Tier
+from regend.types import FIRST_TRACK, BlobId, ChunkId, PoolId, RootId, Track
 
 _MAX_LOG_BYTES = 64_000_000
 
@@ -247,11 +247,11 @@ class Store:
         """Hand out chunks for embedding only if a file of these roots holds them; None: all."""
         self._catalog.embed_only(roots)
 
-    def unembedded(self, limit: int, exclude: frozenset[ChunkId], tier: Tier = Tier.FIRST) -> UnembeddedFound:
-        """Return live chunks without a vector of the tier's model, oldest first."""
-        keys = None if tier is Tier.FIRST else self._memory.lacking_upgrade()
+    def unembedded(self, limit: int, exclude: frozenset[ChunkId], track: Track = FIRST_TRACK) -> UnembeddedFound:
+        """Return live chunks without a vector of the track's model, oldest first."""
+        keys = None if track == FIRST_TRACK else self._memory.lacking_upgrade()
         chunks, exhausted = self._catalog.unembedded(limit, exclude, keys)
-        return UnembeddedFound(tuple(chunks), exhausted, tier)
+        return UnembeddedFound(tuple(chunks), exhausted, track)
 
     # The stronger model.
 

@@ -17,7 +17,7 @@ from regend.core.pipeline import Pipeline
 from regend.daemon.models import ServedModel
 from regend.daemon.upgrader import Upgrader
 from regend.store.reads import Reads
-from regend.types import Lane, Tier
+from regend.types import FIRST_TRACK, Lane, Track
 
 REPORT_CHUNKS = 256
 """Minimum chunks of a bulk index; fewer get no line in the log."""
@@ -43,9 +43,9 @@ class EmbedStatus:
     def models(self) -> dict[str, Any]:
         """Return the serving model, its provider's figures, and the progress of the stronger model."""
         table = _identity(self.first)
-        if error := self.pipeline.embed_error(Tier.FIRST):
+        if error := self.pipeline.embed_error(FIRST_TRACK):
             table["error"] = error
-        table |= _work(self.pipeline, self.first, Tier.FIRST)
+        table |= _work(self.pipeline, self.first, FIRST_TRACK)
         if self.upgrader is not None:
             table["upgrade"] = self._upgrade(self.upgrader)
         return table
@@ -58,9 +58,9 @@ class EmbedStatus:
                 "chunks_lacking": state.lacking,
                 "chunks_forgone": state.forgone,
             }
-        if error := upgrader.error or self.pipeline.embed_error(Tier.UPGRADE):
+        if error := upgrader.error or self.pipeline.embed_error(Track(1)):
             table["error"] = error
-        return table | _work(self.pipeline, upgrader.model, Tier.UPGRADE)
+        return table | _work(self.pipeline, upgrader.model, Track(1))
 
     def counters(self) -> dict[str, int]:
         """Return totals of both models since the start."""
@@ -81,10 +81,10 @@ def _identity(model: ServedModel) -> dict[str, Any]:
     return {"id": info.model_id, "dim": info.dim, "local": info.local, "note": info.note}
 
 
-def _work(pipeline: Pipeline, model: ServedModel, tier: Tier) -> dict[str, Any]:
+def _work(pipeline: Pipeline, model: ServedModel, track: Track) -> dict[str, Any]:
     """Return figures of a model's provider and batches, and the first chunks that it refused, each with the reason."""
-    refused = [{"chunk": chunk.hex(), "reason": reason} for chunk, reason in pipeline.given_up(tier).items()]
-    table = {"provider": model.provider.status(), "batches": _batches(pipeline.batch_stats(tier))}
+    refused = [{"chunk": chunk.hex(), "reason": reason} for chunk, reason in pipeline.given_up(track).items()]
+    table = {"provider": model.provider.status(), "batches": _batches(pipeline.batch_stats(track))}
     return table | ({"refused_chunks": len(refused), "refused": refused[:SHOWN_REFUSALS]} if refused else {})
 
 
@@ -105,29 +105,28 @@ def _batches(stats: dict[Lane, BatchStats]) -> dict[str, dict[str, float]]:
 class EmbedReport:
     """Logs one line when a bulk index ends; owned by the event loop."""
 
-    def __init__(self, pipeline: Pipeline, models: Mapping[Tier, ServedModel]) -> None:
+    def __init__(self, pipeline: Pipeline, models: Mapping[Track, ServedModel]) -> None:
         self._pipeline = pipeline
         self._models = models
-        self._before: dict[Tier, dict[str, float]] = {}
-        self._busy_since: dict[Tier, float] = {}
+        self._before: dict[Track, dict[str, float]] = {}
+        self._busy_since: dict[Track, float] = {}
 
     def changed(self) -> None:
         """Note that something happened in the pipeline."""
-        for tier in self._models:
-            at_rest = self._pipeline.is_idle if tier is Tier.FIRST else self._pipeline.is_at_rest
-            if not at_rest:
-                self._busy_since.setdefault(tier, time.monotonic())
-            elif tier in self._busy_since:
-                self._report(tier, time.monotonic() - self._busy_since.pop(tier))
+        for track in self._models:
+            if not self._pipeline.is_idle(track):
+                self._busy_since.setdefault(track, time.monotonic())
+            elif track in self._busy_since:
+                self._report(track, time.monotonic() - self._busy_since.pop(track))
 
-    def _report(self, tier: Tier, took_s: float) -> None:
-        provider = self._models[tier].provider
-        now = self._figures(tier)
-        before = self._before.get(tier, {})
+    def _report(self, track: Track, took_s: float) -> None:
+        provider = self._models[track].provider
+        now = self._figures(track)
+        before = self._before.get(track, {})
         new = {name: value - before.get(name, 0) for name, value in now.items()}
         if new["chunks"] < REPORT_CHUNKS:
             return
-        self._before[tier] = now
+        self._before[track] = now
         batches = max(1.0, new.pop("batches"))
         items, fill = new.pop("batch_items"), new.pop("batch_fill")
         log.info(
@@ -140,10 +139,10 @@ class EmbedReport:
             **{name: round(value, 2) for name, value in new.items()},
         )
 
-    def _figures(self, tier: Tier) -> dict[str, float]:
-        model = self._models[tier]
+    def _figures(self, track: Track) -> dict[str, float]:
+        model = self._models[track]
         counters, status = model.embedder.counters, model.provider.status()
-        stats = self._pipeline.batch_stats(tier).values()
+        stats = self._pipeline.batch_stats(track).values()
         return {
             "chunks": counters.embedded_chunks,
             "requests": counters.requests,

@@ -15,7 +15,7 @@ from regend.embedding.base import ModelInfo
 from regend.errors import StoreError
 from regend.store.snapshot import StoreSnapshot
 from regend.store.store import Store, open_store
-from regend.types import ChunkId, RootId, Tier
+from regend.types import ChunkId, RootId, Track
 from tests.store.samples import MODEL, apply, chunked, put, put_vectors, vector_of
 
 STRONG_DIM = 24
@@ -33,11 +33,11 @@ def strong_vector(chunk: ChunkId) -> np.ndarray:
 
 def put_strong(chunks: list[ChunkId], forgone: tuple[ChunkId, ...] = ()) -> PutVectors:
     rows = np.stack([strong_vector(c) for c in chunks]) if chunks else np.zeros((0, STRONG_DIM), np.float32)
-    return PutVectors(tuple(chunks), rows, Tier.UPGRADE, forgone)
+    return PutVectors(tuple(chunks), rows, Track(1), forgone)
 
 
 def lacking(store: Store) -> list[ChunkId]:
-    return [chunk.chunk for chunk in store.unembedded(1_000, NOTHING, Tier.UPGRADE).chunks]
+    return [chunk.chunk for chunk in store.unembedded(1_000, NOTHING, Track(1)).chunks]
 
 
 def catch_up(store: Store) -> None:
@@ -194,13 +194,13 @@ def test_without_an_offer(store: Store) -> None:
 
 def test_vectors_of_the_wrong_shape(store: Store, root: RootId) -> None:
     with pytest.raises(StoreError, match="length 16, not 24"):
-        store.apply(Commit(1, (PutVectors((A.chunks[0].chunk_id,), np.ones((1, 16), np.float32), Tier.UPGRADE),)))
+        store.apply(Commit(1, (PutVectors((A.chunks[0].chunk_id,), np.ones((1, 16), np.float32), Track(1)),)))
 
 
 def test_a_list_that_is_cut_short(store: Store, root: RootId) -> None:
-    found = store.unembedded(2, NOTHING, Tier.UPGRADE)
-    assert (len(found.chunks), found.exhausted, found.tier) == (2, False, Tier.UPGRADE)
-    rest = store.unembedded(2, frozenset(c.chunk for c in found.chunks), Tier.UPGRADE)
+    found = store.unembedded(2, NOTHING, Track(1))
+    assert (len(found.chunks), found.exhausted, found.track) == (2, False, Track(1))
+    rest = store.unembedded(2, frozenset(c.chunk for c in found.chunks), Track(1))
     assert (len(rest.chunks), rest.exhausted) == (1, True)
 
 
