@@ -44,7 +44,7 @@ class Upgrader:
         """Offer the model once it is known; retry without end."""
         model = await self._known_model()
         roots = self._allowed_roots()
-        await asyncio.wrap_future(indexer.call(lambda store: store.offer_upgrade(model, roots)))
+        await asyncio.wrap_future(indexer.call(lambda store: store.offer_track(model, roots)))
         driver.send(TrackOffered(batch_config(config, model), config.concurrency or model.concurrency))
         log.info("upgrade_offered", model=model.model_id, dim=model.dim, local=model.local)
 

@@ -31,6 +31,7 @@ from regend.search.query.parse import parse_query
 from regend.search.results.outcome import SearchOutcome, SearchResult
 from regend.store.base import Snapshot
 from regend.store.reads import Reads
+from regend.types import Track
 
 SYNC_TIMEOUT_S = 5.0
 _QUICK_RESULTS = 20
@@ -103,7 +104,7 @@ class QueryMethods:
         served = self._app.states.roots.at(Path(root)) if root else None
         if buffers.files or (root and served is None):
             return None
-        return self._app.reads.snapshot.upgraded(served.record.root if served else None)
+        return self._app.reads.snapshot.by_track(Track(1), served.record.root if served else None)
 
     def _asks_others(self) -> bool:
         """Return whether the query's vector comes from a worker or a server; the engine asks the built-in model itself.

@@ -51,8 +51,8 @@ class EmbedStatus:
         return table
 
     def _upgrade(self, upgrader: Upgrader) -> dict[str, Any]:
-        table, state = _identity(upgrader.model), self.reads.snapshot.upgrade
-        if state is not None:
+        table = _identity(upgrader.model)
+        for state in self.reads.snapshot.tracks[1:]:
             table |= {
                 "pools_served": len(state.serving),
                 "chunks_lacking": state.lacking,
