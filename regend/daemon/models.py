@@ -14,11 +14,14 @@ QUERY_EMBED_TIMEOUT_S = 2.0
 
 
 class ServedModel:
-    """A provider and the parts that ask it; used on the event loop.
+    """A track's provider and the parts that ask it; used on the event loop.
 
     Args:
         fetch_texts: reads the texts of chunks from the store, in order; called in a thread.
         encode: the model of this process, which embeds queries; None where the provider has to be asked.
+
+    Attributes:
+        error: why the store and the pipeline do not know of the model yet, or empty.
     """
 
     def __init__(
@@ -29,6 +32,8 @@ class ServedModel:
         encode: QueryEncoder | None = None,
     ) -> None:
         self.provider = provider
+        self.track = track
+        self.error = ""
         self.embedder = Embedder(provider, fetch_texts, track)
         self.query_vectors = QueryVectors(provider, QUERY_EMBED_TIMEOUT_S, encode)
 

@@ -244,9 +244,14 @@ class Store:
         if wal.exists() and wal.stat().st_size > _MAX_LOG_BYTES:
             self._catalog.checkpoint()
 
-    def embed_only(self, roots: frozenset[RootId] | None) -> None:
-        """Hand out chunks for embedding only if a file of these roots holds them; None: all."""
-        self._catalog.embed_only(roots)
+    def embed_only(self, roots: frozenset[RootId], track: Track = FIRST_TRACK) -> None:
+        """Give the track's model only chunks of these roots; a stronger one, only pools that have no other root."""
+        if track == FIRST_TRACK:
+            self._catalog.embed_only(roots)
+        elif track < len(self._memory.tracks):
+            self._memory.tracks[track].roots = roots
+            self._memory.allow()
+            self._publish(self._snapshot.generation, set(self._memory.pools))
 
     def unembedded(self, limit: int, exclude: frozenset[ChunkId], track: Track = FIRST_TRACK) -> UnembeddedFound:
         """Return live chunks without a vector of the track's model, oldest first."""
@@ -265,13 +270,6 @@ class Store:
         with self._catalog.transaction():
             number = self._catalog.model_number(model.model_id, model.dim)
         self._upkeep.add_track(self._memory.add_track(ModelTrack(model, number, roots)))
-        self._publish(self._snapshot.generation, set(self._memory.pools))
-
-    def upgrade_only(self, roots: frozenset[RootId]) -> None:
-        """Give stronger models only pools all of whose roots are among these."""
-        for track in self._memory.tracks[1:]:
-            track.roots = roots
-        self._memory.allow()
         self._publish(self._snapshot.generation, set(self._memory.pools))
 
     # Upkeep.

@@ -175,10 +175,10 @@ def test_only_pools_of_which_every_root_is_allowed(store: Store) -> None:
     second = store.add_root("/worktree", "/git", "").root
     assert lacking(store) == [], "its text would go along"
     assert stronger(store) is None
-    store.upgrade_only(frozenset({first, second}))
+    store.embed_only(frozenset({first, second}), Track(1))
     catch_up(store)
     assert stronger(store) is not None
-    store.upgrade_only(frozenset({first}))
+    store.embed_only(frozenset({first}), Track(1))
     assert stronger(store) is None
     store.remove_root(second)
     assert stronger(store) is not None
@@ -188,7 +188,7 @@ def test_without_an_offer(store: Store) -> None:
     root = store.add_root("/r", "/r", "").root
     apply(store, put(root, "a.py", A))
     apply(store, put_strong([A.chunks[0].chunk_id]))
-    store.upgrade_only(frozenset({root}))
+    store.embed_only(frozenset({root}), Track(1))
     assert stronger(store) is None and len(store.reads.snapshot.tracks) == 1 and lacking(store) == []
 
 
