@@ -111,7 +111,7 @@ def test_a_rejected_batch_is_given_up() -> None:
     embed = vectors.start(0.0)
     assert embed is not None
     put = vectors.failed(EmbedFailed(embed.batch_id, "unauthorised", None), 0.0)
-    assert put == PutVectors((), None, forgone=ids(1, 2)), "the store may learn of it"
+    assert put == PutVectors((), None, forgone=ids(1, 2)), "the store notes them as forgone"
     assert set(vectors.given_up) == set(ids(1, 2)) and not vectors.unavailable
 
 

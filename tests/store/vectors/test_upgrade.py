@@ -88,6 +88,20 @@ def test_it_takes_over_when_it_is_complete_and_not_before(store: Store, root: Ro
     assert state.serving == set(store.reads.snapshot.pools)
 
 
+def test_each_further_model_serves_by_itself(store: Store, root: RootId) -> None:
+    store.offer_track(ModelInfo("strongest-model-1", STRONG_DIM, local=False, note="for tests"), None)
+    pending = store.unembedded(1_000, NOTHING, Track(2)).chunks
+    assert [c.chunk for c in pending] == lacking(store) and pending
+    apply(store, PutVectors((), None, Track(1), tuple(lacking(store)[:1])))
+    apply(store, PutVectors(tuple(c.chunk for c in pending), np.eye(3, STRONG_DIM, dtype=np.float32), Track(2)))
+    strongest = store.reads.snapshot.by_track(Track(2), root)
+    assert strongest is not None and strongest.model_id == "strongest-model-1"
+    assert stronger(store) is None and len(lacking(store)) == 2
+    assert [(state.lacking, state.forgone) for state in store.reads.snapshot.tracks] == [(0, 0), (2, 1), (0, 0)]
+    catch_up(store)
+    assert stronger(store) is not None and store.reads.snapshot.by_track(Track(3), root) is None
+
+
 def test_a_snapshot_that_is_held_stays_as_it_is(store: Store, root: RootId) -> None:
     catch_up(store)
     held = stronger(store)
