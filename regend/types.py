@@ -17,6 +17,12 @@ BlobId = NewType("BlobId", bytes)
 ChunkId = NewType("ChunkId", bytes)
 """16 bytes: names the text that is embedded (see `chunk_id`)."""
 
+Track = NewType("Track", int)
+"""Numbers the models that make vectors: the first is there from the start, each further one is stronger."""
+FIRST_TRACK = Track(0)
+STAGES = ("embed", "upgrade")
+"""Names in `status` for the embedding of each track."""
+
 DOC_ORDINAL_BITS = 16
 MAX_CHUNKS_PER_BLOB = 1 << DOC_ORDINAL_BITS
 
@@ -27,13 +33,6 @@ class Lane(enum.IntEnum):
     QUERY = 0
     EDIT = 1
     BULK = 2
-
-
-class Tier(enum.IntEnum):
-    """Model that made a vector: the first serves at once; the upgrade is stronger and takes over."""
-
-    FIRST = 0
-    UPGRADE = 1
 
 
 class StatSig(NamedTuple):

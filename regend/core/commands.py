@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from regend.types import BlobId, ChunkedFile, ChunkId, Lane, RootId, StatSig, Tier
+from regend.types import FIRST_TRACK, BlobId, ChunkedFile, ChunkId, Lane, RootId, StatSig, Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Embed:
     chunks: tuple[ChunkId, ...]
     token_count: int
     lane: Lane
-    tier: Tier = Tier.FIRST
+    track: Track = FIRST_TRACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +96,12 @@ class PutVectors:
     """Vectors for chunks, in order; `vectors` is opaque here (float32 [n, dim], rows L2-normalised).
 
     Attributes:
-        forgone: chunks that will get no vector of this tier; the upgrade's takeover does not wait for them.
+        forgone: chunks that will get no vector of this track; the track's takeover does not wait for them.
     """
 
     chunks: tuple[ChunkId, ...]
     vectors: object
-    tier: Tier = Tier.FIRST
+    track: Track = FIRST_TRACK
     forgone: tuple[ChunkId, ...] = ()
 
 
@@ -119,7 +119,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class FetchUnembedded:
-    """List up to `limit` live chunks without a vector of the tier's model. Answered by `UnembeddedFound`.
+    """List up to `limit` live chunks without a vector of the track's model. Answered by `UnembeddedFound`.
 
     Attributes:
         exclude: chunks that are known already (waiting, in flight, or quarantined).
@@ -127,7 +127,7 @@ class FetchUnembedded:
 
     limit: int
     exclude: frozenset[ChunkId]
-    tier: Tier = Tier.FIRST
+    track: Track = FIRST_TRACK
 
 
 @dataclass(frozen=True, slots=True)

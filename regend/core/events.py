@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from regend.core.batcher import BatchConfig
-from regend.types import BlobId, ChunkedFile, ChunkId, PoolId, RootId, StatSig, Tier
+from regend.types import FIRST_TRACK, BlobId, ChunkedFile, ChunkId, PoolId, RootId, StatSig, Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ class Embedded:
     reason: str = ""
     retry_after_s: float = 0.0
     token_factor: float = 1.0
-    tier: Tier = Tier.FIRST
+    track: Track = FIRST_TRACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +196,7 @@ class EmbedFailed:
     batch_id: int
     reason: str
     retry_after_s: float | None
-    tier: Tier = Tier.FIRST
+    track: Track = FIRST_TRACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,11 +229,11 @@ class UnembeddedFound:
 
     chunks: tuple[PendingChunk, ...]
     exhausted: bool
-    tier: Tier = Tier.FIRST
+    track: Track = FIRST_TRACK
 
 
 @dataclass(frozen=True, slots=True)
-class UpgradeOffered:
+class TrackOffered:
     """A stronger model is available and the store keeps its vectors: embed with it when nothing else waits.
 
     Attributes:
@@ -286,6 +286,6 @@ class Tick:
 Hint = PathChanged | RescanNeeded | RootBusy
 RootEvent = RootAdded | RootFound | RootLost | RootRemoved
 FileEvent = Observed | Chunked | ChunkFailed | Committed | CommitFailed
-VectorEvent = Embedded | EmbedFailed | UnembeddedFound | UpgradeOffered
+VectorEvent = Embedded | EmbedFailed | UnembeddedFound | TrackOffered
 FlushEvent = FlushRequested | FlushAbandoned
 Event = Hint | RootEvent | FileEvent | VectorEvent | FlushEvent | PauseRequested | CapacityChanged | Tick

@@ -26,7 +26,7 @@ from regend.core.inflight import Key
 from regend.core.scans import Scan, Scans
 from regend.core.vectors import URGENT_SLOTS, VectorWork
 from regend.core.watermark import Watermark
-from regend.types import ChunkId, Lane, RootId, Tier
+from regend.types import FIRST_TRACK, STAGES, ChunkId, Lane, RootId, Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Pipeline:
         )
         slots, urgent_slots = (1, 0) if one else (config.embed_slots, URGENT_SLOTS)
         self._vectors = VectorWork(config.batch, slots, config.embed_limit, urgent_slots)
-        self._work = {Tier.FIRST: self._vectors}
+        self._tracks = [self._vectors]
         self._wants_vectors: set[int] = set()
         self.generation = 0
         self.paused = False
@@ -85,7 +85,7 @@ class Pipeline:
         times = [self._commits.next_deadline()]
         if not self.paused:
             times += [self._debouncer.next_deadline(), self._files.next_look_at()]
-        times += [work.next_deadline() for tier, work in self._work.items() if self._may_embed(tier)]
+        times += [work.next_deadline() for work in self._may_embed()]
         return min((t for t in times if t is not None), default=None)
 
     # -- facts in --------------------------------------------------------------------------------------------------
@@ -99,7 +99,7 @@ class Pipeline:
                 self._record_root(event)
             case ev.Observed() | ev.Chunked() | ev.ChunkFailed() | ev.Committed() | ev.CommitFailed():
                 self._record_files(event, now)
-            case ev.Embedded() | ev.EmbedFailed() | ev.UnembeddedFound() | ev.UpgradeOffered():
+            case ev.Embedded() | ev.EmbedFailed() | ev.UnembeddedFound() | ev.TrackOffered():
                 self._record_vectors(event, now)
             case ev.FlushRequested() | ev.FlushAbandoned():
                 self._record_flush(event)
@@ -167,23 +167,24 @@ class Pipeline:
         self.generation = event.generation
         self.commit_error = ""
         for put in done.vectors:
-            self._work[put.tier].stored(put.chunks)
+            self._tracks[put.track].stored(put.chunks)
         self._vectors.add(event.pending, now, done.lane)
-        if done.ops and Tier.UPGRADE in self._work:
-            self._work[Tier.UPGRADE].expect_backlog()
+        if done.ops:
+            for work in self._tracks[1:]:
+                work.expect_backlog()
 
     def _record_vectors(self, event: ev.VectorEvent, now: float) -> None:
         put = None
         match event:
             case ev.Embedded():
-                put = self._work[event.tier].embedded(event, now)
+                put = self._tracks[event.track].embedded(event, now)
             case ev.EmbedFailed():
-                put = self._work[event.tier].failed(event, now)
-            case ev.UnembeddedFound(chunks, exhausted, tier):
-                self._work[tier].found(chunks, exhausted, now)
-            case ev.UpgradeOffered(batch, slots):
-                assert Tier.UPGRADE not in self._work, "one stronger model at most"
-                self._work[Tier.UPGRADE] = VectorWork(batch, slots, self._config.embed_limit, 0, Tier.UPGRADE)
+                put = self._tracks[event.track].failed(event, now)
+            case ev.UnembeddedFound(chunks, exhausted, track):
+                self._tracks[track].found(chunks, exhausted, now)
+            case ev.TrackOffered(batch, slots):
+                track = Track(len(self._tracks))
+                self._tracks.append(VectorWork(batch, slots, self._config.embed_limit, 0, track))
             case _ as unreachable:
                 assert_never(unreachable)
         if put is not None:
@@ -226,16 +227,17 @@ class Pipeline:
         if (commit := self._commits.start(now)) is not None:
             yield commit
         yield from self._resolve()
-        for tier, work in self._work.items():
-            if self._may_embed(tier):
-                expects_more = self._files.expects_chunks if tier is Tier.FIRST else work.backlog
-                yield from work.take_due(now, expects_more)
+        for work in self._may_embed():
+            yield from work.take_due(now, self._files.expects_chunks or work.backlog)
 
-    def _may_embed(self, tier: Tier) -> bool:
-        """May a batch of the tier begin? The mode rules the first model; the stronger one waits for all other work."""
-        if tier is Tier.UPGRADE:
-            return not self.paused and not self._files.expects_chunks and self._vectors.is_idle
-        return not self.paused and (self._config.mode == "pipeline" or not self._files.is_chunking)
+    def _may_embed(self) -> Iterator[VectorWork]:
+        """Yield the tracks that may begin a batch. The mode rules the first; each other one waits for all else."""
+        if self.paused or (self._config.mode != "pipeline" and self._files.is_chunking):
+            return
+        for work in self._tracks:
+            yield work
+            if self._files.expects_chunks or not work.is_idle:
+                return
 
     def _resolve(self) -> Iterator[Command]:
         for ticket in self._watermark.take_resolved():
@@ -266,44 +268,40 @@ class Pipeline:
 
     def queues(self) -> dict[str, int]:
         """Return how much waits or runs at each stage."""
-        depths = {"hints": self._debouncer.pending()} | self._files.queues() | self._commits.queues()
-        for tier, work in self._work.items():
-            stage = "embed" if tier is Tier.FIRST else "upgrade"
-            depths |= {f"{stage}_{name}": depth for name, depth in work.queues().items()}
+        depths = self._files_queues()
+        for track, work in enumerate(self._tracks):
+            depths |= {f"{STAGES[track]}_{name}": depth for name, depth in work.queues().items()}
         return depths
+
+    def _files_queues(self) -> dict[str, int]:
+        return {"hints": self._debouncer.pending()} | self._files.queues() | self._commits.queues()
 
     @property
     def quarantined(self) -> dict[Key, str]:
         """Files that failed twice, with the reason; tried again when their content changes."""
         return dict(self._files.quarantined)
 
-    def embed_error(self, tier: Tier) -> str:
-        """Return what the tier's embedder said when it failed last; empty after a success."""
-        return self._work[tier].last_error if tier in self._work else ""
+    def embed_error(self, track: Track) -> str:
+        """Return what the track's embedder said when it failed last; empty after a success."""
+        return self._tracks[track].last_error if track < len(self._tracks) else ""
 
-    def batch_stats(self, tier: Tier) -> dict[Lane, BatchStats]:
-        """Return totals of the tier's batches, by lane."""
-        return self._work[tier].stats if tier in self._work else {}
+    def batch_stats(self, track: Track) -> dict[Lane, BatchStats]:
+        """Return totals of the track's batches, by lane."""
+        return self._tracks[track].stats if track < len(self._tracks) else {}
 
-    def given_up(self, tier: Tier) -> dict[ChunkId, str]:
-        """Return the chunks that get no vector of the tier until the daemon starts again or their text changes."""
-        return dict(self._work[tier].given_up) if tier in self._work else {}
+    def given_up(self, track: Track) -> dict[ChunkId, str]:
+        """Return the chunks that get no vector of the track until the daemon starts again or their text changes."""
+        return dict(self._tracks[track].given_up) if track < len(self._tracks) else {}
 
-    @property
-    def is_idle(self) -> bool:
-        """Nothing waits or runs, except vectors of a stronger model."""
-        return not any(depth for name, depth in self.queues().items() if not name.startswith("upgrade_"))
-
-    @property
-    def is_at_rest(self) -> bool:
-        """Nothing waits or runs, vectors of a stronger model included."""
-        return not any(self.queues().values())
+    def is_idle(self, track: Track = FIRST_TRACK) -> bool:
+        """Nothing waits or runs, except vectors of tracks after this one."""
+        return not any(self._files_queues().values()) and all(work.is_idle for work in self._tracks[: track + 1])
 
     def check_invariants(self) -> None:
         """Raise AssertionError where the state contradicts itself; for tests and the simulation."""
         for part in (self._watermark, self._debouncer, self._files, self._commits):
             part.check_invariants()
-        for work in self._work.values():
+        for work in self._tracks:
             work.check_invariants()
-        if self.is_idle:
+        if self.is_idle():
             assert self._watermark.held_count == 0, "idle, yet a sequence number is held"

@@ -14,7 +14,7 @@ from regend.core.batcher import Batch, BatchConfig, Batcher, BatchStats
 from regend.core.commands import Embed, FetchUnembedded, PutVectors
 from regend.core.events import Embedded, EmbedFailed, PendingChunk
 from regend.core.watermark import Watermark
-from regend.types import ChunkId, Lane, Tier
+from regend.types import FIRST_TRACK, ChunkId, Lane, Track
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
@@ -42,9 +42,9 @@ class VectorWork:
         slots: int,
         limit: int,
         urgent_slots: int = URGENT_SLOTS,
-        tier: Tier = Tier.FIRST,
+        track: Track = FIRST_TRACK,
     ) -> None:
-        self._tier = tier
+        self._track = track
         self._batcher = Batcher[PendingChunk](config)
         self._slots = slots
         self._urgent_slots = urgent_slots
@@ -87,7 +87,7 @@ class VectorWork:
         self._fetching = True
         self._backlog_grew = False
         exclude = frozenset(self._held) | frozenset(self.given_up)
-        return FetchUnembedded(self._limit - len(self._held), exclude, self._tier)
+        return FetchUnembedded(self._limit - len(self._held), exclude, self._track)
 
     def found(self, chunks: Iterable[PendingChunk], exhausted: bool, now: float) -> None:
         """Queue the chunks that the store answered with."""
@@ -114,7 +114,7 @@ class VectorWork:
         batch_id = self._next_batch
         self._next_batch += 1
         self._running[batch_id] = (batch, attempts)
-        return Embed(batch_id, tuple(c.chunk for c in batch.items), batch.token_count, batch.lane, self._tier)
+        return Embed(batch_id, tuple(c.chunk for c in batch.items), batch.token_count, batch.lane, self._track)
 
     def embedded(self, event: Embedded, now: float) -> PutVectors | None:
         """Return the vectors to commit; their chunks stay held until `stored`."""
@@ -260,7 +260,5 @@ class VectorWork:
         self.stored(reasons)
 
     def _put(self, chunks: tuple[ChunkId, ...], vectors: object, forgone: tuple[ChunkId, ...]) -> PutVectors | None:
-        """Return what to commit, if anything; the upgrade's takeover waits for each chunk that is not forgone."""
-        if chunks or (forgone and self._tier is Tier.UPGRADE):
-            return PutVectors(chunks, vectors, self._tier, forgone)
-        return None
+        """Return what to commit, if anything; the track's takeover waits for each chunk that is not forgone."""
+        return PutVectors(chunks, vectors, self._track, forgone) if chunks or forgone else None

@@ -15,7 +15,7 @@ from regend.errors import RootError
 from regend.store.base import RootRecord
 from regend.store.reads import Reads
 from regend.store.store import Store
-from regend.types import RootId
+from regend.types import RootId, Track
 from regend.watch.watcher import Watcher
 
 log = structlog.get_logger(__name__)
@@ -26,7 +26,7 @@ class Admission:
 
     Args:
         remote_paths: real paths of the roots whose text may leave the machine; None where no model is remote.
-        is_upgraded: a stronger model is configured; it is then the one that may be remote.
+        last_track: of the strongest model, which is the one that may be remote.
     """
 
     def __init__(
@@ -36,14 +36,14 @@ class Admission:
         driver: Driver,
         watcher: Watcher,
         remote_paths: frozenset[str] | None,
-        is_upgraded: bool,
+        last_track: Track,
     ) -> None:
         self._roots = roots
         self._indexer = indexer
         self._driver = driver
         self._watcher = watcher
         self._remote_paths = remote_paths
-        self._is_upgraded = is_upgraded
+        self._last_track = last_track
         self._lock = asyncio.Lock()
 
     async def recall(self) -> None:
@@ -83,10 +83,8 @@ class Admission:
         def load(store: Store) -> tuple[RootRecord, ev.RootAdded]:
             record = store.add_root(str(identity.path), identity.pool_key, identity.marker)
             remote = roots_at(store.reads, self._remote_paths)
-            if remote is not None and self._is_upgraded:
-                store.upgrade_only(remote)
-            elif remote is not None:
-                store.embed_only(remote)
+            if remote is not None:
+                store.embed_only(remote, self._last_track)
             files, blobs = store.tree(record.root), store.pool_blobs(record.pool)
             return record, ev.RootAdded(record.root, record.pool, files, blobs)
 

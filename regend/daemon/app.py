@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -46,14 +47,14 @@ from regend.daemon.purger import Purger
 from regend.daemon.roots import Roots
 from regend.daemon.settings import pipeline_config
 from regend.daemon.telemetry import StageTimes
-from regend.daemon.upgrader import Upgrader
+from regend.daemon.upgrader import bring_in
 from regend.embedding.base import EmbeddingProvider
 from regend.embedding.registry import open_provider, query_encoder
 from regend.rpc.listen import Listener, open_listener
 from regend.rpc.server import RpcServer
 from regend.search.engine import Engine
 from regend.store.reads import Reads
-from regend.types import ChunkId, Tier
+from regend.types import FIRST_TRACK, Track
 from regend.watch.watcher import Watcher
 from regend.workers.dispatcher import Dispatcher
 
@@ -84,10 +85,9 @@ class App:
         self._workers = Dispatcher(config.workers)
         configured = open_provider(config.embedding, self._workers.embed, places.state_dir / PROBES)
         self._remote_paths = None if configured.info.local else _real_paths(config.embedding.remote_roots)
-        self._first, self._provider = config.embedding, configured
-        self._stronger: EmbeddingProvider | None = None
+        self._first, self._provider, self._stronger = config.embedding, configured, list[EmbeddingProvider]()
         if config.embedding.provider != "builtin" and config.embedding.role == "upgrade":
-            self._first, self._stronger = EmbeddingConfig(), configured
+            self._first, self._stronger = EmbeddingConfig(), [configured]
             self._provider = open_provider(self._first, self._workers.embed)
         self._stop = asyncio.Event()
 
@@ -135,27 +135,24 @@ class App:
         closing.callback(scanners.shutdown, wait=False, cancel_futures=True)
         closing.push_async_callback(_stop_indexing, indexer)
 
-        first, upgrader = self._models(reads, closing)
-        models = {Tier.FIRST: first} | ({Tier.UPGRADE: upgrader.model} if upgrader else {})
+        models = self._models(reads, closing)
         closing.push_async_callback(self._workers.close)
         closing.callback(starting.cancel)
         watcher = Watcher(post, config.watch, state_dir / "cookies")
         closing.push_async_callback(asyncio.to_thread, watcher.stop)
         roots = Roots(config, state_dir)
-        embedders = {tier: model.embedder for tier, model in models.items()}
-        outlets = Outlets(self._workers, embedders, indexer, watcher, roots, scanners)
+        outlets = Outlets(self._workers, [model.embedder for model in models], indexer, watcher, roots, scanners)
         driver = Driver(pipeline, tasks, times, outlets)
         closing.callback(driver.close)
-        admission = Admission(roots, indexer, driver, watcher, self._remote_paths, upgrader is not None)
+        admission = Admission(roots, indexer, driver, watcher, self._remote_paths, models[-1].track)
         governor = Governor(
             config.resources, state_dir, self._workers.slots, lambda slots: driver.send(ev.CapacityChanged(slots))
         )
         states = RootStates(roots, pipeline, reads, watcher)
         sends_queries = self._provider.info.local or bool(config.embedding.remote_roots)
         asked = QueryParts(
-            states, driver, reads, Engine(first.query_vectors.encoded), first, models.get(Tier.UPGRADE),
-            sends_queries,
-        )  # fmt: skip
+            states, driver, reads, Engine(models[FIRST_TRACK].query_vectors.encoded), models, sends_queries
+        )
         handlers = method_table(
             QueryMethods(
                 asked,
@@ -166,7 +163,7 @@ class App:
             FreshnessMethods(roots, driver),
             OperationMethods(config, self.stop),
             StatusMethod(
-                self._places.socket, state_dir, started_at, states, EmbedStatus(pipeline, reads, first, upgrader),
+                self._places.socket, state_dir, started_at, states, EmbedStatus(pipeline, reads, models),
                 self._workers, driver.inbox, times, governor, lambda: server.counters(),
             ),
             VerifyMethod(roots, driver, reads, queries),
@@ -184,30 +181,25 @@ class App:
         # Clients waited in the backlog until now, so each sees all roots.
         await server.start(listener.sock)
         _collect_garbage()
-        background = [governor.run()]
-        if upgrader is not None:
-            background.append(upgrader.bring_in(config.embedding, indexer, driver))
+        allowed = partial(roots_at, reads, self._remote_paths)
+        stronger = [bring_in(model, config.embedding, indexer, driver, allowed) for model in models[1:]]
+        background = [governor.run(), *stronger]
         for task in [tasks.create_task(work) for work in background]:
             closing.callback(task.cancel)
         # Language data are files. Read them now, or the first filter by language reads them on the event loop.
         tasks.create_task(asyncio.to_thread(language_names))
         notifier.ready(f"serving {len(roots.all())} roots")
         log.info("serving", version=__version__, socket=str(listener.path), pid=os.getpid())
-        await self._look_after(watcher, Purger(roots, indexer, lambda: pipeline.is_idle), notifier)
+        await self._look_after(watcher, Purger(roots, indexer, pipeline.is_idle), notifier)
 
-    def _models(self, reads: Reads, closing: AsyncExitStack) -> tuple[ServedModel, Upgrader | None]:
-        """Return the first model, and what brings in the stronger one."""
-
-        def texts(chunks: Sequence[ChunkId]) -> list[str]:
-            return reads.texts(chunks)
-
-        first = ServedModel(self._provider, texts, Tier.FIRST, query_encoder(self._config.embedding))
-        closing.push_async_callback(first.close)
-        if self._stronger is None:
-            return first, None
-        stronger = ServedModel(self._stronger, texts, Tier.UPGRADE)
-        closing.push_async_callback(stronger.close)
-        return first, Upgrader(stronger, lambda: roots_at(reads, self._remote_paths))
+    def _models(self, reads: Reads, closing: AsyncExitStack) -> list[ServedModel]:
+        """Return the models by track."""
+        encode = query_encoder(self._config.embedding)
+        providers = enumerate([self._provider, *self._stronger])
+        models = [ServedModel(provider, reads.texts, Track(number), encode) for number, provider in providers]
+        for model in models:
+            closing.push_async_callback(model.close)
+        return models
 
     async def _look_after(self, watcher: Watcher, purger: Purger, notifier: Notifier) -> None:
         """Check the watchers and feed the service manager's watchdog until `stop`."""

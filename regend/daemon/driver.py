@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import assert_never
@@ -27,7 +27,7 @@ from regend.daemon.telemetry import StageTimes
 from regend.disk.repository import REPOSITORY_CONFIG_NAME
 from regend.disk.scanner import scan
 from regend.errors import ChunkError, RpcError, WorkerError
-from regend.types import RootId, Tier
+from regend.types import STAGES, RootId
 from regend.watch.watcher import Watcher
 from regend.workers.dispatcher import Dispatcher
 
@@ -39,7 +39,7 @@ class Outlets:
     """The parts that carry out commands."""
 
     workers: Dispatcher
-    embedders: Mapping[Tier, Embedder]
+    embedders: Sequence[Embedder]
     indexer: Indexer
     watcher: Watcher
     roots: Roots
@@ -237,6 +237,6 @@ class Driver:
         self.send(event)
 
     async def _embed(self, command: cmd.Embed) -> None:
-        with self._times.timed("embed" if command.tier is Tier.FIRST else "upgrade"):
-            event = await self._outlets.embedders[command.tier].run(command)
+        with self._times.timed(STAGES[command.track]):
+            event = await self._outlets.embedders[command.track].run(command)
         self.send(event)

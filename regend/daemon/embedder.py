@@ -23,7 +23,7 @@ from regend.core.events import Embedded, EmbedFailed
 from regend.daemon.secret_scan import secret_in
 from regend.embedding.base import EmbeddingProvider, Matrix
 from regend.errors import EmbeddingError, ProviderRejectedError, ProviderUnavailableError, StoreError
-from regend.types import ChunkId, Lane, Tier
+from regend.types import FIRST_TRACK, ChunkId, Lane, Track
 
 REFUSED_PAUSE_S = 30.0
 """Pause before a batch is tried again when the provider refuses everything."""
@@ -80,9 +80,9 @@ class Embedder:
         self,
         provider: EmbeddingProvider,
         fetch_texts: Callable[[Sequence[ChunkId]], list[str]],
-        tier: Tier = Tier.FIRST,
+        track: Track = FIRST_TRACK,
     ) -> None:
-        self._tier = tier
+        self._track = track
         self._provider = provider
         self._fetch_texts = fetch_texts
         self._refusals = _DOUBT_AFTER
@@ -128,13 +128,13 @@ class Embedder:
     def _embedded(self, command: Embed, outcome: _Outcome) -> Embedded:
         failed = tuple((command.chunks[row], outcome.failed[row]) for row in sorted(outcome.failed))
         return Embedded(
-            command.batch_id, self._stacked(outcome), failed, token_factor=self._token_factor(), tier=self._tier
+            command.batch_id, self._stacked(outcome), failed, token_factor=self._token_factor(), track=self._track
         )
 
     def _cut_short(self, command: Embed, outcome: _Outcome, reason: str, pause_s: float) -> Embedded | EmbedFailed:
         """Keep the rows that were answered, so that no request is paid for twice."""
         if not (outcome.vectors or outcome.failed):
-            return EmbedFailed(command.batch_id, reason, pause_s, self._tier)
+            return EmbedFailed(command.batch_id, reason, pause_s, self._track)
         done = self._embedded(command, outcome)
         unanswered = tuple(
             chunk

@@ -181,7 +181,7 @@ class Indexer:
 
 def _carry_out(store: Store, command: Commit | FetchUnembedded) -> Event:
     if isinstance(command, FetchUnembedded):
-        return store.unembedded(command.limit, command.exclude, command.tier)
+        return store.unembedded(command.limit, command.exclude, command.track)
     started_at = time.perf_counter()
     committed = store.apply(command)
     log.info(
@@ -198,7 +198,7 @@ def _refusal(command: Commit | FetchUnembedded, reason: str) -> Event:
     if isinstance(command, Commit):
         return CommitFailed(command.commit_id, reason)
     # The core asks for the list again when something changes, or at the next start.
-    return UnembeddedFound((), False, command.tier)
+    return UnembeddedFound((), False, command.track)
 
 
 def _yield_to_queries() -> None:

@@ -8,28 +8,33 @@ from regend.daemon.embedder import Embedder
 from regend.daemon.query_vectors import QueryVectors
 from regend.embedding.base import EmbeddingProvider
 from regend.embedding.registry import QueryEncoder
-from regend.types import ChunkId, Tier
+from regend.types import ChunkId, Track
 
 QUERY_EMBED_TIMEOUT_S = 2.0
 
 
 class ServedModel:
-    """A provider and the parts that ask it; used on the event loop.
+    """A track's provider and the parts that ask it; used on the event loop.
 
     Args:
         fetch_texts: reads the texts of chunks from the store, in order; called in a thread.
         encode: the model of this process, which embeds queries; None where the provider has to be asked.
+
+    Attributes:
+        error: why the store and the pipeline do not know of the model yet, or empty.
     """
 
     def __init__(
         self,
         provider: EmbeddingProvider,
         fetch_texts: Callable[[Sequence[ChunkId]], list[str]],
-        tier: Tier,
+        track: Track,
         encode: QueryEncoder | None = None,
     ) -> None:
         self.provider = provider
-        self.embedder = Embedder(provider, fetch_texts, tier)
+        self.track = track
+        self.error = ""
+        self.embedder = Embedder(provider, fetch_texts, track)
         self.query_vectors = QueryVectors(provider, QUERY_EMBED_TIMEOUT_S, encode)
 
     async def close(self) -> None:

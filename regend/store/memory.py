@@ -16,8 +16,7 @@ from types import MappingProxyType
 import numpy as np
 import structlog
 
-from regend.embedding.base import ModelInfo
-from regend.store.base import Entry, KeyArray, RootRecord
+from regend.store.base import Entry, RootRecord
 from regend.store.catalog import loading
 from regend.store.catalog.reader import Reader
 from regend.store.catalog.writer import Catalog
@@ -27,12 +26,11 @@ from regend.store.lexical.docs import born_docs, lexical_docs
 from regend.store.lexical.index import LexicalWriteError, WrittenIndex
 from regend.store.lexical.mean_lengths import MeanLengths
 from regend.store.pool import Pool
-from regend.store.snapshot import PoolView, StoreSnapshot, UpgradeState
+from regend.store.snapshot import PoolView, StoreSnapshot, TrackState
 from regend.store.staging import PoolEffects, Staging
-from regend.store.vectors.file_vectors import FileVectors
 from regend.store.vectors.slab import Slab
-from regend.store.vectors.upgrade import PoolUpgrade, Upgrade
-from regend.types import PoolId, RootId
+from regend.store.vectors.track import ModelTrack, PoolTrack
+from regend.types import FIRST_TRACK, PoolId, RootId, Track
 
 log = structlog.get_logger(__name__)
 
@@ -41,19 +39,17 @@ class Memory:
     """All pools. Use: `load` once, then `staging`, `install`, `publish` per transaction."""
 
     def __init__(
-        self, state_dir: Path, connection: sqlite3.Connection, catalog: Catalog, reader: Reader, model: ModelInfo
+        self, state_dir: Path, connection: sqlite3.Connection, catalog: Catalog, reader: Reader, first: ModelTrack
     ) -> None:
         self._lexical_dir = state_dir / "lexical"
         self._connection = connection
         self._catalog = catalog
         self._reader = reader
-        self._model = model
-        self._file_vectors = FileVectors()
         self._mean_lengths = MeanLengths()
         self._roots: dict[RootId, RootRecord] = {}
         self._counts: dict[RootId, RootCounts] = {}
         self.pools: dict[PoolId, Pool] = {}
-        self.upgrade: Upgrade | None = None
+        self.tracks = [first]
 
     # Loading.
 
@@ -68,8 +64,8 @@ class Memory:
         self._counts = {root: RootCounts() for root in self._roots}
         self.pools = {record.pool: self._new_pool(record.pool) for record in records}
         self._load_entries()
-        self._load_vectors()
-        self._load_upgrade()
+        for track in range(len(self.tracks)):
+            self._load_track(Track(track))
         self._load_counts()
         for pool in self.pools.values():
             self._open_lexical(pool, generation)
@@ -80,7 +76,7 @@ class Memory:
 
     def _new_pool(self, pool: PoolId) -> Pool:
         owner = f"{self._catalog.catalog_id}/{pool}"
-        return Pool(pool, self._lexical_dir / str(pool), self._model.dim, owner)
+        return Pool(pool, self._lexical_dir / str(pool), self.tracks, owner)
 
     def _load_entries(self) -> None:
         roots_of: dict[int, list[RootId]] = {}
@@ -103,78 +99,55 @@ class Memory:
             pool.facts = facts_of(entries[pool_id], blob_of_entry, keys_of_blob)
             pool.live.load(entries[pool_id])
 
-    def _load_vectors(self) -> None:
-        # All facts are of live entries here: they were read a moment ago.
-        live_keys = {
-            pool_id: np.fromiter(pool.facts.docs_of_key, np.int64, len(pool.facts.docs_of_key))
-            for pool_id, pool in self.pools.items()
-        }
-        self._fill(self.slabs(), live_keys, self._catalog.model, self._model.dim)
-
-    def slabs(self) -> dict[PoolId, Slab]:
-        """Return the first model's slabs, by pool."""
-        return {pool_id: pool.slab for pool_id, pool in self.pools.items()}
-
-    def upgrade_slabs(self) -> dict[PoolId, Slab]:
-        """Return the stronger model's slabs, by pool."""
-        return {pool_id: pool.upgrade.slab for pool_id, pool in self.pools.items() if pool.upgrade is not None}
-
-    def _fill(self, slabs: Mapping[PoolId, Slab], live_keys: Mapping[PoolId, KeyArray], model: int, dim: int) -> None:
-        """Read a model's stored vectors of these chunks into empty slabs."""
-        for pool_id, keys in live_keys.items():
-            keys.sort()
-            slabs[pool_id].reserve(len(keys))
-        for keys, vectors in loading.vector_blocks(self._connection, model, dim):
+    def _load_track(self, number: Track) -> None:
+        """Read the stored vectors of live chunks into a track's empty slabs, and note which chunks have none."""
+        track = self.tracks[number]
+        live_keys = {pool_id: pool.live_keys() for pool_id, pool in self.pools.items()}
+        lacks = {pool_id: np.ones(len(keys), np.bool_) for pool_id, keys in live_keys.items()}
+        slabs = self.slabs(number)
+        for pool_id, slab in slabs.items():
+            slab.reserve(len(live_keys[pool_id]))
+        for keys, vectors in loading.vector_blocks(self._connection, track.number, track.model.dim):
             for pool_id, slab in slabs.items():
-                inside = loading.positions(live_keys[pool_id], keys) >= 0
+                rows = loading.positions(live_keys[pool_id], keys)
+                inside = rows >= 0
                 slab.add(keys[inside], vectors[inside])
+                lacks[pool_id][rows[inside]] = False
+        for pool_id, pool in self.pools.items():
+            pool.tracks[number].lacking = set(live_keys[pool_id][lacks[pool_id]].tolist()) - track.forgone
+        self.allow()
 
-    # The stronger model.
+    def slabs(self, track: Track) -> dict[PoolId, Slab]:
+        """Return a track's slabs, by pool."""
+        return {pool_id: pool.tracks[track].slab for pool_id, pool in self.pools.items()}
 
-    def offer_upgrade(self, upgrade: Upgrade) -> None:
+    # Tracks.
+
+    def add_track(self, track: ModelTrack) -> Track:
         """Keep a stronger model's vectors, too, and let it serve the pools in which it is complete."""
-        self.upgrade = upgrade
-        self._load_upgrade()
-
-    def _load_upgrade(self) -> None:
-        if self.upgrade is None:
-            return
-        live_keys = {
-            pool_id: np.array([key for key in pool.facts.docs_of_key if pool.has_live(key)], np.int64)
-            for pool_id, pool in self.pools.items()
-        }
-        upgrades = {pool_id: PoolUpgrade(self.upgrade) for pool_id in self.pools}
-        slabs = {pool_id: upgrade.slab for pool_id, upgrade in upgrades.items()}
-        self._fill(slabs, live_keys, self.upgrade.number, self.upgrade.model.dim)
-        for pool_id, pool in self.pools.items():
-            pool.upgrade = upgrades[pool_id]
-            pool.upgrade.load(live_keys[pool_id].tolist())
-        self.allow_upgrade()
-
-    def allow_upgrade(self) -> None:
-        """Give a pool to the stronger model only if all of its roots may be given to it."""
-        if self.upgrade is None:
-            return
-        roots = self.upgrade.roots
-        for pool_id, pool in self.pools.items():
-            if pool.upgrade is not None:
-                pool.upgrade.allowed = roots is None or self._roots_of(pool_id) <= roots
-
-    def lacking_upgrade(self) -> list[int]:
-        """Return the keys of chunks that the stronger model has to embed, ascending."""
-        found: set[int] = set()
+        self.tracks.append(track)
         for pool in self.pools.values():
-            if pool.upgrade is not None and pool.upgrade.allowed:
-                found |= pool.upgrade.lacking
-        return sorted(found)
+            pool.tracks.append(PoolTrack(track))
+        number = Track(len(self.tracks) - 1)
+        self._load_track(number)
+        return number
 
-    def _upgrade_state(self, views: Mapping[PoolId, PoolView]) -> UpgradeState | None:
-        if self.upgrade is None:
-            return None
-        serving = frozenset(pool for pool, view in views.items() if view.upgraded() is not None)
-        lacking = sum(len(p.upgrade.lacking) for p in self.pools.values() if p.upgrade and p.upgrade.allowed)
-        upgrade = self.upgrade
-        return UpgradeState(upgrade.model.model_id, serving, lacking, len(upgrade.forgone), upgrade.file_vectors)
+    def allow(self) -> None:
+        """Give a pool to a model only if all of its roots may be given to it."""
+        for pool_id, pool in self.pools.items():
+            for part in pool.tracks:
+                part.allowed = part.track.roots is None or self._roots_of(pool_id) <= part.track.roots
+
+    def lacking(self, track: Track) -> set[int]:
+        """Return the keys of chunks that the track's model has to embed."""
+        parts = [pool.tracks[track] for pool in self.pools.values()] if track < len(self.tracks) else []
+        return set[int]().union(*(part.lacking for part in parts if part.allowed))
+
+    def _track_state(self, number: Track, views: Mapping[PoolId, PoolView]) -> TrackState:
+        track, parts = self.tracks[number], [pool.tracks[number] for pool in self.pools.values()]
+        serving = frozenset(pool_id for pool_id, view in views.items() if view.slabs[number] is not None)
+        lacking = sum(len(part.lacking) for part in parts if part.allowed)
+        return TrackState(track.model.model_id, serving, lacking, len(track.forgone), track.file_vectors)
 
     def _load_counts(self) -> None:
         for pool in self.pools.values():
@@ -234,7 +207,7 @@ class Memory:
 
     def staging(self, generation: int) -> Staging:
         """Begin a transaction over the current state."""
-        return Staging(self._catalog, self.pools, self._roots, self._model.dim, generation, self.upgrade)
+        return Staging(self._catalog, self.pools, self._roots, self.tracks, generation)
 
     def install(
         self,
@@ -248,8 +221,8 @@ class Memory:
         """Follow a durable transaction."""
         for count in staging.counts:
             self._counts[count.root].count_file(count.entry_id, count.reason, count.step)
-        if self.upgrade is not None:
-            self.upgrade.forgone |= staging.forgone
+        for track, forgone in zip(self.tracks, staging.forgone, strict=True):
+            track.forgone |= forgone
         for pool_id, effect in effects.items():
             pool = self.pools[pool_id]
             if (effect.born or effect.died) and not skip_lexical:
@@ -275,11 +248,10 @@ class Memory:
             pool.lexical.behind = True
 
     def _install_vectors(self, pool: Pool, effect: PoolEffects, staging: Staging) -> None:
-        pool.slab.follow(effect.born_keys, effect.killed_keys, effect.vectors)
+        for track, vectors in zip(pool.tracks, effect.vectors, strict=True):
+            track.follow(effect.born_keys, effect.killed_keys, vectors)
         # Before entries change: these counted their chunks as pending, entries born now will not.
-        pool.count_vectors(effect.vectors[0].tolist(), self._counts)
-        if pool.upgrade is not None:
-            pool.upgrade.follow(effect.born_keys, effect.killed_keys, effect.upgrade_vectors)
+        pool.count_vectors(effect.vectors[FIRST_TRACK][0].tolist(), self._counts)
         for entry_id in effect.born:
             staged = staging.entries[entry_id]
             pool.facts.add(entry_id, staged.entry.path, staged.blob_key, staged.keys)
@@ -293,9 +265,8 @@ class Memory:
         self._counts[record.root] = RootCounts()
         if record.pool not in self.pools:
             pool = self.pools[record.pool] = self._new_pool(record.pool)
-            pool.upgrade = None if self.upgrade is None else PoolUpgrade(self.upgrade)
             self.rebuild_lexical(pool, self._catalog.generation)
-        self.allow_upgrade()
+        self.allow()
 
     def set_marker(self, root: RootId, marker: str) -> RootRecord:
         """Change a root's record."""
@@ -315,7 +286,7 @@ class Memory:
         self._counts.pop(root, None)
         if record is not None and not self._roots_of(record.pool):
             self.pools.pop(record.pool).lexical.remove()
-        self.allow_upgrade()
+        self.allow()
 
     # Publishing.
 
@@ -330,14 +301,12 @@ class Memory:
         return StoreSnapshot(
             generation,
             not self._catalog.has_pending() and not any(pool.lexical.behind for pool in self.pools.values()),
-            self._model.model_id,
             MappingProxyType(dict(self._roots)),
             MappingProxyType(views),
             MappingProxyType({root: counts.freeze() for root, counts in self._counts.items()}),
             self._reader,
-            self._file_vectors,
             self._mean_lengths,
-            self._upgrade_state(views),
+            tuple(self._track_state(Track(track), views) for track in range(len(self.tracks))),
         )
 
     def close(self) -> None:

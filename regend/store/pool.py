@@ -6,27 +6,29 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from regend.store.base import Entry
+import numpy as np
+
+from regend.store.base import Entry, KeyArray
 from regend.store.counts import RootCounts
 from regend.store.facts import LiveEntryWriter, PoolFacts, facts_of
 from regend.store.lexical.index import LexicalIndex
 from regend.store.snapshot import PoolView
-from regend.store.vectors.slab import Slab
-from regend.store.vectors.upgrade import PoolUpgrade
-from regend.types import DOC_ORDINAL_BITS, PoolId, RootId
+from regend.store.vectors.track import ModelTrack, PoolTrack
+from regend.types import DOC_ORDINAL_BITS, FIRST_TRACK, PoolId, RootId
 
 _FORGET_MIN = 1_000
+_NO_KEYS: KeyArray = np.empty(0, np.int64)
 
 
 class Pool:
     """Mutable state of one pool."""
 
-    def __init__(self, pool: PoolId, lexical_dir: Path, dim: int, owner: str = "") -> None:
+    def __init__(self, pool: PoolId, lexical_dir: Path, tracks: Iterable[ModelTrack], owner: str = "") -> None:
         self.pool = pool
         self.facts = PoolFacts()
         self.live = LiveEntryWriter()
-        self.slab = Slab(dim)
-        self.upgrade: PoolUpgrade | None = None
+        self.tracks = [PoolTrack(track) for track in tracks]
+        self.slab = self.tracks[FIRST_TRACK].slab
         self.lexical = LexicalIndex(lexical_dir, owner)
         self.pending_of_entry: dict[int, int] = {}
         self.doc_count = 0
@@ -37,6 +39,10 @@ class Pool:
     def has_live(self, key: int) -> bool:
         """Return whether a live entry holds this chunk."""
         return any(self.is_live(doc >> DOC_ORDINAL_BITS) for doc in self.facts.docs(key))
+
+    def live_keys(self) -> KeyArray:
+        """Return the chunks of live entries, ascending."""
+        return np.unique(np.concatenate([_NO_KEYS, *(self.facts.keys(e.entry_id) for e in self.live.values())]))
 
     def set_roots(self, entry: Entry, roots: frozenset[RootId], counts: dict[RootId, RootCounts]) -> None:
         """Change which roots hold an entry; it lives while any root does. Its facts must be known."""
@@ -89,5 +95,6 @@ class Pool:
 
     def view(self) -> PoolView:
         """Return the pool as it is now, immutable."""
-        stronger = None if self.upgrade is None else self.upgrade.serving()
-        return PoolView(self.pool, self.live.publish(), self.facts, self.slab.view(), self.lexical.view(), stronger)
+        slab = self.slab.view()
+        slabs = (slab, *(track.serving() for track in self.tracks[1:]))
+        return PoolView(self.pool, self.live.publish(), self.facts, slab, self.lexical.view(), slabs)

@@ -32,7 +32,7 @@ from regend.store.lexical.mean_lengths import MeanLengths
 from regend.store.lexical.search import field_frequencies, frequency, lexical_search, passing
 from regend.store.vectors.file_vectors import FileVectors
 from regend.store.vectors.slab import SlabView
-from regend.types import DOC_ORDINAL_BITS, PoolId, RootId
+from regend.types import DOC_ORDINAL_BITS, FIRST_TRACK, PoolId, RootId, Track
 
 EXACT_SHARE = 0.1
 """Maximum share of allowed entries whose rows are scored exactly; above it, search more and filter."""
@@ -46,7 +46,8 @@ class PoolView:
     """One pool at one generation.
 
     Attributes:
-        stronger: the stronger model's vectors; None while these are not complete.
+        slab: the vectors that are searched.
+        slabs: each track's vectors; None while these are not complete.
     """
 
     pool: PoolId
@@ -54,11 +55,12 @@ class PoolView:
     facts: PoolFacts
     slab: SlabView
     words: LexicalView
-    stronger: SlabView | None = None
+    slabs: tuple[SlabView | None, ...]
 
-    def upgraded(self) -> PoolView | None:
-        """Return the same pool with the stronger model's vectors; None while these are not complete."""
-        return None if self.stronger is None else replace(self, slab=self.stronger, stronger=None)
+    def by_track(self, track: Track) -> PoolView | None:
+        """Return the same pool with the track's vectors; None while these are not complete."""
+        slab = self.slabs[track]
+        return None if slab is None else replace(self, slab=slab)
 
     def lexical(self, query: LexicalQuery, limit: int, allow: frozenset[int] | None = None) -> list[Hit]:
         """Find the best documents by BM25."""
@@ -174,11 +176,11 @@ class PoolView:
 
 
 @dataclass(frozen=True, slots=True)
-class UpgradeState:
-    """Progress of a stronger model.
+class TrackState:
+    """Progress of a track.
 
     Attributes:
-        serving: pools that it serves.
+        serving: pools that it can serve.
         lacking: chunks that it still has to embed.
         forgone: chunks that it will not embed.
         file_vectors: those that are known, of this model.
@@ -197,38 +199,45 @@ class StoreSnapshot:
 
     Attributes:
         stats: per root, for `status`.
-        file_vectors: those that are known, of this model.
         mean_lengths: of the lexical fields, as far as they were asked for.
-        upgrade: progress of the stronger model, None without one.
+        tracks: progress of each.
+        track: whose vectors are searched.
     """
 
     generation: int
     complete: bool
-    model_id: str
     roots: Mapping[RootId, RootRecord]
     pools: Mapping[PoolId, PoolView]
     stats: Mapping[RootId, RootStats]
     reader: Reader
-    file_vectors: FileVectors
     mean_lengths: MeanLengths
-    upgrade: UpgradeState | None = None
+    tracks: tuple[TrackState, ...]
+    track: Track = FIRST_TRACK
 
-    def upgraded(self, root: RootId | None) -> StoreSnapshot | None:
-        """Return this snapshot with the stronger model's vectors, for queries of one root, or of all (None).
+    @property
+    def model_id(self) -> str:
+        return self.tracks[self.track].model_id
+
+    @property
+    def file_vectors(self) -> FileVectors:
+        """Those that are known, of this model."""
+        return self.tracks[self.track].file_vectors
+
+    def by_track(self, track: Track, root: RootId | None) -> StoreSnapshot | None:
+        """Return this snapshot with the track's vectors, for queries of one root, or of all (None).
 
         None unless every pool that the query may look into is complete in it: cosines of two models do not compare.
         """
-        if self.upgrade is None:
+        if track >= len(self.tracks):
             return None
         asked = self.pools if root is None else {self.roots[root].pool} & self.pools.keys()
         views = dict(self.pools)
         for pool in asked:
-            view = views[pool].upgraded()
+            view = views[pool].by_track(track)
             if view is None:
                 return None
             views[pool] = view
-        upgrade = self.upgrade
-        return replace(self, model_id=upgrade.model_id, pools=views, file_vectors=upgrade.file_vectors)
+        return replace(self, pools=views, track=track)
 
     def chunks(self, docs: Sequence[int]) -> list[ChunkView]:
         """Return chunks in the order of `docs`, without documents that no longer exist."""

@@ -5,7 +5,7 @@ Memory is not touched here: the transaction may still fail. `Staging` collects w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -21,16 +21,16 @@ from regend.store.catalog.loading import decode_vectors
 from regend.store.catalog.writer import Catalog
 from regend.store.pool import Pool
 from regend.store.vectors.slab import NO_VECTORS, KeyedVectors, Slab
-from regend.store.vectors.upgrade import Upgrade
+from regend.store.vectors.track import ModelTrack, PoolTrack
 from regend.types import (
     DOC_ORDINAL_BITS,
+    FIRST_TRACK,
     MAX_CHUNKS_PER_BLOB,
     BlobId,
     ChunkedFile,
     PoolId,
     RootId,
     StatSig,
-    Tier,
 )
 
 log = structlog.get_logger(__name__)
@@ -65,8 +65,7 @@ class PoolEffects:
         died: entries that no root holds any more.
         born_keys: chunks of the entries that came to life.
         killed_keys: chunks that no live entry has any more.
-        vectors: those that enter the slab.
-        upgrade_vectors: those that enter the stronger model's slab.
+        vectors: those that enter the slabs, by track.
     """
 
     roots: dict[int, frozenset[RootId]] = field(default_factory=dict)
@@ -74,8 +73,7 @@ class PoolEffects:
     died: list[int] = field(default_factory=list)
     born_keys: set[int] = field(default_factory=set)
     killed_keys: list[int] = field(default_factory=list)
-    vectors: KeyedVectors = NO_VECTORS
-    upgrade_vectors: KeyedVectors = NO_VECTORS
+    vectors: list[KeyedVectors] = field(default_factory=list)
 
 
 class Staging:
@@ -86,22 +84,19 @@ class Staging:
         catalog: Catalog,
         pools: Mapping[PoolId, Pool],
         roots: Mapping[RootId, RootRecord],
-        dim: int,
+        tracks: Sequence[ModelTrack],
         generation: int,
-        upgrade: Upgrade | None = None,
     ) -> None:
         self._catalog = catalog
-        self._upgrade = upgrade
+        self._tracks = tracks
         self._pools = pools
         self._roots = roots
-        self._dim = dim
         self._generation = generation
         self._keys_of_blob: dict[int, KeyArray] = {}
         self._put_entries: set[int] = set()
-        self._vector_keys: set[int] = set()
-        self._upgrade_keys: set[int] = set()
-        self.forgone: set[int] = set()
-        """Chunks that will get no vector of the stronger model."""
+        self._vector_keys: list[set[int]] = [set() for _ in tracks]
+        self.forgone: list[set[int]] = [set() for _ in tracks]
+        """Chunks that will get no vector, by track."""
         self._roots_after: dict[int, frozenset[RootId]] = {}
         self._pool_of: dict[int, PoolId] = {}
         self._staged_keys: dict[PoolId, set[int]] = {}
@@ -216,25 +211,22 @@ class Staging:
         return frozenset() if entry is None else entry.roots
 
     def _put_vectors(self, op: PutVectors) -> None:
-        if op.tier is Tier.FIRST:
-            dim, model, stored = self._dim, self._catalog.model, self._vector_keys
-        elif self._upgrade is None:
+        if op.track >= len(self._tracks):
             return
-        else:
-            dim, model, stored = self._upgrade.model.dim, self._upgrade.number, self._upgrade_keys
-            self.forgone.update(key for key in self._catalog.chunk_keys(op.forgone) if key is not None)
+        track = self._tracks[op.track]
+        self.forgone[op.track].update(key for key in self._catalog.chunk_keys(op.forgone) if key is not None)
         if not op.chunks:
             return
         try:
-            vectors = unit_vectors(op.vectors, len(op.chunks), dim, "The embedding model")
+            vectors = unit_vectors(op.vectors, len(op.chunks), track.model.dim, "The embedding model")
         except ProviderRejectedError as error:
             raise StoreError(str(error)) from error
         keys = self._catalog.chunk_keys(op.chunks)
         # Garbage collection may have removed a chunk in the meantime.
         kept = [(key, row) for row, key in enumerate(keys) if key is not None]
         held = [key for key, _ in kept]
-        self._catalog.put_vectors(held, vectors[[row for _, row in kept]].astype(np.float16), model)
-        stored.update(held)
+        self._catalog.put_vectors(held, vectors[[row for _, row in kept]].astype(np.float16), track.number)
+        self._vector_keys[op.track].update(held)
 
     # Consequences of the operations.
 
@@ -244,7 +236,7 @@ class Staging:
             if self._roots_after[entry_id]:
                 self._staged_keys.setdefault(staged.entry.pool, set()).update(staged.keys.tolist())
         effects = self._changed_entries()
-        stored_keys = self._vector_keys | self._upgrade_keys | self.forgone
+        stored_keys = set[int]().union(*self._vector_keys, *self.forgone)
         for pool_id, pool in self._pools.items():
             if any(self._alive_after(pool, key) for key in stored_keys):
                 effects.setdefault(pool_id, PoolEffects())
@@ -281,21 +273,18 @@ class Staging:
         born = effect.born_keys = {key for entry_id in effect.born for key in self.entries[entry_id].keys.tolist()}
         died = {key for entry_id in effect.died for key in pool.facts.keys(entry_id).tolist()} - born
         effect.killed_keys = [key for key in sorted(died) if not self._alive_after(pool, key)]
-        wanted = born | {key for key in self._vector_keys if self._alive_after(pool, key)}
-        effect.vectors = self._stored(wanted, pool.slab, self._catalog.model, self._dim)
-        if self._upgrade is not None and pool.upgrade is not None:
-            wanted = born | {key for key in self._upgrade_keys if self._alive_after(pool, key)}
-            number, dim = self._upgrade.number, self._upgrade.model.dim
-            effect.upgrade_vectors = self._stored(wanted, pool.upgrade.slab, number, dim)
-        self._catalog.add_pending(sorted(_lacking(born, pool.slab, effect.vectors)))
+        for track, keys in zip(pool.tracks, self._vector_keys, strict=True):
+            wanted = born | {key for key in keys if self._alive_after(pool, key)}
+            effect.vectors.append(self._stored(wanted, track))
+        self._catalog.add_pending(sorted(_lacking(born, pool.slab, effect.vectors[FIRST_TRACK])))
         others = [other for other in self._pools.values() if other is not pool]
         gone = [key for key in effect.killed_keys if not any(self._alive_after(other, key) for other in others)]
         self._catalog.remove_pending(gone)
 
-    def _stored(self, wanted_keys: set[int], slab: Slab, model: int, dim: int) -> KeyedVectors:
+    def _stored(self, wanted_keys: set[int], pool: PoolTrack) -> KeyedVectors:
         """Read a model's stored vectors of those of these chunks that its slab does not hold."""
-        rows = self._catalog.vectors_of(sorted(key for key in wanted_keys if key not in slab), model)
-        return decode_vectors(sorted(rows.items()), dim) if rows else NO_VECTORS
+        rows = self._catalog.vectors_of(sorted(key for key in wanted_keys if key not in pool.slab), pool.track.number)
+        return decode_vectors(sorted(rows.items()), pool.track.model.dim) if rows else NO_VECTORS
 
     def _collect_pending(self, effects: Mapping[PoolId, PoolEffects]) -> None:
         """List the chunks of the files that were put which still need a vector."""
@@ -305,7 +294,7 @@ class Staging:
                 put_keys.setdefault(self._pool_of[entry_id], set()).update(self.entries[entry_id].keys.tolist())
         lacking: set[int] = set()
         for pool_id, keys in put_keys.items():
-            entering = effects[pool_id].vectors if pool_id in effects else NO_VECTORS
+            entering = effects[pool_id].vectors[FIRST_TRACK] if pool_id in effects else NO_VECTORS
             lacking |= _lacking(keys, self._pools[pool_id].slab, entering)
         self.pending = tuple(self._catalog.pending_chunks(sorted(lacking)))
 

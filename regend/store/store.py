@@ -28,8 +28,8 @@ from regend.store.memory import Memory
 from regend.store.reads import Reads
 from regend.store.snapshot import StoreSnapshot
 from regend.store.upkeep import Upkeep
-from regend.store.vectors.upgrade import Upgrade
-from regend.types import BlobId, ChunkId, PoolId, RootId, Tier
+from regend.store.vectors.track import ModelTrack
+from regend.types import FIRST_TRACK, BlobId, ChunkId, PoolId, RootId, Track
 
 _MAX_LOG_BYTES = 64_000_000
 
@@ -90,10 +90,11 @@ class Store:
         self._catalog = Catalog(connection, self._catalog_path)
         with self._catalog.transaction():
             self._catalog.use_model(model.model_id, model.dim)
+        first = ModelTrack(model, self._catalog.model)
         self._reader = Reader(self._catalog_path)
-        self._memory = Memory(state_dir, connection, self._catalog, self._reader, model)
+        self._memory = Memory(state_dir, connection, self._catalog, self._reader, first)
         self._snapshot = self._memory.load()
-        self._upkeep = Upkeep(state_dir, connection, self._catalog, self._memory, model, limits)
+        self._upkeep = Upkeep(state_dir, connection, self._catalog, self._memory, limits)
 
     # Roots.
 
@@ -243,37 +244,33 @@ class Store:
         if wal.exists() and wal.stat().st_size > _MAX_LOG_BYTES:
             self._catalog.checkpoint()
 
-    def embed_only(self, roots: frozenset[RootId] | None) -> None:
-        """Hand out chunks for embedding only if a file of these roots holds them; None: all."""
-        self._catalog.embed_only(roots)
+    def embed_only(self, roots: frozenset[RootId], track: Track = FIRST_TRACK) -> None:
+        """Give the track's model only chunks of these roots; a stronger one, only pools that have no other root."""
+        if track == FIRST_TRACK:
+            self._catalog.embed_only(roots)
+        elif track < len(self._memory.tracks):
+            self._memory.tracks[track].roots = roots
+            self._memory.allow()
+            self._publish(self._snapshot.generation, set(self._memory.pools))
 
-    def unembedded(self, limit: int, exclude: frozenset[ChunkId], tier: Tier = Tier.FIRST) -> UnembeddedFound:
-        """Return live chunks without a vector of the tier's model, oldest first."""
-        keys = None if tier is Tier.FIRST else self._memory.lacking_upgrade()
+    def unembedded(self, limit: int, exclude: frozenset[ChunkId], track: Track = FIRST_TRACK) -> UnembeddedFound:
+        """Return live chunks without a vector of the track's model, oldest first."""
+        keys = None if track == FIRST_TRACK else sorted(self._memory.lacking(track))
         chunks, exhausted = self._catalog.unembedded(limit, exclude, keys)
-        return UnembeddedFound(tuple(chunks), exhausted, tier)
+        return UnembeddedFound(tuple(chunks), exhausted, track)
 
-    # The stronger model.
+    # Stronger models.
 
-    def offer_upgrade(self, model: ModelInfo, roots: frozenset[RootId] | None) -> None:
-        """Keep vectors of a stronger model beside the first one's, and let it take over pools. Call it at most once.
+    def offer_track(self, model: ModelInfo, roots: frozenset[RootId] | None) -> None:
+        """Keep vectors of a stronger model beside those before it, and let it take over pools.
 
         Args:
             roots: roots whose text the model may be given; None: all.
         """
         with self._catalog.transaction():
             number = self._catalog.model_number(model.model_id, model.dim)
-        upgrade = Upgrade(model, number, roots, set())
-        self._memory.offer_upgrade(upgrade)
-        self._upkeep.offer_upgrade(upgrade)
+        self._upkeep.add_track(self._memory.add_track(ModelTrack(model, number, roots)))
         self._publish(self._snapshot.generation, set(self._memory.pools))
-
-    def upgrade_only(self, roots: frozenset[RootId]) -> None:
-        """Give the stronger model only pools all of whose roots are among these."""
-        if self._memory.upgrade is not None:
-            self._memory.upgrade.roots = roots
-            self._memory.allow_upgrade()
-            self._publish(self._snapshot.generation, set(self._memory.pools))
 
     # Upkeep.
 

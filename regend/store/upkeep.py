@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import structlog
 
-from regend.embedding.base import ModelInfo
 from regend.store.allocator import give_back
 from regend.store.base import GarbageLimits
 from regend.store.catalog.garbage import collect, remove_entries
@@ -18,9 +18,7 @@ from regend.store.lexical.rebuild import LexicalRebuilder
 from regend.store.memory import Memory
 from regend.store.snapshot import StoreSnapshot
 from regend.store.vectors.merge import SlabMerger
-from regend.store.vectors.slab import Slab
-from regend.store.vectors.upgrade import Upgrade
-from regend.types import PoolId
+from regend.types import FIRST_TRACK, PoolId, Track
 
 _BUSY_DELAY_S = 0.2
 _WRITER_IDLE_S = 5.0
@@ -46,7 +44,6 @@ class Upkeep:
         connection: sqlite3.Connection,
         catalog: Catalog,
         memory: Memory,
-        model: ModelInfo,
         limits: GarbageLimits,
     ) -> None:
         self._connection = connection
@@ -54,7 +51,8 @@ class Upkeep:
         self._memory = memory
         self._limits = limits
         self._state_dir = state_dir
-        self._mergers = [self._merger(model, catalog.model, memory.slabs)]
+        self._mergers: list[SlabMerger] = []
+        self.add_track(FIRST_TRACK)
         self._rebuilder = LexicalRebuilder(state_dir / "index.db")
         self._refused: dict[PoolId, int] = {}
         self._idle_since: float | None = None
@@ -64,15 +62,13 @@ class Upkeep:
         self._purged = self._tidied = self._warm = True
         self._warming: Iterator[None] | None = None
 
-    def _merger(self, model: ModelInfo, number: int, slabs: Callable[[], Mapping[PoolId, Slab]]) -> SlabMerger:
-        directory, path = self._state_dir / "vectors", self._state_dir / "index.db"
-        merger = SlabMerger(directory, path, model, number, self._catalog.catalog_id, slabs)
+    def add_track(self, number: Track) -> None:
+        """Look after the slabs of this track, too."""
+        directory, path, track = self._state_dir / "vectors", self._state_dir / "index.db", self._memory.tracks[number]
+        slabs = partial(self._memory.slabs, number)
+        merger = SlabMerger(directory, path, track.model, track.number, self._catalog.catalog_id, slabs)
         merger.check_age(self._catalog.generation)
-        return merger
-
-    def offer_upgrade(self, upgrade: Upgrade) -> None:
-        """Look after the stronger model's slabs, too."""
-        self._mergers.append(self._merger(upgrade.model, upgrade.number, self._memory.upgrade_slabs))
+        self._mergers.append(merger)
 
     def step(self) -> set[PoolId]:
         """Install what background jobs have finished, and start the next one; one builds at a time."""
@@ -173,9 +169,7 @@ class Upkeep:
 
     def _collect(self) -> None:
         with self._catalog.transaction():
-            upgrade = self._memory.upgrade
-            models = {self._catalog.model} | ({upgrade.number} if upgrade is not None else set())
-            report = collect(self._connection, self._limits, models)
+            report = collect(self._connection, self._limits, {track.number for track in self._memory.tracks})
         self._more_garbage = report.more
         if report.entries or report.blobs:
             log.info("garbage_collected", entries=report.entries, blobs=report.blobs, chunks=report.chunks)

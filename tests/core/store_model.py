@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 from regend.core import commands as cmd
 from regend.core import events as ev
-from regend.types import BlobId, Chunk, ChunkedFile, ChunkId, PoolId, RootId, StatSig, Tier
+from regend.types import FIRST_TRACK, BlobId, Chunk, ChunkedFile, ChunkId, PoolId, RootId, StatSig, Track
+
+SECOND_TRACK = Track(1)
+TRACKS = (FIRST_TRACK, SECOND_TRACK)
 
 Content = tuple[str, ...]
 """A file is a tuple of lines; each line is one chunk. `POISON` crashes its worker, `HUGE` is skipped unread."""
@@ -43,7 +46,7 @@ class Store:
     reasons: dict[tuple[RootId, str], str] = field(default_factory=dict)
     pools: dict[RootId, PoolId] = field(default_factory=dict)
     blobs: dict[PoolId, dict[BlobId, tuple[ChunkId, ...]]] = field(default_factory=dict)
-    vectors: dict[Tier, set[ChunkId]] = field(default_factory=lambda: {tier: set() for tier in Tier})
+    vectors: dict[Track, set[ChunkId]] = field(default_factory=lambda: {track: set() for track in TRACKS})
     forgone: set[ChunkId] = field(default_factory=set)
     generation: int = 0
     embedded_twice: int = 0
@@ -56,8 +59,8 @@ class Store:
                     found.update(dict.fromkeys(self.blobs[self.pools[root]][state.blob]))
         return list(found)
 
-    def pending(self, chunks: list[ChunkId], tier: Tier = Tier.FIRST) -> tuple[ev.PendingChunk, ...]:
-        there = self.vectors[tier] | (self.forgone if tier is Tier.UPGRADE else set())
+    def pending(self, chunks: list[ChunkId], track: Track = FIRST_TRACK) -> tuple[ev.PendingChunk, ...]:
+        there = self.vectors[track] | (self.forgone if track == SECOND_TRACK else set())
         return tuple(ev.PendingChunk(c, 3, 10) for c in chunks if c not in there)
 
     def apply(self, commit: cmd.Commit) -> ev.Committed:
@@ -66,9 +69,9 @@ class Store:
         touched: dict[ChunkId, None] = {}
         for op in commit.ops:
             if isinstance(op, cmd.PutVectors):
-                self.embedded_twice += sum(c in self.vectors[op.tier] for c in op.chunks)
-                self.vectors[op.tier].update(op.chunks)
-                if op.tier is Tier.UPGRADE:
+                self.embedded_twice += sum(c in self.vectors[op.track] for c in op.chunks)
+                self.vectors[op.track].update(op.chunks)
+                if op.track == SECOND_TRACK:
                     self.forgone.update(op.forgone)
                 continue
             if op.root not in self.trees:

@@ -29,7 +29,7 @@ def test_a_result_that_was_overtaken_by_a_blob_that_the_store_lost_waits_for_the
     assert not story.has(cmd.ResolveFlush)
     assert story.committed().ops == (cmd.DeleteFile(R, "f"),)
     assert story.take(cmd.ResolveFlush).ticket == 7
-    assert story.pipeline.is_idle
+    assert story.pipeline.is_idle()
 
 
 def test_a_quarantined_file_is_named_until_its_new_content_is_durable() -> None:

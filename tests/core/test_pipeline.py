@@ -14,7 +14,7 @@ from regend.core.commits import COMMIT_PAUSE_S
 from regend.core.debouncer import DebounceConfig
 from regend.core.files import UNSURE_PAUSE_S
 from regend.core.pipeline import Pipeline, PipelineConfig
-from regend.types import BlobId, ChunkId, PoolId, RootId, StatSig, Tier
+from regend.types import FIRST_TRACK, BlobId, ChunkId, PoolId, RootId, StatSig
 from tests.core.store_model import blob_of, chunked, digest
 
 R, S, POOL = RootId(1), RootId(2), PoolId(1)
@@ -99,10 +99,10 @@ def test_a_new_file_from_hint_to_vectors() -> None:
     story.wait(story.now + 0.5)
     embed = story.take(cmd.Embed)
     assert embed.chunks == (chunk_of("one"), chunk_of("two"))
-    assert not story.pipeline.is_idle
+    assert not story.pipeline.is_idle()
     story.tell(ev.Embedded(embed.batch_id, "matrix"))
     assert story.committed().ops == (cmd.PutVectors(embed.chunks, "matrix"),)
-    assert story.pipeline.is_idle
+    assert story.pipeline.is_idle()
     assert story.pipeline.generation == 2
 
 
@@ -112,7 +112,7 @@ def test_a_rename_chunks_and_embeds_nothing_and_deletes_last() -> None:
     assert observe.scopes == ("new", "old")
     story.observed(observe, ev.Observation("new", SIG, blob_of(TEXT)))
     assert story.committed().ops == (cmd.PutFile(R, "new", SIG, blob_of(TEXT), None), cmd.DeleteFile(R, "old"))
-    assert story.pipeline.is_idle
+    assert story.pipeline.is_idle()
 
 
 def test_a_delete_waits_for_what_replaces_it() -> None:
@@ -141,7 +141,7 @@ def test_an_older_result_is_dropped() -> None:
     story.tell(ev.Chunked(R, "f", second.version, chunked(OTHER, LATER)))
     assert story.committed().ops == (cmd.PutFile(R, "f", LATER, blob_of(OTHER), chunked(OTHER, LATER)),)
     story.tell(ev.Chunked(R, "f", first.version, chunked(TEXT, SIG)))
-    assert story.out == [] and story.pipeline.is_idle
+    assert story.out == [] and story.pipeline.is_idle()
 
 
 def test_an_older_result_of_a_file_that_is_gone_deletes_it_without_waiting_for_others() -> None:
@@ -155,7 +155,7 @@ def test_an_older_result_of_a_file_that_is_gone_deletes_it_without_waiting_for_o
     assert story.committed().ops == (cmd.DeleteFile(R, "f"),)
     story.tell(ev.Chunked(R, "g", other.version, chunked(OTHER, SIG)))
     assert [type(op) for op in story.committed().ops] == [cmd.PutFile]
-    assert story.pipeline.is_idle
+    assert story.pipeline.is_idle()
 
 
 def test_one_retry_alone_then_quarantine_until_the_content_changes() -> None:
@@ -234,13 +234,14 @@ def test_a_flush_answers_while_the_embedder_is_away() -> None:
     embed = story.take(cmd.Embed)
     story.tell(ev.EmbedFailed(embed.batch_id, "refused", 5.0))
     assert story.take(cmd.ResolveFlush) == cmd.ResolveFlush(1, 1, (), complete=False)
-    assert story.pipeline.embed_error(Tier.FIRST) == "refused"
+    assert story.pipeline.embed_error(FIRST_TRACK) == "refused"
     story.wait(story.now + 4.9)
     assert not story.has(cmd.Embed)
     story.wait(story.now + 0.2)
     embed = story.take(cmd.Embed)
     story.tell(ev.Embedded(embed.batch_id, "none", ((chunk_of("one"), "too long"),)))
-    assert len(story.pipeline.given_up(Tier.FIRST)) == 1 and not story.has(cmd.Commit)
+    assert story.pipeline.given_up(FIRST_TRACK) == {chunk_of("one"): "too long"}
+    assert story.committed().ops == (cmd.PutVectors((), "none", forgone=(chunk_of("one"),)),)
 
 
 def test_a_failed_commit_is_tried_again_after_a_pause() -> None:
@@ -303,7 +304,7 @@ def test_answers_for_a_removed_root_are_dropped() -> None:
     story.tell(ev.Chunked(R, "f", work.version, chunked(OTHER, SIG)))
     story.tell(ev.ChunkFailed(R, "f", work.version, "crashed"))
     story.committed(missing=("g",))
-    assert story.out == [] and story.pipeline.is_idle
+    assert story.out == [] and story.pipeline.is_idle()
 
 
 def test_a_missing_blob_of_a_lost_root_waits_until_it_is_found() -> None:

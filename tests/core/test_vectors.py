@@ -28,7 +28,7 @@ def embedded(vectors: VectorWork, embed: Embed) -> tuple[ChunkId, ...]:
     return put.chunks
 
 
-def failed(vectors: VectorWork, embed: Embed, reason: str, retry_after_s: float | None, now: float) -> None:
+def failed(vectors: VectorWork, embed: Embed, reason: str, retry_after_s: float, now: float) -> None:
     assert vectors.failed(EmbedFailed(embed.batch_id, reason, retry_after_s), now) is None
 
 
@@ -110,7 +110,8 @@ def test_a_rejected_batch_is_given_up() -> None:
     vectors.add(pending(1, 2), 0.0)
     embed = vectors.start(0.0)
     assert embed is not None
-    failed(vectors, embed, "unauthorised", None, 0.0)
+    put = vectors.failed(EmbedFailed(embed.batch_id, "unauthorised", None), 0.0)
+    assert put == PutVectors((), None, forgone=ids(1, 2)), "the store notes them as forgone"
     assert set(vectors.given_up) == set(ids(1, 2)) and not vectors.unavailable
 
 

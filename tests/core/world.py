@@ -18,9 +18,9 @@ from regend.core.batcher import BatchConfig
 from regend.core.debouncer import DebounceConfig
 from regend.core.inflight import Key
 from regend.core.pipeline import Pipeline, PipelineConfig
-from regend.types import ChunkId, PoolId, RootId, StatSig, Tier
+from regend.types import ChunkId, PoolId, RootId, StatSig
 from tests.core.path_states import Seen, WatchedPipeline
-from tests.core.store_model import HUGE, MUTE, POISON, TOO_LARGE, Content, Store, blob_of, chunked, digest
+from tests.core.store_model import HUGE, MUTE, POISON, SECOND_TRACK, TOO_LARGE, Content, Store, blob_of, chunked, digest
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class World:
     def _offer_upgrade(self) -> None:
         """A stronger model is found at some time after a start."""
         if self.offers_upgrade:
-            offer = ev.UpgradeOffered(BatchConfig(self.rng.choice((1, 3)), 1000, 1000, 0.01), self.rng.choice((1, 2)))
+            offer = ev.TrackOffered(BatchConfig(self.rng.choice((1, 3)), 1000, 1000, 0.01), self.rng.choice((1, 2)))
             self.later(self.latency() * 5, lambda: self.send(offer))
 
     # -- the clock -------------------------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ class World:
     def settle(self, limit_s: float = 600.0) -> None:
         """Run until nothing is left to do."""
         end = self.now + limit_s
-        while self.now < end and (self._queue or not self.pipeline.is_at_rest):
+        while self.now < end and (self._queue or not self.pipeline.is_idle(SECOND_TRACK)):
             deadline = self.pipeline.next_deadline()
             times = [t for t in (deadline, self._queue[0][0] if self._queue else None) if t is not None]
             assert times, f"stuck: {self.pipeline.queues()}"
@@ -239,16 +239,16 @@ class World:
 
     def _embed(self, command: cmd.Embed) -> None:
         if self.rng.random() < self.chaos.embed_failure:
-            self.send(ev.EmbedFailed(command.batch_id, "unavailable", 0.1, command.tier))
+            self.send(ev.EmbedFailed(command.batch_id, "unavailable", 0.1, command.track))
             return
         mute = ChunkId(digest("chunk " + MUTE))
         failed = tuple((c, "rejected") for c in command.chunks if c == mute)
         rest = tuple(c for c in command.chunks if c != mute)
         if rest and self.rng.random() < self.chaos.embed_failure:
             unanswered = tuple(self.rng.sample(rest, self.rng.randint(1, len(rest))))
-            self.send(ev.Embedded(command.batch_id, None, failed, unanswered, "went away", 0.1, tier=command.tier))
+            self.send(ev.Embedded(command.batch_id, None, failed, unanswered, "went away", 0.1, track=command.track))
             return
-        self.send(ev.Embedded(command.batch_id, None, failed, tier=command.tier))
+        self.send(ev.Embedded(command.batch_id, None, failed, track=command.track))
 
     def _commit(self, command: cmd.Commit) -> ev.Event:
         if self.rng.random() < self.chaos.commit_failure:
@@ -256,10 +256,10 @@ class World:
         return self.store.apply(command)
 
     def _fetch(self, command: cmd.FetchUnembedded) -> ev.Event:
-        pending = self.store.pending(self.store.live_chunks(), command.tier)
+        pending = self.store.pending(self.store.live_chunks(), command.track)
         open_chunks = [c for c in pending if c.chunk not in command.exclude]
         found = tuple(open_chunks[: command.limit])
-        return ev.UnembeddedFound(found, len(found) == len(open_chunks), command.tier)
+        return ev.UnembeddedFound(found, len(found) == len(open_chunks), command.track)
 
     # -- what a user does ------------------------------------------------------------------------------------------
 
@@ -352,8 +352,8 @@ class World:
         lacking = {c.chunk for c in self.store.pending(self.store.live_chunks())}
         assert lacking <= {ChunkId(digest("chunk " + MUTE))}, "chunks were left without a vector"
         if self.offers_upgrade:
-            assert not self.store.pending(self.store.live_chunks(), Tier.UPGRADE), "the stronger model is not through"
+            assert not self.store.pending(self.store.live_chunks(), SECOND_TRACK), "the stronger model is not through"
             assert self.store.forgone <= {ChunkId(digest("chunk " + MUTE))}
-        assert self.pipeline.is_at_rest, self.pipeline.queues()
+        assert self.pipeline.is_idle(SECOND_TRACK), self.pipeline.queues()
         if self.crashes == 0:
             assert self.store.embedded_twice == 0, "a chunk was embedded twice"

@@ -87,7 +87,7 @@ def test_both_models_count(tmp_path: Path, clock: list[float]) -> None:
     limits = GarbageLimits(max_unused_bytes=FILE_BYTES + 100, min_age_s=-1)
     with open_store(tmp_path, MODEL, limits) as store:
         root = store.add_root("/r", "/r", "").root
-        store.offer_upgrade(STRONG, None)
+        store.offer_track(STRONG, None)
         fill(store, root, FILES[:1])
         catch_up(store)
         apply(store, DeleteFile(root, "f0.py"))

@@ -31,6 +31,7 @@ from regend.search.query.parse import parse_query
 from regend.search.results.outcome import SearchOutcome, SearchResult
 from regend.store.base import Snapshot
 from regend.store.reads import Reads
+from regend.types import FIRST_TRACK, Track
 
 SYNC_TIMEOUT_S = 5.0
 _QUICK_RESULTS = 20
@@ -42,7 +43,7 @@ class QueryParts:
     """What the queries use.
 
     Attributes:
-        upgrade: the stronger model; None where none is configured.
+        models: by track.
         sends_queries: the first model may be given queries: it is local, or some root's text may leave the machine.
     """
 
@@ -50,8 +51,7 @@ class QueryParts:
     driver: Driver
     reads: Reads
     engine: Engine
-    first: ServedModel
-    upgrade: ServedModel | None
+    models: Sequence[ServedModel]
     sends_queries: bool
 
 
@@ -60,6 +60,7 @@ class QueryMethods:
 
     def __init__(self, app: QueryParts, buffers: Buffers, runner: QueryRunner) -> None:
         self._app = app
+        self._stronger = app.models[:FIRST_TRACK:-1]
         self._buffers = buffers
         self._runner = runner
 
@@ -76,9 +77,9 @@ class QueryMethods:
         buffers = await self._prepared(connection, request.overlays, request.root)
         stronger = await self._by_stronger_model(options.root, query.text, buffers)
         if stronger is not None:
-            upgraded, strong = stronger
-            return await self._answer(started_at, buffers, lambda _: app.engine.search(upgraded, options, strong))
-        vector = await app.first.query_vectors.vector(query.text) if self._asks_others() else None
+            strong, asked = stronger
+            return await self._answer(started_at, buffers, lambda _: app.engine.search(strong, options, asked))
+        vector = await app.models[FIRST_TRACK].query_vectors.vector(query.text) if self._asks_others() else None
         return await self._answer(
             started_at, buffers, lambda snapshot: app.engine.search(snapshot, options, vector), _is_quick(options)
         )
@@ -86,24 +87,25 @@ class QueryMethods:
     async def _by_stronger_model(
         self, root: str, text: str, buffers: PreparedBuffers
     ) -> tuple[Snapshot, Vector] | None:
-        """Return a snapshot with the stronger model's vectors, and the query's; None where the first model must answer.
+        """Return a snapshot with a stronger model's vectors, and the query's; None where the first model must answer.
 
-        That is while the stronger one is not complete in all that is searched, does not answer in time, or would have
-        to be mixed with unsaved buffers, which the first one embeds.
+        That is while no stronger one is complete in all that is searched and answers in time, or it would have to be
+        mixed with unsaved buffers, which the first one embeds.
         """
-        upgrade = self._app.upgrade
-        if upgrade is None or self._upgraded(root, buffers) is None:
-            return None
-        vector = await upgrade.query_vectors.vector(text)
-        snapshot = self._upgraded(root, buffers)
-        return None if vector is None or snapshot is None else (snapshot, vector)
+        for model in self._stronger:
+            if self._by_track(model.track, root, buffers) is not None:
+                vector = await model.query_vectors.vector(text)
+                snapshot = self._by_track(model.track, root, buffers)
+                if vector is not None and snapshot is not None:
+                    return snapshot, vector
+        return None
 
-    def _upgraded(self, root: str, buffers: PreparedBuffers) -> Snapshot | None:
-        """Return the current snapshot with the stronger model's vectors, for one root or (empty) for all."""
+    def _by_track(self, track: Track, root: str, buffers: PreparedBuffers) -> Snapshot | None:
+        """Return the current snapshot with a stronger model's vectors, for one root or (empty) for all."""
         served = self._app.states.roots.at(Path(root)) if root else None
         if buffers.files or (root and served is None):
             return None
-        return self._app.reads.snapshot.upgraded(served.record.root if served else None)
+        return self._app.reads.snapshot.by_track(track, served.record.root if served else None)
 
     def _asks_others(self) -> bool:
         """Return whether the query's vector comes from a worker or a server; the engine asks the built-in model itself.
@@ -122,10 +124,10 @@ class QueryMethods:
         )  # fmt: skip
         buffers = await self._prepared(connection, request.overlays, request.root)
         # The file itself is looked into, too, whatever the results are limited to.
-        upgraded = self._upgraded(served.path if options.filters.root == served.path else "", buffers)
-        return await self._answer(
-            started_at, buffers, lambda snapshot: app.engine.related(upgraded or snapshot, options)
-        )
+        root = served.path if options.filters.root == served.path else ""
+        complete = (self._by_track(model.track, root, buffers) for model in self._stronger)
+        strong = next(filter(None, complete), None)
+        return await self._answer(started_at, buffers, lambda snapshot: app.engine.related(strong or snapshot, options))
 
     async def symbols(self, _: Connection, request: rpc.SymbolsRequest) -> rpc.SymbolsResponse:
         app = self._app

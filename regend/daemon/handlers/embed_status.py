@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,9 +15,8 @@ import structlog
 from regend.core.batcher import BatchStats
 from regend.core.pipeline import Pipeline
 from regend.daemon.models import ServedModel
-from regend.daemon.upgrader import Upgrader
 from regend.store.reads import Reads
-from regend.types import Lane, Tier
+from regend.types import Lane, Track
 
 REPORT_CHUNKS = 256
 """Minimum chunks of a bulk index; fewer get no line in the log."""
@@ -29,63 +28,46 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EmbedStatus:
-    """The models at the moment of asking.
-
-    Attributes:
-        upgrader: offers the stronger model; None where none is configured.
-    """
+    """The models at the moment of asking, by track."""
 
     pipeline: Pipeline
     reads: Reads
-    first: ServedModel
-    upgrader: Upgrader | None
+    served: Sequence[ServedModel]
 
     def models(self) -> dict[str, Any]:
-        """Return the serving model, its provider's figures, and the progress of the stronger model."""
-        table = _identity(self.first)
-        if error := self.pipeline.embed_error(Tier.FIRST):
-            table["error"] = error
-        table |= _work(self.pipeline, self.first, Tier.FIRST)
-        if self.upgrader is not None:
-            table["upgrade"] = self._upgrade(self.upgrader)
-        return table
-
-    def _upgrade(self, upgrader: Upgrader) -> dict[str, Any]:
-        table, state = _identity(upgrader.model), self.reads.snapshot.upgrade
-        if state is not None:
+        """Return the first model with its provider's figures, and the stronger one with these and its progress."""
+        first, *stronger = (self._figures(model) for model in self.served)
+        for table in stronger:
+            first["upgrade"] = table
+        for table, state in zip(stronger, self.reads.snapshot.tracks[1:], strict=False):
             table |= {
                 "pools_served": len(state.serving),
                 "chunks_lacking": state.lacking,
                 "chunks_forgone": state.forgone,
             }
-        if error := upgrader.error or self.pipeline.embed_error(Tier.UPGRADE):
+        return first
+
+    def _figures(self, model: ServedModel) -> dict[str, Any]:
+        """Return figures of a model and its batches, and the first chunks that it refused, each with the reason."""
+        info, pipeline, track = model.provider.info, self.pipeline, model.track
+        table: dict[str, Any] = {"id": info.model_id, "dim": info.dim, "local": info.local, "note": info.note}
+        if error := model.error or pipeline.embed_error(track):
             table["error"] = error
-        return table | _work(self.pipeline, upgrader.model, Tier.UPGRADE)
+        table |= {"provider": model.provider.status(), "batches": _batches(pipeline.batch_stats(track))}
+        refused = [{"chunk": chunk.hex(), "reason": reason} for chunk, reason in pipeline.given_up(track).items()]
+        return table | ({"refused_chunks": len(refused), "refused": refused[:SHOWN_REFUSALS]} if refused else {})
 
     def counters(self) -> dict[str, int]:
-        """Return totals of both models since the start."""
-        models = [self.first, *([self.upgrader.model] if self.upgrader else [])]
+        """Return totals of all models since the start."""
         totals: Counter[str] = Counter()
-        for model in models:
+        for model in self.served:
             totals.update(asdict(model.embedder.counters))
         return {
             "embedded_chunks": int(totals["embedded_chunks"]),
             **{f"embed_{name}": int(totals[name]) for name in _EMBED_TOTALS},
-            "query_embed_requests": sum(model.query_vectors.counters.requests for model in models),
-            "query_embed_failures": sum(model.query_vectors.counters.failures for model in models),
+            "query_embed_requests": sum(model.query_vectors.counters.requests for model in self.served),
+            "query_embed_failures": sum(model.query_vectors.counters.failures for model in self.served),
         }
-
-
-def _identity(model: ServedModel) -> dict[str, Any]:
-    info = model.provider.info
-    return {"id": info.model_id, "dim": info.dim, "local": info.local, "note": info.note}
-
-
-def _work(pipeline: Pipeline, model: ServedModel, tier: Tier) -> dict[str, Any]:
-    """Return figures of a model's provider and batches, and the first chunks that it refused, each with the reason."""
-    refused = [{"chunk": chunk.hex(), "reason": reason} for chunk, reason in pipeline.given_up(tier).items()]
-    table = {"provider": model.provider.status(), "batches": _batches(pipeline.batch_stats(tier))}
-    return table | ({"refused_chunks": len(refused), "refused": refused[:SHOWN_REFUSALS]} if refused else {})
 
 
 def _batches(stats: dict[Lane, BatchStats]) -> dict[str, dict[str, float]]:
@@ -105,29 +87,28 @@ def _batches(stats: dict[Lane, BatchStats]) -> dict[str, dict[str, float]]:
 class EmbedReport:
     """Logs one line when a bulk index ends; owned by the event loop."""
 
-    def __init__(self, pipeline: Pipeline, models: Mapping[Tier, ServedModel]) -> None:
+    def __init__(self, pipeline: Pipeline, models: Sequence[ServedModel]) -> None:
         self._pipeline = pipeline
         self._models = models
-        self._before: dict[Tier, dict[str, float]] = {}
-        self._busy_since: dict[Tier, float] = {}
+        self._before: dict[Track, dict[str, float]] = {}
+        self._busy_since: dict[Track, float] = {}
 
     def changed(self) -> None:
         """Note that something happened in the pipeline."""
-        for tier in self._models:
-            at_rest = self._pipeline.is_idle if tier is Tier.FIRST else self._pipeline.is_at_rest
-            if not at_rest:
-                self._busy_since.setdefault(tier, time.monotonic())
-            elif tier in self._busy_since:
-                self._report(tier, time.monotonic() - self._busy_since.pop(tier))
+        for model in self._models:
+            if not self._pipeline.is_idle(model.track):
+                self._busy_since.setdefault(model.track, time.monotonic())
+            elif model.track in self._busy_since:
+                self._report(model, time.monotonic() - self._busy_since.pop(model.track))
 
-    def _report(self, tier: Tier, took_s: float) -> None:
-        provider = self._models[tier].provider
-        now = self._figures(tier)
-        before = self._before.get(tier, {})
+    def _report(self, model: ServedModel, took_s: float) -> None:
+        track, provider = model.track, model.provider
+        now = self._figures(model)
+        before = self._before.get(track, {})
         new = {name: value - before.get(name, 0) for name, value in now.items()}
         if new["chunks"] < REPORT_CHUNKS:
             return
-        self._before[tier] = now
+        self._before[track] = now
         batches = max(1.0, new.pop("batches"))
         items, fill = new.pop("batch_items"), new.pop("batch_fill")
         log.info(
@@ -140,10 +121,9 @@ class EmbedReport:
             **{name: round(value, 2) for name, value in new.items()},
         )
 
-    def _figures(self, tier: Tier) -> dict[str, float]:
-        model = self._models[tier]
+    def _figures(self, model: ServedModel) -> dict[str, float]:
         counters, status = model.embedder.counters, model.provider.status()
-        stats = self._pipeline.batch_stats(tier).values()
+        stats = self._pipeline.batch_stats(model.track).values()
         return {
             "chunks": counters.embedded_chunks,
             "requests": counters.requests,

@@ -20,7 +20,7 @@ from regend.daemon.telemetry import StageTimes
 from regend.rpc.connection import Connection
 from regend.rpc.operation_messages import Empty, RootStatus, StatusResponse, WorkerStatus
 from regend.store.reads import Reads
-from regend.types import Tier
+from regend.types import FIRST_TRACK
 from regend.watch.watcher import Watcher
 from regend.workers.dispatcher import Dispatcher
 from regend.workers.rss import rss_bytes
@@ -69,7 +69,7 @@ class RootStates:
         """Tell whether every known change is read, every chunk has its vector, and every root is there."""
         roots = [served.record.root for served in self.roots.all()]
         unseen = any(self.pipeline.is_lost(root) or self.pipeline.unsure(root) for root in roots)
-        return self.reads.snapshot.complete and self.pipeline.is_idle and not unseen
+        return self.reads.snapshot.complete and self.pipeline.is_idle() and not unseen
 
     def _state(self, served: ServedRoot, pending: int) -> tuple[str, str]:
         """Return the root's state and, where it is not ``ready``, the reason."""
@@ -93,7 +93,7 @@ class RootStates:
             return "degraded", f"{len(unsure)} directories cannot be read, such as {path or '.'}: {why}."
         if pipeline.commit_error:
             return "degraded", f"The index cannot be written: {pipeline.commit_error}"
-        if error := pipeline.embed_error(Tier.FIRST):
+        if error := pipeline.embed_error(FIRST_TRACK):
             return "degraded", f"Vectors are missing: {error}"
         return "ready", ""
 

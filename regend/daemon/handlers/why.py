@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,7 +14,7 @@ from regend.disk.names import is_utf8
 from regend.rpc.connection import Connection
 from regend.rpc.operation_messages import IgnoreRule, WhyRequest, WhyResponse
 from regend.store.reads import Reads
-from regend.types import ChunkId, RootId, Tier
+from regend.types import ChunkId, RootId, Track
 
 _REASONS = {
     "too_large": "It is larger than `limits.max_file_bytes`.",
@@ -27,6 +27,8 @@ _REASONS = {
     "name_not_utf8": "Its name is not valid UTF-8.",
 }
 _MISSING = ("missing", "There is no such file.")
+_MODELS = ("model", "stronger model")
+"""Names for people, by track."""
 _SHOWN_CHUNKS = 5
 
 
@@ -51,12 +53,12 @@ class WhyMethod:
         if relative == "":
             return _answer(relative, served.path, "indexed", "It is the root itself.")
         quarantined = self.pipeline.quarantined.get((served.record.root, relative), "")
-        refused = {tier: self.pipeline.given_up(tier) for tier in Tier}
+        refused = [self.pipeline.given_up(Track(track)) for track in range(len(_MODELS))]
         return await asyncio.to_thread(_explain, served, relative, self.reads, quarantined, refused)
 
 
 def _explain(
-    served: ServedRoot, relative: str, reads: Reads, quarantined: str, refused: Mapping[Tier, Mapping[ChunkId, str]]
+    served: ServedRoot, relative: str, reads: Reads, quarantined: str, refused: Sequence[Mapping[ChunkId, str]]
 ) -> WhyResponse:
     full, answer = served.identity.path / relative, partial(_answer, relative, served.path)
     exists = full.is_symlink() or full.exists()
@@ -84,11 +86,10 @@ def _explain(
     return answer("pending", "It is not read yet.") if exists else answer(*_MISSING)
 
 
-def _refused(root: RootId, relative: str, reads: Reads, refused: Mapping[Tier, Mapping[ChunkId, str]]) -> str:
+def _refused(root: RootId, relative: str, reads: Reads, refused: Sequence[Mapping[ChunkId, str]]) -> str:
     """Return sentences on the file's chunks that a model refused; they are found by words only."""
     said = ""
-    for tier, which in ((Tier.FIRST, "model"), (Tier.UPGRADE, "stronger model")):
-        reasons = refused[tier]
+    for reasons, which in zip(refused, _MODELS, strict=True):
         rows = [row for row in reads.chunk_lines(root, relative) if row[0] in reasons] if reasons else []
         for chunk, first, last in rows[:_SHOWN_CHUNKS]:
             said += f" Lines {first} to {last} (chunk {chunk.hex()}) have no vector of the {which}: {reasons[chunk]}"

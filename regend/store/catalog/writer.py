@@ -311,11 +311,8 @@ class Catalog:
     def has_pending(self) -> bool:
         return self._sql.execute("SELECT 1 FROM pending LIMIT 1").fetchone() is not None
 
-    def embed_only(self, roots: frozenset[RootId] | None) -> None:
-        """Name only chunks as pending that a file of these roots holds; None: all chunks."""
-        if roots is None:
-            self._embeddable = ""
-            return
+    def embed_only(self, roots: frozenset[RootId]) -> None:
+        """Name only chunks as pending that a file of these roots holds."""
         numbers = ",".join(str(int(root)) for root in sorted(roots))
         self._embeddable = (
             "AND EXISTS (SELECT 1 FROM blob_chunks b JOIN entries e USING (blob_key) "  # noqa: S608 - whole numbers only

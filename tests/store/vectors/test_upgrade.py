@@ -15,7 +15,7 @@ from regend.embedding.base import ModelInfo
 from regend.errors import StoreError
 from regend.store.snapshot import StoreSnapshot
 from regend.store.store import Store, open_store
-from regend.types import ChunkId, RootId, Tier
+from regend.types import ChunkId, RootId, Track
 from tests.store.samples import MODEL, apply, chunked, put, put_vectors, vector_of
 
 STRONG_DIM = 24
@@ -33,11 +33,11 @@ def strong_vector(chunk: ChunkId) -> np.ndarray:
 
 def put_strong(chunks: list[ChunkId], forgone: tuple[ChunkId, ...] = ()) -> PutVectors:
     rows = np.stack([strong_vector(c) for c in chunks]) if chunks else np.zeros((0, STRONG_DIM), np.float32)
-    return PutVectors(tuple(chunks), rows, Tier.UPGRADE, forgone)
+    return PutVectors(tuple(chunks), rows, Track(1), forgone)
 
 
 def lacking(store: Store) -> list[ChunkId]:
-    return [chunk.chunk for chunk in store.unembedded(1_000, NOTHING, Tier.UPGRADE).chunks]
+    return [chunk.chunk for chunk in store.unembedded(1_000, NOTHING, Track(1)).chunks]
 
 
 def catch_up(store: Store) -> None:
@@ -45,7 +45,7 @@ def catch_up(store: Store) -> None:
 
 
 def stronger(store: Store, root: RootId | None = None) -> StoreSnapshot | None:
-    return store.reads.snapshot.upgraded(root)
+    return store.reads.snapshot.by_track(Track(1), root)
 
 
 def check_whole(snapshot: StoreSnapshot, dim: int, expected: object) -> None:
@@ -67,15 +67,15 @@ def root(store: Store) -> RootId:
     """One root with a file, all of it embedded by the first model, and a stronger one on offer."""
     record = store.add_root("/r", "/r", "")
     apply(store, put_vectors(apply(store, put(record.root, "a.py", A))))
-    store.offer_upgrade(STRONG, None)
+    store.offer_track(STRONG, None)
     return record.root
 
 
 def test_it_takes_over_when_it_is_complete_and_not_before(store: Store, root: RootId) -> None:
     chunks = lacking(store)
     assert chunks == [chunk.chunk_id for chunk in A.chunks]
-    state = store.reads.snapshot.upgrade
-    assert state is not None and (state.lacking, state.forgone, state.serving) == (3, 0, frozenset())
+    state = store.reads.snapshot.tracks[1]
+    assert (state.lacking, state.forgone, state.serving) == (3, 0, frozenset())
     apply(store, put_strong(chunks[:2]))
     assert stronger(store) is None and store.reads.snapshot.model_id == MODEL.model_id
     check_whole(store.reads.snapshot, MODEL.dim, vector_of)
@@ -84,8 +84,22 @@ def test_it_takes_over_when_it_is_complete_and_not_before(store: Store, root: Ro
     assert upgraded is not None and upgraded.model_id == STRONG.model_id and upgraded.complete
     check_whole(upgraded, STRONG_DIM, strong_vector)
     check_whole(store.reads.snapshot, MODEL.dim, vector_of)
-    state = store.reads.snapshot.upgrade
-    assert state is not None and state.serving == set(store.reads.snapshot.pools)
+    state = store.reads.snapshot.tracks[1]
+    assert state.serving == set(store.reads.snapshot.pools)
+
+
+def test_each_further_model_serves_by_itself(store: Store, root: RootId) -> None:
+    store.offer_track(ModelInfo("strongest-model-1", STRONG_DIM, local=False, note="for tests"), None)
+    pending = store.unembedded(1_000, NOTHING, Track(2)).chunks
+    assert [c.chunk for c in pending] == lacking(store) and pending
+    apply(store, PutVectors((), None, Track(1), tuple(lacking(store)[:1])))
+    apply(store, PutVectors(tuple(c.chunk for c in pending), np.eye(3, STRONG_DIM, dtype=np.float32), Track(2)))
+    strongest = store.reads.snapshot.by_track(Track(2), root)
+    assert strongest is not None and strongest.model_id == "strongest-model-1"
+    assert stronger(store) is None and len(lacking(store)) == 2
+    assert [(state.lacking, state.forgone) for state in store.reads.snapshot.tracks] == [(0, 0), (2, 1), (0, 0)]
+    catch_up(store)
+    assert stronger(store) is not None and store.reads.snapshot.by_track(Track(3), root) is None
 
 
 def test_a_snapshot_that_is_held_stays_as_it_is(store: Store, root: RootId) -> None:
@@ -137,7 +151,7 @@ def test_forgone_chunks_hold_up_nothing(store: Store, root: RootId) -> None:
     chunks = lacking(store)
     apply(store, put_strong(chunks[1:], forgone=(chunks[0],)))
     assert stronger(store) is not None and lacking(store) == []
-    assert store.reads.snapshot.upgrade is not None and store.reads.snapshot.upgrade.forgone == 1
+    assert store.reads.snapshot.tracks[1].forgone == 1
     apply(store, DeleteFile(root, "a.py"))
     apply(store, put(root, "again.py", A, known=True))
     assert lacking(store) == [], "nor when they come back"
@@ -170,15 +184,15 @@ def test_an_empty_pool_is_complete(store: Store, root: RootId) -> None:
 def test_only_pools_of_which_every_root_is_allowed(store: Store) -> None:
     first = store.add_root("/r", "/git", "").root
     apply(store, put_vectors(apply(store, put(first, "a.py", A))))
-    store.offer_upgrade(STRONG, frozenset({first}))
+    store.offer_track(STRONG, frozenset({first}))
     assert len(lacking(store)) == 3
     second = store.add_root("/worktree", "/git", "").root
     assert lacking(store) == [], "its text would go along"
     assert stronger(store) is None
-    store.upgrade_only(frozenset({first, second}))
+    store.embed_only(frozenset({first, second}), Track(1))
     catch_up(store)
     assert stronger(store) is not None
-    store.upgrade_only(frozenset({first}))
+    store.embed_only(frozenset({first}), Track(1))
     assert stronger(store) is None
     store.remove_root(second)
     assert stronger(store) is not None
@@ -188,19 +202,19 @@ def test_without_an_offer(store: Store) -> None:
     root = store.add_root("/r", "/r", "").root
     apply(store, put(root, "a.py", A))
     apply(store, put_strong([A.chunks[0].chunk_id]))
-    store.upgrade_only(frozenset({root}))
-    assert stronger(store) is None and store.reads.snapshot.upgrade is None and lacking(store) == []
+    store.embed_only(frozenset({root}), Track(1))
+    assert stronger(store) is None and len(store.reads.snapshot.tracks) == 1 and lacking(store) == []
 
 
 def test_vectors_of_the_wrong_shape(store: Store, root: RootId) -> None:
     with pytest.raises(StoreError, match="length 16, not 24"):
-        store.apply(Commit(1, (PutVectors((A.chunks[0].chunk_id,), np.ones((1, 16), np.float32), Tier.UPGRADE),)))
+        store.apply(Commit(1, (PutVectors((A.chunks[0].chunk_id,), np.ones((1, 16), np.float32), Track(1)),)))
 
 
 def test_a_list_that_is_cut_short(store: Store, root: RootId) -> None:
-    found = store.unembedded(2, NOTHING, Tier.UPGRADE)
-    assert (len(found.chunks), found.exhausted, found.tier) == (2, False, Tier.UPGRADE)
-    rest = store.unembedded(2, frozenset(c.chunk for c in found.chunks), Tier.UPGRADE)
+    found = store.unembedded(2, NOTHING, Track(1))
+    assert (len(found.chunks), found.exhausted, found.track) == (2, False, Track(1))
+    rest = store.unembedded(2, frozenset(c.chunk for c in found.chunks), Track(1))
     assert (len(rest.chunks), rest.exhausted) == (1, True)
 
 
@@ -208,11 +222,11 @@ def test_after_a_restart_it_serves_what_is_stored(tmp_path: Path) -> None:
     with open_store(tmp_path, MODEL) as store:
         root = store.add_root("/r", "/r", "").root
         apply(store, put_vectors(apply(store, put(root, "a.py", A))))
-        store.offer_upgrade(STRONG, None)
+        store.offer_track(STRONG, None)
         catch_up(store)
     with open_store(tmp_path, MODEL) as store:
         assert stronger(store) is None, "nobody can embed a query yet"
-        store.offer_upgrade(STRONG, None)
+        store.offer_track(STRONG, None)
         upgraded = stronger(store)
         assert upgraded is not None and lacking(store) == []
         check_whole(upgraded, STRONG_DIM, strong_vector)
@@ -224,7 +238,7 @@ def test_large_slabs_wait_for_their_base(tmp_path: Path, monkeypatch: pytest.Mon
     with open_store(tmp_path, MODEL) as store:
         root = store.add_root("/r", "/r", "").root
         apply(store, put_vectors(apply(store, *(put(root, f"{n}.py", file) for n, file in enumerate(files)))))
-        store.offer_upgrade(STRONG, None)
+        store.offer_track(STRONG, None)
         catch_up(store)
         assert stronger(store) is None, "it would be slow"
         for _ in range(400):
@@ -242,7 +256,7 @@ def test_any_history_shows_whole_views_only(store: Store, seed: int) -> None:
     rng = random.Random(seed)
     roots = [store.add_root(f"/r{n}", f"/pool{n % 2}", "").root for n in range(3)]
     files = [chunked([f"word{n} body", f"shared{n % 3} body"]) for n in range(8)]
-    store.offer_upgrade(STRONG, None)
+    store.offer_track(STRONG, None)
     for _ in range(60):
         action = rng.random()
         if action < 0.4:

@@ -1,13 +1,13 @@
-"""The stronger model's vectors of one pool, beside those of the first model, until they take over and from then on.
+"""One model's vectors, of all pools and of one pool.
 
-A pool is served by the stronger model while no live chunk of it lacks that model's vector, and by the first model
-otherwise: a view is wholly one or wholly the other. So nothing is mixed and nothing is missing, whatever comes and
-goes; after an edit the first model serves until the stronger one has caught up.
+A pool is served by a track while no live chunk of it lacks that track's vector: a view is wholly of one model. So
+nothing is mixed and nothing is missing, whatever comes and goes; after an edit an earlier track serves until the
+stronger one has caught up. The first track always serves, because words find what it lacks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
 from regend.embedding.base import ModelInfo
@@ -18,8 +18,8 @@ from regend.types import RootId
 
 
 @dataclass(slots=True)
-class Upgrade:
-    """The stronger model in the store. Owned by the index thread.
+class ModelTrack:
+    """One model in the store. Owned by the index thread.
 
     Attributes:
         number: the model's in the catalog.
@@ -30,34 +30,30 @@ class Upgrade:
 
     model: ModelInfo
     number: int
-    roots: frozenset[RootId] | None
-    forgone: set[int]
+    roots: frozenset[RootId] | None = None
+    forgone: set[int] = field(default_factory=set)
     file_vectors: FileVectors = field(default_factory=FileVectors)
 
 
-class PoolUpgrade:
-    """One pool's part of an `Upgrade`.
+class PoolTrack:
+    """One pool's part of a `ModelTrack`.
 
     Attributes:
-        lacking: keys of live chunks that have no vector of the stronger model and are to get one.
+        lacking: keys of live chunks that have no vector of the model and are to get one.
         allowed: all of the pool's roots may be given to the model.
     """
 
-    def __init__(self, upgrade: Upgrade) -> None:
-        self.upgrade = upgrade
-        self.slab = Slab(upgrade.model.dim)
+    def __init__(self, track: ModelTrack) -> None:
+        self.track = track
+        self.slab = Slab(track.model.dim)
         self.lacking: set[int] = set()
         self.allowed = True
-
-    def load(self, live: Iterable[int]) -> None:
-        """Note which live chunks have no vector; call once the stored vectors are in the slab."""
-        self.lacking = {key for key in live if key not in self.slab} - self.upgrade.forgone
 
     def follow(self, born: Set[int], killed: Sequence[int], entering: KeyedVectors) -> None:
         """Follow a durable transaction, as `Slab.follow` does, and note what still lacks a vector."""
         self.slab.follow(born, killed, entering)
         self.lacking |= {key for key in born if key not in self.slab}
-        self.lacking.difference_update(killed, entering[0].tolist(), self.upgrade.forgone)
+        self.lacking.difference_update(killed, entering[0].tolist(), self.track.forgone)
 
     def serving(self) -> SlabView | None:
         """Return the view that serves, while it is whole and quick: a large slab needs its HNSW base for that."""
