@@ -113,7 +113,7 @@ class Observed:
     """Part of the answer to an `Observe`: files that exist within its scopes, each reported once.
 
     Attributes:
-        last: no more parts follow. What was known within the scopes and not reported is gone,
+        last: no more parts follow. A known path within the scopes that was not reported is gone,
             unless it lies in `unsure`.
         unsure: paths (and all below) that could not be looked at, with the reason; nothing is concluded about them.
         root_gone: the root itself was not there before or after the scan; nothing is concluded at all.

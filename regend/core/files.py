@@ -75,7 +75,7 @@ class FileWork:
         self._planner.add_root(event.root, event.pool, event.files, event.pool_blobs)
 
     def serves(self, root: RootId) -> bool:
-        """Is the root known, and does its directory exist?"""
+        """Return whether the root is known and its directory exists."""
         return root in self._roots and not self._roots[root].lost
 
     def lose(self, root: RootId) -> None:
@@ -371,5 +371,5 @@ class FileWork:
 
 
 def _says_quarantined(op: FileOp) -> bool:
-    """Does the operation quarantine the path or leave its content as it was?"""
+    """Return whether the operation quarantines the path or leaves its content as it was."""
     return isinstance(op, TouchFile) or (isinstance(op, SkipFile) and op.reason.startswith(_QUARANTINED))

@@ -294,7 +294,7 @@ class Pipeline:
         return dict(self._tracks[track].given_up) if track < len(self._tracks) else {}
 
     def is_idle(self, track: Track = FIRST_TRACK) -> bool:
-        """Nothing waits or runs, except vectors of tracks after this one."""
+        """Return whether nothing waits or runs, except vectors of tracks after this one."""
         return not any(self._files_queues().values()) and all(work.is_idle for work in self._tracks[: track + 1])
 
     def check_invariants(self) -> None:

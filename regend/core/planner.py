@@ -43,7 +43,7 @@ def ancestors(path: str) -> Iterator[str]:
 
 
 def covers(scope: str, path: str) -> bool:
-    """Does `path` equal `scope` or lie below it?"""
+    """Return whether `path` equals `scope` or lies below it."""
     return scope == "" or path == scope or path.startswith(scope + "/")
 
 
@@ -84,14 +84,14 @@ class Planner:
         return None if state is None else state.sig
 
     def is_doubted(self, root: RootId, path: str) -> bool:
-        """Did `pool_lost` doubt this path, with nothing planned since?"""
+        """Return whether `pool_lost` doubted this path, with nothing planned since."""
         state = self._trees[root].files.get(path)
         return state is not None and state.blob is None and state.sig == UNSURE
 
     # -- which observation is newer --------------------------------------------------------------------------------
 
     def is_stale(self, root: RootId, path: str, version: int) -> bool:
-        """Was a newer observation of this path accepted? Versions are scan ids."""
+        """Return whether a newer observation of this path was accepted. Versions are scan ids."""
         tree = self._trees[root]
         if version < tree.accepted.get(path, -1):
             return True
@@ -100,7 +100,7 @@ class Planner:
         return any(version < tree.concluded.get(p, -1) for p in (path, *ancestors(path)))
 
     def is_doomed(self, root: RootId, path: str) -> bool:
-        """Is the path in the planned tree although the newest observation says that it is gone?"""
+        """Return whether the planned tree has the path although the newest observation says that it is gone."""
         tree = self._trees[root]
         return path in tree.gone and path in tree.files
 

@@ -137,7 +137,7 @@ class Scans:
         return self._next_id - 1
 
     def is_idle(self, root: RootId) -> bool:
-        """Does the root have no scan, waiting, listing or open?"""
+        """Return whether the root has no scan, waiting, listing or open."""
         return not any(s.root == root for s in (*self._waiting, *self._listing.values(), *self._open.values()))
 
     def count(self, root: RootId | None = None) -> int:

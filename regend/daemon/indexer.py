@@ -81,7 +81,7 @@ class Indexer:
 
     @property
     def reads(self) -> Reads:
-        """What any thread may read of the open store. Only after `start`."""
+        """The part of the open store that any thread may read. Only after `start`."""
         assert self._reads is not None, "start() comes first"
         return self._reads
 

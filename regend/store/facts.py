@@ -2,7 +2,7 @@
 
 That entry 7 is path ``a.py`` with blob 3, and that its chunk 2 is chunk key 41, never changes, because entry ids are
 never reused. Such facts sit in plain dicts that only grow, so all snapshots share them and publishing copies none of
-them. What does change, the set of live entries, is a layered map. A reader filters facts by its own snapshot's entries.
+them. The set of live entries does change, so it is a layered map. A reader filters facts by its own snapshot's entries.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What any thread may ask of the store: the published snapshot, and the catalog as of its last commit.
+"""The store as any thread may ask it: the published snapshot, and the catalog as of its last commit.
 
 Nothing here writes to the index. `Store`, which does, belongs to the index thread and is another type, so that a wrong
 call does not type-check.

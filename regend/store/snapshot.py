@@ -1,6 +1,6 @@
 """The immutable view that queries read: implements `store.base.Snapshot` and `PoolSnapshot`.
 
-Nothing here is changed after it was built. What it shares with the writer only grows (`facts`), or is append-only
+Nothing here is changed after it was built. Its parts that the writer shares only grow (`facts`), or is append-only
 beyond this view's own length (`slab`); texts come from the catalog by read connections, where rows are
 content-addressed.
 """
@@ -129,7 +129,7 @@ class PoolView:
         return [score if there else None for score, there in zip(clipped, known.tolist(), strict=True)]
 
     def vector(self, doc: int) -> FloatVector | None:
-        """Return the unit vector of a document's chunk, or None while it has none."""
+        """Return the unit vector of a document's chunk, or None while the store holds no such vector."""
         key = self._key(doc)
         return None if key is None else self.slab.vector(key)
 

@@ -57,7 +57,7 @@ class FileCount:
 
 @dataclass(slots=True)
 class PoolEffects:
-    """What one pool's memory must do once the transaction is durable.
+    """Changes that one pool's memory must follow once the transaction is durable.
 
     Attributes:
         roots: entry id -> the roots that hold it now, for every entry whose roots changed.

@@ -132,7 +132,7 @@ class Store:
         return changed
 
     def remove_root(self, root: RootId) -> None:
-        """Remove a root. What only it used stays in the catalog until garbage collection, but not in any index.
+        """Remove a root. Rows that only it used stay in the catalog until garbage collection, but not in any index.
 
         Raises:
             RootError: there is no such root.
@@ -275,7 +275,7 @@ class Store:
     # Upkeep.
 
     def maintain(self, *, idle: bool) -> float:
-        """Do a bounded piece of background work: install and start HNSW builds; when idle, repair, collect, tidy.
+        """Carry out a bounded piece of background work: install and start HNSW builds; when idle, repair, collect, tidy.
 
         Args:
             idle: no command is waiting.

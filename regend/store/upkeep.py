@@ -80,7 +80,7 @@ class Upkeep:
         return changed
 
     def idle_step(self) -> set[PoolId]:
-        """Do the work that may wait until no command waits."""
+        """Carry out the work that may wait until no command waits."""
         changed: set[PoolId] = set()
         now, generation = time.monotonic(), self._catalog.generation
         if self._idle_since is None or generation != self._idle_generation:
@@ -147,7 +147,7 @@ class Upkeep:
         return self._rebuilder.busy or any(merger.busy for merger in self._mergers)
 
     def warm(self, snapshot: StoreSnapshot) -> None:
-        """When idle for a while, make vectors of files for some moments, so that no query has to."""
+        """Make vectors of files for some moments after a while without work, so that no query has to."""
         if self._warm or self._idle_since is None or time.monotonic() - self._idle_since < _WARM_IDLE_S:
             return
         if self._warming is None:

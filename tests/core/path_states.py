@@ -1,6 +1,6 @@
 """The steps that paths take in the simulation, held against the core's table, and the page that is drawn from it.
 
-`python -m tests.core.path_states` writes the drawn part of docs/states.md anew.
+`python -m tests.core.path_states` writes the drawn part of docs/states.md again.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from tests.core.test_pipeline import SIG, TEXT, R, Story
 from tests.core.test_simulation import PATHS, A, B, C, run_schedule
 
 ROW_SEEDS = 160
-"""So many schedules show every row, with room to spare; they are the same in each run."""
+"""Schedules that together show every row, with room to spare; they are the same in each run."""
 
 
 def test_the_road_of_a_new_file() -> None:

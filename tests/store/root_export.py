@@ -13,7 +13,7 @@ from regend.types import RootId
 
 @dataclass(frozen=True, slots=True)
 class RootExport:
-    """What is indexed of a root, in an order that depends on content only.
+    """Everything indexed of a root, in an order that depends on content only.
 
     Attributes:
         tree: `(path, blob in hex or None, skip reason)` by path.

@@ -40,7 +40,7 @@ _QUICK_RESULTS = 20
 
 @dataclass(frozen=True, slots=True)
 class QueryParts:
-    """What the queries use.
+    """Everything that the queries use.
 
     Attributes:
         models: by track.
@@ -171,7 +171,7 @@ class QueryMethods:
             else:
                 if not places[0][1]:
                     raise PathError(f"{overlay.path} is a root, not a file; name the file that the text belongs to.")
-                # Of nested roots each has the file, and the request may be about any of them.
+                # Each of several nested roots has the file, and the request may be about any of them.
                 buffers += [Buffer(served, path, overlay.text) for served, path in places]
         found = await self._buffers.prepare(connection, buffers)
         return replace(found, notes=(*found.notes, *outside))
