@@ -108,19 +108,11 @@ class _Entries(Mapping[int, Entry]):
         self._base = base
         self._changed = changed
 
-    def get(self, entry_id: int, default: Entry | None = None) -> Entry | None:  # type: ignore[override]
-        if entry_id in self._changed:
-            return self._changed[entry_id] or default
-        return self._base.get(entry_id, default)
-
     def __getitem__(self, entry_id: int) -> Entry:
-        found = self.get(entry_id)
+        found = self._changed[entry_id] if entry_id in self._changed else self._base[entry_id]
         if found is None:
             raise KeyError(entry_id)
         return found
-
-    def __contains__(self, entry_id: object) -> bool:
-        return isinstance(entry_id, int) and self.get(entry_id) is not None
 
     def __iter__(self) -> Iterator[int]:
         yield from (entry_id for entry_id in self._base if entry_id not in self._changed)

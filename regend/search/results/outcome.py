@@ -1,4 +1,4 @@
-"""What the engine answers: plain values, free of store and wire types."""
+"""The engine's answers: plain values, free of store and wire types."""
 
 from __future__ import annotations
 
@@ -89,14 +89,13 @@ class SearchOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One line of an outline; `depth` counts enclosing definitions."""
+    """One line of an outline."""
 
     name: str
     symbol: str
     kind: str
     start_line: int
     end_line: int
-    depth: int
 
 
 @dataclass(frozen=True, slots=True)
