@@ -198,7 +198,7 @@ class Config:
     ignore: IgnoreConfig = field(default_factory=IgnoreConfig)
 
 
-def load_config(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
+def load_config(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
     """Read the user's TOML.
 
     Args:
@@ -207,7 +207,6 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     Raises:
         ConfigError: the named file cannot be read, is not TOML, or has an unknown key or a value of the wrong type.
     """
-    environ = os.environ if environ is None else environ
     named = path or (Path(environ["REGEND_CONFIG"]) if environ.get("REGEND_CONFIG") else None)
     file = named or default_config_path(environ)
     try:

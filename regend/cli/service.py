@@ -116,13 +116,13 @@ class _Shell:
 
 
 def service_command(
-    argv: list[str], as_json: bool, *, platform: str = sys.platform, environ: Mapping[str, str] | None = None
+    argv: list[str], as_json: bool, *, platform: str = sys.platform, environ: Mapping[str, str] = os.environ
 ) -> int:
     """Carry out `regenctl service ARGV`.
 
     Args:
         platform: as `sys.platform`.
-        environ: the user's environment; None for this process's.
+        environ: the user's environment.
 
     Returns:
         The exit code: 0, or 1 when the request failed (for `status`: the service is not installed or not running).
@@ -130,7 +130,6 @@ def service_command(
     Raises:
         RegendError: a file is not ours to touch, or cannot be written.
     """
-    environ = os.environ if environ is None else environ
     options = _parser().parse_args(argv)
     report = Report(options.action)
     shell = _Shell(report, environ, getattr(options, "dry_run", False))

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-import numpy.typing as npt
-
 from regend.search.legs.fusion import cosine_scale
 from regend.search.ranking.features import Candidate
-from regend.store.base import Entry, Snapshot
+from regend.store.base import Entry, FloatVector, Snapshot
 
 
-def likeness_of(snapshot: Snapshot, entries: Iterable[Entry], vector: npt.NDArray[np.float32]) -> dict[int, float]:
+def likeness_of(snapshot: Snapshot, entries: Iterable[Entry], vector: FloatVector) -> dict[int, float]:
     """Return by entry id the cosine of the file's vector to the query's, as a share of the most similar file's.
 
     A file that has no vector yet, or points away, gets 0.
@@ -28,7 +25,7 @@ def likeness_of(snapshot: Snapshot, entries: Iterable[Entry], vector: npt.NDArra
     return {entry_id: cosine * scale for entry_id, cosine in cosines.items()}
 
 
-def set_likeness(snapshot: Snapshot, candidates: Sequence[Candidate], vector: npt.NDArray[np.float32]) -> None:
+def set_likeness(snapshot: Snapshot, candidates: Sequence[Candidate], vector: FloatVector) -> None:
     """Set `Candidate.likeness`, see `likeness_of`."""
     likeness = likeness_of(snapshot, (candidate.entry for candidate in candidates), vector)
     for candidate in candidates:
