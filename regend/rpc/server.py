@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from regend.errors import RpcError
-from regend.rpc.codec import PROTOCOL_VERSION, Request, encode_notification, encode_response
+from regend.rpc.codec import PROTOCOL_VERSION, Request, encode
 from regend.rpc.connection import STOPPING, Connection, Handler, PeerCredentials, ServerLimits
 from regend.rpc.listen import BACKLOG, peer_credentials
 from regend.rpc.operation_messages import (
@@ -115,7 +115,7 @@ class RpcServer:
         readers = [connection for connection in self._connections if topic in connection.subscriptions]
         if not readers:
             return 0
-        data = _encode_notification(topic, payload)
+        data = _encoded((2, topic, (payload,)))
         return sum(connection.send_notification(data) for connection in readers)
 
     async def close(self, timeout_s: float = 5.0) -> None:
@@ -147,7 +147,7 @@ class RpcServer:
                 connection.abort()
 
     def counters(self) -> dict[str, int]:
-        """Totals since the start for `status`, and how many connections are open now."""
+        """Return totals since the start for `status`, and how many connections are open now."""
         missed = sum(connection.dropped_notifications for connection in self._connections)
         return {
             "requests": self._requests,
@@ -189,7 +189,7 @@ class RpcServer:
             )
         method, handler, names = found
         response = await handler(connection, _convert(method, names, request.params))
-        return _encode_response(request.id, response)
+        return _encoded((1, request.id, None, response))
 
     def _note_closed(self) -> None:
         if self.stopping and not self._connections:
@@ -255,15 +255,8 @@ def _text(value: Any) -> Any:
     return value
 
 
-def _encode_response(request_id: int, response: object) -> bytes:
+def _encoded(message: tuple[object, ...]) -> bytes:
     try:
-        return _encoder.encode((1, request_id, None, response))
+        return _encoder.encode(message)
     except UnicodeEncodeError:  # A file name or a snippet that is not UTF-8: the slower encoder keeps its bytes.
-        return encode_response(request_id, None, msgspec.to_builtins(response))
-
-
-def _encode_notification(topic: str, payload: object) -> bytes:
-    try:
-        return _encoder.encode((2, topic, (payload,)))
-    except UnicodeEncodeError:
-        return encode_notification(topic, msgspec.to_builtins(payload))
+        return encode(msgspec.to_builtins(message))
