@@ -262,13 +262,10 @@ def config_from_table(table: Mapping[str, Any], source: str) -> Config:
         raise ConfigError(f"{source}: provider `http` lacks a server; set `embedding.urls` and `embedding.model`.")
     if embedding.provider == "onnx" and not embedding.model_dir:
         raise ConfigError(f"{source}: provider `onnx` lacks a model; set `embedding.model_dir`.")
-    for key, paths in (
-        ("model_dir", (embedding.model_dir,)),
-        ("api_key_file", (embedding.api_key_file,)),
-        ("remote_roots", embedding.remote_roots),
-    ):
-        for path in paths:
-            user_path(path, f"embedding.{key}", source)
+    user_path(embedding.model_dir, "embedding.model_dir", source)
+    user_path(embedding.api_key_file, "embedding.api_key_file", source)
+    for path in embedding.remote_roots:
+        user_path(path, "embedding.remote_roots", source)
     return config
 
 

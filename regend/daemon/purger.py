@@ -47,7 +47,9 @@ class Purger:
         if self._running is not None:
             if not self._running.done():
                 return
-            if self._failed(self._running):
+            if error := self._running.exception():
+                log.warning("purge_failed", reason=str(error))
+            if error or not self._running.result():
                 self._due_at = now + SETTLE_S
             self._running = None
         if self._due_at is not None and now >= self._due_at and self._is_idle():
@@ -56,12 +58,6 @@ class Purger:
             self._running = self._indexer.call(
                 lambda store: store.purge(lambda pool, path: _unwanted(rules, pool, path))
             )
-
-    def _failed(self, done: Future[bool]) -> bool:
-        error = done.exception()
-        if error is not None:
-            log.warning("purge_failed", reason=str(error))
-        return error is not None or not done.result()
 
     def _rules(self) -> dict[PoolId, list[IgnoreRules]]:
         found: dict[PoolId, list[IgnoreRules]] = {}

@@ -23,7 +23,7 @@ def method_table(
     verify: VerifyMethod,
     why: WhyMethod,
 ) -> Mapping[str, Handler]:
-    """By method name; `hello`, `subscribe` and `unsubscribe` are the server's own."""
+    """Return the handlers by method name; `hello`, `subscribe` and `unsubscribe` are the server's own."""
     return {
         "search": queries.search,
         "symbols": queries.symbols,
