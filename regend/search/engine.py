@@ -2,7 +2,7 @@
 
 ::
 
-    scope -> spelling -> embedding -> symbols -> select (see `selection`) -> snippets
+    scope -> spelling -> embedding -> symbols -> selection -> snippets
 
 It owns a small cache of scopes and no other state, so any number of threads may use one engine.
 """
@@ -27,7 +27,7 @@ from regend.search.query.spelling import Correction, correct
 from regend.search.ranking.features import query_context
 from regend.search.ranking.files import select_files
 from regend.search.ranking.ranking import RANKING, Ranked, RankingTable
-from regend.search.ranking.selection import Question, select
+from regend.search.ranking.selection import Question, chunk_of, page_of, ranked
 from regend.search.ranking.weights import MODEL_STRENGTH
 from regend.search.related import related
 from regend.search.results.budget import rows_for, shown
@@ -165,7 +165,7 @@ class Engine:
 def _select(question: Question, options: SearchOptions, clock: StageClock) -> tuple[list[Ranked], bool]:
     count = rows_for(options)
     if not options.files:
-        return select(question, options.offset, count, clock)
+        return page_of(lambda depth: ranked(question, depth, clock), chunk_of, options.offset, count)
     weight = FILE_WEIGHT * question.weight / (1.0 + question.weight)
     return select_files(question, options.offset, count, weight, clock)
 

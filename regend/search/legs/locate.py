@@ -88,7 +88,9 @@ def surrounding(snapshot: Snapshot, view: ChunkView, first_line: int, last_line:
     found = [view]
     for direction in (-1, 1):
         position, batch, edge = ordinal + direction, 2, view
-        while 0 <= position < MAX_CHUNKS_PER_BLOB and not _reaches(edge, direction, first_line, last_line):
+        while 0 <= position < MAX_CHUNKS_PER_BLOB:
+            if edge.start_line <= first_line if direction < 0 else edge.end_line >= last_line:
+                break
             positions = [p for p in (position + direction * i for i in range(batch)) if 0 <= p < MAX_CHUNKS_PER_BLOB]
             views = {v.doc: v for v in snapshot.chunks([entry_base | p for p in positions])}
             found += views.values()
@@ -98,7 +100,3 @@ def surrounding(snapshot: Snapshot, view: ChunkView, first_line: int, last_line:
             position += direction * batch
             batch *= 2
     return sorted(found, key=lambda v: v.doc)
-
-
-def _reaches(edge: ChunkView, direction: int, first_line: int, last_line: int) -> bool:
-    return edge.start_line <= first_line if direction < 0 else edge.end_line >= last_line

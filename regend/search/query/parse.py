@@ -1,6 +1,6 @@
 """Query understanding: what a person typed, taken apart once per request, without looking at any index.
 
-Pure. What it finds out decides which legs are asked and which of the ranking's features apply.
+Pure. Its findings decide which legs are asked and which of the ranking's features apply.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _understood(text: str, tokens: tuple[str, ...]) -> Query:
 def _content(tokens: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
     """Return the distinct tokens without words that only ask, unless there are no others.
 
-    What a name is made of was meant, whatever the words.
+    Every word of a name was meant, whatever the word.
     """
     named = dict.fromkeys(token for name in names for token in query_terms(name))
     content = dict.fromkeys(token for token in tokens if token not in QUESTION_WORDS or token in named) | named

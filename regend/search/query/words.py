@@ -74,7 +74,7 @@ def identifier_stems(name: str) -> frozenset[str]:
 
 
 class PathWords(NamedTuple):
-    """What the ranking knows of a path.
+    """A path, as the ranking knows it.
 
     Attributes:
         name: stems of the file's name without extension.

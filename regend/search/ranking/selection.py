@@ -60,11 +60,6 @@ class Question:
     skipped: Callable[[int], bool] | None = None
 
 
-def select(question: Question, offset: int, count: int, clock: StageClock) -> tuple[list[Ranked], bool]:
-    """Return one page of chunks in order, `count` after the first `offset`, and whether there are more."""
-    return page_of(lambda depth: ranked(question, depth, clock), chunk_of, offset, count)
-
-
 def chunk_of(row: Ranked) -> Hashable:
     """Return what makes a row one result of chunks."""
     return row.candidate.doc

@@ -7,7 +7,7 @@ last to making the passages longer, in the order of the results.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from regend.chunking.tokens import estimate_tokens
 from regend.limits import MAX_OFFSET, MAX_RESULTS
@@ -47,22 +47,18 @@ def shown(rows: list[Ranked], more: bool, page: Page, show: Show) -> SearchOutco
     )  # fmt: skip
 
 
-@dataclass(slots=True)
-class _Piece:
+class _Piece(NamedTuple):
     """A passage in the making: a chunk, what of it is shown, and what that costs."""
 
     chosen: Ranked
     shown: Snippet
     tokens: int
 
-    @property
-    def view(self) -> ChunkView:
-        return self.chosen.view
-
 
 def _holds(pieces: list[_Piece], view: ChunkView) -> bool:
     """Return whether lines of `view` are in already; chunks may overlap where the configuration says so."""
-    return any(p.view.start_line <= view.end_line and view.start_line <= p.view.end_line for p in pieces)
+    shown = [piece.chosen.view for piece in pieces]
+    return any(other.start_line <= view.end_line and view.start_line <= other.end_line for other in shown)
 
 
 def pack(rows: list[Ranked], budget: int, most: int, show: Show) -> tuple[list[SearchResult], int]:
@@ -121,5 +117,9 @@ def _cut(row: Ranked, tokens: int, show: Show) -> _Piece | None:
 def _result(pieces: list[_Piece], show: Show) -> SearchResult:
     first, *rest = pieces
     rest.sort(key=lambda piece: piece.shown.line)
-    also = tuple(Passage(p.view.start_line, p.view.end_line, p.view.symbol, p.shown.text, p.shown.line) for p in rest)
+    also = tuple(
+        Passage(view.start_line, view.end_line, view.symbol, piece.shown.text, piece.shown.line)
+        for piece in rest
+        for view in [piece.chosen.view]
+    )
     return show.result(first.chosen, first.shown, also)

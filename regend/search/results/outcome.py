@@ -73,7 +73,7 @@ class SearchOutcome:
         notes: sentences a user should read: why there is nothing, what was cut.
         stage_ms: milliseconds by stage; for `--explain` and status.
         cpu_ms: CPU milliseconds of the query's thread by stage; empty unless `explain` was asked for.
-        next_offset: where the next page begins, or None where there is none.
+        next_offset: where the next page begins, or None after the last.
         tokens: estimated tokens of all headings and passages; 0 where no budget was given.
     """
 
