@@ -72,8 +72,8 @@ class _Shell:
             act()
         self.step(action, target, "planned" if self._dry_run else "done")
 
-    def has(self, program: str) -> bool:
-        return shutil.which(program, path=self.environ.get("PATH", os.defpath)) is not None
+    def which(self, program: str) -> str | None:
+        return shutil.which(program, path=self.environ.get("PATH", os.defpath))
 
     def run(self, *command: str) -> bool:
         """Run a command, or plan it; return whether it succeeded or is planned."""
@@ -95,7 +95,7 @@ class _Shell:
 
     def ask(self, *command: str) -> tuple[int, str]:
         """Return exit status and output of a command that changes nothing (127: not installed, 124: too slow)."""
-        program = shutil.which(command[0], path=self.environ.get("PATH", os.defpath))
+        program = self.which(command[0])
         if program is None:
             return 127, f"{command[0]} is not installed"
         try:
@@ -186,7 +186,7 @@ def _install(files: tuple[ServiceFile, ...], shell: _Shell, platform: str) -> No
 
 def _start_units(changed: bool, shell: _Shell) -> None:
     by_hand = "systemctl --user daemon-reload && systemctl --user enable --now regend.socket regend.service"
-    if not shell.has("systemctl"):
+    if not shell.which("systemctl"):
         shell.notes.append(f"systemctl is not installed, so nothing was started. Where systemd runs: {by_hand}")
         return
     if not shell.systemctl("daemon-reload"):
@@ -217,7 +217,7 @@ def _start_units(changed: bool, shell: _Shell) -> None:
 
 def _start_agent(agent: ServiceFile, changed: bool, shell: _Shell) -> None:
     by_hand = f"launchctl bootstrap {_DOMAIN} {agent.path}"
-    if not shell.has("launchctl"):
+    if not shell.which("launchctl"):
         shell.notes.append(f"launchctl is not installed, so nothing was started. On macOS: {by_hand}")
         return
     if shell.has_agent():
@@ -232,7 +232,7 @@ def _uninstall(files: tuple[ServiceFile, ...], shell: _Shell, platform: str) -> 
     ours = [file for file, state in states.items() if state in ("current", "outdated")]
     if ours and platform == "darwin" and shell.has_agent():
         shell.run("launchctl", "bootout", _AGENT)
-    systemd = platform == "linux" and shell.has("systemctl")
+    systemd = platform == "linux" and shell.which("systemctl")
     if ours and systemd:
         shell.systemctl("disable", "--now", *(file.path.name for file in ours))
     for file, state in states.items():

@@ -86,12 +86,10 @@ def _chunks_like(
 ) -> tuple[list[Ranked], bool]:
     others = replace(question, skipped=lambda doc: doc == here.doc)
 
-    def is_copy(row: Ranked) -> bool:
-        """Tell whether the row is the chunk itself in another worktree's version of the file."""
-        return row.view.chunk == here.chunk and row.candidate.entry.path == origin.path
-
     def look(depth: int) -> list[Ranked]:
-        return [row for row in ranked(others, depth, clock) if not is_copy(row)]
+        # The chunk itself may also stand in another worktree's version of the file.
+        own = (here.chunk, origin.path)
+        return [row for row in ranked(others, depth, clock) if (row.view.chunk, row.candidate.entry.path) != own]
 
     return page_of(look, chunk_of, options.offset, rows_for(options))
 

@@ -68,17 +68,13 @@ class _Search:
             self.done = True
             return
         self._rounds += 1
-        middle = (self._low + self._high) // 2
-        if self._rounds > _GUESSES:
-            guess = middle
-        elif self._high_line is not None:
+        guess = (self._low + self._high) // 2
+        if self._high_line is not None and self._rounds <= _GUESSES:
             share = (line - best.start_line) / (self._high_line - best.start_line)
             guess = self._low + round(share * (self._high - self._low))
-        elif self._high == MAX_CHUNKS_PER_BLOB:
+        elif self._high == MAX_CHUNKS_PER_BLOB and self._rounds <= _GUESSES:
             lines_per_chunk = max(1.0, best.start_line / self._low if self._low else best.end_line)
             guess = self._low + int((line - best.start_line) / lines_per_chunk)
-        else:
-            guess = middle
         self._guess = min(max(guess, self._low + 1), self._high - 1)
 
 

@@ -168,13 +168,9 @@ def _wordless(typed: str, split: Split) -> Query:
 
 def _stems(terms: tuple[str, ...], names: tuple[str, ...]) -> frozenset[str]:
     """Return the stems of single words: an identifier's parts stand for the whole."""
-    stems: set[str] = set()
-    for term in terms:
-        parts = identifier_stems(term)
-        stems |= parts if len(parts) > 1 else {stem(term)}
-    for name in names:
-        stems |= identifier_stems(name)
-    return frozenset(stems)
+    parts = [identifier_stems(term) for term in terms]
+    own = [stems if len(stems) > 1 else {stem(term)} for term, stems in zip(terms, parts, strict=True)]
+    return frozenset[str]().union(*own, *map(identifier_stems, names))
 
 
 def _named_path(pieces: list[str]) -> tuple[str, int]:

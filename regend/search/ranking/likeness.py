@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from regend.search.legs.fusion import cosine_scale
-from regend.search.ranking.features import Candidate
 from regend.store.base import Entry, FloatVector, Snapshot
 
 
@@ -23,10 +22,3 @@ def likeness_of(snapshot: Snapshot, entries: Iterable[Entry], vector: FloatVecto
         cosines[entry.entry_id] = 0.0 if whole is None else max(0.0, float(vector @ whole))
     scale = cosine_scale(cosines.values())
     return {entry_id: cosine * scale for entry_id, cosine in cosines.items()}
-
-
-def set_likeness(snapshot: Snapshot, candidates: Sequence[Candidate], vector: FloatVector) -> None:
-    """Set `Candidate.likeness`, see `likeness_of`."""
-    likeness = likeness_of(snapshot, (candidate.entry for candidate in candidates), vector)
-    for candidate in candidates:
-        candidate.likeness = likeness[candidate.entry.entry_id]
