@@ -25,8 +25,6 @@ def wants_colour(stream: TextIO, environ: Mapping[str, str] = os.environ) -> boo
 class Style:
     """Colours text, or returns it unchanged."""
 
-    __slots__ = ("_on",)
-
     def __init__(self, on: bool) -> None:
         self._on = on
 

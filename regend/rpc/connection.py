@@ -115,8 +115,6 @@ class Connection(asyncio.Protocol):
         self._write_timer: asyncio.TimerHandle | None = None
         self._linger_timer: asyncio.TimerHandle | None = None
 
-    # --- for handlers and the server ----------------------------------------------------------------------------------
-
     @property
     def in_flight(self) -> int:
         """Requests in progress."""
@@ -166,8 +164,6 @@ class Connection(asyncio.Protocol):
         """Whether the connection may still write to the client."""
         return not self._transport.is_closing() and not self._refused
 
-    # --- asyncio.Protocol ---------------------------------------------------------------------------------------------
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast("asyncio.Transport", transport)  # uvloop's does not derive from it.
         self._transport = transport
@@ -197,9 +193,6 @@ class Connection(asyncio.Protocol):
             return
         self._take_requests()
 
-    def eof_received(self) -> bool:
-        return False
-
     def pause_writing(self) -> None:
         self._paused_writing = True
         self._pause_reading()
@@ -221,8 +214,6 @@ class Connection(asyncio.Protocol):
         if self._registered:
             self._registered = False
             self._host.closed(self)
-
-    # --- the way of a request -----------------------------------------------------------------------------------------
 
     def _take_requests(self) -> None:
         """Decode and start requests while there is room, then set the transport and the timer accordingly."""
@@ -294,8 +285,6 @@ class Connection(asyncio.Protocol):
             self._cut_off("has too many unread bytes")
             return
         self._transport.write(data)
-
-    # --- bounds -------------------------------------------------------------------------------------------------------
 
     def _violated(self, error: ProtocolError) -> None:
         _log.warning("rpc_protocol_error", peer_pid=self.peer_pid, error=str(error))

@@ -18,16 +18,10 @@ from typing import Any
 import msgspec
 
 from regend.errors import RpcError
+from regend.rpc import operation_messages as ops
 from regend.rpc.codec import PROTOCOL_VERSION, Request, encode
 from regend.rpc.connection import STOPPING, Connection, Handler, PeerCredentials, ServerLimits
 from regend.rpc.listen import BACKLOG, peer_credentials
-from regend.rpc.operation_messages import (
-    HelloRequest,
-    HelloResponse,
-    SubscribedResponse,
-    SubscribeRequest,
-    UnsubscribeRequest,
-)
 from regend.rpc.schema import METHODS, Method
 
 __all__ = ["Connection", "Handler", "RpcServer", "ServerLimits"]
@@ -59,7 +53,7 @@ def limits_of_process(open_files: int) -> ServerLimits:
 
 
 class RpcServer:
-    """Answers clients on a listening socket; owns the connections.
+    """Answers clients on a listening socket; owns the connections and is their `Host`.
 
     Args:
         handlers: method name to handler; each name must be in `rpc.schema.METHODS`.
@@ -157,8 +151,6 @@ class RpcServer:
             "dropped_notifications": self._dropped_before + missed,
         }
 
-    # --- called by connections (the Host protocol) --------------------------------------------------------------------
-
     def opened(self, connection: Connection) -> str:
         if self.stopping:
             return STOPPING
@@ -195,9 +187,7 @@ class RpcServer:
         if self.stopping and not self._connections:
             self._all_closed.set()
 
-    # --- methods of the connection itself -----------------------------------------------------------------------------
-
-    async def _hello(self, connection: Connection, request: HelloRequest) -> HelloResponse:
+    async def _hello(self, connection: Connection, request: ops.HelloRequest) -> ops.HelloResponse:
         if request.protocol != PROTOCOL_VERSION:
             raise RpcError(
                 f"The client speaks protocol {request.protocol}, this daemon {PROTOCOL_VERSION}; "
@@ -207,15 +197,15 @@ class RpcServer:
             )
         connection.client = request.client[:64]
         connection.text_errors = request.errors == "text"
-        return HelloResponse("regend", self._version, PROTOCOL_VERSION, self._pid, tuple(sorted(self._handlers)))
+        return ops.HelloResponse("regend", self._version, PROTOCOL_VERSION, self._pid, tuple(sorted(self._handlers)))
 
-    async def _subscribe(self, connection: Connection, request: SubscribeRequest) -> SubscribedResponse:
+    async def _subscribe(self, connection: Connection, request: ops.SubscribeRequest) -> ops.SubscribedResponse:
         connection.subscriptions.update(request.topics)
-        return SubscribedResponse(tuple(sorted(connection.subscriptions)))
+        return ops.SubscribedResponse(tuple(sorted(connection.subscriptions)))
 
-    async def _unsubscribe(self, connection: Connection, request: UnsubscribeRequest) -> SubscribedResponse:
+    async def _unsubscribe(self, connection: Connection, request: ops.UnsubscribeRequest) -> ops.SubscribedResponse:
         connection.subscriptions.difference_update(request.topics or tuple(connection.subscriptions))
-        return SubscribedResponse(tuple(sorted(connection.subscriptions)))
+        return ops.SubscribedResponse(tuple(sorted(connection.subscriptions)))
 
 
 def _convert(method: Method, names: frozenset[str], params: list[Any]) -> Any:

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from regend.chunking.tokens import lexical_tokens
-from regend.search.bm25 import FieldTerms, Scorer
+from regend.search.bm25 import Scorer
 from regend.store.base import (
     ChunkConditions,
     ChunkView,
@@ -85,7 +85,7 @@ class _Document:
         self.vector = vector
         self.kinds = {s.kind for s in symbols if chunk.start_line <= s.start_line <= chunk.end_line} | {chunk.kind}
         texts = (chunk.lexical, lexical_tokens(chunk.symbol), lexical_tokens(path))
-        self.terms = FieldTerms(*(Counter(text.split()) for text in texts))
+        self.terms = [Counter(text.split()) for text in texts]
 
     def holds(self, term: str) -> bool:
         return any(term in field for field in self.terms)
@@ -157,7 +157,7 @@ class OverlaidPool:
     def lexical(self, query: LexicalQuery, limit: int, allow: frozenset[int] | None = None) -> list[Hit]:
         """Find chunks by BM25; overlays count as if they were indexed."""
         hits = self._kept(self._base.lexical(query, limit + self._hidden_docs, self._below(allow)))
-        scorer = Scorer(query, self._statistics([term for term in dict.fromkeys(query.terms) if term]))
+        scorer = Scorer(query, self._statistics)
         for doc, document in self._allowed(allow):
             score = scorer.score(document.terms)
             if score > 0.0 and document.meets(query.conditions):

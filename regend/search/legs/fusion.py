@@ -38,12 +38,6 @@ def vector_weight(strength: float, kind: QueryKind) -> float:
     return strength * KIND_FACTORS[kind]
 
 
-def bm25_scale(scores: Iterable[float]) -> float:
-    """Return the factor that makes the query's best score 1."""
-    top = max(scores, default=0.0)
-    return 1.0 / top if top > 0.0 else 0.0
-
-
 def cosine_scale(scores: Iterable[float]) -> float:
     """Return the factor that makes the query's best cosine 1, unless that is below `_SURE_COSINE`."""
     return 1.0 / max(max(scores, default=0.0), _SURE_COSINE)
@@ -63,7 +57,8 @@ def blend(bm25: Mapping[int, float], cosine: Mapping[int, float], weight: float)
     if not cosine or weight <= 0.0:
         cosine, weight = {}, 0.0
     total = 1.0 / (1.0 + weight)
-    scale = bm25_scale(bm25.values()) * total
+    top = max(bm25.values(), default=0.0)
+    scale = (1.0 / top if top > 0.0 else 0.0) * total
     blended = {doc: score * scale for doc, score in bm25.items()}
     scale = cosine_scale(cosine.values()) * weight * total
     known = blended.get

@@ -200,11 +200,9 @@ class Feature(NamedTuple):
     asked: Callable[[QueryContext], bool]
 
 
-def _always(context: QueryContext) -> bool:
-    return True
-
-
-def _row(name: str, scope: FeatureScope, value: _Value, asked: Callable[[QueryContext], bool] = _always) -> Feature:
+def _row(
+    name: str, scope: FeatureScope, value: _Value, asked: Callable[[QueryContext], bool] = lambda context: True
+) -> Feature:
     return Feature(name, WEIGHTS[name], scope, value, asked)
 
 
