@@ -198,7 +198,7 @@ class Config:
     ignore: IgnoreConfig = field(default_factory=IgnoreConfig)
 
 
-def load_config(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
+def load_config(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
     """Read the user's TOML.
 
     Args:
@@ -207,7 +207,6 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     Raises:
         ConfigError: the named file cannot be read, is not TOML, or has an unknown key or a value of the wrong type.
     """
-    environ = os.environ if environ is None else environ
     named = path or (Path(environ["REGEND_CONFIG"]) if environ.get("REGEND_CONFIG") else None)
     file = named or default_config_path(environ)
     try:
@@ -263,13 +262,10 @@ def config_from_table(table: Mapping[str, Any], source: str) -> Config:
         raise ConfigError(f"{source}: provider `http` lacks a server; set `embedding.urls` and `embedding.model`.")
     if embedding.provider == "onnx" and not embedding.model_dir:
         raise ConfigError(f"{source}: provider `onnx` lacks a model; set `embedding.model_dir`.")
-    for key, paths in (
-        ("model_dir", (embedding.model_dir,)),
-        ("api_key_file", (embedding.api_key_file,)),
-        ("remote_roots", embedding.remote_roots),
-    ):
-        for path in paths:
-            user_path(path, f"embedding.{key}", source)
+    user_path(embedding.model_dir, "embedding.model_dir", source)
+    user_path(embedding.api_key_file, "embedding.api_key_file", source)
+    for path in embedding.remote_roots:
+        user_path(path, "embedding.remote_roots", source)
     return config
 
 

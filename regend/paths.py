@@ -27,23 +27,20 @@ def xdg_directory(environ: Mapping[str, str], name: str, fallback: str) -> Path:
     return Path(value) if value.startswith("/") else home_directory(environ) / fallback
 
 
-def default_config_path(environ: Mapping[str, str] | None = None) -> Path:
+def default_config_path(environ: Mapping[str, str] = os.environ) -> Path:
     """Return `$XDG_CONFIG_HOME/regend/config.toml`."""
-    environ = os.environ if environ is None else environ
     return xdg_directory(environ, "XDG_CONFIG_HOME", ".config") / "regend" / "config.toml"
 
 
-def default_state_dir(environ: Mapping[str, str] | None = None) -> Path:
+def default_state_dir(environ: Mapping[str, str] = os.environ) -> Path:
     """Return `$REGEND_STATE_DIR`, else `$XDG_STATE_HOME/regend`."""
-    environ = os.environ if environ is None else environ
     if environ.get("REGEND_STATE_DIR"):
         return Path(environ["REGEND_STATE_DIR"]).absolute()
     return xdg_directory(environ, "XDG_STATE_HOME", ".local/state") / "regend"
 
 
-def default_socket_path(environ: Mapping[str, str] | None = None) -> Path:
+def default_socket_path(environ: Mapping[str, str] = os.environ) -> Path:
     """Return `$REGEND_SOCKET`, else `$XDG_RUNTIME_DIR/regend/regend.sock`, else `run/regend.sock` of the state."""
-    environ = os.environ if environ is None else environ
     if environ.get("REGEND_SOCKET"):
         return Path(environ["REGEND_SOCKET"]).absolute()
     runtime = environ.get("XDG_RUNTIME_DIR", "")

@@ -1,9 +1,9 @@
 """The inner loop, `make check`: lint, types and the tests beside what changed since HEAD, or beside one file.
 
-Tests are found by the path of a file: `regend/a/c.py` has `tests/a/test_c.py` and `tests/a/test_c_*.py`. A file without
-such a module has the modules of the nearest folder under `tests/` of the same name, or a module named after its folder
-(`docs/x.md` has `tests/test_docs.py`). A data file has the cases with its name in brackets: `languages/go.toml` has
-`test_symbols[go]`. Every command is printed before it runs.
+Tests are found by the path of a file: `regend/rpc/server.py` has `tests/rpc/test_server.py` and
+`tests/rpc/test_server_*.py`. A file without such a module has the modules of the nearest folder under `tests/` of the
+same name, or a module named after its folder (`docs/search.md` has `tests/test_docs.py`). A data file has the cases
+with its name in brackets: `languages/go.toml` has `test_symbols[go]`. Every command is printed before it runs.
 
 `make check` may pass where `make test` fails: tests of other packages do not run. It never passes without a test.
 """

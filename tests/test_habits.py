@@ -1,4 +1,4 @@
-"""What contributors and their editors read is true: hooks, templates, the container, and what CONTRIBUTING.md names."""
+"""Files for contributors and editors are true: hooks, templates, the container, and what CONTRIBUTING.md names."""
 
 from __future__ import annotations
 

@@ -117,20 +117,15 @@ def zsh() -> str:
     return "\n".join(out)
 
 
-def _fish_value(argument: Argument) -> str:
-    match argument.complete:
-        case "file":
-            return "-F"
-        case "directory":
-            return "-x -a '(__fish_complete_directories)'"
-        case words:
-            return f"-x -a '{words}'" if words else "-x"
+def _fish_action(complete: str) -> str:
+    words = "(__fish_complete_directories)" if complete == "directory" else complete
+    return {"file": "-F", "": "-x"}.get(complete, f"-x -a '{words}'")
 
 
 def _fish_flag(flag: Argument) -> str:
     name = flag.names[0]
     form = f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}"
-    value = f" -r {_fish_value(flag)}" if _takes_value(flag) else ""
+    value = f" -r {_fish_action(flag.complete)}" if _takes_value(flag) else ""
     return f"{form} -d '{_quote(flag.options.get('help', ''))}'{value}"
 
 
@@ -146,5 +141,5 @@ def fish() -> str:
         ]  # fmt: skip
         positional = _positional(command)
         if positional and positional.complete:
-            out.append(f"complete -c regenctl {seen} {_fish_value(positional)}")
+            out.append(f"complete -c regenctl {seen} {_fish_action(positional.complete)}")
     return "\n".join(out)

@@ -68,9 +68,7 @@ class Check:
     remedy: str = ""
 
 
-def doctor_command(
-    socket: str, as_json: bool, environ: Mapping[str, str] | None = None, *, verify: bool = False
-) -> int:
+def doctor_command(socket: str, as_json: bool, environ: Mapping[str, str] = os.environ, *, verify: bool = False) -> int:
     """Check everything and print it.
 
     Args:
@@ -80,7 +78,7 @@ def doctor_command(
     Returns:
         1 when a check failed, else 0.
     """
-    checks = list(run_checks(Path(socket), os.environ if environ is None else environ))
+    checks = list(run_checks(Path(socket), environ))
     if verify:
         checks += check_index(Path(socket))
     if as_json:

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from regend.cli.service_files import (
@@ -30,6 +30,9 @@ from regend.paths import default_socket_path
 _COMMAND_TIMEOUT_S = 150.0
 """Time limit of a command: longer than `TimeoutStartSec=`, so that the user sees systemd's own message."""
 _PROBE_TIMEOUT_S = 2.0
+_DOMAIN = f"gui/{os.getuid()}"
+"""Launchd's name for this user's session."""
+_AGENT = f"{_DOMAIN}/{AGENT_LABEL}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +52,19 @@ class Step:
     detail: str = ""
 
 
-@dataclass(slots=True)
-class Report:
-    """Everything that `service` did, in order; owned by one call of `service_command`."""
-
-    command: str
-    steps: list[Step] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    status: dict[str, str] = field(default_factory=dict)
-    ok: bool = True
-
-
 class _Shell:
-    """Changes files and runs the service manager's commands, unless this is a dry run; reports each action."""
+    """Changes files and runs the service manager's commands, unless this is a dry run; owns the report of it."""
 
-    def __init__(self, report: Report, environ: Mapping[str, str], dry_run: bool) -> None:
-        self.report = report
+    def __init__(self, environ: Mapping[str, str], dry_run: bool) -> None:
         self.environ = environ
+        self.steps: list[Step] = []
+        self.notes: list[str] = []
+        self.status: dict[str, str] = {}
+        self.ok = True
         self._dry_run = dry_run
 
     def step(self, action: str, target: str | Path, result: str, detail: str = "") -> None:
-        self.report.steps.append(Step(action, str(target), result, detail))
+        self.steps.append(Step(action, str(target), result, detail))
 
     def change(self, action: str, target: Path, act: Callable[[], None]) -> None:
         """Change a file by calling `act`, unless this is a dry run."""
@@ -77,8 +72,8 @@ class _Shell:
             act()
         self.step(action, target, "planned" if self._dry_run else "done")
 
-    def has(self, program: str) -> bool:
-        return shutil.which(program, path=self.environ.get("PATH", os.defpath)) is not None
+    def which(self, program: str) -> str | None:
+        return shutil.which(program, path=self.environ.get("PATH", os.defpath))
 
     def run(self, *command: str) -> bool:
         """Run a command, or plan it; return whether it succeeded or is planned."""
@@ -96,11 +91,11 @@ class _Shell:
 
     def has_agent(self) -> bool:
         """Say whether launchd knows our agent."""
-        return self.ask("launchctl", "print", f"{_domain()}/{AGENT_LABEL}")[0] == 0
+        return self.ask("launchctl", "print", _AGENT)[0] == 0
 
     def ask(self, *command: str) -> tuple[int, str]:
         """Return exit status and output of a command that changes nothing (127: not installed, 124: too slow)."""
-        program = shutil.which(command[0], path=self.environ.get("PATH", os.defpath))
+        program = self.which(command[0])
         if program is None:
             return 127, f"{command[0]} is not installed"
         try:
@@ -116,13 +111,13 @@ class _Shell:
 
 
 def service_command(
-    argv: list[str], as_json: bool, *, platform: str = sys.platform, environ: Mapping[str, str] | None = None
+    argv: list[str], as_json: bool, *, platform: str = sys.platform, environ: Mapping[str, str] = os.environ
 ) -> int:
     """Carry out `regenctl service ARGV`.
 
     Args:
         platform: as `sys.platform`.
-        environ: the user's environment; None for this process's.
+        environ: the user's environment.
 
     Returns:
         The exit code: 0, or 1 when the request failed (for `status`: the service is not installed or not running).
@@ -130,10 +125,8 @@ def service_command(
     Raises:
         RegendError: a file is not ours to touch, or cannot be written.
     """
-    environ = os.environ if environ is None else environ
     options = _parser().parse_args(argv)
-    report = Report(options.action)
-    shell = _Shell(report, environ, getattr(options, "dry_run", False))
+    shell = _Shell(environ, getattr(options, "dry_run", False))
     files = service_files(platform, environ, _program(options.action, environ))
     match options.action:
         case "install":
@@ -143,10 +136,12 @@ def service_command(
         case _:
             _status(files, shell, platform)
     if as_json:
-        print_json(asdict(report))
+        steps = [asdict(step) for step in shell.steps]
+        report = {"steps": steps, "notes": shell.notes, "status": shell.status, "ok": shell.ok}
+        print_json({"command": options.action, **report})
     else:
-        print(_text(report))
-    return 0 if report.ok else 1
+        print(_text(shell))
+    return 0 if shell.ok else 1
 
 
 def _program(action: str, environ: Mapping[str, str]) -> Path:
@@ -190,13 +185,12 @@ def _install(files: tuple[ServiceFile, ...], shell: _Shell, platform: str) -> No
 
 
 def _start_units(changed: bool, shell: _Shell) -> None:
-    report = shell.report
     by_hand = "systemctl --user daemon-reload && systemctl --user enable --now regend.socket regend.service"
-    if not shell.has("systemctl"):
-        report.notes.append(f"systemctl is not installed, so nothing was started. Where systemd runs: {by_hand}")
+    if not shell.which("systemctl"):
+        shell.notes.append(f"systemctl is not installed, so nothing was started. Where systemd runs: {by_hand}")
         return
     if not shell.systemctl("daemon-reload"):
-        report.notes.append(
+        shell.notes.append(
             "No user service manager answers here (a container, or a session without systemd), so nothing was started. "
             f"Log in to a systemd session and run: {by_hand}"
         )
@@ -205,8 +199,8 @@ def _start_units(changed: bool, shell: _Shell) -> None:
     where = default_socket_path(shell.environ)
     if not active and _answers(where):
         # systemd unlinks any socket in its way, even a live one; its clients would lose their daemon.
-        report.ok = shell.systemctl("enable", SOCKET_UNIT, SERVICE_UNIT)
-        report.notes.append(
+        shell.ok = shell.systemctl("enable", SOCKET_UNIT, SERVICE_UNIT)
+        shell.notes.append(
             f"A regend that was started by hand answers on {where}, so the service was enabled but not started. "
             f"Run: regenctl stop && systemctl --user start {SOCKET_UNIT} {SERVICE_UNIT}"
         )
@@ -214,50 +208,45 @@ def _start_units(changed: bool, shell: _Shell) -> None:
     if active and changed:
         # A socket unit does not restart under a running service, so both stop before both start.
         shell.systemctl("stop", SOCKET_UNIT, SERVICE_UNIT)
-    report.ok = shell.systemctl("enable", "--now", SOCKET_UNIT, SERVICE_UNIT)
-    if report.ok:
-        report.notes.append("The service runs while you are logged in; to run it always: loginctl enable-linger")
+    shell.ok = shell.systemctl("enable", "--now", SOCKET_UNIT, SERVICE_UNIT)
+    if shell.ok:
+        shell.notes.append("The service runs while you are logged in; to run it always: loginctl enable-linger")
     else:
-        report.notes.append("The service was not started; see: journalctl --user -u regend.service")
-
-
-def _domain() -> str:
-    """Return launchd's name for this user's session."""
-    return f"gui/{os.getuid()}"
+        shell.notes.append("The service was not started; see: journalctl --user -u regend.service")
 
 
 def _start_agent(agent: ServiceFile, changed: bool, shell: _Shell) -> None:
-    by_hand = f"launchctl bootstrap {_domain()} {agent.path}"
-    if not shell.has("launchctl"):
-        shell.report.notes.append(f"launchctl is not installed, so nothing was started. On macOS: {by_hand}")
+    by_hand = f"launchctl bootstrap {_DOMAIN} {agent.path}"
+    if not shell.which("launchctl"):
+        shell.notes.append(f"launchctl is not installed, so nothing was started. On macOS: {by_hand}")
         return
     if shell.has_agent():
         if not changed:
             return
-        shell.run("launchctl", "bootout", f"{_domain()}/{AGENT_LABEL}")
-    shell.report.ok = shell.run("launchctl", "bootstrap", _domain(), str(agent.path))
+        shell.run("launchctl", "bootout", _AGENT)
+    shell.ok = shell.run("launchctl", "bootstrap", _DOMAIN, str(agent.path))
 
 
 def _uninstall(files: tuple[ServiceFile, ...], shell: _Shell, platform: str) -> None:
     states = {file: file.state() for file in files}
     ours = [file for file, state in states.items() if state in ("current", "outdated")]
     if ours and platform == "darwin" and shell.has_agent():
-        shell.run("launchctl", "bootout", f"{_domain()}/{AGENT_LABEL}")
-    systemd = platform == "linux" and shell.has("systemctl")
+        shell.run("launchctl", "bootout", _AGENT)
+    systemd = platform == "linux" and shell.which("systemctl")
     if ours and systemd:
         shell.systemctl("disable", "--now", *(file.path.name for file in ours))
     for file, state in states.items():
         if state == "absent":
             shell.step("remove", file.path, "skipped", "not there")
         elif file not in ours:
-            shell.report.ok = False
+            shell.ok = False
             shell.step("keep", file.path, "skipped", f"{state}: not as we wrote it; remove it yourself")
         else:
             _remove_links(file.path, shell)
             shell.change("remove", file.path, file.path.unlink)
     if ours and systemd:
         shell.systemctl("daemon-reload")
-    shell.report.notes.append("The index and the configuration are kept; docs/operations.md says how to remove them.")
+    shell.notes.append("The index and the configuration are kept; docs/operations.md says how to remove them.")
 
 
 def _remove_links(unit: Path, shell: _Shell) -> None:
@@ -268,26 +257,25 @@ def _remove_links(unit: Path, shell: _Shell) -> None:
 
 
 def _status(files: tuple[ServiceFile, ...], shell: _Shell, platform: str) -> None:
-    report = shell.report
     for file in files:
         state = file.state()
-        report.status[file.path.name] = state
-        report.ok = report.ok and state != "absent"
+        shell.status[file.path.name] = state
+        shell.ok = shell.ok and state != "absent"
     if platform == "darwin":
-        status, _ = shell.ask("launchctl", "print", f"{_domain()}/{AGENT_LABEL}")
-        report.status["active"] = {0: "active", 127: "unknown"}.get(status, "inactive")
+        status, _ = shell.ask("launchctl", "print", _AGENT)
+        shell.status["active"] = {0: "active", 127: "unknown"}.get(status, "inactive")
     else:
         _, enabled = shell.ask("systemctl", "--user", "is-enabled", SERVICE_UNIT)
         status, active = shell.ask("systemctl", "--user", "is-active", SERVICE_UNIT)
         known = active in ("active", "activating", "reloading", "inactive", "failed", "deactivating")
-        report.status["enabled"] = enabled.splitlines()[0] if known and enabled else "unknown"
-        report.status["active"] = active if known else "unknown"
+        shell.status["enabled"] = enabled.splitlines()[0] if known and enabled else "unknown"
+        shell.status["active"] = active if known else "unknown"
         if not known:
-            report.notes.append(f"The user service manager does not answer: {active or status}")
-    if report.status["active"] in ("inactive", "failed"):
-        report.ok = False
-    if "outdated" in report.status.values():
-        report.notes.append("The files are from another version or place; `regenctl service install` renews them.")
+            shell.notes.append(f"The user service manager does not answer: {active or status}")
+    if shell.status["active"] in ("inactive", "failed"):
+        shell.ok = False
+    if "outdated" in shell.status.values():
+        shell.notes.append("The files are from another version or place; `regenctl service install` renews them.")
 
 
 def _answers(path: Path) -> bool:
@@ -302,10 +290,10 @@ def _answers(path: Path) -> bool:
         return True
 
 
-def _text(report: Report) -> str:
-    lines = [f"{name:<24} {value}" for name, value in report.status.items()]
+def _text(shell: _Shell) -> str:
+    lines = [f"{name:<24} {value}" for name, value in shell.status.items()]
     lines += [
         f"{step.result:<10} {step.action:<7} {step.target}" + (f"  ({step.detail})" if step.detail else "")
-        for step in report.steps
+        for step in shell.steps
     ]
-    return "\n".join([*lines, *report.notes])
+    return "\n".join([*lines, *shell.notes])

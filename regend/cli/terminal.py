@@ -17,16 +17,13 @@ if TYPE_CHECKING:
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "magenta": "35", "cyan": "36"}
 
 
-def wants_colour(stream: TextIO, environ: Mapping[str, str] | None = None) -> bool:
+def wants_colour(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
     """Say whether to colour: a terminal that is not dumb, and no `NO_COLOR` (https://no-color.org)."""
-    environ = os.environ if environ is None else environ
     return not environ.get("NO_COLOR") and environ.get("TERM") != "dumb" and stream.isatty()
 
 
 class Style:
     """Colours text, or returns it unchanged."""
-
-    __slots__ = ("_on",)
 
     def __init__(self, on: bool) -> None:
         self._on = on

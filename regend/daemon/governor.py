@@ -107,7 +107,7 @@ class Governor:
 
     def decide(self, readings: Readings) -> None:
         """Tell the core if the number of files that may be in progress changes."""
-        full, slow = self._full(readings), (*self._under_pressure(readings), *_saving_power(readings))
+        full, slow = self._full(readings), self._slow(readings)
         slots = 0 if full else 1 if slow else self._slots
         self.held_back = (*full, *slow)
         if slots != self._now:
@@ -115,7 +115,7 @@ class Governor:
             log.warning("bulk_work_slots", slots=slots, usual=self._slots, reasons=list(self.held_back))
             self._set_slots(slots)
 
-    def _full(self, readings: Readings) -> tuple[str, ...]:
+    def _full(self, readings: Readings) -> list[str]:
         config, found = self._config, []
         if readings.free_bytes is not None and readings.free_bytes < config.min_free_mb * 1_000_000:
             found.append(
@@ -132,28 +132,20 @@ class Governor:
                 f"The daemon takes {readings.used_bytes / 1e6:.0f} MB of memory, more than {config.max_rss_mb} MB; "
                 "raise `resources.max_rss_mb`, or remove a root."
             )
-        return tuple(found)
+        return found
 
-    def _under_pressure(self, readings: Readings) -> tuple[str, ...]:
-        limit = self._config.pressure_percent
-        if not limit:
-            return ()
-        if self._pressed:
-            limit *= _RELIEF
-        found = tuple(
+    def _slow(self, readings: Readings) -> list[str]:
+        limit = self._config.pressure_percent * (_RELIEF if self._pressed else 1.0)
+        found = [
             f"The machine is short of {name}: tasks stood still {share:.0f} % of the last 10 s; files are indexed one "
             "at a time."
             for name, share in readings.stalled_percent.items()
-            if share > limit
-        )
+            if limit and share > limit
+        ]
         self._pressed = bool(found)
+        if readings.on_battery:
+            found.append("The machine runs on battery; files are indexed one at a time (`resources.battery`).")
         return found
-
-
-def _saving_power(readings: Readings) -> tuple[str, ...]:
-    if not readings.on_battery:
-        return ()
-    return ("The machine runs on battery; files are indexed one at a time (`resources.battery`).",)
 
 
 def stalled_percent(file: Path, line: str) -> float:

@@ -9,6 +9,8 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
+from itertools import compress
+from operator import not_
 
 from regend.core.events import Event, PathChanged, RescanNeeded
 from regend.types import RootId
@@ -62,19 +64,12 @@ class Inbox:
     def _replace_hints(self, root: RootId) -> None:
         """Replace all hints of a root by one rescan at the place of the first, so that a later flush waits for it."""
         self.overflows += 1
-        events: deque[Event] = deque()
-        for event in self._events:
-            if not (isinstance(event, PathChanged) and event.root == root):
-                events.append(event)
-                continue
-            self._hints -= 1
-            if root not in self._lost:
-                self._lost.add(root)
-                events.append(RescanNeeded(root))
-        if root not in self._lost:
-            self._lost.add(root)
-            events.append(RescanNeeded(root))
-        self._events = events
+        self._lost.add(root)
+        replaced = [isinstance(event, PathChanged) and event.root == root for event in self._events]
+        first = replaced.index(True) if True in replaced else len(replaced)
+        self._hints -= sum(replaced)
+        self._events = deque(compress(self._events, map(not_, replaced)))
+        self._events.insert(first, RescanNeeded(root))
 
     def _drain(self) -> None:
         with self._lock:

@@ -46,7 +46,7 @@ class Stream:
             pass  # There is no other place to report it.
 
     def flush(self) -> None:
-        """Nothing to do: every line is written at once."""
+        """Return at once: every line is already written."""
 
 
 class RotatingFile(RotatingFileHandler):

@@ -17,21 +17,20 @@ _USEC_PER_S = 1_000_000
 class Notifier:
     """The connection to the service manager; owned by the main thread.
 
+    Args:
+        address: `NOTIFY_SOCKET`: an absolute path, an abstract name that begins with ``@``, or empty for no manager.
+
     Attributes:
-        watchdog_interval_s: send `watchdog` this often: half of the manager's timeout; None where it has none.
+        watchdog_interval_s: send `watchdog` this often: half of the manager's timeout; None if it sets no timeout.
     """
 
     def __init__(self, address: str, watchdog_interval_s: float | None = None) -> None:
-        """Args:
-        address: `NOTIFY_SOCKET`: an absolute path, an abstract name that begins with ``@``, or empty for no manager.
-        """
         self.watchdog_interval_s = watchdog_interval_s
         self._address = "\0" + address[1:] if address.startswith("@") else address
 
     @classmethod
-    def from_environ(cls, environ: MutableMapping[str, str] | None = None) -> Self:
+    def from_environ(cls, environ: MutableMapping[str, str] = os.environ) -> Self:
         """Read the manager's variables, and remove them, so that no child process reports in the daemon's name."""
-        environ = os.environ if environ is None else environ
         address = environ.get("NOTIFY_SOCKET", "")
         if address[:1] not in ("/", "@"):
             address = ""  # vsock and later kinds are not for user services.

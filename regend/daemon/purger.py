@@ -7,6 +7,7 @@ purger removes unused entries for good if all roots of their pool ignore the pat
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import Future
 
@@ -47,30 +48,21 @@ class Purger:
         if self._running is not None:
             if not self._running.done():
                 return
-            if self._failed(self._running):
+            if error := self._running.exception():
+                log.warning("purge_failed", reason=str(error))
+            if error or not self._running.result():
                 self._due_at = now + SETTLE_S
             self._running = None
         if self._due_at is not None and now >= self._due_at and self._is_idle():
             self._due_at = None
-            rules = self._rules()
+            rules: defaultdict[PoolId, list[IgnoreRules]] = defaultdict(list)
+            for served in self._roots.all():
+                rules[served.record.pool].append(served.rules)
             self._running = self._indexer.call(
-                lambda store: store.purge(lambda pool, path: _unwanted(rules, pool, path))
+                lambda store: store.purge(lambda pool, path: _unwanted(rules[pool], path))
             )
 
-    def _failed(self, done: Future[bool]) -> bool:
-        error = done.exception()
-        if error is not None:
-            log.warning("purge_failed", reason=str(error))
-        return error is not None or not done.result()
 
-    def _rules(self) -> dict[PoolId, list[IgnoreRules]]:
-        found: dict[PoolId, list[IgnoreRules]] = {}
-        for served in self._roots.all():
-            found.setdefault(served.record.pool, []).append(served.rules)
-        return found
-
-
-def _unwanted(rules: dict[PoolId, list[IgnoreRules]], pool: PoolId, path: str) -> bool:
-    """Tell whether all served roots of the pool ignore the path, and there is one."""
-    asked = rules.get(pool, [])
-    return bool(asked) and all(one.decide(path, is_dir=False).ignored for one in asked)
+def _unwanted(rules: list[IgnoreRules], path: str) -> bool:
+    """Tell whether all served roots of a pool ignore the path, and there is one."""
+    return bool(rules) and all(one.decide(path, is_dir=False).ignored for one in rules)

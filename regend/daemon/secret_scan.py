@@ -59,7 +59,7 @@ def secret_in(text: str) -> str:
 
 
 def entropy_bits(text: str) -> float:
-    """Shannon entropy of the text's characters, bits per character."""
+    """Return the Shannon entropy of the text's characters, bits per character."""
     count = len(text)
     return -sum(n / count * math.log2(n / count) for n in Counter(text).values()) if count else 0.0
 
@@ -68,8 +68,7 @@ def _is_value(value: str) -> bool:
     """Tell whether this is a literal value, and no expression, path or placeholder."""
     if _PLACEHOLDER.search(value) or any(sign in value for sign in "()[]{}<>"):
         return False
-    has_digit, has_letter = any(c.isdigit() for c in value), any(c.isalpha() for c in value)
-    if not (has_digit and has_letter):
+    if not (any(c.isdigit() for c in value) and any(c.isalpha() for c in value)):
         return False
     return entropy_bits(value) >= _NAMED_BITS and not re.fullmatch(r"[a-z_]+(?:[._/-][A-Za-z_]+\d*)+", value)
 

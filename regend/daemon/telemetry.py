@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
@@ -14,14 +14,11 @@ class StageTimes:
     """The last `KEPT` durations by stage, in milliseconds; owned by the event loop."""
 
     def __init__(self) -> None:
-        self._stages: dict[str, deque[float]] = {}
-        self._counts: dict[str, int] = {}
+        self._stages: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=KEPT))
+        self._counts: Counter[str] = Counter()
 
     def add(self, stage: str, took_s: float) -> None:
         """Record one duration."""
-        if stage not in self._stages:
-            self._stages[stage] = deque(maxlen=KEPT)
-            self._counts[stage] = 0
         self._stages[stage].append(took_s * 1e3)
         self._counts[stage] += 1
 

@@ -5,24 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from regend.errors import RegendError
 from regend.paths import default_socket_path
-from regend.rpc.client import (
-    DEFAULT_TIMEOUT_S,
-    MAX_KEPT_NOTIFICATIONS,
-    broken_error,
-    call_limit_s,
-    check_listener,
-    connect_error,
-    late_error,
-    listener_uid,
-    lost_error,
-    payload_of,
-    request_bytes,
-)
+from regend.rpc import client as sync
 from regend.rpc.codec import (
     CLIENT_LIMITS,
     MAX_ID,
@@ -64,7 +51,7 @@ class AsyncClient:
 
     @classmethod
     async def connect(
-        cls, path: str | Path | None = None, timeout_s: float = DEFAULT_TIMEOUT_S, name: str = "python"
+        cls, path: str | Path | None = None, timeout_s: float = sync.DEFAULT_TIMEOUT_S, name: str = "python"
     ) -> Self:
         """Connect and say hello; arguments and errors are those of `client.Client`."""
         where = str(path if path is not None else default_socket_path())
@@ -72,10 +59,10 @@ class AsyncClient:
             async with asyncio.timeout(timeout_s):
                 reader, writer = await asyncio.open_unix_connection(where)
         except OSError as error:
-            raise connect_error(error, where, timeout_s) from error
+            raise sync.connect_error(error, where, timeout_s) from error
         client = cls(where, reader, writer, timeout_s)
         try:
-            check_listener(listener_uid(writer.get_extra_info("socket")), where)
+            sync.check_listener(sync.listener_uid(writer.get_extra_info("socket")), where)
             client.server = await client.call("hello", client=name, protocol=PROTOCOL_VERSION)
         except BaseException:
             await client.close()
@@ -85,9 +72,7 @@ class AsyncClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def call(self, method: str, /, **params: Any) -> dict[str, Any]:
@@ -98,19 +83,19 @@ class AsyncClient:
         if self._ended is not None:
             raise self._ended
         self._last_id = request_id = self._last_id % MAX_ID + 1
-        data = request_bytes(request_id, method, params)
+        data = sync.request_bytes(request_id, method, params)
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiting[request_id] = answer
-        limit_s = call_limit_s(self.timeout_s, params)
+        limit_s = sync.call_limit_s(self.timeout_s, params)
         try:
             async with asyncio.timeout(limit_s):
                 self._writer.write(data)
                 await self._writer.drain()
                 return await answer
         except TimeoutError as error:
-            raise late_error(self.path, f"answer `{method}`", limit_s) from error
+            raise sync.late_error(self.path, f"answer `{method}`", limit_s) from error
         except OSError as error:
-            raise lost_error(self.path) from error
+            raise sync.lost_error(self.path) from error
         finally:
             self._waiting.pop(request_id, None)
 
@@ -133,7 +118,7 @@ class AsyncClient:
 
     async def _read(self) -> None:
         decoder = Decoder(CLIENT_LIMITS)
-        ended: RegendError = lost_error(self.path)
+        ended: RegendError = sync.lost_error(self.path)
         try:
             while data := await self._reader.read(1 << 18):
                 decoder.feed(data)
@@ -156,10 +141,10 @@ class AsyncClient:
             case Notification("error", params):
                 raise error_from_wire(params[0] if params else None)
             case Notification():
-                if self._notifications.qsize() >= MAX_KEPT_NOTIFICATIONS:
+                if self._notifications.qsize() >= sync.MAX_KEPT_NOTIFICATIONS:
                     self._notifications.get_nowait()
                     self.dropped_notifications += 1
-                self._notifications.put_nowait((message.method, payload_of(message)))
+                self._notifications.put_nowait((message.method, sync.payload_of(message)))
             case Response(request_id, error, result):
                 answer = self._waiting.get(request_id)
                 if answer is None or answer.done():
@@ -169,6 +154,6 @@ class AsyncClient:
                 elif isinstance(result, dict):
                     answer.set_result(result)
                 else:
-                    raise broken_error(self.path, "a result is not a map")
+                    raise sync.broken_error(self.path, "a result is not a map")
             case Request():
-                raise broken_error(self.path, "it sent a request")
+                raise sync.broken_error(self.path, "it sent a request")

@@ -194,20 +194,21 @@ def _deeper_than(value: Any, limit: int) -> bool:
 
 def encode_request(request_id: int, method: str, params: dict[str, Any] | None = None) -> bytes:
     """Encode a request; `params` is the one map of its parameters, or None."""
-    return _pack([0, request_id, method, [] if params is None else [params]])
+    return encode([0, request_id, method, [] if params is None else [params]])
 
 
 def encode_response(request_id: int, error: object, result: object) -> bytes:
     """Encode a response; `error` is None, or a map as `error_to_wire` makes it."""
-    return _pack([1, request_id, error, result])
+    return encode([1, request_id, error, result])
 
 
 def encode_notification(topic: str, payload: object) -> bytes:
     """Encode a notification with one parameter."""
-    return _pack([2, topic, [payload]])
+    return encode([2, topic, [payload]])
 
 
-def _pack(message: list[Any]) -> bytes:
+def encode(message: list[Any]) -> bytes:
+    """Encode a message that consists of builtin types."""
     data: bytes = msgpack.packb(message, use_bin_type=True, unicode_errors="regend.wire")
     return data
 

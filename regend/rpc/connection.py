@@ -105,7 +105,7 @@ class Connection(asyncio.Protocol):
         self._credentials = credentials
         self._decoder = Decoder(self._limits.decode)
         self._tasks: dict[asyncio.Task[None], int] = {}
-        self._transport: asyncio.Transport | None = None
+        self._transport: asyncio.Transport  # From `connection_made` on, which comes before everything else.
         self._loop = asyncio.get_running_loop()
         self._registered = False
         self._refused = False
@@ -115,8 +115,6 @@ class Connection(asyncio.Protocol):
         self._write_timer: asyncio.TimerHandle | None = None
         self._linger_timer: asyncio.TimerHandle | None = None
 
-    # --- for handlers and the server ----------------------------------------------------------------------------------
-
     @property
     def in_flight(self) -> int:
         """Requests in progress."""
@@ -124,7 +122,7 @@ class Connection(asyncio.Protocol):
 
     def send_notification(self, data: bytes) -> bool:
         """Send an encoded notification, or count it as dropped while the client does not read."""
-        if not self._open or self._transport is None:
+        if not self._open:
             return False
         if self._paused_writing:
             self.dropped_notifications += 1
@@ -138,7 +136,7 @@ class Connection(asyncio.Protocol):
         The connection closes when the client closes it, or soon after: a client that still sends would otherwise see a
         broken pipe instead of the reason.
         """
-        if self._open and self._transport is not None:
+        if self._open:
             self._transport.write(encode_notification("error", {"code": code, "message": message, "data": None}))
             self._refused = True
             self._watch_partial(False)
@@ -148,13 +146,11 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Close after everything written is sent."""
-        if self._transport is not None:
-            self._transport.close()
+        self._transport.close()
 
     def abort(self) -> None:
         """Close now."""
-        if self._transport is not None:
-            self._transport.abort()
+        self._transport.abort()
 
     def cancel_requests(self) -> set[asyncio.Task[None]]:
         """Cancel the requests in progress, which are answered with ``stopping``; return their tasks."""
@@ -166,9 +162,7 @@ class Connection(asyncio.Protocol):
     @property
     def _open(self) -> bool:
         """Whether the connection may still write to the client."""
-        return self._transport is not None and not self._transport.is_closing() and not self._refused
-
-    # --- asyncio.Protocol ---------------------------------------------------------------------------------------------
+        return not self._transport.is_closing() and not self._refused
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast("asyncio.Transport", transport)  # uvloop's does not derive from it.
@@ -199,9 +193,6 @@ class Connection(asyncio.Protocol):
             return
         self._take_requests()
 
-    def eof_received(self) -> bool:
-        return False
-
     def pause_writing(self) -> None:
         self._paused_writing = True
         self._pause_reading()
@@ -223,8 +214,6 @@ class Connection(asyncio.Protocol):
         if self._registered:
             self._registered = False
             self._host.closed(self)
-
-    # --- the way of a request -----------------------------------------------------------------------------------------
 
     def _take_requests(self) -> None:
         """Decode and start requests while there is room, then set the transport and the timer accordingly."""
@@ -290,15 +279,12 @@ class Connection(asyncio.Protocol):
             return encode_response(request_id, {"code": error.code, "message": str(error), "data": None}, None)
 
     def _write(self, data: bytes) -> None:
-        transport = self._transport
-        if not self._open or transport is None:
+        if not self._open:
             return
-        if transport.get_write_buffer_size() > self._limits.max_unsent_bytes:
+        if self._transport.get_write_buffer_size() > self._limits.max_unsent_bytes:
             self._cut_off("has too many unread bytes")
             return
-        transport.write(data)
-
-    # --- bounds -------------------------------------------------------------------------------------------------------
+        self._transport.write(data)
 
     def _violated(self, error: ProtocolError) -> None:
         _log.warning("rpc_protocol_error", peer_pid=self.peer_pid, error=str(error))
@@ -325,12 +311,12 @@ class Connection(asyncio.Protocol):
             self._partial_timer = self._loop.call_later(self._limits.partial_timeout_s, self._too_slow)
 
     def _pause_reading(self) -> None:
-        if not self._paused_reading and self._transport is not None and not self._transport.is_closing():
+        if not self._paused_reading and not self._transport.is_closing():
             self._paused_reading = True
             self._transport.pause_reading()
 
     def _resume_reading(self) -> None:
-        if self._paused_reading and self._transport is not None and not self._transport.is_closing():
+        if self._paused_reading and not self._transport.is_closing():
             self._paused_reading = False
             self._transport.resume_reading()
 

@@ -61,19 +61,19 @@ class Listener:
             self.lock_fd = -1
 
 
-def open_listener(path: Path, environ: Mapping[str, str] | None = None) -> Listener:
+def open_listener(path: Path, environ: Mapping[str, str] = os.environ) -> Listener:
     """Use systemd's socket if the daemon was given one, otherwise make one at `path`.
 
     Args:
         path: absolute path of the socket; ignored when systemd passes one.
-        environ: holds `LISTEN_PID` and `LISTEN_FDS`; None for the process's environment.
+        environ: holds `LISTEN_PID` and `LISTEN_FDS`.
 
     Raises:
         StoreLockedError: another daemon holds the path.
         PathError: the directory or what is at the path is not safe to use.
         ConfigError: the path is too long for a Unix socket, or systemd passed something else.
     """
-    passed = _systemd_socket(os.environ if environ is None else environ)
+    passed = _systemd_socket(environ)
     if passed is not None:
         where = Path(os.fsdecode(passed.getsockname()))
         try:
@@ -112,7 +112,7 @@ def peer_credentials(sock: socket.socket) -> tuple[int, int]:
 
 
 def _systemd_socket(environ: Mapping[str, str]) -> socket.socket | None:
-    """The first socket passed by systemd (`sd_listen_fds(3)`), or None."""
+    """Return the first socket passed by systemd (`sd_listen_fds(3)`), or None."""
     if environ.get("LISTEN_PID") != str(os.getpid()):
         return None
     count = environ.get("LISTEN_FDS", "")

@@ -19,9 +19,6 @@ class Empty(Checked):
     """No parameters."""
 
 
-# --- hello ------------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class HelloRequest(Checked):
     client: str = declare("the client's name, for the daemon's log", "")
@@ -41,9 +38,6 @@ class HelloResponse:
     protocol: int = declare("the protocol version the daemon speaks")
     pid: int = declare("the daemon's process id")
     capabilities: tuple[str, ...] = declare("the methods it answers, sorted")
-
-
-# --- freshness --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +89,6 @@ class VerifyResponse:
     )
     more: int = declare("how many further files differed")
     took_ms: float = declare("how long the call took")
-
-
-# --- roots and files --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +193,6 @@ class WhyResponse:
     degraded: str = declare("why it was chunked by lines and not by syntax; else empty")
 
 
-# --- operations -------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class RootStatus:
     path: str = declare("absolute path")
@@ -276,9 +264,6 @@ class SubscribedResponse:
 @dataclass(frozen=True, slots=True)
 class StopResponse:
     stopping: bool = declare("always true; the connection closes once the daemon has stopped")
-
-
-# --- notifications ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,16 +18,10 @@ from typing import Any
 import msgspec
 
 from regend.errors import RpcError
-from regend.rpc.codec import PROTOCOL_VERSION, Request, encode_notification, encode_response
+from regend.rpc import operation_messages as ops
+from regend.rpc.codec import PROTOCOL_VERSION, Request, encode
 from regend.rpc.connection import STOPPING, Connection, Handler, PeerCredentials, ServerLimits
 from regend.rpc.listen import BACKLOG, peer_credentials
-from regend.rpc.operation_messages import (
-    HelloRequest,
-    HelloResponse,
-    SubscribedResponse,
-    SubscribeRequest,
-    UnsubscribeRequest,
-)
 from regend.rpc.schema import METHODS, Method
 
 __all__ = ["Connection", "Handler", "RpcServer", "ServerLimits"]
@@ -59,7 +53,7 @@ def limits_of_process(open_files: int) -> ServerLimits:
 
 
 class RpcServer:
-    """Answers clients on a listening socket; owns the connections.
+    """Answers clients on a listening socket; owns the connections and is their `Host`.
 
     Args:
         handlers: method name to handler; each name must be in `rpc.schema.METHODS`.
@@ -115,7 +109,7 @@ class RpcServer:
         readers = [connection for connection in self._connections if topic in connection.subscriptions]
         if not readers:
             return 0
-        data = _encode_notification(topic, payload)
+        data = _encoded((2, topic, (payload,)))
         return sum(connection.send_notification(data) for connection in readers)
 
     async def close(self, timeout_s: float = 5.0) -> None:
@@ -147,7 +141,7 @@ class RpcServer:
                 connection.abort()
 
     def counters(self) -> dict[str, int]:
-        """Totals since the start for `status`, and how many connections are open now."""
+        """Return totals since the start for `status`, and how many connections are open now."""
         missed = sum(connection.dropped_notifications for connection in self._connections)
         return {
             "requests": self._requests,
@@ -156,8 +150,6 @@ class RpcServer:
             "refused_connections": self._refused,
             "dropped_notifications": self._dropped_before + missed,
         }
-
-    # --- called by connections (the Host protocol) --------------------------------------------------------------------
 
     def opened(self, connection: Connection) -> str:
         if self.stopping:
@@ -189,15 +181,13 @@ class RpcServer:
             )
         method, handler, names = found
         response = await handler(connection, _convert(method, names, request.params))
-        return _encode_response(request.id, response)
+        return _encoded((1, request.id, None, response))
 
     def _note_closed(self) -> None:
         if self.stopping and not self._connections:
             self._all_closed.set()
 
-    # --- methods of the connection itself -----------------------------------------------------------------------------
-
-    async def _hello(self, connection: Connection, request: HelloRequest) -> HelloResponse:
+    async def _hello(self, connection: Connection, request: ops.HelloRequest) -> ops.HelloResponse:
         if request.protocol != PROTOCOL_VERSION:
             raise RpcError(
                 f"The client speaks protocol {request.protocol}, this daemon {PROTOCOL_VERSION}; "
@@ -207,15 +197,15 @@ class RpcServer:
             )
         connection.client = request.client[:64]
         connection.text_errors = request.errors == "text"
-        return HelloResponse("regend", self._version, PROTOCOL_VERSION, self._pid, tuple(sorted(self._handlers)))
+        return ops.HelloResponse("regend", self._version, PROTOCOL_VERSION, self._pid, tuple(sorted(self._handlers)))
 
-    async def _subscribe(self, connection: Connection, request: SubscribeRequest) -> SubscribedResponse:
+    async def _subscribe(self, connection: Connection, request: ops.SubscribeRequest) -> ops.SubscribedResponse:
         connection.subscriptions.update(request.topics)
-        return SubscribedResponse(tuple(sorted(connection.subscriptions)))
+        return ops.SubscribedResponse(tuple(sorted(connection.subscriptions)))
 
-    async def _unsubscribe(self, connection: Connection, request: UnsubscribeRequest) -> SubscribedResponse:
+    async def _unsubscribe(self, connection: Connection, request: ops.UnsubscribeRequest) -> ops.SubscribedResponse:
         connection.subscriptions.difference_update(request.topics or tuple(connection.subscriptions))
-        return SubscribedResponse(tuple(sorted(connection.subscriptions)))
+        return ops.SubscribedResponse(tuple(sorted(connection.subscriptions)))
 
 
 def _convert(method: Method, names: frozenset[str], params: list[Any]) -> Any:
@@ -255,15 +245,8 @@ def _text(value: Any) -> Any:
     return value
 
 
-def _encode_response(request_id: int, response: object) -> bytes:
+def _encoded(message: tuple[object, ...]) -> bytes:
     try:
-        return _encoder.encode((1, request_id, None, response))
+        return _encoder.encode(message)
     except UnicodeEncodeError:  # A file name or a snippet that is not UTF-8: the slower encoder keeps its bytes.
-        return encode_response(request_id, None, msgspec.to_builtins(response))
-
-
-def _encode_notification(topic: str, payload: object) -> bytes:
-    try:
-        return _encoder.encode((2, topic, (payload,)))
-    except UnicodeEncodeError:
-        return encode_notification(topic, msgspec.to_builtins(payload))
+        return encode(msgspec.to_builtins(message))

@@ -8,8 +8,8 @@ are estimated, so a score may differ by a few per cent.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from math import log
-from typing import NamedTuple
 
 from regend.store.base import FieldStatistics, LexicalQuery
 
@@ -17,26 +17,27 @@ _K1 = 1.2
 _B = 0.75
 
 
-class FieldTerms(NamedTuple):
-    """A document's tokens with their counts, by field."""
-
-    body: Counter[str]
-    symbol: Counter[str]
-    path: Counter[str]
-
-
 class Scorer:
-    """Scores documents for one query."""
+    """Scores documents for one query.
 
-    def __init__(self, query: LexicalQuery, statistics: FieldStatistics) -> None:
+    Args:
+        ask: terms to their statistics.
+    """
+
+    def __init__(self, query: LexicalQuery, ask: Callable[[Sequence[str]], FieldStatistics]) -> None:
         self._terms = [term for term in dict.fromkeys(query.terms) if term]
+        statistics = ask(self._terms)
         self._boosts = (query.body, query.symbol, query.path)
         self._means = statistics.mean_lengths
         count = statistics.doc_count
         self._idf = {term: tuple(_idf(count, held) for held in statistics.frequencies[term]) for term in self._terms}
 
-    def score(self, document: FieldTerms) -> float:
-        """Return the document's score: at least 0, and 0 where it holds no term."""
+    def score(self, document: Sequence[Counter[str]]) -> float:
+        """Return the document's score: at least 0, and 0 where it holds no term.
+
+        Args:
+            document: counts of its tokens in body, symbol and path.
+        """
         total = 0.0
         for field, (counts, boost) in enumerate(zip(document, self._boosts, strict=True)):
             if boost <= 0.0 or not counts:

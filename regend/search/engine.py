@@ -2,7 +2,7 @@
 
 ::
 
-    scope -> spelling -> embedding -> symbols -> select (see `selection`) -> snippets
+    scope -> spelling -> embedding -> symbols -> selection -> snippets
 
 It owns a small cache of scopes and no other state, so any number of threads may use one engine.
 """
@@ -27,10 +27,10 @@ from regend.search.query.spelling import Correction, correct
 from regend.search.ranking.features import query_context
 from regend.search.ranking.files import select_files
 from regend.search.ranking.ranking import RANKING, Ranked, RankingTable
-from regend.search.ranking.selection import Question, select
+from regend.search.ranking.selection import Question, chunk_of, page_of, ranked
 from regend.search.ranking.weights import MODEL_STRENGTH
 from regend.search.related import related
-from regend.search.results.budget import NOTHING_SHOWN, Shown, rows_for, shown
+from regend.search.results.budget import rows_for, shown
 from regend.search.results.outcome import Outline, SearchOutcome
 from regend.search.results.presentation import Show
 from regend.search.stages import StageClock
@@ -85,7 +85,9 @@ class Engine:
         clock.lap("scope")
         if scope.empty:
             notes.append(_nothing_in_scope(snapshot, filters))
-            return _outcome(snapshot, query, notes, clock)
+            return SearchOutcome(
+                (), snapshot.generation, snapshot.complete, (*notes, *query.doubts), clock.wall_ms, clock.cpu_ms
+            )
         query, corrections = _spelt(query, snapshot)
         notes += [f"No file holds {wrong!r}; searched for {right!r}." for wrong, right in corrections]
         clock.lap("spelling")
@@ -110,11 +112,12 @@ class Engine:
                     f"No chunk was found that holds {_quoted(query.phrases)} to the letter; these come nearest."
                 )
         explained = (question.context, self._table) if options.explain else None
-        page = shown(rows, more, options, Show(snapshot, query.terms, question.definitions, options.context, explained))
-        if rows and not page.results:
+        show = Show(snapshot, query.terms, question.definitions, options.context, explained)
+        outcome = shown(rows, more, options, show)
+        if rows and not outcome.results:
             notes.append(f"Not even the first result fits into {options.budget} tokens; give more.")
         clock.lap("snippets")
-        return _outcome(snapshot, query, notes, clock, page)
+        return replace(outcome, notes=(*notes, *query.doubts), stage_ms=clock.wall_ms, cpu_ms=clock.cpu_ms)
 
     def _question(
         self,
@@ -162,7 +165,7 @@ class Engine:
 def _select(question: Question, options: SearchOptions, clock: StageClock) -> tuple[list[Ranked], bool]:
     count = rows_for(options)
     if not options.files:
-        return select(question, options.offset, count, clock)
+        return page_of(lambda depth: ranked(question, depth, clock), chunk_of, options.offset, count)
     weight = FILE_WEIGHT * question.weight / (1.0 + question.weight)
     return select_files(question, options.offset, count, weight, clock)
 
@@ -173,15 +176,6 @@ def _spelt(query: Query, snapshot: Snapshot) -> tuple[Query, tuple[Correction, .
         return query, ()
     text, corrections = correct(query.text, snapshot.frequencies)
     return query.respelt(text) if corrections else query, corrections
-
-
-def _outcome(
-    snapshot: Snapshot, query: Query, notes: list[str], clock: StageClock, page: Shown = NOTHING_SHOWN
-) -> SearchOutcome:
-    return SearchOutcome(
-        page.results, snapshot.generation, snapshot.complete, (*notes, *query.doubts), clock.wall_ms,
-        clock.cpu_ms, page.next_offset, page.tokens,
-    )  # fmt: skip
 
 
 def _quoted(phrases: tuple[str, ...]) -> str:

@@ -8,7 +8,6 @@ from regend.search.errors import QueryError
 from regend.search.legs.legs import name_grade
 from regend.search.legs.locate import Place, chunks_at
 from regend.search.legs.scope import Scope, find_file
-from regend.search.options import check_k
 from regend.search.query.words import file_role
 from regend.search.results.outcome import Definition, Outline, SearchOutcome, SearchResult
 from regend.search.results.snippets import SNIPPET_LINES
@@ -20,9 +19,7 @@ def symbols(snapshot: Snapshot, name: str, k: int, scope: Scope) -> SearchOutcom
 
     Raises:
         QueryError: the name is empty.
-        FilterError: `k` is out of range.
     """
-    check_k(k)
     wanted = _dotted(name)
     if not wanted:
         raise QueryError("The symbol name is empty; give a name such as `parse` or `Parser.parse`.")
@@ -67,19 +64,14 @@ def _definition_lines(chunk: ChunkView | None, view: SymbolView) -> str:
 
 
 def outline(snapshot: Snapshot, root: str, path: str) -> Outline:
-    """Return a file's definitions in order of lines, with their depth.
+    """Return a file's definitions in order of lines.
 
     Raises:
         RootError, PathError: no such indexed file.
     """
     record, entry = find_file(snapshot, root, path)
-    definitions: list[Definition] = []
-    open_ends: list[int] = []
-    for view in snapshot.outline(entry):
-        while open_ends and open_ends[-1] < view.start_line:
-            open_ends.pop()
-        definitions.append(
-            Definition(view.name, view.path or view.name, view.kind, view.start_line, view.end_line, len(open_ends))
-        )
-        open_ends.append(view.end_line)
-    return Outline(record.path, entry.path, entry.language, tuple(definitions), snapshot.generation)
+    definitions = tuple(
+        Definition(view.name, view.path or view.name, view.kind, view.start_line, view.end_line)
+        for view in snapshot.outline(entry)
+    )
+    return Outline(record.path, entry.path, entry.language, definitions, snapshot.generation)

@@ -1,10 +1,13 @@
-"""What the engine is asked for: plain values that check themselves, free of store and wire types."""
+"""Requests to the engine: plain values, free of store and wire types.
+
+The wire checks numbers (`rpc/query_messages.py`), so only what depends on several options is checked here.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from regend.limits import MAX_BUDGET_TOKENS, MAX_CONTEXT_LINES, MAX_OFFSET, MAX_RESULTS, MIN_BUDGET_TOKENS
+from regend.limits import MAX_BUDGET_TOKENS, MIN_BUDGET_TOKENS
 from regend.search.errors import FilterError
 from regend.search.query.filters import Filters
 from regend.search.query.parse import Query
@@ -21,7 +24,7 @@ class Page:
         budget: tokens that all passages together may take; 0 shows the usual snippets.
 
     Raises:
-        FilterError: a number is out of range, or two options do not go together.
+        FilterError: the budget is too small, or two options do not go together.
     """
 
     k: int = 10
@@ -30,13 +33,11 @@ class Page:
     budget: int = 0
 
     def __post_init__(self) -> None:
-        check_k(self.k)
-        _check("context", self.context, 0, MAX_CONTEXT_LINES, "lines")
-        _check("offset", self.offset, 0, MAX_OFFSET, "results")
-        if not self.budget:
-            return
-        _check("budget", self.budget, MIN_BUDGET_TOKENS, MAX_BUDGET_TOKENS, "tokens")
-        if self.context or self.offset:
+        if 0 < self.budget < MIN_BUDGET_TOKENS:
+            raise FilterError(
+                f"`budget` is {self.budget}; give a number of tokens from {MIN_BUDGET_TOKENS} to {MAX_BUDGET_TOKENS}."
+            )
+        if self.budget and (self.context or self.offset):
             other = "context" if self.context else "offset"
             raise FilterError(f"`budget` and `{other}` do not go together; the budget decides what is shown.")
 
@@ -78,13 +79,3 @@ class RelatedOptions(Page):
     path: str
     line: int = 0
     filters: Filters = Filters()  # noqa: RUF009 - immutable
-
-
-def check_k(k: int) -> None:
-    """Raise FilterError unless `k` is from 1 to `MAX_RESULTS`."""
-    _check("k", k, 1, MAX_RESULTS, "results")
-
-
-def _check(name: str, value: int, low: int, high: int, counted: str) -> None:
-    if not low <= value <= high:
-        raise FilterError(f"`{name}` is {value}; give a number of {counted} from {low} to {high}.")

@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
 from regend.chunking.tokens import lexical_tokens
-from regend.search.bm25 import FieldTerms, Scorer
+from regend.search.bm25 import Scorer
 from regend.store.base import (
     ChunkConditions,
     ChunkView,
     Entry,
     FieldStatistics,
+    FloatVector,
     Hit,
     LexicalQuery,
     PoolSnapshot,
@@ -42,8 +42,6 @@ from regend.types import (
 FIRST_OVERLAY_ID = 1 << 40
 """Smallest entry id of an overlay; the catalog does not count that far."""
 
-Vector = npt.NDArray[np.float32]
-
 
 @dataclass(frozen=True, slots=True)
 class OverlayFile:
@@ -56,7 +54,7 @@ class OverlayFile:
     root: RootId
     path: str
     file: ChunkedFile
-    vectors: Mapping[ChunkId, Vector]
+    vectors: Mapping[ChunkId, FloatVector]
 
 
 def is_overlay(entry_id: int) -> bool:
@@ -82,12 +80,12 @@ class _Document:
 
     __slots__ = ("chunk", "kinds", "terms", "vector")
 
-    def __init__(self, chunk: Chunk, symbols: Sequence[Symbol], path: str, vector: Vector | None) -> None:
+    def __init__(self, chunk: Chunk, symbols: Sequence[Symbol], path: str, vector: FloatVector | None) -> None:
         self.chunk = chunk
         self.vector = vector
         self.kinds = {s.kind for s in symbols if chunk.start_line <= s.start_line <= chunk.end_line} | {chunk.kind}
         texts = (chunk.lexical, lexical_tokens(chunk.symbol), lexical_tokens(path))
-        self.terms = FieldTerms(*(Counter(text.split()) for text in texts))
+        self.terms = [Counter(text.split()) for text in texts]
 
     def holds(self, term: str) -> bool:
         return any(term in field for field in self.terms)
@@ -108,19 +106,11 @@ class _Entries(Mapping[int, Entry]):
         self._base = base
         self._changed = changed
 
-    def get(self, entry_id: int, default: Entry | None = None) -> Entry | None:  # type: ignore[override]
-        if entry_id in self._changed:
-            return self._changed[entry_id] or default
-        return self._base.get(entry_id, default)
-
     def __getitem__(self, entry_id: int) -> Entry:
-        found = self.get(entry_id)
+        found = self._changed[entry_id] if entry_id in self._changed else self._base[entry_id]
         if found is None:
             raise KeyError(entry_id)
         return found
-
-    def __contains__(self, entry_id: object) -> bool:
-        return isinstance(entry_id, int) and self.get(entry_id) is not None
 
     def __iter__(self) -> Iterator[int]:
         yield from (entry_id for entry_id in self._base if entry_id not in self._changed)
@@ -167,14 +157,14 @@ class OverlaidPool:
     def lexical(self, query: LexicalQuery, limit: int, allow: frozenset[int] | None = None) -> list[Hit]:
         """Find chunks by BM25; overlays count as if they were indexed."""
         hits = self._kept(self._base.lexical(query, limit + self._hidden_docs, self._below(allow)))
-        scorer = Scorer(query, self._statistics([term for term in dict.fromkeys(query.terms) if term]))
+        scorer = Scorer(query, self._statistics)
         for doc, document in self._allowed(allow):
             score = scorer.score(document.terms)
             if score > 0.0 and document.meets(query.conditions):
                 hits.append(Hit(doc, score))
         return _best(hits, limit)
 
-    def nearest(self, vector: Vector, limit: int, allow: frozenset[int] | None = None) -> list[Hit]:
+    def nearest(self, vector: FloatVector, limit: int, allow: frozenset[int] | None = None) -> list[Hit]:
         """Find chunks by cosine."""
         hits = self._kept(self._base.nearest(vector, limit + self._hidden_docs, self._below(allow)))
         for doc, document in self._allowed(allow):
@@ -182,7 +172,7 @@ class OverlaidPool:
                 hits.append(Hit(doc, float(np.clip(vector @ document.vector, -1.0, 1.0))))
         return _best(hits, limit)
 
-    def similarity(self, vector: Vector, docs: Sequence[int]) -> list[float | None]:
+    def similarity(self, vector: FloatVector, docs: Sequence[int]) -> list[float | None]:
         """Return exact cosines."""
         indexed = [doc for doc in docs if doc not in self.documents]
         cosines = dict(zip(indexed, self._base.similarity(vector, indexed), strict=True))
@@ -193,7 +183,7 @@ class OverlaidPool:
                 cosines[doc] = None if own is None else float(np.clip(vector @ own, -1.0, 1.0))
         return [cosines[doc] for doc in docs]
 
-    def vector(self, doc: int) -> Vector | None:
+    def vector(self, doc: int) -> FloatVector | None:
         """Return the vector of a document's chunk."""
         document = self.documents.get(doc)
         return self._base.vector(doc) if document is None else document.vector
@@ -259,7 +249,7 @@ class OverlaidSnapshot:
                 )
         return [views[doc] for doc in docs if doc in views]
 
-    def file_vector(self, entry: Entry) -> Vector | None:
+    def file_vector(self, entry: Entry) -> FloatVector | None:
         """Return the vector of a whole file."""
         overlay = self._files.get(entry.entry_id)
         if overlay is None:

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from regend.chunking.tokens import lexical_tokens
 from regend.errors import PathError
-from regend.search.errors import FilterError
 from regend.search.legs.fusion import vector_weight
 from regend.search.legs.legs import NO_DEFINITIONS, Vector
 from regend.search.legs.locate import Place, chunks_at
@@ -32,7 +31,7 @@ _READ_CHUNKS = 64
 _FILE_WEIGHT = 1.0
 """The likeness of whole files counts as much as the best chunk's own blend: the question is a file, too. A guess."""
 _FEATURES = frozenset({"blend", "file_evidence", "same_file_again", "too_short"})
-_TABLE = RankingTable.of(tuple(feature for feature in RANKING.features if feature.name in _FEATURES))
+_TABLE = RankingTable(feature for feature in RANKING.features if feature.name in _FEATURES)
 """The question is code here, so the features about a typed query do not apply."""
 
 
@@ -41,10 +40,7 @@ def related(snapshot: Snapshot, options: RelatedOptions, scope: Scope, model_str
 
     Raises:
         RootError, PathError: no such indexed file, or it has no chunks.
-        FilterError: an option is out of range.
     """
-    if options.line < 0:
-        raise FilterError(f"Line {options.line} does not exist; lines count from 1, and 0 means the whole file.")
     clock = StageClock()
     _, origin = find_file(snapshot, options.root, options.path)
     if options.line:
@@ -71,11 +67,7 @@ def related(snapshot: Snapshot, options: RelatedOptions, scope: Scope, model_str
     notes = () if vector is not None else (lacking,)
     if scope.empty:
         notes = (*notes, f"No indexed file matches {options.filters}; loosen the filter.")
-    page = shown(rows, more, options, show)
-    return SearchOutcome(
-        page.results, snapshot.generation, snapshot.complete, notes, next_offset=page.next_offset,
-        tokens=page.tokens,
-    )  # fmt: skip
+    return replace(shown(rows, more, options, show), notes=notes)
 
 
 def _question(
@@ -94,12 +86,10 @@ def _chunks_like(
 ) -> tuple[list[Ranked], bool]:
     others = replace(question, skipped=lambda doc: doc == here.doc)
 
-    def is_copy(row: Ranked) -> bool:
-        """Whether the row is the chunk itself in another worktree's version of the file."""
-        return row.view.chunk == here.chunk and row.candidate.entry.path == origin.path
-
     def look(depth: int) -> list[Ranked]:
-        return [row for row in ranked(others, depth, clock) if not is_copy(row)]
+        # The chunk itself may also stand in another worktree's version of the file.
+        own = (here.chunk, origin.path)
+        return [row for row in ranked(others, depth, clock) if (row.view.chunk, row.candidate.entry.path) != own]
 
     return page_of(look, chunk_of, options.offset, rows_for(options))
 

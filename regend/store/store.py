@@ -275,7 +275,7 @@ class Store:
     # Upkeep.
 
     def maintain(self, *, idle: bool) -> float:
-        """Carry out a bounded piece of background work: install and start HNSW builds; when idle, repair, collect, tidy.
+        """Carry out a bounded piece of upkeep: install and start HNSW builds; when idle, repair, collect, tidy.
 
         Args:
             idle: no command is waiting.

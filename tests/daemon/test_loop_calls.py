@@ -1,7 +1,7 @@
 """The event loop asks nothing of a disk: a file system that hangs must not keep other clients from their answers.
 
 A real daemon runs in this process while clients use it, and each call into the file system that is made on its loop's
-thread is recorded. There are no exceptions to the rule. The test does not see calls of C libraries (SQLite, tantivy, hnswlib).
+thread is recorded. There are no exceptions to the rule. Calls of C libraries (SQLite, tantivy, hnswlib) stay unseen.
 """
 
 from __future__ import annotations

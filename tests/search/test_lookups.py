@@ -4,7 +4,7 @@ import pytest
 
 from regend.errors import PathError
 from regend.search.engine import Engine
-from regend.search.errors import FilterError, QueryError
+from regend.search.errors import QueryError
 from regend.search.query.filters import Filters
 from tests.search.conftest import Corpus
 from tests.search.memory import hashed_vector
@@ -51,18 +51,12 @@ def test_symbol_results_show_their_lines(project: Corpus) -> None:
 def test_bad_symbol_requests(project: Corpus) -> None:
     with pytest.raises(QueryError):
         ENGINE.symbols(project.snapshot, "  ")
-    with pytest.raises(FilterError):
-        ENGINE.symbols(project.snapshot, "run", 0)
     assert names(project, "nosuchname") == []
 
 
 def test_outline(project: Corpus) -> None:
     outline = ENGINE.outline(project.snapshot, "", "src/jobs/retry.py")
     assert (outline.root, outline.path, outline.language) == ("/r/app", "src/jobs/retry.py", "python")
-    assert [(d.symbol, d.depth) for d in outline.definitions] == [
-        ("RetryPolicy", 0),
-        ("RetryPolicy.next_delay", 1),
-        ("run", 0),
-    ]
+    assert [d.symbol for d in outline.definitions] == ["RetryPolicy", "RetryPolicy.next_delay", "run"]
     with pytest.raises(PathError):
         ENGINE.outline(project.snapshot, "", "src/none.py")

@@ -4,7 +4,6 @@ import pytest
 
 from regend.errors import PathError
 from regend.search.engine import Engine
-from regend.search.errors import FilterError
 from regend.search.options import RelatedOptions
 from regend.search.query.filters import Filters
 from regend.search.related import distinctive_terms
@@ -62,8 +61,6 @@ def test_related_is_filtered(project: Corpus) -> None:
 def test_bad_related_requests(project: Corpus) -> None:
     with pytest.raises(PathError, match=r"why"):
         related(project, "/r/app", "src/none.py", 1)
-    with pytest.raises(FilterError, match="Line -1"):
-        related(project, "/r/app", "src/jobs/queue.py", -1)
 
 
 def test_distinctive_terms_prefer_long_names_over_common_words() -> None:

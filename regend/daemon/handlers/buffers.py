@@ -15,7 +15,6 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import numpy.typing as npt
 import structlog
 
 from regend.daemon.roots import ServedRoot
@@ -24,14 +23,13 @@ from regend.embedding.base import ModelInfo
 from regend.errors import ChunkError, EmbeddingError, WorkerError
 from regend.rpc.connection import Connection
 from regend.search.overlay import OverlayFile
-from regend.store.base import Snapshot
+from regend.store.base import FloatVector, Snapshot
 from regend.types import ChunkedFile, ChunkId, Lane, RootId, embedded_text
 from regend.workers.dispatcher import Dispatcher
 
 MAX_BUFFERS = 64
 """Maximum buffers remembered for one connection."""
 
-Vector = npt.NDArray[np.float32]
 log = structlog.get_logger(__name__)
 
 
@@ -111,7 +109,9 @@ class Buffers:
             note = f"The unsaved text of {path} is not searched: {file.skip_reason}."
         return overlay, note
 
-    async def _vectors(self, file: ChunkedFile, known: dict[ChunkId, Vector]) -> tuple[dict[ChunkId, Vector], str]:
+    async def _vectors(
+        self, file: ChunkedFile, known: dict[ChunkId, FloatVector]
+    ) -> tuple[dict[ChunkId, FloatVector], str]:
         """Return vectors of the file's chunks, known ones and those of the local model."""
         found = {chunk.chunk_id: known[chunk.chunk_id] for chunk in file.chunks if chunk.chunk_id in known}
         lacking = {c.chunk_id: embedded_text(c.symbol, c.text) for c in file.chunks if c.chunk_id not in found}

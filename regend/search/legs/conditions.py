@@ -6,7 +6,7 @@ chunks themselves, because the index keeps no positions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from regend.chunking.tokens import lexical_tokens
 from regend.search.legs.scope import Scope
@@ -36,14 +36,13 @@ def conditions_of(query: Query, filters: Filters, phrases: Sequence[str]) -> Chu
     )
 
 
-def passing(scope: Scope, docs: Iterable[int], conditions: ChunkConditions) -> set[int]:
+def passing(scope: Scope, docs: Collection[int], conditions: ChunkConditions) -> set[int]:
     """Return those of `docs` that are in scope and meet the conditions."""
     kept: set[int] = set()
-    left = list(docs)
     for pool, allow in scope.pools:
         mine = [
             doc
-            for doc in left
+            for doc in docs
             if (entry := doc >> DOC_ORDINAL_BITS) in pool.entries and (allow is None or entry in allow)
         ]
         kept |= pool.passing(mine, conditions)

@@ -23,7 +23,7 @@ _MAX_GLOB_CHARS = 1_000
 _MAX_ALTERNATIVES = 64
 _ALTERNATIVES = re.compile(r"\{([^{}]*,[^{}]*)\}")
 _PLAIN = re.compile(r"(\\.|\[[!^]?.[^\]]*\])|[\\\[]", re.DOTALL)
-"""What is escaped or in closed brackets, as the group; or what opens nothing."""
+"""Finds escaped or bracketed text, as the group, or a sign that opens nothing."""
 
 
 @lru_cache(maxsize=256)

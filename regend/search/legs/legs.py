@@ -6,15 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-import numpy.typing as npt
-
 from regend.search.legs.fusion import blend
 from regend.search.legs.scope import Scope
 from regend.search.query.words import file_role
 from regend.store.base import (
     NO_CONDITIONS,
     ChunkConditions,
+    FloatVector,
     Hit,
     LexicalQuery,
     PoolSnapshot,
@@ -22,7 +20,7 @@ from regend.store.base import (
     SymbolView,
 )
 
-Vector = npt.NDArray[np.float32]
+Vector = FloatVector
 
 BODY_BOOST = 1.0
 SYMBOL_BOOST = 0.7

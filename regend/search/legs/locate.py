@@ -68,17 +68,13 @@ class _Search:
             self.done = True
             return
         self._rounds += 1
-        middle = (self._low + self._high) // 2
-        if self._rounds > _GUESSES:
-            guess = middle
-        elif self._high_line is not None:
+        guess = (self._low + self._high) // 2
+        if self._high_line is not None and self._rounds <= _GUESSES:
             share = (line - best.start_line) / (self._high_line - best.start_line)
             guess = self._low + round(share * (self._high - self._low))
-        elif self._high == MAX_CHUNKS_PER_BLOB:
+        elif self._high == MAX_CHUNKS_PER_BLOB and self._rounds <= _GUESSES:
             lines_per_chunk = max(1.0, best.start_line / self._low if self._low else best.end_line)
             guess = self._low + int((line - best.start_line) / lines_per_chunk)
-        else:
-            guess = middle
         self._guess = min(max(guess, self._low + 1), self._high - 1)
 
 
@@ -88,7 +84,9 @@ def surrounding(snapshot: Snapshot, view: ChunkView, first_line: int, last_line:
     found = [view]
     for direction in (-1, 1):
         position, batch, edge = ordinal + direction, 2, view
-        while 0 <= position < MAX_CHUNKS_PER_BLOB and not _reaches(edge, direction, first_line, last_line):
+        while 0 <= position < MAX_CHUNKS_PER_BLOB:
+            if edge.start_line <= first_line if direction < 0 else edge.end_line >= last_line:
+                break
             positions = [p for p in (position + direction * i for i in range(batch)) if 0 <= p < MAX_CHUNKS_PER_BLOB]
             views = {v.doc: v for v in snapshot.chunks([entry_base | p for p in positions])}
             found += views.values()
@@ -98,7 +96,3 @@ def surrounding(snapshot: Snapshot, view: ChunkView, first_line: int, last_line:
             position += direction * batch
             batch *= 2
     return sorted(found, key=lambda v: v.doc)
-
-
-def _reaches(edge: ChunkView, direction: int, first_line: int, last_line: int) -> bool:
-    return edge.start_line <= first_line if direction < 0 else edge.end_line >= last_line

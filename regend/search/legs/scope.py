@@ -183,12 +183,11 @@ def _roots_of(snapshot: Snapshot, wanted: str) -> tuple[frozenset[RootId], str]:
     """
     path = posixpath.normpath(wanted)
     records = snapshot.roots.values()
-    exact = [r for r in records if r.path == path]
-    if exact:
-        return frozenset(r.root for r in exact), ""
-    beneath = [r for r in records if path == "/" or r.path.startswith(path + "/")] if path.startswith("/") else []
-    if beneath:
-        return frozenset(r.root for r in beneath), ""
+    whole = [r for r in records if r.path == path] or [
+        r for r in records if path.startswith("/") and r.path.startswith(path.rstrip("/") + "/")
+    ]
+    if whole:
+        return frozenset(r.root for r in whole), ""
     around = [r for r in records if path.startswith(r.path.rstrip("/") + "/")]
     if around:
         nearest = max(around, key=lambda r: len(r.path))

@@ -1,8 +1,8 @@
 """Filters: what limits an answer, and how a person writes it into a query: ``retry lang:go -path:tests/** -mock``.
 
 Pure. A filter is a key of `KEYS`, a colon and a value without spaces or in double quotes; several of one key are
-alternatives, a ``-`` in front excludes. ``-word`` and ``-"some words"`` exclude chunks that hold them. What stands in
-double quotes is never a filter, so ``"kind:Deployment"`` searches for that text.
+alternatives, a ``-`` in front excludes. ``-word`` and ``-"some words"`` exclude chunks that hold them. Text in double
+quotes is never a filter, so ``"kind:Deployment"`` searches for that text.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Inline(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What limits an answer; empty ones do not. All that is given must hold.
+    """Limits of an answer; an empty one limits nothing. All that is given must hold.
 
     Attributes:
         root: absolute path of a root, or the name of its last folder where that is unambiguous.

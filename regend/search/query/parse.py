@@ -1,6 +1,6 @@
 """Query understanding: what a person typed, taken apart once per request, without looking at any index.
 
-Pure. What it finds out decides which legs are asked and which of the ranking's features apply.
+Pure. Its findings decide which legs are asked and which of the ranking's features apply.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _understood(text: str, tokens: tuple[str, ...]) -> Query:
 def _content(tokens: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
     """Return the distinct tokens without words that only ask, unless there are no others.
 
-    What a name is made of was meant, whatever the words.
+    Every word of a name was meant, whatever the word.
     """
     named = dict.fromkeys(token for name in names for token in query_terms(name))
     content = dict.fromkeys(token for token in tokens if token not in QUESTION_WORDS or token in named) | named
@@ -168,13 +168,9 @@ def _wordless(typed: str, split: Split) -> Query:
 
 def _stems(terms: tuple[str, ...], names: tuple[str, ...]) -> frozenset[str]:
     """Return the stems of single words: an identifier's parts stand for the whole."""
-    stems: set[str] = set()
-    for term in terms:
-        parts = identifier_stems(term)
-        stems |= parts if len(parts) > 1 else {stem(term)}
-    for name in names:
-        stems |= identifier_stems(name)
-    return frozenset(stems)
+    parts = [identifier_stems(term) for term in terms]
+    own = [stems if len(stems) > 1 else {stem(term)} for term, stems in zip(terms, parts, strict=True)]
+    return frozenset[str]().union(*own, *map(identifier_stems, names))
 
 
 def _named_path(pieces: list[str]) -> tuple[str, int]:

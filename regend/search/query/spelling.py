@@ -15,7 +15,7 @@ from typing import NamedTuple
 from regend.chunking.tokens import STOP_WORDS, lexical_tokens
 
 Frequencies = Callable[[Sequence[str]], list[int]]
-"""For each term about how many chunks hold it; 0 where none does."""
+"""For each term about how many chunks hold it; 0 if no chunk does."""
 
 MAX_CORRECTED = 4
 """Maximum words corrected; a text with more unknown words was not misspelt."""
@@ -58,7 +58,7 @@ def correct(text: str, frequencies: Frequencies) -> tuple[str, tuple[Correction,
 
 
 def _corrected(word: str, unknown: set[str], frequencies: Frequencies) -> str:
-    """Return the word that was meant, in the case in which `word` was typed; empty where there is none."""
+    """Return the word that was meant, in the case in which `word` was typed; empty if nothing fits."""
     whole = _nearest(word, frequencies)
     if whole:
         return whole

@@ -74,7 +74,7 @@ def identifier_stems(name: str) -> frozenset[str]:
 
 
 class PathWords(NamedTuple):
-    """What the ranking knows of a path.
+    """A path, as the ranking knows it.
 
     Attributes:
         name: stems of the file's name without extension.
@@ -94,13 +94,10 @@ def path_words(path: str) -> PathWords:
     """Take a relative path apart, once."""
     *folders, base = path.split("/")
     name = base.lstrip(".").split(".", 1)[0] or base
-    stems: set[str] = set()
-    for folder in folders:
-        stems |= identifier_stems(folder)
-    role = file_role(path)
     # The name of an index file says nothing; its folder is what people call it.
     own = identifier_stems(folders[-1] if folders and name.lower() in _INDEX_NAMES else name)
-    return PathWords(own, frozenset(stems), role, path.rpartition("/")[0])
+    stems = frozenset[str]().union(*map(identifier_stems, folders))
+    return PathWords(own, stems, file_role(path), path.rpartition("/")[0])
 
 
 _INDEX_NAMES = frozenset({"__init__", "index", "mod", "main", "lib", "init"})

@@ -1,4 +1,4 @@
-"""Ranking features: a table, each row one small pure function with its reason.
+"""Ranking features: a table, each row one small pure function, with its reason above it or in its docstring.
 
 A score is the sum of `weight * value` over `FEATURES`; nothing else changes the order, so `explain` shows all of it.
 To add a feature: write one function from `(Candidate, QueryContext)` to a number in -1..1, add one row. Its `scope`
@@ -29,7 +29,7 @@ _LONG_FILE = 5.0
 
 
 class FeatureShare(NamedTuple):
-    """What one feature added to a score: `contribution` is `weight * value`, and all of them sum to the score."""
+    """One feature's part of a score: `contribution` is `weight * value`, and all of them sum to the score."""
 
     name: str
     value: float
@@ -71,7 +71,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class QueryContext:
-    """What the features need to know of the query, made once per query."""
+    """Facts of the query that the features need, made once per query."""
 
     query: Query
     wanted_roles: frozenset[str]
@@ -92,43 +92,8 @@ def query_context(query: Query, path_filter: str = "") -> QueryContext:
     )
 
 
-def blended_score(candidate: Candidate, context: QueryContext) -> float:
-    """Both legs agree that the words or the meaning fit."""
-    return candidate.blended
-
-
-def file_evidence(candidate: Candidate, context: QueryContext) -> float:
-    """A file about the topic matches in several places; a chance match stands alone."""
-    return candidate.evidence
-
-
-def neighbour_evidence(candidate: Candidate, context: QueryContext) -> float:
-    """Where several files of a folder fit, the topic is at home there; a lone match elsewhere is more often chance."""
-    return candidate.neighbours
-
-
-def file_likeness(candidate: Candidate, context: QueryContext) -> float:
-    """A passage may be like the question by chance, a whole file hardly; a query that is a name wants that name."""
-    return candidate.likeness * KIND_FACTORS[context.query.kind]
-
-
-def whole_definition(candidate: Candidate, context: QueryContext) -> float:
-    """Whoever types just a name wants its definition first. Its weight exceeds all others together, on purpose."""
-    return candidate.defines if context.whole_name else 0.0
-
-
-def named_definition(candidate: Candidate, context: QueryContext) -> float:
-    """A name within a question is usually its subject, and its definition the answer."""
-    return 0.0 if context.whole_name else candidate.defines
-
-
-def best_of_file(candidate: Candidate, context: QueryContext) -> float:
-    """A file is shown by its chunk that matches best, or by one that defines what was named."""
-    return max(candidate.share, candidate.defines)
-
-
 def symbol_words(candidate: Candidate, context: QueryContext) -> float:
-    """The enclosing definition's own name says what the chunk is for; uses in a body do not."""
+    """Compare the enclosing definition's name, which says what the chunk is for; uses in a body do not."""
     view = candidate.view
     if view is None or not view.symbol:
         return 0.0
@@ -138,20 +103,20 @@ def symbol_words(candidate: Candidate, context: QueryContext) -> float:
 
 
 def file_name(candidate: Candidate, context: QueryContext) -> float:
-    """A file's name is its author's summary of it."""
+    """Compare the file's name, which is its author's summary of it."""
     stems = candidate.words.name
     return len(stems & context.query.stems) / len(stems) if stems else 0.0
 
 
 def named_path(candidate: Candidate, context: QueryContext) -> float:
-    """The query names this very file; its weight lifts the file above all others for a query that is only a path."""
+    """Find the file that the query names; the weight lifts it above all others for a query that is only a path."""
     wanted = context.query.path
     path = candidate.entry.path
     return 1.0 if wanted and (path == wanted or path.endswith("/" + wanted)) else 0.0
 
 
 def named_line(candidate: Candidate, context: QueryContext) -> float:
-    """A line after the path (``x.py:12``) means the chunk at that line."""
+    """Find the chunk at the line after the path (``x.py:12``)."""
     line, view = context.query.line, candidate.view
     if not line or view is None or not view.start_line <= line <= view.end_line:
         return 0.0
@@ -159,7 +124,7 @@ def named_line(candidate: Candidate, context: QueryContext) -> float:
 
 
 def unasked_role(candidate: Candidate, context: QueryContext) -> float:
-    """Tests, vendored, generated and example code, stubs, prose and data repeat the words of the code that does it."""
+    """Set back tests, vendored, generated and example code, stubs, prose and data: they repeat the code's words."""
     role = candidate.words.role
     return 0.0 if role in context.wanted_roles else _ROLE_PENALTIES[role]
 
@@ -174,16 +139,6 @@ _ROLE_PENALTIES = {
     "data": -0.8,
     "stub": -0.5,
 }
-
-
-def long_file(candidate: Candidate, context: QueryContext) -> float:
-    """The code that does a thing is mostly long; facades, stubs and re-exports only mention it."""
-    return min(1.0, log1p(candidate.entry.chunk_count) / _LONG_FILE)
-
-
-def words_present(candidate: Candidate, context: QueryContext) -> float:
-    """A file that has all of the query's words beats one that BM25 likes for having a rare one often."""
-    return candidate.present
 
 
 def share_present(texts: Sequence[str], words: PathWords, context: QueryContext) -> float:
@@ -203,7 +158,7 @@ def share_present(texts: Sequence[str], words: PathWords, context: QueryContext)
 
 
 def exact_phrase(candidate: Candidate, context: QueryContext) -> float:
-    """Quotation marks mean: these very words."""
+    """Count the quoted texts in the chunk: quotation marks mean these very words."""
     if not context.phrases or candidate.view is None:
         return 0.0
     text = plain(candidate.view.text)
@@ -211,7 +166,7 @@ def exact_phrase(candidate: Candidate, context: QueryContext) -> float:
 
 
 def verbatim_name(candidate: Candidate, context: QueryContext) -> float:
-    """A name spelt exactly so, case included, is worth more than its words scattered."""
+    """Count the names spelt exactly so, case included, which are worth more than their words scattered."""
     if not context.names or candidate.view is None:
         return 0.0
     text = candidate.view.text
@@ -219,15 +174,10 @@ def verbatim_name(candidate: Candidate, context: QueryContext) -> float:
 
 
 def too_short(candidate: Candidate, context: QueryContext) -> float:
-    """BM25 favours short chunks, and an import line or a closing brace answers nothing."""
+    """Set back short chunks: BM25 favours them, and an import line or a closing brace answers nothing."""
     if candidate.view is None:
         return 0.0
     return min(0.0, candidate.view.token_count / _SHORT_TOKENS - 1.0)
-
-
-def same_file_again(candidate: Candidate, context: QueryContext) -> float:
-    """One file should not fill the page: each further chunk of it adds less that is new."""
-    return 0.5**candidate.repeat - 1.0
 
 
 FILE_LIKENESS = "file_likeness"
@@ -250,32 +200,46 @@ class Feature(NamedTuple):
     asked: Callable[[QueryContext], bool]
 
 
-def _always(context: QueryContext) -> bool:
-    return True
-
-
-def _row(name: str, scope: FeatureScope, value: _Value, asked: Callable[[QueryContext], bool] = _always) -> Feature:
+def _row(
+    name: str, scope: FeatureScope, value: _Value, asked: Callable[[QueryContext], bool] = lambda context: True
+) -> Feature:
     return Feature(name, WEIGHTS[name], scope, value, asked)
 
 
 FEATURES: tuple[Feature, ...] = (
-    _row("blend", "chunk", blended_score),
-    _row("file_evidence", "file", file_evidence),
-    _row("neighbours", "file", neighbour_evidence),
-    _row(FILE_LIKENESS, "text", file_likeness),
-    _row("whole_definition", "text", whole_definition, lambda context: context.whole_name),
-    _row("named_definition", "text", named_definition, lambda context: not context.whole_name),
-    _row("best_of_file", "text", best_of_file),
+    # Both legs agree that the words or the meaning fit.
+    _row("blend", "chunk", lambda chunk, _: chunk.blended),
+    # A file about the topic matches in several places; a chance match stands alone.
+    _row("file_evidence", "file", lambda file, _: file.evidence),
+    # If several files of a folder fit, the topic is at home there; a lone match elsewhere is more often chance.
+    _row("neighbours", "file", lambda file, _: file.neighbours),
+    # A passage may be like the question by chance, a whole file hardly; a query that is a name wants that name.
+    _row(FILE_LIKENESS, "text", lambda chunk, context: chunk.likeness * KIND_FACTORS[context.query.kind]),
+    # A user who types just a name wants its definition first. Its weight exceeds all others together, on purpose.
+    _row(
+        "whole_definition", "text", lambda chunk, context: chunk.defines if context.whole_name else 0.0,
+        lambda context: context.whole_name,
+    ),
+    # A name within a question is usually its subject, and its definition the answer.
+    _row(
+        "named_definition", "text", lambda chunk, context: 0.0 if context.whole_name else chunk.defines,
+        lambda context: not context.whole_name,
+    ),
+    # A file is shown by its chunk that matches best, or by one that defines what was named.
+    _row("best_of_file", "text", lambda chunk, _: max(chunk.share, chunk.defines)),
     _row("symbol_words", "text", symbol_words),
     _row("file_name", "file", file_name),
     _row("named_path", "file", named_path, lambda context: bool(context.query.path)),
     _row("named_line", "text", named_line, lambda context: bool(context.query.line)),
     _row("unasked_role", "file", unasked_role),
-    _row("long_file", "file", long_file),
-    _row(WORDS_PRESENT, "text", words_present),
+    # The code that does a thing is mostly long; facades, stubs and re-exports only mention it.
+    _row("long_file", "file", lambda file, _: min(1.0, log1p(file.entry.chunk_count) / _LONG_FILE)),
+    # A file that has all of the query's words beats one that BM25 likes for having a rare one often.
+    _row(WORDS_PRESENT, "text", lambda chunk, _: chunk.present),
     _row("exact_phrase", "text", exact_phrase, lambda context: bool(context.phrases)),
     _row("verbatim_name", "text", verbatim_name, lambda context: bool(context.names)),
     _row("too_short", "text", too_short),
-    _row("same_file_again", "order", same_file_again),
-)
+    # One file should not fill the page: each further chunk of it adds less that is new.
+    _row("same_file_again", "order", lambda chunk, _: 0.5**chunk.repeat - 1.0),
+)  # fmt: skip
 """Weights come from `weights`, which a script fits; docs/search.md says what each row is worth."""

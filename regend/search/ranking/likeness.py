@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Iterable
 
 from regend.search.legs.fusion import cosine_scale
-from regend.search.ranking.features import Candidate
-from regend.store.base import Entry, Snapshot
+from regend.store.base import Entry, FloatVector, Snapshot
 
 
-def likeness_of(snapshot: Snapshot, entries: Iterable[Entry], vector: npt.NDArray[np.float32]) -> dict[int, float]:
+def likeness_of(snapshot: Snapshot, entries: Iterable[Entry], vector: FloatVector) -> dict[int, float]:
     """Return by entry id the cosine of the file's vector to the query's, as a share of the most similar file's.
 
     A file that has no vector yet, or points away, gets 0.
@@ -26,10 +22,3 @@ def likeness_of(snapshot: Snapshot, entries: Iterable[Entry], vector: npt.NDArra
         cosines[entry.entry_id] = 0.0 if whole is None else max(0.0, float(vector @ whole))
     scale = cosine_scale(cosines.values())
     return {entry_id: cosine * scale for entry_id, cosine in cosines.items()}
-
-
-def set_likeness(snapshot: Snapshot, candidates: Sequence[Candidate], vector: npt.NDArray[np.float32]) -> None:
-    """Set `Candidate.likeness`, see `likeness_of`."""
-    likeness = likeness_of(snapshot, (candidate.entry for candidate in candidates), vector)
-    for candidate in candidates:
-        candidate.likeness = likeness[candidate.entry.entry_id]

@@ -6,9 +6,9 @@ what their text says and spreads files over the page. Equal inputs give equal or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, get_args
 
 from regend.search.legs.fusion import file_evidence_sum
 from regend.search.query.words import path_words
@@ -40,33 +40,27 @@ _ORDINALS = (1 << DOC_ORDINAL_BITS) - 1
 _Weighed = tuple[tuple[float, Callable[[Candidate, QueryContext], float]], ...]
 
 
-@dataclass(frozen=True, slots=True)
 class RankingTable:
-    """The features in use, and their weights with functions by scope. Leave rows out to see what each is worth."""
+    """The features in use, evaluated and explained in the given order. Leave rows out to see what each is worth.
 
-    features: tuple[Feature, ...]
-    file: _Weighed
-    chunk: _Weighed
-    text: _Weighed
-    order: _Weighed
-    names: frozenset[str]
+    Attributes:
+        file, chunk, text, order: the weights with functions of each scope.
+    """
 
-    @classmethod
-    def of(cls, features: tuple[Feature, ...]) -> RankingTable:
-        """Return the table of `features`, which are evaluated and explained in the given order."""
+    def __init__(self, features: Iterable[Feature]) -> None:
+        self.features = tuple(features)
+        self.names = frozenset(feature.name for feature in self.features)
+        self.file, self.chunk, self.text, self.order = map(self._in_scope, get_args(FeatureScope))
 
-        def in_scope(scope: FeatureScope) -> _Weighed:
-            return tuple((feature.weight, feature.value) for feature in features if feature.scope == scope)
-
-        names = frozenset(feature.name for feature in features)
-        return cls(features, in_scope("file"), in_scope("chunk"), in_scope("text"), in_scope("order"), names)
+    def _in_scope(self, scope: FeatureScope) -> _Weighed:
+        return tuple((feature.weight, feature.value) for feature in self.features if feature.scope == scope)
 
     def asked(self, context: QueryContext) -> RankingTable:
         """Return the table without the rows that are 0 for every candidate of this query."""
-        return RankingTable.of(tuple(feature for feature in self.features if feature.asked(context)))
+        return RankingTable(feature for feature in self.features if feature.asked(context))
 
 
-RANKING = RankingTable.of(FEATURES)
+RANKING = RankingTable(FEATURES)
 
 
 class Ranked(NamedTuple):
@@ -123,7 +117,7 @@ def shortlist(
 
 @dataclass(slots=True, eq=False)
 class _File:
-    """What round one knows of a file; owned by one query.
+    """A file as round one knows it; owned by one query.
 
     Attributes:
         scores: its chunks' negative scores with their docs, best first.

@@ -18,7 +18,7 @@ from regend.search.legs.locate import Place, chunks_at
 from regend.search.legs.scope import Scope
 from regend.search.query.parse import Query
 from regend.search.ranking.features import FILE_LIKENESS, Candidate, QueryContext
-from regend.search.ranking.likeness import set_likeness
+from regend.search.ranking.likeness import likeness_of
 from regend.search.ranking.ranking import Ranked, RankingTable, added_candidate, rank, shortlist
 from regend.search.stages import StageClock
 from regend.store.base import ChunkConditions, ChunkView, Entry, Snapshot
@@ -58,11 +58,6 @@ class Question:
     weight: float
     table: RankingTable
     skipped: Callable[[int], bool] | None = None
-
-
-def select(question: Question, offset: int, count: int, clock: StageClock) -> tuple[list[Ranked], bool]:
-    """Return one page of chunks in order, `count` after the first `offset`, and whether there are more."""
-    return page_of(lambda depth: ranked(question, depth, clock), chunk_of, offset, count)
 
 
 def chunk_of(row: Ranked) -> Hashable:
@@ -109,7 +104,9 @@ def ranked(question: Question, depth: int, clock: StageClock) -> list[Ranked]:
     candidates = _hydrated(q, candidates, blended)
     clock.lap("hydrate")
     if q.vector is not None and q.weight > 0.0 and FILE_LIKENESS in q.table.names:
-        set_likeness(q.snapshot, candidates, q.vector)
+        likeness = likeness_of(q.snapshot, (candidate.entry for candidate in candidates), q.vector)
+        for candidate in candidates:
+            candidate.likeness = likeness[candidate.entry.entry_id]
         clock.lap("likeness")
     rows = rank(candidates, lambda entry: q.scope.shown_root(q.snapshot, entry), q.context, q.table)
     clock.lap("rank")

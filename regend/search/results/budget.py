@@ -1,20 +1,19 @@
 """Budget: as much of the best results as fits into so many tokens, for readers that pay for each, such as agents.
 
 Each file comes once. Breadth goes first: every file gets a passage, the first ones larger than the later ones, because
-the answer is likely at the top and may be anywhere. What is left goes to further passages of files that are in, and
+the answer is likely at the top and may be anywhere. The rest goes to further passages of files that are in, and
 last to making the passages longer, in the order of the results.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from regend.chunking.tokens import estimate_tokens
 from regend.limits import MAX_OFFSET, MAX_RESULTS
 from regend.search.options import Page
 from regend.search.ranking.ranking import Ranked
-from regend.search.results.outcome import Passage, SearchResult
+from regend.search.results.outcome import Passage, SearchOutcome, SearchResult
 from regend.search.results.presentation import Show
 from regend.search.results.snippets import Snippet
 from regend.store.base import ChunkView
@@ -27,56 +26,39 @@ MIN_PASSAGE_TOKENS = 40
 """A share never falls below this: a heading and some three lines."""
 
 
-class Shown(NamedTuple):
-    """A page of results.
-
-    Attributes:
-        next_offset: where the next page begins, or None where there is none.
-        tokens: estimated tokens of all headings and passages; 0 where no budget was given.
-    """
-
-    results: tuple[SearchResult, ...]
-    next_offset: int | None
-    tokens: int
-
-
-NOTHING_SHOWN = Shown((), None, 0)
-
-
 def rows_for(page: Page) -> int:
     """Return how many chunks or files to select: `k`, or as many as may fit into the budget."""
     return min(MAX_RESULTS, page.budget // MIN_PASSAGE_TOKENS + 1) if page.budget else page.k
 
 
-def shown(rows: list[Ranked], more: bool, page: Page, show: Show) -> Shown:
-    """Return the results of the chosen rows: each with its snippet, or packed into the page's budget.
+def shown(rows: list[Ranked], more: bool, page: Page, show: Show) -> SearchOutcome:
+    """Return an answer with the chosen rows: each with its snippet, or packed into the page's budget.
 
     Args:
         more: whether further rows come after these.
     """
     if page.budget:
         results, tokens = pack(rows, page.budget, page.k, show)
-        return Shown(tuple(results), None, tokens)
+        return SearchOutcome(tuple(results), show.snapshot.generation, show.snapshot.complete, tokens=tokens)
     end = page.offset + len(rows)
-    return Shown(tuple(map(show.result, rows)), end if more and end <= MAX_OFFSET else None, 0)
+    return SearchOutcome(
+        tuple(map(show.result, rows)), show.snapshot.generation, show.snapshot.complete,
+        next_offset=end if more and end <= MAX_OFFSET else None,
+    )  # fmt: skip
 
 
-@dataclass(slots=True)
-class _Piece:
+class _Piece(NamedTuple):
     """A passage in the making: a chunk, what of it is shown, and what that costs."""
 
     chosen: Ranked
     shown: Snippet
     tokens: int
 
-    @property
-    def view(self) -> ChunkView:
-        return self.chosen.view
-
 
 def _holds(pieces: list[_Piece], view: ChunkView) -> bool:
     """Return whether lines of `view` are in already; chunks may overlap where the configuration says so."""
-    return any(p.view.start_line <= view.end_line and view.start_line <= p.view.end_line for p in pieces)
+    shown = [piece.chosen.view for piece in pieces]
+    return any(other.start_line <= view.end_line and view.start_line <= other.end_line for other in shown)
 
 
 def pack(rows: list[Ranked], budget: int, most: int, show: Show) -> tuple[list[SearchResult], int]:
@@ -135,5 +117,9 @@ def _cut(row: Ranked, tokens: int, show: Show) -> _Piece | None:
 def _result(pieces: list[_Piece], show: Show) -> SearchResult:
     first, *rest = pieces
     rest.sort(key=lambda piece: piece.shown.line)
-    also = tuple(Passage(p.view.start_line, p.view.end_line, p.view.symbol, p.shown.text, p.shown.line) for p in rest)
+    also = tuple(
+        Passage(view.start_line, view.end_line, view.symbol, piece.shown.text, piece.shown.line)
+        for piece in rest
+        for view in [piece.chosen.view]
+    )
     return show.result(first.chosen, first.shown, also)

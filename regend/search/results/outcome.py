@@ -1,4 +1,4 @@
-"""What the engine answers: plain values, free of store and wire types."""
+"""The engine's answers: plain values, free of store and wire types."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class SearchOutcome:
         notes: sentences a user should read: why there is nothing, what was cut.
         stage_ms: milliseconds by stage; for `--explain` and status.
         cpu_ms: CPU milliseconds of the query's thread by stage; empty unless `explain` was asked for.
-        next_offset: where the next page begins, or None where there is none.
+        next_offset: where the next page begins, or None after the last.
         tokens: estimated tokens of all headings and passages; 0 where no budget was given.
     """
 
@@ -89,14 +89,13 @@ class SearchOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One line of an outline; `depth` counts enclosing definitions."""
+    """One line of an outline."""
 
     name: str
     symbol: str
     kind: str
     start_line: int
     end_line: int
-    depth: int
 
 
 @dataclass(frozen=True, slots=True)

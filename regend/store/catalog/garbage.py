@@ -2,7 +2,7 @@
 
 They are kept at first so that switching a branch back embeds nothing, and no text is paid for twice. Together they are
 a cache by (chunk, model) with a bound on its size; what went out of use longest ago goes first, and what a tree uses is
-never counted. Rows that became unused within the last minute stay, because a query may still hold a snapshot that shows it.
+never counted. Rows unused for less than a minute stay, because a query may still hold a snapshot that shows it.
 """
 
 from __future__ import annotations

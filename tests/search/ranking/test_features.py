@@ -1,7 +1,6 @@
 """Each feature answers one question about a candidate, within -1..1, and the table keeps its promises."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +13,8 @@ from regend.search.ranking import features
 from regend.search.ranking.features import FEATURES, Candidate, QueryContext, query_context
 from regend.store.base import ChunkView, Entry
 from regend.types import BlobId, ChunkId, PoolId, RootId
+
+VALUES = {feature.name: feature.value for feature in FEATURES}
 
 
 def candidate(
@@ -32,56 +33,54 @@ def context(query: str, path_filter: str = "") -> QueryContext:
 @pytest.mark.parametrize(
     ("feature", "query", "fields", "expected"),
     [
-        (features.blended_score, "anything", {"blended": 0.7}, 0.7),
-        (features.file_evidence, "anything", {"evidence": 0.3}, 0.3),
-        (features.whole_definition, "JobQueue", {"defines": 0.8}, 0.8),
-        (features.whole_definition, "the JobQueue class", {"defines": 0.8}, 0.0),
-        (features.named_definition, "JobQueue", {"defines": 0.8}, 0.0),
-        (features.named_definition, "the JobQueue class", {"defines": 0.8}, 0.8),
-        (features.symbol_words, "push a job", {"symbol": "push_job"}, 1.0),
-        (features.symbol_words, "push a job", {"symbol": "push"}, 0.5),
-        (features.symbol_words, "push a job", {"symbol": ""}, 0.0),
-        (features.symbol_words, "push a job", {"symbol": "render"}, 0.0),
-        (features.file_name, "shell completion", {"path": "cmd/completions.go"}, 1.0),
-        (features.file_name, "shell completion", {"path": "cmd/bash_completions.go"}, 0.5),
-        (features.file_name, "shell completion", {"path": "completion/other.go"}, 0.0),
-        (features.file_name, "the router", {"path": "src/router/index.ts"}, 1.0),
-        (features.file_name, "positional arguments", {"path": "args.go"}, 1.0),
-        (features.best_of_file, "anything", {"share": 0.6}, 0.6),
-        (features.best_of_file, "anything", {"share": 0.6, "defines": 0.8}, 0.8),
-        (features.file_likeness, "how are jobs retried", {"likeness": 0.5}, 0.5),
-        (features.file_likeness, "JobQueue", {"likeness": 0.5}, 0.15),
-        (features.neighbour_evidence, "anything", {"neighbours": 0.4}, 0.4),
-        (features.words_present, "anything", {"present": 0.4}, 0.4),
-        (features.long_file, "anything", {"chunks": 0}, 0.0),
-        (features.long_file, "anything", {"chunks": 12}, math.log(13) / 5),
-        (features.long_file, "anything", {"chunks": 9_000}, 1.0),
-        (features.named_path, "jobs/a.py", {"path": "src/jobs/a.py"}, 1.0),
-        (features.named_path, "jobs/a.py", {"path": "src/myjobs/a.py"}, 0.0),
-        (features.named_line, "src/a.py:15", {}, 1.0),
-        (features.named_line, "src/a.py:25", {}, 0.0),
-        (features.named_line, "other.py:15", {}, 0.0),
-        (features.unasked_role, "push a job", {"path": "src/a.py"}, 0.0),
-        (features.unasked_role, "push a job", {"path": "tests/test_a.py"}, -1.0),
-        (features.unasked_role, "tests that push a job", {"path": "tests/test_a.py"}, 0.0),
-        (features.unasked_role, "an example", {"path": "examples/a.py"}, 0.0),
-        (features.exact_phrase, '"Hello World"', {"text": "print('hello world')"}, 1.0),
-        (features.exact_phrase, '"hello world" "bye"', {"text": "hello world"}, 0.5),
-        (features.exact_phrase, '"hello world"', {"text": "hello\n    world"}, 1.0),
-        (features.exact_phrase, "hello world", {"text": "hello world"}, 0.0),
-        (features.verbatim_name, "where is JobQueue", {"text": "q = JobQueue()"}, 1.0),
-        (features.verbatim_name, "where is JobQueue", {"text": "q = jobqueue()"}, 0.0),
-        (features.too_short, "x", {"tokens": 0}, -1.0),
-        (features.too_short, "x", {"tokens": 500}, 0.0),
-        (features.same_file_again, "x", {"repeat": 0}, 0.0),
-        (features.same_file_again, "x", {"repeat": 1}, -0.5),
-        (features.same_file_again, "x", {"repeat": 2}, -0.75),
+        ("blend", "anything", {"blended": 0.7}, 0.7),
+        ("file_evidence", "anything", {"evidence": 0.3}, 0.3),
+        ("whole_definition", "JobQueue", {"defines": 0.8}, 0.8),
+        ("whole_definition", "the JobQueue class", {"defines": 0.8}, 0.0),
+        ("named_definition", "JobQueue", {"defines": 0.8}, 0.0),
+        ("named_definition", "the JobQueue class", {"defines": 0.8}, 0.8),
+        ("symbol_words", "push a job", {"symbol": "push_job"}, 1.0),
+        ("symbol_words", "push a job", {"symbol": "push"}, 0.5),
+        ("symbol_words", "push a job", {"symbol": ""}, 0.0),
+        ("symbol_words", "push a job", {"symbol": "render"}, 0.0),
+        ("file_name", "shell completion", {"path": "cmd/completions.go"}, 1.0),
+        ("file_name", "shell completion", {"path": "cmd/bash_completions.go"}, 0.5),
+        ("file_name", "shell completion", {"path": "completion/other.go"}, 0.0),
+        ("file_name", "the router", {"path": "src/router/index.ts"}, 1.0),
+        ("file_name", "positional arguments", {"path": "args.go"}, 1.0),
+        ("best_of_file", "anything", {"share": 0.6}, 0.6),
+        ("best_of_file", "anything", {"share": 0.6, "defines": 0.8}, 0.8),
+        ("file_likeness", "how are jobs retried", {"likeness": 0.5}, 0.5),
+        ("file_likeness", "JobQueue", {"likeness": 0.5}, 0.15),
+        ("neighbours", "anything", {"neighbours": 0.4}, 0.4),
+        ("words_present", "anything", {"present": 0.4}, 0.4),
+        ("long_file", "anything", {"chunks": 0}, 0.0),
+        ("long_file", "anything", {"chunks": 12}, math.log(13) / 5),
+        ("long_file", "anything", {"chunks": 9_000}, 1.0),
+        ("named_path", "jobs/a.py", {"path": "src/jobs/a.py"}, 1.0),
+        ("named_path", "jobs/a.py", {"path": "src/myjobs/a.py"}, 0.0),
+        ("named_line", "src/a.py:15", {}, 1.0),
+        ("named_line", "src/a.py:25", {}, 0.0),
+        ("named_line", "other.py:15", {}, 0.0),
+        ("unasked_role", "push a job", {"path": "src/a.py"}, 0.0),
+        ("unasked_role", "push a job", {"path": "tests/test_a.py"}, -1.0),
+        ("unasked_role", "tests that push a job", {"path": "tests/test_a.py"}, 0.0),
+        ("unasked_role", "an example", {"path": "examples/a.py"}, 0.0),
+        ("exact_phrase", '"Hello World"', {"text": "print('hello world')"}, 1.0),
+        ("exact_phrase", '"hello world" "bye"', {"text": "hello world"}, 0.5),
+        ("exact_phrase", '"hello world"', {"text": "hello\n    world"}, 1.0),
+        ("exact_phrase", "hello world", {"text": "hello world"}, 0.0),
+        ("verbatim_name", "where is JobQueue", {"text": "q = JobQueue()"}, 1.0),
+        ("verbatim_name", "where is JobQueue", {"text": "q = jobqueue()"}, 0.0),
+        ("too_short", "x", {"tokens": 0}, -1.0),
+        ("too_short", "x", {"tokens": 500}, 0.0),
+        ("same_file_again", "x", {"repeat": 0}, 0.0),
+        ("same_file_again", "x", {"repeat": 1}, -0.5),
+        ("same_file_again", "x", {"repeat": 2}, -0.75),
     ],
 )
-def test_value(
-    feature: Callable[[Candidate, QueryContext], float], query: str, fields: dict[str, Any], expected: float
-) -> None:
-    assert feature(candidate(**fields), context(query)) == pytest.approx(expected)
+def test_value(feature: str, query: str, fields: dict[str, Any], expected: float) -> None:
+    assert VALUES[feature](candidate(**fields), context(query)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -118,9 +117,9 @@ def test_every_value_is_within_bounds(
         assert -1.0 <= feature.value(it, context(query)) <= 1.0
 
 
-def test_every_row_has_a_name_a_weight_and_a_reason() -> None:
+def test_every_row_has_a_name_and_a_weight() -> None:
     assert len({feature.name for feature in FEATURES}) == len(FEATURES)
-    assert all(feature.weight > 0 and feature.value.__doc__ for feature in FEATURES)
+    assert all(feature.weight > 0 for feature in FEATURES)
 
 
 def test_a_definition_of_the_whole_query_outweighs_everything_else() -> None:

@@ -3,40 +3,40 @@
 import numpy as np
 import pytest
 
-from regend.search.query.words import path_words
-from regend.search.ranking.features import Candidate
-from regend.search.ranking.likeness import set_likeness
+from regend.search.ranking.likeness import likeness_of
+from regend.store.base import Entry, FloatVector
 from tests.search.conftest import Corpus
 from tests.search.memory import hashed_vector
 
 
-def candidates(corpus: Corpus) -> list[Candidate]:
+def entries(corpus: Corpus) -> list[Entry]:
     (pool,) = corpus.snapshot.pools.values()
-    return [Candidate(e.entry_id << 16, e, path_words(e.path), 0.5, 0.5) for e in pool.entries.values()]
+    return list(pool.entries.values())
+
+
+def likeness(corpus: Corpus, vector: FloatVector) -> dict[str, float]:
+    """Return the likeness of every file by its path."""
+    found = likeness_of(corpus.snapshot, entries(corpus), vector)
+    return {entry.path: found[entry.entry_id] for entry in entries(corpus)}
 
 
 def test_the_most_like_file_counts_whole(project: Corpus) -> None:
-    found = candidates(project)
-    retry = next(candidate.entry for candidate in found if candidate.entry.path == "src/jobs/retry.py")
+    retry = next(entry for entry in entries(project) if entry.path == "src/jobs/retry.py")
     vector = project.snapshot.file_vector(retry)
     assert vector is not None
-    set_likeness(project.snapshot, found, vector)
-    likeness = {candidate.entry.path: candidate.likeness for candidate in found}
-    assert likeness.pop("src/jobs/retry.py") == pytest.approx(1.0, abs=2e-3)
-    assert all(0.0 <= value < 0.99 for value in likeness.values())
+    found = likeness(project, vector)
+    assert found.pop("src/jobs/retry.py") == pytest.approx(1.0, abs=2e-3)
+    assert all(0.0 <= value < 0.99 for value in found.values())
 
 
 def test_a_file_without_vectors_is_like_nothing(project: Corpus) -> None:
     root = next(iter(project.snapshot.roots))
     project.put(root, "late.py", "def backoff():\n    return 1\n", vectors=False)
-    found = candidates(project)
-    set_likeness(project.snapshot, found, hashed_vector("backoff"))
-    assert [candidate.likeness for candidate in found if candidate.entry.path == "late.py"] == [0.0]
+    assert likeness(project, hashed_vector("backoff"))["late.py"] == 0.0
 
 
 def test_what_points_away_is_like_nothing(project: Corpus) -> None:
-    found = candidates(project)
-    vectors = [project.snapshot.file_vector(candidate.entry) for candidate in found]
+    vectors = [project.snapshot.file_vector(entry) for entry in entries(project)]
     away = -np.sum([vector for vector in vectors if vector is not None], axis=0)
-    set_likeness(project.snapshot, found, np.asarray(away / np.linalg.norm(away), np.float32))
-    assert [candidate.likeness for candidate in found] == [0.0] * len(found)
+    found = likeness(project, np.asarray(away / np.linalg.norm(away), np.float32))
+    assert set(found.values()) == {0.0}

@@ -34,7 +34,7 @@ def final(blended: dict[int, float], table: RankingTable | None = None) -> list[
 def test_paths_and_roles_move_candidates() -> None:
     blended = {doc_id(1, 0): 0.6, doc_id(2, 0): 0.7, doc_id(3, 0): 0.7}
     assert [path for path, *_ in final(blended)] == ["src/queue.py", "src/other.py", "tests/test_queue.py"]
-    plain = RankingTable.of(tuple(f for f in FEATURES if f.name == "blend"))
+    plain = RankingTable(f for f in FEATURES if f.name == "blend")
     assert [path for path, *_ in final(blended, plain)] == ["src/other.py", "tests/test_queue.py", "src/queue.py"]
 
 
@@ -48,14 +48,14 @@ def test_the_order_does_not_depend_on_the_order_of_candidates() -> None:
 
 
 def test_ties_go_by_path_then_line() -> None:
-    plain = RankingTable.of(tuple(f for f in FEATURES if f.name == "blend"))
+    plain = RankingTable(f for f in FEATURES if f.name == "blend")
     blended = {doc_id(4, 1): 0.5, doc_id(4, 0): 0.5, doc_id(2, 0): 0.5}
     assert [row[:2] for row in final(blended, plain)] == [("src/other.py", 0), ("src/third.py", 0), ("src/third.py", 1)]
 
 
 def test_neighbours_of_good_files_are_better_than_lone_ones() -> None:
     """Three files match equally; two share a folder."""
-    table = RankingTable.of(tuple(f for f in FEATURES if f.name == "neighbours"))
+    table = RankingTable(f for f in FEATURES if f.name == "neighbours")
     blended = {doc_id(2, 0): 0.5, doc_id(3, 0): 0.5, doc_id(4, 0): 0.5}
     chosen = {c.entry.path: c.neighbours for c in shortlist(blended, ENTRIES.get, CONTEXT, 5, table)}
     third = pytest.approx(1 / 3)
@@ -64,7 +64,7 @@ def test_neighbours_of_good_files_are_better_than_lone_ones() -> None:
 
 def test_a_file_is_shown_by_its_best_match() -> None:
     """All else being equal, the better chunk of a file goes first; both know their share of the best."""
-    table = RankingTable.of(tuple(f for f in FEATURES if f.name == "best_of_file"))
+    table = RankingTable(f for f in FEATURES if f.name == "best_of_file")
     blended = {doc_id(1, 0): 0.3, doc_id(1, 1): 0.6, doc_id(2, 0): 0.2}
     assert {c.doc: c.share for c in shortlist(blended, ENTRIES.get, CONTEXT, 5, table)} == {
         doc_id(1, 0): 0.5, doc_id(1, 1): 1.0, doc_id(2, 0): 1.0,
@@ -74,7 +74,7 @@ def test_a_file_is_shown_by_its_best_match() -> None:
 
 def test_words_are_looked_for_in_a_file_s_candidates_together() -> None:
     """`push` and `job` stand in the text, `queue` in one file's name only."""
-    table = RankingTable.of(tuple(f for f in FEATURES if f.name == "words_present"))
+    table = RankingTable(f for f in FEATURES if f.name == "words_present")
     blended = {doc_id(1, 0): 0.5, doc_id(2, 0): 0.5, doc_id(2, 1): 0.5}
     ranked = rank(hydrate(shortlist(blended, ENTRIES.get, CONTEXT, 5, table)), lambda entry: "/r", CONTEXT, table)
     assert {r.candidate.entry.path: r.candidate.present for r in ranked} == {
@@ -96,7 +96,7 @@ def test_the_shortlist_keeps_a_place_for_other_files() -> None:
 
 def test_an_added_candidate_is_scored_like_any_other() -> None:
     (listed,) = hydrate(shortlist({doc_id(1, 0): 0.0}, ENTRIES.get, CONTEXT, 5))
-    added = added_candidate(doc_id(1, 0), ENTRIES[1], 0.0, CONTEXT, RankingTable.of(FEATURES))
+    added = added_candidate(doc_id(1, 0), ENTRIES[1], 0.0, CONTEXT, RankingTable(FEATURES))
     assert added.base == pytest.approx(listed.base)
 
 

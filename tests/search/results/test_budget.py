@@ -103,7 +103,7 @@ def test_nothing_that_fits_is_said(project: Corpus) -> None:
     assert "50 tokens" in outcome.notes[0]
 
 
-@pytest.mark.parametrize("options", [{"budget": 49}, {"budget": 10**6}, {"budget": 500, "context": 3},
+@pytest.mark.parametrize("options", [{"budget": 49}, {"budget": 500, "context": 3},
                                      {"budget": 500, "offset": 10}])  # fmt: skip
 def test_what_does_not_go_together_is_refused(options: dict[str, int]) -> None:
     with pytest.raises(FilterError, match="budget"):
