@@ -1,6 +1,6 @@
 """Where a query runs: a quick one at once on the event loop, any other in a query thread.
 
-Handing a query to a thread and its answer back costs about as much as ranking it, so a question whose work is bounded
+Handing a query to a thread and its answer back costs time (see decision 14), so a question whose work is bounded
 is answered where it arrives. Meanwhile the loop does nothing else: no watching, no committing, no other client. So
 after a quick query that took long all the same (a cold disk, a busy machine), the next ones go to threads for a while.
 """
