@@ -102,15 +102,19 @@ class App:
             RegendError: the daemon could not start; it left nothing behind.
         """
         listener = open_listener(self._places.socket)
+        error: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as tasks, AsyncExitStack() as closing:
                 await self._serve(listener, tasks, closing, notifier)
         except BaseExceptionGroup as group:
-            # One task's error ended the others; the first error says why.
-            raise group.exceptions[0] from group
+            error = group
         finally:
             await self._workers.close()
             listener.close()
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]  # One task's error ended the others; the first error says why.
+        if error is not None:
+            raise error  # Outside the handler, or the group would become its context and hold it besides.
 
     async def _serve(
         self, listener: Listener, tasks: asyncio.TaskGroup, closing: AsyncExitStack, notifier: Notifier

@@ -123,25 +123,29 @@ def show_errors(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapp
     return event
 
 
-def shown(error: BaseException) -> str:
-    """Return the traceback of an error and of its causes, oldest first; messages only of `_QUOTABLE` errors."""
+def shown(error: BaseException, seen: set[int] | None = None) -> str:
+    """Return the traceback of an error and of its causes, oldest first; messages only of `_QUOTABLE` errors.
+
+    Args:
+        seen: ids of errors that are told already. Each is told once, because a group may hold an error that it caused.
+    """
     parts: list[str] = []
-    seen: set[int] = set()
+    seen = set() if seen is None else seen
     waiting: BaseException | None = error
     while waiting is not None and id(waiting) not in seen:
         seen.add(id(waiting))
-        parts.append(_one(waiting))
+        parts.append(_one(waiting, seen))
         waiting = waiting.__cause__ or (None if waiting.__suppress_context__ else waiting.__context__)
     return "\nwhich led to:\n".join(reversed(parts))
 
 
-def _one(error: BaseException) -> str:
+def _one(error: BaseException, seen: set[int]) -> str:
     said = type(error).__name__
     if isinstance(error, _QUOTABLE):
         said += f": {error}"
     text = "".join(traceback.format_tb(error.__traceback__, -_FRAMES)) + said
     if isinstance(error, BaseExceptionGroup):
-        text += "".join(f"\n{shown(one)}" for one in error.exceptions)
+        text += "".join(f"\n{told}" for one in error.exceptions if (told := shown(one, seen)))
     return text
 
 
