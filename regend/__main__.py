@@ -7,6 +7,8 @@ import gc
 import os
 import resource
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ SWITCH_INTERVAL_S = 0.0005
 """Longest time that one thread keeps the interpreter from another. Python's 5 ms are a query's whole time budget."""
 
 MAX_OPEN_FILES = 4_096
+_THREADS_S = 1.0
+"""How long threads have to end after the index is closed."""
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -53,6 +57,7 @@ def _import_structlog() -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the daemon until it is stopped, and return the exit status."""
+    before = set(threading.enumerate())
     _fill_standard_streams()
     options = parser().parse_args(argv)
     os.umask(0o077)
@@ -70,22 +75,35 @@ def main(argv: list[str] | None = None) -> int:
     except RegendError as error:
         print(f"regend: {error}", file=sys.stderr)
         return 1
+    status = 1
     try:
-        return _serve(config, options)
+        status = _serve(config, options)
     except RegendError as error:
         if options.log_file:
             log.error("ended", reason=str(error))
         print(f"regend: {error}", file=sys.stderr)
-        return 1
     except Exception as error:
         log.error(
             "ended", reason=f"a mistake of regend's own ({type(error).__name__}); please report it", exc_info=error
         )
-        return 1
     except KeyboardInterrupt:
-        return 130
+        status = 130
     finally:
         gc.enable()
+    if held := _held_threads(before):
+        # Python would wait for them without end. Everything is closed, so nothing is lost.
+        log.warning("threads_left_behind", threads=held)
+        os._exit(status)
+    return status
+
+
+def _held_threads(before: set[threading.Thread]) -> list[str]:
+    """Wait briefly for the threads that were started since; return the names of those that a file system holds."""
+    deadline = time.monotonic() + _THREADS_S
+    started = [thread for thread in threading.enumerate() if thread not in before and not thread.daemon]
+    for thread in started:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return sorted(thread.name for thread in started if thread.is_alive())
 
 
 def _fill_standard_streams() -> None:

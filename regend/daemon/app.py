@@ -231,6 +231,8 @@ def _tell(driver: Driver, notices: Notices, report: EmbedReport) -> None:
 
 
 def _announce_stop(notifier: Notifier, server: RpcServer) -> None:
+    # A hung file system may hold every thread of the executor; the parts must be closed all the same.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="regend-stop"))
     notifier.stopping()
     log.info("stopping")
     server.publish("state", {"root": "", "state": "stopping", "reason": ""})

@@ -45,7 +45,8 @@ else:
 BARRIER_LIMIT_S = 2.0
 """Maximum wait of a barrier for a watch before it falls back to a rescan. A guess: a reader thread that is a whole
 second behind has so much to report that a rescan costs no more."""
-_STOP_LIMIT_S = 10.0
+_STOP_LIMIT_S = 2.0
+"""How long `stop` waits for the supervising thread, which a hung file system may hold."""
 _log = structlog.get_logger(__name__)
 WatchFactory = Callable[[WatchPlace, WatchBudget, WatchOutlets, int], RootWatch]
 
