@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-from regend.errors import ConfigError
+from regend.errors import ConfigError, PathError
 from regend.fields import declare, fault
 from regend.paths import default_config_path
 
@@ -208,7 +208,10 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] = os.enviro
         ConfigError: the named file cannot be read, is not TOML, or has an unknown key or a value of the wrong type.
     """
     named = path or (Path(environ["REGEND_CONFIG"]) if environ.get("REGEND_CONFIG") else None)
-    file = named or default_config_path(environ)
+    try:
+        file = named or default_config_path(environ)
+    except PathError:
+        return Config()  # The user has no home directory that could hold a file.
     try:
         raw = file.read_bytes()
     except FileNotFoundError:

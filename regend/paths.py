@@ -1,6 +1,6 @@
 """Where regend keeps its files, following the XDG base directory specification.
 
-Only the standard library is imported, because `regenctl` uses this too.
+Only the standard library and the errors are imported, because `regenctl` uses this too.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from regend.errors import PathError
+
 CATALOG = "index.db"
 """Name of the SQLite file in the state directory; it is the truth."""
 STATE_FORMAT = 2
@@ -16,9 +18,27 @@ STATE_FORMAT = 2
 APPLICATION_ID = 0x7267_6E64  # "rgnd"
 
 
+def known_home(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Return `$HOME`, else the home directory in the password database; None for a user with neither."""
+    try:
+        return Path(environ.get("HOME") or Path.home())
+    except RuntimeError:
+        return None
+
+
 def home_directory(environ: Mapping[str, str]) -> Path:
-    """Return `$HOME`, else the home directory in the password database."""
-    return Path(environ.get("HOME") or Path.home())
+    """Return the home directory.
+
+    Raises:
+        PathError: none is known, as in a container with an arbitrary user id.
+    """
+    home = known_home(environ)
+    if home is None:
+        raise PathError(
+            "No home directory is known: HOME is not set, and the user is not in the password database; set HOME, or "
+            "REGEND_CONFIG, REGEND_STATE_DIR and REGEND_SOCKET."
+        )
+    return home
 
 
 def xdg_directory(environ: Mapping[str, str], name: str, fallback: str) -> Path:

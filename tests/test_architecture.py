@@ -41,7 +41,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     "regend.errors": (),
     "regend.types": (),
     "regend.limits": (),
-    "regend.paths": (),
+    "regend.paths": ("regend.errors",),
     # One way to declare a checked field, for the configuration and for the wire.
     "regend.fields": (),
     "regend.config": ("regend.errors", "regend.fields", "regend.paths"),
@@ -59,7 +59,7 @@ EDGES: dict[str, tuple[str, ...]] = {
         "regend.chunking.grammars",
     ),
     # Which rules hold for a path, and nothing else of the disk but what a repository is.
-    "regend.disk.ignore": (*BASICS, "regend.disk.ignore.*", "regend.disk.repository"),
+    "regend.disk.ignore": (*BASICS, "regend.paths", "regend.disk.ignore.*", "regend.disk.repository"),
     # Turns what the operating system says into the core's events.
     "regend.watch": (
         *BASICS, "regend.config", "regend.watch.*", "regend.core.events", "regend.disk.names",

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from regend.paths import default_config_path, default_socket_path, default_state_dir
+from regend.config import Config, load_config
+from regend.daemon.roots import Roots
+from regend.disk.ignore.sources import GitSettings, git_settings, settings_files
+from regend.errors import PathError
+from regend.paths import default_config_path, default_socket_path, default_state_dir, known_home
 
 HOME = {"HOME": "/home/ada"}
 
@@ -70,3 +74,30 @@ def test_the_process_environment_is_the_default(tmp_path: Path, monkeypatch: pyt
 
 def test_without_home_the_password_database_is_asked() -> None:
     assert default_state_dir({}) == Path.home() / ".local/state/regend"
+
+
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user without HOME and without an entry in the password database, as in many containers."""
+    monkeypatch.delenv("HOME", raising=False)
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "REGEND_CONFIG", "REGEND_STATE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", classmethod(no_home))
+
+
+def no_home(_: type[Path]) -> Path:
+    raise RuntimeError("Could not determine home directory.")
+
+
+@pytest.mark.usefixtures("homeless")
+def test_without_a_home_only_paths_that_need_it_are_refused(tmp_path: Path) -> None:
+    assert known_home() is None
+    assert load_config() == Config()
+    assert default_state_dir({"REGEND_STATE_DIR": "/s"}) == Path("/s")
+    assert default_socket_path({"REGEND_STATE_DIR": "/s"}) == Path("/s/run/regend.sock")
+    for place in (default_config_path, default_state_dir, default_socket_path):
+        with pytest.raises(PathError, match="set HOME, or REGEND_CONFIG, REGEND_STATE_DIR and REGEND_SOCKET"):
+            place({})
+    assert git_settings(tmp_path) == GitSettings(None, fold=False)
+    assert settings_files(None) == ()
+    assert Roots(Config(), tmp_path / "state").prepare(tmp_path, force=False).identity.path == tmp_path.resolve()

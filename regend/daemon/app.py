@@ -181,7 +181,8 @@ class App:
         closing.callback(_announce_stop, notifier, server)
         await admission.recall()
         for path in self._named_roots:
-            await admission.add(path, False)
+            if roots.at(path) is None:  # One that the store knows is served already, even if it is away now.
+                await admission.add(path, False)
         # Clients waited in the backlog until now, so each sees all roots.
         await server.start(listener.sock)
         _collect_garbage()

@@ -16,6 +16,7 @@ from regend.disk.ignore.builtin import secret_directory
 from regend.disk.ignore.rules import IgnoreRules
 from regend.disk.repository import RootIdentity, identify, load_repository_config
 from regend.errors import ConfigError, PathError, RegendError, RootError
+from regend.paths import known_home
 from regend.store.base import RootRecord
 from regend.types import RootId
 
@@ -103,8 +104,8 @@ class Roots:
             )
         if any(identity.path.is_relative_to(own) for own in self._own_dirs):
             raise RootError(f"{identity.path} lies in this daemon's state directory; add another directory.")
-        home = Path.home().resolve()
-        if not force and (identity.path == home or identity.path in home.parents):
+        home = known_home()
+        if home and not force and (identity.path == home.resolve() or identity.path in home.resolve().parents):
             raise RootError(
                 f"{identity.path} is or holds your home directory, with far more than source code in it; "
                 "add the repositories below it, or add it with --force."

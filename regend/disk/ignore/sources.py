@@ -10,6 +10,7 @@ from pathlib import Path
 
 from regend.disk.ignore.rule_list import RuleList
 from regend.disk.repository import read_small
+from regend.paths import known_home
 
 MAX_RULE_FILE_BYTES = 1_048_576
 """A larger rule file excludes everything: reading a part of it would let in paths that the rest keeps out."""
@@ -40,7 +41,7 @@ def git_settings(directory: Path) -> GitSettings:
     fold = folds.lower() in ("true", "yes", "on", "1")
     named = values.get("core.excludesfile")
     if named is None:
-        return GitSettings(_config_home() / "git" / "ignore", fold)
+        return GitSettings(next((home / "ignore" for home in _config_homes()), None), fold)
     try:
         return GitSettings(directory / Path(named).expanduser() if named else None, fold)
     except RuntimeError:  # `~` and a name that is no user's; git refuses it, too.
@@ -50,7 +51,11 @@ def git_settings(directory: Path) -> GitSettings:
 def settings_files(git_dir: Path | None) -> tuple[Path, ...]:
     """List the files whose change may change `git_settings`."""
     named = os.environ.get("GIT_CONFIG_GLOBAL")
-    user = (Path(named),) if named else (Path.home() / ".gitconfig", _config_home() / "git" / "config")
+    home = known_home()
+    if named:
+        user: tuple[Path, ...] = (Path(named),)
+    else:
+        user = (*([home / ".gitconfig"] if home else []), *(directory / "config" for directory in _config_homes()))
     return user if git_dir is None else (*user, git_dir / "config")
 
 
@@ -89,5 +94,8 @@ def _git_config(directory: Path) -> dict[str, str]:
     return values
 
 
-def _config_home() -> Path:
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+def _config_homes() -> tuple[Path, ...]:
+    """Return git's directory of the user, if one is known."""
+    home = known_home()
+    named = os.environ.get("XDG_CONFIG_HOME") or (home and home / ".config")
+    return (Path(named) / "git",) if named else ()
