@@ -43,7 +43,7 @@ class Rig:
 
     def add(self, top: Path, root: RootId = ROOT, user_patterns: tuple[str, ...] = ()) -> IgnoreRules:
         identity = identify(top)
-        rules = IgnoreRules(identity.path, identity.git_dir, user_patterns)
+        rules = IgnoreRules(identity.path, user_patterns)
         self.watcher.add(root, identity, rules)
         return rules
 
