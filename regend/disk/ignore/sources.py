@@ -82,8 +82,9 @@ def git_settings(directory: Path, repository: Repository | None, inputs: Inputs)
     Args:
         inputs: takes note of all files that the answer depends on, those that are not there included.
     """
-    for path in _settings_files(repository):
-        inputs.note(str(path))
+    waiting = [str(file) for file in _settings_files(repository)]
+    for file in waiting:
+        inputs.note(file)
     values: dict[str, str] = {}
     problem = ""
     for _ in range(_MAX_INCLUDE_ROUNDS):
@@ -96,6 +97,14 @@ def git_settings(directory: Path, repository: Repository | None, inputs: Inputs)
         if not fresh:
             break  # Every file was noted before git read it.
     unknown = bool(problem)
+    if problem:
+        # The mistake may lie in a file that another one includes, which git did not tell; each is asked by itself.
+        for file in waiting:
+            _, named, _ = _git_config(Path("/"), "--no-includes", "--file", file)
+            fresh = [file for file in named if file not in inputs]
+            for included in fresh:
+                inputs.note(included)
+            waiting += fresh
     if problem and repository is not None:
         # The repository may have a format that this git is too old for. The user's own settings hold all the same.
         values, _, failure = _git_config(Path("/"))
@@ -130,10 +139,10 @@ def _settings_files(repository: Repository | None) -> tuple[Path, ...]:
     return (*system, *user, *own)
 
 
-def _git_config(directory: Path) -> tuple[dict[str, str], list[str], str]:
+def _git_config(directory: Path, *options: str) -> tuple[dict[str, str], list[str], str]:
     """Ask git; return the values by key, the files that hold them or are included, and why git failed."""
     scrubbed = {name: value for name, value in os.environ.items() if name not in _SCRUBBED}
-    command = ["git", "-C", str(directory), "config", "--null", "--show-origin", "--includes", "--get-regexp", _KEYS]
+    command = ["git", "-C", str(directory), "config", "--null", "--show-origin", *options, "--get-regexp", _KEYS]
     try:
         done = subprocess.run(
             command, env=scrubbed, stdin=subprocess.DEVNULL, capture_output=True, timeout=_GIT_TIMEOUT_S, check=False
