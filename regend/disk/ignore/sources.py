@@ -23,7 +23,16 @@ _KEYS = r"^(core\.(excludesfile|ignorecase)|include\.path|includeif\..*\.path)$"
 _MAX_INCLUDE_ROUNDS = 10
 """git itself follows includes ten files deep (its `config.c`)."""
 _NOT_THERE = frozenset(
-    (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EMLINK, errno.EINVAL, errno.ENXIO, errno.ENAMETOOLONG)
+    (
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.ELOOP,
+        errno.EMLINK,
+        errno.EISDIR,
+        errno.EINVAL,
+        errno.ENXIO,
+        errno.ENAMETOOLONG,
+    )
 )
 """No such file, a link where none is followed, or no plain file: git takes these for no rules, too."""
 
@@ -106,7 +115,7 @@ def git_settings(directory: Path, repository: Repository | None, inputs: Inputs)
                 inputs.note(included)
             waiting += fresh
     if problem and repository is not None:
-        # The repository may have a format that this git is too old for. The user's own settings hold all the same.
+        # The repository's own file may be the one at fault. The user's settings hold all the same.
         values, _, failure = _git_config(Path("/"))
         unknown = bool(failure)
     folds = values.get("core.ignorecase", "true" if sys.platform == "darwin" and not values else "false")
