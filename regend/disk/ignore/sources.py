@@ -97,7 +97,8 @@ def git_settings(directory: Path, repository: Repository | None, inputs: Inputs)
     values: dict[str, str] = {}
     problem = ""
     for _ in range(_MAX_INCLUDE_ROUNDS):
-        values, named, problem = _git_config(directory)
+        # Outside of repositories for a plain folder: its `.git` may lead nowhere, which git would refuse.
+        values, named, problem = _git_config(directory if repository else Path("/"))
         if repository is not None and any("onbranch:" in key for key in values):
             named.append(str(repository.git_dir / "HEAD"))
         fresh = [file for file in named if file not in inputs]
@@ -105,7 +106,7 @@ def git_settings(directory: Path, repository: Repository | None, inputs: Inputs)
             inputs.note(file)
         if not fresh:
             break  # Every file was noted before git read it.
-    unknown = bool(problem)
+    unknown = False
     if problem:
         # The mistake may lie in a file that another one includes, which git did not tell; each is asked by itself.
         for file in waiting:
@@ -114,8 +115,7 @@ def git_settings(directory: Path, repository: Repository | None, inputs: Inputs)
             for included in fresh:
                 inputs.note(included)
             waiting += fresh
-    if problem and repository is not None:
-        # The repository's own file may be the one at fault. The user's settings hold all the same.
+        # The repository may be the one at fault. The user's settings hold all the same.
         values, _, failure = _git_config(Path("/"))
         unknown = bool(failure)
     folds = values.get("core.ignorecase", "true" if sys.platform == "darwin" and not values else "false")

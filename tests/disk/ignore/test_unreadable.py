@@ -136,6 +136,14 @@ def test_the_users_excludes_hold_beside_a_faulty_configuration_of_the_repository
     assert "bad config line 1" in rules.problem
 
 
+def test_a_dangling_git_file_is_no_problem(top: Path) -> None:
+    """As in the copy of a submodule."""
+    (top / ".git").write_text("gitdir: ../nowhere\n")
+    (top.parent / ".git/HEAD").unlink()
+    rules = IgnoreRules(top)
+    assert rules.problem == "" and rules.git_dir is None and "a.py" in looked(rules, top)[0]
+
+
 def test_a_repository_file_that_was_never_readable(top: Path) -> None:
     (top / ".regend.toml").write_text("[ignore\n")
     rules = IgnoreRules(top)
