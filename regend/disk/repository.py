@@ -170,10 +170,10 @@ def repository_at(top: Path, inputs: Inputs | None = None) -> Repository | None:
 
 
 def is_git_directory(directory: str, inputs: Inputs | None = None) -> bool:
-    """Tell whether a directory holds git's own data, whatever its name: a `.git`, or a bare repository.
+    """Tell whether a directory is a `.git` or a bare repository, whatever its name.
 
     The test is git's (`is_git_directory` in `setup.c`): `HEAD`, and `objects` and `refs` in the common directory. The
-    content of `HEAD` does not matter here, because `config` holds the same secrets beside a damaged one.
+    content of `HEAD` does not matter here.
     """
     inputs = Inputs() if inputs is None else inputs
     head, commondir = f"{directory}/HEAD", f"{directory}/commondir"
@@ -187,6 +187,25 @@ def is_git_directory(directory: str, inputs: Inputs | None = None) -> bool:
     for part in parts:
         inputs.note(part)
     return all(map(os.path.isdir, parts))
+
+
+def holds_git_data(directory: str, inputs: Inputs | None = None) -> bool:
+    """Tell whether a directory is a git directory, or what is left or not yet there of one.
+
+    A copy in progress, or one that lost its empty directories, is no repository to git; but its `config` holds the same
+    URLs with their tokens.
+    """
+    inputs = Inputs() if inputs is None else inputs
+    if is_git_directory(directory, inputs):
+        return True
+    config = f"{directory}/config"
+    if not os.path.lexists(f"{directory}/HEAD"):
+        return False
+    inputs.note(config)
+    try:
+        return b"repositoryformatversion" in read_small(config, _MAX_POINTER_BYTES).lower()
+    except OSError:
+        return False
 
 
 def load_repository_config(root: Path) -> RepositoryConfig:

@@ -281,6 +281,20 @@ def test_source_that_looks_like_data_is_indexed(tmp_path: Path, path: str) -> No
     assert not IgnoreRules(tmp_path).decide(path, False).ignored
 
 
+@pytest.mark.parametrize("lost", ["objects", "refs", "hooks"])
+def test_the_rest_of_a_repository_is_left_out(tmp_path: Path, home: Path, lost: str) -> None:
+    """Such as a copy in progress, or one by a tool that drops empty directories."""
+    top = tmp_path / "r"
+    top.mkdir()
+    git(top, "init", "-q", "--bare", "x", home=home)
+    shutil.rmtree(top / "x" / lost)
+    rules = IgnoreRules(top)
+    assert observed(top, rules) == set() and rules.decide("x", True).source == VERSION_CONTROL_SOURCE
+    (top / "x/config").write_text("[server]\n")
+    assert rules.refresh_if_outside_changed() == (lost != "hooks")
+    assert rules.decide("x", True).ignored == (lost == "hooks")
+
+
 GROWTHS: list[Callable[[Path], object]] = [
     lambda top: (top / "HEAD").write_text("ref: refs/heads/main\n"),
     lambda top: (top / "refs").mkdir(),
@@ -321,6 +335,6 @@ def test_a_root_that_becomes_a_repository_is_ignored_as_a_whole(tmp_path: Path, 
     git(top, "init", "-q", "--bare", home=home)
     assert rules.refresh_if_outside_changed()
     assert rules.decide("x", False).ignored and str(top) in rules.problem
-    shutil.rmtree(top / "objects")
+    (top / "HEAD").unlink()
     assert rules.refresh_if_outside_changed()
     assert rules.problem == "" and not rules.decide("x", False).ignored

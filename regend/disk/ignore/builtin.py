@@ -12,7 +12,7 @@ from pathlib import Path
 
 from regend.disk.ignore.rule_list import RuleList
 from regend.disk.inputs import Inputs
-from regend.disk.repository import is_git_directory, repository_at
+from regend.disk.repository import holds_git_data, repository_at
 
 SECRET_PATTERNS = (
     # Environment files, except the templates for them.
@@ -138,7 +138,7 @@ def version_control_directory(path: Path, inputs: Inputs | None = None) -> str:
     """
     inputs = Inputs() if inputs is None else inputs
     for directory in (path, *path.parents):
-        if directory.name.lower() in VERSION_CONTROL or is_git_directory(str(directory), inputs):
+        if directory.name.lower() in VERSION_CONTROL or holds_git_data(str(directory), inputs):
             return str(directory)
         if repository_at(directory, inputs):
             break

@@ -54,14 +54,14 @@ from regend.disk.repository import (
     Repository,
     RepositoryConfigError,
     find_repository,
-    is_git_directory,
+    holds_git_data,
     load_repository_config,
     repository_at,
 )
 from regend.errors import ConfigError
 
 RULE_FILE_NAMES = frozenset((".gitignore", ".regenignore", ".git", STATE_MARK))
-_SHAPE_NAMES = frozenset(("HEAD", "commondir", "objects", "refs"))
+_SHAPE_NAMES = frozenset(("HEAD", "commondir", "config", "objects", "refs"))
 """A directory becomes or ceases to be a git directory by these."""
 _MARKS = RULE_FILE_NAMES | _SHAPE_NAMES | {REPOSITORY_CONFIG_NAME}
 _MAX_BELOW = 256
@@ -154,7 +154,7 @@ class IgnoreRules:
             known = frame is not None and frame.decision.source == VERSION_CONTROL_SOURCE
             if frame is None or frame.decision.ignored != known:
                 return False
-            return is_git_directory(f"{self._root}/{parent}") != known
+            return holds_git_data(f"{self._root}/{parent}") != known
         return name in RULE_FILE_NAMES or path == REPOSITORY_CONFIG_NAME
 
     def invalidate(self, path: str) -> str:
@@ -314,7 +314,7 @@ class IgnoreRules:
         if STATE_MARK in marks:
             inputs.note_presence(f"{here}/{STATE_MARK}")
             decision = Decision(True, "state directory of a regend", 0, f"{path}/{STATE_MARK}")
-        elif "HEAD" in marks and is_git_directory(here, inputs):
+        elif "HEAD" in marks and holds_git_data(here, inputs):
             decision = Decision(True, VERSION_CONTROL_SOURCE, 0, f"{path}/HEAD")
         if decision.ignored:
             self._below[path] = inputs
