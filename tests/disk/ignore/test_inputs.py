@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from regend.disk.ignore.rules import IgnoreRules
-from tests.disk.ignore_zoo import environment
+from tests.disk.ignore_zoo import bare_git_dir, environment
 
 PATTERNS = ["*.log", "*.sql", "gen/", "/deep", "!a.log", "*.LOG", "x.tmp", "pkg/gen", "**/b.py", "!*.sql", "deep/*"]
 FILES = ["a.log", "Foo.LOG", "x.tmp", "gen/api.py", "deep/b.py", "deep/c.sql", "src/gen/y.py", "src/a.log", "q.sql"]
@@ -255,3 +255,29 @@ def test_any_change_gives_what_fresh_rules_give(tmp_path: Path, monkeypatch: pyt
             differing += after != before
             before = after
     assert differing > 10 and compared > 30
+
+
+def test_a_worktree_that_ceases_to_be_one(tmp_path: Path) -> None:
+    root = tmp_path / "r"
+    for arguments in (["init", "-q", str(root)], ["-C", str(root), "commit", "-qm", "x", "--allow-empty"]):
+        subprocess.run(["git", "-c", "user.name=n", "-c", "user.email=e@x", *arguments], check=True)
+    rules = IgnoreRules(root)
+    subprocess.run(["git", "-C", str(root), "worktree", "add", "-q", "wt"], check=True, capture_output=True)
+    assert rules.decide("wt", True).source == "nested_worktree"
+    (root / "wt/.git").unlink()
+    assert rules.refresh_if_outside_changed() and not rules.decide("wt", True).ignored
+
+
+def test_many_repositories_below_take_their_turns(tmp_path: Path) -> None:
+    root = tmp_path / "r"
+    names = [f"n{number}" for number in range(600)]
+    for name in names:
+        bare_git_dir(root / name / ".git")
+    rules = IgnoreRules(root)
+    for name in names:
+        assert not rules.decide(f"{name}/x", False).ignored
+    for name in (names[0], names[300], names[-1]):
+        (root / name / ".git/info/exclude").write_text("x\n")
+        assert any([rules.refresh_if_outside_changed() for _ in range(3)]), name
+        assert rules.decide(f"{name}/x", False).ignored
+        assert not rules.refresh_if_outside_changed()

@@ -195,6 +195,7 @@ def test_order_of_groups(tmp_path: Path) -> None:
 SECRET = [".env", ".env.local", "a/.ENV.production", "prod.env", "server.pem", "ID_RSA", "id_rsa.bak", "id_ed25519"]
 SECRET += ["x.key", ".netrc", ".pgpass", ".ssh/config", "home/.aws/credentials", "credentials", ".git-credentials"]
 SECRET += ["deep/Credentials", "AuthKey.p8", ".cargo/credentials.toml", "home/.config/gh/hosts.yml", ".bash_history"]
+SECRET += [".gitconfig", "home/.config/git/config", ".hgrc", ".cvspass", ".subversion/auth/svn.simple/1"]
 SECRET += [".docker/config.json", "home/.Docker/Config.json"]
 OPEN = [
     "credentials/tls.go",
