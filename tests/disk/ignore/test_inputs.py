@@ -278,6 +278,6 @@ def test_many_repositories_below_take_their_turns(tmp_path: Path) -> None:
         assert not rules.decide(f"{name}/x", False).ignored
     for name in (names[0], names[300], names[-1]):
         (root / name / ".git/info/exclude").write_text("x\n")
-        assert any([rules.refresh_if_outside_changed() for _ in range(3)]), name
+        assert any(rules.refresh_if_outside_changed() for _ in range(3)), name
         assert rules.decide(f"{name}/x", False).ignored
         assert not rules.refresh_if_outside_changed()
