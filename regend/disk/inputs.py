@@ -18,6 +18,12 @@ from regend.disk.safe_read import RACY_NS
 MAX_INPUT_BYTES = 1_048_577
 """A larger ignore file is not read, so what lies beyond does not count."""
 
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+_NO_FILE = (errno.ELOOP, errno.EMLINK, errno.EISDIR, errno.EINVAL, errno.ENXIO)
+NOT_THERE = frozenset((*_ABSENT, *_NO_FILE))
+"""No such file, a link where none is followed, or no plain file: git takes these for absent, too. After any other error
+it is not known what the file says."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Stamp:
@@ -33,10 +39,15 @@ class _Stamp:
 
 
 class Inputs:
-    """The stamps of consulted paths. Any thread may ask `changed`; the one that made it notes."""
+    """The stamps of consulted paths. Any thread may ask `changed`; the one that made it notes.
+
+    Attributes:
+        problem: names a path that may be there and could not be read, or empty.
+    """
 
     def __init__(self) -> None:
         self._stamps: dict[str, _Stamp] = {}
+        self.problem = ""
 
     def __len__(self) -> int:
         return len(self._stamps)
@@ -49,9 +60,21 @@ class Inputs:
         if path not in self._stamps:
             self._stamps[path] = _stamp(path)
 
-    def note_presence(self, path: str) -> None:
-        """Stamp whether anything is at `path`."""
-        self._stamps.setdefault(path, _Stamp(os.path.lexists(path)))
+    def note_presence(self, path: str) -> bool:
+        """Stamp whether anything is at `path`, and return it."""
+        try:
+            os.lstat(path)
+            there = True
+        except (OSError, ValueError) as error:
+            there = False
+            self.failed(path, error)
+        self._stamps.setdefault(path, _Stamp(there))
+        return there
+
+    def failed(self, path: str, error: OSError | ValueError) -> None:
+        """Take note of an error, unless it says that nothing is there. No path with NUL (ValueError) is."""
+        if isinstance(error, OSError) and error.errno not in NOT_THERE:
+            self.problem = f"{path} cannot be read: {error.strerror}"
 
     def changed(self) -> bool:
         """Tell whether a path is not what it was."""

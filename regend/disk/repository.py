@@ -155,14 +155,15 @@ def repository_at(top: Path, inputs: Inputs | None = None) -> Repository | None:
     inputs.note(dot_git)
     try:
         mode = os.lstat(dot_git).st_mode
-    except OSError:
+    except OSError as error:
+        inputs.failed(dot_git, error)
         return None
-    target = _pointer(dot_git, b"gitdir:") if stat.S_ISREG(mode) else ".git"
+    target = _pointer(dot_git, b"gitdir:", inputs) if stat.S_ISREG(mode) else ".git"
     if target is None or not is_git_directory(os.path.join(top, target), inputs):  # noqa: PTH118
         return None
     try:
         git_dir = (top / target).resolve(strict=True)
-        common = _pointer(f"{git_dir}/commondir", b"")
+        common = _pointer(f"{git_dir}/commondir", b"", inputs)
         common_dir = git_dir if common is None else (git_dir / common).resolve(strict=True)
     except (OSError, RuntimeError):
         return None
@@ -177,11 +178,10 @@ def is_git_directory(directory: str, inputs: Inputs | None = None) -> bool:
     """
     inputs = Inputs() if inputs is None else inputs
     head, commondir = f"{directory}/HEAD", f"{directory}/commondir"
-    inputs.note_presence(head)
-    if not os.path.lexists(head):
+    if not inputs.note_presence(head):
         return False
     inputs.note(commondir)
-    common = _pointer(commondir, b"")
+    common = _pointer(commondir, b"", inputs)
     base = directory if common is None else os.path.join(directory, common)  # noqa: PTH118
     parts = (f"{base}/objects", f"{base}/refs")
     for part in parts:
@@ -263,11 +263,12 @@ def _excludes(table: dict[str, Any]) -> tuple[str, ...]:
     return tuple(p for p in patterns if isinstance(p, str) and "\n" not in p and not p.startswith("!"))
 
 
-def _pointer(file: str, prefix: bytes) -> str | None:
+def _pointer(file: str, prefix: bytes, inputs: Inputs) -> str | None:
     """Read the path that a `.git` or `commondir` file holds, or None."""
     try:
         raw = read_small(file, _MAX_POINTER_BYTES)
-    except (OSError, ValueError):  # The path itself may come from such a file, and hold anything.
+    except (OSError, ValueError) as error:  # The path itself may come from such a file, and hold anything.
+        inputs.failed(file, error)
         return None
     if not raw.startswith(prefix) or b"\0" in raw:  # No system call takes a path with NUL.
         return None

@@ -216,7 +216,7 @@ class IgnoreRules:
             self.git_dir = repository.git_dir if repository else None
             self._own_data = frozenset((str(repository.git_dir), str(repository.common_dir)) if repository else ())
             self.problem = self._settings.problem
-            reader = RuleReader(self._settings.problem if self._settings.unknown else "")
+            reader = RuleReader((self._settings.problem if self._settings.unknown else "") or inputs.problem)
             # A rule below `top` sees the path from `top`; `_prefix` is what lies between top and root.
             self._prefix = ""
             git = self._base_lists(repository, 0, reader, inputs)
@@ -322,8 +322,8 @@ class IgnoreRules:
         if ".git" not in marks:
             return self._open(path, decision, parent.git, parent.own, marks, RuleReader(decision.unsure), None)
         self._below[path] = inputs = Inputs()
-        reader, git = RuleReader(decision.unsure), parent.git
-        nested = repository_at(Path(here), inputs)
+        nested, git = repository_at(Path(here), inputs), parent.git
+        reader = RuleReader(decision.unsure or inputs.problem)
         if nested is not None:
             if nested.common_dir == (self._repository and self._repository.common_dir):
                 return _Frame(Decision(True, "nested_worktree", 0, str(nested.git_dir)), marks=marks, inputs=inputs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import subprocess
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regend.disk.ignore.rule_list import RuleList
-from regend.disk.inputs import Inputs, read_small
+from regend.disk.inputs import NOT_THERE, Inputs, read_small
 from regend.disk.repository import Repository
 from regend.paths import known_home
 
@@ -22,19 +21,6 @@ _SCRUBBED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GI
 _KEYS = r"^(core\.(excludesfile|ignorecase)|include\.path|includeif\..*\.path)$"
 _MAX_INCLUDE_ROUNDS = 10
 """git itself follows includes ten files deep (its `config.c`)."""
-_NOT_THERE = frozenset(
-    (
-        errno.ENOENT,
-        errno.ENOTDIR,
-        errno.ELOOP,
-        errno.EMLINK,
-        errno.EISDIR,
-        errno.EINVAL,
-        errno.ENXIO,
-        errno.ENAMETOOLONG,
-    )
-)
-"""No such file, a link where none is followed, or no plain file: git takes these for no rules, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +60,7 @@ class RuleReader:
         try:
             content = read_small(file, MAX_RULE_FILE_BYTES + 1, 0 if follow else os.O_NOFOLLOW)
         except OSError as error:
-            if error.errno not in _NOT_THERE:
+            if error.errno not in NOT_THERE:
                 self.problem = f"{source} cannot be read: {error.strerror}"
             return ()
         if len(content) > MAX_RULE_FILE_BYTES:

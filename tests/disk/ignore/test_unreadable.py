@@ -7,11 +7,13 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from regend.core.commands import Observe
 from regend.core.events import Observed
+from regend.disk import repository
 from regend.disk.ignore import sources
 from regend.disk.ignore.rules import IgnoreRules
 from regend.disk.inputs import read_small
@@ -34,7 +36,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @contextmanager
-def refused(monkeypatch: pytest.MonkeyPatch, file: Path, error: int) -> Iterator[None]:
+def refused(monkeypatch: pytest.MonkeyPatch, file: Path, error: int, module: ModuleType = sources) -> Iterator[None]:
     """Let reads of one file fail, as root may read everything."""
 
     def read(path: str | os.PathLike[str], limit_bytes: int, flags: int = 0) -> bytes:
@@ -43,7 +45,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, file: Path, error: int) -> Iterator
         return read_small(path, limit_bytes, flags)
 
     with monkeypatch.context() as patched:
-        patched.setattr(sources, "read_small", read)
+        patched.setattr(module, "read_small", read)
         yield
 
 
@@ -134,6 +136,21 @@ def test_the_users_excludes_hold_beside_a_faulty_configuration_of_the_repository
     rules = IgnoreRules(top)
     assert looked(rules, top)[0] == {"a.py", "d/deep/c.py", "n/e.py"}
     assert "bad config line 1" in rules.problem
+
+
+@pytest.mark.parametrize(("place", "governed"), [("up/.git", ""), ("up/r/n/.git", "n"), ("up/own/commondir", "")])
+def test_a_git_file_that_cannot_be_read(
+    tmp_path: Path, top: Path, monkeypatch: pytest.MonkeyPatch, place: str, governed: str
+) -> None:
+    """The repository, and so its rules, are not known: not enough descriptors are such a moment."""
+    for directory in (tmp_path / "up", top / "n"):
+        (directory / ".git").rename(directory / "own")
+        (directory / ".git").write_text("gitdir: own\n")
+    (tmp_path / "up/own/commondir").write_text(".\n")
+    with refused(monkeypatch, tmp_path / place, errno.EMFILE, repository):
+        rules = IgnoreRules(top)
+        assert set(looked(rules, top)[1]) == {governed}
+    assert looked(rules, top)[1] == {}
 
 
 def test_a_dangling_git_file_is_no_problem(top: Path) -> None:
