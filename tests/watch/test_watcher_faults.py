@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
-from watchdog.observers.inotify_c import InotifyFD
+from watchdog.observers.inotify_c import InotifyEvent, InotifyFD
 
 from regend.config import WatchConfig
 from regend.core.events import RescanNeeded, RootFound, RootLost
@@ -23,7 +23,7 @@ from regend.watch.inotify import InotifyRoot, InotifySystem
 from regend.watch.instance import Inotify
 from regend.watch.observer import ObserverSystem
 from regend.watch.place import WatchBudget, WatchOutlets, WatchPlace
-from tests.watch.watch_rig import ROOT, Rig, rig, wait_for
+from tests.watch.watch_rig import DEADLINE_S, ROOT, Rig, rig, wait_for
 
 
 @pytest.fixture
@@ -65,15 +65,39 @@ def state(made: Rig) -> str:
     return made.watcher.health(ROOT).state
 
 
-def test_real_overflow_becomes_a_rescan(tmp_path: Path, top: Path) -> None:
-    overflow(tmp_path, top)
+def test_real_overflow_becomes_a_rescan(tmp_path: Path, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    overflow(tmp_path, top, monkeypatch)
 
 
-def overflow(tmp_path: Path, top: Path) -> None:
+def test_a_lane_that_is_far_behind_compares_the_root(
+    tmp_path: Path, top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regend.watch.inotify.MAX_WAITING", 100)
+    with rig(tmp_path / "cookies") as made:
+        made.watch(top)
+        made.gate.clear()  # The lane blocks in its first post, and the events after it wait.
+        for n in range(300):
+            (top / f"f{n}").touch()
+        (top / "late").mkdir()
+        made.gate.set()
+        made.barrier()
+        assert "" in made.rescans() and "late" in watched_directories(made)
+        assert inner(made)._waiting == []
+
+
+def overflow(tmp_path: Path, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     queue_length = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     with rig(tmp_path / "cookies") as made:
         made.watch(top)
-        made.gate.clear()  # The reader thread blocks in its first post, as if the machine were that slow.
+        deliver = inner(made).deliver
+
+        def late(events: list[InotifyEvent]) -> None:
+            made.gate.wait(DEADLINE_S)
+            deliver(events)
+
+        monkeypatch.setattr(inner(made), "deliver", late)
+        monkeypatch.setattr("regend.watch.inotify.MAX_WAITING", 10 * queue_length)
+        made.gate.clear()  # The reader thread blocks with its first events, as if the machine were that slow.
         (top / "src/a.py").write_text("first")
         for n in range(queue_length // 2 + 2_500):
             (top / f"f{n}").touch()  # Two events each: created, closed. The reader may have taken one buffer.
