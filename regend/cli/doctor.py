@@ -21,6 +21,7 @@ from regend import __version__
 from regend.cli.terminal import Style, print_json
 from regend.config import Config, load_config
 from regend.errors import ConfigError, DaemonNotRunningError, RegendError
+from regend.interpreter import child_command
 from regend.limits import MAX_WAIT_S
 from regend.paths import APPLICATION_ID, CATALOG, STATE_FORMAT, default_state_dir
 from regend.rpc.client import Client
@@ -119,7 +120,7 @@ def check_python(version: tuple[int, ...]) -> Check:
 def check_packages(names: tuple[str, ...]) -> Check:
     """Import every package in one other process, and name those that cannot be imported."""
     remedy = "Install regend again in this environment: pip install --force-reinstall regend"
-    command = [sys.executable, "-c", _PROBE, *names]
+    command = [*child_command(_PROBE), *names]
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PACKAGES_TIMEOUT_S, check=False

@@ -177,8 +177,9 @@ class App:
         server = RpcServer(handlers, version=__version__)
         closing.push_async_callback(server.close)
         _tell(driver, Notices(server, states), EmbedReport(pipeline, models))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self.stop)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # As `nohup` asks for.
+                asyncio.get_running_loop().add_signal_handler(number, self.stop)
         closing.callback(_announce_stop, notifier, server)
         await admission.recall()
         for path in self._named_roots:

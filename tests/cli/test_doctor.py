@@ -68,7 +68,7 @@ def test_a_package_that_kills_its_process_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, remedy: str
 ) -> None:
     (tmp_path / f"{name}.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
     check = check_packages(("json", name, "csv"))
     assert check.result == "fail"
     assert f"{name} ended the process (signal 4)" in check.detail
