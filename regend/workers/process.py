@@ -6,7 +6,6 @@ import asyncio
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 import msgspec
 import structlog
 
+from regend.interpreter import child_command
 from regend.types import Lane
 from regend.workers.frames import LENGTH, MAX_FRAME_BYTES, Ready, Reply
 
@@ -195,10 +195,14 @@ class Spawner:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with theirs:
-            # -P keeps the working directory off the module path: it may hold the code of others. A process group of its
-            # own keeps the terminal's signals away (Ctrl-C, Ctrl-Z, hang-up): they are for the daemon.
+            # A process group of its own keeps the terminal's signals away (Ctrl-C, Ctrl-Z, hang-up): they are for the
+            # daemon.
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", _WORKER, str(theirs.fileno()), str(self._rss_cap_bytes)],
+                [
+                    *child_command(f"from {_WORKER} import main; main(sys.argv)"),
+                    str(theirs.fileno()),
+                    str(self._rss_cap_bytes),
+                ],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -9,6 +9,7 @@ import pytest
 
 from regend.config import Config
 from regend.daemon.roots import Roots
+from regend.disk.calls import RootCalls
 from regend.errors import RootError
 from regend.store.base import RootRecord
 from regend.types import PoolId, RootId
@@ -16,7 +17,7 @@ from regend.types import PoolId, RootId
 
 @pytest.fixture
 def roots(tmp_path: Path) -> Roots:
-    return Roots(Config(), tmp_path / "state")
+    return Roots(Config(), tmp_path / "state", RootCalls())
 
 
 def made(place: Path, *arguments: str) -> Path:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from regend.disk.ignore.rule_list import RuleList
+from regend.disk.inputs import Inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,23 @@ class Decision:
 
 
 NOT_IGNORED = Decision(False)
+
+
+@dataclass(slots=True)
+class Frame:
+    """One directory: the decision on it, and the lists that hold for what is in it, strongest first.
+
+    Attributes:
+        marks: which names that mean something to the rules were in it.
+        inputs: what a decision on its content depends on beyond the tree.
+    """
+
+    decision: Decision
+    git: tuple[RuleList, ...] = ()
+    own: tuple[RuleList, ...] = ()
+    marks: frozenset[str] = frozenset()
+    inputs: Inputs | None = None
+    children: set[str] = field(default_factory=set)
 
 
 def compile_patterns(skip: int, patterns: tuple[str, ...], source: str) -> tuple[RuleList, ...]:

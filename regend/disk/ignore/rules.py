@@ -34,7 +34,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from regend.disk.ignore.builtin import (
@@ -45,7 +45,7 @@ from regend.disk.ignore.builtin import (
     secret_directory,
     version_control_directory,
 )
-from regend.disk.ignore.decision import NOT_IGNORED, Decision, compile_patterns, first_match
+from regend.disk.ignore.decision import NOT_IGNORED, Decision, Frame, compile_patterns, first_match
 from regend.disk.ignore.rule_list import RuleList, as_bytes_text
 from regend.disk.ignore.sources import GitSettings, RuleReader, git_settings
 from regend.disk.inputs import Inputs
@@ -69,23 +69,6 @@ _MAX_BELOW = 256
 costs some five calls of `stat`, so this bounds it to about 2 ms."""
 
 
-@dataclass(slots=True)
-class _Frame:
-    """One directory: the decision on it, and the lists that hold for what is in it, strongest first.
-
-    Attributes:
-        marks: which of `_MARKS` were in it.
-        inputs: what a decision on its content depends on beyond the tree.
-    """
-
-    decision: Decision
-    git: tuple[RuleList, ...] = ()
-    own: tuple[RuleList, ...] = ()
-    marks: frozenset[str] = frozenset()
-    inputs: Inputs | None = None
-    children: set[str] = field(default_factory=set)
-
-
 class IgnoreRules:
     """The rules of one root.
 
@@ -93,6 +76,7 @@ class IgnoreRules:
         root: absolute, without links.
         user_patterns: `Config.ignore.patterns`.
         excluded_dirs: absolute directories that are never indexed (the daemon's own state).
+        read: False where the file system does not answer; everything is ignored until `refresh`.
 
     Attributes:
         git_dir: the git directory of the worktree that holds the root now; None for a plain folder, where `.gitignore`
@@ -106,6 +90,7 @@ class IgnoreRules:
         root: Path,
         user_patterns: tuple[str, ...] = (),
         excluded_dirs: tuple[Path, ...] = (),
+        read: bool = True,
     ) -> None:
         self._root = root
         self._user = compile_patterns(0, user_patterns, "user configuration")
@@ -118,7 +103,7 @@ class IgnoreRules:
         elif above := [path for path in excluded_dirs if root.is_relative_to(path)]:
             self._whole = Decision(True, "state directory", 0, str(above[0]))
         self._lock = threading.RLock()
-        self._frames: dict[str, _Frame] = {}
+        self._frames: dict[str, Frame] = {}
         self._below: dict[str, Inputs] = {}
         self._turn = 0
         self._inputs = Inputs()
@@ -127,10 +112,14 @@ class IgnoreRules:
         self._settings = GitSettings(None, False)
         self._own_data: frozenset[str] = frozenset()
         self._config: tuple[RuleList, ...] | None = None
+        self._prefix = ""
         self.git_dir: Path | None = None
         self.problem = ""
         self.version = 0
-        self.refresh()
+        if read:
+            self.refresh()
+        else:
+            self._frames[""] = Frame(Decision(True, "rules that could not be read yet"))
 
     def decide(self, path: str, is_dir: bool) -> Decision:
         """Decide about a path relative to the root, with ``/``; names that are not UTF-8 carry surrogates.
@@ -282,7 +271,7 @@ class IgnoreRules:
     def _shown(self, file: Path) -> str:
         return file.relative_to(self._root).as_posix() if file.is_relative_to(self._root) else str(file)
 
-    def _frame(self, path: str) -> _Frame:
+    def _frame(self, path: str) -> Frame:
         found = self._frames.get(path)
         if found is not None:
             return found
@@ -300,7 +289,7 @@ class IgnoreRules:
                 frame = child
             return frame
 
-    def _enter(self, parent: _Frame, path: str, name: str) -> _Frame:
+    def _enter(self, parent: Frame, path: str, name: str) -> Frame:
         here = f"{self._root}/{path}"
         decision = self._match(parent, path, name, True)
         if not decision.ignored and path in self._excluded:
@@ -308,7 +297,7 @@ class IgnoreRules:
         elif not decision.ignored and here in self._own_data:
             decision = Decision(True, VERSION_CONTROL_SOURCE, 0, path)
         if decision.ignored:
-            return _Frame(decision)
+            return Frame(decision)
         marks = _marks(here)
         inputs = Inputs()
         if STATE_MARK in marks:
@@ -318,7 +307,7 @@ class IgnoreRules:
             decision = Decision(True, VERSION_CONTROL_SOURCE, 0, f"{path}/HEAD")
         if decision.ignored:
             self._below[path] = inputs
-            return _Frame(decision, marks=marks, inputs=inputs)
+            return Frame(decision, marks=marks, inputs=inputs)
         if ".git" not in marks:
             return self._open(path, decision, parent.git, parent.own, marks, RuleReader(decision.unsure), None)
         self._below[path] = inputs = Inputs()
@@ -326,7 +315,7 @@ class IgnoreRules:
         reader = RuleReader(decision.unsure or inputs.problem)
         if nested is not None:
             if nested.common_dir == (self._repository and self._repository.common_dir):
-                return _Frame(Decision(True, "nested_worktree", 0, str(nested.git_dir)), marks=marks, inputs=inputs)
+                return Frame(Decision(True, "nested_worktree", 0, str(nested.git_dir)), marks=marks, inputs=inputs)
             git = self._base_lists(nested, len(self._prefix) + len(as_bytes_text(path)) + 1, reader, inputs)
         return self._open(path, decision, git, parent.own, marks, reader, inputs)
 
@@ -339,7 +328,7 @@ class IgnoreRules:
         marks: frozenset[str],
         reader: RuleReader,
         inputs: Inputs | None,
-    ) -> _Frame:
+    ) -> Frame:
         """Read the rule files in a directory that is not ignored."""
         skip = len(self._prefix) + (len(as_bytes_text(path)) + 1 if path else 0)
         shown = f"{path}/" if path else ""
@@ -349,9 +338,9 @@ class IgnoreRules:
         if ".regenignore" in marks:
             name = f"{shown}.regenignore"
             own = reader.read(self._root / name, name, False, skip) + own
-        return _Frame(replace(decision, unsure=reader.problem), git, own, marks, inputs)
+        return Frame(replace(decision, unsure=reader.problem), git, own, marks, inputs)
 
-    def _match(self, frame: _Frame, path: str, name: str, is_dir: bool) -> Decision:
+    def _match(self, frame: Frame, path: str, name: str, is_dir: bool) -> Decision:
         if is_version_control(name, is_dir):
             return Decision(True, VERSION_CONTROL_SOURCE, 0, name)
         if not path.isascii():
