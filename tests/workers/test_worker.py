@@ -46,7 +46,7 @@ class Line:
         self.socket.settimeout(30.0)
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "regend.workers.worker", str(theirs.fileno()), "512000000"],
+                [sys.executable, "-P", "-m", "regend.workers.worker", str(theirs.fileno()), "512000000", "2"],
                 pass_fds=(theirs.fileno(),),
             )
         assert isinstance(self.read(), Ready)
