@@ -139,11 +139,20 @@ def _serve(config: object, options: argparse.Namespace) -> int:
         socket=(options.socket or default_socket_path()).absolute(),
     )
 
+    ended = False
+
     async def serve() -> None:
+        nonlocal ended
         asyncio.get_running_loop().set_exception_handler(loop_failed)
         await App(config, places, [root.absolute() for root in options.root]).run(Notifier.from_environ())
+        ended = True
 
-    uvloop.run(serve())
+    try:
+        uvloop.run(serve())
+    except RuntimeError:
+        if not ended:
+            raise
+        # To end the executor, asyncio starts a thread, and the system may refuse it. Everything is closed.
     return 0
 
 
