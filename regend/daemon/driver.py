@@ -143,7 +143,11 @@ class Driver:
             # An event or a command is lost, so this pipeline is wrong from now on. The store is not: end the daemon,
             # and let the next one read the disk again.
             self.close()
-            self._tasks.create_task(_end(error))
+            ending = _end(error)
+            try:
+                self._tasks.create_task(ending)
+            except RuntimeError:
+                ending.close()  # The group ends already, for the reason of another task.
 
     def _notice(self, event: ev.Event) -> None:
         """Note what the driver itself must know of an event."""

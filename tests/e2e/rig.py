@@ -49,12 +49,13 @@ class Daemon:
         self.environ: dict[str, str] = {}
         self.arguments: list[str] = []
         self.launcher: tuple[str, ...] = ()
+        self.interpreter = sys.executable
         self.flush_limit_s = FLUSH_LIMIT_S
         self._process: subprocess.Popen[bytes] | None = None
         self._log = (home / "log").open("ab")
 
     def start(self, *roots: Path, wait: bool = True) -> Daemon:
-        arguments = [sys.executable, "-m", "regend", "--config", str(self._config), "--log-format", "json"]
+        arguments = [self.interpreter, "-m", "regend", "--config", str(self._config), "--log-format", "json"]
         arguments += ["--state-dir", str(self.state_dir), "--socket", str(self.socket)]
         for root in roots:
             arguments += ["--root", str(root)]
