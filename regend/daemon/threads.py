@@ -65,4 +65,4 @@ def no_thread(name: str, error: BaseException) -> RegendError:
 
 
 def _nothing() -> None:
-    """Do nothing, in a thread that is there from then on."""
+    """Return at once: the first call, for which the pool starts its first thread."""

@@ -49,7 +49,7 @@ _IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
 _IOPRIO_WHO_PROCESS = 1
 _IOPRIO_LOWEST = 2 << 13 | 7
 _SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-"""What the system is short of, whichever file is read."""
+"""Errors of a system that is short of something, whichever file is read."""
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _STDERR = 2

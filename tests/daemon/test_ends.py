@@ -1,6 +1,6 @@
 """A daemon that has lost an event or its index thread ends with the true cause: what it would say later were not true.
 
-What memory lacks for one file or one batch is tried again.
+A file or a batch for which memory is short is tried again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class MistakeError(Exception):
 
 
 class PanicError(BaseException):
-    """What an extension written in Rust raises when it panics."""
+    """An extension written in Rust raises its like when it panics."""
 
 
 @pytest.fixture

@@ -127,8 +127,28 @@ def test_the_interpreter_is_away(
     check_recovery(subject, root)
 
 
+def test_from_the_start_on(subject: Daemon, root: Path) -> None:
+    """A daemon whose index can be served serves it, and one without an index answers, too."""
+    broken, hook = subject.home / "broken", subject.home / "sitecustomize.py"
+    lines = ["import os, sys", f"if 'regend.workers.worker' in sys.orig_argv and os.path.exists({str(broken)!r}):"]
+    hook.write_text("\n".join([*lines, "    sys.exit('a package is away')\n"]))
+    subject.environ = {"PYTHONPATH": str(subject.home)}
+    broken.touch()
+    subject.start(root)
+    wait_for(lambda: "a package is away" in subject.root(root)["reason"], "the cause is said")
+    assert subject.paths("first") == []
+    broken.unlink()
+    assert subject.flush()["failed"] == []
+    subject.kill()
+    broken.touch()
+    subject.start(root)
+    check_outage(subject, root, "a package is away")
+    broken.unlink()
+    check_recovery(subject, root)
+
+
 def as_another_user(subject: Daemon, root: Path) -> tuple[str, ...]:
-    """What starts a program as a user whom the limit on processes binds: it does not bind root."""
+    """A launcher for a user whom the limit on processes binds: it does not bind root."""
     if os.geteuid() != 0:
         return ()
     if shutil.which("setpriv") is None:
@@ -164,9 +184,11 @@ def test_a_limit_on_processes_and_threads(subject: Daemon, root: Path) -> None:
     check_outage(subject, root, "Resource temporarily unavailable")
     for _ in range(20):
         assert subject.call("files", root=str(root))["files"]
+    (root / "a.py").unlink()
+    wait_for(lambda: not subject.paths("first"), "what is deleted is not found any more")
     allow("all")
     (root / "c.py").write_text(function("third"))
-    wait_for(lambda: subject.paths("third")[0] == "c.py", "it is searchable", 40.0)
+    wait_for(lambda: subject.paths("third")[:1] == ["c.py"], "it is searchable", 40.0)
     assert subject.flush()["failed"] == [] and subject.status()["pid"] == pid
     allow("none")
     assert subject.stop() == 0
