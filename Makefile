@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 # Serve ROOT in the foreground; stop with Ctrl-C. Ask with `.venv/bin/regenctl search ...` from another shell.
 run: $(STAMP)
-	$(BIN)/regend --root "$(ROOT)"
+	$(BIN)/python -I -m regend --root "$(ROOT)"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

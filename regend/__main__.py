@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from regend.interpreter import settle
+
+if __name__ == "__main__":
+    settle()
+
 import argparse
 import gc
 import os
@@ -15,7 +20,7 @@ from typing import Any
 from regend import __version__
 from regend.config import load_config
 from regend.errors import RegendError
-from regend.paths import default_socket_path, default_state_dir
+from regend.paths import absolute, default_socket_path, default_state_dir
 
 SWITCH_INTERVAL_S = 0.0005
 """Longest time that one thread keeps the interpreter from another. Python's 5 ms are a query's whole time budget."""
@@ -58,7 +63,6 @@ def _import_structlog() -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the daemon until it is stopped, and return the exit status."""
     before = set(threading.enumerate())
-    _fill_standard_streams()
     options = parser().parse_args(argv)
     os.umask(0o077)
     for name in _ONE_THREAD:  # Before numpy is imported: a query is too small to share among threads.
@@ -106,13 +110,6 @@ def _held_threads(before: set[threading.Thread]) -> list[str]:
     return sorted(thread.name for thread in started if thread.is_alive())
 
 
-def _fill_standard_streams() -> None:
-    """Open standard streams that the starter closed: else the catalog could become file descriptor 2 and be damaged."""
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
-    os.close(descriptor)
-
-
 def _raise_open_files() -> None:
     """Raise the limit on open files up to `MAX_OPEN_FILES`: each client and each watched root takes one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -135,16 +132,16 @@ def _serve(config: object, options: argparse.Namespace) -> int:
     _raise_open_files()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     places = Places(
-        state_dir=(options.state_dir or default_state_dir()).absolute(),
-        socket=(options.socket or default_socket_path()).absolute(),
+        state_dir=absolute(options.state_dir or default_state_dir()),
+        socket=absolute(options.socket or default_socket_path()),
     )
 
-    ended = False
+    roots, ended = [absolute(root) for root in options.root], False
 
     async def serve() -> None:
         nonlocal ended
         asyncio.get_running_loop().set_exception_handler(loop_failed)
-        await App(config, places, [root.absolute() for root in options.root]).run(Notifier.from_environ())
+        await App(config, places, roots).run(Notifier.from_environ())
         ended = True
 
     try:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from regend.errors import ConfigError, PathError
 from regend.fields import declare, fault
-from regend.paths import default_config_path
+from regend.paths import absolute, default_config_path
 
 _T = TypeVar("_T")
 
@@ -230,7 +230,7 @@ def user_path(value: str, key: str, source: str = "configuration") -> Path:
         ConfigError: the path begins with ``~`` and the name of an unknown user.
     """
     try:
-        return Path(value).expanduser()
+        return absolute(Path(value).expanduser()) if value else Path(value)
     except RuntimeError as error:
         known = f"{source}: `{key}` is {value!r}"
         raise ConfigError(f"{known}, but this machine has no user of that name; write the path out.") from error

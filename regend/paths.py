@@ -41,6 +41,21 @@ def home_directory(environ: Mapping[str, str]) -> Path:
     return home
 
 
+def absolute(path: Path) -> Path:
+    """Return the path from the root on.
+
+    Raises:
+        PathError: it is relative, and the working directory was deleted, or may not be looked at.
+    """
+    try:
+        return path.absolute()
+    except OSError as error:
+        raise PathError(
+            f"{path} is a relative path, and the working directory cannot be found ({error.strerror}); go to a "
+            "directory that exists, or give the path from the root on."
+        ) from error
+
+
 def xdg_directory(environ: Mapping[str, str], name: str, fallback: str) -> Path:
     """Return the directory that an XDG variable names, else `fallback` in the home directory."""
     value = environ.get(name, "")
@@ -55,14 +70,14 @@ def default_config_path(environ: Mapping[str, str] = os.environ) -> Path:
 def default_state_dir(environ: Mapping[str, str] = os.environ) -> Path:
     """Return `$REGEND_STATE_DIR`, else `$XDG_STATE_HOME/regend`."""
     if environ.get("REGEND_STATE_DIR"):
-        return Path(environ["REGEND_STATE_DIR"]).absolute()
+        return absolute(Path(environ["REGEND_STATE_DIR"]))
     return xdg_directory(environ, "XDG_STATE_HOME", ".local/state") / "regend"
 
 
 def default_socket_path(environ: Mapping[str, str] = os.environ) -> Path:
     """Return `$REGEND_SOCKET`, else `$XDG_RUNTIME_DIR/regend/regend.sock`, else `run/regend.sock` of the state."""
     if environ.get("REGEND_SOCKET"):
-        return Path(environ["REGEND_SOCKET"]).absolute()
+        return absolute(Path(environ["REGEND_SOCKET"]))
     runtime = environ.get("XDG_RUNTIME_DIR", "")
     if runtime.startswith("/"):
         return Path(runtime) / "regend" / "regend.sock"

@@ -41,6 +41,8 @@ EDGES: dict[str, tuple[str, ...]] = {
     "regend.errors": (),
     "regend.types": (),
     "regend.limits": (),
+    # The first steps of the programs, before any other module is looked for.
+    "regend.interpreter": (),
     "regend.paths": ("regend.errors",),
     # One way to declare a checked field, for the configuration and for the wire.
     "regend.fields": (),
@@ -62,13 +64,13 @@ EDGES: dict[str, tuple[str, ...]] = {
     "regend.disk.ignore": (*BASICS, "regend.paths", "regend.disk.ignore.*", "regend.disk.repository"),
     # Turns what the operating system says into the core's events.
     "regend.watch": (
-        *BASICS, "regend.config", "regend.watch.*", "regend.core.events", "regend.disk.names",
+        *BASICS, "regend.config", "regend.watch.*", "regend.core.events", "regend.disk.calls", "regend.disk.names",
         "regend.disk.repository", "regend.disk.ignore.rules",
     ),
     # Warm processes: they read and chunk files and run the local model.
     "regend.workers": (
-        *BASICS, "regend.config", "regend.workers.*", "regend.chunking.chunker", "regend.disk.blob_names",
-        "regend.disk.safe_read", "regend.embedding.base", "regend.embedding.registry",
+        *BASICS, "regend.interpreter", "regend.config", "regend.workers.*", "regend.chunking.chunker",
+        "regend.disk.blob_names", "regend.disk.safe_read", "regend.embedding.base", "regend.embedding.registry",
     ),
     # Adapters. The store applies the core's commands and answers with its events, hence these two.
     "regend.store": (
@@ -108,10 +110,13 @@ EDGES: dict[str, tuple[str, ...]] = {
         "regend.embedding.base",
         "regend.embedding.registry",
     ),
-    "regend.__main__": ("regend", "regend.errors", "regend.paths", "regend.config", "regend.daemon.*"),
+    "regend.__main__": (
+        "regend", "regend.interpreter", "regend.errors", "regend.paths", "regend.config", "regend.daemon.*",
+    ),
     # Clients: they see the socket and the configuration, never the index.
     "regend.cli": (
-        "regend", "regend.errors", "regend.limits", "regend.paths", "regend.config", "regend.rpc.*", "regend.cli.*",
+        "regend", "regend.interpreter", "regend.errors", "regend.limits", "regend.paths", "regend.config",
+        "regend.rpc.*", "regend.cli.*",
     ),
 }  # fmt: skip
 

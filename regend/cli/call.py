@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+from regend import paths
 from regend.errors import PathError
 from regend.rpc.client import Client
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 def client(arguments: argparse.Namespace) -> Client:
     """Return an unconnected client for the socket that the command line names."""
-    return Client(os.path.abspath(arguments.socket) if arguments.socket else None, name="regenctl")  # noqa: PTH100 - pathlib is slower to import.
+    return Client(absolute(arguments.socket) if arguments.socket else None, name="regenctl")
 
 
 def call(arguments: argparse.Namespace, method: str, **params: Any) -> dict[str, Any]:
@@ -28,11 +30,12 @@ def absolute(path: str) -> str:
     """Make a path absolute, because the daemon has another working directory.
 
     Raises:
-        PathError: the path is empty, as an unset shell variable is; it must not mean the working directory.
+        PathError: the path is empty, as an unset shell variable is; it must not mean the working directory. Or it is
+            relative, and the working directory is gone.
     """
     if not path:
         raise PathError("The path is empty; name a file or directory, such as `.`.")
-    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - as above.
+    return os.path.normpath(paths.absolute(Path(os.path.expanduser(path))))  # noqa: PTH111 - leaves unknown users alone.
 
 
 def given(**params: Any) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from regend import __version__
 from regend.cli.terminal import Style, print_json
 from regend.config import Config, load_config
 from regend.errors import ConfigError, DaemonNotRunningError, RegendError
+from regend.interpreter import child_command
 from regend.limits import MAX_WAIT_S
 from regend.paths import APPLICATION_ID, CATALOG, STATE_FORMAT, default_state_dir
 from regend.rpc.client import Client
@@ -119,7 +120,7 @@ def check_python(version: tuple[int, ...]) -> Check:
 def check_packages(names: tuple[str, ...]) -> Check:
     """Import every package in one other process, and name those that cannot be imported."""
     remedy = "Install regend again in this environment: pip install --force-reinstall regend"
-    command = [sys.executable, "-c", _PROBE, *names]
+    command = [*child_command(_PROBE), *names]
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PACKAGES_TIMEOUT_S, check=False
@@ -324,12 +325,19 @@ def check_roots(status: Mapping[str, Any]) -> Iterator[Check]:
         why = root.get("reason") or ""
         if why:
             detail += f" ({why})"
-        if state == "gone":
+        if state == "hung":
+            yield Check(name, "warn", detail, "Check the mount and its server, then: regenctl status")
+        elif state == "gone":
             yield Check(name, "warn", detail, f"Mount or restore it, or: regenctl remove {root['path']}")
         elif state == "degraded":
             yield Check(name, "warn", detail, "See docs/operations.md, State names.")
-        elif root.get("watching") == "polling":
-            yield Check(name, "warn", f"{detail}, polled", "Raise fs.inotify.max_user_watches or `watch.max_watches`.")
+        elif str(root.get("watching", "")).startswith("polled"):
+            yield Check(
+                name,
+                "warn",
+                f"{detail}, {root['watching']}",
+                "Raise fs.inotify.max_user_watches or `watch.max_watches`.",
+            )
         elif failed:
             remedy = "regenctl why FILE says what went wrong; a changed file is tried again."
             yield Check(name, "warn", f"{detail}, {failed} files quarantined", remedy)

@@ -5,6 +5,11 @@ Exit codes: 0 done, 1 the command failed, 2 wrong command line, 3 no daemon, 130
 
 from __future__ import annotations
 
+from regend.interpreter import settle
+
+if __name__ == "__main__":
+    settle()
+
 import os
 import sys
 from importlib import import_module

@@ -18,7 +18,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from regend.errors import ConfigError, PathError
-from regend.paths import default_socket_path, home_directory, xdg_directory
+from regend.paths import absolute, default_socket_path, home_directory, xdg_directory
 
 SOCKET_UNIT = "regend.socket"
 SERVICE_UNIT = "regend.service"
@@ -108,13 +108,13 @@ def installed_program(environ: Mapping[str, str]) -> Path:
     Raises:
         PathError: it is in none of these places.
     """
-    for directory in (Path(sys.executable).parent, Path(sys.argv[0]).absolute().parent):
+    for directory in (Path(sys.executable).parent, absolute(Path(sys.argv[0])).parent):
         if os.access(directory / "regend", os.X_OK):
             return directory / "regend"
     found = shutil.which("regend", path=environ.get("PATH"))
     if found is None:
         raise PathError("The program `regend` is not on PATH; install the package first (`pip install regend`).")
-    return Path(found).absolute()
+    return absolute(Path(found))
 
 
 def _template(directory: str, name: str) -> str:

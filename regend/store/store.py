@@ -18,6 +18,7 @@ from regend.core.commands import Commit
 from regend.core.events import Committed, FileState, UnembeddedFound
 from regend.embedding.base import ModelInfo
 from regend.errors import RootError, StoreError
+from regend.store.allocator import bound_arenas
 from regend.store.base import GarbageLimits, RootRecord
 from regend.store.catalog.reader import Reader
 from regend.store.catalog.recovery import abandon, begin_anew, is_damage, open_or_recover, remember_roots
@@ -44,6 +45,7 @@ def open_store(state_dir: Path, model: ModelInfo, limits: GarbageLimits | None =
         StoreVersionError: a newer regend wrote it.
         StoreError: it cannot be used.
     """
+    bound_arenas()
     state_dir = state_dir.absolute()
     prepare_state_dir(state_dir)
     lock = StateLock(state_dir)

@@ -160,8 +160,7 @@ class Upkeep:
 
     def _tidy(self) -> None:
         """Give back what writing needed: threads, heaps, log."""
-        for pool in self._memory.pools.values():
-            pool.lexical.close_writer()
+        self._memory.close_writer()
         self._catalog.optimize()
         self._catalog.checkpoint()
         give_back()

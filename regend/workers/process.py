@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import msgspec
 import structlog
 
+from regend.interpreter import child_command
 from regend.types import Lane
 from regend.workers.frames import LENGTH, MAX_FRAME_BYTES, Ready, Reply
 
@@ -267,10 +268,11 @@ class Spawner:
             ours.setblocking(False)
             stderr = os.dup(_STDERR)
             closing.callback(os.close, stderr)
-            # -P keeps the working directory off the module path: it may hold the code of others. A process group of its
-            # own keeps the terminal's signals away (Ctrl-C, Ctrl-Z, hang-up): they are for the daemon.
+            arguments = (theirs.fileno(), self._rss_cap_bytes, stderr)
+            # A process group of its own keeps the terminal's signals away (Ctrl-C, Ctrl-Z, hang-up): they are for the
+            # daemon.
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", _WORKER, f"{theirs.fileno()}", f"{self._rss_cap_bytes}", f"{stderr}"],
+                [*child_command(f"from {_WORKER} import main; main(sys.argv)"), *map(str, arguments)],
                 pass_fds=(theirs.fileno(), stderr),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

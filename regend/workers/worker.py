@@ -149,9 +149,9 @@ def _yield_the_disk() -> None:
 
 
 def main(argv: list[str]) -> None:
-    """Run a worker: ``python -P -m regend.workers.worker FD RSS_CAP_BYTES STDERR_FD``."""
+    """Run a worker: with ``FD RSS_CAP_BYTES STDERR_FD`` as arguments."""
     _end_with_the_daemon()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # Sent to the whole group or service, they mean the daemon. It finishes what it must and closes the connection.
         signal.signal(number, signal.SIG_IGN)
     os.nice(_NICENESS)

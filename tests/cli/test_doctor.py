@@ -68,7 +68,7 @@ def test_a_package_that_kills_its_process_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, remedy: str
 ) -> None:
     (tmp_path / f"{name}.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
     check = check_packages(("json", name, "csv"))
     assert check.result == "fail"
     assert f"{name} ended the process (signal 4)" in check.detail
@@ -216,7 +216,7 @@ def root(**changes: Any) -> dict[str, Any]:
         ({}, "ok", "9 files"),
         ({"state": "gone"}, "warn", "regenctl remove /src/app"),
         ({"state": "degraded", "reason": "no watches left"}, "warn", "no watches left"),
-        ({"watching": "polling"}, "warn", "max_user_watches"),
+        ({"watching": "polled every 5 s"}, "warn", "max_user_watches"),
         ({"skipped_by_reason": {"quarantined: crash": 2, "binary": 1}}, "warn", "2 files quarantined"),
     ],
 )

@@ -23,13 +23,14 @@ from regend.daemon.notify import Notifier
 from regend.daemon.threads import Threads
 from regend.errors import RegendError
 from tests.daemon.test_loop_calls import DEADLINE_S, Rig
+from tests.disk import test_calls
 from tests.store import test_upkeep
 from tests.store.lexical import test_rebuild
 
 PRODUCT = Path(regend.__file__).parent
 LEFT_OUT = ("cli", "watch")
 """`regenctl` is no daemon; `tests/watch` strikes the threads of watches."""
-OURS = ("regend-thread", "regend-stop", "regend-query", "regend-scan", "regend-slab", "regend-lexical")
+OURS = ("regend-thread", "regend-stop", "regend-query", "regend-files", "regend-slab", "regend-lexical")
 SHORT = "can't start new thread"
 
 Refused = Callable[[threading.Thread], bool]
@@ -119,6 +120,7 @@ async def live(tmp_path: Path, rig: Rig, strike: Callable[[], Any]) -> None:
         try:
             async with asyncio.timeout(DEADLINE_S):
                 await manager.is_ready.wait()
+            await in_thread(clients, lambda: rig.call("add", path=str(rig.root)))
             strike()
             # More calls at once than the pool has threads.
             assert await asyncio.gather(*(asyncio.to_thread(time.sleep, 0.01) for _ in range(5))) == [None] * 5
@@ -141,7 +143,7 @@ async def test_no_thread_can_be_started_any_more(tmp_path: Path, rig: Rig, monke
     assert {name.partition("_")[0] for name in names} >= {"regend-thread"}, "the strike hit something"
 
 
-@pytest.mark.parametrize("name", ["regend-thread", "regend-stop", "regend-query", "regend-scan", "regend-index"])
+@pytest.mark.parametrize("name", ["regend-thread", "regend-stop", "regend-query", "regend-index"])
 async def test_no_thread_can_be_started_at_the_start(
     tmp_path: Path, rig: Rig, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -170,6 +172,7 @@ def test_every_other_thread_is_struck_by_a_test() -> None:
     """Whoever starts a thread at another place adds the test that strikes it."""
     struck = {
         "daemon/indexer.py:__init__": test_no_thread_can_be_started_at_the_start,
+        "disk/calls.py:_staff": test_calls.test_the_last_thread_stays,
         "store/lexical/rebuild.py:start": test_rebuild.test_a_rewrite_waits_for_its_thread,
         "store/vectors/merge.py:_start": test_upkeep.test_a_base_waits_for_its_thread,
     }

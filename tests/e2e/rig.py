@@ -49,13 +49,14 @@ class Daemon:
         self.environ: dict[str, str] = {}
         self.arguments: list[str] = []
         self.launcher: tuple[str, ...] = ()
-        self.interpreter = sys.executable
+        self.program: tuple[str, ...] = (sys.executable, "-m", "regend")
+        self.cwd = REPOSITORY
         self.flush_limit_s = FLUSH_LIMIT_S
         self._process: subprocess.Popen[bytes] | None = None
         self._log = (home / "log").open("ab")
 
     def start(self, *roots: Path, wait: bool = True) -> Daemon:
-        arguments = [self.interpreter, "-m", "regend", "--config", str(self._config), "--log-format", "json"]
+        arguments = [*self.program, "--config", str(self._config), "--log-format", "json"]
         arguments += ["--state-dir", str(self.state_dir), "--socket", str(self.socket)]
         for root in roots:
             arguments += ["--root", str(root)]
@@ -65,7 +66,7 @@ class Daemon:
         # Installed programs are compiled; to compile at each start would be half of the time to the first answer.
         environ.pop("PYTHONDONTWRITEBYTECODE", None)
         self._process = subprocess.Popen(
-            [*self.launcher, *arguments], stdout=self._log, stderr=self._log, env=environ, cwd=REPOSITORY
+            [*self.launcher, *arguments], stdout=self._log, stderr=self._log, env=environ, cwd=self.cwd
         )
         if wait:
             wait_for(self.answers, "the daemon answers", START_LIMIT_S)

@@ -117,7 +117,7 @@ def test_the_interpreter_is_away(
     """As an upgrade of Python leaves it."""
     interpreter, python = tmp_path / "python", Path(sys.executable).resolve()
     interpreter.symlink_to(python)
-    subject.interpreter, subject.environ = str(interpreter), {"PYTHONPATH": packages()}
+    subject.program, subject.environ = (str(interpreter), "-m", "regend"), {"PYTHONPATH": packages()}
     subject.start(root).flush()
     spoil(interpreter)
     lose_workers(subject)
@@ -129,10 +129,12 @@ def test_the_interpreter_is_away(
 
 def test_from_the_start_on(subject: Daemon, root: Path) -> None:
     """A daemon whose index can be served serves it, and one without an index answers, too."""
-    broken, hook = subject.home / "broken", subject.home / "sitecustomize.py"
-    lines = ["import os, sys", f"if 'regend.workers.worker' in sys.orig_argv and os.path.exists({str(broken)!r}):"]
-    hook.write_text("\n".join([*lines, "    sys.exit('a package is away')\n"]))
-    subject.environ = {"PYTHONPATH": str(subject.home)}
+    broken, interpreter, python = subject.home / "broken", subject.home / "python", Path(sys.executable).resolve()
+    lines = ["#!/bin/bash", f'if [ -e "{broken}" ] && [[ "$*" == *workers.worker* ]]; then']
+    lines += ["  echo 'a package is away' >&2; exit 1", "fi", f'exec -a "$0" "{python}" "$@"']
+    interpreter.write_text("\n".join(lines) + "\n")
+    interpreter.chmod(0o700)
+    subject.program, subject.environ = (str(interpreter), "-m", "regend"), {"PYTHONPATH": packages()}
     broken.touch()
     subject.start(root)
     wait_for(lambda: "a package is away" in subject.root(root)["reason"], "the cause is said")

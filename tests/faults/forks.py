@@ -21,7 +21,7 @@ from pathlib import Path
 
 import structlog
 
-from regend.store import upkeep
+from regend.store import memory, upkeep
 from regend.store.store import Store, open_store
 from regend.store.vectors import merge
 from tests.faults import workload
@@ -151,6 +151,7 @@ def case(top: Path, kind: str, nth: int, start: Oracle, faults: ctypes.CDLL) -> 
 def main(top: str) -> None:
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     merge.EXACT_ROWS = EXACT_ROWS
+    memory.MEMORY_DOCS = 0  # Words are files, which faults can strike.
     upkeep._PURGE_IDLE_S = upkeep._WRITER_IDLE_S = -1.0
     faults, directory = ctypes.CDLL(None), Path(top)
     forked(directory, "made", lambda: {"made": _begin(directory)})

@@ -1,6 +1,7 @@
 """Applies a seeded sequence of commits and kills itself at a named step; run by `test_crash.py`.
 
-Usage: `python -m tests.store.crash_child STATE_DIR SEED STEP COUNT`. Prints the number of each finished commit.
+Usage: `python -m tests.store.crash_child STATE_DIR SEED STEP COUNT MEMORY_DOCS`.
+Prints the number of each finished commit.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 
 from regend.core.commands import Commit, Op
+from regend.store import memory
 from regend.store.store import open_store
 from regend.types import RootId
 from tests.store.oracle import FILES, WORDS, Oracle, random_op
@@ -30,7 +32,8 @@ def commits(seed: int, root: RootId) -> list[list[Op]]:
     ]
 
 
-def main(state_dir: str, seed: str, step: str, count: str) -> None:
+def main(state_dir: str, seed: str, step: str, count: str, memory_docs: str) -> None:
+    memory.MEMORY_DOCS = int(memory_docs)
     store = open_store(Path(state_dir), MODEL)
     root = store.add_root("/r", "/r", "").root
     left = int(count)

@@ -40,6 +40,12 @@ def test_what_threads_have_freed_goes_back() -> None:
     assert float(difference_mb) > 20.0
 
 
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="this C library has no arenas to bound")
+def test_arenas_are_bounded() -> None:
+    assert allocator.bound_arenas()
+
+
 def test_a_library_without_it_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(allocator.ctypes, "CDLL", lambda _name: object())
     assert not allocator.give_back()
+    assert not allocator.bound_arenas()

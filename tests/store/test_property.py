@@ -56,12 +56,17 @@ def run(seed: int, state_dir: Path, steps: int) -> None:
         store.close()
 
 
+@pytest.mark.parametrize("memory_docs", [0, 12, 256])
 @pytest.mark.parametrize("seed", range(5))
-def test_the_store_follows_the_oracle(seed: int, tmp_path: Path) -> None:
+def test_the_store_follows_the_oracle(
+    seed: int, memory_docs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regend.store.memory.MEMORY_DOCS", memory_docs)
     run(seed, tmp_path, steps=40)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(100, 160))
-def test_the_store_follows_the_oracle_for_longer(seed: int, tmp_path: Path) -> None:
+def test_the_store_follows_the_oracle_for_longer(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regend.store.memory.MEMORY_DOCS", seed % 3 * 8)
     run(seed, tmp_path, steps=200)

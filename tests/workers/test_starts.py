@@ -215,7 +215,7 @@ async def test_workers_that_can_read_nothing(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(
         process.subprocess,
         "Popen",
-        lambda command, **options: start([sys.executable, "-c", code, *command[4:]], **options),
+        lambda command, **options: start([sys.executable, "-c", code, *command[-3:]], **options),
     )
     async with running() as workers:
         work = chunk(workers, tmp_path, path)

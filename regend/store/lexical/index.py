@@ -1,5 +1,7 @@
 """The lexical leg: one tantivy index per pool, a cache that can be rebuilt from the catalog.
 
+A small index lives in memory, because one on disk costs a thread for as long as it is open, and twelve files.
+
 Layout of `<state_dir>/lexical/<pool>/`: `marker.json` names the directory of the current index and the generation of
 its last commit; an index under construction has a directory that no marker names yet, so a crash leaves no half index.
 
@@ -8,7 +10,9 @@ re-applies what changed since (`changed > generation`), which is harmless to rep
 
 tantivy-py facts that this module relies on, all of version 0.27: `delete_documents_by_term` with an integer silently
 deletes nothing in an unsigned field, deletion by query works; a document field of the wrong integer type kills the
-writer; the default reader polls `meta.json` from a thread of its own, a "manual" one does not.
+writer; opening an index on disk starts a thread that polls `meta.json` twice a second until its last searcher is gone,
+even with a "manual" reader; a writer is six threads. An index in memory has no thread, and a commit to it does not wait
+for the disk (5 ms instead of 54).
 """
 
 from __future__ import annotations
@@ -99,9 +103,9 @@ def write_index(directory: Path, docs: Iterable[Document]) -> WrittenIndex:
     return WrittenIndex(path, index, opstamp)
 
 
-def _fill(index: Index, docs: Iterable[Document]) -> tuple[int, int]:
+def _fill(index: Index, docs: Iterable[Document], heap_bytes: int = _REBUILD_HEAP_BYTES) -> tuple[int, int]:
     """Commit all documents; return tantivy's number of the commit, and how many documents there were."""
-    writer = index.writer(heap_size=_REBUILD_HEAP_BYTES, num_threads=1)
+    writer = index.writer(heap_size=heap_bytes, num_threads=1)
     count = 0
     try:
         for doc in docs:
@@ -192,6 +196,32 @@ class LexicalIndex:
                 self.stand_in()
             raise
 
+    def rebuild_in_memory(self, docs: Iterable[Document], generation: int) -> None:
+        """Write a new index in memory, switch to it, and remove what is on disk.
+
+        Args:
+            docs: every live document, and not many.
+
+        Raises:
+            LexicalWriteError: what was there before stays, or `stand_in` where there was nothing.
+        """
+        index, held = Index(self._schema), list(docs)
+        index.config_reader(reload_policy="manual")
+        try:
+            self.close_writer()
+            with _writing(self.directory):
+                if held:
+                    _fill(index, held, _HEAP_BYTES)
+                    index.reload()
+        except LexicalWriteError:
+            if self._index is None:
+                self.stand_in()
+            raise
+        self._index, self._name, self.generation = index, "", generation
+        self.deleted_docs = self.added_docs = 0
+        self.behind = False
+        shutil.rmtree(self.directory, ignore_errors=True)
+
     def stand_in(self) -> None:
         """Serve an empty index in memory until `rebuild` succeeds."""
         self._index, self._writer, self._name = Index(self._schema), None, ""
@@ -200,8 +230,13 @@ class LexicalIndex:
 
     @property
     def usable(self) -> bool:
-        """Whether it is on disk, so that what it lacks can be applied."""
-        return bool(self._name)
+        """Whether it holds what was live at `generation`, so that what it lacks can be applied."""
+        return self.generation >= 0
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether it has no files, so that a new process has to rebuild it."""
+        return not self._name
 
     def adopt(self, written: WrittenIndex, generation: int) -> None:
         """Serve this index, which holds all documents that were live at `generation`; remove the one before.
@@ -213,7 +248,8 @@ class LexicalIndex:
         with _writing(self.directory):
             self._index, self._name, self._opstamp = written.index, written.path.name, written.opstamp
             self.deleted_docs = self.added_docs = 0
-            self._write_marker(generation)
+            self.generation = generation
+            self._write_marker()
             self._remove_others()
         self.behind = False
         give_back()
@@ -257,8 +293,10 @@ class LexicalIndex:
         Raises:
             LexicalWriteError: it is in the index, but a new process would apply it again.
         """
-        with _writing(self.directory):
-            self._write_marker(generation)
+        self.generation = generation
+        if self._name:
+            with _writing(self.directory):
+                self._write_marker()
         self.behind = False
 
     def view(self) -> LexicalView:
@@ -272,7 +310,8 @@ class LexicalIndex:
         if writer is not None:
             try:
                 writer.wait_merging_threads()
-                seal_files(self.directory / self._name)
+                if self._name:
+                    seal_files(self.directory / self._name)
             except BaseException as error:
                 if not isinstance(error, (ValueError, OSError)) and not is_panic(error):
                     raise
@@ -285,13 +324,12 @@ class LexicalIndex:
         self._index = None
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def _write_marker(self, generation: int) -> None:
+    def _write_marker(self) -> None:
         """Replace the marker atomically but without fsync.
 
         After a power cut it may be older than the index, which only re-applies more, or unreadable, which rebuilds.
         """
-        self.generation = generation
-        marker = Marker(self._owner, self._name, generation, self._opstamp, self.deleted_docs, self.added_docs)
+        marker = Marker(self._owner, self._name, self.generation, self._opstamp, self.deleted_docs, self.added_docs)
         temporary = self.directory / f"{MARKER}.tmp"
         temporary.write_bytes(marker.encode())
         temporary.replace(self.directory / MARKER)
