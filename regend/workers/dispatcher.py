@@ -23,7 +23,7 @@ from regend.config import LimitConfig, WorkerConfig
 from regend.errors import ChunkError, NoWorkerError, ProviderRejectedError, ProviderUnavailableError, WorkerError
 from regend.types import ChunkedFile, Lane
 from regend.workers.frames import ChunkReply, ChunkTask, EmbedReply, EmbedTask, Failure, Reply, frame
-from regend.workers.process import FIRST_PAUSE_S, LONGEST_PAUSE_S, Job, Spawner, Worker
+from regend.workers.process import CLOSING, FIRST_PAUSE_S, LONGEST_PAUSE_S, Job, Spawner, Worker
 
 GROW_AT_ITEMS = 10
 """Minimum items for more workers: with fewer, one warm worker is quicker than waking another."""
@@ -107,7 +107,7 @@ class Dispatcher:
         jobs = [job for queue in self._queues.values() for job in queue]
         for worker in self._workers:
             jobs += worker.jobs
-            worker.kill("closing")
+            worker.kill(CLOSING)
         for job in jobs:
             _fail(job, "stopping")
         self._queues.clear()

@@ -24,6 +24,8 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 _SAID_BYTES = 4_096
 """Maximum kept of what a worker says before it is ready; its last line is the cause of its end."""
+CLOSING = "closing"
+"""Why workers end with the daemon."""
 _DOUBLINGS = 10
 _STDERR = 2
 _WORKER = "regend.workers.worker"
@@ -300,7 +302,7 @@ class Spawner:
         """Count failed starts. A worker that was ready and died over an item started well: the item is to blame."""
         if worker.is_ready and (worker.items or worker.jobs or worker.end_reason):
             self.failed_starts = 0
-        else:
+        elif worker.end_reason != CLOSING:
             self._note_failure(worker)
         self._on_end(worker)
 

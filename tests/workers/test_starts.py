@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from regend.config import WorkerConfig
 from regend.errors import NoWorkerError, ProviderUnavailableError
 from regend.types import Lane
 from regend.workers import process
@@ -226,3 +227,33 @@ async def test_workers_that_can_read_nothing(tmp_path: Path, monkeypatch: pytest
         broken.unlink()
         assert (await work).chunks
         assert workers.trouble == "" and workers.restarts == 0
+
+
+async def test_workers_that_cannot_load_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The texts are not to blame: the batch is tried again later."""
+    code = """if True:
+        import sys
+        import regend.workers.worker as worker
+        def encoder(spec):
+            raise ImportError("numpy is away")
+        worker._encoder = encoder
+        worker.main(sys.argv)
+        """
+    start = subprocess.Popen
+
+    def popen(command: list[str], **options: Any) -> Any:
+        return start([command[0], "-c", code, *command[-3:]], **options)
+
+    monkeypatch.setattr(process.subprocess, "Popen", popen)
+    async with running() as workers:
+        with pytest.raises(ProviderUnavailableError, match="numpy is away") as refused:
+            await workers.embed(["text"])
+        assert refused.value.retry_after_s and workers.restarts == 0
+
+
+async def test_the_end_of_the_daemon_is_no_failed_start() -> None:
+    workers = Dispatcher(WorkerConfig(count=2))
+    for _ in range(3):
+        workers._grow()
+    await workers.close()
+    assert workers._spawner.failed_starts == 0
