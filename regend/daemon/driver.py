@@ -193,7 +193,10 @@ class Driver:
             outlets.indexer.call(lambda store: store.set_marker(root, marker))
 
     def _leave(self, root: RootId) -> None:
-        """Answer for the scans of a lost root, which may be held by its file system and never answer."""
+        """Answer for the scans of a lost root, and free its workers: its file system may hold both for ever."""
+        served = self._outlets.roots.get(root)
+        if served is not None and self._outlets.watcher.health(root).state == "hung":
+            self._outlets.workers.leave(served.path)
         for scan_id in [scan_id for scan_id, running in self._scans.items() if running.root == root]:
             if self._scans[scan_id].answer():
                 self.send(ev.Observed(scan_id, (), last=True, root_gone=True))

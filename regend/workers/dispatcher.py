@@ -135,7 +135,10 @@ class Dispatcher:
         try:
             while True:
                 reply = await self._submit(
-                    lambda job: frame(ChunkTask(job, root_path, path, limits, content)), lane, alone, content is None
+                    lambda job: frame(ChunkTask(job, root_path, path, limits, content)),
+                    lane,
+                    alone,
+                    root_path if content is None else "",
                 )
                 if not isinstance(reply, Failure):
                     assert isinstance(reply, ChunkReply), "the answer is of the task's kind"
@@ -164,9 +167,7 @@ class Dispatcher:
             ProviderUnavailableError: the daemon is stopping, no worker can be started now, or workers are unable.
         """
         try:
-            reply = await self._submit(
-                lambda job: frame(EmbedTask(job, list(texts), spec)), lane, alone=False, waits=False
-            )
+            reply = await self._submit(lambda job: frame(EmbedTask(job, list(texts), spec)), lane, alone=False)
         except NoWorkerError as error:
             raise ProviderUnavailableError(str(error), max(FIRST_PAUSE_S, self._spawner.pause_s)) from error
         except (WorkerError, ChunkError) as error:
@@ -180,23 +181,33 @@ class Dispatcher:
         assert isinstance(reply, EmbedReply), "the answer is of the task's kind"
         return np.frombuffer(reply.data, dtype="<f4").reshape(-1, reply.dim)
 
+    def leave(self, root_path: str) -> None:
+        """Give up on a root whose file system does not answer: its items are gone, and a worker that it holds ends."""
+        for worker in self._workers:
+            if worker.jobs and worker.jobs[0].root_path == root_path:
+                worker.kill("the file system does not answer")
+        for jobs in (*self._queues.values(), *(worker.jobs for worker in self._workers)):
+            for job in jobs:
+                if job.root_path == root_path and not job.future.done():
+                    job.future.set_exception(FileNotFoundError("its file system does not answer"))
+
     # -- handing out -----------------------------------------------------------------------------------------------
 
     @property
     def _waiting(self) -> int:
         return sum(map(len, self._queues.values()))
 
-    async def _submit(self, request: Callable[[int], bytes], lane: Lane, alone: bool, waits: bool) -> Reply:
+    async def _submit(self, request: Callable[[int], bytes], lane: Lane, alone: bool, root_path: str = "") -> Reply:
         if self._closing:
             raise WorkerError("stopping")
-        if not waits and not self.is_available:
+        if not root_path and not self.is_available:
             raise NoWorkerError(self._no_worker())
         self._last_job += 1
         try:
             framed = request(self._last_job)
         except UnicodeEncodeError as error:
             raise ChunkError(f"A name or text is not valid Unicode: {error.reason}.") from error
-        job = Job(self._last_job, framed, lane, alone, waits, asyncio.get_running_loop().create_future())
+        job = Job(self._last_job, framed, lane, alone, root_path, asyncio.get_running_loop().create_future())
         self._queues[alone, lane].append(job)
         self._busy_at = time.monotonic()
         self._dispatch()
@@ -260,7 +271,7 @@ class Dispatcher:
             return
         self._started.set()
         for queue in self._queues.values():
-            for job in [job for job in queue if not job.waits]:
+            for job in [job for job in queue if not job.root_path]:
                 queue.remove(job)
                 if not job.future.done():
                     job.future.set_exception(NoWorkerError(self._no_worker()))

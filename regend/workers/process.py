@@ -41,14 +41,15 @@ class Job:
 
     Attributes:
         alone: nothing else may be in the worker's window meanwhile.
-        waits: it stays in the queue while no worker can be started.
+        root_path: of the file on disk, which stays in the queue while no worker can be started; empty where the caller
+            cannot wait.
     """
 
     number: int
     request: bytes
     lane: Lane
     alone: bool
-    waits: bool
+    root_path: str
     future: asyncio.Future[Reply]
 
 

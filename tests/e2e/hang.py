@@ -100,5 +100,8 @@ def install() -> None:
 if __name__ == "__main__":
     install()
     from regend.__main__ import main
+    from regend.workers import process
+
+    process._WORKER = "tests.e2e.hang_worker"
 
     sys.exit(main(sys.argv[sys.argv.index("regend") + 1 :]))
