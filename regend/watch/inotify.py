@@ -44,7 +44,7 @@ class InotifyRoot:
     def __init__(self, place: WatchPlace, inotify: Inotify, outlets: WatchOutlets, storm_paths: int) -> None:
         self._root = place.root
         self._top = place.identity.path
-        self._git_dir = place.identity.git_dir
+        self._git_dir: Path | None = None
         self._rules = place.rules
         self._inotify = inotify
         self._out = outlets
@@ -86,8 +86,7 @@ class InotifyRoot:
             WatchLimitError: there are no watches left.
             FileNotFoundError: the root is gone.
         """
-        if self._git_dir is not None:
-            self._git_wd = self._add(self._git_dir, GIT_MASK)
+        self._watch_git()
         if not self._watch(""):
             raise FileNotFoundError(errno.ENOENT, self._unwatched.get("", "root is gone"), str(self._top))
         self._walk("")
@@ -115,6 +114,8 @@ class InotifyRoot:
             seen.add(directory)
             self._walk(directory, seen)
         self._unwatch_below(directory, keep=seen)
+        if directory == "":
+            self._watch_git()  # Last: it may have been watched as a part of the tree.
 
     def deliver(self, events: list[InotifyEvent]) -> None:
         """Take events from the reader thread, and deal with them in turn."""
@@ -229,11 +230,15 @@ class InotifyRoot:
             progress()
             try:
                 with os.scandir(self._top / path) as entries:
-                    names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+                    listed = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
             except OSError:
                 # Gone, or unreadable: its parent's watch tells when that changes, and the scanner reports it.
                 continue
-            for name in names:
+            if self._rules.settle(path, (name for name, _ in listed)).ignored and path:
+                # git put its data there after the rules were asked, and before the watch could tell.
+                self._unwatch(path)
+                continue
+            for name in [name for name, is_dir in listed if is_dir]:
                 child = f"{path}/{name}" if path else name
                 if self._rules.decide(child, True).ignored or not is_utf8(name):
                     continue
@@ -243,6 +248,17 @@ class InotifyRoot:
                     waiting.append(child)
                     if seen is not None:
                         seen.add(child)
+
+    def _watch_git(self) -> None:
+        """Watch the git directory that the root has now, because git's lock lies there."""
+        git_dir = self._rules.git_dir
+        if git_dir == self._git_dir and self._git_wd in self._id_of:
+            return
+        if self._git_wd is not None:
+            self._forget(self._git_wd)
+        self._git_dir, self._git_wd = git_dir, None
+        if git_dir is not None:
+            self._git_wd = self._add(git_dir, GIT_MASK)
 
     def _watch(self, path: str) -> bool:
         """Watch one directory of the tree; return False when it is not there or cannot be watched."""

@@ -39,7 +39,6 @@ class ObserverRoot(events.FileSystemEventHandler):
         super().__init__()
         self._root = place.root
         self._top = str(place.identity.path)
-        self._git_dir = place.identity.git_dir
         self._rules = place.rules
         self._out = outlets
         self._observer = observer()
@@ -85,7 +84,8 @@ class ObserverRoot(events.FileSystemEventHandler):
 
     def check_busy(self) -> None:
         """Look whether git holds its index lock, and report a difference."""
-        busy = self._git_dir is not None and os.path.lexists(self._git_dir / "index.lock")
+        git_dir = self._rules.git_dir
+        busy = git_dir is not None and os.path.lexists(git_dir / "index.lock")
         if busy != self._busy:
             self._busy = busy
             self._out.post(RootBusy(self._root, busy))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.watch.watch_rig import ROOT, rig
+from regend.core.events import RootBusy
+from tests.watch.watch_rig import ROOT, rig, wait_for
 
 
 def grow(place: Path, part: str) -> None:
@@ -47,11 +48,28 @@ def test_repositories_that_git_makes(tmp_path: Path) -> None:
         for number in range(8):
             subprocess.run(["git", "init", "-q", "--bare", str(top / f"{number}.git")], check=True)
             made.barrier()
-            assert rules.settle(f"{number}.git", {path.name for path in (top / f"{number}.git").iterdir()}).ignored
-        made.watcher.check(1.0)
-        made.barrier()
+            assert rules.decide(f"{number}.git", True).ignored
+        assert made.watcher.health(ROOT).watches == 1, "the root"
         made.events.clear()
         for number in range(8):
             (top / f"{number}.git/config").write_text("changed")
         made.barrier()
         assert made.events == []
+
+
+def test_the_lock_of_a_repository_that_comes_late(tmp_path: Path) -> None:
+    top = tmp_path / "up/tree"
+    top.mkdir(parents=True)
+    with rig(tmp_path / "cookies") as made:
+        rules = made.watch(top)
+        for place in ("up", "up/tree"):
+            subprocess.run(["git", "init", "-q", str(tmp_path / place)], check=True)
+            made.barrier()
+            made.watcher.check(1.0)
+            wait_for(lambda place=place: rules.git_dir == tmp_path / place / ".git", "the rules follow")  # type: ignore[misc]
+            made.barrier()
+            made.events.clear()
+            (tmp_path / place / ".git/index.lock").touch()
+            wait_for(lambda: RootBusy(ROOT, True) in made.events, "the root is busy")
+            (tmp_path / place / ".git/index.lock").unlink()
+            wait_for(lambda: RootBusy(ROOT, False) in made.events, "the root is idle")
