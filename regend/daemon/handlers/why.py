@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from regend.chunking.grammars import detect_language
 from regend.core.pipeline import Pipeline
 from regend.daemon.handlers.named_files import absolute
 from regend.daemon.roots import Roots, ServedRoot, real_path
-from regend.disk.names import is_utf8
+from regend.disk.names import is_utf8, skip_reason_of
 from regend.rpc.connection import Connection
 from regend.rpc.operation_messages import IgnoreRule, WhyRequest, WhyResponse
 from regend.store.reads import Reads
@@ -21,6 +22,9 @@ _REASONS = {
     "binary": "It is not text.",
     "minified": "Its lines are too long to be written by hand.",
     "generated": "It is generated.",
+    "editor_file": "It is a backup, a swap file or a lock that an editor keeps beside the file itself.",
+    "lfs_pointer": "Git LFS has not fetched its content; `git lfs pull` does.",
+    "too_many_chunks": "It has more chunks than one file may have.",
     "symlink": "It is a symbolic link; links are not followed.",
     "not_regular": "It is no regular file.",
     "unreadable": "It may not be read.",
@@ -82,7 +86,8 @@ def _explain(
         return answer("quarantined", f"Its worker failed twice ({quarantined}); it is tried again when it changes.")
     if row is not None:
         reason = f"{row.reason}: {_REASONS.get(row.reason, 'It was not indexed.')}"
-        return answer("skipped", reason, None, row.language)
+        named = detect_language(relative) if skip_reason_of(relative) else ""
+        return answer("skipped", reason, None, row.language or named)
     return answer("pending", "It is not read yet.") if exists else answer(*_MISSING)
 
 
