@@ -23,7 +23,7 @@ TEXT = "text"
 _TEMPLATE_SUFFIXES = frozenset(
     ["dist", "erb", "example", "in", "j2", "jinja", "jinja2", "sample", "template", "tmpl", "tpl"]
 )
-"""Suffixes behind the one that says the language, as in `config.h.in`."""
+"""Suffixes that stand behind the one of the language."""
 _SHEBANG = re.compile(rb"#!\s*\S*?/?(?:env\s+(?:-\S+\s+)*)?([A-Za-z][A-Za-z_+-]*)[\d.]*(?:\s|$)")
 
 

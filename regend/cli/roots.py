@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 from regend.cli.call import absolute, call, client
-from regend.cli.terminal import Style, columns, count_text, print_json, printable, say, show
+from regend.cli.terminal import Style, columns, print_json, printable, say, show
+from regend.errors import count_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

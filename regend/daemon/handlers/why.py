@@ -12,6 +12,7 @@ from regend.core.pipeline import Pipeline
 from regend.daemon.handlers.named_files import absolute
 from regend.daemon.roots import Roots, ServedRoot, real_path
 from regend.disk.names import is_utf8, skip_reason_of
+from regend.errors import count_text
 from regend.rpc.connection import Connection
 from regend.rpc.operation_messages import IgnoreRule, WhyRequest, WhyResponse
 from regend.store.reads import Reads
@@ -78,7 +79,8 @@ def _explain(
     if is_dir:
         return answer("indexed", "It is a directory that is not ignored.")
     if row is not None and row.state == "indexed":
-        said = f"It is searchable as {row.chunk_count} chunks.{_refused(served.record.root, relative, reads, refused)}"
+        said = f"It is searchable as {count_text(row.chunk_count, 'chunk')}."
+        said += _refused(served.record.root, relative, reads, refused)
         return answer("indexed", said, None, row.language, row.chunk_count, row.degraded_reason)
     if row is not None and row.reason.startswith("quarantined"):
         quarantined = quarantined or row.reason

@@ -148,7 +148,7 @@ class ScopeResolver:
         generation, pairs = self._nested
         if generation != snapshot.generation:
             pairs = _nested_roots(snapshot)
-            self._nested = (snapshot.generation, pairs)  # Of two threads either may be the last.
+            self._nested = (snapshot.generation, pairs)  # Either of two threads may be the last.
         if not pairs:
             return scope
         pools = {pool.pool: (pool, allow) for pool, allow in scope.pools}
