@@ -64,7 +64,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     "regend.disk.ignore": (*BASICS, "regend.paths", "regend.disk.ignore.*", "regend.disk.repository"),
     # Turns what the operating system says into the core's events.
     "regend.watch": (
-        *BASICS, "regend.config", "regend.watch.*", "regend.core.events", "regend.disk.names",
+        *BASICS, "regend.config", "regend.watch.*", "regend.core.events", "regend.disk.calls", "regend.disk.names",
         "regend.disk.repository", "regend.disk.ignore.rules",
     ),
     # Warm processes: they read and chunk files and run the local model.

@@ -326,12 +326,19 @@ def check_roots(status: Mapping[str, Any]) -> Iterator[Check]:
         why = root.get("reason") or ""
         if why:
             detail += f" ({why})"
-        if state == "gone":
+        if state == "hung":
+            yield Check(name, "warn", detail, "Check the mount and its server, then: regenctl status")
+        elif state == "gone":
             yield Check(name, "warn", detail, f"Mount or restore it, or: regenctl remove {root['path']}")
         elif state == "degraded":
             yield Check(name, "warn", detail, "See docs/operations.md, State names.")
-        elif root.get("watching") == "polling":
-            yield Check(name, "warn", f"{detail}, polled", "Raise fs.inotify.max_user_watches or `watch.max_watches`.")
+        elif str(root.get("watching", "")).startswith("polled"):
+            yield Check(
+                name,
+                "warn",
+                f"{detail}, {root['watching']}",
+                "Raise fs.inotify.max_user_watches or `watch.max_watches`.",
+            )
         elif failed:
             remedy = "regenctl why FILE says what went wrong; a changed file is tried again."
             yield Check(name, "warn", f"{detail}, {count_text(failed, 'file')} quarantined", remedy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -11,6 +12,7 @@ from regend.core import events as ev
 from regend.daemon.driver import Driver
 from regend.daemon.indexer import Indexer
 from regend.daemon.roots import RootCandidate, Roots, ServedRoot
+from regend.disk.calls import RootCalls
 from regend.errors import RootError
 from regend.store.base import RootRecord
 from regend.store.reads import Reads
@@ -18,6 +20,8 @@ from regend.store.store import Store
 from regend.types import RootId, Track
 from regend.watch.watcher import Watcher
 
+ADD_LIMIT_S = 10.0
+"""How long the file system of a directory that is to be added may take to answer."""
 log = structlog.get_logger(__name__)
 
 
@@ -35,6 +39,7 @@ class Admission:
         indexer: Indexer,
         driver: Driver,
         watcher: Watcher,
+        calls: RootCalls,
         remote_paths: frozenset[str] | None,
         last_track: Track,
     ) -> None:
@@ -42,14 +47,16 @@ class Admission:
         self._indexer = indexer
         self._driver = driver
         self._watcher = watcher
+        self._calls = calls
         self._remote_paths = remote_paths
         self._last_track = last_track
         self._lock = asyncio.Lock()
 
     async def recall(self) -> None:
-        """Serve the roots of the store again."""
-        for record in self._indexer.reads.roots():
-            await self._admit(await asyncio.to_thread(self._roots.recall, record))
+        """Serve the roots of the store again, also those whose file systems do not answer."""
+        records = self._indexer.reads.roots()
+        for candidate in await asyncio.gather(*map(self._recall, records)):
+            await self._admit(candidate)
 
     async def add(self, path: Path, force: bool) -> ServedRoot:
         """Serve a directory; a root that is served already stays as it is.
@@ -58,7 +65,8 @@ class Admission:
             RegendError: it cannot be served, see `Roots.prepare`.
         """
         async with self._lock:
-            candidate = await asyncio.to_thread(self._roots.prepare, path, force)
+            place = self._watcher.mount_of(path) or "/"
+            candidate = await self._calls.ask(place, partial(self._roots.prepare, path, force), place, ADD_LIMIT_S)
             return self._roots.at(candidate.identity.path) or await self._admit(candidate)
 
     async def remove(self, served: ServedRoot) -> None:
@@ -77,6 +85,13 @@ class Admission:
             await asyncio.wrap_future(self._indexer.call(lambda store: store.remove_root(root)))
         log.info("root_removed", root=served.path)
 
+    async def _recall(self, record: RootRecord) -> RootCandidate:
+        try:
+            return await self._calls.ask(record.root, partial(self._roots.recall, record), record.path)
+        except RootError as error:
+            log.warning("root_does_not_answer", root=record.path, reason=str(error))
+            return self._roots.unseen(record)
+
     async def _admit(self, candidate: RootCandidate) -> ServedRoot:
         identity = candidate.identity
 
@@ -91,7 +106,9 @@ class Admission:
         record, added = await asyncio.wrap_future(self._indexer.call(load))
         served = self._roots.add(record, candidate)
         self._driver.send(added)
-        self._watcher.add(added.root, identity, candidate.rules)
+        if not candidate.is_seen:
+            self._driver.send(ev.RootLost(added.root))
+        self._watcher.add(added.root, identity, candidate.rules, is_lost=not candidate.is_seen)
         log.info("root_added", root=served.path, files=len(added.files))
         return served
 

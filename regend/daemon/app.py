@@ -48,6 +48,7 @@ from regend.daemon.roots import Roots
 from regend.daemon.settings import pipeline_config
 from regend.daemon.telemetry import StageTimes
 from regend.daemon.upgrader import bring_in
+from regend.disk.calls import RootCalls
 from regend.embedding.base import EmbeddingProvider
 from regend.embedding.registry import open_provider, query_encoder
 from regend.errors import count_text
@@ -60,7 +61,6 @@ from regend.watch.watcher import Watcher
 from regend.workers.dispatcher import Dispatcher
 
 QUERY_THREADS = 2
-SCAN_THREADS = 2
 CHECK_INTERVAL_S = 1.0
 PROBES = "probes.json"
 """File of the state directory: what embedding servers can do."""
@@ -85,7 +85,7 @@ class App:
         self._named_roots = tuple(roots)
         self._workers = Dispatcher(config.workers)
         configured = open_provider(config.embedding, self._workers.embed, places.state_dir / PROBES)
-        self._remote_paths = None if configured.info.local else _real_paths(config.embedding.remote_roots)
+        self._is_remote = not configured.info.local
         self._first, self._provider, self._stronger = config.embedding, configured, list[EmbeddingProvider]()
         if config.embedding.provider != "builtin" and config.embedding.role == "upgrade":
             self._first, self._stronger = EmbeddingConfig(), [configured]
@@ -135,21 +135,22 @@ class App:
         starting = tasks.create_task(self._workers.start())
         reads = await asyncio.to_thread(indexer.start)
         queries = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="regend-query")
-        scanners = ThreadPoolExecutor(SCAN_THREADS, thread_name_prefix="regend-scan")
         closing.callback(queries.shutdown, wait=False, cancel_futures=True)
-        closing.callback(scanners.shutdown, wait=False, cancel_futures=True)
+        calls = RootCalls()
+        closing.callback(calls.close)
         closing.push_async_callback(_stop_indexing, indexer)
 
         models = self._models(reads, closing)
         closing.push_async_callback(self._workers.close)
         closing.callback(starting.cancel)
-        watcher = Watcher(post, config.watch, state_dir / "cookies")
+        watcher = Watcher(post, config.watch, state_dir / "cookies", calls)
         closing.push_async_callback(asyncio.to_thread, watcher.stop)
-        roots = Roots(config, state_dir)
-        outlets = Outlets(self._workers, [model.embedder for model in models], indexer, watcher, roots, scanners)
+        roots = Roots(config, state_dir, calls, watcher.mount_of)
+        outlets = Outlets(self._workers, [model.embedder for model in models], indexer, watcher, roots, calls)
         driver = Driver(pipeline, tasks, times, outlets)
         closing.callback(driver.close)
-        admission = Admission(roots, indexer, driver, watcher, self._remote_paths, models[-1].track)
+        remote_paths = await self._remote_paths(roots) if self._is_remote else None
+        admission = Admission(roots, indexer, driver, watcher, calls, remote_paths, models[-1].track)
         governor = Governor(
             config.resources, state_dir, self._workers.slots, lambda slots: driver.send(ev.CapacityChanged(slots))
         )
@@ -161,7 +162,7 @@ class App:
         handlers = method_table(
             QueryMethods(
                 asked,
-                Buffers(self._workers, self._provider.info, lambda: reads.snapshot),
+                Buffers(roots, self._workers, self._provider.info, lambda: reads.snapshot),
                 QueryRunner(queries, lambda: reads.snapshot, times),
             ),
             RootMethods(admission, states, indexer),
@@ -188,7 +189,7 @@ class App:
         # Clients waited in the backlog until now, so each sees all roots.
         await server.start(listener.sock)
         _collect_garbage()
-        allowed = partial(roots_at, reads, self._remote_paths)
+        allowed = partial(roots_at, reads, remote_paths)
         stronger = [bring_in(model, config.embedding, indexer, driver, allowed) for model in models[1:]]
         background = [governor.run(), *stronger]
         for task in [tasks.create_task(work) for work in background]:
@@ -197,7 +198,7 @@ class App:
         tasks.create_task(asyncio.to_thread(language_names))
         notifier.ready(f"serving {count_text(len(roots.all()), 'root')}")
         log.info("serving", version=__version__, socket=str(listener.path), pid=os.getpid())
-        await self._look_after(watcher, Purger(roots, indexer, pipeline.is_idle), notifier)
+        await self._look_after(watcher, Purger(roots, indexer, pipeline, calls), notifier)
 
     def _models(self, reads: Reads, closing: AsyncExitStack) -> list[ServedModel]:
         """Return the models by track."""
@@ -207,6 +208,14 @@ class App:
         for model in models:
             closing.push_async_callback(model.close)
         return models
+
+    async def _remote_paths(self, roots: Roots) -> frozenset[str]:
+        """Return the real paths of the roots whose text may leave the machine."""
+        paths = [user_path(path, "embedding.remote_roots") for path in self._config.embedding.remote_roots]
+        found = await asyncio.gather(*map(roots.real_path, paths), return_exceptions=True)
+        # A file system that does not answer: the path as it was written, which is real for most roots.
+        real = [path if isinstance(done, BaseException) else done for path, done in zip(paths, found, strict=True)]
+        return frozenset(map(str, real))
 
     async def _look_after(self, watcher: Watcher, purger: Purger, notifier: Notifier) -> None:
         """Check the watchers and feed the service manager's watchdog until `stop`."""
@@ -250,7 +259,3 @@ def _collect_garbage() -> None:
     """Collect garbage from now on, except the objects that the start has made, which stay."""
     gc.freeze()
     gc.enable()
-
-
-def _real_paths(paths: Sequence[str]) -> frozenset[str]:
-    return frozenset(str(user_path(path, "embedding.remote_roots").resolve()) for path in paths)

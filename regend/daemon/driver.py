@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -24,6 +24,7 @@ from regend.daemon.inbox import Inbox
 from regend.daemon.indexer import Indexer
 from regend.daemon.roots import Roots
 from regend.daemon.telemetry import StageTimes
+from regend.disk.calls import RootCalls, progress
 from regend.disk.repository import REPOSITORY_CONFIG_NAME
 from regend.disk.scanner import scan
 from regend.errors import ChunkError, RpcError, WorkerError
@@ -43,7 +44,22 @@ class Outlets:
     indexer: Indexer
     watcher: Watcher
     roots: Roots
-    scanners: ThreadPoolExecutor
+    calls: RootCalls
+
+
+class _RunningScan:
+    """A scan that was begun. Exactly one last part answers it, from its thread or from the event loop."""
+
+    def __init__(self, root: RootId) -> None:
+        self.root = root
+        self.answered = False
+        self._lock = threading.Lock()
+
+    def answer(self) -> bool:
+        """Answer the scan; return False if it was answered before."""
+        with self._lock:
+            first, self.answered = not self.answered, True
+        return first
 
 
 class Driver:
@@ -68,6 +84,7 @@ class Driver:
         self._tickets = itertools.count(1)
         self._flushes: dict[int, asyncio.Future[cmd.ResolveFlush]] = {}
         self._commits: dict[int, tuple[cmd.Commit, float]] = {}
+        self._scans: dict[int, _RunningScan] = {}
         self._closed = False
         self.on_committed: Callable[[cmd.Commit, ev.Committed], None] = lambda _commit, _done: None
         self.on_changed: Callable[[], None] = lambda: None
@@ -105,7 +122,7 @@ class Driver:
         request = ev.FlushRequested(ticket, wait_vectors)
         try:
             async with asyncio.timeout(timeout_s):
-                await asyncio.to_thread(self._outlets.watcher.barrier, ticket, lambda _token: self.post(request))
+                self._outlets.watcher.barrier(ticket, lambda _token: self.post(request))
                 return await future
         except TimeoutError as error:
             waiting = {name: count for name, count in self.pipeline.queues().items() if count}
@@ -141,6 +158,10 @@ class Driver:
         match event:
             case ev.RootFound(root):
                 self._found(root)
+            case ev.RootLost(root):
+                self._loop.call_soon(self._leave, root)
+            case ev.Observed(scan_id, last=True):
+                self._scans.pop(scan_id, None)
             case ev.Committed(commit_id):
                 commit, started_at = self._commits.pop(commit_id)
                 self._times.add("commit", time.perf_counter() - started_at)
@@ -157,6 +178,12 @@ class Driver:
         marker = outlets.roots.found(root, outlets.watcher.identity(root))
         if marker is not None:
             outlets.indexer.call(lambda store: store.set_marker(root, marker))
+
+    def _leave(self, root: RootId) -> None:
+        """Answer for the scans of a lost root, which may be held by its file system and never answer."""
+        for scan_id in [scan_id for scan_id, running in self._scans.items() if running.root == root]:
+            if self._scans[scan_id].answer():
+                self.send(ev.Observed(scan_id, (), last=True, root_gone=True))
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -200,11 +227,20 @@ class Driver:
             self._loop.call_soon(self.send, ev.Observed(command.scan_id, (), last=True, root_gone=True))
             return
         identity, rules, limits = root.identity, root.rules, root.limits
+        running = self._scans[command.scan_id] = _RunningScan(command.root)
+
+        def post(event: ev.Observed) -> None:
+            if running.answer() if event.last else not running.answered:
+                self.post(event)
+
+        def cancelled() -> bool:
+            progress()
+            return self._closed or running.answered
 
         def look() -> None:
             started_at = time.perf_counter()
             try:
-                scan(command, identity, rules, limits.max_file_bytes, self.post, lambda: self._closed)
+                scan(command, identity, rules, limits.max_file_bytes, post, cancelled)
             except Exception:
                 log.exception("scan_failed", root=str(identity.path))
             took_s = time.perf_counter() - started_at
@@ -213,7 +249,7 @@ class Driver:
             except RuntimeError:
                 pass  # The event loop has ended.
 
-        outlets.scanners.submit(look)
+        outlets.calls.put(command.root, look, ("scan", command.scan_id))
 
     async def _chunk(self, command: cmd.ChunkFile) -> None:
         outlets = self._outlets

@@ -8,13 +8,14 @@ purger removes unused entries for good if all roots of their pool ignore the pat
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from concurrent.futures import Future
 
 import structlog
 
+from regend.core.pipeline import Pipeline
 from regend.daemon.indexer import Indexer
 from regend.daemon.roots import Roots
+from regend.disk.calls import RootCalls
 from regend.disk.ignore.rules import IgnoreRules
 from regend.types import PoolId, RootId
 
@@ -25,16 +26,13 @@ log = structlog.get_logger(__name__)
 
 
 class Purger:
-    """Owned by the event loop.
+    """Owned by the event loop. Rules read the disk, so it asks them in a thread of its own."""
 
-    Args:
-        is_idle: whether nothing waits to be read or committed.
-    """
-
-    def __init__(self, roots: Roots, indexer: Indexer, is_idle: Callable[[], bool]) -> None:
+    def __init__(self, roots: Roots, indexer: Indexer, pipeline: Pipeline, calls: RootCalls) -> None:
         self._roots = roots
         self._indexer = indexer
-        self._is_idle = is_idle
+        self._pipeline = pipeline
+        self._calls = calls
         self._versions: dict[RootId, int] = {}
         self._due_at: float | None = None
         self._running: Future[bool] | None = None
@@ -53,14 +51,31 @@ class Purger:
             if error or not self._running.result():
                 self._due_at = now + SETTLE_S
             self._running = None
-        if self._due_at is not None and now >= self._due_at and self._is_idle():
+        if self._due_at is not None and now >= self._due_at and self._pipeline.is_idle():
             self._due_at = None
-            rules: defaultdict[PoolId, list[IgnoreRules]] = defaultdict(list)
-            for served in self._roots.all():
-                rules[served.record.pool].append(served.rules)
-            self._running = self._indexer.call(
-                lambda store: store.purge(lambda pool, path: _unwanted(rules[pool], path))
-            )
+            self._running = self._begin()
+
+    def _begin(self) -> Future[bool]:
+        """Ask the rules of all pools whose roots are there, then let the store remove what they exclude."""
+        rules: defaultdict[PoolId, list[IgnoreRules]] = defaultdict(list)
+        away: set[PoolId] = set()
+        for served in self._roots.all():
+            rules[served.record.pool].append(served.rules)
+            if self._pipeline.is_lost(served.record.root):
+                away.add(served.record.pool)
+        done: Future[bool] = Future()
+
+        def decide() -> None:
+            try:
+                found = {(pool, path) for pool, path in self._indexer.reads.unused() if pool not in away}
+                unwanted = {(pool, path) for pool, path in found if _unwanted(rules[pool], path)}
+                purge = self._indexer.call(lambda store: store.purge(lambda pool, path: (pool, path) in unwanted))
+                done.set_result(purge.result() if unwanted else True)
+            except Exception as error:
+                done.set_exception(error)
+
+        self._calls.put("purger", decide)
+        return done
 
 
 def _unwanted(rules: list[IgnoreRules], path: str) -> bool:

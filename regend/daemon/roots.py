@@ -5,13 +5,16 @@ Owned by the event loop. `prepare` and `recall` read the disk, so they are calle
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
 from regend.config import Config, LimitConfig
+from regend.disk.calls import RootCalls
 from regend.disk.ignore.builtin import secret_directory
 from regend.disk.ignore.rules import IgnoreRules
 from regend.disk.repository import RootIdentity, identify, load_repository_config
@@ -20,6 +23,7 @@ from regend.paths import known_home
 from regend.store.base import RootRecord
 from regend.types import RootId
 
+_T = TypeVar("_T")
 log = structlog.get_logger(__name__)
 
 
@@ -42,8 +46,7 @@ def check_path(path: str) -> None:
         )
 
 
-def real_path(path: Path) -> Path:
-    """Resolve links; return the path itself where they form a circle. Reads the disk, so call it in a thread."""
+def _real_path(path: Path) -> Path:
     try:
         return path.resolve()
     except (OSError, RuntimeError):
@@ -52,11 +55,16 @@ def real_path(path: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class RootCandidate:
-    """A directory that can be served."""
+    """A directory that can be served.
+
+    Attributes:
+        is_seen: its file system answered; else it is served as lost until it does.
+    """
 
     identity: RootIdentity
     rules: IgnoreRules
     limits: LimitConfig
+    is_seen: bool = True
 
 
 @dataclass(slots=True)
@@ -80,10 +88,19 @@ class ServedRoot:
 
 
 class Roots:
-    """Owns the served roots."""
+    """Owns the served roots.
 
-    def __init__(self, config: Config, state_dir: Path) -> None:
+    Args:
+        calls: runs the file calls.
+        mount_of: names the file system that holds a path, without a look at it.
+    """
+
+    def __init__(
+        self, config: Config, state_dir: Path, calls: RootCalls, mount_of: Callable[[Path], str] = lambda _: ""
+    ) -> None:
         self._config = config
+        self._calls = calls
+        self._mount_of = mount_of
         # Roots are real paths, and the state directory may be named by a link.
         self._own_dirs = tuple(dict.fromkeys((state_dir, state_dir.resolve())))
         self._roots: dict[RootId, ServedRoot] = {}
@@ -163,11 +180,28 @@ class Roots:
         named = Path(path)
         served = self.at(named)
         if served is None and named.is_absolute():
-            served = self.at(await asyncio.to_thread(real_path, named))
+            served = self.at(await self.real_path(named))
         if served is None:
             known = ", ".join(served.path for served in self.all()) or "none"
             raise RootError(f"{path} is not a root (known: {known}); add it with `regenctl add {path}`.")
         return served
+
+    async def real_path(self, path: Path) -> Path:
+        """Resolve links; return the path itself where they form a circle.
+
+        Raises:
+            RootError: its file system does not answer.
+        """
+        place = self._mount_of(path) or "/"
+        return await self._calls.ask(place, partial(_real_path, path), place)
+
+    async def ask(self, served: ServedRoot, call: Callable[[], _T]) -> _T:
+        """Return what `call` returns, which looks at the root's files.
+
+        Raises:
+            RootError: the root's file system does not answer.
+        """
+        return await self._calls.ask(served.record.root, call, served.path)
 
     def all_containing(self, path: Path) -> list[tuple[ServedRoot, str]]:
         """Return every root that holds an absolute path, innermost first, and the path relative to it."""
@@ -183,10 +217,10 @@ class Roots:
             Its marker, if the root is another directory than before.
         """
         served = self._roots.get(root)
-        if served is None or identity is None or identity.marker == served.identity.marker:
+        if served is None or identity is None:
             return None
-        served.identity = identity
-        return identity.marker
+        before, served.identity = served.identity, identity
+        return identity.marker if identity.marker != before.marker else None
 
     def reload_limits(self, root: RootId) -> bool:
         """Read `.regend.toml` again and return whether the limits changed. After an error the old limits stay."""
@@ -201,6 +235,12 @@ class Roots:
         served.problem = ""
         changed, served.limits = limits != served.limits, limits
         return changed
+
+    def unseen(self, record: RootRecord) -> RootCandidate:
+        """Return a root of the store whose file system does not answer, without a look at it."""
+        identity = RootIdentity(Path(record.path), record.pool_key, record.marker, None)
+        rules = IgnoreRules(identity.path, None, self._config.ignore.patterns, self._own_dirs, read=False)
+        return RootCandidate(identity, rules, self._config.limits, is_seen=False)
 
     def _candidate(self, identity: RootIdentity, limits: LimitConfig) -> RootCandidate:
         rules = IgnoreRules(identity.path, identity.git_dir, self._config.ignore.patterns, self._own_dirs)

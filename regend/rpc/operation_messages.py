@@ -197,7 +197,7 @@ class WhyResponse:
 class RootStatus:
     path: str = declare("absolute path")
     pool: str = declare("the pool whose index it shares")
-    state: str = declare("`scanning`, `indexing`, `ready`, `paused`, `degraded` or `gone`")
+    state: str = declare("`scanning`, `indexing`, `ready`, `paused`, `degraded`, `hung` or `gone`")
     files_indexed: int = declare("files that are searchable now")
     files_skipped: int = declare("files that are not searchable, on purpose or because of an error")
     skipped_by_reason: Mapping[str, int] = declare("number of skipped files by reason")
@@ -205,7 +205,7 @@ class RootStatus:
     pending: int = declare("paths known to need work")
     generation: int = declare("generation of its last commit")
     complete: bool = declare("true if nothing is pending and every chunk has a vector")
-    watching: str = declare("how changes are noticed, such as `events` or `polling`")
+    watching: str = declare("how changes are noticed, such as `events` or `polled every 5 s`")
     reason: str = declare("why `state` is not `ready`; else empty")
 
 

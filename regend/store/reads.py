@@ -15,7 +15,7 @@ from regend.store.catalog.reader import FileRow, Reader
 from regend.store.catalog.recovery import distrust
 from regend.store.counts import RootStats
 from regend.store.snapshot import StoreSnapshot
-from regend.types import ChunkId, RootId
+from regend.types import ChunkId, PoolId, RootId
 
 
 class Reads:
@@ -60,6 +60,10 @@ class Reads:
     def chunk_lines(self, root: RootId, path: str) -> list[tuple[ChunkId, int, int]]:
         """Return the chunks of one path in order, each with its first and last line."""
         return self._reader.chunk_lines(root, path)
+
+    def unused(self) -> list[tuple[PoolId, str]]:
+        """Return the pools and paths of entries that no tree holds any more."""
+        return self._reader.unused()
 
     def check_pages(self) -> str:
         """Check the whole catalog. If it is damaged, mark it, so that the next opening puts it aside.

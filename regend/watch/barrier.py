@@ -1,7 +1,7 @@
 """Barriers: proof that everything the kernel had queued before a moment has been posted.
 
-A file made in the cookie directory is reported to every root's watch after all older events of that watch. A barrier is
-passed when each root has either reported its cookie or been told to rescan instead.
+A file made in the cookie directory is reported after all older events of every root. A barrier is passed when each root
+has either reported its cookie or been told to rescan instead.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from regend.types import RootId
 class _Barrier:
     token: int
     done: Callable[[int], None]
-    cookies: set[RootId]
-    rescans: set[RootId]
+    roots: set[RootId]
     deadline: float
 
 
@@ -44,14 +43,8 @@ class Barriers:
                 _remove(stale)
         return missing
 
-    def begin(
-        self, token: int, done: Callable[[int], None], cookies: set[RootId], rescans: set[RootId], limit_s: float
-    ) -> str:
-        """Open a barrier; nothing is written yet.
-
-        Args:
-            cookies: roots whose watch is trusted to report the cookie.
-            rescans: roots that only a rescan satisfies. A cookie that a dying watch of theirs still reports is ignored.
+    def begin(self, token: int, done: Callable[[int], None], roots: Set[RootId], limit_s: float) -> str:
+        """Open a barrier that waits for these roots; nothing is written yet.
 
         Returns:
             The cookie's name.
@@ -59,7 +52,7 @@ class Barriers:
         with self._lock:
             self._count += 1
             name = f"cookie-{os.getpid()}-{self._count}"
-            self._open[name] = _Barrier(token, done, set(cookies), set(rescans), time.monotonic() + limit_s)
+            self._open[name] = _Barrier(token, done, set(roots), time.monotonic() + limit_s)
         return name
 
     def write(self, name: str) -> bool:
@@ -70,33 +63,34 @@ class Barriers:
             return False
         return True
 
-    def cookie_seen(self, root: RootId, name: str) -> None:
-        """Note that the root's watch reported the cookie."""
-        self._drop(name, cookies={root})
-
-    def rescanned(self, root: RootId, name: str | None) -> None:
-        """Drop a root that was told to rescan or is gone: it no longer holds up this barrier (None: any before)."""
-        self._drop(name, cookies={root}, rescans={root})
+    def passed(self, root: RootId, name: str | None) -> None:
+        """Note that the root reported the cookie, was told to rescan, or is gone (None: for every open barrier)."""
+        self._drop(name, {root})
 
     def settle(self, name: str) -> None:
         """Pass the barrier if it waits for no root."""
         self._drop(name)
 
+    def waiting(self, name: str) -> frozenset[RootId]:
+        """Return the roots that a barrier waits for."""
+        with self._lock:
+            barrier = self._open.get(name)
+            return frozenset(barrier.roots) if barrier is not None else frozenset()
+
     def overdue(self) -> list[tuple[str, set[RootId]]]:
         """List the barriers whose time is up, and their roots that have not reported."""
         now = time.monotonic()
         with self._lock:
-            return [(name, b.cookies | b.rescans) for name, b in self._open.items() if b.deadline <= now]
+            return [(name, set(b.roots)) for name, b in self._open.items() if b.deadline <= now]
 
-    def _drop(self, name: str | None, cookies: Set[RootId] = frozenset(), rescans: Set[RootId] = frozenset()) -> None:
+    def _drop(self, name: str | None, roots: Set[RootId] = frozenset()) -> None:
         passed: list[_Barrier] = []
         with self._lock:
             for key in [name] if name is not None else list(self._open):
                 barrier = self._open.get(key)
                 if barrier is not None:
-                    barrier.cookies -= cookies
-                    barrier.rescans -= rescans
-                    if not barrier.cookies and not barrier.rescans:
+                    barrier.roots -= roots
+                    if not barrier.roots:
                         passed.append(barrier)
                         del self._open[key]
                         _remove(self._dir / key)

@@ -9,6 +9,7 @@ Linux only; elsewhere nothing is known, and the reconciliation finds the differe
 from __future__ import annotations
 
 import os
+import re
 import select
 import threading
 from dataclasses import dataclass
@@ -16,8 +17,12 @@ from pathlib import Path
 
 _MOUNTS = "/proc/self/mountinfo"
 _BLOCK_BYTES = 1 << 16
-_REMOTE = frozenset(("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre"))
-_REMOTE |= frozenset(("vboxsf", "prl_fs", "vmhgfs", "fuse.vmhgfs-fuse", "fuse.sshfs", "fuse.rclone", "fuse.glusterfs"))
+_REPORTED = frozenset(("ext2", "ext3", "ext4", "xfs", "btrfs", "bcachefs", "f2fs", "zfs", "jfs", "reiserfs", "nilfs2"))
+_REPORTED |= frozenset(("tmpfs", "ramfs", "overlay", "aufs", "ecryptfs", "ubifs", "jffs2", "hfs", "hfsplus", "apfs"))
+_REPORTED |= frozenset(("vfat", "msdos", "exfat", "ntfs", "ntfs3", "fuseblk", "iso9660", "udf", "squashfs", "erofs"))
+_REPORTED |= frozenset(("rootfs", "autofs"))
+"""Kinds of file systems that only this machine changes, so that all changes are reported. Any other kind, above all one
+that is not known, may be changed by another machine or by its own server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +59,31 @@ class Mounts:
         top = _written(path)
         return frozenset(mount for mount in self._current() if mount.place.startswith(top))
 
-    def remote_at(self, path: Path) -> str:
-        """Return the kind of file system at `path` if other machines change it unreported, else an empty string."""
+    def over(self, path: Path) -> str:
+        """Return the mount point of the file system that holds `path`, as the table writes it; empty if unknown."""
+        mount = self._over(_written(path))
+        return mount.place if mount else ""
+
+    def unreported(self, path: Path) -> dict[str, str]:
+        """Return the places at and below `path` where not all changes are reported here, with the reason.
+
+        Returns:
+            Paths relative to `path`; ``""`` stands for all of it, and then no others are named.
+        """
         top = _written(path)
+        mount = self._over(top)
+        if mount is not None and mount.kind not in _REPORTED:
+            return {"": _reason(mount)}
+        return {
+            _read_as(mount.place.removeprefix(top)): _reason(mount)
+            for mount in self._current()
+            if mount.place.startswith(top) and mount.kind not in _REPORTED
+        }
+
+    def _over(self, top: str) -> Mount | None:
         over = [mount for mount in self._current() if top.startswith(mount.place.rstrip("/") + "/")]
         # The later of two mounts at one point hides the earlier.
-        kind = max(reversed(over), key=lambda mount: len(mount.place)).kind if over else ""
-        return kind if kind in _REMOTE else ""
+        return max(reversed(over), key=lambda mount: len(mount.place)) if over else None
 
     def _current(self) -> list[Mount]:
         with self._lock:
@@ -93,3 +116,12 @@ def _written(path: Path) -> str:
     """Return the path as the table writes it, with ``/`` at its end."""
     text = str(path).replace("\\", "\\134")
     return text.replace(" ", "\\040").replace("\t", "\\011").replace("\n", "\\012").rstrip("/") + "/"
+
+
+def _read_as(place: str) -> str:
+    """Return a path of the table as it is."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), place)
+
+
+def _reason(mount: Mount) -> str:
+    return f"not all changes on a {mount.kind} file system are reported here"

@@ -8,7 +8,8 @@ watchdog's inotify observer; it was never run on macOS.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from watchdog import events
 from watchdog.observers import Observer
@@ -49,6 +50,9 @@ class ObserverRoot(events.FileSystemEventHandler):
         """The dispatcher and every emitter run; `Observer.is_alive` alone does not tell."""
         return self._observer.is_alive() and all(emitter.is_alive() for emitter in self._observer.emitters)
 
+    unwatched: Mapping[str, str] = MappingProxyType({})
+    """Nothing: the system watches a whole tree or none of it."""
+
     @property
     def watch_count(self) -> int:
         """Streams held, whatever they cost the system."""
@@ -75,9 +79,6 @@ class ObserverRoot(events.FileSystemEventHandler):
         if self._observer.is_alive():
             self._observer.stop()
             self._observer.join(10.0)
-
-    def watch_cookies(self) -> None:
-        """Ignore cookies, which are not used here."""
 
     def resync(self, directory: str) -> None:
         """Leave the watch as it is: it covers the whole tree."""
@@ -115,3 +116,16 @@ class ObserverRoot(events.FileSystemEventHandler):
         else:
             parent = path.rpartition("/")[0]
             self._out.post(RescanNeeded(self._root, parent if is_utf8(parent) else ""))
+
+
+class ObserverSystem:
+    """Gives each root an observer of its own."""
+
+    def watch(self, place: WatchPlace, outlets: WatchOutlets) -> ObserverRoot:
+        return ObserverRoot(place, outlets)
+
+    def watch_cookies(self) -> None:
+        """Ignore cookies, which are not used here."""
+
+    def close(self) -> None:
+        """Keep nothing: the observers end with their roots."""

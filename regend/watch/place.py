@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -15,7 +15,7 @@ from regend.disk.repository import RootIdentity
 from regend.errors import RootError
 from regend.types import RootId
 
-WatchState = Literal["watching", "polling", "starting", "lost"]
+WatchState = Literal["watching", "polling", "starting", "lost", "hung"]
 
 
 class WatchLimitError(RootError):
@@ -56,42 +56,49 @@ class WatchHealth:
     Attributes:
         reason: why it is not watched; empty while it is.
         watches: watches held for it.
+        polled: places where not all changes are reported, with the reason; ``""`` is the whole root.
+        unwatched: directories that could not be watched, with the reason.
     """
 
     state: WatchState
     reason: str
     watches: int
+    polled: Mapping[str, str] = field(default_factory=dict)
+    unwatched: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class WatchPlace:
-    """The root to watch, and the directory where cookies appear."""
+    """The root to watch."""
 
     root: RootId
     identity: RootIdentity
     rules: IgnoreRules
-    cookie_dir: Path
 
 
 @dataclass(frozen=True, slots=True)
 class WatchOutlets:
-    """Where a watch reports; called from its own threads.
+    """Where a watch of a root reports.
 
     Attributes:
-        post: hints for the pipeline.
-        cookie: the name of a cookie seen, after everything older was posted.
-        trouble: the watch stopped and cannot go on as it is, and why.
+        post: hints for the pipeline; any thread.
+        in_turn: runs a function in the root's lane, where file calls may take as long as they like; any thread. If the
+            function raises, the watch is taken for broken.
         root_moved: the root directory was deleted, moved or unmounted; another may be in its place.
     """
 
     post: Callable[[Event], None]
-    cookie: Callable[[str], None]
-    trouble: Callable[[str], None]
+    in_turn: Callable[[Callable[[], None]], None]
     root_moved: Callable[[], None]
 
 
 class RootWatch(Protocol):
-    """The watch of one root."""
+    """The watch of one root. Its methods are called in the root's lane, its attributes are read in any thread.
+
+    Attributes:
+        ordered: what is reported in turn after a cookie was seen comes after every older event.
+        unwatched: directories that could not be watched, with the reason.
+    """
 
     ordered: bool
 
@@ -99,11 +106,25 @@ class RootWatch(Protocol):
     def alive(self) -> bool: ...
     @property
     def watch_count(self) -> int: ...
+    @property
+    def unwatched(self) -> Mapping[str, str]: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...
-    def watch_cookies(self) -> None: ...
     def resync(self, directory: str) -> None: ...
     def check_busy(self) -> None: ...
+
+
+class WatchSystem(Protocol):
+    """Makes the watches of all roots. Its methods are called by the supervising thread, except `watch`."""
+
+    def watch(self, place: WatchPlace, outlets: WatchOutlets) -> RootWatch:
+        """Return a root's watch, which was not started yet; in the root's lane."""
+
+    def watch_cookies(self) -> None:
+        """Watch the cookie directory (also after it was replaced)."""
+
+    def close(self) -> None:
+        """Give everything back."""
 
 
 def is_plausible(path: Path, marker: str, lost: str) -> bool:

@@ -216,7 +216,7 @@ def root(**changes: Any) -> dict[str, Any]:
         ({}, "ok", "9 files"),
         ({"state": "gone"}, "warn", "regenctl remove /src/app"),
         ({"state": "degraded", "reason": "no watches left"}, "warn", "no watches left"),
-        ({"watching": "polling"}, "warn", "max_user_watches"),
+        ({"watching": "polled every 5 s"}, "warn", "max_user_watches"),
         ({"skipped_by_reason": {"quarantined: crash": 2, "binary": 1}}, "warn", "2 files quarantined"),
     ],
 )

@@ -11,6 +11,7 @@ import pytest
 from regend.config import Config, ResourceConfig
 from regend.daemon.governor import CHECK_INTERVAL_S, Governor, size_bytes, stalled_percent
 from regend.daemon.roots import Roots
+from regend.disk.calls import RootCalls
 from regend.errors import RootError
 from tests.e2e.rig import daemon, wait_for
 
@@ -135,7 +136,7 @@ def test_far_too_large_roots_are_refused_without_force(
     home.mkdir(parents=True)
     monkeypatch.setenv("HOME", str(home))
     path = {"/": Path("/"), "home": home, "above home": home.parent}[place]
-    roots = Roots(Config(), tmp_path / "state")
+    roots = Roots(Config(), tmp_path / "state", RootCalls())
     with pytest.raises(RootError, match="not a source tree" if place == "/" else "--force"):
         roots.prepare(path, force=False)
     if place != "/":

@@ -51,10 +51,10 @@ def test_a_skipped_sync_or_rename_is_caught(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_dropped_overflow_rescan_is_caught(tmp_path: Path, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(InotifyRoot, "on_queue_overflow", lambda self: None)
+    monkeypatch.setattr(InotifyRoot, "_compare", lambda self: None)
     monkeypatch.setattr("tests.watch.watch_rig.DEADLINE_S", 4.0)
     with pytest.raises(AssertionError):
-        overflow(tmp_path, top)
+        overflow(tmp_path, top, monkeypatch)
     record("planted bugs, caught", 1)
 
 

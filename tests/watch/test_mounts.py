@@ -59,12 +59,18 @@ def test_remote_file_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     mounts_now = Mounts()
     rows = [("/src", ""), ("/home/me/x", "nfs4"), ("/home/me/local disk/x", ""), ("/mnt", "fuse.sshfs"), ("/mntx", "")]
     for path, expected in rows:
-        assert mounts_now.remote_at(Path(path)) == expected, path
+        assert expected in mounts_now.unreported(Path(path)).get("", "none"), path
+        assert ("" in mounts_now.unreported(Path(path))) == bool(expected), path
+    assert mounts_now.unreported(Path("/")) == {
+        place: f"not all changes on a {kind} file system are reported here"
+        for place, kind in (("home", "nfs4"), ("mnt", "fuse.sshfs"))
+    }
+    assert mounts_now.over(Path("/home/me/local disk/x")) == "/home/me/local\\040disk"
     mounts_now.close()
 
 
 def test_without_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mounts, "_MOUNTS", str(tmp_path / "none"))
     mounts_now = Mounts()
-    assert mounts_now.below(Path("/")) == frozenset() and mounts_now.remote_at(Path("/")) == ""
+    assert mounts_now.below(Path("/")) == frozenset() and mounts_now.unreported(Path("/")) == {}
     mounts_now.close()

@@ -48,7 +48,7 @@ def test_start_posts_a_rescan_once_watched(tmp_path: Path, top: Path) -> None:
         wait_for(lambda: made.watcher.health(ROOT).state == "watching", "watching")
         wait_for(lambda: made.events, "an event")
         assert made.events == [RescanNeeded(ROOT)]
-        assert made.watcher.health(ROOT).watches == 3 + 1  # Three directories and the cookies.
+        assert made.watcher.health(ROOT).watches == 3
 
 
 CHANGES = {
@@ -155,7 +155,7 @@ def test_watches_equal_the_directories_that_are_not_ignored(tmp_path: Path) -> N
     with rig(tmp_path / "cookies") as made:
         made.watch(top)
         assert watched_directories(made) == {"", "src"} | {f"src/m{n}" for n in range(40)}
-        assert made.watcher.health(ROOT).watches == 42 + 2  # The git directory and the cookies.
+        assert made.watcher.health(ROOT).watches == 42 + 1  # The git directory.
         (top / "node_modules/p1/index.js").touch()
         (top / "node_modules/new").mkdir()
         (top / "src/m3/build/out.o").touch()

@@ -7,20 +7,23 @@ import random
 import shutil
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
-from watchdog.observers.inotify_c import InotifyFD
+from watchdog.observers.inotify_c import InotifyEvent, InotifyFD
 
 from regend.config import WatchConfig
 from regend.core.events import RescanNeeded, RootFound, RootLost
 from regend.disk.repository import marker_of
 from regend.types import RootId
 from regend.watch.barrier import Barriers
-from regend.watch.inotify import InotifyRoot
-from regend.watch.observer import ObserverRoot
-from regend.watch.place import RootWatch, WatchBudget, WatchOutlets, WatchPlace
-from tests.watch.watch_rig import ROOT, Rig, rig, wait_for
+from regend.watch.inotify import InotifyRoot, InotifySystem
+from regend.watch.instance import Inotify
+from regend.watch.observer import ObserverSystem
+from regend.watch.place import WatchBudget, WatchOutlets, WatchPlace
+from tests.watch.watch_rig import DEADLINE_S, ROOT, Rig, rig, wait_for
 
 
 @pytest.fixture
@@ -45,24 +48,56 @@ def check(made: Rig, now: float) -> None:
     """Run one check to its end."""
     made.watcher.check(now)
     wait_for(lambda: not made.watcher._check_waits, "the check taken up")
-    done = threading.Event()
-    made.watcher._jobs.put(done.set)
+    taken, done = threading.Event(), threading.Event()
+    made.watcher._jobs.put(taken.set)
+    wait_for(taken.is_set, "the check handed out")
+    made.calls.put(ROOT, done.set)
     wait_for(done.is_set, "the check done")
+
+
+def budget(made: Rig) -> WatchBudget:
+    system = made.watcher._system
+    assert isinstance(system, InotifySystem)
+    return system.budget
 
 
 def state(made: Rig) -> str:
     return made.watcher.health(ROOT).state
 
 
-def test_real_overflow_becomes_a_rescan(tmp_path: Path, top: Path) -> None:
-    overflow(tmp_path, top)
+def test_real_overflow_becomes_a_rescan(tmp_path: Path, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    overflow(tmp_path, top, monkeypatch)
 
 
-def overflow(tmp_path: Path, top: Path) -> None:
+def test_a_lane_that_is_far_behind_compares_the_root(
+    tmp_path: Path, top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regend.watch.inotify.MAX_WAITING", 100)
+    with rig(tmp_path / "cookies") as made:
+        made.watch(top)
+        made.gate.clear()  # The lane blocks in its first post, and the events after it wait.
+        for n in range(300):
+            (top / f"f{n}").touch()
+        (top / "late").mkdir()
+        made.gate.set()
+        made.barrier()
+        assert "" in made.rescans() and "late" in watched_directories(made)
+        assert inner(made)._waiting == []
+
+
+def overflow(tmp_path: Path, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     queue_length = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     with rig(tmp_path / "cookies") as made:
         made.watch(top)
-        made.gate.clear()  # The reader thread blocks in its first post, as if the machine were that slow.
+        deliver = inner(made).deliver
+
+        def late(events: list[InotifyEvent]) -> None:
+            made.gate.wait(DEADLINE_S)
+            deliver(events)
+
+        monkeypatch.setattr(inner(made), "deliver", late)
+        monkeypatch.setattr("regend.watch.inotify.MAX_WAITING", 10 * queue_length)
+        made.gate.clear()  # The reader thread blocks with its first events, as if the machine were that slow.
         (top / "src/a.py").write_text("first")
         for n in range(queue_length // 2 + 2_500):
             (top / f"f{n}").touch()  # Two events each: created, closed. The reader may have taken one buffer.
@@ -108,7 +143,7 @@ def test_budget_exhausted_polls_visibly_and_heals(tmp_path: Path, top: Path) -> 
             (top / f"d{n}").mkdir()
         wait_for(lambda: state(made) == "polling", "polling")
         assert "max_watches" in made.watcher.health(ROOT).reason
-        assert made.watcher.health(ROOT).watches == 0 and made.watcher._budget._used == 0
+        assert made.watcher.health(ROOT).watches == 0 and budget(made)._used == 1, "that on the cookies"
         assert "" in made.rescans()
 
         check(made, 100.0)
@@ -125,21 +160,22 @@ def test_budget_exhausted_polls_visibly_and_heals(tmp_path: Path, top: Path) -> 
 
         for n in range(10):
             shutil.rmtree(top / f"d{n}")
-        check(made, 161.0)
+        check(made, 106.0)  # A second try failed just now, so the next comes after twice the pause.
+        check(made, 116.0)
         assert state(made) == "watching" and made.watcher.health(ROOT).reason == ""
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.ENOMEM])
 def test_kernel_refuses_watches(tmp_path: Path, top: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    original = InotifyFD.add_callback
+    original = Inotify.add_callback
     calls = iter(range(100))
 
-    def add_callback(self: InotifyFD, *arguments: object) -> object:
+    def add_callback(self: Inotify, *arguments: object) -> object:
         if next(calls) >= 3:
             raise OSError(number, "injected")
         return original(self, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(InotifyFD, "add_callback", add_callback)
+    monkeypatch.setattr(Inotify, "add_callback", add_callback)
     with rig(tmp_path / "cookies") as made:
         made.add(top)
         wait_for(lambda: state(made) == "polling", "polling")
@@ -245,8 +281,7 @@ def test_root_replaced_by_a_link_is_lost(tmp_path: Path, top: Path) -> None:
 def test_dead_reader_is_replaced(tmp_path: Path, top: Path) -> None:
     with rig(tmp_path / "cookies") as made:
         made.watch(top)
-        reader = inner(made)._reader
-        assert reader is not None
+        reader = inner(made)._inotify
         reader.stop()
         reader.join(10)
         (top / "src/unseen.py").touch()
@@ -287,17 +322,12 @@ class SilentWatch:
     ordered = True
     alive = True
     watch_count = 1
-
-    def __init__(self, place: WatchPlace, budget: WatchBudget, outlets: WatchOutlets, storm_paths: int) -> None:
-        pass
+    unwatched: Mapping[str, str] = MappingProxyType({})
 
     def start(self) -> None:
         pass
 
     def stop(self) -> None:
-        pass
-
-    def watch_cookies(self) -> None:
         pass
 
     def resync(self, directory: str) -> None:
@@ -307,9 +337,20 @@ class SilentWatch:
         pass
 
 
+class SilentSystem:
+    def watch(self, place: WatchPlace, outlets: WatchOutlets) -> SilentWatch:
+        return SilentWatch()
+
+    def watch_cookies(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
 def test_late_barrier_falls_back_to_a_rescan(tmp_path: Path, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("regend.watch.watcher.BARRIER_LIMIT_S", 0.3)
-    with rig(tmp_path / "cookies", factory=SilentWatch) as made:
+    with rig(tmp_path / "cookies", factory=lambda *_: SilentSystem()) as made:
         made.add(top)
         wait_for(lambda: state(made) == "watching" and made.events, "started")
         made.events.clear()
@@ -347,15 +388,11 @@ def test_stop_ends_every_thread(tmp_path: Path, top: Path) -> None:
     wait_for(lambda: set(threading.enumerate()) <= before, "threads ended")
 
 
-def observed(place: WatchPlace, budget: WatchBudget, outlets: WatchOutlets, storm_paths: int) -> RootWatch:
-    return ObserverRoot(place, outlets)
-
-
 def test_observer_hints_and_filters(tmp_path: Path, top: Path) -> None:
     """The watch for systems without inotify, driven by watchdog's own observer."""
     (top / ".gitignore").write_text("ignored/\n")
     (top / "ignored").mkdir()
-    with rig(tmp_path / "cookies", factory=observed) as made:
+    with rig(tmp_path / "cookies", factory=lambda *_: ObserverSystem()) as made:
         made.add(top)
         wait_for(lambda: state(made) == "watching" and made.events, "started")
         made.events.clear()

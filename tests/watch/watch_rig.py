@@ -10,10 +10,11 @@ from pathlib import Path
 
 from regend.config import WatchConfig
 from regend.core.events import Event, PathChanged, RescanNeeded
+from regend.disk.calls import RootCalls
 from regend.disk.ignore.rules import IgnoreRules
 from regend.disk.repository import identify
 from regend.types import RootId
-from regend.watch.watcher import Watcher, WatchFactory, default_watch
+from regend.watch.watcher import Watcher, WatchFactory, default_watches
 
 DEADLINE_S = 20.0
 ROOT = RootId(1)
@@ -34,7 +35,8 @@ class Rig:
         self.events: list[Event] = []
         self.gate = threading.Event()
         self.gate.set()
-        self.watcher = Watcher(self._post, config, cookie_dir, factory)
+        self.calls = RootCalls()
+        self.watcher = Watcher(self._post, config, cookie_dir, self.calls, factory)
         self.tokens = 0
 
     def _post(self, event: Event) -> None:
@@ -82,10 +84,11 @@ class Rig:
 
 
 @contextmanager
-def rig(cookie_dir: Path, config: WatchConfig | None = None, factory: WatchFactory = default_watch) -> Iterator[Rig]:
+def rig(cookie_dir: Path, config: WatchConfig | None = None, factory: WatchFactory = default_watches) -> Iterator[Rig]:
     made = Rig(config or WatchConfig(), cookie_dir, factory)
     try:
         yield made
     finally:
         made.gate.set()
         made.watcher.stop()
+        made.calls.close()

@@ -7,17 +7,17 @@ not sent to embedding servers; without a local model buffers are found by words.
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import structlog
 
-from regend.daemon.roots import ServedRoot
+from regend.daemon.roots import Roots, ServedRoot
 from regend.disk.blob_names import name_blob
 from regend.disk.names import skip_reason_of
 from regend.embedding.base import ModelInfo
@@ -58,7 +58,8 @@ _Held = OrderedDict[tuple[RootId, str], OverlayFile]
 class Buffers:
     """Owns the chunks and vectors of every connection's buffers; used on the event loop."""
 
-    def __init__(self, workers: Dispatcher, model: ModelInfo, snapshot: Callable[[], Snapshot]) -> None:
+    def __init__(self, roots: Roots, workers: Dispatcher, model: ModelInfo, snapshot: Callable[[], Snapshot]) -> None:
+        self._roots = roots
         self._workers = workers
         self._model = model
         self._snapshot = snapshot
@@ -70,7 +71,7 @@ class Buffers:
         files: list[OverlayFile] = []
         notes: list[str] = []
         for buffer in buffers:
-            decision = await asyncio.to_thread(buffer.served.rules.decide, buffer.path, False)
+            decision = await self._roots.ask(buffer.served, partial(buffer.served.rules.decide, buffer.path, False))
             if decision.ignored:
                 notes.append(f"{buffer.path} is ignored (`regenctl why`), so its unsaved text is not searched.")
                 continue

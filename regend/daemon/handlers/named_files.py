@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
 
-from regend.daemon.roots import Roots, ServedRoot, check_path, real_path
+from regend.daemon.roots import Roots, ServedRoot, check_path
 from regend.errors import PathError, RootError
 
 
@@ -28,7 +27,7 @@ async def locate_all(roots: Roots, file: str, root: str) -> list[tuple[ServedRoo
         RootError: no root holds it.
     """
     path = absolute(file, root)
-    found = roots.all_containing(path) or roots.all_containing(await asyncio.to_thread(real_path, path))
+    found = roots.all_containing(path) or roots.all_containing(await roots.real_path(path))
     if not found:
         raise RootError(f"{path} is in no root; add one that holds it with `regenctl add DIR`.")
     return found

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import assert_never
 
 from regend import __version__
 from regend.core.pipeline import Pipeline
@@ -22,11 +23,13 @@ from regend.rpc.connection import Connection
 from regend.rpc.operation_messages import Empty, RootStatus, StatusResponse, WorkerStatus
 from regend.store.reads import Reads
 from regend.types import FIRST_TRACK
+from regend.watch.place import WatchHealth
 from regend.watch.watcher import Watcher
 from regend.workers.dispatcher import Dispatcher
 from regend.workers.rss import rss_bytes
 
-_WATCHING = {"watching": "events", "starting": "starting", "polling": "polling", "lost": "nothing"}
+_SHOWN_PATH = 60
+"""Maximum characters of a path in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,10 @@ class RootStates:
             chunks=stats.chunks,
             pending=pending,
             generation=self.reads.snapshot.generation,
-            complete=not pending and not stats.pending_vectors and state != "gone" and not self.pipeline.unsure(root),
-            watching=_WATCHING[self.watcher.health(root).state],
+            complete=not (
+                pending or stats.pending_vectors or self.pipeline.is_lost(root) or self.pipeline.unsure(root)
+            ),
+            watching=_watching(self.watcher.health(root), self.watcher.poll_interval_s),
             reason=reason,
         )
 
@@ -76,6 +81,8 @@ class RootStates:
         """Return the root's state and, where it is not ``ready``, the reason."""
         pipeline, root = self.pipeline, served.record.root
         health = self.watcher.health(root)
+        if pipeline.is_lost(root) and health.state == "hung":
+            return "hung", f"The file system of {served.path} does not answer; its files stay in the index."
         if pipeline.is_lost(root):
             return "gone", f"{served.path} does not exist now; its files stay in the index."
         if pipeline.paused:
@@ -88,6 +95,12 @@ class RootStates:
             return "degraded", problem
         if health.state == "polling":
             return "degraded", f"Changes are found by polling: {health.reason}"
+        if health.unwatched:
+            path, why = next(iter(sorted(health.unwatched.items())))
+            known = (
+                f"{len(health.unwatched)} directories cannot be watched and are polled, such as {_short(path)}: {why}."
+            )
+            return "degraded", known
         unsure = pipeline.unsure(root)
         if unsure:
             path, why = next(iter(sorted(unsure.items())))
@@ -98,6 +111,28 @@ class RootStates:
         if error := pipeline.embed_error(FIRST_TRACK):
             return "degraded", f"Vectors are missing: {error}"
         return "ready", ""
+
+
+def _watching(health: WatchHealth, interval_s: float) -> str:
+    """Say how changes are noticed."""
+    polled = {**health.polled, **health.unwatched}
+    match health.state:
+        case "polling":
+            return f"polled every {interval_s:g} s"
+        case "watching" if polled:
+            return f"events; polled every {interval_s:g} s: {', '.join(map(_short, sorted(polled)))}"
+        case "watching":
+            return "events"
+        case "starting":
+            return "starting"
+        case "lost" | "hung":
+            return "nothing"
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _short(path: str) -> str:
+    return path if len(path) <= _SHOWN_PATH else f"{path[:_SHOWN_PATH]}…"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +9,7 @@ from functools import partial
 from regend.chunking.grammars import detect_language
 from regend.core.pipeline import Pipeline
 from regend.daemon.handlers.named_files import absolute
-from regend.daemon.roots import Roots, ServedRoot, real_path
+from regend.daemon.roots import Roots, ServedRoot
 from regend.disk.names import is_utf8, skip_reason_of
 from regend.errors import count_text
 from regend.rpc.connection import Connection
@@ -51,7 +50,7 @@ class WhyMethod:
         places = self.roots.all_containing(path)
         if not places:
             # The file itself may be a link, which is not followed.
-            places = self.roots.all_containing(await asyncio.to_thread(real_path, path.parent) / path.name)
+            places = self.roots.all_containing(await self.roots.real_path(path.parent) / path.name)
         if not places:
             return _answer(str(path), "", "outside", "It is in no root; add one that holds it with `regenctl add DIR`.")
         served, relative = places[0]
@@ -59,7 +58,8 @@ class WhyMethod:
             return _answer(relative, served.path, "indexed", "It is the root itself.")
         quarantined = self.pipeline.quarantined.get((served.record.root, relative), "")
         refused = [self.pipeline.given_up(Track(track)) for track in range(len(_MODELS))]
-        return await asyncio.to_thread(_explain, served, relative, self.reads, quarantined, refused)
+        explain = partial(_explain, served, relative, self.reads, quarantined, refused)
+        return await self.roots.ask(served, explain)
 
 
 def _explain(

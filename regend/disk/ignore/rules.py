@@ -83,6 +83,7 @@ class IgnoreRules:
         git_dir: from `RootIdentity`; None for a plain folder, where `.gitignore` files count all the same.
         user_patterns: `Config.ignore.patterns`.
         excluded_dirs: absolute directories that are never indexed (the daemon's own state).
+        read: False where the file system does not answer; everything is ignored until `refresh`.
 
     Attributes:
         problem: why `.regend.toml` is not in force, or empty.
@@ -95,6 +96,7 @@ class IgnoreRules:
         git_dir: Path | None,
         user_patterns: tuple[str, ...] = (),
         excluded_dirs: tuple[Path, ...] = (),
+        read: bool = True,
     ) -> None:
         self._root = root
         self._git_dir = git_dir
@@ -115,7 +117,10 @@ class IgnoreRules:
         self._config: tuple[RuleList, ...] = ()
         self.problem = ""
         self.version = 0
-        self.refresh()
+        if read:
+            self.refresh()
+        else:
+            self._frames[""] = _Frame(Decision(True, "rules that could not be read yet"))
 
     def decide(self, path: str, is_dir: bool) -> Decision:
         """Decide about a path relative to the root, with ``/``; names that are not UTF-8 carry surrogates.

@@ -19,7 +19,7 @@ from regend.errors import StoreError
 from regend.store.base import ChunkView, SymbolView
 from regend.store.catalog.schema import open_reader
 from regend.store.catalog.textcodec import unpack
-from regend.types import BlobId, ChunkId, RootId, chunk_id
+from regend.types import BlobId, ChunkId, PoolId, RootId, chunk_id
 
 _ENOUGH_SYMBOLS = 1_000
 _PLACES_AT_ONCE = 128
@@ -217,6 +217,11 @@ class Reader:
         """Return `path -> (blob, reason)` of a root's whole tree."""
         rows = self.connection.execute("SELECT path, blob, reason FROM trees WHERE root = ?", (root,))
         return {path: (blob, reason) for path, blob, reason in rows.fetchall()}
+
+    def unused(self) -> list[tuple[PoolId, str]]:
+        """Return the pools and paths of entries that no tree holds."""
+        rows = self.connection.execute("SELECT pool, path FROM entries WHERE unused_utc IS NOT NULL")
+        return [(PoolId(pool), path) for pool, path in rows.fetchall()]
 
     def check_pages(self) -> str:
         """Return the first damage that SQLite finds in the pages; empty if there is no damage."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -55,7 +55,12 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     pool: Any = SimpleNamespace(chunk=chunk)
     model: Any = SimpleNamespace(local=False)
     snapshot: Any = SimpleNamespace(roots={}, pools={})
-    yield Rig(Buffers(pool, model, lambda: snapshot), served, chunked)
+
+    async def ask(_served: object, call: Callable[[], object]) -> object:
+        return call()
+
+    roots: Any = SimpleNamespace(ask=ask)
+    yield Rig(Buffers(roots, pool, model, lambda: snapshot), served, chunked)
 
 
 async def test_what_did_not_change_is_not_chunked_again(rig: Rig) -> None:
