@@ -98,7 +98,8 @@ class RootStates:
         if health.unwatched:
             path, why = next(iter(sorted(health.unwatched.items())))
             known = (
-                f"{len(health.unwatched)} directories cannot be watched and are polled, such as {_short(path)}: {why}."
+                f"{count_text(len(health.unwatched), 'directory', 'directories')} cannot be watched but polled, such "
+                f"as {_short(path)}: {why}."
             )
             return "degraded", known
         unsure = pipeline.unsure(root)
