@@ -34,6 +34,11 @@ A message names the thing, the value and the remedy in one sentence.
 from __future__ import annotations
 
 
+def count_text(count: int, one: str, many: str = "") -> str:
+    """Return a count such as ``1 file`` or ``1,200 files``, for a message."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 class RegendError(Exception):
     """Base of all errors raised on purpose; ``str(error)`` is a sentence for the user."""
 

@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from tree_sitter import Language as Grammar
     from tree_sitter import Parser
 
-CHUNKER_VERSION = 2
+CHUNKER_VERSION = 3
 """Part of every blob's name: raise it when the same content would give other chunks, words of them, or symbols."""
 TEXT = "text"
+_TEMPLATE_SUFFIXES = frozenset(
+    ["dist", "erb", "example", "in", "j2", "jinja", "jinja2", "sample", "template", "tmpl", "tpl"]
+)
+"""Suffixes that stand behind the one of the language."""
 _SHEBANG = re.compile(rb"#!\s*\S*?/?(?:env\s+(?:-\S+\s+)*)?([A-Za-z][A-Za-z_+-]*)[\d.]*(?:\s|$)")
 
 
@@ -40,7 +44,6 @@ class LanguageSpec:
         local: kinds that count only outside of functions.
         max_depth: definitions nested deeper than this are left out; 0 for no bound.
         extensions, filenames, shebangs: how files are recognised; file names in lower case.
-        skip: why no file of this "language" is chunked (``generated`` for lock files); empty for all others.
     """
 
     name: str
@@ -58,7 +61,6 @@ class LanguageSpec:
     needs_body: tuple[str, ...] = ()
     local: tuple[str, ...] = ("variable", "constant", "field")
     max_depth: int = 0
-    skip: str = ""
 
 
 @cache
@@ -107,6 +109,8 @@ def detect_language(path: str, head: bytes = b"") -> str:
         extensions = ("." + ".".join(parts[start:]) for start in range(1, len(parts)))
         # The longest extension first: `.d.ts` before `.ts`.
         found = next(filter(None, map(_languages_by("extensions").get, extensions)), None)
+        if found is None and parts[-1] in _TEMPLATE_SUFFIXES and any(parts[:-1]):
+            return detect_language(".".join(parts[:-1]), head)
     if found == "c" and name.endswith(".h") and _CPP_HEADER.search(head):
         return "cpp"
     if found is None and head.startswith(b"#!"):

@@ -20,7 +20,7 @@ from typing import Any
 from regend import __version__
 from regend.cli.terminal import Style, print_json
 from regend.config import Config, load_config
-from regend.errors import ConfigError, DaemonNotRunningError, RegendError
+from regend.errors import ConfigError, DaemonNotRunningError, RegendError, count_text
 from regend.interpreter import child_command
 from regend.limits import MAX_WAIT_S
 from regend.paths import APPLICATION_ID, CATALOG, STATE_FORMAT, default_state_dir
@@ -304,7 +304,8 @@ def check_daemon(socket: Path) -> tuple[dict[str, Any], Check]:
         return {}, Check("daemon", "warn", f"not running: no process listens on {socket}", remedy)
     except RegendError as error:
         return {}, Check("daemon", "fail", str(error), "See its log; `regenctl stop` and start it again.")
-    detail = f"version {status.get('version')}, pid {status.get('pid')}, {len(status.get('roots', ()))} roots"
+    roots = count_text(len(status.get("roots", ())), "root")
+    detail = f"version {status.get('version')}, pid {status.get('pid')}, {roots}"
     if status.get("version") != __version__:
         remedy = "Start the daemon again: regenctl stop, then `regend`; the service starts it by itself."
         return status, Check("daemon", "warn", f"{detail}, but regenctl is version {__version__}", remedy)
@@ -321,7 +322,7 @@ def check_roots(status: Mapping[str, Any]) -> Iterator[Check]:
         name, state = f"root {root['path']}", root["state"]
         skipped = root.get("skipped_by_reason", {})
         failed = sum(count for reason, count in skipped.items() if reason.startswith("quarantined"))
-        detail = f"{state}: {root['files_indexed']} files, {root.get('pending', 0)} pending"
+        detail = f"{state}: {count_text(root['files_indexed'], 'file')}, {root.get('pending', 0)} pending"
         why = root.get("reason") or ""
         if why:
             detail += f" ({why})"
@@ -340,7 +341,7 @@ def check_roots(status: Mapping[str, Any]) -> Iterator[Check]:
             )
         elif failed:
             remedy = "regenctl why FILE says what went wrong; a changed file is tried again."
-            yield Check(name, "warn", f"{detail}, {failed} files quarantined", remedy)
+            yield Check(name, "warn", f"{detail}, {count_text(failed, 'file')} quarantined", remedy)
         else:
             yield Check(name, "ok", detail)
 
@@ -362,12 +363,12 @@ def check_index(socket: Path) -> Iterator[Check]:
         yield Check("index pages", "ok", "sound")
     count = len(found["differing"]) + found["more"]
     if not count:
-        yield Check("index", "ok", f"{found['files']} files match the disk")
+        yield Check("index", "ok", f"{count_text(found['files'], 'file matches', 'files match')} the disk")
         return
     named = "; ".join(f"{one['root']}/{one['path']}: {one['reason']}" for one in found["differing"][:_MAX_NAMED])
     more = f"; and {count - _MAX_NAMED} more" if count > _MAX_NAMED else ""
     remedy = "The daemon has indexed them again. Check the disk, unless you changed these files just now."
-    yield Check("index", "warn", f"{count} of {found['files']} files differed: {named}{more}", remedy)
+    yield Check("index", "warn", f"{count} of {count_text(found['files'], 'file')} differed: {named}{more}", remedy)
 
 
 def _line(check: Check, style: Style) -> str:

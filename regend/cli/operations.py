@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from regend.cli.call import call, client
-from regend.cli.terminal import count_text, printable, say, show
-from regend.errors import DaemonNotRunningError
+from regend.cli.terminal import printable, say, show
+from regend.errors import DaemonNotRunningError, count_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 from regend.cli.call import absolute, call, given
-from regend.cli.terminal import columns, count_text, printable, show
-from regend.errors import RegendError
+from regend.cli.terminal import columns, printable, show
+from regend.errors import RegendError, count_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

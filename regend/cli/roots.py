@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 from regend.cli.call import absolute, call, client
-from regend.cli.terminal import Style, columns, count_text, print_json, printable, say, show
+from regend.cli.terminal import Style, columns, print_json, printable, say, show
+from regend.errors import count_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,8 +19,11 @@ PAGE_FILES = 5_000
 
 
 def run_add(arguments: argparse.Namespace) -> int:
-    answer = call(arguments, "add", path=absolute(arguments.directory), force=arguments.force)
-    return say(arguments, answer, f"added {answer['root']}; see `regenctl status --watch`")
+    named = absolute(arguments.directory)
+    answer = call(arguments, "add", path=named, force=arguments.force)
+    # A root is a directory, not a name: what a link leads to later is another root.
+    linked = "" if answer["root"] == named else f", to which {named} leads now"
+    return say(arguments, answer, f"added {answer['root']}{linked}; see `regenctl status --watch`")
 
 
 def run_remove(arguments: argparse.Namespace) -> int:

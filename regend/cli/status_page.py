@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from regend.cli.terminal import Style, bytes_text, columns, count_text, duration_text, printable
+from regend.cli.terminal import Style, bytes_text, columns, duration_text, printable
+from regend.errors import count_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def status_lines(status: dict[str, Any], style: Style) -> list[str]:
     if status["workers"]:
         lines += ["", style("workers", "bold")]
         rows = [
-            (str(w["pid"]), w["state"], bytes_text(w["rss_bytes"]), f"{w['items']:,} items") for w in status["workers"]
+            (str(w["pid"]), w["state"], bytes_text(w["rss_bytes"]), count_text(w["items"], "item"))
+            for w in status["workers"]
         ]
         lines += [f"  {line}" for line in columns(rows, frozenset({0, 2, 3}))]
     return lines
@@ -64,11 +66,15 @@ def _embedding(model: dict[str, Any], style: Style) -> list[str]:
     did = model.get("provider") or {}
     servers = did.get("servers", ())
     if servers:
-        counted = [f"{did.get('requests', 0):,} requests", f"{did.get('tokens', 0):,} tokens"]
+        counted = [count_text(did.get(f"{word}s", 0), word) for word in ("request", "token")]
         for lane, own in model.get("batches", {}).items():
             counted.append(f"{lane} batches of {own['average_items']:g} at {own['average_fill']:.0%}")
-        for key, word in (("retries", "retries"), ("rate_limited", "refused as too many"), ("cut_texts", "texts cut")):
-            counted += [f"{did[key]:,} {word}"] if did.get(key) else []
+        for key, one, many in (
+            ("retries", "retry", "retries"),
+            ("rate_limited", "refused as too many", "refused as too many"),
+            ("cut_texts", "text cut", "texts cut"),
+        ):
+            counted += [count_text(did[key], one, many)] if did.get(key) else []
         lines.append("         " + ", ".join(counted))
     for server in servers:
         ailing = server["refusal"] or (f"circuit breaker {server['breaker']}" if server["breaker"] != "closed" else "")

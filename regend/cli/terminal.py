@@ -83,11 +83,6 @@ def duration_text(seconds: float) -> str:
     return " ".join(parts[:2])
 
 
-def count_text(count: int, one: str, many: str = "") -> str:
-    """Return a count such as ``1 file`` or ``1,200 files``."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
 def show(
     arguments: argparse.Namespace, answer: dict[str, Any], page: Callable[[dict[str, Any], Style], Iterable[str]]
 ) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from regend.cli.call import client
 from regend.cli.status_page import change_line, status_lines
 from regend.cli.terminal import Style, print_json, wants_colour
+from regend.errors import count_text
 
 if TYPE_CHECKING:
     import argparse
@@ -90,7 +91,7 @@ def render(status: dict[str, Any], colour: bool) -> RenderableType:
             Text(root["path"].rstrip("/").rsplit("/", 1)[-1] or "/"),
             ProgressBar(total=100.0, completed=share, width=40),
             Text(f"{share:3.0f} %"),
-            Text(f"{done:,} of {total:,} files"),
+            Text(f"{done:,} of {count_text(total, 'file')}"),
         )
     page = Text.from_ansi("\n".join(status_lines(status, Style(colour))), no_wrap=True, overflow="ellipsis")
     return Group(bars, Text(""), page)

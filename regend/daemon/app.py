@@ -51,6 +51,7 @@ from regend.daemon.upgrader import bring_in
 from regend.disk.calls import RootCalls
 from regend.embedding.base import EmbeddingProvider
 from regend.embedding.registry import open_provider, query_encoder
+from regend.errors import count_text
 from regend.rpc.listen import Listener, open_listener
 from regend.rpc.server import RpcServer
 from regend.search.engine import Engine
@@ -197,7 +198,7 @@ class App:
             closing.callback(task.cancel)
         # Language data are files. Read them now, or the first filter by language reads them on the event loop.
         tasks.create_task(asyncio.to_thread(language_names))
-        notifier.ready(f"serving {len(roots.all())} roots")
+        notifier.ready(f"serving {count_text(len(roots.all()), 'root')}")
         log.info("serving", version=__version__, socket=str(listener.path), pid=os.getpid())
         await self._look_after(watcher, Purger(roots, indexer, pipeline, calls), notifier)
 

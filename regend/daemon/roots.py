@@ -184,11 +184,14 @@ class Roots:
         check_path(path)
         named = Path(path)
         served = self.at(named)
+        real = named
         if served is None and named.is_absolute():
-            served = self.at(await self.real_path(named))
+            real = await self.real_path(named)
+            served = self.at(real)
         if served is None:
             known = ", ".join(served.path for served in self.all()) or "none"
-            raise RootError(f"{path} is not a root (known: {known}); add it with `regenctl add {path}`.")
+            leads = "" if real == named else f" leads to {real} now, which"
+            raise RootError(f"{path}{leads} is not a root (known: {known}); add it with `regenctl add {path}`.")
         return served
 
     async def real_path(self, path: Path) -> Path:

@@ -17,7 +17,7 @@ from regend.core.commands import Observe
 from regend.core.events import Observation, Observed
 from regend.disk.blob_names import name_blob
 from regend.disk.ignore.rules import IgnoreRules
-from regend.disk.names import is_utf8, printable_name
+from regend.disk.names import is_utf8, printable_name, skip_reason_of
 from regend.disk.repository import RootIdentity, marker_of
 from regend.disk.safe_read import FileRefusedError, open_directory, open_root, read_at, signature
 from regend.types import StatSig
@@ -203,6 +203,8 @@ class _Look:
             self._skip(path, sig, "symlink")
         elif not stat.S_ISREG(found.st_mode):
             self._skip(path, sig, "not_regular")
+        elif reason := skip_reason_of(name):
+            self._skip(path, sig, reason)
         elif found.st_size > self._max_file_bytes:
             self._skip(path, sig, "too_large")
         elif self._command.known.get(path) == sig:

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from regend.errors import ProviderRejectedError
+from regend.errors import ProviderRejectedError, count_text
 from regend.types import Lane
 
 Task = Literal["document", "query"]
@@ -137,8 +137,8 @@ def unit_vectors(value: object, count: int, dim: int, who: str) -> Matrix:
         )
     if given.shape != (count, dim) or given.dtype.kind != "f":
         raise ProviderRejectedError(
-            f"{who} returned an array of shape {given.shape} and type {given.dtype} for {count} texts; the provider is "
-            "faulty.",
+            f"{who} returned an array of shape {given.shape} and type {given.dtype} for "
+            f"{count_text(count, 'text')}; the provider is faulty.",
             "count",
         )
     with np.errstate(over="ignore", invalid="ignore"):  # Too large for float32 is not finite, which is refused below.

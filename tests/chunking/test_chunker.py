@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regend.chunking.chunker import chunk_content
-from regend.chunking.grammars import language_names, spec_of
+from regend.chunking.grammars import detect_language, language_names, spec_of
 from regend.config import LimitConfig
 from regend.types import UNSURE, ChunkedFile, chunk_id
 from tests.chunking.test_languages import CASES
@@ -173,9 +173,43 @@ def test_a_data_file_names_real_nodes(language: str) -> None:
         assert [node for node in nodes if grammar.id_for_node_kind(node, True) is None] == []
 
 
-def test_lock_files_are_generated_by_name() -> None:
-    from regend.chunking.grammars import detect_language
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 
-    for name in ("package-lock.json", "sub/Cargo.lock", "go.sum", "app.min.js"):
-        assert chunk("{}", detect_language(name)).skip_reason == "generated", name
-    assert detect_language("package.json") == "json"
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (POINTER, "lfs_pointer"),
+        (POINTER.replace("oid", "ext-0-foo sha256:12\noid"), "lfs_pointer"),
+        (POINTER.replace("git-lfs", "hawser"), "lfs_pointer"),
+        (POINTER.splitlines()[0] + "\n", ""),
+        ("A pointer begins so:\n" + POINTER, ""),
+        (POINTER + "x = 1\n" * 300, ""),
+    ],
+)
+def test_a_pointer_of_git_lfs_is_skipped(content: str, reason: str) -> None:
+    for language in ("text", "python", "json"):
+        assert chunk(content, language).skip_reason == reason
+
+
+@pytest.mark.parametrize(
+    ("names", "language"),
+    [
+        ("app.min.js a.test.js a.bundle.js .eslintrc.js a.js.erb a.js.tmpl", "javascript"),
+        ("a.min.css a.module.css", "css"),
+        ("a.d.ts a.d.mts a.spec.ts a.test.d.ts", "typescript"),
+        ("a.stories.tsx", "tsx"),
+        ("a.html.erb a.html.j2 a.htm.tmpl", "html"),
+        ("a.js.map a.css.map a.conf.json tsconfig.build.json a.json.dist", "json"),
+        ("a.py.in settings.py.example a.test.py", "python"),
+        ("a.blade.php", "php"),
+        ("config.h.in a.c.in", "c"),
+        ("a.yml.j2 a.yaml.sample", "yaml"),
+        ("Makefile.in makefile", "make"),
+        ("build.gradle.kts", "kotlin"),
+        ("a.pb.go", "go"),
+        ("a.orig.unknown in .in a.in example .example a.tar.gz a.js.gz a", "text"),
+    ],
+)
+def test_the_language_of_double_suffixes(names: str, language: str) -> None:
+    assert {name: detect_language(f"sub.d/{name}") for name in names.split()} == dict.fromkeys(names.split(), language)

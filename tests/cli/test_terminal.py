@@ -8,16 +8,8 @@ import json
 import pytest
 
 from regend.cli.operations import toml_lines
-from regend.cli.terminal import (
-    Style,
-    bytes_text,
-    columns,
-    count_text,
-    duration_text,
-    print_json,
-    printable,
-    wants_colour,
-)
+from regend.cli.terminal import Style, bytes_text, columns, duration_text, print_json, printable, wants_colour
+from regend.errors import count_text
 
 
 class Terminal(io.StringIO):

@@ -133,10 +133,13 @@ def test_special_files_are_skipped_by_reason(top: Path, tmp_path: Path) -> None:
     (top / "dirlink").symlink_to(tmp_path)
     (top / "dangling").symlink_to("nowhere")
     (top / "big").write_text("x" * (LIMIT + 1))
+    (top / "a.py~").write_text("x = 1")
+    (top / "big.min.js").write_text("x" * (LIMIT + 1))
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(top / "sock"))
         reasons = {path: file.skip_reason for path, file in files_of(run(top, "")).items() if file.skip_reason}
-    expected = {"fifo": "not_regular", "sock": "not_regular", "big": "too_large"}
+    expected = {"fifo": "not_regular", "sock": "not_regular", "big": "too_large", "a.py~": "editor_file"}
+    expected["big.min.js"] = "generated"
     assert reasons == expected | {"link.py": "symlink", "dirlink": "symlink", "dangling": "symlink"}
     assert files_of(run(top, "dirlink"))["dirlink"].sig == signature((top / "dirlink").lstat())
     assert files_of(run(top, "dirlink/tree/a.py")) == {}

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from regend.errors import RootError
+from regend.rpc.client import Client
 from tests.e2e.rig import daemon, wait_for
 
 
@@ -22,3 +26,28 @@ def test_a_known_root_that_is_away_holds_up_no_start(tmp_path: Path) -> None:
         (tmp_path / "moved").rename(away)
         wait_for(lambda: subject.root(away)["state"] == "ready", "the root is served again")
         assert subject.root(away)["files_indexed"] == 1
+
+
+def test_a_root_stays_with_its_directory_when_the_link_to_it_changes(tmp_path: Path) -> None:
+    first, second, link = (tmp_path.resolve() / name for name in ("first", "second", "link"))
+    for directory, name in ((first, "apple"), (second, "pear")):
+        directory.mkdir()
+        (directory / f"{name}.py").write_text(f"def {name}():\n    return 1\n")
+    link.symlink_to(first)
+    with daemon() as subject:
+        subject.start(link).flush()
+        assert [root["path"] for root in subject.call("list")["roots"]] == [str(first)]
+        assert subject.paths("apple", root=str(link)) == ["apple.py"]
+        link.unlink()
+        link.symlink_to(second)
+        (first / "plum.py").write_text("def plum():\n    return 1\n")
+        subject.flush()
+        assert subject.root(first)["state"] == "ready" and subject.paths("plum")[0] == "plum.py"
+        for method, asked in (("files", {"root": str(link)}), ("search", {"query": "pear", "root": str(link)}),
+                              ("reindex", {"path": str(link)}), ("remove", {"path": str(link)})):  # fmt: skip
+            with Client(subject.socket) as client, pytest.raises(RootError, match=f"{link} leads to {second} now"):
+                client.call(method, **asked)
+        subject.stop()
+        subject.start(link).flush()
+        assert [root["path"] for root in subject.call("list")["roots"]] == [str(first), str(second)]
+        assert subject.paths("pear", root=str(link)) == ["pear.py"]

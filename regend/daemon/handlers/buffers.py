@@ -19,6 +19,7 @@ import structlog
 
 from regend.daemon.roots import Roots, ServedRoot
 from regend.disk.blob_names import name_blob
+from regend.disk.names import skip_reason_of
 from regend.embedding.base import ModelInfo
 from regend.errors import ChunkError, EmbeddingError, WorkerError
 from regend.rpc.connection import Connection
@@ -89,6 +90,8 @@ class Buffers:
     async def _prepared(self, held: _Held, buffer: Buffer) -> tuple[OverlayFile | None, str]:
         """Return the buffer as an overlay (None where it is as indexed or cannot be chunked), and a note or nothing."""
         root, path = buffer.served.record.root, buffer.path
+        if reason := skip_reason_of(path):
+            return None, f"The unsaved text of {path} is not searched: {reason}."
         content = buffer.text.encode("utf-8", "surrogateescape")
         blob, _ = name_blob(path, content)
         snapshot = self._snapshot()

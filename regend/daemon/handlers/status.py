@@ -18,6 +18,7 @@ from regend.daemon.handlers.embed_status import EmbedStatus
 from regend.daemon.inbox import Inbox
 from regend.daemon.roots import Roots, ServedRoot
 from regend.daemon.telemetry import StageTimes
+from regend.errors import count_text
 from regend.rpc.connection import Connection
 from regend.rpc.operation_messages import Empty, RootStatus, StatusResponse, WorkerStatus
 from regend.store.reads import Reads
@@ -91,7 +92,7 @@ class RootStates:
             return "degraded", f"No worker process can be started, so changed files wait: {self.workers.trouble}"
         if pending:
             scanning = pipeline.queues()["scans"] and not self.reads.root_stats(root).files_indexed
-            return ("scanning" if scanning else "indexing"), f"{pending} paths are pending."
+            return ("scanning" if scanning else "indexing"), f"{count_text(pending, 'path is', 'paths are')} pending."
         problem = served.problem or served.rules.problem
         if problem:
             return "degraded", problem
@@ -100,13 +101,15 @@ class RootStates:
         if health.unwatched:
             path, why = next(iter(sorted(health.unwatched.items())))
             known = (
-                f"{len(health.unwatched)} directories cannot be watched and are polled, such as {_short(path)}: {why}."
+                f"{count_text(len(health.unwatched), 'directory', 'directories')} cannot be watched but polled, such "
+                f"as {_short(path)}: {why}."
             )
             return "degraded", known
         unsure = pipeline.unsure(root)
         if unsure:
             path, why = next(iter(sorted(unsure.items())))
-            return "degraded", f"{len(unsure)} directories cannot be read, such as {path or '.'}: {why}."
+            unread = count_text(len(unsure), "directory", "directories")
+            return "degraded", f"{unread} cannot be read, such as {path or '.'}: {why}."
         if pipeline.commit_error:
             return "degraded", f"The index cannot be written: {pipeline.commit_error}"
         if error := pipeline.embed_error(FIRST_TRACK):

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from regend.chunking.grammars import detect_language
 from regend.core.pipeline import Pipeline
 from regend.daemon.handlers.named_files import absolute
 from regend.daemon.roots import Roots, ServedRoot
-from regend.disk.names import is_utf8
+from regend.disk.names import is_utf8, skip_reason_of
+from regend.errors import count_text
 from regend.rpc.connection import Connection
 from regend.rpc.operation_messages import IgnoreRule, WhyRequest, WhyResponse
 from regend.store.reads import Reads
@@ -20,6 +22,9 @@ _REASONS = {
     "binary": "It is not text.",
     "minified": "Its lines are too long to be written by hand.",
     "generated": "It is generated.",
+    "editor_file": "It is a backup, a swap file or a lock that an editor keeps beside the file itself.",
+    "lfs_pointer": "Git LFS has not fetched its content; `git lfs pull` does.",
+    "too_many_chunks": "It has more chunks than one file may have.",
     "symlink": "It is a symbolic link; links are not followed.",
     "not_regular": "It is no regular file.",
     "unreadable": "It may not be read.",
@@ -75,7 +80,8 @@ def _explain(
     if is_dir:
         return answer("pending", unsure) if unsure else answer("indexed", "It is a directory that is not ignored.")
     if row is not None and row.state == "indexed":
-        said = f"It is searchable as {row.chunk_count} chunks.{_refused(served.record.root, relative, reads, refused)}"
+        said = f"It is searchable as {count_text(row.chunk_count, 'chunk')}."
+        said += _refused(served.record.root, relative, reads, refused)
         said += f" {unsure}" if unsure else ""
         return answer("indexed", said, None, row.language, row.chunk_count, row.degraded_reason)
     if row is not None and row.reason.startswith("quarantined"):
@@ -84,7 +90,8 @@ def _explain(
         return answer("quarantined", f"Its worker failed twice ({quarantined}); it is tried again when it changes.")
     if row is not None:
         reason = f"{row.reason}: {_REASONS.get(row.reason, 'It was not indexed.')}"
-        return answer("skipped", reason, None, row.language)
+        named = detect_language(relative) if skip_reason_of(relative) else ""
+        return answer("skipped", reason, None, row.language or named)
     return answer("pending", unsure or "It is not read yet.") if exists else answer(*_MISSING)
 
 

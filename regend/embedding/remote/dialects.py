@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from regend.embedding.base import Matrix, Task
-from regend.errors import ProviderRejectedError, ProviderUnavailableError
+from regend.errors import ProviderRejectedError, ProviderUnavailableError, count_text
 
 _NOT_FINITE = (b"NaN", b"Infinity")
 
@@ -100,7 +100,8 @@ def parse(dialect: Dialect, raw: bytes, headers: Mapping[str, str], count: int, 
         raise ProviderUnavailableError(f"{who} sent an answer that is not JSON: {error}.", kind="not_json") from error
     if len(rows) != count:
         raise ProviderRejectedError(
-            f"{who} returned {len(rows)} vectors for {count} texts; the server is faulty.", "count"
+            f"{who} returned {count_text(len(rows), 'vector')} for {count_text(count, 'text')}; the server is faulty.",
+            "count",
         )
     vectors: dict[int, Matrix] = {}
     for position, (stated, row) in enumerate(rows):

@@ -19,6 +19,7 @@ from regend.store.base import (
     Snapshot,
     SymbolView,
 )
+from regend.types import DOC_ORDINAL_BITS
 
 Vector = FloatVector
 
@@ -112,17 +113,26 @@ def blended_candidates(
         if allow is not None and not allow:
             continue
         hits = _whole_ties(partial(pool.lexical, query, allow=allow), lexical_limit, k + 1) if terms else []
+        hits = _counting(scope, pool, hits)
         bm25.update(hits)
         if vector is None or weight <= 0.0:
             continue
         # Where words fill the page, meaning need not, and a deep look for vectors is expensive.
-        near = dict(_nearest(pool, vector, vector_limit, allow, conditions, 1 if len(hits) > k else k + 1))
+        least = 1 if len(hits) > k else k + 1
+        near = dict(_counting(scope, pool, _nearest(pool, vector, vector_limit, allow, conditions, least)))
         missing = [hit.doc for hit in _best(hits, _FILLED_IN) if hit.doc not in near]
         if near and missing:
             exact = pool.similarity(vector, missing)
             near.update((doc, score) for doc, score in zip(missing, exact, strict=True) if score is not None)
         cosine.update(near)
     return blend(bm25, cosine, weight)
+
+
+def _counting(scope: Scope, pool: PoolSnapshot, hits: list[Hit]) -> list[Hit]:
+    """Return the hits without those that an inner root has, too; that one's own leg finds them."""
+    if not scope.inner:
+        return hits
+    return [hit for hit in hits if scope.roots_of(pool.entries[hit.doc >> DOC_ORDINAL_BITS])]
 
 
 def _nearest(

@@ -1,5 +1,8 @@
 """Scope: which pools, entries and roots a request may see, and under which root an entry is shown.
 
+A file in nested roots counts once, as the innermost of those in scope has it; what that one does not hold (its rules
+may differ, or it is not read yet) counts as an outer one has it.
+
 It reads a snapshot and changes nothing. A set of allowed entries takes time in proportion to the number of files, so it
 is made only where a filter needs it, and remembered per generation.
 """
@@ -8,8 +11,9 @@ from __future__ import annotations
 
 import posixpath
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from threading import Lock
 
 from regend.errors import PathError, RootError
@@ -24,16 +28,40 @@ _NO_FILTERS = Filters()
 
 
 @dataclass(frozen=True, slots=True)
+class InnerRoot:
+    """A root that lies in another one.
+
+    Attributes:
+        folder: its path in the outer root, with final ``/``.
+        pool, allow: its pool, as in `Scope.pools`.
+    """
+
+    root: RootId
+    folder: str
+    pool: PoolSnapshot
+    allow: frozenset[int] | None
+
+    def has(self, path: str) -> bool:
+        """Return whether a file of the outer root counts as one of this root."""
+        if not path.startswith(self.folder):
+            return False
+        entry = self.pool.entry_at(self.root, path[len(self.folder) :])
+        return entry is not None and (self.allow is None or entry.entry_id in self.allow)
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
     """Where to look.
 
     Attributes:
         pools: each pool with the entries to which it is limited; None means all of its live entries.
         roots: roots whose trees count; None means all.
+        inner: roots in scope that lie in another one in scope, by the outer one.
     """
 
     pools: tuple[tuple[PoolSnapshot, frozenset[int] | None], ...]
     roots: frozenset[RootId] | None
+    inner: Mapping[RootId, tuple[InnerRoot, ...]] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
@@ -43,15 +71,23 @@ class Scope:
     @property
     def limited(self) -> bool:
         """True when some live entries do not count."""
-        return any(allow is not None for _, allow in self.pools)
+        return bool(self.inner) or any(allow is not None for _, allow in self.pools)
 
     def entry(self, entry_id: int) -> Entry | None:
         """Return the live entry of that id if it is in scope."""
         for pool, allow in self.pools:
             found = pool.entries.get(entry_id)
             if found is not None:
-                return found if allow is None or entry_id in allow else None
+                counts = (allow is None or entry_id in allow) and (not self.inner or self.roots_of(found))
+                return found if counts else None
         return None
+
+    def roots_of(self, entry: Entry) -> frozenset[RootId]:
+        """Return the roots in scope that an entry counts for: not those where an inner root has the same file."""
+        roots = entry.roots if self.roots is None else entry.roots & self.roots
+        if not self.inner:
+            return roots
+        return frozenset(r for r in roots if not any(inner.has(entry.path) for inner in self.inner.get(r, ())))
 
     def holds(self, entry_id: int) -> bool:
         """Return whether the entry is live and in scope."""
@@ -68,7 +104,7 @@ class Scope:
 
     def shown_root(self, snapshot: Snapshot, entry: Entry) -> str:
         """Return the path of the root under which `entry` is shown: the first by path of those in scope."""
-        roots = entry.roots if self.roots is None else entry.roots & self.roots
+        roots = self.roots_of(entry)
         if len(roots) == 1:  # Nearly always, and this is asked for every candidate.
             record = snapshot.roots.get(next(iter(roots)))
             return "" if record is None else record.path
@@ -82,6 +118,7 @@ class ScopeResolver:
         self._capacity = capacity
         self._cache: OrderedDict[tuple[int, PoolId, Filters], frozenset[int]] = OrderedDict()
         self._lock = Lock()
+        self._nested: tuple[int, tuple[tuple[RootRecord, RootRecord], ...]] = (-1, ())
 
     def resolve(self, snapshot: Snapshot, filters: Filters) -> Scope:
         """Return the scope of `filters` in `snapshot`.
@@ -91,7 +128,7 @@ class ScopeResolver:
             FilterError: a path glob is not usable, or a language is unknown.
         """
         if filters == _NO_FILTERS:
-            return Scope(tuple((pool, None) for pool in snapshot.pools.values()), None)
+            return self._unnested(snapshot, Scope(tuple((pool, None) for pool in snapshot.pools.values()), None))
         matches = _tests(filters)  # A bad glob is an error even where no file would be tested.
         roots, places = _places(snapshot, filters)
         pools: list[tuple[PoolSnapshot, frozenset[int] | None]] = []
@@ -104,7 +141,24 @@ class ScopeResolver:
                 pools.append((pool, None))
             else:
                 pools.append((pool, self._allowed(snapshot.generation, pool, filters, wanted, [*matches, *places])))
-        return Scope(tuple(pools), roots)
+        return self._unnested(snapshot, Scope(tuple(pools), roots))
+
+    def _unnested(self, snapshot: Snapshot, scope: Scope) -> Scope:
+        """Return the scope with the roots in it that lie in others."""
+        generation, pairs = self._nested
+        if generation != snapshot.generation:
+            pairs = _nested_roots(snapshot)
+            self._nested = (snapshot.generation, pairs)  # Either of two threads may be the last.
+        if not pairs:
+            return scope
+        pools = {pool.pool: (pool, allow) for pool, allow in scope.pools}
+        inner: dict[RootId, tuple[InnerRoot, ...]] = {}
+        for outer, record in pairs:
+            if record.pool in pools and (scope.roots is None or {outer.root, record.root} <= scope.roots):
+                folder = record.path[len(outer.path.rstrip("/")) + 1 :] + "/"
+                found = InnerRoot(record.root, folder, *pools[record.pool])
+                inner[outer.root] = (*inner.get(outer.root, ()), found)
+        return replace(scope, inner=inner)
 
     def _allowed(
         self, generation: int, pool: PoolSnapshot, filters: Filters, wanted: frozenset[RootId], tests: list[_Test]
@@ -125,6 +179,17 @@ class ScopeResolver:
             while len(self._cache) > self._capacity:
                 self._cache.popitem(last=False)
         return allowed
+
+
+def _nested_roots(snapshot: Snapshot) -> tuple[tuple[RootRecord, RootRecord], ...]:
+    """Return each pair of roots of which the second lies in the first."""
+    by_path = {record.path: record for record in snapshot.roots.values()}
+    return tuple(
+        (by_path[str(above)], record)
+        for record in by_path.values()
+        for above in PurePosixPath(record.path).parents
+        if str(above) in by_path
+    )
 
 
 def _tests(filters: Filters) -> list[_Test]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from functools import lru_cache
 
-from regend.chunking.grammars import TEXT, detect_language, language_names, spec_of
+from regend.chunking.grammars import TEXT, detect_language, language_names
 from regend.search.errors import FilterError
 
 _ALIASES = {
@@ -24,7 +24,9 @@ def canonical_language(name: str) -> str:
     """
     found = find_language(name)
     if not found:
-        raise FilterError(f"No language is called {name!r}{_meant(name)} There are {', '.join(sorted(searchable()))}.")
+        raise FilterError(
+            f"No language is called {name!r}{_meant(name)} There are {', '.join(sorted(language_names()))}."
+        )
     return found
 
 
@@ -33,18 +35,12 @@ def find_language(name: str) -> str:
     """Return the name by which a language is stored, or nothing where there is none of that name."""
     wanted = name.strip().lower()
     found = _ALIASES.get(wanted, wanted)
-    if found in searchable():
+    if found in language_names():
         return found
     found = detect_language(f"name.{wanted.removeprefix('.')}")  # Extensions are names, too: `rs`, `hpp`, `tf`.
-    return found if found != TEXT and found in searchable() else ""
-
-
-@lru_cache(maxsize=1)
-def searchable() -> frozenset[str]:
-    """Return the names of the languages whose files are indexed."""
-    return frozenset(name for name in language_names() if not spec_of(name).skip)
+    return found if found != TEXT and found in language_names() else ""
 
 
 def _meant(name: str) -> str:
-    near = get_close_matches(name.strip().lower(), sorted(searchable()), n=1, cutoff=0.7)
+    near = get_close_matches(name.strip().lower(), sorted(language_names()), n=1, cutoff=0.7)
     return f"; did you mean `{near[0]}`?" if near else "."

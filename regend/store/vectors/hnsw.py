@@ -14,7 +14,7 @@ from pathlib import Path
 import hnswlib
 import numpy as np
 
-from regend.errors import EnvelopeError
+from regend.errors import EnvelopeError, count_text
 from regend.store.base import FloatMatrix, FloatVector, KeyArray
 from regend.store.catalog.loading import positions
 from regend.store.envelope import Envelope, seal, unseal
@@ -126,7 +126,9 @@ def load(directory: Path, name: str, model_id: str, dim: int, owner: str = "") -
         raise EnvelopeError(f"{payload} cannot be loaded: {error}; it is rebuilt.") from error
     keys = np.sort(np.asarray(index.get_ids_list(), dtype=np.int64))
     if len(keys) != envelope.count:
-        raise EnvelopeError(f"{payload} has {len(keys)} rows where {envelope.count} are named; it is rebuilt.")
+        raise EnvelopeError(
+            f"{payload} has {count_text(len(keys), 'row')} where {envelope.count} are named; it is rebuilt."
+        )
     index.set_num_threads(1)
     index.set_ef(_EF)
     return keys, index, payload

@@ -73,6 +73,14 @@ async def test_what_did_not_change_is_not_chunked_again(rig: Rig) -> None:
     assert len(rig.chunked) == 3, "another client's buffers are its own"
 
 
+@pytest.mark.parametrize(("name", "reason"), [("a.py~", "editor_file"), ("go.sum", "generated")])
+async def test_a_name_that_is_skipped_is_skipped_unsaved_too(rig: Rig, name: str, reason: str) -> None:
+    assert await rig.prepare(Peer(), (name, "a = 1\n")) == (
+        0, (f"The unsaved text of {name} is not searched: {reason}.",),
+    )  # fmt: skip
+    assert rig.chunked == []
+
+
 async def test_it_goes_with_the_connection(rig: Rig) -> None:
     peer, other = Peer(), Peer()
     await rig.prepare(peer, ("a.py", "a = 1\n"))
