@@ -32,6 +32,7 @@ class _Tree:
     below: dict[str, int] = field(default_factory=dict)
     accepted: dict[str, int] = field(default_factory=dict)
     concluded: dict[str, int] = field(default_factory=dict)
+    seen: dict[str, int] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
 
 
@@ -91,13 +92,22 @@ class Planner:
     # -- which observation is newer --------------------------------------------------------------------------------
 
     def is_stale(self, root: RootId, path: str, version: int) -> bool:
-        """Return whether a newer observation of this path was accepted. Versions are scan ids."""
+        """Return whether a newer observation of this path was accepted, or a newer scan found no such path.
+
+        Versions are scan ids. A newer scan that saw the path makes no older result stale: of a file that is written all
+        the time, the older result is progress, and the newer one follows.
+        """
         tree = self._trees[root]
-        if version < tree.accepted.get(path, -1):
+        if self.is_accepted_since(root, path, version):
             return True
         if not tree.concluded:
             return False
-        return any(version < tree.concluded.get(p, -1) for p in (path, *ancestors(path)))
+        known = max(version, tree.seen.get(path, -1))
+        return any(known < tree.concluded.get(p, -1) for p in (path, *ancestors(path)))
+
+    def is_accepted_since(self, root: RootId, path: str, version: int) -> bool:
+        """Return whether a decision about this path was accepted from a scan that began after this one."""
+        return version < self._trees[root].accepted.get(path, -1)
 
     def is_doomed(self, root: RootId, path: str) -> bool:
         """Return whether the planned tree has the path although the newest observation says that it is gone."""
@@ -113,6 +123,11 @@ class Planner:
         else:
             tree.gone.discard(path)
 
+    def saw(self, root: RootId, path: str, version: int) -> None:
+        """Record that a scan saw the path, whatever comes of it."""
+        seen = self._trees[root].seen
+        seen[path] = max(version, seen.get(path, -1))
+
     def conclude(self, root: RootId, scopes: Iterable[str], version: int) -> None:
         """Record that a scan saw everything within the scopes; older observations there become stale."""
         concluded = self._trees[root].concluded
@@ -124,6 +139,7 @@ class Planner:
         tree = self._trees[root]
         tree.accepted.clear()
         tree.concluded.clear()
+        tree.seen.clear()
         tree.gone.clear()
 
     # -- the difference --------------------------------------------------------------------------------------------

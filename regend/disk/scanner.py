@@ -211,7 +211,7 @@ class _Look:
         except OSError as error:
             self._unsure.append((path, _reason(error)))
         else:
-            self._report(Observation(path, read_sig, name_blob(path, content)[0]))
+            self._report(Observation(path, read_sig, name_blob(path, content)[0], size_bytes=len(content)))
 
     def _skip(self, path: str, sig: StatSig, reason: str) -> None:
         self._report(Observation(path, sig, skip_reason=reason))

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import pytest
 
 from regend.core import events as ev
-from regend.core.inflight import Key
+from regend.core.heat import Key
 from regend.core.planner import Planner
 from regend.types import PoolId, RootId
 from tests.core.store_model import HUGE, MUTE, POISON
@@ -21,6 +21,8 @@ from tests.core.world import World
 
 SCHEDULES = int(os.environ.get("REGEND_SCHEDULES", "2000"))
 SHARDS = 20
+HOT_SHARE = 0.1
+"""Share of the schedules in which one or two files change without end."""
 
 PATHS = ("a", "b", "d/a", "d/b", "d/e/a", "d/e/b", "f/a", "f/b")
 DIRECTORIES = ("d", "d/e", "f")
@@ -100,6 +102,11 @@ def run_schedule(seed: int, watched: Iterable[Key] | None = None) -> World:
     world = World(seed, watched=[(A, PATHS[seed % len(PATHS)])] if watched is None else watched)
     for root, pool in ((A, PoolId(1)), (B, PoolId(1)), (C, PoolId(2))):
         world.add_root(root, pool)
+    is_hot = world.rng.random() < HOT_SHARE
+    if is_hot:
+        for path in world.rng.sample(PATHS, world.rng.randint(1, 2)):
+            interval_s, until = world.rng.choice((0.05, 0.2, 1.0)), world.rng.uniform(2.0, 15.0)
+            world.keep_changing(world.rng.choice((A, B, C)), path, interval_s, until)
     actions = (edit, edit, edit, edit, delete, rename, move_directory, storm)
     for step in range(world.rng.randint(5, 40)):
         root = world.rng.choice((A, A, B, C))
@@ -108,7 +115,7 @@ def run_schedule(seed: int, watched: Iterable[Key] | None = None) -> World:
         disturb(world, root)
         if world.rng.random() < 0.15:
             world.flush(step, wait_vectors=world.rng.random() < 0.5)
-        world.run(world.now + world.rng.random() ** 4)
+        world.run(world.now + world.rng.random() ** 4 + (world.rng.random() if is_hot else 0.0))
     world.settle()
     world.check_converged()
     return world
@@ -124,7 +131,9 @@ def test_converges(shard: int) -> None:
 
 
 def test_flushes_resolve() -> None:
-    assert sum(run_schedule(seed).resolved for seed in range(100)) > 100
+    worlds = [run_schedule(seed) for seed in range(100)]
+    assert sum(world.resolved for world in worlds) > 100
+    assert sum(world.hot_count > 0 for world in worlds) > 5, "files that change without end are among them"
 
 
 def test_a_broken_rule_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,11 +16,15 @@ from regend.core import commands as cmd
 from regend.core import events as ev
 from regend.core.batcher import BatchConfig
 from regend.core.debouncer import DebounceConfig
-from regend.core.inflight import Key
+from regend.core.heat import Key
 from regend.core.pipeline import Pipeline, PipelineConfig
 from regend.types import ChunkId, PoolId, RootId, StatSig
 from tests.core.path_states import Seen, WatchedPipeline
 from tests.core.store_model import HUGE, MUTE, POISON, SECOND_TRACK, TOO_LARGE, Content, Store, blob_of, chunked, digest
+
+FLUSH_LIMIT_S = 12.0
+"""Longest time to the answer of a flush while no root is lost: failures cost pauses, and files that change without end
+cost nothing."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,10 @@ class World:
         self._index_free_at = 0.0
         self._tickets: dict[int, tuple[float, int]] = {}
         self._lost_until: dict[RootId, float] = {}
+        self._chunking: set[Key] = set()
+        self.read_bytes = self.rng.choice((10, 1_000_000))
+        self.slowest_flush_s = 0.0
+        self.hot_count = 0
         self.resolved = 0
         self.config = PipelineConfig(
             debounce=DebounceConfig(0.04, 0.4, self.rng.choice((2, 5, 512)), 1.0),
@@ -112,7 +120,7 @@ class World:
     def settle(self, limit_s: float = 600.0) -> None:
         """Run until nothing is left to do."""
         end = self.now + limit_s
-        while self.now < end and (self._queue or not self.pipeline.is_idle(SECOND_TRACK)):
+        while self.now < end and (self._queue or not self.pipeline.is_idle(SECOND_TRACK) or self.pipeline.hot_files()):
             deadline = self.pipeline.next_deadline()
             times = [t for t in (deadline, self._queue[0][0] if self._queue else None) if t is not None]
             assert times, f"stuck: {self.pipeline.queues()}"
@@ -125,6 +133,7 @@ class World:
         for command in self.pipeline.handle(event, self.now):
             self.carry_out(command)
         self.pipeline.check_invariants()
+        self.hot_count = max(self.hot_count, len(self.pipeline.hot_files()))
 
     # -- the disk --------------------------------------------------------------------------------------------------
 
@@ -149,6 +158,14 @@ class World:
         self._writes += 1
         self.history.setdefault((root, path), []).append((self._writes, content))
 
+    def keep_changing(self, root: RootId, path: str, interval_s: float, until: float) -> None:
+        """Write and hint one file again and again; each content is new."""
+        if self.now < until:
+            if root not in self.gone:
+                self.write(root, path, (f"line {self._writes}",))
+                self.hint(root, path)
+            self.later(interval_s, lambda: self.keep_changing(root, path, interval_s, until), survives=True)
+
     def hint(self, root: RootId, path: str) -> None:
         """The watcher notices, later and in order; or the queue overflows."""
         if root in self.gone:
@@ -170,6 +187,9 @@ class World:
             case cmd.Observe():
                 self._observe(command)
             case cmd.ChunkFile():
+                key = command.root, command.path
+                assert key not in self._chunking, f"two items of {key} are in flight"
+                self._chunking.add(key)
                 self.later(self.latency(), lambda: self._chunk(command))
             case cmd.Embed():
                 self.later(self.latency(), lambda: self._embed(command))
@@ -223,7 +243,7 @@ class World:
             return ev.Observation(path, sig, unchanged=True)
         if HUGE in content:
             return ev.Observation(path, sig, skip_reason=TOO_LARGE)
-        return ev.Observation(path, sig, blob_of(content))
+        return ev.Observation(path, sig, blob_of(content), size_bytes=self.read_bytes)
 
     def _chunk(self, command: cmd.ChunkFile) -> None:
         root, path, version = command.root, command.path, command.version
@@ -235,7 +255,12 @@ class World:
             event = ev.ChunkFailed(root, path, version, "crashed")
         else:
             event = ev.Chunked(root, path, version, chunked(content, self.sigs[root, path]))
-        self.later(self.latency(), lambda: self.send(event))
+
+        def answer() -> None:
+            self._chunking.discard((root, path))
+            self.send(event)
+
+        self.later(self.latency(), answer)
 
     def _embed(self, command: cmd.Embed) -> None:
         if self.rng.random() < self.chaos.embed_failure:
@@ -269,6 +294,7 @@ class World:
         self._life += 1
         self._index_free_at = self.now
         self._tickets.clear()
+        self._chunking.clear()
         self.pipeline = WatchedPipeline(self.config, self.watched, self.steps)
         self.store.forgone.clear()
         self._offer_upgrade()
@@ -319,6 +345,9 @@ class World:
         """Nothing that was on disk when the flush was asked for may be missing, and nothing older may be left."""
         asked_at, writes = self._tickets.pop(answer.ticket)
         self.resolved += 1
+        if not any(lost_until >= asked_at for lost_until in self._lost_until.values()):
+            self.slowest_flush_s = max(self.slowest_flush_s, self.now - asked_at)
+            assert self.now - asked_at <= FLUSH_LIMIT_S, f"flush {answer.ticket} took {self.now - asked_at:.1f} s"
         failed = {(root, path) for root, path, _ in answer.failed}
         for (root, path), changes in self.history.items():
             if self._lost_until.get(root, 0.0) >= asked_at:
@@ -355,5 +384,6 @@ class World:
             assert not self.store.pending(self.store.live_chunks(), SECOND_TRACK), "the stronger model is not through"
             assert self.store.forgone <= {ChunkId(digest("chunk " + MUTE))}
         assert self.pipeline.is_idle(SECOND_TRACK), self.pipeline.queues()
+        assert not self._tickets, "a flush was never answered"
         if self.crashes == 0:
             assert self.store.embedded_twice == 0, "a chunk was embedded twice"

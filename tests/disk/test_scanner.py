@@ -74,7 +74,8 @@ def test_whole_root_is_read_and_hashed(top: Path) -> None:
     assert list(found) == ["a.py", "lib/e.py", "src/b.py", "src/deep/c.py", "src/deep/d.md"]
     for path, file in found.items():
         content = (top / path).read_bytes()
-        assert file == Observation(path, signature((top / path).stat()), name_blob(path, content)[0])
+        sig = signature((top / path).stat())
+        assert file == Observation(path, sig, name_blob(path, content)[0], size_bytes=len(content))
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,14 @@ from regend.daemon.inbox import Inbox
 from regend.daemon.roots import Roots, ServedRoot
 from regend.daemon.telemetry import StageTimes
 from regend.rpc.connection import Connection
-from regend.rpc.operation_messages import Empty, RootStatus, StatusResponse, WorkerStatus
+from regend.rpc.operation_messages import Empty, HotFile, RootStatus, StatusResponse, WorkerStatus
 from regend.store.reads import Reads
 from regend.types import FIRST_TRACK
 from regend.watch.watcher import Watcher
 from regend.workers.dispatcher import Dispatcher
 from regend.workers.rss import rss_bytes
 
+_SHOWN_HOT = 100
 _WATCHING = {"watching": "events", "starting": "starting", "polling": "polling", "lost": "nothing"}
 
 
@@ -67,9 +68,17 @@ class RootStates:
 
     def is_complete(self) -> bool:
         """Tell whether every known change is read, every chunk has its vector, and every root is there."""
+        if self.pipeline.hot_files():
+            return False
         roots = [served.record.root for served in self.roots.all()]
         unseen = any(self.pipeline.is_lost(root) or self.pipeline.unsure(root) for root in roots)
         return self.reads.snapshot.complete and self.pipeline.is_idle() and not unseen
+
+    def hot_files(self, now: float) -> tuple[HotFile, ...]:
+        """Return the changed files that wait because they change without end, soonest first."""
+        waiting = sorted((max(0.0, at - now), *key) for key, at in self.pipeline.hot_files().items())[:_SHOWN_HOT]
+        found = ((wait_s, self.roots.get(root), path) for wait_s, root, path in waiting)
+        return tuple(HotFile(served.path, path, round(wait_s, 1)) for wait_s, served, path in found if served)
 
     def _state(self, served: ServedRoot, pending: int) -> tuple[str, str]:
         """Return the root's state and, where it is not ``ready``, the reason."""
@@ -79,7 +88,7 @@ class RootStates:
             return "gone", f"{served.path} does not exist now; its files stay in the index."
         if pipeline.paused:
             return "paused", "Indexing is paused; continue it with `regenctl resume`."
-        if pending:
+        if pending > sum(hot_root == root for hot_root, _ in pipeline.hot_files()):
             scanning = pipeline.queues()["scans"] and not self.reads.root_stats(root).files_indexed
             return ("scanning" if scanning else "indexing"), f"{pending} paths are pending."
         problem = served.problem or served.rules.problem
@@ -145,4 +154,5 @@ class StatusMethod:
             socket=str(self.socket),
             state_dir=str(self.state_dir),
             held_back=self.governor.held_back,
+            hot_files=states.hot_files(time.monotonic()),
         )
