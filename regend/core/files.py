@@ -132,7 +132,7 @@ class FileWork:
         if item is not None:
             result = event.result
             op = PutFile(event.root, event.path, result.sig, result.blob, result)
-            self._decide(item, op, skipped=bool(result.skip_reason))
+            self._decide(item, op, result.skip_reason)
 
     def chunk_failed(self, event: ev.ChunkFailed, now: float) -> None:
         """Look again if the file is gone; otherwise retry it once alone, then quarantine it."""
@@ -150,7 +150,7 @@ class FileWork:
             self._inflight.add(item)
             return
         reason = f"{_QUARANTINED}{event.reason}"
-        if self._decide(item, SkipFile(item.root, item.path, item.sig, item.blob, reason), skipped=True):
+        if self._decide(item, SkipFile(item.root, item.path, item.sig, item.blob, reason)):
             self.quarantined[item.key] = reason
 
     def committed(self, event: ev.Committed) -> Underway:
@@ -292,7 +292,6 @@ class FileWork:
                 self._put_off.append((root, path))  # A later flush waits for the new hint.
                 return
             self._heat.charge((root, path), PASS_S + seen.size_bytes * PASS_S_PER_BYTE, now)
-            # Not accepted yet: an older version that is being chunked is still progress if it arrives first.
             lane = Lane.EDIT if scan.is_edit else Lane.BULK
             scan.work += 1
             self._inflight.add(WorkItem(root, path, scan.scan_id, decision.blob, decision.sig, lane, [scan]))
@@ -338,7 +337,7 @@ class FileWork:
         item = self._inflight.finish(root, path, version)
         return item if item is not None and self.serves(root) else None
 
-    def _decide(self, item: WorkItem, op: FileOp, skipped: bool) -> bool:
+    def _decide(self, item: WorkItem, op: FileOp, skip_reason: str = "") -> bool:
         """Accept the result unless a newer one was accepted; return whether it was accepted."""
         for scan in item.scans:
             scan.work -= 1
@@ -346,11 +345,15 @@ class FileWork:
             self._follow_newest(item.key, item.scans, item.version)
             return False
         self._planner.accept(item.root, item.path, item.version)
-        self._accept(op, item.scans, skipped)
+        if skip_reason and self._planner.is_skipped_for(item.root, item.path, skip_reason):
+            self._planner.plan(op, skip_reason)  # The store has the reason; what it has not is not worth a commit.
+            self._follow_planned(item.key, item.scans)
+        else:
+            self._accept(op, item.scans, skip_reason)
         return True
 
-    def _accept(self, op: FileOp, scans: list[Scan], skipped: bool = False) -> None:
-        self._planner.plan(op, skipped)
+    def _accept(self, op: FileOp, scans: list[Scan], skip_reason: str = "") -> None:
+        self._planner.plan(op, skip_reason)
         for scan in scans:
             scan.ops += 1
         self._commits.add(PendingOp(op, list(scans)))
@@ -369,18 +372,17 @@ class FileWork:
         would never end where the file never rests.
         """
         scans = list(scans)
-        item = self._inflight.newest(*key)
-        if self._planner.is_accepted_since(*key, version) and not self._planner.is_doomed(*key):
-            item = None
-        if item is None and self._planner.is_doomed(*key):
+        is_doomed = self._planner.is_doomed(*key)
+        is_decided = self._planner.is_accepted_since(*key, version) and not is_doomed
+        item = None if is_decided else self._inflight.newest(*key)
+        if item is not None:
+            item.scans += scans
+            for scan in scans:
+                scan.work += 1
+        elif is_doomed:
             self._accept(DeleteFile(*key), scans)  # A newer scan found it gone, and would only have waited longer.
-            return
-        if item is None:
+        else:
             self._follow_planned(key, scans)
-            return
-        for scan in scans:
-            scan.work += 1
-            item.scans.append(scan)
 
     def _follow_planned(self, key: Key, scans: Iterable[Scan]) -> None:
         """Let the scans wait until the planned state of the path is durable."""

@@ -16,7 +16,7 @@ from regend.core import events as ev
 from regend.core.heat import Key
 from regend.core.planner import Planner
 from regend.types import PoolId, RootId
-from tests.core.store_model import HUGE, MUTE, POISON
+from tests.core.store_model import BINARY, HUGE, MUTE, POISON
 from tests.core.world import World
 
 SCHEDULES = int(os.environ.get("REGEND_SCHEDULES", "2000"))
@@ -26,12 +26,12 @@ HOT_SHARE = 0.1
 
 PATHS = ("a", "b", "d/a", "d/b", "d/e/a", "d/e/b", "f/a", "f/b")
 DIRECTORIES = ("d", "d/e", "f")
-LINES = ("one", "two", "three", "four", MUTE, POISON, HUGE)
+LINES = ("one", "two", "three", "four", MUTE, POISON, HUGE, BINARY)
 A, B, C = RootId(1), RootId(2), RootId(3)
 
 
 def random_content(world: World) -> tuple[str, ...]:
-    weights = (8, 8, 8, 8, 1, 1, 1)
+    weights = (8, 8, 8, 8, 1, 1, 1, 1)
     return tuple(world.rng.choices(LINES, weights, k=world.rng.randint(1, 3)))
 
 

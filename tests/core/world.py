@@ -18,13 +18,23 @@ from regend.core.batcher import BatchConfig
 from regend.core.debouncer import DebounceConfig
 from regend.core.heat import Key
 from regend.core.pipeline import Pipeline, PipelineConfig
-from regend.types import ChunkId, PoolId, RootId, StatSig
+from regend.types import PoolId, RootId, StatSig
 from tests.core.path_states import Seen, WatchedPipeline
-from tests.core.store_model import HUGE, MUTE, POISON, SECOND_TRACK, TOO_LARGE, Content, Store, blob_of, chunked, digest
+from tests.core.store_model import (
+    BINARY,
+    HUGE,
+    MUTE_CHUNK,
+    POISON,
+    SECOND_TRACK,
+    SKIPS,
+    Content,
+    Store,
+    blob_of,
+    chunked,
+)
 
 FLUSH_LIMIT_S = 12.0
-"""Longest time to the answer of a flush while no root is lost: failures cost pauses, and files that change without end
-cost nothing."""
+"""Longest time to the answer of a flush while no root is lost: failures cost pauses, files that never rest nothing."""
 
 
 @dataclass(frozen=True)
@@ -242,7 +252,7 @@ class World:
         if command.known.get(path) == sig:
             return ev.Observation(path, sig, unchanged=True)
         if HUGE in content:
-            return ev.Observation(path, sig, skip_reason=TOO_LARGE)
+            return ev.Observation(path, sig, skip_reason=SKIPS[HUGE])
         return ev.Observation(path, sig, blob_of(content), size_bytes=self.read_bytes)
 
     def _chunk(self, command: cmd.ChunkFile) -> None:
@@ -266,9 +276,8 @@ class World:
         if self.rng.random() < self.chaos.embed_failure:
             self.send(ev.EmbedFailed(command.batch_id, "unavailable", 0.1, command.track))
             return
-        mute = ChunkId(digest("chunk " + MUTE))
-        failed = tuple((c, "rejected") for c in command.chunks if c == mute)
-        rest = tuple(c for c in command.chunks if c != mute)
+        failed = tuple((c, "rejected") for c in command.chunks if c == MUTE_CHUNK)
+        rest = tuple(c for c in command.chunks if c != MUTE_CHUNK)
         if rest and self.rng.random() < self.chaos.embed_failure:
             unanswered = tuple(self.rng.sample(rest, self.rng.randint(1, len(rest))))
             self.send(ev.Embedded(command.batch_id, None, failed, unanswered, "went away", 0.1, track=command.track))
@@ -366,9 +375,11 @@ class World:
         if content is None or state is None:
             return content is None and state is None
         if HUGE in content:
-            return reason == TOO_LARGE
+            return reason == SKIPS[HUGE]
         if POISON in content:
             return reason == "quarantined: crashed" and state.blob == blob_of(content)
+        if BINARY in content:
+            return reason == SKIPS[BINARY]
         return reason is None and state.blob == blob_of(content)
 
     def check_converged(self) -> None:
@@ -379,10 +390,10 @@ class World:
             for path, content in files.items():
                 assert self._shows(tree[path], self.store.reasons.get((root, path)), content), (root, path, content)
         lacking = {c.chunk for c in self.store.pending(self.store.live_chunks())}
-        assert lacking <= {ChunkId(digest("chunk " + MUTE))}, "chunks were left without a vector"
+        assert lacking <= {MUTE_CHUNK}, "chunks were left without a vector"
         if self.offers_upgrade:
             assert not self.store.pending(self.store.live_chunks(), SECOND_TRACK), "the stronger model is not through"
-            assert self.store.forgone <= {ChunkId(digest("chunk " + MUTE))}
+            assert self.store.forgone <= {MUTE_CHUNK}
         assert self.pipeline.is_idle(SECOND_TRACK), self.pipeline.queues()
         assert not self._tickets, "a flush was never answered"
         if self.crashes == 0:
