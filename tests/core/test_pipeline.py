@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, TypeVar
 
 import pytest
@@ -35,11 +35,12 @@ class Story:
         files: Mapping[str, ev.FileState] | None = None,
         blobs: frozenset[BlobId] = frozenset(),
         mode: Literal["sequential", "parallel", "pipeline"] = "pipeline",
+        make: Callable[[PipelineConfig], Pipeline] = Pipeline,
     ) -> None:
         config = PipelineConfig(
             debounce=DebounceConfig(1.0, 5.0, 10, 10.0), batch=BatchConfig(items=64, linger_s=0.5), mode=mode
         )
-        self.pipeline = Pipeline(config)
+        self.pipeline = make(config)
         self.now = 0.0
         self.out: list[cmd.Command] = []
         files = files or {}

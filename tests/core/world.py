@@ -75,7 +75,6 @@ class World:
         self._lost_until: dict[RootId, float] = {}
         self._chunking: set[Key] = set()
         self.read_bytes = self.rng.choice((10, 1_000_000))
-        self.slowest_flush_s = 0.0
         self.hot_count = 0
         self.resolved = 0
         self.config = PipelineConfig(
@@ -169,10 +168,11 @@ class World:
         self.history.setdefault((root, path), []).append((self._writes, content))
 
     def keep_changing(self, root: RootId, path: str, interval_s: float, until: float) -> None:
-        """Write and hint one file again and again; each content is new."""
+        """Write and hint one file again and again: new contents, known ones, some that crash a worker, or nothing."""
         if self.now < until:
             if root not in self.gone:
-                self.write(root, path, (f"line {self._writes}",))
+                line = f"line {self._writes}"
+                self.write(root, path, self.rng.choice([(line,)] * 8 + [("one",), (HUGE,), (line, POISON), None]))
                 self.hint(root, path)
             self.later(interval_s, lambda: self.keep_changing(root, path, interval_s, until), survives=True)
 
@@ -355,7 +355,6 @@ class World:
         asked_at, writes = self._tickets.pop(answer.ticket)
         self.resolved += 1
         if not any(lost_until >= asked_at for lost_until in self._lost_until.values()):
-            self.slowest_flush_s = max(self.slowest_flush_s, self.now - asked_at)
             assert self.now - asked_at <= FLUSH_LIMIT_S, f"flush {answer.ticket} took {self.now - asked_at:.1f} s"
         failed = {(root, path) for root, path, _ in answer.failed}
         for (root, path), changes in self.history.items():
