@@ -50,6 +50,7 @@ class Inflight:
     def __init__(self) -> None:
         self._waiting: dict[Lane, dict[Key, WorkItem]] = {lane: {} for lane in Lane}
         self._running: dict[Key, WorkItem] = {}
+        self._last: Key | None = None
 
     def add(self, item: WorkItem) -> None:
         """Queue the item for a worker; it takes the place and the scans of another version that still waits."""
@@ -66,15 +67,17 @@ class Inflight:
         self._waiting[item.lane][item.key] = item
 
     def start(self) -> ChunkFile | None:
-        """Hand out the next item: edits before bulk, first come first served."""
-        for lane, queue in self._waiting.items():
-            for key, item in queue.items():
-                if key in self._running:
-                    continue
-                del queue[key]
-                self._running[key] = item
-                return ChunkFile(item.root, item.path, item.version, lane, alone=item.attempts > 0)
-        return None
+        """Hand out the next item: edits before bulk, first come first served, no path twice in a row if others wait."""
+        ready = (item for queue in self._waiting.values() for key, item in queue.items() if key not in self._running)
+        item = next(ready, None)
+        if item is not None and item.key == self._last:
+            item = next(ready, item)
+        if item is None:
+            return None
+        del self._waiting[item.lane][item.key]
+        self._running[item.key] = item
+        self._last = item.key
+        return ChunkFile(item.root, item.path, item.version, item.lane, alone=item.attempts > 0)
 
     def finish(self, root: RootId, path: str, version: int) -> WorkItem | None:
         """Take the item that the worker answered; None when the pipeline no longer waits for the answer."""

@@ -170,6 +170,19 @@ def test_a_rescan_that_a_flush_waits_for_reads_a_hot_path() -> None:
     assert story.take(cmd.ResolveFlush).ticket == 7
 
 
+def test_an_older_result_is_indexed_and_answers_the_flush_that_saw_it() -> None:
+    """A newer look used to make each older result worthless, so a flush ended where the changes ended."""
+    story = Growing()
+    story.observed(story.change("f"), story.seen())
+    work = story.take(cmd.ChunkFile)
+    story.tell(ev.FlushRequested(7, wait_vectors=False))
+    story.observed(story.change("f"), story.seen())
+    story.tell(ev.Chunked(R, "f", work.version, chunked(("1",), StatSig(1, 1, 1, 1))))
+    assert [op.path for op in story.committed().ops if isinstance(op, cmd.PutFile)] == ["f"]
+    assert story.take(cmd.ResolveFlush).ticket == 7
+    assert story.take(cmd.ChunkFile).version > work.version
+
+
 def test_a_result_that_a_newer_decision_overtook_waits_for_that_decision_only() -> None:
     """The newest version is still in work when an older result arrives that an accepted one overtook."""
     known = blob_of(("known",))

@@ -83,6 +83,21 @@ def test_a_path_that_changes_without_end_keeps_its_place_and_holds_no_other_up()
     assert inflight.start() == ChunkFile(R, "other2", 2, Lane.EDIT)
 
 
+def test_bulk_has_a_turn_beside_a_path_that_changes_without_end() -> None:
+    inflight = Inflight()
+    inflight.add(item("bulk", 1, Lane.BULK))
+    for version in (2, 3):
+        inflight.add(item("hot", version))
+        started = inflight.start()
+        assert started is not None
+        inflight.finish(R, started.path, started.version)
+    assert inflight.waiting == 1 and started.path == "bulk"
+    assert inflight.start() == ChunkFile(R, "hot", 3, Lane.EDIT)
+    inflight.finish(R, "hot", 3)
+    inflight.add(item("hot", 4))
+    assert inflight.start() == ChunkFile(R, "hot", 4, Lane.EDIT), "it does not wait for itself"
+
+
 def test_newest_is_the_one_decided_last() -> None:
     inflight = Inflight()
     inflight.add(item("f", 3))

@@ -13,11 +13,11 @@ from collections.abc import Iterable
 import pytest
 
 from regend.core import events as ev
-from regend.core.heat import Key
+from regend.core.heat import Heat, Key
 from regend.core.planner import Planner
 from regend.types import PoolId, RootId
 from tests.core.store_model import BINARY, HUGE, MUTE, POISON
-from tests.core.world import World
+from tests.core.world import Chaos, World
 
 SCHEDULES = int(os.environ.get("REGEND_SCHEDULES", "2000"))
 SHARDS = 20
@@ -134,6 +134,26 @@ def test_flushes_resolve() -> None:
     worlds = [run_schedule(seed) for seed in range(100)]
     assert sum(world.resolved for world in worlds) > 100
     assert sum(world.hot_count > 0 for world in worlds) > 5, "files that change without end are among them"
+
+
+def run_without_pauses(seed: int, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A file changes ten times while a worker reads it once, and no pause gives a flush a chance."""
+    monkeypatch.setattr(Heat, "look_at", lambda *_: 0.0)
+    world = World(seed, Chaos(crash=0.0, root_lost=0.0, latency_s=1.0))
+    world.add_root(A, PoolId(1))
+    world.keep_changing(A, "a", 0.05, until=60.0)
+    for ticket in range(8):
+        world.run(world.now + 5.0)
+        edit(world, A)
+        world.flush(ticket, wait_vectors=world.config.mode == "pipeline")  # The others embed when no file is read.
+    world.settle()
+    world.check_converged()
+    return world
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_flush_chases_no_file_that_never_rests(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_without_pauses(seed, monkeypatch).resolved == 8
 
 
 def test_a_broken_rule_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
