@@ -28,6 +28,13 @@ def status_lines(status: dict[str, Any], style: Style) -> list[str]:
     if skipped:
         lines += ["", style("skipped files", "bold") + style("  (`regenctl list --files ROOT --state skipped`)", "dim")]
         lines += [f"  {line}" for line in columns([(f"{n:,}", printable(r)) for r, n in skipped], frozenset({0}))]
+    if hot := status.get("hot_files"):
+        lines += [
+            "",
+            style("hot files", "bold") + style("  (they never rest; `regenctl flush` reads them)", "dim"),
+        ]
+        due = [(printable(f"{h['root']}/{h['path']}"), f"read in {duration_text(h['next_look_s'])}") for h in hot]
+        lines += [f"  {line}" for line in columns(due, frozenset())]
     busy = [(name, f"{depth:,}") for name, depth in status["queues"].items()]
     if busy:
         lines += ["", style("queues", "bold"), "  " + ", ".join(f"{name} {depth}" for name, depth in busy)]

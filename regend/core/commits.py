@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from regend.core.commands import Commit, DeleteFile, FileOp, PutFile, PutVectors, SkipFile, TouchFile
-from regend.core.inflight import Key
+from regend.core.heat import Key
 from regend.core.scans import Scan
 from regend.types import Lane, RootId
 
@@ -76,10 +76,12 @@ class Commits:
     def add(self, pending: PendingOp) -> None:
         """Accept an operation, and merge it with one of the same path that still waits."""
         for queue in self._waiting.values():
-            older = queue.pop(pending.key, None)
+            older = queue.get(pending.key)
             if older is not None:
                 self.waiting_bytes -= size_of(older.op)
                 pending = PendingOp(merged(older.op, pending.op), older.scans + pending.scans)
+                if queue is not self._waiting[pending.lane]:
+                    del queue[pending.key]  # In its own lane it keeps its place.
         self.waiting_bytes += size_of(pending.op)
         self._waiting[pending.lane][pending.key] = pending
 

@@ -6,7 +6,7 @@ latest `max_delay_s` after its first hint, so that a file that is written all th
 each hint, and memory stays bounded.
 
 While git holds its index lock the root's hints wait, for at most `busy_limit_s`: a checkout is one change, not
-thousands.
+thousands. A hot path's hint waits until its pause is over.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import heapq
 import math
 from dataclasses import dataclass, field
 
+from regend.core.heat import Heat, Key
 from regend.core.scans import Scan
 from regend.core.watermark import Watermark
 from regend.types import RootId
@@ -52,9 +53,10 @@ class _RootHints:
 class Debouncer:
     """Owns all hints that no scan has taken up yet."""
 
-    def __init__(self, config: DebounceConfig, watermark: Watermark) -> None:
+    def __init__(self, config: DebounceConfig, watermark: Watermark, heat: Heat | None = None) -> None:
         self._config = config
         self._watermark = watermark
+        self._heat = heat or Heat()
         self._roots: dict[RootId, _RootHints] = {}
         self._heap: list[tuple[float, RootId]] = []
 
@@ -81,7 +83,7 @@ class Debouncer:
         self._watermark.release(*(hint.seq for hint in hints.all()), *hints.absorbed)
 
     def release_all(self) -> list[Scan]:
-        """Take all hints now, whatever their age: a flush waits neither for quiet nor for git."""
+        """Take all hints now, whatever their age: a flush waits neither for quiet, nor for git, nor for a hot path."""
         scans = [scan for root, hints in self._roots.items() for scan in self._take(root, hints)]
         self._heap.clear()
         return scans
@@ -100,7 +102,7 @@ class Debouncer:
                     continue
                 hints.busy_until = None  # The lock is older than any checkout should be, so stop waiting.
             scans.extend(self._take(root, hints, now))
-            left = [self._due_at(hint) for hint in hints.all()]
+            left = [self._due_at(root, hint) for hint in hints.all()]
             if left:
                 heapq.heappush(self._heap, (min(left), root))
         return scans
@@ -112,6 +114,11 @@ class Debouncer:
     def pending(self, root: RootId | None = None) -> int:
         """Return how many hints wait for this root, or for all."""
         return sum(len(hints.all()) for own, hints in self._roots.items() if root in (None, own))
+
+    def hot(self) -> dict[Key, float]:
+        """Return the hinted paths whose pause is what keeps them from a look, with the time of the look."""
+        times = {(root, path): hint for root, hints in self._roots.items() for path, hint in hints.paths.items()}
+        return {key: at for key, hint in times.items() if (at := self._heat.look_at(key)) > self._quiet_at(hint)}
 
     def check_invariants(self) -> None:
         queued = {root for _, root in self._heap}
@@ -129,9 +136,13 @@ class Debouncer:
         hint = group[path] = _Hint(path, now, now, self._watermark.hold_next())
         if "" in hints.rescans or len(group) > self._config.storm_paths:
             hint = self._collapse(hints, now)
-        heapq.heappush(self._heap, (self._due_at(hint), root))
+        heapq.heappush(self._heap, (self._due_at(root, hint), root))
 
-    def _due_at(self, hint: _Hint) -> float:
+    def _due_at(self, root: RootId, hint: _Hint) -> float:
+        is_path = self._roots[root].paths.get(hint.path) is hint
+        return max(self._quiet_at(hint), self._heat.look_at((root, hint.path)) if is_path else 0.0)
+
+    def _quiet_at(self, hint: _Hint) -> float:
         return min(hint.last_at + self._config.quiet_s, hint.first_at + self._config.max_delay_s)
 
     def _pop_roots(self, now: float) -> list[RootId]:
@@ -154,7 +165,7 @@ class Debouncer:
         """Take the hints that are due at `now`."""
         scans = []
         for trust, group in ((False, hints.paths), (True, hints.rescans)):
-            ready = sorted(path for path, hint in group.items() if self._due_at(hint) <= now)
+            ready = sorted(path for path, hint in group.items() if self._due_at(root, hint) <= now)
             if ready:
                 seqs = [group.pop(path).seq for path in ready]
                 if "" in ready:

@@ -99,6 +99,7 @@ class Observation:
         blob: its content's name; None when `unchanged` or skipped before reading.
         skip_reason: why it is not indexed (``too_large``, ``unreadable``, ``symlink`` …), or empty.
         unchanged: its signature equals the one in `Observe.known`, so it was not read.
+        size_bytes: how much was read.
     """
 
     path: str
@@ -106,6 +107,7 @@ class Observation:
     blob: BlobId | None = None
     skip_reason: str = ""
     unchanged: bool = False
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

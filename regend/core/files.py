@@ -20,7 +20,8 @@ from regend.core.commands import (
     TouchFile,
 )
 from regend.core.commits import Commits, PendingOp, Underway
-from regend.core.inflight import MAX_ATTEMPTS, Inflight, Key, WorkItem
+from regend.core.heat import FAILURE_S, LOOK_S, PASS_S, PASS_S_PER_BYTE, Heat, Key
+from regend.core.inflight import MAX_ATTEMPTS, Inflight, WorkItem
 from regend.core.planner import Planner, Read, covers
 from regend.core.scans import Scan, Scans
 from regend.core.watermark import Watermark
@@ -54,6 +55,7 @@ class FileWork:
         watermark: Watermark,
         commits: Commits,
         scans: Scans,
+        heat: Heat,
         chunk_slots: int,
         backlog_bytes: int,
     ) -> None:
@@ -62,6 +64,8 @@ class FileWork:
         self._scans = scans
         self._planner = Planner()
         self._inflight = Inflight()
+        self._heat = heat
+        self._put_off: list[Key] = []
         self._commits = commits
         self._backlog_bytes = backlog_bytes
         self.chunk_slots = chunk_slots
@@ -96,6 +100,7 @@ class FileWork:
         if root not in self._roots:
             return
         self._forget(root)
+        self._heat.drop(root)
         self._commits.drop(root)
         self._planner.remove_root(root)
         self.quarantined = {key: why for key, why in self.quarantined.items() if key[0] != root}
@@ -116,7 +121,7 @@ class FileWork:
             self._observe_again(scan.root, scan.scopes, [scan])  # It began before the root came back.
             return None
         for seen in event.files:
-            self._seen(scan, seen)
+            self._seen(scan, seen, now)
         if event.last:
             self._conclude(scan, dict(event.unsure), now)
         return None
@@ -127,9 +132,9 @@ class FileWork:
         if item is not None:
             result = event.result
             op = PutFile(event.root, event.path, result.sig, result.blob, result)
-            self._decide(item, op, skipped=bool(result.skip_reason))
+            self._decide(item, op, result.skip_reason)
 
-    def chunk_failed(self, event: ev.ChunkFailed) -> None:
+    def chunk_failed(self, event: ev.ChunkFailed, now: float) -> None:
         """Look again if the file is gone; otherwise retry it once alone, then quarantine it."""
         item = self._finish(event.root, event.path, event.version)
         if item is None:
@@ -139,12 +144,13 @@ class FileWork:
             for scan in item.scans:
                 scan.work -= 1
             return
+        self._heat.charge(item.key, FAILURE_S, now)
         item.attempts += 1
         if item.attempts < MAX_ATTEMPTS:
             self._inflight.add(item)
             return
         reason = f"{_QUARANTINED}{event.reason}"
-        if self._decide(item, SkipFile(item.root, item.path, item.sig, item.blob, reason), skipped=True):
+        if self._decide(item, SkipFile(item.root, item.path, item.sig, item.blob, reason)):
             self.quarantined[item.key] = reason
 
     def committed(self, event: ev.Committed) -> Underway:
@@ -188,6 +194,11 @@ class FileWork:
             places[path] = (now + UNSURE_PAUSE_S, places[path][1])
             due.append((root, path))
         return due
+
+    def take_put_off(self) -> list[Key]:
+        """Take the hot paths that a scan saw changed during their pause: they are to be hinted again."""
+        put_off, self._put_off = self._put_off, []
+        return put_off
 
     def take_due(self) -> Iterator[Observe | ChunkFile]:
         """Begin scans, then files, while slots are free and the commit backlog is within its bound."""
@@ -265,24 +276,29 @@ class FileWork:
 
     # -- decisions -------------------------------------------------------------------------------------------------
 
-    def _seen(self, scan: Scan, seen: ev.Observation) -> None:
+    def _seen(self, scan: Scan, seen: ev.Observation, now: float) -> None:
         root, path = scan.root, seen.path
         scan.seen.add(path)
         if self._planner.is_stale(root, path, scan.scan_id):
-            self._follow_newest((root, path), [scan])
+            self._follow_newest((root, path), [scan], scan.scan_id)
             return
+        self._planner.saw(root, path, scan.scan_id)
         if seen.unchanged and self._planner.planned_sig(root, path) != seen.sig:
             self._observe_again(root, (path,), [scan])  # The tree moved on since the scan was sent out.
             return
         decision = self._planner.diff(root, seen, retry_skipped=scan.rehash)
         if isinstance(decision, Read):
-            # Not accepted yet: an older version that is being chunked is still progress if it arrives first,
-            # so that a file that is written all the time gets indexed now and then.
+            if now < self._heat.look_at((root, path)) and not self._watermark.waiting and not scan.rehash:
+                self._put_off.append((root, path))  # A later flush waits for the new hint.
+                return
+            self._heat.charge((root, path), PASS_S + seen.size_bytes * PASS_S_PER_BYTE, now)
             lane = Lane.EDIT if scan.is_edit else Lane.BULK
             scan.work += 1
             self._inflight.add(WorkItem(root, path, scan.scan_id, decision.blob, decision.sig, lane, [scan]))
             return
         self._planner.accept(root, path, scan.scan_id)
+        if not scan.trust:
+            self._heat.charge((root, path), PASS_S if decision is not None else LOOK_S, now)
         if decision is None:
             self._follow_planned((root, path), [scan])
         else:
@@ -311,7 +327,7 @@ class FileWork:
             for path in gone:
                 newest = self._inflight.newest(scan.root, path)
                 if newest is not None and newest.version > scan.scan_id:
-                    self._follow_newest((scan.root, path), [scan])  # It is back, and being read.
+                    self._follow_newest((scan.root, path), [scan], scan.scan_id)  # It is back, and being read.
                 elif self._planner.is_doomed(scan.root, path):
                     self._accept(DeleteFile(scan.root, path), [scan])
                 else:
@@ -321,19 +337,23 @@ class FileWork:
         item = self._inflight.finish(root, path, version)
         return item if item is not None and self.serves(root) else None
 
-    def _decide(self, item: WorkItem, op: FileOp, skipped: bool) -> bool:
+    def _decide(self, item: WorkItem, op: FileOp, skip_reason: str = "") -> bool:
         """Accept the result unless a newer one was accepted; return whether it was accepted."""
         for scan in item.scans:
             scan.work -= 1
         if self._planner.is_stale(item.root, item.path, item.version):
-            self._follow_newest(item.key, item.scans)
+            self._follow_newest(item.key, item.scans, item.version)
             return False
         self._planner.accept(item.root, item.path, item.version)
-        self._accept(op, item.scans, skipped)
+        if skip_reason and self._planner.is_skipped_for(item.root, item.path, skip_reason):
+            self._planner.plan(op, skip_reason)  # The store has the reason; what it has not is not worth a commit.
+            self._follow_planned(item.key, item.scans)
+        else:
+            self._accept(op, item.scans, skip_reason)
         return True
 
-    def _accept(self, op: FileOp, scans: list[Scan], skipped: bool = False) -> None:
-        self._planner.plan(op, skipped)
+    def _accept(self, op: FileOp, scans: list[Scan], skip_reason: str = "") -> None:
+        self._planner.plan(op, skip_reason)
         for scan in scans:
             scan.ops += 1
         self._commits.add(PendingOp(op, list(scans)))
@@ -345,19 +365,24 @@ class FileWork:
             scan.work += 1
         self._scans.request(Scan(root, scopes, trust=False, parents=parents))
 
-    def _follow_newest(self, key: Key, scans: Iterable[Scan]) -> None:
-        """Let the scans wait for the newer decision about the path."""
+    def _follow_newest(self, key: Key, scans: Iterable[Scan], version: int) -> None:
+        """Let the scans, which looked at `version` or before, wait for a newer decision about the path.
+
+        A decision that was accepted is new enough: its scan began after theirs. To wait for what is in work instead
+        would never end where the file never rests.
+        """
         scans = list(scans)
-        item = self._inflight.newest(*key)
-        if item is None and self._planner.is_doomed(*key):
+        is_doomed = self._planner.is_doomed(*key)
+        is_decided = self._planner.is_accepted_since(*key, version) and not is_doomed
+        item = None if is_decided else self._inflight.newest(*key)
+        if item is not None:
+            item.scans += scans
+            for scan in scans:
+                scan.work += 1
+        elif is_doomed:
             self._accept(DeleteFile(*key), scans)  # A newer scan found it gone, and would only have waited longer.
-            return
-        if item is None:
+        else:
             self._follow_planned(key, scans)
-            return
-        for scan in scans:
-            scan.work += 1
-            item.scans.append(scan)
 
     def _follow_planned(self, key: Key, scans: Iterable[Scan]) -> None:
         """Let the scans wait until the planned state of the path is durable."""

@@ -1,7 +1,8 @@
 """Files that wait for a warm worker or are in one: versions, one retry alone, quarantine.
 
-A newer version of a path supersedes an older one that still waits. One that is being chunked is never cancelled; its
-result is compared with what was accepted meanwhile and dropped if it is older.
+A newer version of a path supersedes an older one that still waits. One that is being chunked is never cancelled; the
+newest one waits until it is done, so a path takes one slot at most. Its result is compared with what was accepted
+meanwhile and dropped if it is older.
 """
 
 from __future__ import annotations
@@ -9,13 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from regend.core.commands import ChunkFile
+from regend.core.heat import Key
 from regend.core.scans import Scan
 from regend.types import BlobId, Lane, RootId, StatSig
 
-Key = tuple[RootId, str]
-
 MAX_ATTEMPTS = 2
-"""Maximum attempts on one version: the first, and one alone in a worker; then the file is quarantined."""
+"""Maximum attempts on a path in a row: the first, and one alone in a worker; then the file is quarantined."""
 
 
 @dataclass(slots=True, eq=False)
@@ -26,6 +26,8 @@ class WorkItem:
         version: id of the scan that saw it.
         blob: the content that the scan saw; the worker's result records what was read.
         scans: scans that wait for it.
+        attempts: attempts on the path that failed in a row; a newer version takes them over, or a file that changes
+            without end would fail without end.
     """
 
     root: RootId
@@ -47,43 +49,47 @@ class Inflight:
 
     def __init__(self) -> None:
         self._waiting: dict[Lane, dict[Key, WorkItem]] = {lane: {} for lane in Lane}
-        self._running: dict[tuple[RootId, str, int], WorkItem] = {}
+        self._running: dict[Key, WorkItem] = {}
+        self._last: Key | None = None
 
     def add(self, item: WorkItem) -> None:
-        """Queue the item for a worker; replace an older version that still waits, and carry its scans over."""
-        for queue in self._waiting.values():
-            older = queue.pop(item.key, None)
-            if older is not None:
-                if older.version > item.version:
-                    item.version, item.blob, item.sig = older.version, older.blob, older.sig
-                    item.attempts = older.attempts
-                item.scans += older.scans
-                item.lane = min(item.lane, older.lane)
+        """Queue the item for a worker; it takes the place and the scans of another version that still waits."""
+        for lane, queue in self._waiting.items():
+            other = queue.get(item.key)
+            if other is not None:
+                if other.version > item.version:
+                    item.version, item.blob, item.sig = other.version, other.blob, other.sig
+                item.attempts = max(item.attempts, other.attempts)
+                item.scans += other.scans
+                item.lane = min(item.lane, lane)
+                if item.lane is not lane:
+                    del queue[item.key]
         self._waiting[item.lane][item.key] = item
 
     def start(self) -> ChunkFile | None:
-        """Hand out the next item: edits before bulk, first come first served."""
-        for lane, queue in self._waiting.items():
-            for key, item in queue.items():
-                run = (item.root, item.path, item.version)
-                if run in self._running:
-                    continue  # A worker still has this version; the retry waits for its answer.
-                del queue[key]
-                self._running[run] = item
-                return ChunkFile(item.root, item.path, item.version, lane, alone=item.attempts > 0)
-        return None
+        """Hand out the next item: edits before bulk, first come first served, no path twice in a row if others wait."""
+        ready = (item for queue in self._waiting.values() for key, item in queue.items() if key not in self._running)
+        item = next(ready, None)
+        if item is not None and item.key == self._last:
+            item = next(ready, item)
+        if item is None:
+            return None
+        del self._waiting[item.lane][item.key]
+        self._running[item.key] = item
+        self._last = item.key
+        return ChunkFile(item.root, item.path, item.version, item.lane, alone=item.attempts > 0)
 
     def finish(self, root: RootId, path: str, version: int) -> WorkItem | None:
         """Take the item that the worker answered; None when the pipeline no longer waits for the answer."""
-        return self._running.pop((root, path, version), None)
+        item = self._running.get((root, path))
+        return self._running.pop(item.key) if item is not None and item.version == version else None
 
     def newest(self, root: RootId, path: str) -> WorkItem | None:
         """Return the item of this path, waiting or running, that will be decided last."""
         for queue in self._waiting.values():
             if (root, path) in queue:
                 return queue[root, path]
-        runs = [item for (r, p, _), item in self._running.items() if r == root and p == path]
-        return max(runs, key=lambda item: item.version, default=None)
+        return self._running.get((root, path))
 
     def drop_waiting(self, root: RootId) -> None:
         """Forget the root's waiting items; later answers for running ones are ignored."""
@@ -109,4 +115,5 @@ class Inflight:
         assert len(keys) == len(set(keys)), "a path waits in one lane only"
         for lane, queue in self._waiting.items():
             assert all(item.lane == lane and item.key == key for key, item in queue.items())
+        assert all(item.key == key for key, item in self._running.items())
         assert all(item.attempts < MAX_ATTEMPTS for queue in self._waiting.values() for item in queue.values())

@@ -22,7 +22,7 @@ from regend.core.commands import Command, ResolveFlush
 from regend.core.commits import Commits
 from regend.core.debouncer import DebounceConfig, Debouncer
 from regend.core.files import FileWork
-from regend.core.inflight import Key
+from regend.core.heat import Heat, Key
 from regend.core.scans import Scan, Scans
 from regend.core.vectors import URGENT_SLOTS, VectorWork
 from regend.core.watermark import Watermark
@@ -57,13 +57,15 @@ class Pipeline:
         one = config.mode == "sequential"
         self._config = config
         self._watermark = Watermark()
-        self._debouncer = Debouncer(config.debounce, self._watermark)
+        heat = Heat()
+        self._debouncer = Debouncer(config.debounce, self._watermark, heat)
         self._commits = Commits()
         self._scans = Scans(1 if one else config.scan_slots, config.debounce.storm_paths)
         self._files = FileWork(
             self._watermark,
             self._commits,
             self._scans,
+            heat,
             1 if one else config.chunk_slots,
             config.commit_backlog_bytes,
         )
@@ -148,12 +150,14 @@ class Pipeline:
         match event:
             case ev.Observed():
                 gone = self._files.observed(event, now)
+                for root, path in self._files.take_put_off():
+                    self._debouncer.add_path(root, path, now)
                 if gone is not None:
                     self._lose(gone)
             case ev.Chunked():
                 self._files.chunked(event)
             case ev.ChunkFailed():
-                self._files.chunk_failed(event)
+                self._files.chunk_failed(event, now)
             case ev.Committed():
                 self._committed(event, now)
             case ev.CommitFailed():
@@ -273,6 +277,10 @@ class Pipeline:
             depths |= {f"{STAGES[track]}_{name}": depth for name, depth in work.queues().items()}
         return depths
 
+    def hot_files(self) -> dict[Key, float]:
+        """Return the changed paths that wait because they change without end, with the time of their next look."""
+        return self._debouncer.hot()
+
     def _files_queues(self) -> dict[str, int]:
         return {"hints": self._debouncer.pending()} | self._files.queues() | self._commits.queues()
 
@@ -294,8 +302,9 @@ class Pipeline:
         return dict(self._tracks[track].given_up) if track < len(self._tracks) else {}
 
     def is_idle(self, track: Track = FIRST_TRACK) -> bool:
-        """Return whether nothing waits or runs, except vectors of tracks after this one."""
-        return not any(self._files_queues().values()) and all(work.is_idle for work in self._tracks[: track + 1])
+        """Return whether nothing waits or runs, except hot files and vectors of tracks after this one."""
+        work_count = sum(self._files_queues().values()) - len(self.hot_files())
+        return not work_count and all(work.is_idle for work in self._tracks[: track + 1])
 
     def check_invariants(self) -> None:
         """Raise AssertionError where the state contradicts itself; for tests and the simulation."""
@@ -303,5 +312,5 @@ class Pipeline:
             part.check_invariants()
         for work in self._tracks:
             work.check_invariants()
-        if self.is_idle():
+        if self.is_idle() and not self.hot_files():
             assert self._watermark.held_count == 0, "idle, yet a sequence number is held"

@@ -29,9 +29,11 @@ class Read:
 class _Tree:
     pool: PoolId
     files: dict[str, FileState]
+    reasons: dict[str, str] = field(default_factory=dict)
     below: dict[str, int] = field(default_factory=dict)
     accepted: dict[str, int] = field(default_factory=dict)
     concluded: dict[str, int] = field(default_factory=dict)
+    seen: dict[str, int] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
 
 
@@ -91,13 +93,22 @@ class Planner:
     # -- which observation is newer --------------------------------------------------------------------------------
 
     def is_stale(self, root: RootId, path: str, version: int) -> bool:
-        """Return whether a newer observation of this path was accepted. Versions are scan ids."""
+        """Return whether a newer observation of this path was accepted, or a newer scan found no such path.
+
+        Versions are scan ids. A newer scan that saw the path makes no older result stale: of a file that is written all
+        the time, the older result is progress, and the newer one follows.
+        """
         tree = self._trees[root]
-        if version < tree.accepted.get(path, -1):
+        if self.is_accepted_since(root, path, version):
             return True
         if not tree.concluded:
             return False
-        return any(version < tree.concluded.get(p, -1) for p in (path, *ancestors(path)))
+        known = max(version, tree.seen.get(path, -1))
+        return any(known < tree.concluded.get(p, -1) for p in (path, *ancestors(path)))
+
+    def is_accepted_since(self, root: RootId, path: str, version: int) -> bool:
+        """Return whether a decision about this path was accepted from a scan that began after this one."""
+        return version < self._trees[root].accepted.get(path, -1)
 
     def is_doomed(self, root: RootId, path: str) -> bool:
         """Return whether the planned tree has the path although the newest observation says that it is gone."""
@@ -113,6 +124,11 @@ class Planner:
         else:
             tree.gone.discard(path)
 
+    def saw(self, root: RootId, path: str, version: int) -> None:
+        """Record that a scan saw the path, whatever comes of it."""
+        seen = self._trees[root].seen
+        seen[path] = max(version, seen.get(path, -1))
+
     def conclude(self, root: RootId, scopes: Iterable[str], version: int) -> None:
         """Record that a scan saw everything within the scopes; older observations there become stale."""
         concluded = self._trees[root].concluded
@@ -124,6 +140,7 @@ class Planner:
         tree = self._trees[root]
         tree.accepted.clear()
         tree.concluded.clear()
+        tree.seen.clear()
         tree.gone.clear()
 
     # -- the difference --------------------------------------------------------------------------------------------
@@ -133,18 +150,23 @@ class Planner:
 
         Args:
             retry_skipped: read again what was skipped although its content is the same (the user asked for it).
+
+        A file that is still skipped for the planned reason is left as it is, whatever its signature: a log that is not
+        indexed would otherwise lead to a commit with each line.
         """
         tree = self._trees[root]
         state = tree.files.get(seen.path)
         if seen.unchanged:
             return None
         if seen.blob is None:
-            if state is not None and state.blob is None and state.sig == seen.sig:
+            known = tree.reasons.get(seen.path) == seen.skip_reason
+            if state is not None and state.blob is None and (known or state.sig == seen.sig):
                 return None
             return SkipFile(root, seen.path, seen.sig, None, seen.skip_reason)
         retry = retry_skipped and state is not None and state.skipped
         if state is not None and state.blob == seen.blob and not retry:
-            return None if state.sig == seen.sig else TouchFile(root, seen.path, seen.sig)
+            settled = seen.path in tree.reasons and state.sig != UNSURE
+            return None if settled or state.sig == seen.sig else TouchFile(root, seen.path, seen.sig)
         if seen.blob in self._blobs[tree.pool] and not retry:
             return PutFile(root, seen.path, seen.sig, seen.blob, None)
         return Read(seen.path, seen.blob, seen.sig)
@@ -155,20 +177,30 @@ class Planner:
         gone = {path for scope in scopes for path in self._under(root, scope) if path not in seen}
         return sorted(path for path in gone if not any(covers(place, path) for place in kept))
 
-    def plan(self, op: FileOp, skipped: bool = False) -> None:
-        """Apply an accepted operation to the planned tree."""
+    def is_skipped_for(self, root: RootId, path: str, reason: str) -> bool:
+        """Return whether the path is planned as skipped for this reason; never for a reason of before the start."""
+        return self._trees[root].reasons.get(path) == reason
+
+    def plan(self, op: FileOp, skip_reason: str = "") -> None:
+        """Apply an accepted operation to the planned tree.
+
+        Args:
+            skip_reason: why a worker that read the file made no chunks of it.
+        """
         tree = self._trees[op.root]
         state = tree.files.get(op.path)
         match op:
             case PutFile():
-                self._set(tree, op.path, FileState(op.sig, op.blob, skipped))
+                self._set(tree, op.path, FileState(op.sig, op.blob, bool(skip_reason)), skip_reason)
             case SkipFile():
-                self._set(tree, op.path, FileState(op.sig, op.blob, True))
+                # A quarantine belongs to one content.
+                self._set(tree, op.path, FileState(op.sig, op.blob, True), op.reason if op.blob is None else "")
             case TouchFile():
                 assert state is not None, "only a planned file can be touched"
-                self._set(tree, op.path, FileState(op.sig, state.blob, state.skipped))
+                tree.files[op.path] = FileState(op.sig, state.blob, state.skipped)
             case DeleteFile():
                 del tree.files[op.path]
+                tree.reasons.pop(op.path, None)
                 self._count(tree, op.path, -1)
             case _ as unreachable:
                 assert_never(unreachable)
@@ -193,6 +225,7 @@ class Planner:
                 for above in ancestors(path):
                     counts[above] = counts.get(above, 0) + 1
             assert counts == tree.below
+            assert all(tree.files[path].skipped for path in tree.reasons)
             assert tree.pool in self._blobs
 
     def _under(self, root: RootId, scope: str) -> list[str]:
@@ -206,10 +239,14 @@ class Planner:
             found.extend(path for path in tree.files if path.startswith(start))
         return found
 
-    def _set(self, tree: _Tree, path: str, state: FileState) -> None:
+    def _set(self, tree: _Tree, path: str, state: FileState, reason: str = "") -> None:
         if path not in tree.files:
             self._count(tree, path, 1)
         tree.files[path] = state
+        if reason:
+            tree.reasons[path] = reason
+        else:
+            tree.reasons.pop(path, None)
 
     @staticmethod
     def _count(tree: _Tree, path: str, by: int) -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from regend.core.planner import covers
 from regend.types import RootId
 
+MAX_OVERTAKEN = 8
+"""Maximum narrow scans in a row that go before a waiting scan of a whole root. A guess: enough for edits in a burst."""
 EDIT_FILES = 64
 """Maximum files of a scan in the edit lane; the others are bulk. A guess: more than a person saves at once."""
 
@@ -71,6 +73,7 @@ class Scans:
         self._waiting: list[Scan] = []
         self._listing: dict[int, Scan] = {}
         self._open: dict[int, Scan] = {}
+        self._overtaken = 0
 
     def request(self, wanted: Scan) -> None:
         """Queue the scan for a slot, or join it to a waiting scan of the same kind."""
@@ -88,12 +91,17 @@ class Scans:
         """Give the next waiting scan its id and a slot; None when no scan waits or no slot is free.
 
         Narrow scans go first, and only one scan of a whole root runs at a time, so that an edit is never held up by it.
+        A path that changes without end must not hold up the whole root either, so narrow scans in a row are bounded.
         """
         if len(self._listing) >= self._slots or not self._waiting:
             return None
-        scan = min(self._waiting, key=lambda s: s.whole)
-        if scan.whole and self._slots > 1 and any(s.whole for s in self._listing.values()):
+        has_room = self._slots == 1 or not any(s.whole for s in self._listing.values())
+        narrow = next((s for s in self._waiting if not s.whole), None)
+        whole = next((s for s in self._waiting if s.whole), None) if has_room else None
+        scan = whole if narrow is None or (whole is not None and self._overtaken >= MAX_OVERTAKEN) else narrow
+        if scan is None:
             return None
+        self._overtaken = self._overtaken + 1 if scan is narrow and whole is not None else 0
         self._waiting.remove(scan)
         scan.scan_id = self._next_id
         self._next_id += 1

@@ -56,10 +56,12 @@ STEPS = (
     Step((), ("RootAdded",), (State.CHANGED,), "The pipeline compares a new root with the disk."),
     Step(_OTHERS, ("PathChanged", "RescanNeeded"), (State.CHANGED,), "A hint covers the path."),
     Step(_OTHERS, (), (State.CHANGED,), "Other work asks for a look that covers the path: its file vanished before a "
-         "worker came, the store lacks its blob, the root was found, or narrow scopes became one."),
+         "worker came, the store lacks its blob, the root was found, narrow scopes became one, or a scan saw a hot "
+         "path in its pause."),
     Step(SERVED, ("RootLost", "Observed"), (State.HELD,), "The root's directory is gone."),
     Step((State.HELD,), ("RootFound",), (State.CHANGED,), "The root is back and is compared with the disk."),
-    Step((State.CHANGED,), ("Observe",), (State.LOOKING,), "The path was quiet, and a slot is free."),
+    Step((State.CHANGED,), ("Observe",), (State.LOOKING,), "The path was quiet, the pause of a hot path is over, and a "
+         "slot is free."),
     Step((State.LOOKING,), ("Observed",), SETTLED, "The disk is as the index has it."),
     Step((State.LOOKING,), ("Observed",), (State.WAITING,), "The pool does not hold the content."),
     Step((State.LOOKING,), ("Observed",), (State.ACCEPTED,), "The pool holds the content, only the signature differs, "

@@ -22,6 +22,7 @@ from regend.core.pipeline import Pipeline
 from regend.daemon.embedder import Embedder
 from regend.daemon.inbox import Inbox
 from regend.daemon.indexer import Indexer
+from regend.daemon.logs import own_files
 from regend.daemon.roots import Roots
 from regend.daemon.telemetry import StageTimes
 from regend.disk.calls import RootCalls, progress
@@ -256,7 +257,7 @@ class Driver:
         def look() -> None:
             started_at = time.perf_counter()
             try:
-                scan(command, identity, rules, limits.max_file_bytes, post, cancelled)
+                scan(command, identity, rules, limits.max_file_bytes, post, cancelled, own_files())
             except Exception:
                 log.exception("scan_failed", root=str(identity.path))
             took_s = time.perf_counter() - started_at

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import stat
 import sys
 import threading
 import traceback
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
+from functools import partial
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -28,7 +30,7 @@ KEPT_FILES = 3
 _QUOTABLE = (OSError, StoreError, ImportError)
 """Errors whose messages name files and never quote their content."""
 _FRAMES = 40
-_STDERR = 2
+_STDOUT, _STDERR = 1, 2
 
 log = structlog.get_logger(__name__)
 
@@ -64,6 +66,11 @@ class RotatingFile(RotatingFileHandler):
         except OSError as error:
             raise PathError(f"The log file {path} cannot be written: {error.strerror}; name another one.") from error
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the file and of its older files."""
+        return [self.baseFilename, *(f"{self.baseFilename}.{number}" for number in range(1, self.backupCount + 1))]
+
     def write(self, text: str) -> None:
         self.handle(logging.makeLogRecord({"msg": text}))
 
@@ -81,8 +88,32 @@ class RotatingFile(RotatingFileHandler):
         return TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True)
 
 
+_file: RotatingFile | None = None
+"""The log file of this process, if it has one; set where structlog is configured, which is one for the process, too."""
+
+
 def _open_private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+
+
+def own_files() -> frozenset[tuple[int, int]]:
+    """Return device and inode of the regular files that this process writes its log and output to; any thread.
+
+    Nothing is remembered: files are rotated, and another file gets the inode of a deleted one.
+    """
+    found: set[tuple[int, int]] = set()
+    looks: list[Callable[[], os.stat_result]] = [partial(os.fstat, _STDOUT), partial(os.fstat, _STDERR)]
+    if (file := _file) is not None:
+        looks += [partial(os.stat, name) for name in file.names]
+        looks.append(lambda: os.fstat(file.stream.fileno() if file.stream else -1))  # It may have been renamed.
+    for look in looks:
+        try:
+            status = look()
+        except (OSError, ValueError):
+            continue  # It is gone, or is being rotated.
+        if stat.S_ISREG(status.st_mode):
+            found.add((status.st_dev, status.st_ino))
+    return frozenset(found)
 
 
 def set_up_logging(form: str, level: str, file: Path | None = None) -> None:
@@ -97,7 +128,9 @@ def set_up_logging(form: str, level: str, file: Path | None = None) -> None:
     else:
         colors = file is None and os.isatty(_STDERR)
         renderer = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
-    sink: Any = Stream(_STDERR) if file is None else RotatingFile(file)
+    global _file
+    _file = None if file is None else RotatingFile(file)
+    sink: Any = _file or Stream(_STDERR)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

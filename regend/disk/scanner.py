@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from regend.core.commands import Observe
@@ -34,6 +34,7 @@ def scan(
     max_file_bytes: int,
     post: Callable[[Observed], None],
     cancelled: Callable[[], bool],
+    own_files: Container[tuple[int, int]] = frozenset(),
 ) -> None:
     """Report every file within the command's scopes, in parts of at most `PART_FILES`, the last one marked.
 
@@ -41,9 +42,10 @@ def scan(
 
     Args:
         cancelled: asked for each file; once it says yes, the rest is reported as unsure.
+        own_files: device and inode of the files that the daemon writes its log and output to; they are never read.
     """
     scopes = merge_scopes(command.scopes)
-    look = _Look(command, root, rules, max_file_bytes, post, cancelled)
+    look = _Look(command, root, rules, max_file_bytes, post, cancelled, own_files)
     if marker_of(root.path) != root.marker:
         post(Observed(command.scan_id, (), True, root_gone=True))
         return
@@ -78,6 +80,7 @@ class _Look:
     _max_file_bytes: int
     _post: Callable[[Observed], None]
     _cancelled: Callable[[], bool]
+    _own_files: Container[tuple[int, int]]
     _part: list[Observation] = field(default_factory=list)
     _unsure: list[tuple[str, str]] = field(default_factory=list)
 
@@ -203,6 +206,8 @@ class _Look:
             self._skip(path, sig, "symlink")
         elif not stat.S_ISREG(found.st_mode):
             self._skip(path, sig, "not_regular")
+        elif (found.st_dev, found.st_ino) in self._own_files:
+            self._skip(path, sig, "own_log")
         elif reason := skip_reason_of(name):
             self._skip(path, sig, reason)
         elif found.st_size > self._max_file_bytes:
@@ -222,7 +227,7 @@ class _Look:
         except OSError as error:
             self._unsure.append((path, _reason(error)))
         else:
-            self._report(Observation(path, read_sig, name_blob(path, content)[0]))
+            self._report(Observation(path, read_sig, name_blob(path, content)[0], size_bytes=len(content)))
 
     def _skip(self, path: str, sig: StatSig, reason: str) -> None:
         self._report(Observation(path, sig, skip_reason=reason))

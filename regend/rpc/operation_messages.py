@@ -218,6 +218,13 @@ class WorkerStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class HotFile:
+    root: str = declare("absolute path of the root")
+    path: str = declare("relative to the root, with `/`")
+    next_look_s: float = declare("seconds until it is read next, unless a flush or `sync` asks for it before")
+
+
+@dataclass(frozen=True, slots=True)
 class StatusResponse:
     version: str = declare("the daemon's version")
     pid: int = declare("its process id")
@@ -238,6 +245,9 @@ class StatusResponse:
     state_dir: str = declare("path of the state directory")
     held_back: tuple[str, ...] = declare(
         "sentences that say why indexing is held back now, or why no worker can be started; empty if it is not", ()
+    )
+    hot_files: tuple[HotFile, ...] = declare(
+        "changed files that wait because they change without end, soonest first, at most 100; each is a `HotFile`", ()
     )
 
 

@@ -122,6 +122,15 @@ async def test_reasons_and_pauses_are_shown(served: ServerThread) -> None:
     assert "none; add one with `regenctl add DIR`" in "\n".join(status_lines(status, Style(False)))
 
 
+async def test_hot_files_are_on_the_page_only_where_there_are_some() -> None:
+    status = json.loads(json.dumps(wire(await Script().on_status(None, None))))  # type: ignore[arg-type]
+    assert "hot files" not in "\n".join(status_lines(status, Style(False)))
+    hot = [{"root": "/src/a", "path": "app.log", "next_look_s": 61.5}]
+    page = status_lines(status | {"hot_files": hot}, Style(False))
+    at = page.index("hot files  (they never rest; `regenctl flush` reads them)")
+    assert page[at + 1] == "  /src/a/app.log  read in 1 min 1 s"
+
+
 async def test_what_embedding_servers_did_is_on_the_page() -> None:
     status = json.loads(json.dumps(wire(await Script().on_status(None, None))))  # type: ignore[arg-type]
     server = {"url": "http://127.0.0.1:1", "breaker": "closed", "refusal": ""}

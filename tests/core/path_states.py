@@ -11,7 +11,7 @@ from pathlib import Path
 
 from regend.core import events as ev
 from regend.core.commands import ChunkFile, Command, Observe
-from regend.core.inflight import Key
+from regend.core.heat import Key
 from regend.core.pipeline import Pipeline, PipelineConfig
 from regend.core.planner import covers
 from regend.core.states import SETTLED, STEPS, State

@@ -13,17 +13,23 @@ SECOND_TRACK = Track(1)
 TRACKS = (FIRST_TRACK, SECOND_TRACK)
 
 Content = tuple[str, ...]
-"""A file is a tuple of lines; each line is one chunk. `POISON` crashes its worker, `HUGE` is skipped unread."""
+"""A file is a tuple of lines; each line is one chunk. `POISON` crashes its worker, `HUGE` is skipped unread, and
+`BINARY` by its worker."""
 
 POISON = "poison"
 HUGE = "huge"
+BINARY = "binary"
 MUTE = "mute"
 """A chunk that the embedder refuses for good."""
-TOO_LARGE = "too_large"
+SKIPS = {HUGE: "too_large", BINARY: "binary"}
+"""Reasons of files that are skipped, by the line that they hold."""
 
 
 def digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+MUTE_CHUNK = ChunkId(digest("chunk " + MUTE))
 
 
 def blob_of(content: Content) -> BlobId:
@@ -31,6 +37,8 @@ def blob_of(content: Content) -> BlobId:
 
 
 def chunked(content: Content, sig: StatSig) -> ChunkedFile:
+    if BINARY in content:
+        return ChunkedFile(blob_of(content), sig, "text", len(content), (), (), skip_reason=SKIPS[BINARY])
     chunks = tuple(
         Chunk(ChunkId(digest("chunk " + line)), n, n + 1, n + 1, "", "window", 3, line, line)
         for n, line in enumerate(content)
@@ -47,6 +55,7 @@ class Store:
     pools: dict[RootId, PoolId] = field(default_factory=dict)
     blobs: dict[PoolId, dict[BlobId, tuple[ChunkId, ...]]] = field(default_factory=dict)
     vectors: dict[Track, set[ChunkId]] = field(default_factory=lambda: {track: set() for track in TRACKS})
+    skips: dict[BlobId, str] = field(default_factory=dict)
     forgone: set[ChunkId] = field(default_factory=set)
     generation: int = 0
     embedded_twice: int = 0
@@ -81,11 +90,15 @@ class Store:
             if isinstance(op, cmd.PutFile):
                 if op.chunked is not None:
                     blobs[op.blob] = tuple(c.chunk_id for c in op.chunked.chunks)
+                    if op.chunked.skip_reason:
+                        self.skips[op.blob] = op.chunked.skip_reason
                 elif op.blob not in blobs:
                     missing.append(key)
                     continue
-                tree[op.path] = ev.FileState(op.sig, op.blob)
+                tree[op.path] = ev.FileState(op.sig, op.blob, op.blob in self.skips)
                 self.reasons.pop(key, None)
+                if op.blob in self.skips:
+                    self.reasons[key] = self.skips[op.blob]
                 touched.update(dict.fromkeys(blobs[op.blob]))
             elif isinstance(op, cmd.TouchFile):
                 old = tree.get(op.path)

@@ -43,26 +43,65 @@ def test_a_retry_does_not_go_back_to_an_older_version() -> None:
     inflight.add(item("f", 2, blob=b"new"))
     failed.attempts = 1
     inflight.add(failed)
-    assert inflight.start() == ChunkFile(R, "f", 2, Lane.EDIT, alone=False)
-    assert inflight.newest(R, "f") is failed and failed.blob == b"new"
+    assert inflight.start() == ChunkFile(R, "f", 2, Lane.EDIT, alone=True), "the path failed once already"
+    assert inflight.newest(R, "f") is failed and failed.blob == b"new" and len(failed.scans) == 2
 
 
-def test_the_same_version_is_not_started_twice() -> None:
+def test_a_newer_version_takes_over_the_failures_of_a_waiting_retry() -> None:
+    """Otherwise a file that grows while its worker crashes is never quarantined, and what waits for it never ends."""
+    inflight = Inflight()
+    retry = item("f", 1)
+    retry.attempts = 1
+    inflight.add(retry)
+    inflight.add(item("f", 2))
+    assert inflight.start() == ChunkFile(R, "f", 2, Lane.EDIT, alone=True)
+
+
+def test_one_item_of_a_path_runs_and_only_the_newest_waits() -> None:
     inflight = Inflight()
     inflight.add(item("f", 1))
     inflight.start()
-    inflight.add(item("f", 1))
-    assert inflight.start() is None
-    assert inflight.waiting == 1
-    inflight.finish(R, "f", 1)
-    assert inflight.start() is not None
+    for version in (2, 3, 4):
+        inflight.add(item("f", version))
+        assert inflight.start() is None
+    assert (inflight.running, inflight.waiting) == (1, 1)
+    assert inflight.finish(R, "f", 2) is None, "nothing waits for an answer to this version"
+    assert inflight.finish(R, "f", 1) is not None
+    assert inflight.start() == ChunkFile(R, "f", 4, Lane.EDIT)
+    finished = inflight.finish(R, "f", 4)
+    assert finished is not None and len(finished.scans) == 3
+
+
+def test_a_path_that_changes_without_end_keeps_its_place_and_holds_no_other_up() -> None:
+    inflight = Inflight()
+    inflight.add(item("hot", 1))
+    for version in range(2, 9):
+        inflight.add(item(f"other{version}", version))
+        inflight.add(item("hot", version))
+    assert inflight.start() == ChunkFile(R, "hot", 8, Lane.EDIT)
+    inflight.add(item("hot", 9))
+    assert inflight.start() == ChunkFile(R, "other2", 2, Lane.EDIT)
+
+
+def test_bulk_has_a_turn_beside_a_path_that_changes_without_end() -> None:
+    inflight = Inflight()
+    inflight.add(item("bulk", 1, Lane.BULK))
+    for version in (2, 3):
+        inflight.add(item("hot", version))
+        started = inflight.start()
+        assert started is not None
+        inflight.finish(R, started.path, started.version)
+    assert inflight.waiting == 1 and started.path == "bulk"
+    assert inflight.start() == ChunkFile(R, "hot", 3, Lane.EDIT)
+    inflight.finish(R, "hot", 3)
+    inflight.add(item("hot", 4))
+    assert inflight.start() == ChunkFile(R, "hot", 4, Lane.EDIT), "it does not wait for itself"
 
 
 def test_newest_is_the_one_decided_last() -> None:
     inflight = Inflight()
-    for version in (1, 3):
-        inflight.add(item("f", version))
-        inflight.start()
+    inflight.add(item("f", 3))
+    inflight.start()
     newest = inflight.newest(R, "f")
     assert newest is not None and newest.version == 3
     waiting = item("f", 4)

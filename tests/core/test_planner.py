@@ -55,7 +55,34 @@ def test_a_skip_is_recorded_once_and_looked_at_again_without_trust() -> None:
     plan.plan(op)
     assert plan.diff(R, Observation("f", OLD, skip_reason="too_large")) is None
     assert plan.known(R, ("",)) == {}
+    assert plan.diff(R, Observation("f", NEW, skip_reason="too_large")) is None, "an append changes nothing"
+    assert plan.diff(R, Observation("f", NEW, skip_reason="symlink")) is not None
+    assert plan.diff(R, Observation("f", NEW, B)) == Read("f", B, NEW)
+
+
+def test_a_skip_of_before_the_start_is_recorded_again_because_its_reason_is_unknown() -> None:
+    plan = planner({"f": FileState(OLD, None, True)})
+    assert plan.diff(R, Observation("f", OLD, skip_reason="too_large")) is None
     assert plan.diff(R, Observation("f", NEW, skip_reason="too_large")) is not None
+
+
+def test_a_file_that_a_worker_skipped_is_touched_once_its_signature_is_sure() -> None:
+    plan = planner()
+    plan.plan(PutFile(R, "f", UNSURE, B, None), "binary")
+    assert plan.is_skipped_for(R, "f", "binary") and not plan.is_skipped_for(R, "f", "minified")
+    touch = plan.diff(R, Observation("f", OLD, B))
+    assert touch == TouchFile(R, "f", OLD)
+    plan.plan(touch)
+    assert plan.diff(R, Observation("f", NEW, B)) is None
+    plan.plan(PutFile(R, "f", NEW, A, None))
+    assert not plan.is_skipped_for(R, "f", "binary")
+
+
+def test_a_quarantine_is_no_skip_that_a_new_content_may_keep() -> None:
+    plan = planner()
+    plan.plan(SkipFile(R, "f", OLD, B, "quarantined: crashed"))
+    assert not plan.is_skipped_for(R, "f", "quarantined: crashed")
+    assert plan.diff(R, Observation("f", NEW, B)) == TouchFile(R, "f", NEW)
 
 
 def test_known_signatures_by_scope() -> None:
@@ -134,6 +161,7 @@ def test_the_planned_tree_against_a_plain_dict(steps: list[tuple[str, str]]) -> 
             plan.plan(DeleteFile(R, path))
             del tree[path]
         plan.check_invariants()
+        assert [p for p in PATHS if plan.is_skipped_for(R, p, "why")] == [p for p in PATHS if tree.get(p, A) is None]
         for scope in ("", "a", "d", "d/e", "da"):
             expected = sorted(p for p in tree if covers(scope, p))
             assert plan.missing(R, (scope,), set(), ()) == expected

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from regend.core.scans import Scan, Scans
+import pytest
+
+from regend.core.scans import MAX_OVERTAKEN, Scan, Scans
 from regend.types import RootId
 
 R, S = RootId(1), RootId(2)
@@ -46,6 +48,23 @@ def test_narrow_scans_go_first_and_one_whole_scan_runs_at_a_time() -> None:
     scans.listed(order[0])
     assert scans.start() is None, "a slot is free, but the other whole scan must wait for the first"
     scans.check_invariants()
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_narrow_scans_without_end_do_not_hold_up_a_whole_one(slots: int) -> None:
+    scans = Scans(slots, max_scopes=9)
+    for _ in range(slots):
+        scans.request(scan("a"))
+        scans.start()
+    scans.request(scan("", trust=True))
+    order = []
+    for number in range(2 * MAX_OVERTAKEN):
+        scans.request(scan(f"b{number}"))
+        scans.listed(next(s for s in scans._listing.values() if not s.whole or slots == 1))
+        started = scans.start()
+        assert started is not None
+        order.append(started.whole)
+    assert order.index(True) == MAX_OVERTAKEN and order.count(True) == 1
 
 
 def test_finished_when_nothing_is_left_and_parents_learn_of_it() -> None:

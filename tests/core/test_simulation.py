@@ -13,23 +13,25 @@ from collections.abc import Iterable
 import pytest
 
 from regend.core import events as ev
-from regend.core.inflight import Key
+from regend.core.heat import Heat, Key
 from regend.core.planner import Planner
 from regend.types import PoolId, RootId
-from tests.core.store_model import HUGE, MUTE, POISON
-from tests.core.world import World
+from tests.core.store_model import BINARY, HUGE, MUTE, POISON
+from tests.core.world import Chaos, World
 
 SCHEDULES = int(os.environ.get("REGEND_SCHEDULES", "2000"))
 SHARDS = 20
+HOT_SHARE = 0.1
+"""Share of the schedules in which one or two files change without end."""
 
 PATHS = ("a", "b", "d/a", "d/b", "d/e/a", "d/e/b", "f/a", "f/b")
 DIRECTORIES = ("d", "d/e", "f")
-LINES = ("one", "two", "three", "four", MUTE, POISON, HUGE)
+LINES = ("one", "two", "three", "four", MUTE, POISON, HUGE, BINARY)
 A, B, C = RootId(1), RootId(2), RootId(3)
 
 
 def random_content(world: World) -> tuple[str, ...]:
-    weights = (8, 8, 8, 8, 1, 1, 1)
+    weights = (8, 8, 8, 8, 1, 1, 1, 1)
     return tuple(world.rng.choices(LINES, weights, k=world.rng.randint(1, 3)))
 
 
@@ -100,6 +102,11 @@ def run_schedule(seed: int, watched: Iterable[Key] | None = None) -> World:
     world = World(seed, watched=[(A, PATHS[seed % len(PATHS)])] if watched is None else watched)
     for root, pool in ((A, PoolId(1)), (B, PoolId(1)), (C, PoolId(2))):
         world.add_root(root, pool)
+    is_hot = world.rng.random() < HOT_SHARE
+    if is_hot:
+        for path in world.rng.sample(PATHS, world.rng.randint(1, 2)):
+            interval_s, until = world.rng.choice((0.05, 0.2, 1.0)), world.rng.uniform(2.0, 15.0)
+            world.keep_changing(world.rng.choice((A, B, C)), path, interval_s, until)
     actions = (edit, edit, edit, edit, delete, rename, move_directory, storm)
     for step in range(world.rng.randint(5, 40)):
         root = world.rng.choice((A, A, B, C))
@@ -107,9 +114,10 @@ def run_schedule(seed: int, watched: Iterable[Key] | None = None) -> World:
             world.rng.choice(actions)(world, root)
         disturb(world, root)
         world.may_lose_workers()
+        world.may_hang(root)
         if world.rng.random() < 0.15:
             world.flush(step, wait_vectors=world.rng.random() < 0.5)
-        world.run(world.now + world.rng.random() ** 4)
+        world.run(world.now + world.rng.random() ** 4 + (world.rng.random() if is_hot else 0.0))
     world.settle()
     world.check_converged()
     return world
@@ -127,6 +135,28 @@ def test_converges(shard: int) -> None:
 def test_flushes_resolve() -> None:
     worlds = [run_schedule(seed) for seed in range(100)]
     assert sum(world.resolved for world in worlds) > 100 and sum(world.outages for world in worlds) > 20
+    assert sum(world.hangs for world in worlds) > 20
+    assert sum(world.hot_count > 0 for world in worlds) > 5, "files that change without end are among them"
+
+
+def run_without_pauses(seed: int, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A file changes ten times while a worker reads it once, and no pause gives a flush a chance."""
+    monkeypatch.setattr(Heat, "look_at", lambda *_: 0.0)
+    world = World(seed, Chaos(crash=0.0, root_lost=0.0, latency_s=1.0))
+    world.add_root(A, PoolId(1))
+    world.keep_changing(A, "a", 0.05, until=60.0)
+    for ticket in range(8):
+        world.run(world.now + 5.0)
+        edit(world, A)
+        world.flush(ticket, wait_vectors=world.config.mode == "pipeline")  # The others embed when no file is read.
+    world.settle()
+    world.check_converged()
+    return world
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_flush_chases_no_file_that_never_rests(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_without_pauses(seed, monkeypatch).resolved == 8
 
 
 def test_a_broken_rule_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,13 +16,29 @@ from regend.core import commands as cmd
 from regend.core import events as ev
 from regend.core.batcher import BatchConfig
 from regend.core.debouncer import DebounceConfig
-from regend.core.inflight import Key
+from regend.core.heat import Key
 from regend.core.pipeline import Pipeline, PipelineConfig
-from regend.types import ChunkId, PoolId, RootId, StatSig
+from regend.types import PoolId, RootId, StatSig
 from tests.core.path_states import Seen, WatchedPipeline
-from tests.core.store_model import HUGE, MUTE, POISON, SECOND_TRACK, TOO_LARGE, Content, Store, blob_of, chunked, digest
+from tests.core.store_model import (
+    BINARY,
+    HUGE,
+    MUTE_CHUNK,
+    POISON,
+    SECOND_TRACK,
+    SKIPS,
+    Content,
+    Store,
+    blob_of,
+    chunked,
+)
+
+FLUSH_LIMIT_S = 12.0
+"""Longest time to the answer of a flush while no root is lost: failures cost pauses, files that never rest nothing."""
 
 LONGEST_WITHOUT_WORKERS_S = 20.0
+LONGEST_HANG_S = 8.0
+NOTICED_S = 1.5
 
 
 @dataclass(frozen=True)
@@ -37,6 +53,7 @@ class Chaos:
     root_lost: float = 0.02
     forget_blob: float = 0.02
     no_workers: float = 0.03
+    hang: float = 0.02
     latency_s: float = 0.2
 
 
@@ -65,6 +82,15 @@ class World:
         self._workers_at = 0.0
         self._luck = random.Random(f"workers {seed}")
         self.outages = 0
+        self._scans: dict[int, RootId] = {}
+        self._hung: dict[RootId, float] = {}
+        self._noticed_at: dict[RootId, float] = {}
+        self._told: set[RootId] = set()
+        self._hang_ends_at = 0.0
+        self.hangs = 0
+        self._chunking: set[Key] = set()
+        self.read_bytes = self.rng.choice((10, 1_000_000))
+        self.hot_count = 0
         self.resolved = 0
         self.config = PipelineConfig(
             debounce=DebounceConfig(0.04, 0.4, self.rng.choice((2, 5, 512)), 1.0),
@@ -118,7 +144,7 @@ class World:
     def settle(self, limit_s: float = 600.0) -> None:
         """Run until nothing is left to do."""
         end = self.now + limit_s
-        while self.now < end and (self._queue or not self.pipeline.is_idle(SECOND_TRACK)):
+        while self.now < end and (self._queue or not self.pipeline.is_idle(SECOND_TRACK) or self.pipeline.hot_files()):
             deadline = self.pipeline.next_deadline()
             times = [t for t in (deadline, self._queue[0][0] if self._queue else None) if t is not None]
             assert times, f"stuck: {self.pipeline.queues()}"
@@ -131,6 +157,7 @@ class World:
         for command in self.pipeline.handle(event, self.now):
             self.carry_out(command)
         self.pipeline.check_invariants()
+        self.hot_count = max(self.hot_count, len(self.pipeline.hot_files()))
 
     # -- the disk --------------------------------------------------------------------------------------------------
 
@@ -155,6 +182,15 @@ class World:
         self._writes += 1
         self.history.setdefault((root, path), []).append((self._writes, content))
 
+    def keep_changing(self, root: RootId, path: str, interval_s: float, until: float) -> None:
+        """Write and hint one file again and again: new contents, known ones, some that crash a worker, or nothing."""
+        if self.now < until:
+            if root not in self.gone:
+                line = f"line {self._writes}"
+                self.write(root, path, self.rng.choice([(line,)] * 8 + [("one",), (HUGE,), (line, POISON), None]))
+                self.hint(root, path)
+            self.later(interval_s, lambda: self.keep_changing(root, path, interval_s, until), survives=True)
+
     def hint(self, root: RootId, path: str) -> None:
         """The watcher notices, later and in order; or the queue overflows."""
         if root in self.gone:
@@ -176,6 +212,9 @@ class World:
             case cmd.Observe():
                 self._observe(command)
             case cmd.ChunkFile():
+                key = command.root, command.path
+                assert key not in self._chunking, f"two items of {key} are in flight"
+                self._chunking.add(key)
                 self.later(self.latency(), lambda: self._chunk(command))
             case cmd.Embed():
                 self.later(self.latency(), lambda: self._embed(command))
@@ -200,13 +239,24 @@ class World:
 
     def _observe(self, command: cmd.Observe) -> None:
         gone = command.root in self.gone
+        self._scans[command.scan_id] = command.root
         scopes = list(command.scopes)
         self.rng.shuffle(scopes)
         delays = sorted(self.latency() for _ in range(len(scopes) + 1))
         seen: set[str] = set()
         broken = [gone]
+        left = [len(scopes)]
 
         def look(scope: str, last: bool) -> None:
+            if command.scan_id not in self._scans:
+                return  # The root hangs, and the driver has answered.
+            if command.root in self._hung or (last and left[0]):
+                wait_s = self._hung.get(command.root, self.now) - self.now
+                self.later(max(0.0, wait_s) + 1e-6, lambda: look(scope, last))
+                return
+            left[0] -= 1
+            if last:
+                del self._scans[command.scan_id]
             broken[0] |= command.root in self.gone
             files = []
             if not broken[0] and not last:
@@ -228,15 +278,19 @@ class World:
         if command.known.get(path) == sig:
             return ev.Observation(path, sig, unchanged=True)
         if HUGE in content:
-            return ev.Observation(path, sig, skip_reason=TOO_LARGE)
-        return ev.Observation(path, sig, blob_of(content))
+            return ev.Observation(path, sig, skip_reason=SKIPS[HUGE])
+        return ev.Observation(path, sig, blob_of(content), size_bytes=self.read_bytes)
 
     def _chunk(self, command: cmd.ChunkFile) -> None:
         if self.now < self._workers_at:  # A file waits, however long that takes, and is to blame for nothing.
             self.later(self._workers_at - self.now + self._luck.random(), lambda: self._chunk(command))
             return
         root, path, version = command.root, command.path, command.version
-        content = self.disk[root].get(path) if root not in self.gone else None
+        if root in self._hung and self.now < self._noticed_at[root]:
+            until = min(self._hung[root], self._noticed_at[root])
+            self.later(until - self.now + 1e-9, lambda: self._chunk(command))
+            return
+        content = self.disk[root].get(path) if root not in self.gone and root not in self._hung else None
         event: ev.Event
         if content is None or HUGE in content:
             event = ev.ChunkFailed(root, path, version, "gone", gone=True)
@@ -244,15 +298,19 @@ class World:
             event = ev.ChunkFailed(root, path, version, "crashed")
         else:
             event = ev.Chunked(root, path, version, chunked(content, self.sigs[root, path]))
-        self.later(self.latency(), lambda: self.send(event))
+
+        def answer() -> None:
+            self._chunking.discard((root, path))
+            self.send(event)
+
+        self.later(self.latency(), answer)
 
     def _embed(self, command: cmd.Embed) -> None:
         if self.now < self._workers_at or self.rng.random() < self.chaos.embed_failure:
             self.send(ev.EmbedFailed(command.batch_id, "unavailable", 0.1, command.track))
             return
-        mute = ChunkId(digest("chunk " + MUTE))
-        failed = tuple((c, "rejected") for c in command.chunks if c == mute)
-        rest = tuple(c for c in command.chunks if c != mute)
+        failed = tuple((c, "rejected") for c in command.chunks if c == MUTE_CHUNK)
+        rest = tuple(c for c in command.chunks if c != MUTE_CHUNK)
         if rest and self.rng.random() < self.chaos.embed_failure:
             unanswered = tuple(self.rng.sample(rest, self.rng.randint(1, len(rest))))
             self.send(ev.Embedded(command.batch_id, None, failed, unanswered, "went away", 0.1, track=command.track))
@@ -278,12 +336,17 @@ class World:
         self._life += 1
         self._index_free_at = self.now
         self._tickets.clear()
+        self._chunking.clear()
+        self._scans.clear()
         self.pipeline = WatchedPipeline(self.config, self.watched, self.steps)
         self.store.forgone.clear()
         self._offer_upgrade()
         for root in self.store.trees:
             self._serve(root)
-            if root in self.gone:
+            if root in self.gone or root in self._hung:
+                if root in self._hung:
+                    self._told.add(root)
+                    self._lost_until[root] = float("inf")
                 self.send(ev.RootLost(root))
 
     def forget_blob(self) -> None:
@@ -303,6 +366,8 @@ class World:
             self._workers_at = max(self._workers_at, self.now + self._luck.random() ** 2 * LONGEST_WITHOUT_WORKERS_S)
 
     def lose_root(self, root: RootId) -> None:
+        if root in self._hung:
+            return
         self.gone.add(root)
         self._lost_until[root] = float("inf")
         self.later(self.latency(), lambda: self.send(ev.RootLost(root)))
@@ -314,10 +379,44 @@ class World:
         def found() -> None:
             if root in self.gone:
                 return  # Lost once more meanwhile; the later find counts.
+            if root in self._hung:  # The watcher cannot look yet.
+                self.later(self._hung[root] - self.now + 1e-9, found, survives=True)
+                return
             self._lost_until[root] = self.now
             self.send(ev.RootFound(root))
 
         self.later(0.3 + self.latency(), back, survives=True)
+
+    def may_hang(self, root: RootId) -> None:
+        """The root's file system does not answer for a while; the watcher notices if that lasts."""
+        if root in self._hung or root in self.gone or self._luck.random() >= self.chaos.hang:
+            return
+        self.hangs += 1
+        self._hung[root] = self.now + self._luck.random() * LONGEST_HANG_S
+        self._noticed_at[root] = self.now + NOTICED_S + self._luck.random()
+        self._hang_ends_at = max(self._hang_ends_at, self._hung[root])
+
+        def notice() -> None:
+            self._told.add(root)
+            self.send(ev.RootLost(root))
+            for scan_id in [scan_id for scan_id, own in self._scans.items() if own == root]:
+                del self._scans[scan_id]
+                self.send(ev.Observed(scan_id, (), True, root_gone=True))
+
+        def back() -> None:
+            del self._hung[root]
+            if root in self._told:
+                self.later(self.latency(), found, survives=True)
+
+        def found() -> None:
+            self._told.discard(root)
+            self._lost_until[root] = self.now
+            self.send(ev.RootFound(root))
+
+        if self._noticed_at[root] < self._hung[root]:
+            self._lost_until[root] = float("inf")
+            self.later(self._noticed_at[root] - self.now, notice)
+        self.later(self._hung[root] - self.now, back, survives=True)
 
     def flush(self, ticket: int, wait_vectors: bool) -> None:
         """Ask behind all hints that are on their way, as the cookie does."""
@@ -334,6 +433,11 @@ class World:
         """Nothing that was on disk when the flush was asked for may be missing, and nothing older may be left."""
         asked_at, writes = self._tickets.pop(answer.ticket)
         self.resolved += 1
+        undisturbed = max(self._workers_at, self._hang_ends_at) < asked_at and all(
+            until < asked_at for until in self._lost_until.values()
+        )
+        if undisturbed:
+            assert self.now - asked_at <= FLUSH_LIMIT_S, f"flush {answer.ticket} took {self.now - asked_at:.1f} s"
         failed = {(root, path) for root, path, _ in answer.failed}
         for (root, path), changes in self.history.items():
             if self._lost_until.get(root, 0.0) >= asked_at:
@@ -352,9 +456,11 @@ class World:
         if content is None or state is None:
             return content is None and state is None
         if HUGE in content:
-            return reason == TOO_LARGE
+            return reason == SKIPS[HUGE]
         if POISON in content:
             return reason == "quarantined: crashed" and state.blob == blob_of(content)
+        if BINARY in content:
+            return reason == SKIPS[BINARY]
         return reason is None and state.blob == blob_of(content)
 
     def check_converged(self) -> None:
@@ -365,10 +471,11 @@ class World:
             for path, content in files.items():
                 assert self._shows(tree[path], self.store.reasons.get((root, path)), content), (root, path, content)
         lacking = {c.chunk for c in self.store.pending(self.store.live_chunks())}
-        assert lacking <= {ChunkId(digest("chunk " + MUTE))}, "chunks were left without a vector"
+        assert lacking <= {MUTE_CHUNK}, "chunks were left without a vector"
         if self.offers_upgrade:
             assert not self.store.pending(self.store.live_chunks(), SECOND_TRACK), "the stronger model is not through"
-            assert self.store.forgone <= {ChunkId(digest("chunk " + MUTE))}
+            assert self.store.forgone <= {MUTE_CHUNK}
         assert self.pipeline.is_idle(SECOND_TRACK), self.pipeline.queues()
+        assert not self._tickets, "a flush was never answered"
         if self.crashes == 0:
             assert self.store.embedded_twice == 0, "a chunk was embedded twice"

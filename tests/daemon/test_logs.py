@@ -7,12 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from regend.config import LimitConfig
-from regend.daemon.logs import RotatingFile, Stream, shown
+from regend.daemon.logs import RotatingFile, Stream, own_files, set_up_logging, shown
 from regend.errors import PathError, StoreError
 from regend.rpc.client import Client
 from regend.search.errors import QueryError
@@ -70,6 +71,41 @@ def test_a_file_is_rotated_and_bounded(tmp_path: Path) -> None:
         again.write(line)  # The file of before counts.
     assert all(one.stat().st_size <= 1_000 and one.stat().st_mode & 0o777 == 0o600 for one in files)
     assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.fixture
+def log_file(tmp_path: Path) -> Iterator[Path]:
+    set_up_logging("json", "info", tmp_path / "log")
+    yield tmp_path / "log"
+    set_up_logging("console", "info")
+
+
+def test_own_files_are_the_log_its_older_files_and_the_output(log_file: Path) -> None:
+    def identity(file: Path) -> tuple[int, int]:
+        return file.stat().st_dev, file.stat().st_ino
+
+    other = log_file.with_name("log.9")
+    for file in (other, log_file.with_name("log.1")):
+        file.write_text("of before\n")
+    assert {identity(log_file), identity(log_file.with_name("log.1"))} <= own_files()
+    moved = log_file.rename(log_file.with_name("log.2"))
+    log_file.write_text("new\n")
+    assert {identity(log_file), identity(moved)} <= own_files()
+    assert identity(other) not in own_files()
+    log_file.rename(log_file.with_name("data"))
+    moved.rename(log_file.with_name("old"))
+    log_file.with_name("log.1").unlink()
+    log_file.write_text("not the daemon's")
+    assert identity(log_file.with_name("old")) in own_files(), "it is still written to"
+    assert identity(log_file.with_name("data")) not in own_files()
+    ours = os.dup(1)
+    try:
+        with other.open("ab") as output:
+            os.dup2(output.fileno(), 1)
+        assert identity(other) in own_files()
+    finally:
+        os.dup2(ours, 1)
+        os.close(ours)
 
 
 def test_a_file_that_cannot_be_renamed_grows_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

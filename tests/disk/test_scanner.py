@@ -44,11 +44,12 @@ def run(
     rules: IgnoreRules | None = None,
     identity: RootIdentity | None = None,
     cancelled: Callable[[], bool] = lambda: False,
+    own_files: frozenset[tuple[int, int]] = frozenset(),
 ) -> list[Observed]:
     identity = identity or identify(top)
     rules = rules or IgnoreRules(identity.path)
     parts: list[Observed] = []
-    scan(Observe(7, RootId(1), scopes, known or {}), identity, rules, LIMIT, parts.append, cancelled)
+    scan(Observe(7, RootId(1), scopes, known or {}), identity, rules, LIMIT, parts.append, cancelled, own_files)
     assert all(part.scan_id == 7 and len(part.files) <= 256 for part in parts)
     assert [part.last for part in parts] == [False] * (len(parts) - 1) + [True]
     return parts
@@ -74,7 +75,8 @@ def test_whole_root_is_read_and_hashed(top: Path) -> None:
     assert list(found) == ["a.py", "lib/e.py", "src/b.py", "src/deep/c.py", "src/deep/d.md"]
     for path, file in found.items():
         content = (top / path).read_bytes()
-        assert file == Observation(path, signature((top / path).stat()), name_blob(path, content)[0])
+        sig = signature((top / path).stat())
+        assert file == Observation(path, sig, name_blob(path, content)[0], size_bytes=len(content))
 
 
 @pytest.mark.parametrize(
@@ -255,3 +257,14 @@ def test_unchanged_tree_is_scanned_quickly(tmp_path: Path) -> None:
     found = files_of(run(tmp_path, "", known=known))
     assert all(file.unchanged for file in found.values()) and len(found) == 5_000
     assert time.process_time() - begun < 2.0  # 0.1 s measured; the rest is for slow machines.
+
+
+def test_own_files_are_skipped_under_every_name_and_others_of_their_name_are_read(tmp_path: Path) -> None:
+    lay(tmp_path, {"regend.log": "log\n", "d/regend.log": "another\n", "large": "x" * (LIMIT + 1)})
+    (tmp_path / "d/nohup.out").hardlink_to(tmp_path / "regend.log")
+    (tmp_path / "regend.log").rename(tmp_path / "regend.log.1")
+    own = frozenset((s.st_dev, s.st_ino) for s in ((tmp_path / name).stat() for name in ("regend.log.1", "large")))
+    for scopes in ("",), ("d", "large", "regend.log.1"):
+        found = files_of(run(tmp_path, *scopes, own_files=own))
+        skipped = {path: file.skip_reason for path, file in found.items()}
+        assert skipped == {"d/nohup.out": "own_log", "d/regend.log": "", "large": "own_log", "regend.log.1": "own_log"}

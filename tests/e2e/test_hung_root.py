@@ -25,7 +25,7 @@ from tests.ledger import record
 
 QUICK_SITES = 4
 FLUSH_LIMIT_S = 5.0
-STATUS_LIMIT_S = 0.1
+STATUS_LIMIT_S = 1.0
 END_LIMIT_S = 5.0
 
 

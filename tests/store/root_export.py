@@ -16,7 +16,8 @@ class RootExport:
     """Everything indexed of a root, in an order that depends on content only.
 
     Attributes:
-        tree: `(path, blob in hex or None, skip reason)` by path.
+        tree: `(path, blob in hex or None, skip reason)` by path. The blob of a skipped file is left out, because the
+            store need not know which of its contents was skipped last.
         chunks: `(blob, ordinal, chunk, start_line, end_line, symbol, kind)` of every blob of the tree.
         symbols: `(blob, path, name, kind, start_line, end_line)`.
         embedded: chunks that have a vector of the current model.
@@ -49,7 +50,7 @@ _EMBEDDED = _WITH_BLOBS + (
 def export_root(connection: sqlite3.Connection, root: RootId, model: int) -> RootExport:
     """Dump a root."""
     tree = connection.execute("SELECT path, blob, reason FROM trees WHERE root = ? ORDER BY path", (root,))
-    rows = tuple((path, None if blob is None else blob.hex(), reason) for path, blob, reason in tree)
+    rows = tuple((path, None if blob is None or reason else blob.hex(), reason) for path, blob, reason in tree)
     chunks = connection.execute(_CHUNKS, (root,)).fetchall()
     symbols = connection.execute(_SYMBOLS, (root,)).fetchall()
     embedded = connection.execute(_EMBEDDED, (root, model << MODEL_SHIFT)).fetchall()

@@ -20,7 +20,7 @@ from regend.daemon.roots import Roots, ServedRoot
 from regend.daemon.telemetry import StageTimes
 from regend.errors import count_text
 from regend.rpc.connection import Connection
-from regend.rpc.operation_messages import Empty, RootStatus, StatusResponse, WorkerStatus
+from regend.rpc.operation_messages import Empty, HotFile, RootStatus, StatusResponse, WorkerStatus
 from regend.store.reads import Reads
 from regend.types import FIRST_TRACK
 from regend.watch.place import WatchHealth
@@ -30,6 +30,7 @@ from regend.workers.rss import rss_bytes
 
 _SHOWN_PATH = 60
 """Maximum characters of a path in a sentence."""
+_SHOWN_HOT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,17 @@ class RootStates:
 
     def is_complete(self) -> bool:
         """Tell whether every known change is read, every chunk has its vector, and every root is there."""
+        if self.pipeline.hot_files():
+            return False
         roots = [served.record.root for served in self.roots.all()]
         unseen = any(self.pipeline.is_lost(root) or self.pipeline.unsure(root) for root in roots)
         return self.reads.snapshot.complete and self.pipeline.is_idle() and not unseen
+
+    def hot_files(self, now: float) -> tuple[HotFile, ...]:
+        """Return the changed files that wait because they change without end, soonest first."""
+        waiting = sorted((max(0.0, at - now), *key) for key, at in self.pipeline.hot_files().items())[:_SHOWN_HOT]
+        found = ((wait_s, self.roots.get(root), path) for wait_s, root, path in waiting)
+        return tuple(HotFile(served.path, path, round(wait_s, 1)) for wait_s, served, path in found if served)
 
     def _state(self, served: ServedRoot, pending: int) -> tuple[str, str]:
         """Return the root's state and, where it is not ``ready``, the reason."""
@@ -90,7 +99,7 @@ class RootStates:
             return "paused", "Indexing is paused; continue it with `regenctl resume`."
         if not self.workers.is_available:
             return "degraded", f"No worker process can be started, so changed files wait: {self.workers.trouble}"
-        if pending:
+        if pending > sum(hot_root == root for hot_root, _ in pipeline.hot_files()):
             scanning = pipeline.queues()["scans"] and not self.reads.root_stats(root).files_indexed
             return ("scanning" if scanning else "indexing"), f"{count_text(pending, 'path is', 'paths are')} pending."
         problem = served.problem or served.rules.problem
@@ -186,6 +195,7 @@ class StatusMethod:
             socket=str(self.socket),
             state_dir=str(self.state_dir),
             held_back=(*self.governor.held_back, *_without_workers(self.workers)),
+            hot_files=states.hot_files(time.monotonic()),
         )
 
 

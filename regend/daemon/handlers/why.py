@@ -29,6 +29,7 @@ _REASONS = {
     "not_regular": "It is no regular file.",
     "unreadable": "It may not be read.",
     "name_not_utf8": "Its name is not valid UTF-8.",
+    "own_log": "The daemon writes its own log or output to it.",
 }
 _MISSING = ("missing", "There is no such file.")
 _MODELS = ("model", "stronger model")
