@@ -120,7 +120,7 @@ def _settings_files(repository: Repository | None) -> tuple[Path, ...]:
     system: list[Path] = []
     if named := os.environ.get("GIT_CONFIG_SYSTEM"):
         system = [Path(named)]
-    elif not os.environ.get("GIT_CONFIG_NOSYSTEM"):
+    else:
         program = shutil.which("git")
         # git is built with one of these: the second where it was installed below a prefix of its own.
         system = [Path("/etc/gitconfig"), *([Path(program).resolve().parents[1] / "etc/gitconfig"] if program else [])]
