@@ -66,8 +66,8 @@ EDGES: dict[str, tuple[str, ...]] = {
     ),
     # Turns what the operating system says into the core's events.
     "regend.watch": (
-        *BASICS, "regend.config", "regend.watch.*", "regend.core.events", "regend.disk.calls", "regend.disk.names",
-        "regend.disk.repository", "regend.disk.ignore.rules",
+        *BASICS, "regend.config", "regend.watch.*", "regend.core.events", "regend.disk.calls", "regend.disk.linked",
+        "regend.disk.names", "regend.disk.repository", "regend.disk.ignore.rules",
     ),
     # Warm processes: they read and chunk files and run the local model.
     "regend.workers": (

@@ -257,7 +257,8 @@ class Driver:
         def look() -> None:
             started_at = time.perf_counter()
             try:
-                scan(command, identity, rules, limits.max_file_bytes, post, cancelled, own_files())
+                linked = outlets.watcher.linked
+                scan(command, identity, rules, limits.max_file_bytes, post, cancelled, own_files(), linked)
             except Exception:
                 log.exception("scan_failed", root=str(identity.path))
             took_s = time.perf_counter() - started_at

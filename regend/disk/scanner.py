@@ -17,6 +17,7 @@ from regend.core.commands import Observe
 from regend.core.events import Observation, Observed
 from regend.disk.blob_names import name_blob
 from regend.disk.ignore.rules import IgnoreRules
+from regend.disk.linked import LinkedFiles
 from regend.disk.names import is_utf8, printable_name, skip_reason_of
 from regend.disk.repository import RootIdentity, marker_of
 from regend.disk.safe_read import FileRefusedError, open_directory, open_root, read_at, signature
@@ -35,6 +36,7 @@ def scan(
     post: Callable[[Observed], None],
     cancelled: Callable[[], bool],
     own_files: Container[tuple[int, int]] = frozenset(),
+    linked: LinkedFiles | None = None,
 ) -> None:
     """Report every file within the command's scopes, in parts of at most `PART_FILES`, the last one marked.
 
@@ -43,9 +45,10 @@ def scan(
     Args:
         cancelled: asked for each file; once it says yes, the rest is reported as unsure.
         own_files: device and inode of the files that the daemon writes its log and output to; they are never read.
+        linked: is told of files with several names.
     """
     scopes = merge_scopes(command.scopes)
-    look = _Look(command, root, rules, max_file_bytes, post, cancelled, own_files)
+    look = _Look(command, root, rules, max_file_bytes, post, cancelled, own_files, linked)
     if marker_of(root.path) != root.marker:
         post(Observed(command.scan_id, (), True, root_gone=True))
         return
@@ -81,6 +84,7 @@ class _Look:
     _post: Callable[[Observed], None]
     _cancelled: Callable[[], bool]
     _own_files: Container[tuple[int, int]]
+    _linked: LinkedFiles | None
     _part: list[Observation] = field(default_factory=list)
     _unsure: list[tuple[str, str]] = field(default_factory=list)
 
@@ -202,6 +206,8 @@ class _Look:
 
     def _file(self, directory: int, name: str, path: str, found: os.stat_result) -> None:
         sig = signature(found)
+        if found.st_nlink > 1 and self._linked is not None and stat.S_ISREG(found.st_mode):
+            self._linked.note(self._command.root, path, found)
         if stat.S_ISLNK(found.st_mode):
             self._skip(path, sig, "symlink")
         elif not stat.S_ISREG(found.st_mode):

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 import structlog
 
 from regend.config import WatchConfig
-from regend.core.events import Event, RescanNeeded, RootFound, RootLost
+from regend.core.events import Event, PathChanged, RescanNeeded, RootFound, RootLost
 from regend.disk.calls import RootCalls
 from regend.disk.ignore.rules import IgnoreRules
+from regend.disk.linked import LinkedFiles
 from regend.disk.repository import RootIdentity, identify, marker_of
 from regend.errors import RegendError
 from regend.types import RootId
@@ -44,6 +45,7 @@ class Shared:
     mounts: Mounts
     system: WatchSystem
     post: Callable[[Event], None]
+    linked: LinkedFiles
 
 
 @dataclass(slots=True, eq=False)
@@ -87,9 +89,14 @@ class WatchedRoot:
         return WatchHealth(self.state, self.reason, watches, self.polled, unwatched)
 
     def emit(self, event: Event) -> None:
-        """Post an event, unless the root was removed."""
-        if self.active:
-            self.shared.post(event)
+        """Post an event, unless the root was removed; a hint for a file is one for all its names."""
+        if not self.active:
+            return
+        self.shared.post(event)
+        if isinstance(event, PathChanged):
+            place = f"{self.identity.path}/{event.path}"
+            for root, path in self.shared.linked.others(self.root, event.path, place):
+                self.shared.post(PathChanged(root, path))
 
     def rescan_instead(self, name: str | None) -> None:
         """Rescan the root, so that it no longer holds up a barrier (None: any)."""

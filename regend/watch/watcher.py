@@ -21,6 +21,7 @@ from regend.config import WatchConfig
 from regend.core.events import Event
 from regend.disk.calls import RootCalls
 from regend.disk.ignore.rules import IgnoreRules
+from regend.disk.linked import LinkedFiles
 from regend.disk.repository import RootIdentity
 from regend.types import RootId
 from regend.watch.barrier import Barriers
@@ -66,6 +67,9 @@ class Watcher:
         cookie_dir: an empty directory of our own for barriers.
         calls: runs the file calls on roots.
         factory: makes the watches (tests inject faults here).
+
+    Attributes:
+        linked: the names of files that have several; scans fill it.
     """
 
     def __init__(
@@ -76,12 +80,13 @@ class Watcher:
         calls: RootCalls,
         factory: WatchFactory = default_watches,
     ) -> None:
+        self.linked = LinkedFiles()
         self.poll_interval_s = config.poll_interval_s
         self._calls = calls
         self._barriers = Barriers(cookie_dir)
         self._system = factory(config, cookie_dir, self._cookie_seen, self._failed)
         self._mounts = Mounts()
-        self._shared = Shared(config, calls, self._barriers, self._mounts, self._system, post)
+        self._shared = Shared(config, calls, self._barriers, self._mounts, self._system, post, self.linked)
         self._roots: dict[RootId, WatchedRoot] = {}
         self._lock = threading.Lock()
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -107,6 +112,7 @@ class Watcher:
             entry = self._roots.pop(root, None)
         if entry is not None:
             entry.retire()
+        self.linked.forget(root)
 
     def stop(self) -> None:
         """Stop everything and wait for the threads that no file system holds."""

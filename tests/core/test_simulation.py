@@ -16,8 +16,10 @@ from regend.core import events as ev
 from regend.core.heat import Heat, Key
 from regend.core.planner import Planner
 from regend.types import PoolId, RootId
+from tests.core.chaos import Chaos
 from tests.core.store_model import BINARY, HUGE, MUTE, POISON
-from tests.core.world import Chaos, World
+from tests.core.troubles import lose_root, may_hang, may_lose_workers
+from tests.core.world import World
 
 SCHEDULES = int(os.environ.get("REGEND_SCHEDULES", "2000"))
 SHARDS = 20
@@ -87,7 +89,7 @@ def disturb(world: World, root: RootId) -> None:
         world.crash()
     elif roll < chaos.crash + chaos.root_lost:
         if root not in world.gone:
-            world.lose_root(root)
+            lose_root(world, root)
     elif roll < chaos.crash + chaos.root_lost + chaos.forget_blob:
         world.forget_blob()
     elif roll < 0.1:
@@ -113,8 +115,8 @@ def run_schedule(seed: int, watched: Iterable[Key] | None = None) -> World:
         if root not in world.gone:
             world.rng.choice(actions)(world, root)
         disturb(world, root)
-        world.may_lose_workers()
-        world.may_hang(root)
+        may_lose_workers(world)
+        may_hang(world, root)
         if world.rng.random() < 0.15:
             world.flush(step, wait_vectors=world.rng.random() < 0.5)
         world.run(world.now + world.rng.random() ** 4 + (world.rng.random() if is_hot else 0.0))

@@ -10,9 +10,10 @@ from regend.core import commands as cmd
 from regend.core import events as ev
 from regend.core.batcher import BatchConfig
 from regend.types import FIRST_TRACK, Lane, PoolId, RootId, Track
+from tests.core.chaos import Chaos
 from tests.core.store_model import SECOND_TRACK, TRACKS, blob_of, chunked
 from tests.core.test_pipeline import SIG, TEXT, R, Story, chunk_of
-from tests.core.world import Chaos, World
+from tests.core.world import World
 
 OFFER = ev.TrackOffered(BatchConfig(items=2, linger_s=0.5), slots=1)
 

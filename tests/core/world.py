@@ -10,7 +10,6 @@ import heapq
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from regend.core import commands as cmd
 from regend.core import events as ev
@@ -19,6 +18,7 @@ from regend.core.debouncer import DebounceConfig
 from regend.core.heat import Key
 from regend.core.pipeline import Pipeline, PipelineConfig
 from regend.types import PoolId, RootId, StatSig
+from tests.core.chaos import Chaos
 from tests.core.path_states import Seen, WatchedPipeline
 from tests.core.store_model import (
     BINARY,
@@ -35,26 +35,6 @@ from tests.core.store_model import (
 
 FLUSH_LIMIT_S = 12.0
 """Longest time to the answer of a flush while no root is lost: failures cost pauses, files that never rest nothing."""
-
-LONGEST_WITHOUT_WORKERS_S = 20.0
-LONGEST_HANG_S = 8.0
-NOTICED_S = 1.5
-
-
-@dataclass(frozen=True)
-class Chaos:
-    """How hostile the world is; each is a probability unless its name says otherwise."""
-
-    chunk_crash: float = 0.05
-    embed_failure: float = 0.1
-    commit_failure: float = 0.05
-    hint_lost: float = 0.03
-    crash: float = 0.02
-    root_lost: float = 0.02
-    forget_blob: float = 0.02
-    no_workers: float = 0.03
-    hang: float = 0.02
-    latency_s: float = 0.2
 
 
 class World:
@@ -78,15 +58,15 @@ class World:
         self._last_hint_at = 0.0
         self._index_free_at = 0.0
         self._tickets: dict[int, tuple[float, int]] = {}
-        self._lost_until: dict[RootId, float] = {}
-        self._workers_at = 0.0
-        self._luck = random.Random(f"workers {seed}")
+        self.lost_until: dict[RootId, float] = {}
+        self.workers_at = 0.0
+        self.luck = random.Random(f"workers {seed}")
         self.outages = 0
-        self._scans: dict[int, RootId] = {}
-        self._hung: dict[RootId, float] = {}
-        self._noticed_at: dict[RootId, float] = {}
-        self._told: set[RootId] = set()
-        self._hang_ends_at = 0.0
+        self.scans: dict[int, RootId] = {}
+        self.hung: dict[RootId, float] = {}
+        self.noticed_at: dict[RootId, float] = {}
+        self.told: set[RootId] = set()
+        self.hang_ends_at = 0.0
         self.hangs = 0
         self._chunking: set[Key] = set()
         self.read_bytes = self.rng.choice((10, 1_000_000))
@@ -239,7 +219,7 @@ class World:
 
     def _observe(self, command: cmd.Observe) -> None:
         gone = command.root in self.gone
-        self._scans[command.scan_id] = command.root
+        self.scans[command.scan_id] = command.root
         scopes = list(command.scopes)
         self.rng.shuffle(scopes)
         delays = sorted(self.latency() for _ in range(len(scopes) + 1))
@@ -248,15 +228,15 @@ class World:
         left = [len(scopes)]
 
         def look(scope: str, last: bool) -> None:
-            if command.scan_id not in self._scans:
+            if command.scan_id not in self.scans:
                 return  # The root hangs, and the driver has answered.
-            if command.root in self._hung or (last and left[0]):
-                wait_s = self._hung.get(command.root, self.now) - self.now
+            if command.root in self.hung or (last and left[0]):
+                wait_s = self.hung.get(command.root, self.now) - self.now
                 self.later(max(0.0, wait_s) + 1e-6, lambda: look(scope, last))
                 return
             left[0] -= 1
             if last:
-                del self._scans[command.scan_id]
+                del self.scans[command.scan_id]
             broken[0] |= command.root in self.gone
             files = []
             if not broken[0] and not last:
@@ -282,15 +262,15 @@ class World:
         return ev.Observation(path, sig, blob_of(content), size_bytes=self.read_bytes)
 
     def _chunk(self, command: cmd.ChunkFile) -> None:
-        if self.now < self._workers_at:  # A file waits, however long that takes, and is to blame for nothing.
-            self.later(self._workers_at - self.now + self._luck.random(), lambda: self._chunk(command))
+        if self.now < self.workers_at:  # A file waits, however long that takes, and is to blame for nothing.
+            self.later(self.workers_at - self.now + self.luck.random(), lambda: self._chunk(command))
             return
         root, path, version = command.root, command.path, command.version
-        if root in self._hung and self.now < self._noticed_at[root]:
-            until = min(self._hung[root], self._noticed_at[root])
+        if root in self.hung and self.now < self.noticed_at[root]:
+            until = min(self.hung[root], self.noticed_at[root])
             self.later(until - self.now + 1e-9, lambda: self._chunk(command))
             return
-        content = self.disk[root].get(path) if root not in self.gone and root not in self._hung else None
+        content = self.disk[root].get(path) if root not in self.gone and root not in self.hung else None
         event: ev.Event
         if content is None or HUGE in content:
             event = ev.ChunkFailed(root, path, version, "gone", gone=True)
@@ -306,7 +286,7 @@ class World:
         self.later(self.latency(), answer)
 
     def _embed(self, command: cmd.Embed) -> None:
-        if self.now < self._workers_at or self.rng.random() < self.chaos.embed_failure:
+        if self.now < self.workers_at or self.rng.random() < self.chaos.embed_failure:
             self.send(ev.EmbedFailed(command.batch_id, "unavailable", 0.1, command.track))
             return
         failed = tuple((c, "rejected") for c in command.chunks if c == MUTE_CHUNK)
@@ -337,16 +317,16 @@ class World:
         self._index_free_at = self.now
         self._tickets.clear()
         self._chunking.clear()
-        self._scans.clear()
+        self.scans.clear()
         self.pipeline = WatchedPipeline(self.config, self.watched, self.steps)
         self.store.forgone.clear()
         self._offer_upgrade()
         for root in self.store.trees:
             self._serve(root)
-            if root in self.gone or root in self._hung:
-                if root in self._hung:
-                    self._told.add(root)
-                    self._lost_until[root] = float("inf")
+            if root in self.gone or root in self.hung:
+                if root in self.hung:
+                    self.told.add(root)
+                    self.lost_until[root] = float("inf")
                 self.send(ev.RootLost(root))
 
     def forget_blob(self) -> None:
@@ -358,65 +338,6 @@ class World:
             if free:
                 del blobs[self.rng.choice(free)]
                 return
-
-    def may_lose_workers(self) -> None:
-        """No worker can be started for a while: for moments, or for longer than any other pause of the machine."""
-        if self._luck.random() < self.chaos.no_workers:
-            self.outages += 1
-            self._workers_at = max(self._workers_at, self.now + self._luck.random() ** 2 * LONGEST_WITHOUT_WORKERS_S)
-
-    def lose_root(self, root: RootId) -> None:
-        if root in self._hung:
-            return
-        self.gone.add(root)
-        self._lost_until[root] = float("inf")
-        self.later(self.latency(), lambda: self.send(ev.RootLost(root)))
-
-        def back() -> None:
-            self.gone.discard(root)
-            self.later(0.3 + self.latency(), found, survives=True)
-
-        def found() -> None:
-            if root in self.gone:
-                return  # Lost once more meanwhile; the later find counts.
-            if root in self._hung:  # The watcher cannot look yet.
-                self.later(self._hung[root] - self.now + 1e-9, found, survives=True)
-                return
-            self._lost_until[root] = self.now
-            self.send(ev.RootFound(root))
-
-        self.later(0.3 + self.latency(), back, survives=True)
-
-    def may_hang(self, root: RootId) -> None:
-        """The root's file system does not answer for a while; the watcher notices if that lasts."""
-        if root in self._hung or root in self.gone or self._luck.random() >= self.chaos.hang:
-            return
-        self.hangs += 1
-        self._hung[root] = self.now + self._luck.random() * LONGEST_HANG_S
-        self._noticed_at[root] = self.now + NOTICED_S + self._luck.random()
-        self._hang_ends_at = max(self._hang_ends_at, self._hung[root])
-
-        def notice() -> None:
-            self._told.add(root)
-            self.send(ev.RootLost(root))
-            for scan_id in [scan_id for scan_id, own in self._scans.items() if own == root]:
-                del self._scans[scan_id]
-                self.send(ev.Observed(scan_id, (), True, root_gone=True))
-
-        def back() -> None:
-            del self._hung[root]
-            if root in self._told:
-                self.later(self.latency(), found, survives=True)
-
-        def found() -> None:
-            self._told.discard(root)
-            self._lost_until[root] = self.now
-            self.send(ev.RootFound(root))
-
-        if self._noticed_at[root] < self._hung[root]:
-            self._lost_until[root] = float("inf")
-            self.later(self._noticed_at[root] - self.now, notice)
-        self.later(self._hung[root] - self.now, back, survives=True)
 
     def flush(self, ticket: int, wait_vectors: bool) -> None:
         """Ask behind all hints that are on their way, as the cookie does."""
@@ -433,14 +354,14 @@ class World:
         """Nothing that was on disk when the flush was asked for may be missing, and nothing older may be left."""
         asked_at, writes = self._tickets.pop(answer.ticket)
         self.resolved += 1
-        undisturbed = max(self._workers_at, self._hang_ends_at) < asked_at and all(
-            until < asked_at for until in self._lost_until.values()
+        undisturbed = max(self.workers_at, self.hang_ends_at) < asked_at and all(
+            until < asked_at for until in self.lost_until.values()
         )
         if undisturbed:
             assert self.now - asked_at <= FLUSH_LIMIT_S, f"flush {answer.ticket} took {self.now - asked_at:.1f} s"
         failed = {(root, path) for root, path, _ in answer.failed}
         for (root, path), changes in self.history.items():
-            if self._lost_until.get(root, 0.0) >= asked_at:
+            if self.lost_until.get(root, 0.0) >= asked_at:
                 continue  # A lost root promises nothing until it was found and looked at again.
             if (root, path) in failed:
                 continue  # The answer names it, and `check_converged` sees that it ends well.
