@@ -29,7 +29,7 @@ PAUSE_PER_COST = 40.0
 """Seconds of pause for a second of processor time: a hot path costs about 2.5 % of a core at most."""
 GRACE_S = 30.0
 """Debt, in seconds of pause, at which the pauses begin."""
-GROWTH_S = 60.0
+GROWTH_S = 20.0
 """After each further period of this length the pause is longer by its first length."""
 GROWN_PAUSE_S = 60.0
 """Longest pause that growth leads to."""
