@@ -136,13 +136,20 @@ def _serve(config: object, options: argparse.Namespace) -> int:
         socket=absolute(options.socket or default_socket_path()),
     )
 
-    roots = [absolute(root) for root in options.root]
+    roots, ended = [absolute(root) for root in options.root], False
 
     async def serve() -> None:
+        nonlocal ended
         asyncio.get_running_loop().set_exception_handler(loop_failed)
         await App(config, places, roots).run(Notifier.from_environ())
+        ended = True
 
-    uvloop.run(serve())
+    try:
+        uvloop.run(serve())
+    except RuntimeError:
+        if not ended:
+            raise
+        # To end the executor, asyncio starts a thread, and the system may refuse it. Everything is closed.
     return 0
 
 

@@ -21,6 +21,7 @@
     │   └── ProviderRejectedError      not worth a retry with the same input (4xx, wrong shape, NaN)
     ├── ChunkError             a file could not be chunked
     ├── WorkerError            a worker process crashed, ran too long, or grew too large
+    │   └── NoWorkerError          none can be started now, and the item cannot wait
     └── RpcError               a request cannot be answered
         ├── ProtocolError      the bytes are not valid MessagePack-RPC, or break a limit
         ├── ConnectionLostError   the daemon went away
@@ -115,6 +116,10 @@ class ChunkError(RegendError):
 
 class WorkerError(RegendError):
     code = "worker_error"
+
+
+class NoWorkerError(WorkerError):
+    code = "no_worker"
 
 
 class RpcError(RegendError):

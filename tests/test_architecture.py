@@ -61,7 +61,9 @@ EDGES: dict[str, tuple[str, ...]] = {
         "regend.chunking.grammars",
     ),
     # Which rules hold for a path, and nothing else of the disk but what a repository is.
-    "regend.disk.ignore": (*BASICS, "regend.paths", "regend.disk.ignore.*", "regend.disk.repository"),
+    "regend.disk.ignore": (
+        *BASICS, "regend.paths", "regend.disk.ignore.*", "regend.disk.inputs", "regend.disk.repository",
+    ),
     # Turns what the operating system says into the core's events.
     "regend.watch": (
         *BASICS, "regend.config", "regend.watch.*", "regend.core.events", "regend.disk.calls", "regend.disk.names",

@@ -8,7 +8,9 @@ import pytest
 
 from regend.config import Config, load_config
 from regend.daemon.roots import Roots
-from regend.disk.ignore.sources import GitSettings, git_settings, settings_files
+from regend.disk.calls import RootCalls
+from regend.disk.ignore.sources import GitSettings, git_settings
+from regend.disk.inputs import Inputs
 from regend.errors import PathError
 from regend.paths import default_config_path, default_socket_path, default_state_dir, known_home
 
@@ -98,6 +100,8 @@ def test_without_a_home_only_paths_that_need_it_are_refused(tmp_path: Path) -> N
     for place in (default_config_path, default_state_dir, default_socket_path):
         with pytest.raises(PathError, match="set HOME, or REGEND_CONFIG, REGEND_STATE_DIR and REGEND_SOCKET"):
             place({})
-    assert git_settings(tmp_path) == GitSettings(None, fold=False)
-    assert settings_files(None) == ()
-    assert Roots(Config(), tmp_path / "state").prepare(tmp_path, force=False).identity.path == tmp_path.resolve()
+    assert git_settings(tmp_path, None, Inputs()) == GitSettings(None, fold=False)
+    assert (
+        Roots(Config(), tmp_path / "state", RootCalls()).prepare(tmp_path, force=False).identity.path
+        == tmp_path.resolve()
+    )

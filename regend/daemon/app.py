@@ -12,7 +12,6 @@ import os
 import signal
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -47,6 +46,7 @@ from regend.daemon.purger import Purger
 from regend.daemon.roots import Roots
 from regend.daemon.settings import pipeline_config
 from regend.daemon.telemetry import StageTimes
+from regend.daemon.threads import Threads
 from regend.daemon.upgrader import bring_in
 from regend.disk.calls import RootCalls
 from regend.embedding.base import EmbeddingProvider
@@ -123,6 +123,8 @@ class App:
         """Start the parts in order. Each is closed by `closing`, in the reverse order of what is pushed there."""
         config, state_dir = self._config, self._places.state_dir
         started_at, times = time.monotonic(), StageTimes()
+        asyncio.get_running_loop().set_default_executor(Threads("regend-thread"))
+        last_threads = Threads("regend-stop")
         if not self._provider.info.dim:
             await self._provider.prepare()
         pipeline = Pipeline(pipeline_config(config, self._first, self._workers, self._provider.info))
@@ -134,7 +136,7 @@ class App:
         # Queries do not need a worker, so it starts beside the store and may be ready after the first answer.
         starting = tasks.create_task(self._workers.start())
         reads = await asyncio.to_thread(indexer.start)
-        queries = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="regend-query")
+        queries = Threads("regend-query", QUERY_THREADS)
         closing.callback(queries.shutdown, wait=False, cancel_futures=True)
         calls = RootCalls()
         closing.callback(calls.close)
@@ -154,7 +156,7 @@ class App:
         governor = Governor(
             config.resources, state_dir, self._workers.slots, lambda slots: driver.send(ev.CapacityChanged(slots))
         )
-        states = RootStates(roots, pipeline, reads, watcher)
+        states = RootStates(roots, pipeline, reads, watcher, self._workers)
         sends_queries = self._provider.info.local or bool(config.embedding.remote_roots)
         asked = QueryParts(
             states, driver, reads, Engine(models[FIRST_TRACK].query_vectors.encoded), models, sends_queries
@@ -177,11 +179,11 @@ class App:
         )  # fmt: skip
         server = RpcServer(handlers, version=__version__)
         closing.push_async_callback(server.close)
-        _tell(driver, Notices(server, states), EmbedReport(pipeline, models))
+        _tell(driver, self._workers, Notices(server, states), EmbedReport(pipeline, models))
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # As `nohup` asks for.
                 asyncio.get_running_loop().add_signal_handler(number, self.stop)
-        closing.callback(_announce_stop, notifier, server)
+        closing.callback(_announce_stop, notifier, server, last_threads)
         await admission.recall()
         for path in self._named_roots:
             if roots.at(path) is None:  # One that the store knows is served already, even if it is away now.
@@ -191,7 +193,7 @@ class App:
         _collect_garbage()
         allowed = partial(roots_at, reads, remote_paths)
         stronger = [bring_in(model, config.embedding, indexer, driver, allowed) for model in models[1:]]
-        background = [governor.run(), *stronger]
+        background = [governor.run(), indexer.wait(), *stronger]
         for task in [tasks.create_task(work) for work in background]:
             closing.callback(task.cancel)
         # Language data are files. Read them now, or the first filter by language reads them on the event loop.
@@ -231,8 +233,8 @@ class App:
                 continue
 
 
-def _tell(driver: Driver, notices: Notices, report: EmbedReport) -> None:
-    """Tell subscribers and the log what happens in the driver."""
+def _tell(driver: Driver, workers: Dispatcher, notices: Notices, report: EmbedReport) -> None:
+    """Tell subscribers and the log what happens in the driver and to the workers."""
 
     def changed() -> None:
         notices.changed()
@@ -240,11 +242,13 @@ def _tell(driver: Driver, notices: Notices, report: EmbedReport) -> None:
 
     driver.on_committed = notices.committed
     driver.on_changed = changed
+    workers.on_trouble = notices.changed
 
 
-def _announce_stop(notifier: Notifier, server: RpcServer) -> None:
-    # A hung file system may hold every thread of the executor; the parts must be closed all the same.
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="regend-stop"))
+def _announce_stop(notifier: Notifier, server: RpcServer, threads: Threads) -> None:
+    # A hung file system may hold every thread of the executor, and the system may grant no other by now; the parts must
+    # be closed all the same.
+    asyncio.get_running_loop().set_default_executor(threads)
     notifier.stopping()
     log.info("stopping")
     server.publish("state", {"root": "", "state": "stopping", "reason": ""})

@@ -32,6 +32,9 @@ from regend.types import STAGES, RootId
 from regend.watch.watcher import Watcher
 from regend.workers.dispatcher import Dispatcher
 
+_MEMORY_PAUSE_S = 2.0
+"""Pause before a file is tried again for which this process lacked memory."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -146,12 +149,22 @@ class Driver:
     def _handle(self, events: list[ev.Event]) -> None:
         if self._closed:
             return
-        for event in events:
-            self._notice(event)
-            for command in self.pipeline.handle(event, time.monotonic()):
-                self._carry_out(command)
-        self._set_timer()
-        self.on_changed()
+        try:
+            for event in events:
+                self._notice(event)
+                for command in self.pipeline.handle(event, time.monotonic()):
+                    self._carry_out(command)
+            self._set_timer()
+            self.on_changed()
+        except Exception as error:
+            # An event or a command is lost, so this pipeline is wrong from now on. The store is not: end the daemon,
+            # and let the next one read the disk again.
+            self.close()
+            ending = _end(error)
+            try:
+                self._tasks.create_task(ending)
+            except RuntimeError:
+                ending.close()  # The group ends already, for the reason of another task.
 
     def _notice(self, event: ev.Event) -> None:
         """Note what the driver itself must know of an event."""
@@ -265,6 +278,11 @@ class Driver:
                     str(known.identity.path), path, known.limits, command.lane, command.alone
                 )
             event = ev.Chunked(root, path, version, result)
+        except MemoryError:
+            # This process is short of it, not the worker, which answers for itself. The core takes late answers.
+            log.warning("no_memory_for_a_file", pause_s=_MEMORY_PAUSE_S)
+            self._loop.call_later(_MEMORY_PAUSE_S, lambda: self._carry_out(command))
+            return
         except FileNotFoundError as error:
             event = ev.ChunkFailed(root, path, version, str(error), gone=True)
         except (ChunkError, WorkerError) as error:
@@ -276,3 +294,8 @@ class Driver:
         with self._times.timed(STAGES[command.track]):
             event = await self._outlets.embedders[command.track].run(command)
         self.send(event)
+
+
+async def _end(error: Exception) -> None:
+    """End the task group with this error."""
+    raise error

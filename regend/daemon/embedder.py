@@ -99,17 +99,19 @@ class Embedder:
                 outcome.failed[row] = f"Kept on this machine, because it looks like a secret ({kind})."
             self.counters.withheld += len(secrets)
             await self._embed(texts, [row for row in range(len(texts)) if row not in secrets], command.lane, outcome)
+            return self._embedded(command, outcome)
         except ProviderRejectedError as error:
             # The provider is at fault and not the texts, so refusals of single texts do not count.
             outcome.failed = {row: reason for row, reason in outcome.failed.items() if row in secrets}
             return self._cut_short(command, outcome, str(error), REFUSED_PAUSE_S)
         except (EmbeddingError, StoreError) as error:
             return self._cut_short(command, outcome, str(error), _pause_s(error))
+        except MemoryError:
+            return EmbedFailed(batch, "Memory is short.", REFUSED_PAUSE_S, self._track)
         except Exception as error:
             # A provider's bug must not end the daemon: search by words works without it.
             log.exception("embedding_failed", batch=batch)
             return self._cut_short(command, outcome, f"{type(error).__name__}: {error}", REFUSED_PAUSE_S)
-        return self._embedded(command, outcome)
 
     async def close(self) -> None:
         await self._provider.close()

@@ -6,6 +6,7 @@ between them; otherwise it does all of it.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import queue
 import threading
@@ -20,6 +21,7 @@ import structlog
 
 from regend.core.commands import Commit, FetchUnembedded
 from regend.core.events import CommitFailed, Event, UnembeddedFound
+from regend.daemon.threads import start_first
 from regend.embedding.base import ModelInfo
 from regend.errors import StoreError
 from regend.store.base import GarbageLimits
@@ -61,6 +63,7 @@ class Indexer:
         self._queue: queue.SimpleQueue[Commit | FetchUnembedded | _Call | None] = queue.SimpleQueue()
         self._reads: Reads | None = None
         self._opened: Future[Reads] = Future()
+        self._ended: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="regend-index", daemon=True)
         self._gate = threading.Lock()
         self._stopping = False
@@ -74,8 +77,9 @@ class Indexer:
         Raises:
             StoreLockedError: another daemon holds the state directory.
             StoreError: it cannot be used.
+            RegendError: the thread cannot be started.
         """
-        self._thread.start()
+        start_first(self._thread)
         self._reads = self._opened.result()
         return self._reads
 
@@ -84,6 +88,14 @@ class Indexer:
         """The part of the open store that any thread may read. Only after `start`."""
         assert self._reads is not None, "start() comes first"
         return self._reads
+
+    async def wait(self) -> None:
+        """Wait until the thread ends.
+
+        Raises:
+            StoreError: it ended although `stop` was not called, and nothing can be committed any more.
+        """
+        await asyncio.shield(asyncio.wrap_future(self._ended))
 
     def submit(self, command: Commit | FetchUnembedded) -> None:
         """Queue a command. It is answered by exactly one event, also while stopping."""
@@ -127,11 +139,19 @@ class Indexer:
         self._opened.set_result(store.reads)
         try:
             self._serve(store)
-        finally:
-            try:
-                store.close()
-            except Exception:
-                log.exception("store_close_failed")
+        except BaseException as error:  # The extensions panic with errors that are no `Exception`.
+            log.critical("index_thread_failed", exc_info=error)
+            failure = StoreError(
+                f"The index thread failed ({type(error).__name__}), so the daemon ends; start it again."
+            )
+            failure.__cause__ = error
+            self._ended.set_exception(failure)
+        else:
+            self._ended.set_result(None)
+        try:
+            store.close()
+        except Exception:
+            log.exception("store_close_failed")
 
     def _serve(self, store: Store) -> None:
         delay_s = _IDLE_AFTER_S

@@ -15,7 +15,7 @@ import structlog
 
 from regend.config import Config, LimitConfig
 from regend.disk.calls import RootCalls
-from regend.disk.ignore.builtin import secret_directory
+from regend.disk.ignore.builtin import secret_directory, version_control_directory
 from regend.disk.ignore.rules import IgnoreRules
 from regend.disk.repository import RootIdentity, identify, load_repository_config
 from regend.errors import ConfigError, PathError, RegendError, RootError
@@ -118,6 +118,11 @@ class Roots:
             raise RootError(
                 f"{identity.path} lies in a directory for secrets ({secret_name}), which is never indexed; "
                 "add another directory."
+            )
+        if data := version_control_directory(identity.path):
+            raise RootError(
+                f"{identity.path} is or lies in {data}, which holds version control data and is never indexed; "
+                "add the worktree instead."
             )
         if any(identity.path.is_relative_to(own) for own in self._own_dirs):
             raise RootError(f"{identity.path} lies in this daemon's state directory; add another directory.")
@@ -242,9 +247,9 @@ class Roots:
     def unseen(self, record: RootRecord) -> RootCandidate:
         """Return a root of the store whose file system does not answer, without a look at it."""
         identity = RootIdentity(Path(record.path), record.pool_key, record.marker, None)
-        rules = IgnoreRules(identity.path, None, self._config.ignore.patterns, self._own_dirs, read=False)
+        rules = IgnoreRules(identity.path, self._config.ignore.patterns, self._own_dirs, read=False)
         return RootCandidate(identity, rules, self._config.limits, is_seen=False)
 
     def _candidate(self, identity: RootIdentity, limits: LimitConfig) -> RootCandidate:
-        rules = IgnoreRules(identity.path, identity.git_dir, self._config.ignore.patterns, self._own_dirs)
+        rules = IgnoreRules(identity.path, self._config.ignore.patterns, self._own_dirs)
         return RootCandidate(identity, rules, limits)

@@ -156,7 +156,7 @@ class RootCalls:
         if self._threads - slow < USUAL_THREADS:
             try:
                 threading.Thread(target=self._run, name="regend-files", daemon=True).start()
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 # The next call tries again, and a thread that is there goes on with the lanes.
                 log.error("thread_not_started", reason=str(error))
             else:
@@ -166,8 +166,11 @@ class RootCalls:
         while True:
             with self._work:
                 self._idle += 1
-                found = self._work.wait_for(lambda: self._ready or self._closed, _IDLE_S)
+                idle_s = _IDLE_S if self._threads > 1 else None  # The last one stays: the system may refuse another.
+                found = self._work.wait_for(lambda: self._ready or self._closed, idle_s)
                 self._idle -= 1
+                if not found and self._threads == 1:
+                    continue
                 if not found or not self._ready:
                     self._threads -= 1
                     return

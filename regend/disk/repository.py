@@ -6,7 +6,6 @@ No git process is started: the layout of `.git` directories, `.git` files and `c
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from regend.config import LimitConfig, parse_toml
+from regend.disk.inputs import Inputs, read_small
 from regend.disk.names import is_utf8
 from regend.errors import ConfigError, PathError, RootError
 
@@ -135,32 +135,77 @@ def marker_of(path: Path) -> str | None:
     return _marker(found) if stat.S_ISDIR(found.st_mode) else None
 
 
-def find_repository(directory: Path) -> Repository | None:
-    """Find the worktree that contains `directory`, looking upwards from it, or None."""
-    return next(filter(None, map(repository_at, (directory, *directory.parents))), None)
+def find_repository(directory: Path, inputs: Inputs | None = None) -> Repository | None:
+    """Find the worktree that contains `directory`, looking upwards from it, or None.
+
+    Args:
+        inputs: takes note of all that was looked at, here and below.
+    """
+    inputs = Inputs() if inputs is None else inputs
+    return next(filter(None, (repository_at(top, inputs) for top in (directory, *directory.parents))), None)
 
 
-def repository_at(top: Path) -> Repository | None:
+def repository_at(top: Path, inputs: Inputs | None = None) -> Repository | None:
     """Find the worktree whose top is exactly `top`, or None.
 
     A `.git` that leads nowhere does not count: the files around it are still to be indexed.
     """
-    dot_git = os.path.join(top, ".git")  # noqa: PTH118  (called for every directory of a walk)
+    inputs = Inputs() if inputs is None else inputs
+    dot_git = os.path.join(top, ".git")  # noqa: PTH118
+    inputs.note(dot_git)
     try:
         mode = os.lstat(dot_git).st_mode
-    except OSError:
+    except OSError as error:
+        inputs.failed(dot_git, error)
         return None
-    target = _pointer(Path(dot_git), b"gitdir:") if stat.S_ISREG(mode) else ".git"
-    if target is None:
+    target = _pointer(dot_git, b"gitdir:", inputs) if stat.S_ISREG(mode) else ".git"
+    if target is None or not is_git_directory(os.path.join(top, target), inputs):  # noqa: PTH118
         return None
     try:
         git_dir = (top / target).resolve(strict=True)
-        (git_dir / "HEAD").lstat()
-        common = _pointer(git_dir / "commondir", b"")
+        common = _pointer(f"{git_dir}/commondir", b"", inputs)
         common_dir = git_dir if common is None else (git_dir / common).resolve(strict=True)
     except (OSError, RuntimeError):
         return None
     return Repository(top, git_dir, common_dir)
+
+
+def is_git_directory(directory: str, inputs: Inputs | None = None) -> bool:
+    """Tell whether a directory is a `.git` or a bare repository, whatever its name.
+
+    The test is git's (`is_git_directory` in `setup.c`): `HEAD`, and `objects` and `refs` in the common directory. The
+    content of `HEAD` does not matter here.
+    """
+    inputs = Inputs() if inputs is None else inputs
+    head, commondir = f"{directory}/HEAD", f"{directory}/commondir"
+    if not inputs.note_presence(head):
+        return False
+    inputs.note(commondir)
+    common = _pointer(commondir, b"", inputs)
+    base = directory if common is None else os.path.join(directory, common)  # noqa: PTH118
+    parts = (f"{base}/objects", f"{base}/refs")
+    for part in parts:
+        inputs.note(part)
+    return all(map(os.path.isdir, parts))
+
+
+def holds_git_data(directory: str, inputs: Inputs | None = None) -> bool:
+    """Tell whether a directory is a git directory, or what is left or not yet there of one.
+
+    A copy in progress, or one that lost its empty directories, is no repository to git; but its `config` holds the same
+    URLs with their tokens.
+    """
+    inputs = Inputs() if inputs is None else inputs
+    if is_git_directory(directory, inputs):
+        return True
+    config = f"{directory}/config"
+    if not os.path.lexists(f"{directory}/HEAD"):
+        return False
+    inputs.note(config)
+    try:
+        return b"repositoryformatversion" in read_small(config, _MAX_POINTER_BYTES).lower()
+    except OSError:
+        return False
 
 
 def load_repository_config(root: Path) -> RepositoryConfig:
@@ -186,19 +231,6 @@ def load_repository_config(root: Path) -> RepositoryConfig:
         return _checked(table, file)
     except ConfigError as error:
         raise RepositoryConfigError(str(error), _excludes(table)) from None
-
-
-def read_small(file: Path, limit_bytes: int, flags: int = 0) -> bytes:
-    """Read at most `limit_bytes` of a plain file, never waiting on a FIFO that replaced it.
-
-    Raises:
-        OSError: it cannot be opened, or is not a plain file (EINVAL).
-    """
-    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
-    with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a plain file")
-        return stream.read(limit_bytes)
 
 
 def _checked(table: dict[str, Any], file: Path) -> RepositoryConfig:
@@ -231,11 +263,12 @@ def _excludes(table: dict[str, Any]) -> tuple[str, ...]:
     return tuple(p for p in patterns if isinstance(p, str) and "\n" not in p and not p.startswith("!"))
 
 
-def _pointer(file: Path, prefix: bytes) -> str | None:
+def _pointer(file: str, prefix: bytes, inputs: Inputs) -> str | None:
     """Read the path that a `.git` or `commondir` file holds, or None."""
     try:
         raw = read_small(file, _MAX_POINTER_BYTES)
-    except OSError:
+    except (OSError, ValueError) as error:  # The path itself may come from such a file, and hold anything.
+        inputs.failed(file, error)
         return None
     if not raw.startswith(prefix) or b"\0" in raw:  # No system call takes a path with NUL.
         return None

@@ -124,7 +124,11 @@ class _Look:
                 self._unsure.append((scope, _reason(error)))
                 return True
             is_dir = stat.S_ISDIR(found.st_mode)
-            if self._rules.decide(scope, is_dir).ignored:
+            decision = self._rules.decide(scope, is_dir)
+            if decision.ignored:
+                return True
+            if decision.unsure and not is_dir:
+                self._unsure.append((parent, decision.unsure))  # The next look at it reads its rule files again.
                 return True
             if not is_dir:
                 self._file(directory, name, scope, found)
@@ -169,6 +173,11 @@ class _Look:
                 listed = sorted((entry.name, entry) for entry in entries)
         except OSError as error:
             self._unsure.append((path, _reason(error)))
+            return
+        decision = self._rules.settle(path, (name for name, _ in listed))
+        if decision.ignored or decision.unsure:
+            if not decision.ignored:
+                self._unsure.append((path, decision.unsure))
             return
         prefix = f"{path}/" if path else ""
         for name, entry in listed:

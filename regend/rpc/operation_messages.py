@@ -237,7 +237,7 @@ class StatusResponse:
     socket: str = declare("path of this socket")
     state_dir: str = declare("path of the state directory")
     held_back: tuple[str, ...] = declare(
-        "sentences that say why bulk indexing is held back now; empty if it is not", ()
+        "sentences that say why indexing is held back now, or why no worker can be started; empty if it is not", ()
     )
 
 

@@ -18,6 +18,8 @@ from regend.types import BlobId, ChunkId, PoolId, RootId
 FloatMatrix = npt.NDArray[np.float32]
 FloatVector = npt.NDArray[np.float32]
 KeyArray = npt.NDArray[np.int64]
+NO_THREAD_PAUSE_S = 10.0
+"""Pause after the system refused a thread for background work."""
 
 
 class Hit(NamedTuple):

@@ -188,7 +188,7 @@ class Upkeep:
         found = [(entry_id, blob_key, PoolId(pool)) for entry_id, blob_key, pool, path in rows if unwanted(pool, path)]
         if not found:
             return set()
-        if any(merger.busy for merger in self._mergers):
+        if any(merger.is_running for merger in self._mergers):
             return None
         self._rebuilder.cancel()
         pools = {pool for *_, pool in found} & self._memory.pools.keys()

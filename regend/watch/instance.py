@@ -92,7 +92,11 @@ class Inotify(InotifyFD):
         self._callbacks: dict[EventSink | None, _Callback] = {}
         self._collected: dict[EventSink, list[InotifyEvent]] = {}
         self._unanswered: list[str] = []
-        self.start()
+        try:
+            self.start()
+        except (RuntimeError, MemoryError) as error:
+            self.close()
+            raise WatchLimitError(f"the thread that reads events cannot be started ({error})") from error
 
     def watch_cookies(self) -> None:
         """Watch the cookie directory (also after it was replaced).

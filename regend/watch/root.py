@@ -7,7 +7,7 @@ ends in a rescan, never in silence.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -282,7 +282,12 @@ class WatchedRoot:
         """Follow rules that changed outside of the tree; return whether they did."""
         if self.state == "lost" or not self.rules.refresh_if_outside_changed():
             return False
-        self._resync()
+        if self.rules.git_dir != self.identity.git_dir:
+            # A repository was made or removed here, or above: another index lock says when git is busy.
+            self.identity = replace(self.identity, git_dir=self.rules.git_dir)
+            self.start()
+        else:
+            self._resync()
         return True
 
     def _resync(self) -> None:

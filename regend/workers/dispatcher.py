@@ -2,7 +2,8 @@
 
 Each worker has a window of items sent ahead and answers in order, so the item at the head is the one being worked on.
 When a worker dies, its head is to blame and fails with `WorkerError`; the others in its window go to another worker
-as if nothing had happened. One event loop owns all state here; nothing is locked. A single idle worker needs no
+as if nothing had happened. While no worker can be started, no item is to blame: files wait, and a caller that must not
+wait without end is told so. One event loop owns all state here; nothing is locked. A single idle worker needs no
 timer: it costs nothing.
 """
 
@@ -19,10 +20,10 @@ import numpy.typing as npt
 import structlog
 
 from regend.config import LimitConfig, WorkerConfig
-from regend.errors import ChunkError, ProviderRejectedError, ProviderUnavailableError, WorkerError
+from regend.errors import ChunkError, NoWorkerError, ProviderRejectedError, ProviderUnavailableError, WorkerError
 from regend.types import ChunkedFile, Lane
 from regend.workers.frames import ChunkReply, ChunkTask, EmbedReply, EmbedTask, Failure, Reply, frame
-from regend.workers.process import Job, Spawner, Worker
+from regend.workers.process import CLOSING, FIRST_PAUSE_S, LONGEST_PAUSE_S, Job, Spawner, Worker
 
 GROW_AT_ITEMS = 10
 """Minimum items for more workers: with fewer, one warm worker is quicker than waking another."""
@@ -31,7 +32,8 @@ MAX_WORKERS = 8
 CHECK_INTERVAL_S = 0.25
 _STALL_S = 1.0
 """Minimum delay of a check that means that this process stood still; its deadlines then stood still, too."""
-_MAX_EARLY_DEATHS = 3
+_UNABLE_PAUSE_S = 10.0
+"""Pause before texts are given again to workers that could not load the model."""
 _CLOSE_TIMEOUT_S = 5.0
 _START_AT_LEAST_S = 10.0
 """Minimum time that a process has to start on a busy machine, however short the deadline of an item is."""
@@ -44,6 +46,7 @@ class Dispatcher:
 
     Attributes:
         restarts: workers that died by themselves, took too long, or grew too large, since the start.
+        on_trouble: called when `trouble` may have changed.
     """
 
     def __init__(self, config: WorkerConfig) -> None:
@@ -53,15 +56,28 @@ class Dispatcher:
         self._rss_cap_bytes = config.rss_cap_mb * 1_000_000
         self._spawner = Spawner(self._rss_cap_bytes, self._on_reply, self._on_end)
         self._workers: list[Worker] = []
+        self._unable: dict[str, str] = {}  # Files that wait for the machine or the installation, and why.
         self._queues: defaultdict[tuple[bool, Lane], deque[Job]] = defaultdict(deque)  # By `alone` and lane.
         self._reserved: Worker | None = None
         self._last_job = 0
-        self._started: asyncio.Future[None] | None = None
+        self._started = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._due_at = 0.0
         self._busy_at = time.monotonic()
         self._closing = False
         self.restarts = 0
+        self.on_trouble: Callable[[], None] = lambda: None
+
+    @property
+    def trouble(self) -> str:
+        """Why files wait or fewer workers run than could, in one line; empty where nothing is wrong."""
+        wanted = self._waiting or not self.is_available
+        return (self._spawner.trouble if wanted else "") or next(iter(self._unable.values()), "")
+
+    @property
+    def is_available(self) -> bool:
+        """Whether a worker runs, or nothing is known against one being started."""
+        return not self._spawner.trouble or any(w.is_ready and not w.retiring for w in self._workers)
 
     @property
     def slots(self) -> int:
@@ -78,29 +94,20 @@ class Dispatcher:
         return tuple(self._workers)
 
     async def start(self) -> None:
-        """Start the first worker, and wait until one answers. Call it on the main thread.
-
-        Raises:
-            WorkerError: no worker answers.
-        """
-        self._started = asyncio.get_running_loop().create_future()
+        """Start the first worker, and wait until one answers or `trouble` says why not. Call it on the main thread."""
         self._grow()
-        try:
-            await asyncio.wait_for(self._started, self._start_deadline_s)
-        except TimeoutError as error:
-            raise WorkerError(
-                f"No worker process answered within {self._start_deadline_s:g} s of its start."
-            ) from error
+        await self._started.wait()
 
     async def close(self) -> None:
         """End all workers and wait for them. Items in progress fail with `WorkerError`."""
         self._closing = True
+        self._started.set()
         if self._timer is not None:
             self._timer.cancel()
         jobs = [job for queue in self._queues.values() for job in queue]
         for worker in self._workers:
             jobs += worker.jobs
-            worker.kill("closing")
+            worker.kill(CLOSING)
         for job in jobs:
             _fail(job, "stopping")
         self._queues.clear()
@@ -116,16 +123,35 @@ class Dispatcher:
             alone: nothing else is in the worker's window meanwhile.
             content: the text to chunk instead of the one on disk.
 
+        A file on disk waits as long as no worker can be started, or workers are unable to read any.
+
         Raises:
             FileNotFoundError: it is gone, or must not be read any more; observe again.
             ChunkError: the worker could not.
-            WorkerError: ``crashed``, ``deadline`` or another word for how the worker ended.
+            WorkerError: ``crashed``, ``deadline`` or another word for how the worker ended; for a given `content`, also
+                why no worker takes it now.
         """
-        reply = await self._submit(lambda job: frame(ChunkTask(job, root_path, path, limits, content)), lane, alone)
-        if isinstance(reply, Failure):
-            raise FileNotFoundError(reply.reason) if reply.kind == "gone" else ChunkError(reply.reason)
-        assert isinstance(reply, ChunkReply), "the answer is of the task's kind"
-        return reply.result
+        pause_s, where = FIRST_PAUSE_S, f"{root_path}/{path}"
+        try:
+            while True:
+                reply = await self._submit(
+                    lambda job: frame(ChunkTask(job, root_path, path, limits, content)), lane, alone, content is None
+                )
+                if not isinstance(reply, Failure):
+                    assert isinstance(reply, ChunkReply), "the answer is of the task's kind"
+                    return reply.result
+                if reply.kind == "gone":
+                    raise FileNotFoundError(reply.reason)
+                if reply.kind != "unable" or content is not None:
+                    raise ChunkError(reply.reason)
+                log.warning("worker_unable", reason=reply.reason, pause_s=pause_s)
+                self._unable[where] = reply.reason
+                self.on_trouble()
+                await asyncio.sleep(pause_s)
+                pause_s = min(LONGEST_PAUSE_S, 2.0 * pause_s)
+        finally:
+            if self._unable.pop(where, ""):
+                self.on_trouble()
 
     async def embed(self, texts: Sequence[str], lane: Lane = Lane.BULK, spec: str = "") -> npt.NDArray[np.float32]:
         """Embed documents with a local model: float32 [n, dim], rows L2-normalised. Read-only.
@@ -135,15 +161,21 @@ class Dispatcher:
 
         Raises:
             ProviderRejectedError: these texts cannot be embedded, or end the worker: smaller batches show which.
-            ProviderUnavailableError: the daemon is stopping.
+            ProviderUnavailableError: the daemon is stopping, no worker can be started now, or workers are unable.
         """
         try:
-            reply = await self._submit(lambda job: frame(EmbedTask(job, list(texts), spec)), lane, alone=False)
+            reply = await self._submit(
+                lambda job: frame(EmbedTask(job, list(texts), spec)), lane, alone=False, waits=False
+            )
+        except NoWorkerError as error:
+            raise ProviderUnavailableError(str(error), max(FIRST_PAUSE_S, self._spawner.pause_s)) from error
         except (WorkerError, ChunkError) as error:
             if self._closing:
                 raise ProviderUnavailableError("The daemon is stopping.") from error
             raise ProviderRejectedError(f"A worker process ended while embedding: {error}.") from error
         if isinstance(reply, Failure):
+            if reply.kind == "unable":
+                raise ProviderUnavailableError(f"The local model does not run: {reply.reason}", _UNABLE_PAUSE_S)
             raise ProviderRejectedError(f"The local model refused: {reply.reason}")
         assert isinstance(reply, EmbedReply), "the answer is of the task's kind"
         return np.frombuffer(reply.data, dtype="<f4").reshape(-1, reply.dim)
@@ -154,15 +186,17 @@ class Dispatcher:
     def _waiting(self) -> int:
         return sum(map(len, self._queues.values()))
 
-    async def _submit(self, request: Callable[[int], bytes], lane: Lane, alone: bool) -> Reply:
+    async def _submit(self, request: Callable[[int], bytes], lane: Lane, alone: bool, waits: bool) -> Reply:
         if self._closing:
             raise WorkerError("stopping")
+        if not waits and not self.is_available:
+            raise NoWorkerError(self._no_worker())
         self._last_job += 1
         try:
             framed = request(self._last_job)
         except UnicodeEncodeError as error:
             raise ChunkError(f"A name or text is not valid Unicode: {error.reason}.") from error
-        job = Job(self._last_job, framed, lane, alone, asyncio.get_running_loop().create_future())
+        job = Job(self._last_job, framed, lane, alone, waits, asyncio.get_running_loop().create_future())
         self._queues[alone, lane].append(job)
         self._busy_at = time.monotonic()
         self._dispatch()
@@ -213,19 +247,39 @@ class Dispatcher:
         return len(live) < self._size and len(live) - ready < max(1, ready) and not self._spawner.pause_s
 
     def _grow(self) -> None:
-        self._workers.append(self._spawner.start())
+        worker = self._spawner.start()
+        if worker is not None:
+            self._workers.append(worker)
+        self._troubled()
         self._watch()
+
+    def _troubled(self) -> None:
+        """Tell those who must know if no worker can be started."""
+        self.on_trouble()
+        if self.is_available:
+            return
+        self._started.set()
+        for queue in self._queues.values():
+            for job in [job for job in queue if not job.waits]:
+                queue.remove(job)
+                if not job.future.done():
+                    job.future.set_exception(NoWorkerError(self._no_worker()))
+
+    def _no_worker(self) -> str:
+        return f"No worker process can be started: {self._spawner.trouble}"
 
     # -- what workers do -------------------------------------------------------------------------------------------
 
     def _on_reply(self, worker: Worker, job: Job | None, reply: Reply) -> None:
         """Take the reply of a worker that is ready (no job) or answered its head."""
         if job is None:
-            if self._started is not None and not self._started.done():
-                self._started.set_result(None)
+            self._started.set()
+            self._spawner.succeeded()
+            self.on_trouble()
         else:
             self._busy_at = time.monotonic()
-            self._spawner.early_deaths = 0
+            if worker.items == 1:  # Not an older worker: it goes on while no other can be started.
+                self._spawner.failed_starts = 0
             if not job.future.done():
                 job.future.set_result(reply)
             # Never before its first item: under a cap that is too low for anything, work is slow but gets done.
@@ -252,10 +306,7 @@ class Dispatcher:
                 _fail(jobs.pop(0), reason)
         for job in reversed(jobs):
             self._queues[job.alone, job.lane].appendleft(job)
-        if self._started is not None and not self._started.done() and self._spawner.early_deaths >= _MAX_EARLY_DEATHS:
-            self._started.set_exception(
-                WorkerError(f"{_MAX_EARLY_DEATHS} worker processes ended at start; their messages on stderr say why.")
-            )
+        self._troubled()
         if not self._closing and not any(not w.retiring for w in self._workers) and not self._spawner.pause_s:
             self._grow()
         self._dispatch()
@@ -267,8 +318,10 @@ class Dispatcher:
         """Keep a timer as long as anything can become due."""
         calm = [worker.state for worker in self._workers] == ["idle"] and self._spawner.process_count == 1
         if self._timer is None and not self._closing and (self._waiting or not calm):
-            self._due_at = time.monotonic() + CHECK_INTERVAL_S
-            self._timer = asyncio.get_running_loop().call_later(CHECK_INTERVAL_S, self._check)
+            # Without a worker there is nothing to check until the next start.
+            delay_s = CHECK_INTERVAL_S if self._workers else max(CHECK_INTERVAL_S, self._spawner.pause_s)
+            self._due_at = time.monotonic() + delay_s
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._check)
 
     def _check(self) -> None:
         """Look after deadlines, starts that had to wait, and workers that are not needed."""
@@ -282,7 +335,7 @@ class Dispatcher:
             if worker.jobs and now - worker.head_since > self._config.deadline_s:
                 worker.kill("deadline")
             elif not worker.is_ready and now - worker.started_at > self._start_deadline_s:
-                worker.kill("did not start")
+                worker.kill(f"it did not answer within {self._start_deadline_s:g} s of its start")
         if not self._workers and not self._spawner.pause_s:
             self._grow()
         if not self.pending and now - self._busy_at > self._config.idle_shrink_s:

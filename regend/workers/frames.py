@@ -61,7 +61,12 @@ class EmbedReply(msgspec.Struct, tag="embedded", frozen=True):
 
 
 class Failure(msgspec.Struct, tag="failure", frozen=True):
-    """The task could not be done. `kind`: ``gone`` (observe again) or ``failed``."""
+    """The task could not be done.
+
+    Attributes:
+        kind: ``gone`` (observe again), ``unable`` (the machine or the installation is to blame, not the item) or
+            ``failed``.
+    """
 
     job: int
     kind: str

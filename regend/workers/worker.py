@@ -1,14 +1,15 @@
 """A warm worker process: reads, hashes and chunks files, and runs the local model. Started once and kept.
 
-It speaks `frames` over the socket it inherits: its file descriptor is ``argv[1]``, and ``argv[2]`` is the cap of the
-worker's memory in bytes. It ends when the daemon does: the socket closes, and on Linux the kernel kills it at once. It
-opens no other socket and writes no file. It imports only the modules that it needs: a worker that only chunks never
-loads numpy.
+It speaks `frames` over the socket it inherits: its file descriptor is ``argv[1]``, ``argv[2]`` is the cap of the
+worker's memory in bytes, and ``argv[3]`` the standard error to use once everything is imported. It ends when the daemon
+does: the socket closes, and on Linux the kernel kills it at once. It opens no other socket and writes no file. It
+imports only the modules that it needs: a worker that only chunks never loads numpy.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import resource
 import signal
@@ -47,8 +48,11 @@ _NICENESS = 5
 _IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
 _IOPRIO_WHO_PROCESS = 1
 _IOPRIO_LOWEST = 2 << 13 | 7
+_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Errors of a system that is short of something, whichever file is read."""
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
+_STDERR = 2
 _HEADROOM_BYTES = 1 << 30
 """Address space beyond twice the RSS cap before allocation fails: a runaway parse must not take the machine down."""
 
@@ -62,8 +66,10 @@ def answer(task: Task) -> bytes:
         kind, reason = "gone", str(error)
     except RegendError as error:
         reason = str(error)
+    except ImportError as error:
+        kind, reason = "unable", f"{type(error).__name__}: {error}"
     except OSError as error:
-        reason = f"{type(error).__name__}: {error}"
+        kind, reason = "unable" if error.errno in _SHORTAGES else kind, f"{type(error).__name__}: {error}"
     except MemoryError:
         reason = "out of memory"
     except Exception as error:
@@ -143,7 +149,7 @@ def _yield_the_disk() -> None:
 
 
 def main(argv: list[str]) -> None:
-    """Run a worker: with ``FD RSS_CAP_BYTES`` as arguments."""
+    """Run a worker: with ``FD RSS_CAP_BYTES STDERR_FD`` as arguments."""
     _end_with_the_daemon()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # Sent to the whole group or service, they mean the daemon. It finishes what it must and closes the connection.
@@ -152,6 +158,7 @@ def main(argv: list[str]) -> None:
     _yield_the_disk()
     _bound_memory(int(argv[2]))
     connection = socket.socket(fileno=int(argv[1]))
+    os.dup2(int(argv[3]), _STDERR)
     try:
         serve(connection)
     except (ConnectionError, BrokenPipeError):

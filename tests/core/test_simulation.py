@@ -1,6 +1,6 @@
 """The whole core under a virtual clock: random edits, renames, deletes, lost hints, reordered and failing answers,
-crashes and restarts. Once quiet, the index equals one built from scratch; each flush in between shows what was on disk
-when it was asked for.
+crashes and restarts, times without a worker. Once quiet, the index equals one built from scratch; each flush in between
+shows what was on disk when it was asked for.
 
 `REGEND_SCHEDULES` sets how many seeds are tried (2,000 by default; `make test-all` tries 20,000).
 """
@@ -106,6 +106,7 @@ def run_schedule(seed: int, watched: Iterable[Key] | None = None) -> World:
         if root not in world.gone:
             world.rng.choice(actions)(world, root)
         disturb(world, root)
+        world.may_lose_workers()
         if world.rng.random() < 0.15:
             world.flush(step, wait_vectors=world.rng.random() < 0.5)
         world.run(world.now + world.rng.random() ** 4)
@@ -124,7 +125,8 @@ def test_converges(shard: int) -> None:
 
 
 def test_flushes_resolve() -> None:
-    assert sum(run_schedule(seed).resolved for seed in range(100)) > 100
+    worlds = [run_schedule(seed) for seed in range(100)]
+    assert sum(world.resolved for world in worlds) > 100 and sum(world.outages for world in worlds) > 20
 
 
 def test_a_broken_rule_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,8 @@ from regend.types import ChunkId, PoolId, RootId, StatSig
 from tests.core.path_states import Seen, WatchedPipeline
 from tests.core.store_model import HUGE, MUTE, POISON, SECOND_TRACK, TOO_LARGE, Content, Store, blob_of, chunked, digest
 
+LONGEST_WITHOUT_WORKERS_S = 20.0
+
 
 @dataclass(frozen=True)
 class Chaos:
@@ -34,6 +36,7 @@ class Chaos:
     crash: float = 0.02
     root_lost: float = 0.02
     forget_blob: float = 0.02
+    no_workers: float = 0.03
     latency_s: float = 0.2
 
 
@@ -59,6 +62,9 @@ class World:
         self._index_free_at = 0.0
         self._tickets: dict[int, tuple[float, int]] = {}
         self._lost_until: dict[RootId, float] = {}
+        self._workers_at = 0.0
+        self._luck = random.Random(f"workers {seed}")
+        self.outages = 0
         self.resolved = 0
         self.config = PipelineConfig(
             debounce=DebounceConfig(0.04, 0.4, self.rng.choice((2, 5, 512)), 1.0),
@@ -226,6 +232,9 @@ class World:
         return ev.Observation(path, sig, blob_of(content))
 
     def _chunk(self, command: cmd.ChunkFile) -> None:
+        if self.now < self._workers_at:  # A file waits, however long that takes, and is to blame for nothing.
+            self.later(self._workers_at - self.now + self._luck.random(), lambda: self._chunk(command))
+            return
         root, path, version = command.root, command.path, command.version
         content = self.disk[root].get(path) if root not in self.gone else None
         event: ev.Event
@@ -238,7 +247,7 @@ class World:
         self.later(self.latency(), lambda: self.send(event))
 
     def _embed(self, command: cmd.Embed) -> None:
-        if self.rng.random() < self.chaos.embed_failure:
+        if self.now < self._workers_at or self.rng.random() < self.chaos.embed_failure:
             self.send(ev.EmbedFailed(command.batch_id, "unavailable", 0.1, command.track))
             return
         mute = ChunkId(digest("chunk " + MUTE))
@@ -286,6 +295,12 @@ class World:
             if free:
                 del blobs[self.rng.choice(free)]
                 return
+
+    def may_lose_workers(self) -> None:
+        """No worker can be started for a while: for moments, or for longer than any other pause of the machine."""
+        if self._luck.random() < self.chaos.no_workers:
+            self.outages += 1
+            self._workers_at = max(self._workers_at, self.now + self._luck.random() ** 2 * LONGEST_WITHOUT_WORKERS_S)
 
     def lose_root(self, root: RootId) -> None:
         self.gone.add(root)

@@ -46,7 +46,7 @@ def run(
     cancelled: Callable[[], bool] = lambda: False,
 ) -> list[Observed]:
     identity = identity or identify(top)
-    rules = rules or IgnoreRules(identity.path, identity.git_dir)
+    rules = rules or IgnoreRules(identity.path)
     parts: list[Observed] = []
     scan(Observe(7, RootId(1), scopes, known or {}), identity, rules, LIMIT, parts.append, cancelled)
     assert all(part.scan_id == 7 and len(part.files) <= 256 for part in parts)
@@ -169,7 +169,7 @@ def test_ignored_paths_are_not_reported(top: Path) -> None:
 
 def test_whole_scan_reads_changed_rules(top: Path) -> None:
     identity = identify(top)
-    rules = IgnoreRules(identity.path, None)
+    rules = IgnoreRules(identity.path)
     assert "lib/e.py" in files_of(run(top, "", rules=rules))
     lay(top, {".gitignore": "lib\n"})
     assert "lib/e.py" not in files_of(run(top, "", rules=rules))
@@ -209,7 +209,7 @@ def test_refused_directories_and_files_are_named(top: Path, monkeypatch: pytest.
 
 def test_root_gone_before(top: Path) -> None:
     identity = identify(top)
-    rules = IgnoreRules(identity.path, None)
+    rules = IgnoreRules(identity.path)
     shutil.rmtree(top)
     assert run(top, "", identity=identity, rules=rules) == [Observed(7, (), True, root_gone=True)]
 
@@ -240,7 +240,7 @@ def test_failing_scan_concludes_nothing(top: Path, monkeypatch: pytest.MonkeyPat
     parts: list[Observed] = []
     identity = identify(top)
     with pytest.raises(ZeroDivisionError):
-        scan(Observe(7, RootId(1), ("",), {}), identity, IgnoreRules(top, None), LIMIT, parts.append, lambda: False)
+        scan(Observe(7, RootId(1), ("",), {}), identity, IgnoreRules(top), LIMIT, parts.append, lambda: False)
     assert parts == [Observed(7, (), True, (("", "scan_failed"),))]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -99,6 +100,34 @@ def test_a_base_is_built_saved_and_loaded_again(tmp_path: Path) -> None:
         maintain_until(store, lambda: base_rows(store) == 0)
         check_search(store, root, FILES[48:50])
         assert list((tmp_path / "vectors").iterdir()) == []
+
+
+def test_a_base_waits_for_its_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system starts no thread for a while: to load a base, and to build one. Exact search goes on."""
+    monkeypatch.setattr("regend.store.vectors.merge.NO_THREAD_PAUSE_S", 0.05)
+    tries: list[str] = []
+
+    def refused(thread: threading.Thread) -> None:
+        tries.append(thread.name)
+        raise RuntimeError("can't start new thread")
+
+    def waits(store: Store, root: RootId) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refused)
+            maintain_until(store, lambda: len(tries) >= 3)
+            assert base_rows(store) == 0
+            check_search(store, root, FILES)
+        tries.clear()
+        maintain_until(store, lambda: base_rows(store) == len(CHUNKS))
+        check_search(store, root, FILES)
+
+    with open_store(tmp_path, MODEL) as store:
+        root = store.add_root("/r", "/r", "").root
+        add(store, root, FILES)
+        waits(store, root)
+    monkeypatch.setattr("regend.store.vectors.hnsw.build", None)
+    with open_store(tmp_path, MODEL) as store:
+        waits(store, root)
 
 
 @pytest.mark.parametrize("what", ["payload", "header", "gone"])

@@ -11,9 +11,8 @@ import pytest
 
 from regend.core.events import PathChanged, RescanNeeded, RootBusy
 from regend.types import RootId
-from regend.watch.inotify import InotifyRoot
 from tests.disk.ignore_zoo import bare_git_dir
-from tests.watch.watch_rig import ROOT, Rig, rig, wait_for
+from tests.watch.watch_rig import ROOT, Rig, rig, wait_for, watched_directories
 
 
 @pytest.fixture
@@ -30,16 +29,6 @@ def seen(tmp_path: Path, top: Path):
     with rig(tmp_path / "cookies") as made:
         made.watch(top)
         yield made
-
-
-def inner(made: Rig, root: RootId = ROOT) -> InotifyRoot:
-    watch = made.watcher._roots[root].watch
-    assert isinstance(watch, InotifyRoot)
-    return watch
-
-
-def watched_directories(made: Rig) -> set[str]:
-    return set(inner(made)._wd_of)
 
 
 def test_start_posts_a_rescan_once_watched(tmp_path: Path, top: Path) -> None:

@@ -7,9 +7,7 @@ import random
 import shutil
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
 from watchdog.observers.inotify_c import InotifyEvent, InotifyFD
@@ -18,12 +16,9 @@ from regend.config import WatchConfig
 from regend.core.events import RescanNeeded, RootFound, RootLost
 from regend.disk.repository import marker_of
 from regend.types import RootId
-from regend.watch.barrier import Barriers
-from regend.watch.inotify import InotifyRoot, InotifySystem
 from regend.watch.instance import Inotify
 from regend.watch.observer import ObserverSystem
-from regend.watch.place import WatchBudget, WatchOutlets, WatchPlace
-from tests.watch.watch_rig import DEADLINE_S, ROOT, Rig, rig, wait_for
+from tests.watch.watch_rig import DEADLINE_S, ROOT, budget, check, inner, rig, state, wait_for, watched_directories
 
 
 @pytest.fixture
@@ -32,37 +27,6 @@ def top(tmp_path: Path) -> Path:
     (made / "src" / "deep").mkdir(parents=True)
     (made / "src" / "a.py").write_text("a")
     return made
-
-
-def inner(made: Rig) -> InotifyRoot:
-    watch = made.watcher._roots[ROOT].watch
-    assert isinstance(watch, InotifyRoot)
-    return watch
-
-
-def watched_directories(made: Rig) -> set[str]:
-    return set(inner(made)._wd_of)
-
-
-def check(made: Rig, now: float) -> None:
-    """Run one check to its end."""
-    made.watcher.check(now)
-    wait_for(lambda: not made.watcher._check_waits, "the check taken up")
-    taken, done = threading.Event(), threading.Event()
-    made.watcher._jobs.put(taken.set)
-    wait_for(taken.is_set, "the check handed out")
-    made.calls.put(ROOT, done.set)
-    wait_for(done.is_set, "the check done")
-
-
-def budget(made: Rig) -> WatchBudget:
-    system = made.watcher._system
-    assert isinstance(system, InotifySystem)
-    return system.budget
-
-
-def state(made: Rig) -> str:
-    return made.watcher.health(ROOT).state
 
 
 def test_real_overflow_becomes_a_rescan(tmp_path: Path, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,71 +278,6 @@ def test_reconcile_is_periodic(tmp_path: Path, top: Path) -> None:
         assert made.events == []
         check(made, 600.0)
         assert made.events == [RescanNeeded(ROOT)]
-
-
-class SilentWatch:
-    """A watch that never reports anything, as a thread that hangs would."""
-
-    ordered = True
-    alive = True
-    watch_count = 1
-    unwatched: Mapping[str, str] = MappingProxyType({})
-
-    def start(self) -> None:
-        pass
-
-    def stop(self) -> None:
-        pass
-
-    def resync(self, directory: str) -> None:
-        pass
-
-    def check_busy(self) -> None:
-        pass
-
-
-class SilentSystem:
-    def watch(self, place: WatchPlace, outlets: WatchOutlets) -> SilentWatch:
-        return SilentWatch()
-
-    def watch_cookies(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-def test_late_barrier_falls_back_to_a_rescan(tmp_path: Path, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("regend.watch.watcher.BARRIER_LIMIT_S", 0.3)
-    with rig(tmp_path / "cookies", factory=lambda *_: SilentSystem()) as made:
-        made.add(top)
-        wait_for(lambda: state(made) == "watching" and made.events, "started")
-        made.events.clear()
-        begun = time.monotonic()
-        made.barrier()
-        assert time.monotonic() - begun >= 0.3
-        assert made.events == [RescanNeeded(ROOT)]
-
-
-def test_barrier_without_roots_and_without_cookie_directory(tmp_path: Path, top: Path) -> None:
-    with rig(tmp_path / "cookies") as made:
-        made.barrier()
-        made.watch(top)
-        shutil.rmtree(tmp_path / "cookies")
-        made.barrier()
-        assert made.events == [RescanNeeded(ROOT)]
-        check(made, 1.0)
-        made.events.clear()
-        (top / "f").touch()
-        made.barrier()
-        assert made.paths() == {"f"} and not made.rescans()
-        assert list((tmp_path / "cookies").iterdir()) == []
-
-
-def test_stale_cookies_are_cleared(tmp_path: Path) -> None:
-    (tmp_path / "cookie-1-1").touch()
-    Barriers(tmp_path)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_stop_ends_every_thread(tmp_path: Path, top: Path) -> None:

@@ -14,6 +14,8 @@ from regend.disk.calls import RootCalls
 from regend.disk.ignore.rules import IgnoreRules
 from regend.disk.repository import identify
 from regend.types import RootId
+from regend.watch.inotify import InotifyRoot, InotifySystem
+from regend.watch.place import WatchBudget
 from regend.watch.watcher import Watcher, WatchFactory, default_watches
 
 DEADLINE_S = 20.0
@@ -45,7 +47,7 @@ class Rig:
 
     def add(self, top: Path, root: RootId = ROOT, user_patterns: tuple[str, ...] = ()) -> IgnoreRules:
         identity = identify(top)
-        rules = IgnoreRules(identity.path, identity.git_dir, user_patterns)
+        rules = IgnoreRules(identity.path, user_patterns)
         self.watcher.add(root, identity, rules)
         return rules
 
@@ -81,6 +83,37 @@ class Rig:
 
     def kinds(self) -> list[str]:
         return [type(event).__name__ for event in list(self.events)]
+
+
+def inner(made: Rig) -> InotifyRoot:
+    watch = made.watcher._roots[ROOT].watch
+    assert isinstance(watch, InotifyRoot)
+    return watch
+
+
+def watched_directories(made: Rig) -> set[str]:
+    return set(inner(made)._wd_of)
+
+
+def check(made: Rig, now: float) -> None:
+    """Run one check to its end."""
+    made.watcher.check(now)
+    wait_for(lambda: not made.watcher._check_waits, "the check taken up")
+    taken, done = threading.Event(), threading.Event()
+    made.watcher._jobs.put(taken.set)
+    wait_for(taken.is_set, "the check handed out")
+    made.calls.put(ROOT, done.set)
+    wait_for(done.is_set, "the check done")
+
+
+def budget(made: Rig) -> WatchBudget:
+    system = made.watcher._system
+    assert isinstance(system, InotifySystem)
+    return system.budget
+
+
+def state(made: Rig) -> str:
+    return made.watcher.health(ROOT).state
 
 
 @contextmanager

@@ -14,12 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from regend.config import WorkerConfig
 from regend.embedding.static import built_in
 from regend.errors import ProviderRejectedError, WorkerError
 from regend.types import Lane
 from regend.workers import process
-from regend.workers.dispatcher import Dispatcher
 from tests.watch.watch_rig import wait_for
 from tests.workers.dispatcher_rig import (
     chunk,
@@ -145,15 +143,6 @@ async def test_not_recycled_below_the_cap(tmp_path: Path) -> None:
         assert pids_of(workers) == before and workers.restarts == 0
 
 
-async def test_workers_that_do_not_start(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(process, "_WORKER", "regend.no_such_module")
-    workers = Dispatcher(WorkerConfig(count=4))
-    with pytest.raises(WorkerError, match="ended at start"):
-        await workers.start()
-    assert "no_such_module" in capfd.readouterr().err
-    await workers.close()
-
-
 async def test_a_start_that_fails_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Say, while an upgrade replaces the files: tried again with pauses, visible, and work waits meanwhile."""
     (path,) = write_files(tmp_path, 1)
@@ -163,7 +152,7 @@ async def test_a_start_that_fails_for_a_while(tmp_path: Path, monkeypatch: pytes
         for pid in pids_of(workers):
             os.kill(pid, signal.SIGKILL)
         work = chunk(workers, tmp_path, path)
-        await until(lambda: workers._spawner.early_deaths > 1, "the trouble is seen")
+        await until(lambda: workers._spawner.failed_starts > 1, "the trouble is seen")
         before = workers.restarts
         await until(lambda: workers.restarts > before, "another try after a pause")
         assert workers.restarts <= 8, "tries must be spaced out"
@@ -172,7 +161,7 @@ async def test_a_start_that_fails_for_a_while(tmp_path: Path, monkeypatch: pytes
             assert (await work).chunks
         except WorkerError:  # The item was sent before the kill was noticed.
             assert (await chunk(workers, tmp_path, path)).chunks
-        assert workers._spawner.early_deaths == 0
+        assert workers._spawner.failed_starts == 0
 
 
 async def test_signals_for_the_daemon_do_not_end_workers(tmp_path: Path) -> None:

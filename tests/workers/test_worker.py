@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import resource
@@ -46,7 +47,7 @@ class Line:
         self.socket.settimeout(30.0)
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "regend.workers.worker", str(theirs.fileno()), "512000000"],
+                [sys.executable, "-P", "-m", "regend.workers.worker", str(theirs.fileno()), "512000000", "2"],
                 pass_fds=(theirs.fileno(),),
             )
         assert isinstance(self.read(), Ready)
@@ -133,8 +134,14 @@ def test_what_cannot_be_encoded_is_an_answer(tmp_path: Path, monkeypatch: pytest
         (ChunkError("odd \udcff"), "odd \\udcff"),
         (MemoryError(), "out of memory"),
         (RecursionError("deep"), "RecursionError in test_worker.py:LINE"),
+        (OSError(errno.EIO, "bad disk"), "OSError: [Errno 5] bad disk"),
+        (OSError(errno.EMFILE, "short"), "OSError: [Errno 24] short"),
+        (OSError(errno.ENFILE, "short"), "OSError: [Errno 23] short"),
+        (OSError(errno.ENOMEM, "short"), "OSError: [Errno 12] short"),
+        (ModuleNotFoundError("gone"), "ModuleNotFoundError: gone"),
     ]
     for fault, reason in faults:
+        kind = "unable" if "short" in reason or "gone" in reason else "failed"
 
         def fail(*_: object, fault: Exception = fault) -> None:
             raise fault
@@ -143,7 +150,7 @@ def test_what_cannot_be_encoded_is_an_answer(tmp_path: Path, monkeypatch: pytest
         raw = worker.answer(ChunkTask(7, str(tmp_path), "a.py", LIMITS))
         reply = reply_of(raw[LENGTH.size :])
         assert isinstance(reply, Failure)
-        assert (reply.job, reply.kind, re.sub(r":\d+", ":LINE", reply.reason)) == (7, "failed", reason)
+        assert (reply.job, reply.kind, re.sub(r":\d+", ":LINE", reply.reason)) == (7, kind, reason)
 
 
 def test_reports_its_memory() -> None:

@@ -72,6 +72,9 @@ class Buffers:
         notes: list[str] = []
         for buffer in buffers:
             decision = await self._roots.ask(buffer.served, partial(buffer.served.rules.decide, buffer.path, False))
+            if decision.unsure:
+                notes.append(f"{buffer.path} is not read now, because {decision.unsure}.")
+                continue
             if decision.ignored:
                 notes.append(f"{buffer.path} is ignored (`regenctl why`), so its unsaved text is not searched.")
                 continue

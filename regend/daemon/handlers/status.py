@@ -40,6 +40,7 @@ class RootStates:
     pipeline: Pipeline
     reads: Reads
     watcher: Watcher
+    workers: Dispatcher
 
     def all(self) -> tuple[RootStatus, ...]:
         """Return the status of all roots, sorted by path."""
@@ -87,6 +88,8 @@ class RootStates:
             return "gone", f"{served.path} does not exist now; its files stay in the index."
         if pipeline.paused:
             return "paused", "Indexing is paused; continue it with `regenctl resume`."
+        if not self.workers.is_available:
+            return "degraded", f"No worker process can be started, so changed files wait: {self.workers.trouble}"
         if pending:
             scanning = pipeline.queues()["scans"] and not self.reads.root_stats(root).files_indexed
             return ("scanning" if scanning else "indexing"), f"{count_text(pending, 'path is', 'paths are')} pending."
@@ -182,5 +185,15 @@ class StatusMethod:
             paused=pipeline.paused,
             socket=str(self.socket),
             state_dir=str(self.state_dir),
-            held_back=self.governor.held_back,
+            held_back=(*self.governor.held_back, *_without_workers(self.workers)),
         )
+
+
+def _without_workers(workers: Dispatcher) -> tuple[str, ...]:
+    """Return a sentence on workers that cannot be started, or can read nothing."""
+    if not (cause := workers.trouble):
+        return ()
+    again = "the daemon tries again by itself; after an upgrade of Python or of regend, start the daemon again."
+    if not workers.is_available:
+        return (f"No worker process can be started, so changed files wait ({cause}); {again}",)
+    return (f"Files wait, or take longer, for want of what workers need ({cause}); {again}",)

@@ -76,11 +76,13 @@ def _explain(
     if not is_utf8(relative):
         return answer("skipped", f"name_not_utf8: {_REASONS['name_not_utf8']}") if exists else answer(*_MISSING)
     row = reads.file_row(served.record.root, relative)
+    unsure = f"It is not read now, because {decision.unsure}." if decision.unsure else ""
     if is_dir:
-        return answer("indexed", "It is a directory that is not ignored.")
+        return answer("pending", unsure) if unsure else answer("indexed", "It is a directory that is not ignored.")
     if row is not None and row.state == "indexed":
         said = f"It is searchable as {count_text(row.chunk_count, 'chunk')}."
         said += _refused(served.record.root, relative, reads, refused)
+        said += f" {unsure}" if unsure else ""
         return answer("indexed", said, None, row.language, row.chunk_count, row.degraded_reason)
     if row is not None and row.reason.startswith("quarantined"):
         quarantined = quarantined or row.reason
@@ -90,7 +92,7 @@ def _explain(
         reason = f"{row.reason}: {_REASONS.get(row.reason, 'It was not indexed.')}"
         named = detect_language(relative) if skip_reason_of(relative) else ""
         return answer("skipped", reason, None, row.language or named)
-    return answer("pending", "It is not read yet.") if exists else answer(*_MISSING)
+    return answer("pending", unsure or "It is not read yet.") if exists else answer(*_MISSING)
 
 
 def _refused(root: RootId, relative: str, reads: Reads, refused: Sequence[Mapping[ChunkId, str]]) -> str:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from regend.disk.ignore.rule_list import RuleList
+from regend.disk.inputs import Inputs
+from regend.disk.repository import holds_git_data, repository_at
 
 SECRET_PATTERNS = (
     # Environment files, except the templates for them.
@@ -57,6 +59,10 @@ SECRET_PATTERNS = (
     ".my.cnf",
     ".htpasswd",
     ".git-credentials",
+    ".gitconfig",  # `url.*.insteadOf` and `http.extraHeader` hold tokens.
+    "**/.config/git/config",
+    ".hgrc",
+    ".cvspass",
     ".npmrc",
     ".pypirc",
     ".dockercfg",
@@ -87,10 +93,20 @@ SECRET_PATTERNS = (
     ".kube/",
     ".password-store/",
     ".terraform.d/",
+    ".subversion/",
     "**/.config/gh/",
     "**/.config/gcloud/",
 )
-VERSION_CONTROL = frozenset((".git", ".hg", ".svn", ".jj"))
+VERSION_CONTROL = frozenset(
+    (
+        ".git", ".hg", ".svn", "_svn", ".jj", ".sl", ".eden", ".repo", ".bzr", "_darcs", ".pijul", ".fslckout",
+        "_fossil_", "_mtn", ".got",
+    )
+)  # fmt: skip
+"""Lower-case names of what version controls keep beside the files, compared without regard to case as git does."""
+VERSION_CONTROL_DIRECTORIES = frozenset(("CVS", "$tf"))
+"""The same, where only a directory counts, and not above a root: people also give these names to other things."""
+VERSION_CONTROL_SOURCE = "version control data"
 STATE_MARK = "index.db.roots"
 """The file that marks the state directory of every regend, of any user."""
 
@@ -103,3 +119,27 @@ _SECRET_DIRECTORIES = frozenset(
 def secret_directory(path: Path) -> str:
     """Return the name on the list that `path` or a directory above it has, or an empty string."""
     return next((name for part in path.parts if (name := part.lower()) in _SECRET_DIRECTORIES), "")
+
+
+def is_version_control(name: str, is_dir: bool) -> bool:
+    """Tell whether a file or directory of this name holds the data of a version control."""
+    if name[:1] in "._" and name.lower() in VERSION_CONTROL:
+        return True
+    return name.endswith(",v") if not is_dir else name in VERSION_CONTROL_DIRECTORIES
+
+
+def version_control_directory(path: Path, inputs: Inputs | None = None) -> str:
+    """Return the directory of version control's own data that `path` is or lies in, or an empty string.
+
+    A worktree that lies in such a directory, as those of a bare repository often do, is source all the same.
+
+    Args:
+        inputs: takes note of all that was looked at.
+    """
+    inputs = Inputs() if inputs is None else inputs
+    for directory in (path, *path.parents):
+        if directory.name.lower() in VERSION_CONTROL or holds_git_data(str(directory), inputs):
+            return str(directory)
+        if repository_at(directory, inputs):
+            break
+    return ""

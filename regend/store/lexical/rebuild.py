@@ -17,6 +17,7 @@ from pathlib import Path
 import structlog
 from tantivy import Document
 
+from regend.store.base import NO_THREAD_PAUSE_S
 from regend.store.catalog.schema import open_reader
 from regend.store.lexical.docs import lexical_docs
 from regend.store.lexical.index import LexicalWriteError, WrittenIndex, write_index
@@ -54,25 +55,34 @@ class LexicalRebuilder:
         self._catalog_path = catalog_path
         self._thread: threading.Thread | None = None
         self._pool: PoolId | None = None
+        self._start_at = 0.0
         self._stop = threading.Event()
         self._results: list[Rebuilt] = []
 
     @property
     def busy(self) -> bool:
-        """Whether a job runs, or its result has not been polled."""
-        return self._thread is not None
+        """Whether a job runs, its result has not been polled, or it could not be started a moment ago."""
+        return self._thread is not None or time.monotonic() < self._start_at
 
     def start(self, pool: PoolId, directory: Path, entry_ids: Sequence[int], generation: int) -> None:
-        """Write an index of these entries into `directory`; no job may be running."""
+        """Write an index of these entries into `directory`; no job may be running.
+
+        If no thread can be started, nothing happens, and another try is worth it once `busy` is false.
+        """
         assert not self.busy, "one job at a time"
         stop = self._stop = threading.Event()
 
         def run() -> None:
             self._results.append(Rebuilt(pool, generation, self._written(directory, entry_ids, stop)))
 
-        self._pool = pool
-        self._thread = threading.Thread(target=run, name="regend-lexical", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=run, name="regend-lexical", daemon=True)
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError) as error:
+            self._start_at = time.monotonic() + NO_THREAD_PAUSE_S
+            log.warning("lexical_rebuild_waits", pool=pool, reason=str(error), pause_s=NO_THREAD_PAUSE_S)
+            return
+        self._pool, self._thread = pool, thread
 
     def poll(self) -> Rebuilt | None:
         """Return the result of the job that has ended, if any."""

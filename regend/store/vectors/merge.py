@@ -7,6 +7,7 @@ costs about 0.2 ms of CPU per vector, so a base is extended by what is new and r
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ import structlog
 
 from regend.embedding.base import ModelInfo
 from regend.errors import EnvelopeError
-from regend.store.base import KeyArray
+from regend.store.base import NO_THREAD_PAUSE_S, KeyArray
 from regend.store.catalog.loading import positions, vector_blocks
 from regend.store.catalog.schema import open_reader
 from regend.store.envelope import discard, read_header
@@ -66,6 +67,7 @@ class SlabMerger:
         self._slabs = slabs
         self._to_load = list(slabs())
         self._thread: threading.Thread | None = None
+        self._start_at = 0.0
         self._stop = threading.Event()
         self._results: list[tuple[PoolId, HnswBase | None]] = []
         self._files: dict[PoolId, Path] = {}
@@ -74,9 +76,14 @@ class SlabMerger:
         return f"pool-{pool}-model-{self._number}"
 
     @property
+    def is_running(self) -> bool:
+        """Whether a job runs, or waits for `step` to take its result."""
+        return self._thread is not None
+
+    @property
     def busy(self) -> bool:
-        """Whether a job runs, waits for `step` to take its result, or has still to start."""
-        return self._thread is not None or bool(self._to_load)
+        """Whether a job runs, waits for `step` to take its result, has still to start, or could not."""
+        return self._thread is not None or bool(self._to_load) or time.monotonic() < self._start_at
 
     def check_age(self, generation: int) -> None:
         """Remove each base that is ahead of the catalog: it was made from commits that are lost with a damaged log, and
@@ -98,10 +105,12 @@ class SlabMerger:
         """
         slabs = self._slabs()
         changed = self._install(slabs)
-        while self._to_load and self._thread is None:
+        while self._to_load and self._thread is None and time.monotonic() >= self._start_at:
             pool = self._to_load.pop()
             if (self._directory / f"{self._name(pool)}.envelope").exists():
                 self._start(pool, partial(self._load, pool))
+                if self._thread is None:
+                    self._to_load.append(pool)
         for pool, slab in slabs.items():
             view = slab.view()
             if view.base is not None and view.live_count < EXACT_ROWS * _DROP_SHARE:
@@ -176,8 +185,14 @@ class SlabMerger:
                 # Exact search goes on; the next `step` tries again.
                 log.exception("vector_base_failed", pool=pool)
 
-        self._thread = threading.Thread(target=run, name="regend-slab", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=run, name="regend-slab", daemon=True)
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError) as error:
+            self._start_at = time.monotonic() + NO_THREAD_PAUSE_S
+            log.warning("vector_base_waits", pool=pool, reason=str(error), pause_s=NO_THREAD_PAUSE_S)
+            return
+        self._thread = thread
 
     def _build(self, pool: PoolId, view: SlabView, generation: int) -> HnswBase:
         return self._saved(pool, hnsw.build(*view.live_rows(), self._stop), generation)

@@ -16,6 +16,7 @@ from regend.chunking.chunker import chunk_content
 from regend.config import LimitConfig
 from regend.daemon.handlers.buffers import MAX_BUFFERS, Buffer, Buffers
 from regend.daemon.roots import ServedRoot
+from regend.disk.ignore.decision import Decision
 from regend.rpc.connection import Connection
 from regend.types import UNSURE, ChunkedFile, RootId
 
@@ -50,7 +51,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
     served: Any = SimpleNamespace(
         record=SimpleNamespace(root=RootId(1), pool=1), path=str(tmp_path), limits=LimitConfig(),
-        rules=SimpleNamespace(decide=lambda path, is_directory: SimpleNamespace(ignored=path.endswith(".log"))),
+        rules=SimpleNamespace(decide=lambda path, is_directory: Decision(path.endswith(".log"))),
     )  # fmt: skip
     pool: Any = SimpleNamespace(chunk=chunk)
     model: Any = SimpleNamespace(local=False)

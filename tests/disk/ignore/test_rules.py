@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from regend.disk.ignore.builtin import SECRETS
-from regend.disk.ignore.rules import NOT_IGNORED, Decision, IgnoreRules
+from regend.disk.ignore.decision import NOT_IGNORED, Decision
+from regend.disk.ignore.rules import IgnoreRules
 from regend.disk.ignore.sources import MAX_RULE_FILE_BYTES
 from regend.disk.repository import find_repository, identify
 from tests.disk.ignore_zoo import bare_git_dir, environment, git, git_verdicts, random_rule_file, random_tree
@@ -31,7 +32,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def rules_of(root: Path, user: tuple[str, ...] = (), excluded: tuple[Path, ...] = ()) -> IgnoreRules:
     identity = identify(root)
-    return IgnoreRules(identity.path, identity.git_dir, user, excluded)
+    return IgnoreRules(identity.path, user, excluded)
 
 
 def check_equals_git(root: Path, home: Path, made: list[tuple[str, bool]], note: object) -> int:
@@ -194,6 +195,7 @@ def test_order_of_groups(tmp_path: Path) -> None:
 SECRET = [".env", ".env.local", "a/.ENV.production", "prod.env", "server.pem", "ID_RSA", "id_rsa.bak", "id_ed25519"]
 SECRET += ["x.key", ".netrc", ".pgpass", ".ssh/config", "home/.aws/credentials", "credentials", ".git-credentials"]
 SECRET += ["deep/Credentials", "AuthKey.p8", ".cargo/credentials.toml", "home/.config/gh/hosts.yml", ".bash_history"]
+SECRET += [".gitconfig", "home/.config/git/config", ".hgrc", ".cvspass", ".subversion/auth/svn.simple/1"]
 SECRET += [".docker/config.json", "home/.Docker/Config.json"]
 OPEN = [
     "credentials/tls.go",

@@ -99,6 +99,27 @@ def test_many_segments_become_one_and_only_once(tmp_path: Path) -> None:
         assert [found(store, n) for n in range(20)] == [5] * 20
 
 
+def test_a_rewrite_waits_for_its_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system starts no thread for a while; the present index serves, and a new one is written afterwards."""
+    monkeypatch.setattr(rebuild, "NO_THREAD_PAUSE_S", 0.05)
+    tries: list[str] = []
+
+    def refused(thread: threading.Thread) -> None:
+        tries.append(thread.name)
+        raise RuntimeError("can't start new thread")
+
+    with open_store(tmp_path, MODEL) as store:
+        root = filled(store)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refused)
+            maintain_until(store, lambda: len(tries) >= 3)
+            apply(store, put(root, "new.py", FILES[25]))
+            assert [found(store, n) for n in (0, 19, 25)] == [5] * 3
+        maintain_until(store, settled(store))
+        assert only_pool(store).lexical.view().searcher.num_segments == 1
+        assert [found(store, n) for n in (0, 19, 25)] == [5] * 3
+
+
 def test_what_changes_meanwhile_is_in_the_new_one(tmp_path: Path, gate: threading.Event) -> None:
     with open_store(tmp_path, MODEL) as store:
         root = filled(store)
