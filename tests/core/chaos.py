@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+FLUSH_LIMIT_S = 12.0
+"""Longest time to the answer of a flush while no root is lost: failures cost pauses, files that never rest nothing."""
+
 
 @dataclass(frozen=True)
 class Chaos:

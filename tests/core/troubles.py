@@ -1,4 +1,4 @@
-"""What befalls the simulated machine for a while: no workers, roots that are away, file systems that do not answer."""
+"""Troubles of the simulated machine: no workers, roots that are away, file systems that do not answer."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from regend.core.debouncer import DebounceConfig
 from regend.core.heat import Key
 from regend.core.pipeline import Pipeline, PipelineConfig
 from regend.types import PoolId, RootId, StatSig
-from tests.core.chaos import Chaos
+from tests.core.chaos import FLUSH_LIMIT_S, Chaos
 from tests.core.path_states import Seen, WatchedPipeline
 from tests.core.store_model import (
     BINARY,
@@ -32,9 +32,6 @@ from tests.core.store_model import (
     blob_of,
     chunked,
 )
-
-FLUSH_LIMIT_S = 12.0
-"""Longest time to the answer of a flush while no root is lost: failures cost pauses, files that never rest nothing."""
 
 
 class World:
