@@ -227,8 +227,8 @@ class FileWork:
 
     @property
     def is_unsure(self) -> bool:
-        """Some place could not be looked at, so the daemon does not know what lies there."""
-        return any(state.unsure for state in self._roots.values())
+        """Some place or root could not be looked at, so the daemon does not know what lies there."""
+        return any(state.unsure or state.lost for state in self._roots.values())
 
     @property
     def is_chunking(self) -> bool:

@@ -109,7 +109,7 @@ class InotifyRoot:
     def resync(self, directory: str) -> None:
         """Make the watches below `directory` equal to the directories that exist there and are not ignored."""
         seen: set[str] = set()
-        self._unwatched = {path: why for path, why in self._unwatched.items() if not _covers(directory, path)}
+        self._forget_unwatched(directory)
         if not self._rules.decide(directory, True).ignored and self._watch(directory):
             seen.add(directory)
             self._walk(directory, seen)
@@ -182,6 +182,8 @@ class InotifyRoot:
 
     def _directory_event(self, parent: str, path: str, event: InotifyEvent) -> None:
         self._rules.invalidate(path)
+        if event.is_moved_from or event.is_delete:
+            self._forget_unwatched(path)
         if event.is_moved_from:
             self._unwatch_below(path, keep=set())
         elif event.is_delete:
@@ -267,9 +269,9 @@ class InotifyRoot:
         except WatchLimitError:
             raise
         except OSError as error:
-            self._unwatched[path] = error.strerror or str(error)
+            self._unwatched = {**self._unwatched, path: error.strerror or str(error)}
             return False
-        self._unwatched.pop(path, None)
+        self._forget_unwatched(path)
         if wd is None:
             return False
         if (stale := self._wd_of.get(path)) is not None and stale != wd:
@@ -291,6 +293,11 @@ class InotifyRoot:
             self._inotify.remove((wd, old))
         self._id_of[wd] = id_
         return wd
+
+    def _forget_unwatched(self, directory: str) -> None:
+        """Forget what could not be watched there; other threads read the table, so it is replaced."""
+        if self._unwatched:
+            self._unwatched = {path: why for path, why in self._unwatched.items() if not _covers(directory, path)}
 
     def _unwatch(self, path: str) -> None:
         wd = self._wd_of.pop(path, None)

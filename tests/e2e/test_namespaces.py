@@ -167,6 +167,27 @@ WATCHES = 40
 MAX_WATCHES = Path("/proc/sys/user/max_inotify_watches")
 
 
+@inside("-U", "-r", "-m", check="mkdir a b && mount --bind a b && umount b && rmdir a b")
+def test_a_directory_that_is_mounted_twice(tmp_path: Path) -> None:
+    """One directory at two places of a root: its events come once, and name neither."""
+    root = tmp_path / "repo"
+    for name in ("src", "copy", "src/below"):
+        (root / name).mkdir(parents=True)
+    (root / "src/a.py").write_text(module(1))
+    shell("mount", "--bind", root / "src", root / "copy")
+    with daemon() as subject:
+        subject.start(root).flush()
+        assert set(subject.paths("Thing1")) == {"copy/a.py", "src/a.py"}
+        for n, place in enumerate(("src", "copy", "src/below", "copy/below"), 2):
+            (root / place / "a.py").write_text(module(n))
+            subject.flush()
+            twin = place.replace("src", "copy") if "src" in place else place.replace("copy", "src")
+            assert {f"{place}/a.py", f"{twin}/a.py"} <= set(subject.paths(f"Thing{n}")), place
+        shell("umount", root / "copy")
+        assert_as_fresh(subject, root, queries=5)
+    record("watcher: mounts that went and came back", 1)
+
+
 @inside("-U", "-r", check=f"echo {WATCHES} > {MAX_WATCHES}")
 def test_the_kernel_has_no_watches_left(tmp_path: Path) -> None:
     """The limit is that of a user namespace, so the daemon meets it as a user does."""
