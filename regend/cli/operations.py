@@ -31,10 +31,10 @@ def run_flush(arguments: argparse.Namespace) -> int:
 
 def _flush_lines(answer: dict[str, Any], style: Style) -> Iterator[str]:
     yield f"searchable at generation {answer['generation']} after {answer['took_ms']:.0f} ms"
-    if not answer["complete"]:
-        yield "some chunks are found by words only until their vectors come"
     if answer["failed"]:
-        yield style(f"{count_text(len(answer['failed']), 'file')} could not be indexed:", "yellow")
+        yield style(f"{count_text(len(answer['failed']), 'place')} could not be indexed:", "yellow")
+    elif not answer["complete"]:
+        yield "some chunks are found by words only until their vectors come"
     for failed in answer["failed"]:
         yield f"  {printable(failed['root'])}/{printable(failed['path'])}: {printable(failed['reason'])}"
 

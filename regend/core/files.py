@@ -30,6 +30,7 @@ from regend.types import Lane, RootId
 UNSURE_PAUSE_S = 30.0
 """Pause between two looks at a directory that cannot be read."""
 _QUARANTINED = "quarantined: "
+AWAY = "the root is away: its directory is gone, or its file system does not answer"
 
 
 @dataclass(slots=True)
@@ -243,6 +244,7 @@ class FileWork:
     def failures(self) -> tuple[tuple[RootId, str, str], ...]:
         """Return (root, path, reason) of every file and place that the index lacks, sorted."""
         files = [(*key, reason) for key, reason in self.quarantined.items()]
+        files += [(root, "", AWAY) for root, state in self._roots.items() if state.lost]
         return tuple(sorted([*files, *((*key, reason) for key, (_, reason) in self._unsure_places())]))
 
     def pending(self, root: RootId) -> int:

@@ -55,8 +55,8 @@ class FailedPath:
 @dataclass(frozen=True, slots=True)
 class FlushResponse:
     generation: int = declare("generation at which everything written before the call is searchable")
-    complete: bool = declare("false while chunks still lack a vector")
-    failed: tuple[FailedPath, ...] = declare("files that could not be indexed; each is a `FailedPath`")
+    complete: bool = declare("false while chunks still lack a vector, or a root or directory could not be looked at")
+    failed: tuple[FailedPath, ...] = declare("files and places that could not be indexed; each is a `FailedPath`")
     took_ms: float = declare("how long the call waited")
 
 

@@ -80,7 +80,7 @@ FAULTS: dict[str, Patch] = {
     "warns and dies": dying("import sys; sys.stderr.write('one\\n' * 3000 + 'two\\n\\n'); sys.exit(1)", "two"),
     "exit": dying("raise SystemExit(3)", "exit status 3"),
     "killed": dying("import os; os.kill(os.getpid(), 9)", "signal 9"),
-    "closes": dying("import os, sys; os.closerange(0, 50); import time; time.sleep(60)", "signal 9"),
+    "closes": dying("import os, sys; os.closerange(0, 5_000); import time; time.sleep(60)", "signal 9"),
     "speaks": dying("import os; os.write(2, b'\\0\\0\\0\\2hi')", "unreadable answer"),
     "too long": dying("import os; os.write(2, b'\\0' + b'\\xff' * 40)", "exit status 0"),
 }

@@ -118,7 +118,7 @@ class ScopeResolver:
         self._capacity = capacity
         self._cache: OrderedDict[tuple[int, PoolId, Filters], frozenset[int]] = OrderedDict()
         self._lock = Lock()
-        self._nested: tuple[int, tuple[tuple[RootRecord, RootRecord], ...]] = (-1, ())
+        self._nested: tuple[Mapping[RootId, RootRecord], tuple[tuple[RootRecord, RootRecord], ...]] = ({}, ())
 
     def resolve(self, snapshot: Snapshot, filters: Filters) -> Scope:
         """Return the scope of `filters` in `snapshot`.
@@ -145,10 +145,10 @@ class ScopeResolver:
 
     def _unnested(self, snapshot: Snapshot, scope: Scope) -> Scope:
         """Return the scope with the roots in it that lie in others."""
-        generation, pairs = self._nested
-        if generation != snapshot.generation:
+        known, pairs = self._nested
+        if known is not snapshot.roots:  # Not by generation, which a new root does not change.
             pairs = _nested_roots(snapshot)
-            self._nested = (snapshot.generation, pairs)  # Either of two threads may be the last.
+            self._nested = (snapshot.roots, pairs)  # Either of two threads may be the last.
         if not pairs:
             return scope
         pools = {pool.pool: (pool, allow) for pool, allow in scope.pools}
