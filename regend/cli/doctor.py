@@ -40,7 +40,8 @@ FEW_OPEN_FILES = 128
 _PACKAGES_TIMEOUT_S = 60.0
 _ANSWER_TIMEOUT_S = 5.0
 _MAX_NAMED = 10
-_MIN_INSTANCES = 128
+_MIN_INSTANCES = 8
+"""The daemon takes one for all roots; editors and desktops take a few."""
 _PROBE = """
 import importlib, sys
 for name in sys.argv[1:]:
@@ -105,7 +106,7 @@ def run_checks(socket: Path, environ: Mapping[str, str]) -> Iterator[Check]:
     yield check_directory("socket directory", socket.parent)
     yield check_open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     if sys.platform == "linux":
-        yield from check_inotify(config, Path("/proc/sys/fs/inotify"))
+        yield from check_inotify(config, Path("/proc/sys"))
     yield daemon
     yield from check_roots(status)
 
@@ -268,23 +269,31 @@ def check_open_files(allowed: int) -> Check:
 
 
 def check_inotify(config: Config, directory: Path) -> Iterator[Check]:
-    """Check the kernel's limits on watches, from `/proc/sys/fs/inotify`."""
-    wanted = {"max_user_watches": config.watch.max_watches, "max_user_instances": _MIN_INSTANCES}
-    for name, least in wanted.items():
+    """Check the kernel's limits on watches: the lower of the user's and of the user namespace's, below `/proc/sys`."""
+    wanted = {"watches": config.watch.max_watches, "instances": _MIN_INSTANCES}
+    for what, least in wanted.items():
+        name, value = f"fs.inotify.max_user_{what}", -1
         try:
-            value = int((directory / name).read_text())
+            value = _number(directory / "fs/inotify" / f"max_user_{what}")
+            in_namespace = directory / "user" / f"max_inotify_{what}"
+            if in_namespace.exists() and (lower := _number(in_namespace)) < value:
+                name, value = f"user.max_inotify_{what}", lower
         except (OSError, ValueError) as error:
-            yield Check(f"inotify {name}", "warn", f"cannot be read: {error}", "Roots may be polled.")
+            yield Check(f"inotify {what}", "warn", f"cannot be read: {error}", "Roots may be polled.")
             continue
         if value >= least:
-            yield Check(f"inotify {name}", "ok", str(value))
+            yield Check(f"inotify {what}", "ok", str(value))
             continue
-        line = f"fs.inotify.{name}={least}"
+        line = f"{name}={least}"
         remedy = (
             f"sudo sysctl {line}; to make it permanent: echo {line} | sudo tee /etc/sysctl.d/60-regend.conf. "
             "Until then a tree that needs more is polled."
         )
-        yield Check(f"inotify {name}", "warn", f"{value}, less than {least}", remedy)
+        yield Check(f"inotify {what}", "warn", f"{value}, less than {least} ({name})", remedy)
+
+
+def _number(file: Path) -> int:
+    return int(file.read_text())
 
 
 def _ask(socket: Path, method: str, **params: Any) -> dict[str, Any]:
@@ -333,12 +342,8 @@ def check_roots(status: Mapping[str, Any]) -> Iterator[Check]:
         elif state == "degraded":
             yield Check(name, "warn", detail, "See docs/operations.md, State names.")
         elif str(root.get("watching", "")).startswith("polled"):
-            yield Check(
-                name,
-                "warn",
-                f"{detail}, {root['watching']}",
-                "Raise fs.inotify.max_user_watches or `watch.max_watches`.",
-            )
+            remedy = "See the inotify checks, or raise `watch.max_watches`."
+            yield Check(name, "warn", f"{detail}, {root['watching']}", remedy)
         elif failed:
             remedy = "regenctl why FILE says what went wrong; a changed file is tried again."
             yield Check(name, "warn", f"{detail}, {count_text(failed, 'file')} quarantined", remedy)

@@ -152,12 +152,15 @@ def test_disk(tmp_path: Path, free_bytes: int, expected: str) -> None:
 
 
 def test_inotify(tmp_path: Path) -> None:
-    (tmp_path / "max_user_watches").write_text("8192\n")
-    (tmp_path / "max_user_instances").write_text("128\n")
+    for place, watches, instances in (("fs/inotify/max_user_", 8_192, 128), ("user/max_inotify_", 9_000, 3)):
+        (tmp_path / place).parent.mkdir(parents=True)
+        (tmp_path / f"{place}watches").write_text(f"{watches}\n")
+        (tmp_path / f"{place}instances").write_text(f"{instances}\n")
     config = Config(watch=WatchConfig(max_watches=8_193))
     watches, instances = check_inotify(config, tmp_path)
-    assert (watches.result, instances.result) == ("warn", "ok")
+    assert (watches.result, instances.result) == ("warn", "warn")
     assert "sysctl fs.inotify.max_user_watches=8193" in watches.remedy
+    assert "sysctl user.max_inotify_instances=" in instances.remedy, "the lower one counts"
     watches, _ = check_inotify(Config(watch=WatchConfig(max_watches=8_192)), tmp_path)
     assert watches.result == "ok"
     assert [c.result for c in check_inotify(config, tmp_path / "none")] == ["warn", "warn"]
@@ -216,7 +219,7 @@ def root(**changes: Any) -> dict[str, Any]:
         ({}, "ok", "9 files"),
         ({"state": "gone"}, "warn", "regenctl remove /src/app"),
         ({"state": "degraded", "reason": "no watches left"}, "warn", "no watches left"),
-        ({"watching": "polled every 5 s"}, "warn", "max_user_watches"),
+        ({"watching": "polled every 5 s"}, "warn", "max_watches"),
         ({"skipped_by_reason": {"quarantined: crash": 2, "binary": 1}}, "warn", "2 files quarantined"),
     ],
 )
