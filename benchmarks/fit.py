@@ -31,7 +31,7 @@ from regend.search.ranking.features import FEATURES
 from regend.store.base import Snapshot
 
 HELD = frozenset(
-    ("whole_definition", "named_path", "named_line", "exact_phrase", "same_file_again", "symbol_words",
+    ("rare_word", "whole_definition", "named_path", "named_line", "exact_phrase", "same_file_again", "symbol_words",
      "verbatim_name", "best_of_file")
 )  # fmt: skip
 """Weights that these questions cannot settle: some are promises (a name finds its definition), some are about queries

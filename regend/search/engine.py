@@ -18,6 +18,7 @@ from regend.search.errors import QueryError
 from regend.search.legs.conditions import conditions_of
 from regend.search.legs.fusion import vector_weight
 from regend.search.legs.legs import Vector, exact_definitions, find_definitions
+from regend.search.legs.literal import literal_of
 from regend.search.legs.scope import Scope, ScopeResolver
 from regend.search.options import RelatedOptions, SearchOptions
 from regend.search.overlay import OverlaidSnapshot
@@ -39,6 +40,7 @@ from regend.store.base import Snapshot
 QueryEncoder = Callable[[str], Vector]
 
 _MAX_NAME_CHARS = 120
+_SHOWN_WORDS = 4
 FILE_WEIGHT = 0.3
 """Maximum that the likeness of a whole file adds in file-level search, times the vector leg's share."""
 
@@ -51,6 +53,7 @@ class Engine:
             brings query vectors or there is no model.
         model_strength: weight of the model beside BM25, see `fusion.vector_weight`; 0 leaves it out.
         table: features and weights.
+        knows: tells whether the model knows a word of a text; without one, vectors of unknown words are noise.
     """
 
     def __init__(
@@ -58,8 +61,10 @@ class Engine:
         encode_query: QueryEncoder | None = None,
         model_strength: float = MODEL_STRENGTH,
         table: RankingTable = RANKING,
+        knows: Callable[[str], bool] = lambda _text: True,
     ) -> None:
         self._encode_query = encode_query
+        self._knows = knows
         self._model_strength = model_strength
         self._table = table
         self._scopes = ScopeResolver()
@@ -100,6 +105,11 @@ class Engine:
         clock.lap("embed")
         question = self._question(snapshot, scope, query, options, query_vector, weight)
         clock.lap("symbols")
+        notes += _unheld(question.literal.absent)
+        if question.literal.alone and not question.definitions.views and not self._knows(query.text):
+            return SearchOutcome(
+                (), snapshot.generation, snapshot.complete, (*notes, *query.doubts), clock.wall_ms, clock.cpu_ms
+            )
         if not query.terms and not question.definitions.views:
             raise QueryError(f"Nothing is called {query.text!r}; give a name, a path, or words that describe the code.")
         rows, more = _select(question, options, clock)
@@ -141,7 +151,7 @@ class Engine:
                 context = replace(context, whole_name=True)
         return Question(
             snapshot, scope, query, context, conditions, query.phrases, definitions, vector, weight,
-            self._table.asked(context),
+            self._table.asked(context), literal_of(snapshot, scope, query, conditions),
         )  # fmt: skip
 
     def _resolver(self, snapshot: Snapshot) -> ScopeResolver:
@@ -176,6 +186,15 @@ def _spelt(query: Query, snapshot: Snapshot) -> tuple[Query, tuple[Correction, .
         return query, ()
     text, corrections = correct(query.text, snapshot.frequencies)
     return query.respelt(text) if corrections else query, corrections
+
+
+def _unheld(words: tuple[str, ...]) -> list[str]:
+    """Return a sentence on words that no chunk holds."""
+    if not words:
+        return []
+    named = ", ".join(map(repr, words[:_SHOWN_WORDS]))
+    more = f" and {len(words) - _SHOWN_WORDS} more" if len(words) > _SHOWN_WORDS else ""
+    return [f"No file holds {named}{more}; the results are the nearest by other words and by meaning."]
 
 
 def _quoted(phrases: tuple[str, ...]) -> str:

@@ -49,6 +49,7 @@ class Candidate:
         base: sum of its ``file`` and ``chunk`` features, once known.
         defines: 1 where it holds a definition of the query's name, less for a looser match, 0 otherwise.
         likeness: of the whole file's vector to the query's, as a share of the best file's, 0..1.
+        rare: the share of the query's rare words that the chunk holds, 0..1, see `legs.literal`.
         present: the share of the query's words that the file has in its candidates' texts and its path, 0..1.
         repeat: how many better chunks of the same file stand before it.
         view: the chunk itself; None until it is hydrated.
@@ -64,6 +65,7 @@ class Candidate:
     base: float = 0.0
     defines: float = 0.0
     likeness: float = 0.0
+    rare: float = 0.0
     present: float = 0.0
     repeat: int = 0
     view: ChunkView | None = None
@@ -207,6 +209,8 @@ def _row(
 
 
 FEATURES: tuple[Feature, ...] = (
+    # A word that few chunks hold is a condition, not an opinion: its weight exceeds all others together, on purpose.
+    _row("rare_word", "text", lambda chunk, _: chunk.rare),
     # Both legs agree that the words or the meaning fit.
     _row("blend", "chunk", lambda chunk, _: chunk.blended),
     # A file about the topic matches in several places; a chance match stands alone.

@@ -9,11 +9,12 @@ Nearly all questions need the first page only, for which the legs are asked once
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 from regend.search.legs.conditions import holds, passing, verified
 from regend.search.legs.legs import Definitions, Vector, blended_candidates
+from regend.search.legs.literal import NO_LITERAL, Literal
 from regend.search.legs.locate import Place, chunks_at
 from regend.search.legs.scope import Scope
 from regend.search.query.parse import Query
@@ -26,7 +27,9 @@ from regend.types import MAX_CHUNKS_PER_BLOB
 
 MAX_DEPTH = 2_000
 """Maximum results that any page reaches: `MAX_OFFSET` and `MAX_RESULTS` together."""
+_FIRST_LOOK = 10
 _SECOND_LOOK = 100
+"""Results that the first two looks find at least; nearly every request needs the first only."""
 _SHORTLIST = 14
 """Chunks hydrated at least. NDCG@10 on the development split was 0.912 with 12, and 0.914 to 0.915 with 14, 16 and 20,
 each of which costs its time."""
@@ -44,6 +47,7 @@ class Question:
         definitions: of the query's names.
         vector: of the query, float32 [dim], L2-normalised; None leaves the vector leg out.
         weight: of the vector leg beside the lexical leg's 1.
+        literal: rare words, whose holders are candidates whatever the legs find.
         skipped: doc -> whether it is no answer, such as the very code that was asked about.
     """
 
@@ -57,6 +61,7 @@ class Question:
     vector: Vector | None
     weight: float
     table: RankingTable
+    literal: Literal = NO_LITERAL
     skipped: Callable[[int], bool] | None = None
 
 
@@ -71,7 +76,8 @@ def page_of(
     """Return `count` results after the first `offset`, and whether there are more.
 
     A deeper look orders the best results a little differently, because it sees more of each file. So each look only
-    appends to what a smaller one has found, and pages of one length neither repeat nor miss anything.
+    appends to what a smaller one has found. The depths are the same for each request, so the first results are, too,
+    whatever the number that is asked for, and pages neither repeat nor miss anything.
 
     Args:
         look: asks the legs so deep that about that many rows come, best first.
@@ -80,7 +86,7 @@ def page_of(
     order: list[Ranked] = []
     known: set[Hashable] = set()
     end = offset + count
-    for depth in dict.fromkeys((count, max(10 * count, _SECOND_LOOK), MAX_DEPTH)):
+    for depth in (_FIRST_LOOK, _SECOND_LOOK, MAX_DEPTH):
         rows = [row for row in look(depth) if name_of(row) not in known]
         room = max(0, depth - len(order))
         order += rows[:room]
@@ -94,12 +100,16 @@ def ranked(question: Question, depth: int, clock: StageClock) -> list[Ranked]:
     """Return all candidates that a look to this depth finds, in order; a few more than `depth` where there are."""
     q = question
     blended = blended_candidates(q.scope, q.query.terms, q.vector, q.weight, depth, q.conditions)
+    held = q.literal.docs
+    blended = {**dict.fromkeys(held, 0.0), **blended}
     if q.phrases or q.query.without_phrases:
         blended = verified(q.snapshot, q.scope, blended, q.phrases, q.query.without_phrases)
     if q.skipped is not None:
         blended = {doc: score for doc, score in blended.items() if not q.skipped(doc)}
     clock.lap("legs")
     candidates = shortlist(blended, q.scope.entry, q.context, max(_SHORTLIST, depth + 4), q.table)
+    lacking = held.intersection(blended) - {candidate.doc for candidate in candidates}
+    candidates += _added(q, sorted(lacking), blended)
     clock.lap("shortlist")
     candidates = _hydrated(q, candidates, blended)
     clock.lap("hydrate")
@@ -124,11 +134,10 @@ def _hydrated(q: Question, candidates: list[Candidate], blended: dict[int, float
         kept = passing(q.scope, added, q.conditions)
         added = {doc: view for doc, view in added.items() if doc in kept}
     found = list(candidates)
-    for doc, view in added.items():
-        entry = q.scope.entry(doc // MAX_CHUNKS_PER_BLOB)
-        if entry is not None and holds(view, q.phrases, q.query.without_phrases):
-            views[doc] = view
-            found.append(added_candidate(doc, entry, blended.get(doc, 0.0), q.context, q.table))
+    kept_docs = [doc for doc, view in added.items() if holds(view, q.phrases, q.query.without_phrases)]
+    for candidate in _added(q, kept_docs, blended):
+        views[candidate.doc] = added[candidate.doc]
+        found.append(candidate)
     kept_candidates: list[Candidate] = []
     owner: dict[tuple[int, str, bytes], int] = {}
     for candidate in found:
@@ -136,9 +145,18 @@ def _hydrated(q: Question, candidates: list[Candidate], blended: dict[int, float
         entry = candidate.entry
         if chunk is None or owner.setdefault((entry.pool, entry.path, chunk.chunk), entry.entry_id) != entry.entry_id:
             continue
+        candidate.rare = q.literal.share(candidate.doc)
         candidate.defines = q.definitions.grade_within(entry.entry_id, chunk.start_line, chunk.end_line)
         kept_candidates.append(candidate)
     return kept_candidates
+
+
+def _added(q: Question, docs: Sequence[int], blended: dict[int, float]) -> Iterator[Candidate]:
+    """Make candidates of chunks in scope that the shortlist lacks."""
+    for doc in docs:
+        entry = q.scope.entry(doc // MAX_CHUNKS_PER_BLOB)
+        if entry is not None:
+            yield added_candidate(doc, entry, blended.get(doc, 0.0), q.context, q.table)
 
 
 def _located(q: Question, views: dict[int, ChunkView]) -> Iterator[ChunkView]:

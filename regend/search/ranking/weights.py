@@ -12,6 +12,7 @@ MODEL_STRENGTH = 0.5
 `python -m benchmarks fit --sweep` says what others would give."""
 
 WEIGHTS: Mapping[str, float] = {
+    "rare_word": 100.0,
     "blend": 0.197,
     "file_evidence": 0.255,
     "neighbours": 0.393,

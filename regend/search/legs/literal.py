@@ -1,0 +1,99 @@
+"""The literal contract: words that few chunks hold, and words that none holds.
+
+Who types such a word wants the chunks that hold it. BM25 lets other words outweigh it, and vectors know nothing of it, so
+its holders are looked up and lifted above all others (see the feature `rare_word`). In a question of several words this
+holds for words that are spelt like code: a word of the language may be rare by chance.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from regend.chunking.tokens import lexical_tokens
+from regend.search.legs.scope import Scope
+from regend.search.query.parse import Query
+from regend.search.query.words import QUESTION_WORDS
+from regend.store.base import ChunkConditions, LexicalQuery, Snapshot
+from regend.types import DOC_ORDINAL_BITS
+
+RARE_CHUNKS = 24
+"""Maximum chunks that hold a rare word: about two pages of results."""
+MAX_WORDS = 4
+"""Maximum rare words of a query; a longer one is a text that somebody pasted."""
+_MAX_ASKED = 32
+_PHRASE = re.compile(r'"[^"\n]*"')
+_WORD = re.compile(r"[^\W\d_][\w$]*|_+[^\W_][\w$]*")
+_CODE = re.compile(r"[^\W_]_[^\W_]|[a-z0-9][A-Z]|[A-Z]{2}[a-z]|[^\W\d_]\d|\$")
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """What the index says of the query's words.
+
+    Attributes:
+        holders: for each rare word the chunks in scope that hold it, at least one.
+        absent: words as typed that no chunk in scope holds.
+        alone: there is no other word in the query than those of `absent`.
+    """
+
+    holders: tuple[frozenset[int], ...] = ()
+    absent: tuple[str, ...] = ()
+    alone: bool = False
+
+    @property
+    def docs(self) -> frozenset[int]:
+        """All chunks that hold a rare word."""
+        return frozenset[int]().union(*self.holders)
+
+    def share(self, doc: int) -> float:
+        """Return the share of the rare words that a chunk holds."""
+        return sum(doc in holders for holders in self.holders) / len(self.holders) if self.holders else 0.0
+
+
+NO_LITERAL = Literal()
+
+
+def literal_of(snapshot: Snapshot, scope: Scope, query: Query, conditions: ChunkConditions) -> Literal:
+    """Look up the rare and the absent words of a query; quoted text has rules of its own, and so have paths."""
+    if query.kind == "path":
+        return NO_LITERAL
+    words = _words(query)
+    counts = snapshot.frequencies(list(words.values()))
+    holders: list[frozenset[int]] = []
+    absent: list[str] = []
+    for (word, token), count in zip(words.items(), counts, strict=True):
+        wanted = len(words) == 1 or _CODE.search(word) is not None
+        if count and (not wanted or count > RARE_CHUNKS or len(holders) == MAX_WORDS):
+            continue
+        docs = _holding(scope, token, conditions) if count else frozenset[int]()
+        if not docs:
+            absent.append(word)
+        elif len(docs) <= RARE_CHUNKS:
+            holders.append(docs)
+    return Literal(tuple(holders), tuple(absent), alone=len(absent) == len(words) > 0 and not query.phrases)
+
+
+def _words(query: Query) -> dict[str, str]:
+    """Return the words that the query is about, each with the token of the whole word."""
+    typed = dict.fromkeys(_WORD.findall(_PHRASE.sub(" ", query.text)))
+    content = {word: tokens[0] for word in typed if (tokens := lexical_tokens(word).split())}
+    about = {word: token for word, token in content.items() if token not in QUESTION_WORDS}
+    return dict(list((about or content).items())[:_MAX_ASKED])
+
+
+def _holding(scope: Scope, token: str, conditions: ChunkConditions) -> frozenset[int]:
+    """Return the chunks in scope that hold the token in their text or name, or else in their path."""
+    for fields in (
+        LexicalQuery((token,), path=0.0, conditions=conditions),
+        LexicalQuery((token,), conditions=conditions),
+    ):
+        found = frozenset(
+            hit.doc
+            for pool, allow in scope.pools
+            for hit in pool.lexical(fields, RARE_CHUNKS + 1, allow=allow)
+            if scope.entry(hit.doc >> DOC_ORDINAL_BITS) is not None
+        )
+        if found:
+            return found
+    return frozenset()
