@@ -296,7 +296,8 @@ class Staging:
         for pool_id, keys in put_keys.items():
             entering = effects[pool_id].vectors[FIRST_TRACK] if pool_id in effects else NO_VECTORS
             lacking |= _lacking(keys, self._pools[pool_id].slab, entering)
-        self.pending = tuple(self._catalog.pending_chunks(sorted(lacking)))
+        is_remote = not self._tracks[FIRST_TRACK].model.local
+        self.pending = tuple(self._catalog.pending_chunks(sorted(lacking), is_remote))
 
     def _alive_after(self, pool: Pool, key: int) -> bool:
         """Return whether a live entry of the pool has this chunk once all operations are done."""

@@ -255,10 +255,17 @@ class Store:
             self._memory.allow()
             self._publish(self._snapshot.generation, set(self._memory.pools))
 
-    def unembedded(self, limit: int, exclude: frozenset[ChunkId], track: Track = FIRST_TRACK) -> UnembeddedFound:
-        """Return live chunks without a vector of the track's model, oldest first."""
+    def unembedded(
+        self,
+        limit: int,
+        exclude: frozenset[ChunkId],
+        track: Track = FIRST_TRACK,
+        spent: frozenset[tuple[RootId, str]] = frozenset(),
+    ) -> UnembeddedFound:
+        """Return live chunks without a vector of the track's model, oldest first; none of files that are spent."""
         keys = None if track == FIRST_TRACK else sorted(self._memory.lacking(track))
-        chunks, exhausted = self._catalog.unembedded(limit, exclude, keys)
+        is_remote = track < len(self._memory.tracks) and not self._memory.tracks[track].model.local
+        chunks, exhausted = self._catalog.unembedded(limit, exclude, keys, is_remote, spent)
         return UnembeddedFound(tuple(chunks), exhausted, track)
 
     # Stronger models.

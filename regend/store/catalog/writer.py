@@ -6,13 +6,14 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from regend.core.events import FileState, PendingChunk
+from regend.core.events import FileState, FileVersion, PendingChunk
 from regend.store.base import KeyArray, RootRecord
 from regend.store.catalog.schema import MODEL_SHIFT
 from regend.store.catalog.sums import read_sum, settle
@@ -320,40 +321,65 @@ class Catalog:
             f"WHERE b.chunk_key = c.chunk_key AND t.root IN ({numbers}))"
         )
 
-    def _described(self, keys: Sequence[int], condition: str) -> Iterator[PendingChunk]:
+    def _described(self, keys: Sequence[int], condition: str) -> Iterator[tuple[int, PendingChunk]]:
         for marks, part in _slices(keys):
             rows = self._sql.execute(
-                f"SELECT chunk, token_count, size_bytes FROM chunks c WHERE chunk_key IN ({marks}) "  # noqa: S608
+                f"SELECT chunk_key, chunk, token_count, size_bytes FROM chunks c WHERE chunk_key IN ({marks}) "  # noqa: S608
                 f"{condition} ORDER BY chunk_key",
                 part,
             ).fetchall()
-            yield from (PendingChunk(ChunkId(chunk), tokens, size) for chunk, tokens, size in rows)
+            yield from ((key, PendingChunk(ChunkId(chunk), tokens, size)) for key, chunk, tokens, size in rows)
 
-    def _all_pending(self) -> Iterator[PendingChunk]:
+    def _all_pending(self) -> Iterator[tuple[int, PendingChunk]]:
         rows = self._sql.execute(
-            "SELECT c.chunk, c.token_count, c.size_bytes FROM pending p JOIN chunks c USING (chunk_key) "  # noqa: S608
+            "SELECT c.chunk_key, c.chunk, c.token_count, c.size_bytes FROM pending p JOIN chunks c USING (chunk_key) "  # noqa: S608
             f"WHERE 1 {self._embeddable} ORDER BY p.chunk_key"
         )
         with closing(rows):
-            for chunk, tokens, size in rows:
-                yield PendingChunk(ChunkId(chunk), tokens, size)
+            for key, chunk, tokens, size in rows:
+                yield key, PendingChunk(ChunkId(chunk), tokens, size)
 
-    def pending_chunks(self, keys: Sequence[int]) -> list[PendingChunk]:
-        """Describe those of these chunks that may be embedded, in the order of their keys."""
-        return list(self._described(keys, self._embeddable))
+    def _version_with(self, chunk_key: int) -> FileVersion | None:
+        """Return a live file that has the chunk."""
+        row = self._sql.execute(
+            "SELECT t.root, t.path, t.blob FROM blob_chunks b JOIN entries e USING (blob_key) "
+            "JOIN roots r USING (pool) JOIN trees t ON t.root = r.root AND t.path = e.path AND t.entry_id = e.entry_id "
+            "WHERE b.chunk_key = ? LIMIT 1",
+            (chunk_key,),
+        ).fetchone()
+        return None if row is None else FileVersion(RootId(row[0]), row[1], BlobId(row[2]))
+
+    def pending_chunks(self, keys: Sequence[int], with_versions: bool) -> list[PendingChunk]:
+        """Describe those of these chunks that may be embedded, in the order of their keys.
+
+        Args:
+            with_versions: name a file of each; that takes a query for each.
+        """
+        found = self._described(keys, self._embeddable)
+        return [replace(chunk, version=self._version_with(key)) if with_versions else chunk for key, chunk in found]
 
     def unembedded(
-        self, limit: int, exclude: frozenset[ChunkId], keys: Sequence[int] | None = None
+        self,
+        limit: int,
+        exclude: frozenset[ChunkId],
+        keys: Sequence[int] | None = None,
+        with_versions: bool = False,
+        spent: frozenset[tuple[RootId, str]] = frozenset(),
     ) -> tuple[list[PendingChunk], bool]:
         """Return up to `limit` chunks outside `exclude`, oldest first, and whether there are no others.
 
         Args:
             keys: the chunks to choose from, ascending; None: all that lack a vector of the first model.
+            with_versions: name a file of each chunk, and leave out those of files in `spent`.
         """
         found: list[PendingChunk] = []
-        for chunk in self._all_pending() if keys is None else self._described(keys, ""):
+        for key, chunk in self._all_pending() if keys is None else self._described(keys, ""):
             if chunk.chunk in exclude:
                 continue
+            if with_versions:
+                chunk = replace(chunk, version=self._version_with(key))
+                if chunk.version is not None and chunk.version.key in spent:
+                    continue
             if len(found) >= limit:
                 return found, False
             found.append(chunk)
