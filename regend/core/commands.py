@@ -123,7 +123,7 @@ class FetchUnembedded:
 
     Attributes:
         exclude: chunks that are known already (waiting, in flight, or quarantined).
-        spent: (root, path) of files whose chunks must not be listed now.
+        spent: (root, path) of files whose chunks must not be listed now; they hold up no takeover.
     """
 
     limit: int

@@ -112,6 +112,8 @@ class VectorWork:
             if self._allowance.admit(chunk.version, now):
                 self.tickets.hold(BACKLOG_SEQ)
                 self._admit(chunk, BACKLOG_SEQ, Lane.BULK, now)
+            else:
+                self._backlog_grew = True  # The next request tells the store for which files it must not wait.
         if exhausted and not self._backlog_grew:
             self.backlog = False
             self.tickets.release(BACKLOG_SEQ)

@@ -149,6 +149,17 @@ class Memory:
         parts = [pool.tracks[track] for pool in self.pools.values()] if track < len(self.tracks) else []
         return set[int]().union(*(part.lacking for part in parts if part.allowed))
 
+    def put_off(self, track: Track, keys: frozenset[int]) -> list[PoolId]:
+        """Let pools be served without vectors of these chunks, and of no others; return the pools where that is new."""
+        changed = []
+        for pool_id, pool in self.pools.items():
+            part = pool.tracks[track]
+            put_off = keys & part.lacking
+            if put_off != part.put_off:
+                part.put_off = put_off
+                changed.append(pool_id)
+        return changed
+
     def _track_state(self, number: Track, views: Mapping[PoolId, PoolView]) -> TrackState:
         track, parts = self.tracks[number], [pool.tracks[number] for pool in self.pools.values()]
         serving = frozenset(pool_id for pool_id, view in views.items() if view.slabs[number] is not None)

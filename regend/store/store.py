@@ -263,9 +263,13 @@ class Store:
         spent: frozenset[tuple[RootId, str]] = frozenset(),
     ) -> UnembeddedFound:
         """Return live chunks without a vector of the track's model, oldest first; none of files that are spent."""
+        if track >= len(self._memory.tracks):
+            return UnembeddedFound((), True, track)
         keys = None if track == FIRST_TRACK else sorted(self._memory.lacking(track))
-        is_remote = track < len(self._memory.tracks) and not self._memory.tracks[track].model.local
-        chunks, exhausted = self._catalog.unembedded(limit, exclude, keys, is_remote, spent)
+        is_remote = not self._memory.tracks[track].model.local
+        chunks, exhausted, put_off = self._catalog.unembedded(limit, exclude, keys, is_remote, spent)
+        if track != FIRST_TRACK and (pools := self._memory.put_off(track, put_off)):
+            self._publish(self._snapshot.generation, pools)
         return UnembeddedFound(tuple(chunks), exhausted, track)
 
     # Stronger models.

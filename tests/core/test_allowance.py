@@ -149,7 +149,11 @@ def test_a_fetch_that_was_on_its_way_brings_nothing_of_a_spent_file() -> None:
     work.expect_backlog()
     assert work.fetch() is not None
     work.found(pending(2, 3), exhausted=True, now=1.0)
-    assert work.spent and not work.backlog and work.waiting == 1
+    assert work.spent and work.waiting == 1
+    fetch = work.fetch()
+    assert fetch is not None and fetch.spent == {(R, "f")}, "the store hears of it, and must not wait for the file"
+    work.found((), exhausted=True, now=1.0)
+    assert not work.backlog
 
 
 def test_no_free_slot_hides_the_end_of_the_hour() -> None:
@@ -227,6 +231,8 @@ def test_a_stronger_model_has_a_bound_of_its_own() -> None:
         ev.PendingChunk(chunk_of(line), 3, 10, ev.FileVersion(R, "f", blob_of((line,)))) for line in ("one", "two")
     ]
     story.tell(ev.UnembeddedFound(tuple(found), True, SECOND_TRACK))
-    assert story.take(cmd.Embed).chunks == (chunk_of("one"),)
     assert [*story.pipeline.spent_files()] == [(R, "f")]
+    assert story.take(cmd.FetchUnembedded).spent == {(R, "f")}
+    story.tell(ev.UnembeddedFound((), True, SECOND_TRACK))
+    assert story.take(cmd.Embed).chunks == (chunk_of("one"),)
     assert flushed(story, 1), "a flush waits for the first model only"

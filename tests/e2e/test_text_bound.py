@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,6 +43,10 @@ def texts_with(server: EmbeddingServer, word: str) -> int:
     return sum(f"def {word}_" in text for texts in server.texts for text in texts)
 
 
+def upgrade(subject: Daemon) -> dict[str, Any]:
+    return subject.status()["model"]["upgrade"]
+
+
 def is_quiet(subject: Daemon) -> bool:
     return not any(subject.status()["queues"].values())
 
@@ -64,6 +69,9 @@ def test_at_most_the_bound_is_sent_of_a_file_that_never_rests(
         assert answer["complete"] == (role == "upgrade"), "a flush waits for the first model only, and not for an hour"
         (reason,) = subject.status()["held_back"]
         assert reason.startswith(f"1 file waits for vectors, such as hot.py in {root} for ")
+        if role == "upgrade":
+            wait_for(lambda: upgrade(subject)["pools_served"] == 1, "the stronger model serves all that it has")
+            assert upgrade(subject)["chunks_lacking"] >= FUNCTIONS
         before = texts_with(server, "calm")
         (root / "calm.py").write_text(version("calm", 1))
         subject.flush()

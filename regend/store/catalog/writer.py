@@ -365,22 +365,24 @@ class Catalog:
         keys: Sequence[int] | None = None,
         with_versions: bool = False,
         spent: frozenset[tuple[RootId, str]] = frozenset(),
-    ) -> tuple[list[PendingChunk], bool]:
-        """Return up to `limit` chunks outside `exclude`, oldest first, and whether there are no others.
+    ) -> tuple[list[PendingChunk], bool, frozenset[int]]:
+        """Return up to `limit` chunks outside `exclude`, oldest first, whether there are no others, and keys left out.
 
         Args:
             keys: the chunks to choose from, ascending; None: all that lack a vector of the first model.
             with_versions: name a file of each chunk, and leave out those of files in `spent`.
         """
         found: list[PendingChunk] = []
+        left_out = set[int]()
         for key, chunk in self._all_pending() if keys is None else self._described(keys, ""):
             if chunk.chunk in exclude:
                 continue
             if with_versions:
                 chunk = replace(chunk, version=self._version_with(key))
                 if chunk.version is not None and chunk.version.key in spent:
+                    left_out.add(key)
                     continue
             if len(found) >= limit:
-                return found, False
+                return found, False, frozenset(left_out)
             found.append(chunk)
-        return found, True
+        return found, True, frozenset(left_out)
