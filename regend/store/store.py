@@ -266,8 +266,8 @@ class Store:
         if track >= len(self._memory.tracks):
             return UnembeddedFound((), True, track)
         keys = None if track == FIRST_TRACK else sorted(self._memory.lacking(track))
-        is_remote = not self._memory.tracks[track].model.local
-        chunks, exhausted, put_off = self._catalog.unembedded(limit, exclude, keys, is_remote, spent)
+        version_of = None if self._memory.tracks[track].model.local else self._memory.version_with
+        chunks, exhausted, put_off = self._catalog.unembedded(limit, exclude, keys, version_of, spent)
         if track != FIRST_TRACK and (pools := self._memory.put_off(track, put_off)):
             self._publish(self._snapshot.generation, pools)
         return UnembeddedFound(tuple(chunks), exhausted, track)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -339,50 +339,40 @@ class Catalog:
             for key, chunk, tokens, size in rows:
                 yield key, PendingChunk(ChunkId(chunk), tokens, size)
 
-    def _version_with(self, chunk_key: int) -> FileVersion | None:
-        """Return a live file that has the chunk."""
-        row = self._sql.execute(
-            "SELECT t.root, t.path, t.blob FROM blob_chunks b JOIN entries e USING (blob_key) "
-            "JOIN roots r USING (pool) JOIN trees t ON t.root = r.root AND t.path = e.path AND t.entry_id = e.entry_id "
-            "WHERE b.chunk_key = ? LIMIT 1",
-            (chunk_key,),
-        ).fetchone()
-        return None if row is None else FileVersion(RootId(row[0]), row[1], BlobId(row[2]))
-
-    def pending_chunks(self, keys: Sequence[int], with_versions: bool) -> list[PendingChunk]:
+    def pending_chunks(self, versions: Mapping[int, FileVersion | None]) -> list[PendingChunk]:
         """Describe those of these chunks that may be embedded, in the order of their keys.
 
         Args:
-            with_versions: name a file of each; that takes a query for each.
+            versions: chunk key -> what to name as the chunk's file.
         """
-        found = self._described(keys, self._embeddable)
-        return [replace(chunk, version=self._version_with(key)) if with_versions else chunk for key, chunk in found]
+        found = self._described(sorted(versions), self._embeddable)
+        return [replace(chunk, version=versions[key]) for key, chunk in found]
 
     def unembedded(
         self,
         limit: int,
         exclude: frozenset[ChunkId],
         keys: Sequence[int] | None = None,
-        with_versions: bool = False,
+        version_of: Callable[[int], FileVersion | None] | None = None,
         spent: frozenset[tuple[RootId, str]] = frozenset(),
     ) -> tuple[list[PendingChunk], bool, frozenset[int]]:
         """Return up to `limit` chunks outside `exclude`, oldest first, whether there are no others, and keys left out.
 
         Args:
             keys: the chunks to choose from, ascending; None: all that lack a vector of the first model.
-            with_versions: name a file of each chunk, and leave out those of files in `spent`.
+            version_of: chunk key -> what to name as the chunk's file; None: name none.
+            spent: files whose chunks are left out.
         """
         found: list[PendingChunk] = []
         left_out = set[int]()
         for key, chunk in self._all_pending() if keys is None else self._described(keys, ""):
             if chunk.chunk in exclude:
                 continue
-            if with_versions:
-                chunk = replace(chunk, version=self._version_with(key))
-                if chunk.version is not None and chunk.version.key in spent:
-                    left_out.add(key)
-                    continue
+            version = version_of(key) if version_of is not None else None
+            if version is not None and version.key in spent:
+                left_out.add(key)
+                continue
             if len(found) >= limit:
                 return found, False, frozenset(left_out)
-            found.append(chunk)
+            found.append(chunk if version is None else replace(chunk, version=version))
         return found, True, frozenset(left_out)
