@@ -150,6 +150,11 @@ class EmbeddingConfig:
         "the account's limit; 0: the usual one of the kind, or the one that the server states", 0, "requests", low=0
     )
     tokens_per_minute: int = declare("the account's limit; 0: as for requests", 0, "tokens", low=0)
+    texts_per_file_hour: int = declare(
+        "maximum chunks of one file that are sent in an hour to a server that is not on this machine, so that a file "
+        "that never rests costs little money; the hour's first version of the file is sent whole; 0: no bound",
+        2_000, "chunks", low=0,
+    )  # fmt: skip
     rate_margin: float = declare(
         "share of both limits that is used in the long run; the nearer to 1, the shorter the bursts, so that no minute "
         "is above the limit; 1 leaves no room for a late request",

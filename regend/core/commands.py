@@ -123,11 +123,13 @@ class FetchUnembedded:
 
     Attributes:
         exclude: chunks that are known already (waiting, in flight, or quarantined).
+        spent: (root, path) of files whose chunks must not be listed now; they hold up no takeover.
     """
 
     limit: int
     exclude: frozenset[ChunkId]
     track: Track = FIRST_TRACK
+    spent: frozenset[tuple[RootId, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

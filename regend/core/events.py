@@ -155,12 +155,30 @@ class ChunkFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class FileVersion:
+    """A path and its content."""
+
+    root: RootId
+    path: str
+    blob: BlobId
+
+    @property
+    def key(self) -> tuple[RootId, str]:
+        return self.root, self.path
+
+
+@dataclass(frozen=True, slots=True)
 class PendingChunk:
-    """A committed chunk that has no vector of the current model yet."""
+    """A committed chunk that has no vector of the current model yet.
+
+    Attributes:
+        version: a file that has the chunk, to count the file's texts; None where the model is local.
+    """
 
     chunk: ChunkId
     token_count: int
     size_bytes: int
+    version: FileVersion | None = None
 
 
 @dataclass(frozen=True, slots=True)

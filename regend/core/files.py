@@ -7,7 +7,6 @@ that a newer one has overtaken, and makes each scan wait for exactly the work th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 from regend.core import events as ev
 from regend.core.commands import (
@@ -23,6 +22,7 @@ from regend.core.commits import Commits, PendingOp, Underway
 from regend.core.heat import FAILURE_S, LOOK_S, PASS_S, PASS_S_PER_BYTE, Heat, Key
 from regend.core.inflight import MAX_ATTEMPTS, Inflight, WorkItem
 from regend.core.planner import Planner, Read, covers
+from regend.core.roots import AWAY, RootState
 from regend.core.scans import Scan, Scans
 from regend.core.watermark import Watermark
 from regend.types import Lane, RootId
@@ -30,22 +30,6 @@ from regend.types import Lane, RootId
 UNSURE_PAUSE_S = 30.0
 """Pause between two looks at a directory that cannot be read."""
 _QUARANTINED = "quarantined: "
-AWAY = "the root is away: its directory is gone, or its file system does not answer"
-
-
-@dataclass(slots=True)
-class RootState:
-    """A root that is served.
-
-    Attributes:
-        lost: its directory is gone; nothing is concluded until it is back.
-        found_after: the newest scan id when it came back; scans up to it say nothing about the root itself.
-        unsure: directories that could not be read -> when to look again, and the reason.
-    """
-
-    lost: bool = False
-    found_after: int = -1
-    unsure: dict[str, tuple[float, str]] = field(default_factory=dict)
 
 
 class FileWork:
@@ -91,10 +75,10 @@ class FileWork:
 
     def find(self, root: RootId) -> bool:
         """Note that the root's directory is back; return False if the root is unknown."""
-        if root in self._roots:
-            self._roots[root].lost = False
-            self._roots[root].found_after = self._scans.last_id
-        return root in self._roots
+        state = self._roots.get(root)
+        if state is not None:
+            state.lost, state.found_after = False, self._scans.last_id
+        return state is not None
 
     def remove(self, root: RootId) -> None:
         """Forget the root and all work on it."""
@@ -159,9 +143,9 @@ class FileWork:
         missing = set(event.missing)
         done = self._commits.finish(event.commit_id)
         for pending in done.ops:
+            root, path = pending.key
             for scan in pending.scans:
                 scan.ops -= 1
-            root, path = pending.key
             if root not in self._roots:
                 continue
             if pending.key in missing:
@@ -245,7 +229,7 @@ class FileWork:
         """Return (root, path, reason) of every file and place that the index lacks, sorted."""
         files = [(*key, reason) for key, reason in self.quarantined.items()]
         files += [(root, "", AWAY) for root, state in self._roots.items() if state.lost]
-        return tuple(sorted([*files, *((*key, reason) for key, (_, reason) in self._unsure_places())]))
+        return tuple(sorted([*files, *((*key, why) for key, (_, why) in self._unsure_places())]))
 
     def pending(self, root: RootId) -> int:
         """Return how many scans, files and operations of the root are not committed."""

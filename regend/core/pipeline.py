@@ -38,6 +38,7 @@ class PipelineConfig:
             overlaps all stages. All give the same index.
         commit_backlog_bytes: no further file is chunked while more text than this waits to be committed.
         embed_limit: chunks without a vector kept in memory; the others wait in the store.
+        texts_per_file_hour: maximum chunks of a file that a remote model gets in an hour; 0: no bound.
     """
 
     debounce: DebounceConfig = field(default_factory=DebounceConfig)
@@ -48,6 +49,7 @@ class PipelineConfig:
     embed_slots: int = 2
     commit_backlog_bytes: int = 32_000_000
     embed_limit: int = 8_192
+    texts_per_file_hour: int = 0
 
 
 class Pipeline:
@@ -70,7 +72,9 @@ class Pipeline:
             config.commit_backlog_bytes,
         )
         slots, urgent_slots = (1, 0) if one else (config.embed_slots, URGENT_SLOTS)
-        self._vectors = VectorWork(config.batch, slots, config.embed_limit, urgent_slots)
+        self._vectors = VectorWork(
+            config.batch, slots, config.embed_limit, urgent_slots, texts_per_file_hour=config.texts_per_file_hour
+        )
         self._tracks = [self._vectors]
         self._wants_vectors: set[int] = set()
         self.generation = 0
@@ -143,6 +147,8 @@ class Pipeline:
             case ev.RootRemoved():
                 self._debouncer.drop(root)
                 self._files.remove(root)
+                for work in self._tracks:
+                    work.changed([key for key in work.spent if key[0] == root])
             case _ as unreachable:
                 assert_never(unreachable)
 
@@ -172,6 +178,8 @@ class Pipeline:
         self.commit_error = ""
         for put in done.vectors:
             self._tracks[put.track].stored(put.chunks)
+        for work in self._tracks:
+            work.changed(pending.key for pending in done.ops)
         self._vectors.add(event.pending, now, done.lane)
         if done.ops:
             for work in self._tracks[1:]:
@@ -188,7 +196,8 @@ class Pipeline:
                 self._tracks[track].found(chunks, exhausted, now)
             case ev.TrackOffered(batch, slots):
                 track = Track(len(self._tracks))
-                self._tracks.append(VectorWork(batch, slots, self._config.embed_limit, 0, track))
+                limit, bound = self._config.embed_limit, self._config.texts_per_file_hour
+                self._tracks.append(VectorWork(batch, slots, limit, 0, track, bound))
             case _ as unreachable:
                 assert_never(unreachable)
         if put is not None:
@@ -300,6 +309,10 @@ class Pipeline:
     def given_up(self, track: Track) -> dict[ChunkId, str]:
         """Return the chunks that get no vector of the track until the daemon starts again or their text changes."""
         return dict(self._tracks[track].given_up) if track < len(self._tracks) else {}
+
+    def spent_files(self) -> dict[Key, float]:
+        """Return the files that wait for vectors until their hour is over, with the time of its end."""
+        return {key: ends_at for work in self._tracks for key, ends_at in work.spent.items()}
 
     def is_idle(self, track: Track = FIRST_TRACK) -> bool:
         """Return whether nothing waits or runs, except hot files and vectors of tracks after this one."""

@@ -2,7 +2,8 @@
 
 A chunk is *held* from the moment it is known until its vector is committed or given up, so a flush can wait for exactly
 the vectors that were due when it was asked for. When the embedder is unavailable, batches are tried again with growing
-pauses, words stay searchable, and a flush answers at once that vectors are missing.
+pauses, words stay searchable, and a flush answers at once that vectors are missing. The same holds for chunks of a file
+that has spent its texts of the hour: they stay in the store until the hour is over.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from regend.core.allowance import Allowance
 from regend.core.batcher import Batch, BatchConfig, Batcher, BatchStats
 from regend.core.commands import Embed, FetchUnembedded, PutVectors
 from regend.core.events import Embedded, EmbedFailed, PendingChunk
+from regend.core.heat import Key
 from regend.core.watermark import Watermark
 from regend.types import FIRST_TRACK, ChunkId, Lane, Track
 
@@ -43,12 +46,14 @@ class VectorWork:
         limit: int,
         urgent_slots: int = URGENT_SLOTS,
         track: Track = FIRST_TRACK,
+        texts_per_file_hour: int = 0,
     ) -> None:
         self._track = track
         self._batcher = Batcher[PendingChunk](config)
         self._slots = slots
         self._urgent_slots = urgent_slots
         self._limit = limit
+        self._allowance = Allowance(texts_per_file_hour)
         self._held: dict[ChunkId, int] = {}
         self._running: dict[int, tuple[Batch[PendingChunk], int]] = {}
         self._retries: list[_Retry] = []
@@ -78,7 +83,13 @@ class VectorWork:
             if len(self._held) >= self._limit:
                 self.expect_backlog()
                 return
-            self._admit(chunk, self.tickets.hold_next(), lane, now)
+            if self._allowance.admit(chunk.version, now):
+                self._admit(chunk, self.tickets.hold_next(), lane, now)
+
+    def changed(self, keys: Iterable[Key]) -> None:
+        """Note that these files were committed or are gone: what was held back of them may not matter any more."""
+        if self._allowance.forgive(keys):
+            self.expect_backlog()
 
     def fetch(self) -> FetchUnembedded | None:
         """Ask the store for more when at least half of the limit is free."""
@@ -87,7 +98,7 @@ class VectorWork:
         self._fetching = True
         self._backlog_grew = False
         exclude = frozenset(self._held) | frozenset(self.given_up)
-        return FetchUnembedded(self._limit - len(self._held), exclude, self._track)
+        return FetchUnembedded(self._limit - len(self._held), exclude, self._track, frozenset(self.spent))
 
     def found(self, chunks: Iterable[PendingChunk], exhausted: bool, now: float) -> None:
         """Queue the chunks that the store answered with."""
@@ -96,9 +107,13 @@ class VectorWork:
             if len(self._held) >= self._limit:
                 self._backlog_grew = True  # Commits filled the space that was free at the time of the request.
                 break
-            if chunk.chunk not in self._held and chunk.chunk not in self.given_up:
+            if chunk.chunk in self._held or chunk.chunk in self.given_up:
+                continue
+            if self._allowance.admit(chunk.version, now):
                 self.tickets.hold(BACKLOG_SEQ)
                 self._admit(chunk, BACKLOG_SEQ, Lane.BULK, now)
+            else:
+                self._backlog_grew = True  # The next request tells the store for which files it must not wait.
         if exhausted and not self._backlog_grew:
             self.backlog = False
             self.tickets.release(BACKLOG_SEQ)
@@ -173,6 +188,8 @@ class VectorWork:
         Args:
             expects_more: more bulk may come, so an open batch of bulk waits until its linger ends.
         """
+        if self._allowance.end_hours(now):
+            self.expect_backlog()
         if self.tickets.waiting:
             self.flush()
         if not expects_more:
@@ -183,10 +200,11 @@ class VectorWork:
             yield fetch
 
     def next_deadline(self) -> float | None:
-        last = self._last_lane()
-        if last is None:
-            return None
-        times = [retry.at for retry in self._retries if retry.batch.lane <= last]
+        """Return when a batch is due that has a free slot, or an hour ends that a file has spent."""
+        times = [*self.spent.values()]
+        if (last := self._last_lane()) is None:
+            return min(times, default=None)
+        times += [retry.at for retry in self._retries if retry.batch.lane <= last]
         linger_until = None if self.unavailable else self._batcher.next_deadline(last)
         if linger_until is not None:
             times.append(linger_until)
@@ -200,7 +218,12 @@ class VectorWork:
     @property
     def complete(self) -> bool:
         """No committed chunk lacks a vector."""
-        return not (self._held or self.backlog or self.given_up)
+        return not (self._held or self.backlog or self.given_up or self.spent)
+
+    @property
+    def spent(self) -> dict[Key, float]:
+        """The files whose chunks wait for the end of an hour, with that time."""
+        return self._allowance.spent
 
     def queues(self) -> dict[str, int]:
         """Return how many chunks wait or run, and whether the store holds others."""
@@ -216,7 +239,7 @@ class VectorWork:
 
     @property
     def is_idle(self) -> bool:
-        """Nothing waits, runs, or is left in the store."""
+        """Nothing waits, runs, or is left in the store, except for chunks of files that have spent their hour."""
         return not (self._held or self.backlog)
 
     @property
@@ -227,6 +250,7 @@ class VectorWork:
     def check_invariants(self) -> None:
         self._batcher.check_invariants()
         self.tickets.check_invariants()
+        self._allowance.check_invariants()
         assert len(self._running) <= self._slots + self._urgent_slots
         assert sum(batch.lane is Lane.BULK for batch, _ in self._running.values()) <= self._slots
         assert self.waiting + self.running <= len(self._held) <= self._limit

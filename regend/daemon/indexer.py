@@ -201,7 +201,7 @@ class Indexer:
 
 def _carry_out(store: Store, command: Commit | FetchUnembedded) -> Event:
     if isinstance(command, FetchUnembedded):
-        return store.unembedded(command.limit, command.exclude, command.track)
+        return store.unembedded(command.limit, command.exclude, command.track, command.spent)
     started_at = time.perf_counter()
     committed = store.apply(command)
     log.info(

@@ -22,6 +22,7 @@ def pipeline_config(
         mode="pipeline" if mode == "auto" else mode,  # type: ignore[arg-type]
         chunk_slots=workers.slots,
         embed_slots=embedding.concurrency or model.concurrency,
+        texts_per_file_hour=config.embedding.texts_per_file_hour,
     )
 
 

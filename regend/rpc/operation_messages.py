@@ -244,7 +244,9 @@ class StatusResponse:
     socket: str = declare("path of this socket")
     state_dir: str = declare("path of the state directory")
     held_back: tuple[str, ...] = declare(
-        "sentences that say why indexing is held back now, or why no worker can be started; empty if it is not", ()
+        "sentences that say why indexing or vectors are held back now, or why no worker can be started; empty if they "
+        "are not",
+        (),
     )
     hot_files: tuple[HotFile, ...] = declare(
         "changed files that wait because they change without end, soonest first, at most 100; each is a `HotFile`", ()

@@ -16,6 +16,7 @@ from types import MappingProxyType
 import numpy as np
 import structlog
 
+from regend.core.events import FileVersion
 from regend.store.allocator import give_back
 from regend.store.base import Entry, RootRecord
 from regend.store.catalog import loading
@@ -31,7 +32,7 @@ from regend.store.snapshot import PoolView, StoreSnapshot, TrackState
 from regend.store.staging import PoolEffects, Staging
 from regend.store.vectors.slab import Slab
 from regend.store.vectors.track import ModelTrack, PoolTrack
-from regend.types import FIRST_TRACK, PoolId, RootId, Track
+from regend.types import DOC_ORDINAL_BITS, FIRST_TRACK, PoolId, RootId, Track
 
 MEMORY_DOCS = 256
 """Maximum documents of a lexical index in memory. Each takes 0.6 kB there; all of them add 20 ms to a start."""
@@ -148,6 +149,26 @@ class Memory:
         """Return the keys of chunks that the track's model has to embed."""
         parts = [pool.tracks[track] for pool in self.pools.values()] if track < len(self.tracks) else []
         return set[int]().union(*(part.lacking for part in parts if part.allowed))
+
+    def version_with(self, key: int) -> FileVersion | None:
+        """Return a live file that has the chunk."""
+        for pool in self.pools.values():
+            for doc in pool.facts.docs(key):
+                entry = pool.live.get(doc >> DOC_ORDINAL_BITS)
+                if entry is not None:
+                    return FileVersion(min(entry.roots), entry.path, entry.blob)
+        return None
+
+    def put_off(self, track: Track, keys: frozenset[int]) -> list[PoolId]:
+        """Let pools be served without vectors of these chunks, and of no others; return the pools where that is new."""
+        changed = []
+        for pool_id, pool in self.pools.items():
+            part = pool.tracks[track]
+            put_off = keys & part.lacking
+            if put_off != part.put_off:
+                part.put_off = put_off
+                changed.append(pool_id)
+        return changed
 
     def _track_state(self, number: Track, views: Mapping[PoolId, PoolView]) -> TrackState:
         track, parts = self.tracks[number], [pool.tracks[number] for pool in self.pools.values()]

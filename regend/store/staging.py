@@ -13,7 +13,7 @@ import numpy as np
 import structlog
 
 from regend.core.commands import DeleteFile, Op, PutFile, PutVectors, SkipFile, TouchFile
-from regend.core.events import PendingChunk
+from regend.core.events import FileVersion, PendingChunk
 from regend.embedding.base import unit_vectors
 from regend.errors import ProviderRejectedError, StoreError
 from regend.store.base import Entry, KeyArray, RootRecord
@@ -296,7 +296,14 @@ class Staging:
         for pool_id, keys in put_keys.items():
             entering = effects[pool_id].vectors[FIRST_TRACK] if pool_id in effects else NO_VECTORS
             lacking |= _lacking(keys, self._pools[pool_id].slab, entering)
-        self.pending = tuple(self._catalog.pending_chunks(sorted(lacking)))
+        versions: dict[int, FileVersion | None] = dict.fromkeys(lacking)
+        if not self._tracks[FIRST_TRACK].model.local:
+            for entry_id in self._put_entries:
+                if roots := self._roots_after[entry_id]:
+                    entry = self.entries[entry_id].entry
+                    version = FileVersion(min(roots), entry.path, entry.blob)
+                    versions |= {key: version for key in self.entries[entry_id].keys.tolist() if key in lacking}
+        self.pending = tuple(self._catalog.pending_chunks(versions))
 
     def _alive_after(self, pool: Pool, key: int) -> bool:
         """Return whether a live entry of the pool has this chunk once all operations are done."""

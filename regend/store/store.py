@@ -255,10 +255,21 @@ class Store:
             self._memory.allow()
             self._publish(self._snapshot.generation, set(self._memory.pools))
 
-    def unembedded(self, limit: int, exclude: frozenset[ChunkId], track: Track = FIRST_TRACK) -> UnembeddedFound:
-        """Return live chunks without a vector of the track's model, oldest first."""
+    def unembedded(
+        self,
+        limit: int,
+        exclude: frozenset[ChunkId],
+        track: Track = FIRST_TRACK,
+        spent: frozenset[tuple[RootId, str]] = frozenset(),
+    ) -> UnembeddedFound:
+        """Return live chunks without a vector of the track's model, oldest first; none of files that are spent."""
+        if track >= len(self._memory.tracks):
+            return UnembeddedFound((), True, track)
         keys = None if track == FIRST_TRACK else sorted(self._memory.lacking(track))
-        chunks, exhausted = self._catalog.unembedded(limit, exclude, keys)
+        version_of = None if self._memory.tracks[track].model.local else self._memory.version_with
+        chunks, exhausted, put_off = self._catalog.unembedded(limit, exclude, keys, version_of, spent)
+        if track != FIRST_TRACK and (pools := self._memory.put_off(track, put_off)):
+            self._publish(self._snapshot.generation, pools)
         return UnembeddedFound(tuple(chunks), exhausted, track)
 
     # Stronger models.

@@ -70,7 +70,20 @@ class Store:
 
     def pending(self, chunks: list[ChunkId], track: Track = FIRST_TRACK) -> tuple[ev.PendingChunk, ...]:
         there = self.vectors[track] | (self.forgone if track == SECOND_TRACK else set())
-        return tuple(ev.PendingChunk(c, 3, 10) for c in chunks if c not in there)
+        return tuple(ev.PendingChunk(c, 3, 10, self._version_with(c)) for c in chunks if c not in there)
+
+    def unembedded(self, command: cmd.FetchUnembedded) -> ev.UnembeddedFound:
+        pending = [c for c in self.pending(self.live_chunks(), command.track) if c.chunk not in command.exclude]
+        pending = [c for c in pending if c.version is None or c.version.key not in command.spent]
+        found = tuple(pending[: command.limit])
+        return ev.UnembeddedFound(found, len(found) == len(pending), command.track)
+
+    def _version_with(self, chunk: ChunkId) -> ev.FileVersion | None:
+        for root, tree in self.trees.items():
+            for path, state in tree.items():
+                if state.blob is not None and chunk in self.blobs[self.pools[root]].get(state.blob, ()):
+                    return ev.FileVersion(root, path, state.blob)
+        return None
 
     def apply(self, commit: cmd.Commit) -> ev.Committed:
         self.generation += 1

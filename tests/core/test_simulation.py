@@ -139,6 +139,7 @@ def test_flushes_resolve() -> None:
     assert sum(world.resolved for world in worlds) > 100 and sum(world.outages for world in worlds) > 20
     assert sum(world.hangs for world in worlds) > 20
     assert sum(world.hot_count > 0 for world in worlds) > 5, "files that change without end are among them"
+    assert sum(world.spent_count > 0 for world in worlds) > 5, "and files that spend the texts of their hour"
 
 
 def run_without_pauses(seed: int, monkeypatch: pytest.MonkeyPatch) -> World:

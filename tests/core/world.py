@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 
 from regend.core import commands as cmd
 from regend.core import events as ev
+from regend.core.allowance import HOUR_S
 from regend.core.batcher import BatchConfig
 from regend.core.debouncer import DebounceConfig
 from regend.core.heat import Key
@@ -68,6 +69,7 @@ class World:
         self._chunking: set[Key] = set()
         self.read_bytes = self.rng.choice((10, 1_000_000))
         self.hot_count = 0
+        self.spent_count = 0
         self.resolved = 0
         self.config = PipelineConfig(
             debounce=DebounceConfig(0.04, 0.4, self.rng.choice((2, 5, 512)), 1.0),
@@ -77,6 +79,7 @@ class World:
             chunk_slots=self.rng.choice((1, 4)),
             embed_slots=self.rng.choice((1, 2)),
             embed_limit=self.rng.choice((2, 8, 1000)),
+            texts_per_file_hour=random.Random(f"texts {seed}").choice((0, 1, 2)),
         )
         self.offers_upgrade = self.rng.random() < 0.5
         self.watched = tuple(watched)
@@ -118,10 +121,12 @@ class World:
                 action()
         self.now = max(self.now, until) if until != float("inf") else self.now
 
-    def settle(self, limit_s: float = 600.0) -> None:
-        """Run until nothing is left to do."""
-        end = self.now + limit_s
-        while self.now < end and (self._queue or not self.pipeline.is_idle(SECOND_TRACK) or self.pipeline.hot_files()):
+    def settle(self) -> None:
+        """Run until nothing is left to do, two hours at most: a file may have to wait for the end of its hour."""
+        end, line = self.now + 2 * HOUR_S, self.pipeline
+        while self.now < end and (
+            self._queue or not line.is_idle(SECOND_TRACK) or line.hot_files() or line.spent_files()
+        ):
             deadline = self.pipeline.next_deadline()
             times = [t for t in (deadline, self._queue[0][0] if self._queue else None) if t is not None]
             assert times, f"stuck: {self.pipeline.queues()}"
@@ -135,6 +140,7 @@ class World:
             self.carry_out(command)
         self.pipeline.check_invariants()
         self.hot_count = max(self.hot_count, len(self.pipeline.hot_files()))
+        self.spent_count = max(self.spent_count, len(self.pipeline.spent_files()))
 
     # -- the disk --------------------------------------------------------------------------------------------------
 
@@ -198,7 +204,7 @@ class World:
             case cmd.Commit():
                 self._in_index_thread(lambda: self._commit(command))
             case cmd.FetchUnembedded():
-                self._in_index_thread(lambda: self._fetch(command))
+                self._in_index_thread(lambda: self.store.unembedded(command))
             case cmd.ResolveFlush():
                 self._check_flush(command)
 
@@ -299,12 +305,6 @@ class World:
             return ev.CommitFailed(command.commit_id, "disk full")
         return self.store.apply(command)
 
-    def _fetch(self, command: cmd.FetchUnembedded) -> ev.Event:
-        pending = self.store.pending(self.store.live_chunks(), command.track)
-        open_chunks = [c for c in pending if c.chunk not in command.exclude]
-        found = tuple(open_chunks[: command.limit])
-        return ev.UnembeddedFound(found, len(found) == len(open_chunks), command.track)
-
     # -- what a user does ------------------------------------------------------------------------------------------
 
     def crash(self) -> None:
@@ -395,5 +395,6 @@ class World:
             assert self.store.forgone <= {MUTE_CHUNK}
         assert self.pipeline.is_idle(SECOND_TRACK), self.pipeline.queues()
         assert not self._tickets, "a flush was never answered"
+        assert not self.pipeline.spent_files(), "a file waits for the end of its hour"
         if self.crashes == 0:
             assert self.store.embedded_twice == 0, "a chunk was embedded twice"

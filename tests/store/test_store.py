@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from regend.core.commands import Commit, DeleteFile, PutVectors, SkipFile, TouchFile
-from regend.core.events import FileState
+from regend.core.events import FileState, FileVersion
+from regend.embedding.base import ModelInfo
 from regend.errors import RootError, StoreError
 from regend.store.base import LexicalQuery, Snapshot
-from regend.store.store import Store
-from regend.types import RootId, StatSig, blob_id
-from tests.store.samples import DIM, apply, chunked, put, put_vectors, sig, vector_of
+from regend.store.store import Store, open_store
+from regend.types import RootId, StatSig, Track, blob_id
+from tests.store.samples import DIM, MODEL, apply, chunked, put, put_vectors, sig, vector_of
 
 A = chunked(["alpha one", "beta two", "gamma three"])
 B = chunked(["delta four", "beta two"])
@@ -224,6 +227,34 @@ def test_unembedded_lists_live_chunks_outside_the_excluded(store: Store) -> None
     found = store.unembedded(5, frozenset())
     assert {pending.chunk for pending in found.chunks} == {chunk.chunk_id for chunk in B.chunks}
     assert found.exhausted
+
+
+@pytest.mark.parametrize("track", [Track(0), Track(1)])
+def test_chunks_for_a_remote_model_name_a_live_file_that_has_them(tmp_path: Path, track: Track) -> None:
+    remote = ModelInfo("remote-model-1", DIM, local=False, note="for tests")
+    with closing(open_store(tmp_path / "state", MODEL if track else remote)) as store:
+        root, other = (store.add_root(path, "/r", "").root for path in ("/r", "/r/worktree"))
+        if track:
+            store.offer_track(remote, None)
+        answer = store.apply(Commit(1, (put(other, "old.py", A), put(root, "a.py", A))))
+        live = {FileVersion(root, "a.py", A.blob), FileVersion(other, "old.py", A.blob)}
+        assert {chunk.version for chunk in answer.pending} <= ({None} if track else live)
+        apply(store, DeleteFile(other, "old.py"), put(other, "b.py", B))
+        found = {chunk.chunk: chunk.version for chunk in store.unembedded(9, frozenset(), track).chunks}
+        only_a, both, only_b = A.chunks[0].chunk_id, A.chunks[1].chunk_id, B.chunks[0].chunk_id
+        assert found[only_a] == FileVersion(root, "a.py", A.blob)
+        assert found[only_b] == FileVersion(other, "b.py", B.blob)
+        assert found[both] in (found[only_a], found[only_b])
+        rest = store.unembedded(9, frozenset(), track, frozenset({(root, "a.py")}))
+        assert only_a not in {chunk.chunk for chunk in rest.chunks} and rest.exhausted
+        assert only_b in {chunk.chunk for chunk in rest.chunks}
+
+
+def test_chunks_for_a_local_model_name_no_file(store: Store) -> None:
+    root = store.add_root("/r", "/r", "").root
+    apply(store, put(root, "a.py", A))
+    found = store.unembedded(9, frozenset(), spent=frozenset({(root, "a.py")})).chunks
+    assert [chunk.version for chunk in found] == [None] * len(A.chunks)
 
 
 def test_roots_are_confirmed_moved_and_removed(store: Store) -> None:

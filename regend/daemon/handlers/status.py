@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
 from collections import Counter
@@ -87,6 +88,19 @@ class RootStates:
         found = ((wait_s, self.roots.get(root), path) for wait_s, root, path in waiting)
         return tuple(HotFile(served.path, path, round(wait_s, 1)) for wait_s, served, path in found if served)
 
+    def spent_files(self, now: float) -> tuple[str, ...]:
+        """Say which files wait for vectors because a remote model got as many of their chunks as it may in an hour."""
+        waiting = sorted((at, *key) for key, at in self.pipeline.spent_files().items())
+        found = [(at, served.path, path) for at, root, path in waiting if (served := self.roots.get(root))]
+        if not found:
+            return ()
+        at, root_path, path = found[0]
+        minutes = count_text(max(1, math.ceil((at - now) / 60.0)), "minute")
+        return (
+            f"{count_text(len(found), 'file waits', 'files wait')} for vectors, such as {path} in {root_path} for "
+            f"{minutes}: it reached `embedding.texts_per_file_hour`. Its words are searchable.",
+        )
+
     def _state(self, served: ServedRoot, pending: int) -> tuple[str, str]:
         """Return the root's state and, where it is not ``ready``, the reason."""
         pipeline, root = self.pipeline, served.record.root
@@ -170,12 +184,12 @@ class StatusMethod:
     async def status(self, _: Connection, request: Empty) -> StatusResponse:
         """Return everything that `regenctl status` shows."""
         own_bytes = await asyncio.to_thread(rss_bytes)
-        states, pipeline = self.states, self.states.pipeline
+        states, pipeline, now = self.states, self.states.pipeline, time.monotonic()
         workers = self.workers.status()
         return StatusResponse(
             version=__version__,
             pid=os.getpid(),
-            uptime_s=round(time.monotonic() - self.started_at, 3),
+            uptime_s=round(now - self.started_at, 3),
             model=self.embedding.models(),
             roots=states.all(),
             queues=pipeline.queues(),
@@ -194,8 +208,8 @@ class StatusMethod:
             paused=pipeline.paused,
             socket=str(self.socket),
             state_dir=str(self.state_dir),
-            held_back=(*self.governor.held_back, *_without_workers(self.workers)),
-            hot_files=states.hot_files(time.monotonic()),
+            held_back=(*self.governor.held_back, *_without_workers(self.workers), *states.spent_files(now)),
+            hot_files=states.hot_files(now),
         )
 
 

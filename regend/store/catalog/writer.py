@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from regend.core.events import FileState, PendingChunk
+from regend.core.events import FileState, FileVersion, PendingChunk
 from regend.store.base import KeyArray, RootRecord
 from regend.store.catalog.schema import MODEL_SHIFT
 from regend.store.catalog.sums import read_sum, settle
@@ -320,41 +321,58 @@ class Catalog:
             f"WHERE b.chunk_key = c.chunk_key AND t.root IN ({numbers}))"
         )
 
-    def _described(self, keys: Sequence[int], condition: str) -> Iterator[PendingChunk]:
+    def _described(self, keys: Sequence[int], condition: str) -> Iterator[tuple[int, PendingChunk]]:
         for marks, part in _slices(keys):
             rows = self._sql.execute(
-                f"SELECT chunk, token_count, size_bytes FROM chunks c WHERE chunk_key IN ({marks}) "  # noqa: S608
+                f"SELECT chunk_key, chunk, token_count, size_bytes FROM chunks c WHERE chunk_key IN ({marks}) "  # noqa: S608
                 f"{condition} ORDER BY chunk_key",
                 part,
             ).fetchall()
-            yield from (PendingChunk(ChunkId(chunk), tokens, size) for chunk, tokens, size in rows)
+            yield from ((key, PendingChunk(ChunkId(chunk), tokens, size)) for key, chunk, tokens, size in rows)
 
-    def _all_pending(self) -> Iterator[PendingChunk]:
+    def _all_pending(self) -> Iterator[tuple[int, PendingChunk]]:
         rows = self._sql.execute(
-            "SELECT c.chunk, c.token_count, c.size_bytes FROM pending p JOIN chunks c USING (chunk_key) "  # noqa: S608
+            "SELECT c.chunk_key, c.chunk, c.token_count, c.size_bytes FROM pending p JOIN chunks c USING (chunk_key) "  # noqa: S608
             f"WHERE 1 {self._embeddable} ORDER BY p.chunk_key"
         )
         with closing(rows):
-            for chunk, tokens, size in rows:
-                yield PendingChunk(ChunkId(chunk), tokens, size)
+            for key, chunk, tokens, size in rows:
+                yield key, PendingChunk(ChunkId(chunk), tokens, size)
 
-    def pending_chunks(self, keys: Sequence[int]) -> list[PendingChunk]:
-        """Describe those of these chunks that may be embedded, in the order of their keys."""
-        return list(self._described(keys, self._embeddable))
+    def pending_chunks(self, versions: Mapping[int, FileVersion | None]) -> list[PendingChunk]:
+        """Describe those of these chunks that may be embedded, in the order of their keys.
+
+        Args:
+            versions: chunk key -> what to name as the chunk's file.
+        """
+        found = self._described(sorted(versions), self._embeddable)
+        return [replace(chunk, version=versions[key]) for key, chunk in found]
 
     def unembedded(
-        self, limit: int, exclude: frozenset[ChunkId], keys: Sequence[int] | None = None
-    ) -> tuple[list[PendingChunk], bool]:
-        """Return up to `limit` chunks outside `exclude`, oldest first, and whether there are no others.
+        self,
+        limit: int,
+        exclude: frozenset[ChunkId],
+        keys: Sequence[int] | None = None,
+        version_of: Callable[[int], FileVersion | None] | None = None,
+        spent: frozenset[tuple[RootId, str]] = frozenset(),
+    ) -> tuple[list[PendingChunk], bool, frozenset[int]]:
+        """Return up to `limit` chunks outside `exclude`, oldest first, whether there are no others, and keys left out.
 
         Args:
             keys: the chunks to choose from, ascending; None: all that lack a vector of the first model.
+            version_of: chunk key -> what to name as the chunk's file; None: name none.
+            spent: files whose chunks are left out.
         """
         found: list[PendingChunk] = []
-        for chunk in self._all_pending() if keys is None else self._described(keys, ""):
+        left_out = set[int]()
+        for key, chunk in self._all_pending() if keys is None else self._described(keys, ""):
             if chunk.chunk in exclude:
                 continue
+            version = version_of(key) if version_of is not None else None
+            if version is not None and version.key in spent:
+                left_out.add(key)
+                continue
             if len(found) >= limit:
-                return found, False
-            found.append(chunk)
-        return found, True
+                return found, False, frozenset(left_out)
+            found.append(chunk if version is None else replace(chunk, version=version))
+        return found, True, frozenset(left_out)

@@ -40,6 +40,7 @@ class PoolTrack:
 
     Attributes:
         lacking: keys of live chunks that have no vector of the model and are to get one.
+        put_off: keys of chunks that get their vectors later; the pool is served without them.
         allowed: all of the pool's roots may be given to the model.
     """
 
@@ -47,6 +48,7 @@ class PoolTrack:
         self.track = track
         self.slab = Slab(track.model.dim)
         self.lacking: set[int] = set()
+        self.put_off: frozenset[int] = frozenset()
         self.allowed = True
 
     def follow(self, born: Set[int], killed: Sequence[int], entering: KeyedVectors) -> None:
@@ -57,7 +59,7 @@ class PoolTrack:
 
     def serving(self) -> SlabView | None:
         """Return the view that serves, while it is whole and quick: a large slab needs its HNSW base for that."""
-        if self.lacking or not self.allowed:
+        if not (self.allowed and self.lacking <= self.put_off):
             return None
         view = self.slab.view()
         return view if view.base is not None or view.live_count <= merge.EXACT_ROWS else None

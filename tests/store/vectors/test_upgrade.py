@@ -211,6 +211,18 @@ def test_vectors_of_the_wrong_shape(store: Store, root: RootId) -> None:
         store.apply(Commit(1, (PutVectors((A.chunks[0].chunk_id,), np.ones((1, 16), np.float32), Track(1)),)))
 
 
+def test_a_file_that_is_put_off_holds_up_no_takeover(store: Store, root: RootId) -> None:
+    catch_up(store)
+    apply(store, put_vectors(apply(store, put(root, "hot.py", B))))
+    assert stronger(store) is None and lacking(store) == [B.chunks[0].chunk_id]
+    assert not store.unembedded(9, NOTHING, Track(1), frozenset({(root, "hot.py")})).chunks
+    served = stronger(store)
+    assert served is not None and store.reads.snapshot.tracks[1].lacking == 1, "words find what it lacks"
+    assert lacking(store) == [B.chunks[0].chunk_id] and stronger(store) is None, "it is not put off any more"
+    catch_up(store)
+    assert stronger(store) is not None
+
+
 def test_a_list_that_is_cut_short(store: Store, root: RootId) -> None:
     found = store.unembedded(2, NOTHING, Track(1))
     assert (len(found.chunks), found.exhausted, found.track) == (2, False, Track(1))
