@@ -66,6 +66,11 @@ def query_encoder(config: EmbeddingConfig) -> QueryEncoder | None:
     return lambda text: encoder.encode([text], "query")[0]
 
 
+def known_words(config: EmbeddingConfig) -> Callable[[str], bool]:
+    """Return what tells whether the model knows a word of a text; models of subwords know all."""
+    return built_in().knows if config.provider == "builtin" else lambda _text: True
+
+
 def open_provider(
     config: EmbeddingConfig, embed_in_workers: EmbedInWorkers, cache: Path | None = None
 ) -> EmbeddingProvider:

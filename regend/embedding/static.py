@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from regend.embedding.base import ModelInfo, Task
-from regend.embedding.code_words import blocks
+from regend.embedding.code_words import blocks, words_of
 from regend.embedding.vocabulary import Bag, Vocabulary
 
 FILE = "model.npz"
@@ -71,6 +71,10 @@ class StaticEncoder:
             local=True,
             note="built in: word vectors learnt from permissively licensed code; nothing leaves this machine",
         )
+
+    def knows(self, text: str) -> bool:
+        """Return whether the model has a vector of its own for a word of the text; unknown words share vectors."""
+        return bool(self.vocabulary.find(words_of([text.encode()]).hashes).any())
 
     def encode(self, texts: Sequence[str], task: Task) -> npt.NDArray[np.float32]:
         """See `LocalEncoder.encode`."""

@@ -114,13 +114,16 @@ class Engine:
             raise QueryError(f"Nothing is called {query.text!r}; give a name, a path, or words that describe the code.")
         rows, more = _select(question, options, clock)
         if not rows and question.phrases:
+            # A word at either end of the text may be a part of one in the file, as in a message that goes on.
+            loose = conditions_of(query, filters, question.phrases, whole_words=False)
+            rows, more = _select(replace(question, conditions=loose), options, clock)
+        if not rows and question.phrases:
             # The nearest chunks are better than nothing; the note says that they are not what was asked for.
             question = replace(question, conditions=conditions_of(query, filters, ()), phrases=())
             rows, more = _select(question, options, clock)
-            if rows:
-                notes.append(
-                    f"No chunk was found that holds {_quoted(query.phrases)} to the letter; these come nearest."
-                )
+            how = "to the letter" if loose.words else "as whole words"
+            nearest = "; these come nearest" if rows else ""
+            notes.append(f"No chunk was found that holds {_quoted(query.phrases)} {how}{nearest}.")
         explained = (question.context, self._table) if options.explain else None
         show = Show(snapshot, query.terms, question.definitions, options.context, explained)
         outcome = shown(rows, more, options, show)

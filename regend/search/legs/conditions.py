@@ -6,6 +6,7 @@ chunks themselves, because the index keeps no positions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 
 from regend.chunking.tokens import lexical_tokens
@@ -21,12 +22,19 @@ MAX_VERIFIED = 2_000
 ENOUGH_VERIFIED = 200
 """Holders of a quoted text after which no further chunks are read, so common text takes some 3 ms."""
 _BATCH = 200
+_RUN = re.compile(r"[\w$]+")
 _MAX_WORDS = 16
 
 
-def conditions_of(query: Query, filters: Filters, phrases: Sequence[str]) -> ChunkConditions:
-    """Return the conditions that the index can check; `phrases` are those that a chunk must hold."""
-    words = dict.fromkeys(token for phrase in phrases for token in lexical_tokens(phrase).split())
+def conditions_of(query: Query, filters: Filters, phrases: Sequence[str], whole_words: bool = True) -> ChunkConditions:
+    """Return the conditions that the index can check; `phrases` are those that a chunk must hold.
+
+    Args:
+        whole_words: False where the first and the last word of a phrase may be parts of words, which the index lacks.
+    """
+    words = dict.fromkeys(
+        token for phrase in phrases for token in lexical_tokens(phrase if whole_words else _inner(phrase)).split()
+    )
     return ChunkConditions(
         words=tuple(words)[:_MAX_WORDS],
         without=query.without,
@@ -34,6 +42,14 @@ def conditions_of(query: Query, filters: Filters, phrases: Sequence[str]) -> Chu
         without_kinds=frozenset(filters.unwanted("kind")),
         sifted=bool(phrases or query.without_phrases),
     )
+
+
+def _inner(phrase: str) -> str:
+    """Return the phrase without a first and a last word that may be parts of words."""
+    found = list(_RUN.finditer(phrase))
+    starts = [run for run in found if run.start() > 0]
+    whole = [run for run in starts if run.end() < len(phrase)]
+    return " ".join(run[0] for run in whole)
 
 
 def passing(scope: Scope, docs: Collection[int], conditions: ChunkConditions) -> set[int]:

@@ -1,8 +1,8 @@
 """The literal contract: words that few chunks hold, and words that none holds.
 
-Who types such a word wants the chunks that hold it. BM25 lets other words outweigh it, and vectors know nothing of it, so
-its holders are looked up and lifted above all others (see the feature `rare_word`). In a question of several words this
-holds for words that are spelt like code: a word of the language may be rare by chance.
+A person who types such a word wants the chunks that hold it. BM25 lets other words outweigh it, and vectors know
+nothing of it, so its holders are looked up and lifted above all others (see the feature `rare_word`). In a question of
+several words this applies to those that are spelt like code: a word of the language may be rare by chance.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from regend.types import DOC_ORDINAL_BITS
 RARE_CHUNKS = 24
 """Maximum chunks that hold a rare word: about two pages of results."""
 MAX_WORDS = 4
-"""Maximum rare words of a query; a longer one is a text that somebody pasted."""
+"""Maximum rare words of a query; one with more is mostly a pasted text."""
 _MAX_ASKED = 32
 _PHRASE = re.compile(r'"[^"\n]*"')
 _WORD = re.compile(r"[^\W\d_][\w$]*|_+[^\W_][\w$]*")
@@ -29,7 +29,7 @@ _CODE = re.compile(r"[^\W_]_[^\W_]|[a-z0-9][A-Z]|[A-Z]{2}[a-z]|[^\W\d_]\d|\$")
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """What the index says of the query's words.
+    """The rare and the absent words of a query.
 
     Attributes:
         holders: for each rare word the chunks in scope that hold it, at least one.
@@ -84,14 +84,12 @@ def _words(query: Query) -> dict[str, str]:
 
 def _holding(scope: Scope, token: str, conditions: ChunkConditions) -> frozenset[int]:
     """Return the chunks in scope that hold the token in their text or name, or else in their path."""
-    for fields in (
-        LexicalQuery((token,), path=0.0, conditions=conditions),
-        LexicalQuery((token,), conditions=conditions),
-    ):
+    for path in (0.0, 1.0):
+        wanted = LexicalQuery((token,), path=path, conditions=conditions)
         found = frozenset(
             hit.doc
             for pool, allow in scope.pools
-            for hit in pool.lexical(fields, RARE_CHUNKS + 1, allow=allow)
+            for hit in pool.lexical(wanted, RARE_CHUNKS + 1, allow=allow)
             if scope.entry(hit.doc >> DOC_ORDINAL_BITS) is not None
         )
         if found:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from regend.search.legs.literal import MAX_WORDS
 from regend.search.query.parse import parse_query
 from regend.search.query.words import path_words
 from regend.search.ranking import features
@@ -122,10 +123,21 @@ def test_every_row_has_a_name_and_a_weight() -> None:
     assert all(feature.weight > 0 for feature in FEATURES)
 
 
+def test_a_rare_word_outweighs_everything_else() -> None:
+    """Even one of four such words, in the worst place that there is."""
+    weights = {feature.name: feature.weight for feature in FEATURES}
+    penalties = {"unasked_role", "too_short", "same_file_again"}
+    others = sum(weight for name, weight in weights.items() if name not in penalties | {"rare_word"})
+    assert weights["rare_word"] / MAX_WORDS - sum(weights[name] for name in penalties) > others
+
+
 def test_a_definition_of_the_whole_query_outweighs_everything_else() -> None:
     """Best case of all other features for a use, worst case for the definition, equal but for case at that."""
     weights = {feature.name: feature.weight for feature in FEATURES}
-    never_for_a_name = {"whole_definition", "named_definition", "named_path", "named_line", "exact_phrase"}
+    # A definition of a rare name holds the name as its uses do.
+    never_for_a_name = {
+        "rare_word", "whole_definition", "named_definition", "named_path", "named_line", "exact_phrase",
+    }  # fmt: skip
     penalties = {"unasked_role", "too_short", "same_file_again"}
     best_use = sum(w for name, w in weights.items() if name not in never_for_a_name | penalties)
     assert 0.8 * weights["whole_definition"] - sum(weights[name] for name in penalties) > best_use

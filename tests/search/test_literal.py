@@ -1,0 +1,135 @@
+"""The literal contract, over generated corpora: holders of a rare word stand first, and absent words are named."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from regend.search.engine import Engine
+from regend.search.legs.conditions import conditions_of
+from regend.search.legs.literal import RARE_CHUNKS, literal_of
+from regend.search.legs.scope import ScopeResolver
+from regend.search.options import SearchOptions
+from regend.search.query.filters import Filters
+from regend.search.query.parse import parse_query
+from tests.search.conftest import Corpus
+from tests.search.memory import MemoryCorpus, hashed_vector
+
+COMMON = [
+    "queue", "worker", "retry", "server", "handle", "request", "config", "parse", "token", "stream", "buffer", "cache",
+    "index", "commit", "batch",
+]  # fmt: skip
+ROLES = ("src/{}.py", "tests/test_{}.py", "docs/{}.md", "vendor/{}.py", "examples/{}.py", "data/{}.json", "{}.pyi")
+WORDS = ("zyxwort", "frobnicate_all", "HTTPFrobber", "x9kq77", "Frobber", "__frobs__", "grüßgott", "frob$inner")
+
+
+def filled(corpus: Corpus, seed: int) -> tuple[random.Random, dict[str, set[str]]]:
+    """Fill a root with files of common words, some of which hold rare words; return the holders by word."""
+    rng = random.Random(seed)
+    holders: dict[str, set[str]] = {word: set() for word in WORDS}
+    files = []
+    for number in range(60):
+        path = rng.choice(ROLES).format(f"{rng.choice(COMMON)}_{number}")
+        words = rng.choices(COMMON, k=rng.randint(5, 60))
+        if rng.random() < 0.3:
+            word = rng.choice(WORDS)
+            words.insert(rng.randrange(len(words)), word)
+            holders[word].add(path)
+        files.append((path, " ".join(words), "python"))
+    corpus.fill(corpus.add_root("/repo"), files)
+    holders["Frobber"] |= holders["HTTPFrobber"]  # A part of a name is a word of it.
+    return rng, holders
+
+
+def found(corpus: Corpus, text: str, k: int = 10) -> tuple[list[str], tuple[str, ...]]:
+    engine = Engine(hashed_vector)
+    outcome = engine.search(corpus.snapshot, SearchOptions(parse_query(text), k=k))
+    return [result.path for result in outcome.results], outcome.notes
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_holders_of_a_rare_word_stand_first(corpus: Corpus, seed: int) -> None:
+    rng, holders = filled(corpus, seed)
+    for word in [word for word in WORDS if holders[word]]:
+        assert len(holders[word]) <= RARE_CHUNKS
+        for text in (word, word.upper() if word.isascii() else word):
+            paths, notes = found(corpus, text, k=len(holders[word]) + 3)
+            assert set(paths[: len(holders[word])]) == holders[word], (seed, text, paths)
+            assert not any("No file holds" in note for note in notes)
+        if word in ("frobnicate_all", "HTTPFrobber", "x9kq77", "frob$inner"):
+            text = f"how does {rng.choice(COMMON)} {word} the {rng.choice(COMMON)}"
+            paths, _ = found(corpus, text, k=len(holders[word]) + 3)
+            assert set(paths[: len(holders[word])]) == holders[word], (seed, text, paths)
+
+
+def test_a_chunk_that_holds_more_of_the_rare_words_stands_before_others(corpus: Corpus) -> None:
+    root = corpus.add_root("/repo")
+    corpus.fill(root, [
+        ("tests/both.py", "left_frob and right_frob", "python"),
+        ("src/left.py", "left_frob queue worker", "python"),
+        ("src/none.py", "queue worker left right frob", "python"),
+    ])  # fmt: skip
+    paths, _ = found(corpus, "left_frob of the right_frob queue worker")
+    assert paths[:2] == ["tests/both.py", "src/left.py"]
+
+
+@pytest.mark.parametrize(
+    "text", ["nosuchthing", "nosuchthing queue", "the queue of noSuchThing", "no_such_thing worker"]
+)
+def test_an_absent_word_is_named(corpus: Corpus, text: str) -> None:
+    filled(corpus, 1)
+    paths, notes = found(corpus, text)
+    absent = next(word for word in text.split() if "such" in word.lower())
+    assert any(repr(absent) in note and "No file holds" in note for note in notes), notes
+    assert paths or text == absent, "what follows is the nearest"
+
+
+def test_a_query_of_which_nobody_knows_a_word_finds_nothing(corpus: Corpus) -> None:
+    filled(corpus, 1)
+    engine = Engine(hashed_vector, knows=lambda text: "queue" in text)
+    outcome = engine.search(corpus.snapshot, SearchOptions(parse_query("qqqzzzy wwwvvvx")))
+    assert outcome.results == () and "'qqqzzzy', 'wwwvvvx'" in outcome.notes[0]
+    assert engine.search(corpus.snapshot, SearchOptions(parse_query("qqqzzzy queue"))).results
+
+
+def test_words_outside_the_scope_do_not_count(corpus: Corpus) -> None:
+    first, second = corpus.add_root("/one", pool=1), corpus.add_root("/two", pool=2)
+    corpus.fill(first, [("a.py", "rareword_here queue", "python")])
+    corpus.fill(second, [("b.py", "queue worker", "python")])
+    query, filters = parse_query("rareword_here"), Filters(root="/two")
+    scope = ScopeResolver().resolve(corpus.snapshot, filters)
+    literal = literal_of(corpus.snapshot, scope, query, conditions_of(query, filters, ()))
+    assert literal.absent == ("rareword_here",) and literal.holders == ()
+
+
+MESSAGE = "could not connect to server: Connection refused by peer"
+
+
+@pytest.mark.parametrize("start", range(0, 30, 3))
+@pytest.mark.parametrize("cut", range(0, 24, 3))
+def test_a_part_of_a_text_is_found_wherever_it_is_cut(memory: Corpus, start: int, cut: int) -> None:
+    part = MESSAGE[start : len(MESSAGE) - cut].strip()
+    paths, notes = found(memory, f'"{part}"')
+    if len(part.split()) > 2:  # The index knows the words between; parts of two words have nothing to go by.
+        assert paths == ["errors.py"] and not notes, (part, paths, notes)
+    else:
+        assert paths == ["errors.py"] or "as whole words" in notes[0], (part, paths, notes)
+
+
+@pytest.fixture(scope="module")
+def memory() -> Corpus:
+    corpus = MemoryCorpus()
+    filler = [(f"src/f{n}.py", "connect server connection refused peer could not", "python") for n in range(40)]
+    corpus.fill(corpus.add_root("/repo"), [("errors.py", f'raise Error("{MESSAGE}")', "python"), *filler])
+    return corpus
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_first_results_do_not_depend_on_how_many_are_asked_for(corpus: Corpus, seed: int) -> None:
+    rng, _ = filled(corpus, seed)
+    for _ in range(10):
+        text = " ".join(rng.sample(COMMON, 3))
+        ten = found(corpus, text, k=10)[0]
+        for k in (3, 11, 20, 60, 200):
+            assert found(corpus, text, k=k)[0][:10] == ten[: min(k, 10)], (seed, text, k)
