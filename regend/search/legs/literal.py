@@ -24,6 +24,7 @@ MAX_WORDS = 4
 _MAX_ASKED = 32
 _PHRASE = re.compile(r'"[^"\n]*"')
 _WORD = re.compile(r"[^\W\d_][\w$]*|_+[^\W_][\w$]*")
+_LIKE_A_FILTER = re.compile(r"\w+:\s?\S*")
 _CODE = re.compile(r"[^\W_]_[^\W_]|[a-z0-9][A-Z]|[A-Z]{2}[a-z]|[^\W\d_]\d|\$")
 
 
@@ -76,7 +77,10 @@ def literal_of(snapshot: Snapshot, scope: Scope, query: Query, conditions: Chunk
 
 def _words(query: Query) -> dict[str, str]:
     """Return the words that the query is about, each with the token of the whole word."""
-    typed = dict.fromkeys(_WORD.findall(_PHRASE.sub(" ", query.text)))
+    text = _PHRASE.sub(" ", query.text)
+    if query.doubts:
+        text = _LIKE_A_FILTER.sub(" ", text)  # A sentence of its own is about these.
+    typed = dict.fromkeys(_WORD.findall(text))
     content = {word: tokens[0] for word in typed if (tokens := lexical_tokens(word).split())}
     about = {word: token for word, token in content.items() if token not in QUESTION_WORDS}
     return dict(list((about or content).items())[:_MAX_ASKED])
