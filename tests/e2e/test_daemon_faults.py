@@ -85,6 +85,7 @@ def case(shim: Path, directory: Path, fault: Fault) -> list[str]:
     for n in range(6):
         (root / f"mod{n}.py").write_text(module(n))
     with daemon() as subject:
+        subject.program = (sys.executable, "-m", "tests.e2e.words_on_disk")
         subject.environ = {
             "LD_PRELOAD": str(shim), "FAULTS_PARENT": str(os.getpid()), "FAULTS_PREFIX": f"{subject.state_dir}/",
             "FAULTS_KIND": fault.kind, "FAULTS_SITE": fault.site, "FAULTS_NTH": str(fault.nth),
