@@ -1,6 +1,6 @@
 """Runs a daemon that keeps the words of small roots on disk, too, where faults can strike them.
 
-    python -m tests.e2e.words_on_disk ARGUMENTS...
+python -m tests.e2e.words_on_disk ARGUMENTS...
 """
 
 from __future__ import annotations
