@@ -197,7 +197,7 @@ def _unheld(words: tuple[str, ...]) -> list[str]:
         return []
     named = ", ".join(map(repr, words[:_SHOWN_WORDS]))
     more = f" and {len(words) - _SHOWN_WORDS} more" if len(words) > _SHOWN_WORDS else ""
-    return [f"No file holds {named}{more}; the results are the nearest by other words and by meaning."]
+    return [f"No file in scope holds {named}{more}; the results are the nearest by other words and by meaning."]
 
 
 def _quoted(phrases: tuple[str, ...]) -> str:

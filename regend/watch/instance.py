@@ -104,7 +104,9 @@ class Inotify(InotifyFD):
         Raises:
             WatchLimitError: there are no watches left.
         """
-        self._cookies = self.add(self._cookie_dir, COOKIE_MASK, None)
+        before, self._cookies = self._cookies, self.add(self._cookie_dir, COOKIE_MASK, None)
+        if before is not None:
+            self.remove(before)
 
     def add(self, path: Path | str, mask: Mask, sink: EventSink | None) -> tuple[WatchDescriptor, CallbackId]:
         """Watch a directory for a root, or for cookies; one directory may be watched several times.
@@ -179,6 +181,9 @@ class Inotify(InotifyFD):
                     self.stopped_event.wait(BURST_PAUSE_S)
         except Exception as error:
             log.exception("watch_reader_failed")
+            self._is_reading = False  # Or `close` would leave the descriptors to this thread.
+            self.close()
+            self._budget.give(self._cookies is not None)
             self._failed(f"the reader failed: {error!r}")
 
     def _hand_over(self) -> None:

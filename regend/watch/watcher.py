@@ -26,7 +26,7 @@ from regend.disk.repository import RootIdentity
 from regend.types import RootId
 from regend.watch.barrier import Barriers
 from regend.watch.mounts import Mounts
-from regend.watch.place import WatchHealth, WatchSystem
+from regend.watch.place import WatchHealth, WatchLimitError, WatchSystem
 from regend.watch.root import Shared, WatchedRoot
 
 _IS_LINUX: bool = sys.platform == "linux"
@@ -91,6 +91,7 @@ class Watcher:
         self._lock = threading.Lock()
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._check_waits = False
+        self._cookies_due = False
         self._checked_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="regend-watch", daemon=True)
         self._thread.start()
@@ -212,8 +213,13 @@ class Watcher:
 
     def _check_all(self, now: float) -> None:
         self._check_waits = False
-        if self._barriers.prepare():
-            self._system.watch_cookies()
+        self._cookies_due |= self._barriers.prepare()
+        if self._cookies_due:
+            try:
+                self._system.watch_cookies()
+                self._cookies_due = False
+            except (OSError, WatchLimitError) as error:  # Barriers rescan meanwhile; the next check tries again.
+                _log.warning("cookies_not_watched", reason=str(error))
         before, self._checked_at = self._checked_at, time.monotonic()
         if self._checked_at - before > _STILL_S:
             self._calls.forgive()

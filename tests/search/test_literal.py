@@ -56,7 +56,7 @@ def test_holders_of_a_rare_word_stand_first(corpus: Corpus, seed: int) -> None:
         for text in (word, word.upper() if word.isascii() else word):
             paths, notes = found(corpus, text, k=len(holders[word]) + 3)
             assert set(paths[: len(holders[word])]) == holders[word], (seed, text, paths)
-            assert not any("No file holds" in note for note in notes)
+            assert not any("holds" in note for note in notes)
         if word in ("frobnicate_all", "HTTPFrobber", "x9kq77", "frob$inner"):
             text = f"how does {rng.choice(COMMON)} {word} the {rng.choice(COMMON)}"
             paths, _ = found(corpus, text, k=len(holders[word]) + 3)
@@ -81,7 +81,7 @@ def test_an_absent_word_is_named(corpus: Corpus, text: str) -> None:
     filled(corpus, 1)
     paths, notes = found(corpus, text)
     absent = next(word for word in text.split() if "such" in word.lower())
-    assert any(repr(absent) in note and "No file holds" in note for note in notes), notes
+    assert any(repr(absent) in note and "No file in scope holds" in note for note in notes), notes
     assert paths or text == absent, "what follows is the nearest"
 
 
@@ -91,6 +91,24 @@ def test_a_query_of_which_nobody_knows_a_word_finds_nothing(corpus: Corpus) -> N
     outcome = engine.search(corpus.snapshot, SearchOptions(parse_query("qqqzzzy wwwvvvx")))
     assert outcome.results == () and "'qqqzzzy', 'wwwvvvx'" in outcome.notes[0]
     assert engine.search(corpus.snapshot, SearchOptions(parse_query("qqqzzzy queue"))).results
+
+
+@pytest.mark.parametrize("text", ["rareword_here kind:class", "rareword_here -queue", "rareword_here lang:go worker"])
+def test_a_filter_that_leaves_the_holders_out_makes_no_word_absent(corpus: Corpus, text: str) -> None:
+    corpus.fill(corpus.add_root("/one"), [("a.py", "rareword_here queue", "python"), ("b.go", "worker", "go")])
+    query = parse_query(text)
+    conditions = conditions_of(query, SearchOptions(query).filters, ())
+    literal = literal_of(corpus.snapshot, ScopeResolver().resolve(corpus.snapshot, Filters()), query, conditions)
+    assert literal.absent == ()
+
+
+def test_a_word_that_only_other_roots_hold_is_named(corpus: Corpus) -> None:
+    first, second = corpus.add_root("/one", pool=1), corpus.add_root("/two", pool=2)
+    corpus.fill(first, [(f"a{n}.py", "common worker", "python") for n in range(RARE_CHUNKS + 20)])
+    corpus.fill(second, [("b.py", "queue worker", "python")])
+    query, filters = parse_query("common worker"), Filters(root="/two")
+    scope = ScopeResolver().resolve(corpus.snapshot, filters)
+    assert literal_of(corpus.snapshot, scope, query, conditions_of(query, filters, ())).absent == ("common",)
 
 
 def test_words_outside_the_scope_do_not_count(corpus: Corpus) -> None:

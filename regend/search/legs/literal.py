@@ -14,7 +14,7 @@ from regend.chunking.tokens import lexical_tokens
 from regend.search.legs.scope import Scope
 from regend.search.query.parse import Query
 from regend.search.query.words import QUESTION_WORDS
-from regend.store.base import ChunkConditions, LexicalQuery, Snapshot
+from regend.store.base import NO_CONDITIONS, ChunkConditions, LexicalQuery, Snapshot
 from regend.types import DOC_ORDINAL_BITS
 
 RARE_CHUNKS = 24
@@ -61,17 +61,20 @@ def literal_of(snapshot: Snapshot, scope: Scope, query: Query, conditions: Chunk
         return NO_LITERAL
     words = _words(query)
     counts = snapshot.frequencies(list(words.values()))
+    narrowed = scope.limited or scope.roots is not None  # Counts are those of all roots.
     holders: list[frozenset[int]] = []
     absent: list[str] = []
     for (word, token), count in zip(words.items(), counts, strict=True):
-        wanted = len(words) == 1 or _CODE.search(word) is not None
-        if count and (not wanted or count > RARE_CHUNKS or len(holders) == MAX_WORDS):
+        wanted = len(holders) < MAX_WORDS and (len(words) == 1 or _CODE.search(word) is not None)
+        if count and not narrowed and not (wanted and count <= RARE_CHUNKS):
             continue
-        docs = _holding(scope, token, conditions) if count else frozenset[int]()
+        docs = _holding(scope, token, NO_CONDITIONS) if count else frozenset[int]()
         if not docs:
             absent.append(word)
-        elif len(docs) <= RARE_CHUNKS:
-            holders.append(docs)
+            continue
+        kept = _holding(scope, token, conditions) if conditions else docs
+        if wanted and kept and len(docs) <= RARE_CHUNKS:
+            holders.append(kept)
     return Literal(tuple(holders), tuple(absent), alone=len(absent) == len(words) > 0 and not query.phrases)
 
 

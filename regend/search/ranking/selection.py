@@ -27,9 +27,8 @@ from regend.types import MAX_CHUNKS_PER_BLOB
 
 MAX_DEPTH = 2_000
 """Maximum results that any page reaches: `MAX_OFFSET` and `MAX_RESULTS` together."""
-_FIRST_LOOK = 10
-_SECOND_LOOK = 100
-"""Results that the first two looks find at least; nearly every request needs the first only."""
+_LOOKS = (10, 50, 200, 800, MAX_DEPTH)
+"""Results that each look finds at least; nearly every request needs the first only."""
 _SHORTLIST = 14
 """Chunks hydrated at least. NDCG@10 on the development split was 0.912 with 12, and 0.914 to 0.915 with 14, 16 and 20,
 each of which costs its time."""
@@ -86,7 +85,7 @@ def page_of(
     order: list[Ranked] = []
     known: set[Hashable] = set()
     end = offset + count
-    for depth in (_FIRST_LOOK, _SECOND_LOOK, MAX_DEPTH):
+    for depth in _LOOKS:
         rows = [row for row in look(depth) if name_of(row) not in known]
         room = max(0, depth - len(order))
         order += rows[:room]
