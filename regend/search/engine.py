@@ -41,6 +41,7 @@ QueryEncoder = Callable[[str], Vector]
 
 _MAX_NAME_CHARS = 120
 _SHOWN_WORDS = 4
+_NEAREST = "; the results are the nearest by other words and by meaning"
 FILE_WEIGHT = 0.3
 """Maximum that the likeness of a whole file adds in file-level search, times the vector leg's share."""
 
@@ -105,8 +106,9 @@ class Engine:
         clock.lap("embed")
         question = self._question(snapshot, scope, query, options, query_vector, weight)
         clock.lap("symbols")
-        notes += _unheld(question.literal.absent)
-        if question.literal.alone and not question.definitions.views and not self._knows(query.text):
+        unknown = question.literal.alone and not question.definitions.views and not self._knows(query.text)
+        notes += _unheld(question.literal.absent, "" if unknown else _NEAREST)
+        if unknown:
             return SearchOutcome(
                 (), snapshot.generation, snapshot.complete, (*notes, *query.doubts), clock.wall_ms, clock.cpu_ms
             )
@@ -191,13 +193,13 @@ def _spelt(query: Query, snapshot: Snapshot) -> tuple[Query, tuple[Correction, .
     return query.respelt(text) if corrections else query, corrections
 
 
-def _unheld(words: tuple[str, ...]) -> list[str]:
+def _unheld(words: tuple[str, ...], what_follows: str) -> list[str]:
     """Return a sentence on words that no chunk holds."""
     if not words:
         return []
     named = ", ".join(map(repr, words[:_SHOWN_WORDS]))
     more = f" and {len(words) - _SHOWN_WORDS} more" if len(words) > _SHOWN_WORDS else ""
-    return [f"No file in scope holds {named}{more}; the results are the nearest by other words and by meaning."]
+    return [f"No file in scope holds {named}{more}{what_follows}."]
 
 
 def _quoted(phrases: tuple[str, ...]) -> str:
