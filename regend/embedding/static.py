@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from regend.embedding.base import ModelInfo, Task
-from regend.embedding.code_words import blocks, words_of
+from regend.embedding.code_words import VERSION, blocks, words_of
 from regend.embedding.vocabulary import Bag, Vocabulary
 
 FILE = "model.npz"
@@ -66,7 +66,7 @@ class StaticEncoder:
             keys = arrays["keys"]
         self.vocabulary = Vocabulary(keys, len(self.table) - len(keys))
         self.info = ModelInfo(
-            model_id=model_id,
+            model_id=f"{model_id}-w{VERSION}",
             dim=self.table.shape[1],
             local=True,
             note="built in: word vectors learnt from permissively licensed code; nothing leaves this machine",
@@ -74,7 +74,7 @@ class StaticEncoder:
 
     def knows(self, text: str) -> bool:
         """Return whether the model has a vector of its own for a word of the text; unknown words share vectors."""
-        return bool(self.vocabulary.find(words_of([text.encode()]).hashes).any())
+        return any(self.vocabulary.find(words_of(block).hashes).any() for _, block in blocks([text]))
 
     def encode(self, texts: Sequence[str], task: Task) -> npt.NDArray[np.float32]:
         """See `LocalEncoder.encode`."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from math import log1p
 from typing import Literal, NamedTuple
 
+from regend.chunking.tokens import folded, normalised
 from regend.search.legs.fusion import KIND_FACTORS
 from regend.search.query.parse import Query
 from regend.search.query.words import ROLE_WORDS, PathWords, identifier_stems, plain
@@ -113,7 +114,7 @@ def file_name(candidate: Candidate, context: QueryContext) -> float:
 def named_path(candidate: Candidate, context: QueryContext) -> float:
     """Find the file that the query names; the weight lifts it above all others for a query that is only a path."""
     wanted = context.query.path
-    path = candidate.entry.path
+    path = normalised(candidate.entry.path)
     return 1.0 if wanted and (path == wanted or path.endswith("/" + wanted)) else 0.0
 
 
@@ -151,7 +152,7 @@ def share_present(texts: Sequence[str], words: PathWords, context: QueryContext)
     missing = stems - words.name - words.folders
     if not missing:
         return 1.0
-    text = (texts[0] if len(texts) == 1 else "\n".join(texts)).lower()
+    text = folded(texts[0] if len(texts) == 1 else "\n".join(texts))
     lacking = 0
     for stem in missing:
         if stem not in text:
@@ -171,7 +172,7 @@ def verbatim_name(candidate: Candidate, context: QueryContext) -> float:
     """Count the names spelt exactly so, case included, which are worth more than their words scattered."""
     if not context.names or candidate.view is None:
         return 0.0
-    text = candidate.view.text
+    text = normalised(candidate.view.text)
     return sum(name in text for name in context.names) / len(context.names)
 
 
