@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 NOTHING_FOUND = 1
 """Exit code of a query that finds nothing, as grep has it."""
+_NAMED_COPIES = 3
 MAX_OVERLAY_BYTES = 1_000_000
 """Maximum size of all copies together: a request is one message of at most 1 MiB."""
 
@@ -144,11 +145,20 @@ def _lines_of_result(result: dict[str, Any], style: Style) -> Iterator[str]:
     for passage in also:
         yield gap + _symbol(passage, style)
         yield from _code_lines(_numbered(passage), width, style)
+    if count := result.get("copy_count"):
+        named = [printable(_copy(copy, result["root"])) for copy in result["copies"][:_NAMED_COPIES]]
+        more = ", …" if count > len(named) else ""
+        yield style(f"  and {count_text(count, 'more place')}: {', '.join(named)}{more}", "dim")
     if result.get("explain"):
         rows = [(name, f"{f['value']:.4g}", f"{f['contribution']:+.4f}") for name, f in result["explain"].items()]
         for line in columns(rows, right=frozenset({1, 2})):
             yield f"    {style(line, 'yellow')}"
     yield ""
+
+
+def _copy(copy: dict[str, Any], root: str) -> str:
+    path = copy["path"] if copy["root"] == root else f"{copy['root']}/{copy['path']}"
+    return f"{path}:{copy['start_line']}-{copy['end_line']}"
 
 
 def _numbered(passage: dict[str, Any]) -> list[tuple[int, str]]:

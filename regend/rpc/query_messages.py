@@ -69,6 +69,14 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    root: str = declare("absolute path of the root")
+    path: str = declare("relative to the root, with `/`")
+    start_line: int = declare("first line, 1-based")
+    end_line: int = declare("last line, inclusive")
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     wall_ms: float = declare("how long it took")
     cpu_ms: float = declare("CPU time that it took in the query's thread")
@@ -96,6 +104,10 @@ class SearchResult:
         "with `budget`: further passages of the file, in order; each is a `Passage`", ()
     )
     unsaved: bool = declare("true if it is from an overlay; then lines are those of the editor's text", False)
+    copies: tuple[Copy, ...] = declare(
+        "the first other places with the same text, at most 10, and 3 with `budget`; each is a `Copy`", ()
+    )
+    copy_count: int = declare("how many other places have the same text", 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -249,6 +249,34 @@ class OverlaidSnapshot:
                 )
         return [views[doc] for doc in docs if doc in views]
 
+    def copies(self, docs: Sequence[int]) -> dict[int, list[int]]:
+        """Return the documents with the same chunk; see `Snapshot.copies`."""
+        same = self._base.copies([doc for doc in docs if doc not in self._documents])
+        found = {doc: self._live(group) for doc, group in same.items()}
+        found.update((doc, group) for doc in docs if (group := self._own_copies.get(doc)) is not None)
+        return {doc: group for doc, group in found.items() if len(group) > 1}
+
+    def docs_with(self, chunks: Sequence[ChunkId]) -> dict[ChunkId, list[int]]:
+        """Return the live documents with each chunk."""
+        found = {chunk: self._live(docs) for chunk, docs in self._base.docs_with(chunks).items()}
+        asked = set(chunks)
+        for doc, document in self._documents.items():
+            if document.chunk.chunk_id in asked:
+                found.setdefault(document.chunk.chunk_id, []).append(doc)
+        return {chunk: docs for chunk, docs in found.items() if docs}
+
+    @cached_property
+    def _own_copies(self) -> dict[int, list[int]]:
+        """For each document with a chunk of an overlay all documents with it."""
+        chunks = {document.chunk.chunk_id for document in self._documents.values()}
+        return {doc: docs for docs in self.docs_with(list(chunks)).values() for doc in docs}
+
+    def _live(self, docs: Sequence[int]) -> list[int]:
+        return [doc for doc in docs if self._is_live(doc >> DOC_ORDINAL_BITS)]
+
+    def _is_live(self, entry_id: int) -> bool:
+        return any(entry_id in pool.entries for pool in self.pools.values())
+
     def file_vector(self, entry: Entry) -> FloatVector | None:
         """Return the vector of a whole file."""
         overlay = self._files.get(entry.entry_id)
@@ -272,9 +300,7 @@ class OverlaidSnapshot:
         """Return definitions by name; see `Snapshot.symbols`."""
 
         def counts(entry_id: int) -> bool:
-            return (within is None or within(entry_id)) and any(
-                entry_id in pool.entries for pool in self.pools.values()
-            )
+            return (within is None or within(entry_id)) and self._is_live(entry_id)
 
         found = self._base.symbols(name, limit, prefix=prefix, within=counts)
         for entry_id in self._files:

@@ -220,6 +220,17 @@ class Snapshot(Protocol):
         """Return chunks in the order of `docs`, without documents that no longer exist."""
         ...
 
+    def copies(self, docs: Sequence[int]) -> Mapping[int, Sequence[int]]:
+        """Return for each of `docs` whose chunk others have, too, all live documents with that chunk, itself included.
+
+        All pools count.
+        """
+        ...
+
+    def docs_with(self, chunks: Sequence[ChunkId]) -> Mapping[ChunkId, Sequence[int]]:
+        """Return the live documents with each of these chunks, without chunks that no document has."""
+        ...
+
     def file_vector(self, entry: Entry) -> FloatVector | None:
         """Return the mean of a file's chunk vectors, weighted by their tokens, L2-normalised.
 

@@ -32,7 +32,7 @@ from regend.store.lexical.mean_lengths import MeanLengths
 from regend.store.lexical.search import field_frequencies, frequency, lexical_search, passing
 from regend.store.vectors.file_vectors import FileVectors
 from regend.store.vectors.slab import SlabView
-from regend.types import DOC_ORDINAL_BITS, FIRST_TRACK, PoolId, RootId, Track
+from regend.types import DOC_ORDINAL_BITS, FIRST_TRACK, ChunkId, PoolId, RootId, Track
 
 EXACT_SHARE = 0.1
 """Maximum share of allowed entries whose rows are scored exactly; above it, search more and filter."""
@@ -123,17 +123,17 @@ class PoolView:
 
     def similarity(self, vector: FloatVector, docs: Sequence[int]) -> list[float | None]:
         """Return exact cosines; None for a document without a vector."""
-        keys = [self._key(doc) for doc in docs]
+        keys = [self.key(doc) for doc in docs]
         scores, known = self.slab.scores(vector, np.array([-1 if key is None else key for key in keys], np.int64))
         clipped = np.clip(scores, -1.0, 1.0).tolist()
         return [score if there else None for score, there in zip(clipped, known.tolist(), strict=True)]
 
     def vector(self, doc: int) -> FloatVector | None:
         """Return the unit vector of a document's chunk, or None while the store holds no such vector."""
-        key = self._key(doc)
+        key = self.key(doc)
         return None if key is None else self.slab.vector(key)
 
-    def _key(self, doc: int) -> int | None:
+    def key(self, doc: int) -> int | None:
         """Return the chunk key of a live document."""
         return self.facts.key_of_doc(doc) if doc >> DOC_ORDINAL_BITS in self.entries else None
 
@@ -157,6 +157,10 @@ class PoolView:
     def doc_count(self) -> int:
         """Documents of the lexical index."""
         return int(self.words.searcher.num_docs)
+
+    def docs(self, key: int) -> list[int]:
+        """Return the live documents with this chunk."""
+        return [doc for doc in self.facts.docs(key) if doc >> DOC_ORDINAL_BITS in self.entries]
 
     def entry_at(self, root: RootId, path: str) -> Entry | None:
         """Return the root's entry at this path."""
@@ -247,6 +251,21 @@ class StoreSnapshot:
             if blob_key is not None:
                 places.append((doc, blob_key, doc & ((1 << DOC_ORDINAL_BITS) - 1)))
         return self.reader.chunks(places)
+
+    def copies(self, docs: Sequence[int]) -> dict[int, list[int]]:
+        """Return the documents with the same chunk; see `store.base.Snapshot.copies`."""
+        pools = self.pools.values()
+        keys = {doc: key for pool in pools for doc in docs if (key := pool.key(doc)) is not None}
+        found = {key: self._docs(key) for key in set(keys.values())}
+        return {doc: found[key] for doc, key in keys.items() if len(found[key]) > 1}
+
+    def docs_with(self, chunks: Sequence[ChunkId]) -> dict[ChunkId, list[int]]:
+        """Return the live documents with each chunk; see `store.base.Snapshot.docs_with`."""
+        keys = self.reader.keys_of(chunks)
+        return {chunk: docs for chunk, key in keys.items() if (docs := self._docs(key))}
+
+    def _docs(self, key: int) -> list[int]:
+        return [doc for pool in self.pools.values() for doc in pool.docs(key)]
 
     def file_vector(self, entry: Entry) -> FloatVector | None:
         """Return the vector of a whole file; see `store.base.Snapshot.file_vector`."""

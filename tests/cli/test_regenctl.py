@@ -345,7 +345,7 @@ def test_exclusions_are_part_of_the_query(
     assert asked(served)["k"] == k
 
 
-def test_a_budget_shows_further_passages_and_lines(served: ServerThread, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_budget_shows_further_lines_and_copies(served: ServerThread, capsys: pytest.CaptureFixture[str]) -> None:
     assert out(capsys, "search", "x", "--budget", "2000").splitlines() == [
         "/src/app/core/debounce.py:10-12  Debouncer.push  0.750",
         "  10  def push(self, path, now):",
@@ -356,6 +356,7 @@ def test_a_budget_shows_further_passages_and_lines(served: ServerThread, capsys:
         "   ⋮  Debouncer.pop",
         "  20  def pop(self):",
         "  21      return self._due.popitem()",
+        "  and 7 more places: old/x.py:10-12, /src/lib/y.py:10-12, …",
         "",
         "1 result, 180 tokens in 0.5 ms",
     ]

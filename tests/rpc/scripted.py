@@ -71,7 +71,9 @@ class Script:
         )  # fmt: skip
         if request.budget:
             also = asks.Passage(20, 24, "Debouncer.pop", "def pop(self):\n    return self._due.popitem()", 20)
-            results = (replace(results[0], also=(also,), matches=(asks.MatchedLine(15, "    self.push(path)"),)),)
+            copies = tuple(asks.Copy(root, path, 10, 12) for root, path in ((ROOT, "old/x.py"), ("/src/lib", "y.py")))
+            matches = (asks.MatchedLine(15, "    self.push(path)"),)
+            results = (replace(results[0], also=(also,), matches=matches, copies=copies, copy_count=7),)
         if request.lang:
             results = tuple(r for r in results if r.language == request.lang)
         if request.query == "nothing":

@@ -175,6 +175,21 @@ class MemoryStore:
                 )
         return views
 
+    def copies(self, docs: Sequence[int]) -> dict[int, list[int]]:
+        entries = [entry for entries in self._entries.values() for entry in entries]
+        names = {doc_id(e, n): c.chunk_id for e in entries for n, c in enumerate(self._chunks[e])}
+        found = {doc: [other for other, name in names.items() if name == names[doc]] for doc in docs if doc in names}
+        return {doc: same for doc, same in found.items() if len(same) > 1}
+
+    def docs_with(self, chunks: Sequence[ChunkId]) -> dict[ChunkId, list[int]]:
+        entries = [entry for entries in self._entries.values() for entry in entries]
+        found: dict[ChunkId, list[int]] = {}
+        for entry in entries:
+            for n, chunk in enumerate(self._chunks[entry]):
+                if chunk.chunk_id in chunks:
+                    found.setdefault(chunk.chunk_id, []).append(doc_id(entry, n))
+        return found
+
     def file_vector(self, entry: Entry) -> npt.NDArray[np.float32] | None:
         chunks = self._chunks[entry.entry_id]
         known = [(chunk.token_count, self._vectors.get(chunk.chunk_id)) for chunk in chunks]

@@ -121,7 +121,7 @@ def test_a_long_files_own_chunks_do_not_stand_in_the_way(project: Corpus) -> Non
     project.put(root, "w/long.py", "\n\n".join(f"def widget_{i}(widget):\n    {calls[i]}" for i in range(150)))
     filler = "".join(f"    value_{i} = one * {i} + two - three / four\n" for i in range(40))
     mention = f"def other(one, two, three, four):\n{filler}    # a widget, which we frobnicate\n    return one\n"
-    project.fill(root, [(f"w/w{n:02}.py", mention, "python") for n in range(20)])
+    project.fill(root, [(f"w/w{n:02}.py", f"{mention}    # {n}\n", "python") for n in range(20)])
     outcome = related(project, "/r/app", "w/long.py", k=10)
     assert len(outcome.results) == 10
     assert outcome.next_offset == 10

@@ -214,6 +214,7 @@ def _on_the_wire(result: SearchResult) -> rpc.SearchResult:
         tuple(rpc.MatchedLine(*match) for match in result.matches),
         tuple(rpc.Passage(p.start_line, p.end_line, p.symbol, p.snippet, p.snippet_line) for p in result.also),
         result.unsaved,
+        tuple(rpc.Copy(c.root, c.path, c.start_line, c.end_line) for c in result.copies), result.copy_count,
     )  # fmt: skip
 
 

@@ -177,6 +177,26 @@ def file_role(path: str) -> str:
     return "source"
 
 
+_LESSER_FOLDERS = _listed(
+    """archive archived attic backup backups bak compat copies copy deprecated legacy obsolete old previous stubs"""
+)
+_STANDINGS = {"source": 0, "data": 2, "prose": 2, "example": 3, "stub": 3, "test": 4, "generated": 5, "vendor": 6}
+
+
+def standing(path: str, wanted_roles: frozenset[str] = frozenset()) -> int:
+    """Return how far behind a file stands among others with the same text or name: 0 for source, more for most others.
+
+    Args:
+        wanted_roles: roles that the query asks for, which come before source.
+    """
+    role = file_role(path)
+    if role in wanted_roles:
+        return -1
+    if role == "source" and not _LESSER_FOLDERS.isdisjoint(path.lower().split("/")[:-1]):
+        return 1
+    return _STANDINGS[role]
+
+
 def _stems(text: str) -> frozenset[str]:
     return frozenset(map(stem, text.split()))
 

@@ -53,6 +53,7 @@ class Candidate:
         rare: the share of the query's rare words that the chunk holds, 0..1, see `legs.literal`.
         present: the share of the query's words that the file has in its candidates' texts and its path, 0..1.
         repeat: how many better chunks of the same file stand before it.
+        copies: other documents with the same text, for which it stands, see `ranking.copies`.
         view: the chunk itself; None until it is hydrated.
     """
 
@@ -69,6 +70,7 @@ class Candidate:
     rare: float = 0.0
     present: float = 0.0
     repeat: int = 0
+    copies: tuple[int, ...] = ()
     view: ChunkView | None = None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from regend.search.ranking.features import FeatureShare
 from regend.search.ranking.likeness import likeness_of
 from regend.search.ranking.ranking import Ranked
@@ -25,6 +27,8 @@ def select_files(
     Args:
         file_weight: what the likeness of the whole file to the question adds to a score, at most.
     """
+
+    question = replace(question, whole_files=True)
 
     def look(depth: int) -> list[Ranked]:
         best: dict[tuple[str, str], Ranked] = {}

@@ -9,8 +9,9 @@ Nearly all questions need the first page only, for which the legs are asked once
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from unicodedata import normalize
 
 from regend.search.legs.conditions import holds, passing, verified
@@ -19,6 +20,7 @@ from regend.search.legs.literal import NO_LITERAL, Literal
 from regend.search.legs.locate import Place, chunks_at
 from regend.search.legs.scope import Scope
 from regend.search.query.parse import Query
+from regend.search.ranking.copies import Grouped, grouped
 from regend.search.ranking.features import FILE_LIKENESS, Candidate, QueryContext
 from regend.search.ranking.likeness import likeness_of
 from regend.search.ranking.ranking import Ranked, RankingTable, added_candidate, rank, shortlist
@@ -35,6 +37,10 @@ _SHORTLIST = 14
 each of which costs its time."""
 _LOCATED_DEFINITIONS = 8
 """Definitions looked up by line, at most, when no leg brought their chunks."""
+_DEEPER = 4
+"""Factor by which the legs look deeper while copies leave too few texts."""
+_READ_COPIES = 64
+"""Maximum copies of a chunk that are read to see what they define."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,7 @@ class Question:
         weight: of the vector leg beside the lexical leg's 1.
         literal: rare words, whose holders are candidates whatever the legs find.
         skipped: doc -> whether it is no answer, such as the very code that was asked about.
+        whole_files: files are wanted, so only those that are the same as a whole are copies.
     """
 
     snapshot: Snapshot
@@ -63,6 +70,7 @@ class Question:
     table: RankingTable
     literal: Literal = NO_LITERAL
     skipped: Callable[[int], bool] | None = None
+    whole_files: bool = False
 
 
 def chunk_of(row: Ranked) -> Hashable:
@@ -99,18 +107,17 @@ def page_of(
 def ranked(question: Question, depth: int, clock: StageClock) -> list[Ranked]:
     """Return all candidates that a look to this depth finds, in order; a few more than `depth` where there are."""
     q = question
-    blended = blended_candidates(q.scope, q.query.terms, q.vector, q.weight, depth, q.conditions)
-    held = q.literal.docs
-    blended = {**dict.fromkeys(held, 0.0), **blended}
+    blended, copies, first = _distinct(q, depth)
+    held = {first.get(doc, doc) for doc in q.literal.docs}
     if q.phrases or q.query.without_phrases:
         blended = verified(q.snapshot, q.scope, blended, q.phrases, q.query.without_phrases)
-    if q.skipped is not None:
-        blended = {doc: score for doc, score in blended.items() if not q.skipped(doc)}
     clock.lap("legs")
     candidates = shortlist(blended, q.scope.entry, q.context, max(_SHORTLIST, depth + 4), q.table)
     lacking = held.intersection(blended) - {candidate.doc for candidate in candidates}
     candidates += _added(q, sorted(lacking), blended)
     clock.lap("shortlist")
+    for candidate in candidates:
+        candidate.copies = copies.get(candidate.doc, ())
     candidates = _hydrated(q, candidates, blended)
     clock.lap("hydrate")
     if q.vector is not None and q.weight > 0.0 and FILE_LIKENESS in q.table.names:
@@ -123,32 +130,83 @@ def ranked(question: Question, depth: int, clock: StageClock) -> list[Ranked]:
     return rows
 
 
+def _distinct(q: Question, depth: int) -> Grouped:
+    """Return what both legs find and the holders of rare words, each text once; they look deeper where copies crowd.
+
+    Each look is as deep as its depth and the index say, so that pages fit together.
+    """
+    asked, found_count = depth, 0
+    while True:
+        found = blended_candidates(q.scope, q.query.terms, q.vector, q.weight, asked, q.conditions)
+        exhausted, found_count = len(found) <= found_count, len(found)
+        blended = {**dict.fromkeys(q.literal.docs, 0.0), **found}
+        if q.skipped is not None:
+            blended = {doc: score for doc, score in blended.items() if not q.skipped(doc)}
+        result = _grouped(q, blended)
+        enough = not result.copies or len(result.blended) > max(_SHORTLIST, depth + 4)
+        if enough or exhausted or asked >= MAX_DEPTH:
+            return result
+        asked = min(MAX_DEPTH, _DEEPER * asked)
+
+
+def _grouped(q: Question, blended: dict[int, float]) -> Grouped:
+    return grouped(q.snapshot, q.scope, blended, q.context, partial(_counting, q), q.whole_files)
+
+
+def _counting(q: Question, docs: Sequence[int]) -> Collection[int]:
+    """Return those of `docs` that may be answers."""
+    asked = [doc for doc in docs if q.skipped is None or not q.skipped(doc)]
+    return passing(q.scope, asked, q.conditions) if q.conditions else asked
+
+
 def _hydrated(q: Question, candidates: list[Candidate], blended: dict[int, float]) -> list[Candidate]:
     """Return candidates with their chunks, and what no leg found: definitions of the query's names, the file it names.
 
-    The same chunk at the same path in two entries (two worktrees on different commits) counts once.
+    The same text counts once.
     """
     views = {view.doc: view for view in q.snapshot.chunks([candidate.doc for candidate in candidates])}
-    added = {view.doc: view for view in _located(q, views) if view.doc not in views}
-    if added and q.conditions:
-        kept = passing(q.scope, added, q.conditions)
-        added = {doc: view for doc, view in added.items() if doc in kept}
+    added, copies = _added_views(q, views)
     found = list(candidates)
     kept_docs = [doc for doc, view in added.items() if holds(view, q.phrases, q.query.without_phrases)]
     for candidate in _added(q, kept_docs, blended):
         views[candidate.doc] = added[candidate.doc]
+        candidate.copies = copies.get(candidate.doc, ())
         found.append(candidate)
-    kept_candidates: list[Candidate] = []
-    owner: dict[tuple[int, str, bytes], int] = {}
+    kept: dict[tuple[bytes, bytes], Candidate] = {}
     for candidate in found:
         chunk = candidate.view = views.get(candidate.doc)
-        entry = candidate.entry
-        if chunk is None or owner.setdefault((entry.pool, entry.path, chunk.chunk), entry.entry_id) != entry.entry_id:
+        if chunk is None:
             continue
-        candidate.rare = q.literal.share(candidate.doc)
-        candidate.defines = q.definitions.grade_within(entry.entry_id, chunk.start_line, chunk.end_line)
-        kept_candidates.append(candidate)
-    return kept_candidates
+        text = (chunk.chunk, candidate.entry.blob if q.whole_files else b"")
+        if kept.setdefault(text, candidate) is not candidate:
+            continue
+        candidate.rare = max(map(q.literal.share, (candidate.doc, *candidate.copies)))
+        candidate.defines = max(q.definitions.grade_within(*place) for place in _places(q, candidate, chunk))
+    return list(kept.values())
+
+
+def _places(q: Question, candidate: Candidate, chunk: ChunkView) -> Iterator[tuple[int, int, int]]:
+    """Yield entry, first and last line of the chunk, and of its copies in files that define a name of the query."""
+    yield candidate.entry.entry_id, chunk.start_line, chunk.end_line
+    if candidate.copies and q.definitions.views:
+        defining = {view.entry_id for view in q.definitions.views}
+        docs = [doc for doc in candidate.copies if doc // MAX_CHUNKS_PER_BLOB in defining][:_READ_COPIES]
+        for copy in q.snapshot.chunks(docs):
+            yield copy.doc // MAX_CHUNKS_PER_BLOB, copy.start_line, copy.end_line
+
+
+def _added_views(
+    q: Question, views: dict[int, ChunkView]
+) -> tuple[dict[int, ChunkView], Mapping[int, tuple[int, ...]]]:
+    """Return chunks of definitions and of the named file whose text is not in `views`, each text once, and copies."""
+    known = set() if q.whole_files else {view.chunk for view in views.values()}
+    located = {v.doc: v for v in _located(q, views) if v.doc not in views and v.chunk not in known}
+    if located and q.conditions:
+        passed = passing(q.scope, located, q.conditions)
+        located = {doc: view for doc, view in located.items() if doc in passed}
+    found = _grouped(q, dict.fromkeys(located, 0.0))
+    located.update((view.doc, view) for view in q.snapshot.chunks([d for d in found.blended if d not in located]))
+    return {doc: located[doc] for doc in found.blended if doc in located}, found.copies
 
 
 def _added(q: Question, docs: Sequence[int], blended: dict[int, float]) -> Iterator[Candidate]:

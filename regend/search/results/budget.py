@@ -13,7 +13,7 @@ from regend.chunking.tokens import estimate_tokens
 from regend.limits import MAX_OFFSET, MAX_RESULTS
 from regend.search.options import Page
 from regend.search.ranking.ranking import Ranked
-from regend.search.results.outcome import Passage, SearchOutcome, SearchResult
+from regend.search.results.outcome import Copy, Passage, SearchOutcome, SearchResult
 from regend.search.results.presentation import Show
 from regend.search.results.snippets import Snippet
 from regend.store.base import ChunkView
@@ -22,6 +22,8 @@ FIRST_SHARE = 0.2
 """Share of the budget for the first file's passage."""
 NEXT_SHARE = 0.75
 """Share of each further file, as a part of its predecessor's share."""
+_NAMED_COPIES = 3
+"""Maximum places with the same text that are named, which also takes tokens."""
 MIN_PASSAGE_TOKENS = 40
 """A share never falls below this: a heading and some three lines."""
 
@@ -66,7 +68,7 @@ def pack(rows: list[Ranked], budget: int, most: int, show: Show) -> tuple[list[S
 
     Args:
         rows: chunks, best first; several of one file are welcome.
-        budget: estimated tokens of all headings (path, lines, symbol) and passages.
+        budget: estimated tokens of all headings (path, lines, symbol), passages, and copies (path, lines).
         most: files at most.
     """
     files: dict[tuple[str, str], list[_Piece]] = {}
@@ -81,6 +83,10 @@ def pack(rows: list[Ranked], budget: int, most: int, show: Show) -> tuple[list[S
             share *= NEXT_SHARE
         if left < MIN_PASSAGE_TOKENS or len(files) >= most:
             break
+    copies: dict[tuple[str, str], tuple[Copy, ...]] = {}
+    for place, (first,) in files.items():
+        copies[place], cost = _named_copies(show.copies(first.chosen), left)
+        left -= cost
     for row in rows:
         pieces = files.get(row.place)
         if pieces is None or left < MIN_PASSAGE_TOKENS or _holds(pieces, row.view):
@@ -95,7 +101,18 @@ def pack(rows: list[Ranked], budget: int, most: int, show: Show) -> tuple[list[S
             if longer is not None and longer.tokens > piece.tokens:
                 left -= longer.tokens - piece.tokens
                 pieces[number] = longer
-    return [_result(pieces, show) for pieces in files.values()], budget - left
+    return [_result(pieces, copies[place], show) for place, pieces in files.items()], budget - left
+
+
+def _named_copies(copies: tuple[Copy, ...], left: int) -> tuple[tuple[Copy, ...], int]:
+    """Return the first copies that fit into the tokens that are left, `_NAMED_COPIES` at most, and what they cost."""
+    total = 0
+    for count, copy in enumerate(copies[:_NAMED_COPIES]):
+        cost = estimate_tokens(f"{copy.path}:{copy.start_line}-{copy.end_line}")
+        if total + cost > left:
+            return copies[:count], total
+        total += cost
+    return copies[:_NAMED_COPIES], total
 
 
 def _cut(row: Ranked, tokens: int, show: Show) -> _Piece | None:
@@ -114,7 +131,7 @@ def _cut(row: Ranked, tokens: int, show: Show) -> _Piece | None:
     return None
 
 
-def _result(pieces: list[_Piece], show: Show) -> SearchResult:
+def _result(pieces: list[_Piece], copies: tuple[Copy, ...], show: Show) -> SearchResult:
     first, *rest = pieces
     rest.sort(key=lambda piece: piece.shown.line)
     also = tuple(
@@ -122,4 +139,4 @@ def _result(pieces: list[_Piece], show: Show) -> SearchResult:
         for piece in rest
         for view in [piece.chosen.view]
     )
-    return show.result(first.chosen, first.shown, also)
+    return show.result(first.chosen, first.shown, also, copies)

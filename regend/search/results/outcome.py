@@ -29,6 +29,16 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """A place with the same text as a result: root, path and lines as in `SearchResult`."""
+
+    root: str
+    path: str
+    start_line: int
+    end_line: int
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
     """One chunk or definition.
 
@@ -45,6 +55,8 @@ class SearchResult:
         matches: lines of the chunk beyond the snippet that fit the query best, in order.
         also: further passages of the file, in order; only where a budget was given.
         unsaved: from an overlay, so lines are those of the editor's buffer.
+        copies: the first other places with the same text.
+        copy_count: how many there are.
     """
 
     root: str
@@ -61,6 +73,8 @@ class SearchResult:
     matches: tuple[MatchedLine, ...] = ()
     also: tuple[Passage, ...] = ()
     unsaved: bool = False
+    copies: tuple[Copy, ...] = ()
+    copy_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from regend.search.legs.legs import Definitions
+from regend.search.legs.scope import Scope
 from regend.search.overlay import is_overlay
 from regend.search.ranking.features import QueryContext
 from regend.search.ranking.ranking import Ranked, RankingTable, explain
-from regend.search.results.outcome import Passage, SearchResult
+from regend.search.results.outcome import Copy, Passage, SearchResult
 from regend.search.results.snippets import SNIPPET_LINES, Snippet, snippet
 from regend.store.base import ChunkView, Snapshot
 from regend.types import MAX_CHUNKS_PER_BLOB
+
+MAX_COPIES = 10
+"""Maximum other places of a text that are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,7 @@ class Show:
     """How results are shown.
 
     Attributes:
+        scope: decides under which root copies are shown.
         terms: words of the query, which choose the lines where no definition does.
         definitions: of the query's names; a snippet begins at one.
         context: lines of the file to show around the usual snippet.
@@ -26,6 +31,7 @@ class Show:
     """
 
     snapshot: Snapshot
+    scope: Scope
     terms: tuple[str, ...]
     definitions: Definitions
     context: int = 0
@@ -36,8 +42,23 @@ class Show:
         anchor = self.definitions.line_within(view.doc // MAX_CHUNKS_PER_BLOB, view.start_line, view.end_line)
         return snippet(self.snapshot, view, self.terms, anchor, self.context, max_lines)
 
-    def result(self, chosen: Ranked, shown: Snippet | None = None, also: tuple[Passage, ...] = ()) -> SearchResult:
-        """Return the result of a ranked chunk, with `shown` instead of its usual snippet."""
+    def copies(self, chosen: Ranked) -> tuple[Copy, ...]:
+        """Return the first other places with the chunk's text."""
+        docs = chosen.candidate.copies[:MAX_COPIES]
+        return tuple(
+            Copy(self.scope.shown_root(self.snapshot, entry), entry.path, view.start_line, view.end_line)
+            for view in (self.snapshot.chunks(docs) if docs else ())
+            if (entry := self.scope.entry(view.doc // MAX_CHUNKS_PER_BLOB)) is not None
+        )
+
+    def result(
+        self,
+        chosen: Ranked,
+        shown: Snippet | None = None,
+        also: tuple[Passage, ...] = (),
+        copies: tuple[Copy, ...] | None = None,
+    ) -> SearchResult:
+        """Return the result of a ranked chunk, with `shown` and `copies` instead of what is usual."""
         view, entry = chosen.view, chosen.candidate.entry
         found = self.lines(view) if shown is None else shown
         return SearchResult(
@@ -54,5 +75,7 @@ class Show:
             matches=found.matches,
             also=also,
             unsaved=is_overlay(entry.entry_id),
+            copies=self.copies(chosen) if copies is None else copies,
+            copy_count=len(chosen.candidate.copies),
             explain=(*explain(chosen.candidate, *self.explained), *chosen.shares) if self.explained else (),
         )

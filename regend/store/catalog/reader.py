@@ -100,6 +100,16 @@ class Reader:
                 views.append(ChunkView(doc, chunk, start, end, symbol, kind, tokens, text))
         return views
 
+    def keys_of(self, chunks: Sequence[ChunkId]) -> dict[ChunkId, int]:
+        """Return the keys of the chunks that are stored."""
+        found: dict[ChunkId, int] = {}
+        for first in range(0, len(chunks), _PLACES_AT_ONCE):
+            asked = chunks[first : first + _PLACES_AT_ONCE]
+            marks = ",".join("?" * len(asked))
+            find = f"SELECT chunk, chunk_key FROM chunks WHERE chunk IN ({marks})"  # noqa: S608 - marks only.
+            found.update((ChunkId(chunk), key) for chunk, key in self.connection.execute(find, asked).fetchall())
+        return found
+
     def token_counts(self, blob_key: int) -> list[int]:
         """Return the token count of each of a blob's chunks, in order."""
         rows = self.connection.execute(

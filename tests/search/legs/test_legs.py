@@ -20,10 +20,12 @@ EQUAL, BETTER = 150, 4
 
 @pytest.fixture
 def licensed(corpus: Corpus) -> Corpus:
-    """Many files with the same text, and a few that hold its word more often."""
+    """Many files with texts that score alike, and a few that hold their word more often."""
     root = corpus.add_root("/r/app")
-    equal = [(f"equal/e{n:03}.py", "def same():\n    return license()\n", "python") for n in range(EQUAL)]
-    better = [(f"b/b{n}.py", "def same():\n    return license(license, license)\n", "python") for n in range(BETTER)]
+    equal = [(f"equal/e{n:03}.py", f"def same():\n    return license(){' ' * n}\n", "python") for n in range(EQUAL)]
+    better = [
+        (f"b/b{n}.py", f"def same():\n    return license(license, license){' ' * n}\n", "python") for n in range(BETTER)
+    ]
     other = [(f"o/o{n}.py", f"def other_{n}():\n    return nothing({n})\n", "python") for n in range(30)]
     corpus.fill(root, equal + better + other)
     return corpus

@@ -73,7 +73,7 @@ def test_a_few_long_files_do_not_hide_the_others(project: Corpus, k: int) -> Non
     filler = "".join(f"    value_{i} = one * {i} + two - three / four\n" for i in range(40))
     mention = f"def other(one, two, three, four):\n{filler}    # a widget, which we frobnicate\n    return one\n"
     project.fill(root, [(f"f/long_{n}.py", "\n\n".join(call(n, i) for i in range(50)), "python") for n in range(3)])
-    project.fill(root, [(f"t/mention_{n:02}.py", mention, "python") for n in range(25)])
+    project.fill(root, [(f"t/mention_{n:02}.py", f"{mention}    # {n}\n", "python") for n in range(25)])
     outcome = ask(project, "frobnicate widget", k=k)
     assert len(outcome.results) == k
     assert outcome.next_offset == k
