@@ -103,6 +103,11 @@ class Scope:
             for entry in pool.entries.values()
         )
 
+    def beside(self, entry: Entry, path: str) -> bool:
+        """Return whether a root that has the entry has a file at `path`, in scope or not."""
+        pools = (pool for pool, _ in self.pools if pool.pool == entry.pool)
+        return any(pool.entry_at(root, path) is not None for pool in pools for root in entry.roots)
+
     def shown_root(self, snapshot: Snapshot, entry: Entry) -> str:
         """Return the path of the root under which `entry` is shown: the first by path of those in scope."""
         roots = self.roots_of(entry)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from regend.chunking.tokens import STOP_WORDS, folded, normalised, split_identifier
 from regend.search.query.abbreviations import WORD_OF
+from regend.search.query.translations import Translation, translation_of
 
 
 def _listed(text: str) -> frozenset[str]:
@@ -114,12 +115,14 @@ class PathWords(NamedTuple):
         folders: stems of the folders' names.
         folder: the path without the file's name.
         role: `file_role`.
+        translation: what the path says of it, if it is one; the ranking leaves it out where the original is missing.
     """
 
     name: frozenset[str]
     folders: frozenset[str]
     role: str
     folder: str
+    translation: Translation | None = None
 
 
 @lru_cache(maxsize=65_536)
@@ -130,7 +133,7 @@ def path_words(path: str) -> PathWords:
     # The name of an index file says nothing; its folder is what people call it.
     own = identifier_stems(folders[-1] if folders and name.lower() in _INDEX_NAMES else name)
     stems = frozenset[str]().union(*map(identifier_stems, folders))
-    return PathWords(own, stems, file_role(path), path.rpartition("/")[0])
+    return PathWords(own, stems, file_role(path), path.rpartition("/")[0], translation_of(path))
 
 
 _INDEX_NAMES = frozenset({"__init__", "index", "mod", "main", "lib", "init"})
@@ -209,6 +212,7 @@ ROLE_WORDS = {
     "stub": _stems("stub stubs typing pyi declaration"),
     "prose": _stems("readme docs documentation changelog license guide tutorial markdown"),
     "data": _stems("config configuration settings json yaml toml xml html css workflow schema"),
+    "translation": _stems("translation translations translated locale locales localized i18n l10n"),
     "source": frozenset(),
 }
 """Stems by which a query asks for a role."""

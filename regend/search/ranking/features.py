@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 from regend.chunking.tokens import folded, normalised
 from regend.search.legs.fusion import KIND_FACTORS
 from regend.search.query.parse import Query
+from regend.search.query.translations import Spoken, spoken
 from regend.search.query.words import ROLE_WORDS, PathWords, identifier_stems, plain
 from regend.search.ranking.weights import WEIGHTS
 from regend.store.base import ChunkView, Entry
@@ -83,6 +84,7 @@ class QueryContext:
     whole_name: bool
     phrases: tuple[str, ...]
     names: tuple[str, ...]
+    spoken: Spoken
 
 
 def query_context(query: Query, path_filter: str = "") -> QueryContext:
@@ -94,6 +96,7 @@ def query_context(query: Query, path_filter: str = "") -> QueryContext:
         whole_name=query.kind == "identifier",
         phrases=tuple(map(plain, query.phrases)),
         names=tuple(name.rpartition(".")[2] for name in query.identifiers),
+        spoken=spoken(query.text),
     )
 
 
@@ -131,6 +134,9 @@ def named_line(candidate: Candidate, context: QueryContext) -> float:
 def unasked_role(candidate: Candidate, context: QueryContext) -> float:
     """Set back tests, vendored, generated and example code, stubs, prose and data: they repeat the code's words."""
     role = candidate.words.role
+    translation = candidate.words.translation
+    if translation is not None and not context.spoken.fits(translation.language):
+        role = "translation"
     return 0.0 if role in context.wanted_roles else _ROLE_PENALTIES[role]
 
 
@@ -143,7 +149,9 @@ _ROLE_PENALTIES = {
     "prose": -0.8,
     "data": -0.8,
     "stub": -0.5,
+    "translation": -1.6,
 }
+"""A translation says again what its original says, and stands behind it whatever else it has: hence less than -1."""
 
 
 def share_present(texts: Sequence[str], words: PathWords, context: QueryContext) -> float:

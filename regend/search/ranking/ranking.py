@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeVar, get_args
 
 from regend.search.legs.fusion import file_evidence_sum
-from regend.search.query.words import path_words
+from regend.search.query.words import PathWords, path_words
 from regend.search.ranking.features import (
     FEATURES,
     WORDS_PRESENT,
@@ -93,12 +93,14 @@ def shortlist(
     context: QueryContext,
     count: int,
     table: RankingTable = RANKING,
+    words_of: Callable[[Entry], PathWords] = lambda entry: path_words(entry.path),
 ) -> list[Candidate]:
     """Return the `count` most promising candidates (round one), best first, with `Candidate.base` set.
 
     Args:
         blended: score in 0..1 by doc.
         entry_of: the entry of an id if it is live and in scope.
+        words_of: what its path, and what the index knows of it, say of an entry.
     """
     files = _files(blended, entry_of)
     chosen = _promising(files, count * _ROUND_ONE_FACTOR)
@@ -107,7 +109,7 @@ def shortlist(
     for file, negative, doc in chosen:
         entry = file.entry
         share = negative / (file.scores[0][0] or 1.0)
-        candidate = Candidate(doc, entry, path_words(entry.path), -negative, file.evidence, share, file.neighbours)
+        candidate = Candidate(doc, entry, words_of(entry), -negative, file.evidence, share, file.neighbours)
         if file.base is None:
             file.base = _sum(table.file, candidate, context)
         base = candidate.base = file.base + _sum(table.chunk, candidate, context)
@@ -197,9 +199,16 @@ def _set_neighbours(files: Collection[_File]) -> None:
         file.neighbours = (totals[folder] - file.evidence) / total
 
 
-def added_candidate(doc: int, entry: Entry, blended: float, context: QueryContext, table: RankingTable) -> Candidate:
+def added_candidate(
+    doc: int,
+    entry: Entry,
+    blended: float,
+    context: QueryContext,
+    table: RankingTable,
+    words_of: Callable[[Entry], PathWords] = lambda entry: path_words(entry.path),
+) -> Candidate:
     """Make a candidate that no leg found, such as a definition from the symbol leg."""
-    candidate = Candidate(doc, entry, path_words(entry.path), blended, 0.0)
+    candidate = Candidate(doc, entry, words_of(entry), blended, 0.0)
     candidate.base = _sum(table.file, candidate, context) + _sum(table.chunk, candidate, context)
     return candidate
 

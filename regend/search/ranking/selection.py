@@ -20,6 +20,7 @@ from regend.search.legs.literal import NO_LITERAL, Literal
 from regend.search.legs.locate import Place, chunks_at
 from regend.search.legs.scope import Scope
 from regend.search.query.parse import Query
+from regend.search.query.words import PathWords, path_words
 from regend.search.ranking.copies import Grouped, grouped
 from regend.search.ranking.features import FILE_LIKENESS, Candidate, QueryContext
 from regend.search.ranking.likeness import likeness_of
@@ -112,7 +113,8 @@ def ranked(question: Question, depth: int, clock: StageClock) -> list[Ranked]:
     if q.phrases or q.query.without_phrases:
         blended = verified(q.snapshot, q.scope, blended, q.phrases, q.query.without_phrases)
     clock.lap("legs")
-    candidates = shortlist(blended, q.scope.entry, q.context, max(_SHORTLIST, depth + 4), q.table)
+    words_of = partial(_words_of, q.scope)
+    candidates = shortlist(blended, q.scope.entry, q.context, max(_SHORTLIST, depth + 4), q.table, words_of)
     lacking = held.intersection(blended) - {candidate.doc for candidate in candidates}
     candidates += _added(q, sorted(lacking), blended)
     clock.lap("shortlist")
@@ -214,7 +216,17 @@ def _added(q: Question, docs: Sequence[int], blended: dict[int, float]) -> Itera
     for doc in docs:
         entry = q.scope.entry(doc // MAX_CHUNKS_PER_BLOB)
         if entry is not None:
-            yield added_candidate(doc, entry, blended.get(doc, 0.0), q.context, q.table)
+            words_of = partial(_words_of, q.scope)
+            yield added_candidate(doc, entry, blended.get(doc, 0.0), q.context, q.table, words_of)
+
+
+def _words_of(scope: Scope, entry: Entry) -> PathWords:
+    """Return what the path and the index say of a file: a translation is one only where its original is indexed."""
+    words = path_words(entry.path)
+    originals = () if words.translation is None else words.translation.originals
+    if originals and not any(scope.beside(entry, path) for path in originals):
+        return words._replace(translation=None)
+    return words
 
 
 def _located(q: Question, views: dict[int, ChunkView]) -> Iterator[ChunkView]:

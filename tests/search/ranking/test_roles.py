@@ -1,0 +1,55 @@
+"""A file that repeats others stands behind them, unless a query asks for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from regend.search.engine import Engine
+from regend.search.options import SearchOptions
+from regend.search.query.parse import parse_query
+from tests.search.conftest import Corpus
+from tests.search.memory import hashed_vector
+
+ENGLISH = "# Install\n\nInstall the server with pip install apple and run the server with apple serve."
+
+
+def found(corpus: Corpus, query: str, k: int = 10) -> list[str]:
+    results = Engine(hashed_vector).search(corpus.snapshot, SearchOptions(parse_query(query), k=k)).results
+    return list(dict.fromkeys(result.path for result in results))
+
+
+@pytest.mark.parametrize(
+    ("path", "original", "text", "asked"),
+    [
+        ("README.ko.md", "README.md", "서버를 설치합니다", "서버를 설치"),
+        ("docs/ja/guide.md", "docs/guide.md", "サーバーをインストールします", "インストール"),
+        ("docs/ja/guide.md", "docs/en/guide.md", "サーバーをインストールします", "サーバー"),
+        (
+            "i18n/fr/guide.md",
+            "docs/guide.md",
+            "Comment installer le serveur après le démarrage",
+            "installer le serveur",
+        ),
+        ("README_de.md", "README.md", "Wie man den Server installiert und ausführt", "wie installiert man den Server"),
+        ("locale/ru/guide.md", "guide.md", "Установка сервера", "установка сервера"),
+    ],
+)
+def test_a_translation_stands_behind_its_original_unless_the_query_is_in_its_language(
+    corpus: Corpus, path: str, original: str, text: str, asked: str
+) -> None:
+    """It has the words of the query more often, as a translation with many examples does."""
+    translated = f"# {text}\n\npip install apple, server, apple serve: install the server, run the server. {text}"
+    files = [(path, translated, "markdown"), (original, ENGLISH, "markdown")]
+    files += [(f"docs/other{n}.md", f"About topic {n}", "markdown") for n in range(5)]
+    corpus.fill(corpus.add_root("/repo"), files)
+    assert found(corpus, "install the server")[:2] == [original, path]
+    assert found(corpus, "docs how to install and run the server")[0] == original
+    assert found(corpus, asked)[0] == path
+    assert found(corpus, f"{original} install")[0] == original
+
+
+@pytest.mark.parametrize("path", ["README.ko.md", "docs/zh/guide.md", "docs/id/guide.md"])
+def test_a_document_without_an_original_is_no_translation(corpus: Corpus, path: str) -> None:
+    root = corpus.add_root("/repo")
+    corpus.fill(root, [(path, f"{ENGLISH} install", "markdown"), ("docs/other.md", "install other server", "markdown")])
+    assert found(corpus, "install the server apple serve")[0] == path
