@@ -98,7 +98,7 @@ def test_a_filter_that_leaves_the_holders_out_makes_no_word_absent(corpus: Corpu
     corpus.fill(corpus.add_root("/one"), [("a.py", "rareword_here queue", "python"), ("b.go", "worker", "go")])
     query = parse_query(text)
     conditions = conditions_of(query, SearchOptions(query).filters, ())
-    literal = literal_of(corpus.snapshot, ScopeResolver().resolve(corpus.snapshot, Filters()), query, conditions)
+    literal = literal_of(ScopeResolver().resolve(corpus.snapshot, Filters()), query, conditions)
     assert literal.absent == ()
 
 
@@ -108,7 +108,7 @@ def test_a_word_that_only_other_roots_hold_is_named(corpus: Corpus) -> None:
     corpus.fill(second, [("b.py", "queue worker", "python")])
     query, filters = parse_query("common worker"), Filters(root="/two")
     scope = ScopeResolver().resolve(corpus.snapshot, filters)
-    assert literal_of(corpus.snapshot, scope, query, conditions_of(query, filters, ())).absent == ("common",)
+    assert literal_of(scope, query, conditions_of(query, filters, ())).absent == ("common",)
 
 
 def test_words_outside_the_scope_do_not_count(corpus: Corpus) -> None:
@@ -117,7 +117,7 @@ def test_words_outside_the_scope_do_not_count(corpus: Corpus) -> None:
     corpus.fill(second, [("b.py", "queue worker", "python")])
     query, filters = parse_query("rareword_here"), Filters(root="/two")
     scope = ScopeResolver().resolve(corpus.snapshot, filters)
-    literal = literal_of(corpus.snapshot, scope, query, conditions_of(query, filters, ()))
+    literal = literal_of(scope, query, conditions_of(query, filters, ()))
     assert literal.absent == ("rareword_here",) and literal.holders == ()
 
 

@@ -61,6 +61,20 @@ def stem(word: str) -> str:
     return word
 
 
+_FORM_SUFFIXES = ("", "e", "s", "es", "ed", "ing", "er", "or", "ion", "ation", "ies", "y")
+
+
+@lru_cache(maxsize=16_384)
+def forms(word: str) -> tuple[str, ...]:
+    """Return the usual forms of a lower-case word, itself among them: those that have its stem."""
+    own = stem(word)
+    if not word.isascii() or not word.isalpha() or len(own) < _MIN_STEM_CHARS - 1:
+        return (word,)
+    made = (own + suffix for suffix in _FORM_SUFFIXES)
+    doubled = (own + own[-1] + suffix for suffix in ("ed", "ing", "er"))
+    return tuple(dict.fromkeys((word, *(form for form in (*made, *doubled) if stem(form) == own))))
+
+
 def _undoubled(word: str) -> str:
     if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "aeioulsz":
         return word[:-1]
