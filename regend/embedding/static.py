@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from regend.embedding.base import ModelInfo, Task
-from regend.embedding.code_words import blocks, words_of
+from regend.embedding.code_words import VERSION, blocks, words_of
 from regend.embedding.vocabulary import Bag, Vocabulary
 
 FILE = "model.npz"
@@ -70,7 +70,7 @@ class StaticEncoder:
         self._importance = norms * self.query_weights[: len(keys)]
         self._unknown = float(np.percentile(self._importance, _RARE_PERCENT))
         self.info = ModelInfo(
-            model_id=model_id,
+            model_id=f"{model_id}-w{VERSION}",
             dim=self.table.shape[1],
             local=True,
             note="built in: word vectors learnt from permissively licensed code; nothing leaves this machine",
@@ -78,7 +78,7 @@ class StaticEncoder:
 
     def knows(self, text: str) -> bool:
         """Return whether the model has a vector of its own for a word of the text; unknown words share vectors."""
-        return bool(self.vocabulary.find(words_of([text.encode()]).hashes).any())
+        return any(self.vocabulary.find(words_of(block).hashes).any() for _, block in blocks([text]))
 
     def importance(self, words: Sequence[str]) -> list[float]:
         """Return how much each word turns the vector of a query that it is in; an unknown word counts as a rare one."""

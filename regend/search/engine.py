@@ -162,7 +162,7 @@ class Engine:
                 context = replace(context, whole_name=True)
         return Question(
             snapshot, scope, query, context, conditions, query.phrases, definitions, vector, weight,
-            self._table.asked(context), literal_of(scope, query, conditions),
+            self._table.asked(context), literal_of(snapshot, scope, query, conditions),
         )  # fmt: skip
 
     def _word_weights(self, scope: Scope, query: Query) -> WordWeights:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from regend.chunking.tokens import lexical_tokens
+from regend.chunking.tokens import asked_tokens
 from regend.errors import PathError
 from regend.search.legs.fusion import vector_weight
 from regend.search.legs.legs import NO_DEFINITIONS, Vector
@@ -117,6 +117,7 @@ def distinctive_terms(text: str) -> tuple[str, ...]:
     Length stands for rarity (long tokens are compound identifiers) and BM25's own inverse document frequency does the
     rest.
     """
-    counts = Counter(token for token in lexical_tokens(text).split() if len(token) > 2 and token not in QUESTION_WORDS)
+    tokens = asked_tokens(text).split()
+    counts = Counter(t for t in tokens if (len(t) > 2 or not t.isascii()) and t not in QUESTION_WORDS)
     ordered = sorted(counts, key=lambda token: (-min(counts[token], 4) * min(len(token), 16), token))
     return tuple(ordered[:_TERMS])

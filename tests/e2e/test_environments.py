@@ -130,7 +130,7 @@ def test_a_relative_path_without_a_working_directory_is_refused(tmp_path: Path) 
     with started(tmp_path, Environment()) as subject:
         for arguments in RELATIVE_PATHS.values():
             done = control(subject, gone, *arguments)
-            assert (done.returncode, done.stdout) == (1, ""), arguments
+            assert (done.returncode, done.stdout) == (2, ""), arguments
             assert "the working directory cannot be found" in done.stderr and "Traceback" not in done.stderr, arguments
         for arguments in (("status",), ("list",), ("config",), ("symbols", "pear"), ("service", "status")):
             done = control(subject, gone, *arguments)

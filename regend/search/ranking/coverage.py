@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import log
 
+from regend.chunking.tokens import folded, is_unspaced
 from regend.search.query.words import stem
 
 _MOST_PLACES = 12
@@ -69,7 +70,7 @@ class Coverage:
 
 def coverage_of(text: str, weights: WordWeights) -> Coverage:
     """Look for the words where words begin: ``parse`` is in ``reparse`` by chance, and in ``doParse`` on purpose."""
-    lowered = text.lower()
+    lowered = folded(text)
     if len(lowered) != len(text):  # As that of a Turkish dotted capital I.
         text = lowered
     places: dict[str, list[int]] = {}
@@ -87,11 +88,12 @@ def coverage_of(text: str, weights: WordWeights) -> Coverage:
 
 def _places(text: str, lowered: str, spelling: str) -> list[int]:
     found: list[int] = []
+    anywhere = is_unspaced(spelling)
     at = lowered.find(spelling)
     for _ in range(_MOST_PLACES):
         if at < 0:
             break
-        if not at or not text[at - 1].isalpha() or (text[at].isupper() and text[at - 1].islower()):
+        if anywhere or not at or not text[at - 1].isalpha() or (text[at].isupper() and text[at - 1].islower()):
             found.append(at)
         at = lowered.find(spelling, at + 1)
     return found

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from math import log1p
 from typing import Literal, NamedTuple
 
+from regend.chunking.tokens import normalised
 from regend.search.legs.fusion import KIND_FACTORS
 from regend.search.query.parse import Query
 from regend.search.query.words import ROLE_WORDS, PathWords, identifier_stems, plain
@@ -163,7 +164,7 @@ def path_words(candidate: Candidate, context: QueryContext) -> float:
 def named_path(candidate: Candidate, context: QueryContext) -> float:
     """Find the file that the query names; the weight lifts it above all others for a query that is only a path."""
     wanted = context.query.path
-    path = candidate.entry.path
+    path = normalised(candidate.entry.path)
     return 1.0 if wanted and (path == wanted or path.endswith("/" + wanted)) else 0.0
 
 
@@ -194,7 +195,10 @@ def exact_phrase(candidate: Candidate, context: QueryContext) -> float:
 
 def names_in(text: str, context: QueryContext) -> float:
     """Count the names spelt exactly so, case included, which are worth more than their words scattered."""
-    return sum(name in text for name in context.names) / len(context.names) if context.names else 0.0
+    if not context.names:
+        return 0.0
+    text = normalised(text)
+    return sum(name in text for name in context.names) / len(context.names)
 
 
 FILE_LIKENESS = "file_likeness"

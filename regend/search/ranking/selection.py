@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import log1p
+from unicodedata import normalize
 
 from regend.search.legs.conditions import holds, passing, verified
 from regend.search.legs.legs import Definitions, Vector, blended_candidates
@@ -198,6 +199,9 @@ def _located(q: Question, views: dict[int, ChunkView]) -> Iterator[ChunkView]:
 
 def _named_files(q: Question) -> Iterator[Entry]:
     for record in q.snapshot.roots.values():
-        entry = q.snapshot.pools[record.pool].entry_at(record.root, q.query.path)
+        pool = q.snapshot.pools[record.pool]
+        path = q.query.path
+        # A path of macOS may be encoded with its accents apart, whatever was typed.
+        entry = pool.entry_at(record.root, path) or pool.entry_at(record.root, normalize("NFD", path))
         if entry is not None and q.scope.entry(entry.entry_id) is not None:
             yield entry
