@@ -1,6 +1,6 @@
 """`python -m benchmarks NAME`: run one measurement and print it, as JSON with the machine it was made on.
 
-`retrieval` prints tables, and writes the JSON where `--json` says.
+`retrieval` prints tables, and writes the JSON where `--json` says; `chunks DIR...` prints a table.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import demo, embedding, encoding, fit, indexing, queries, questions, retrieval
+from benchmarks import chunks, demo, embedding, encoding, fit, indexing, queries, questions, retrieval
 from benchmarks.annotations import load
 from benchmarks.daemons import machine
 from benchmarks.misspelling import misspelt
@@ -22,8 +22,9 @@ HERE = Path(__file__).resolve().parent
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "name", choices=("demo", "index", "query", "questions", "retrieval", "fit", "encode", "embed", "all")
+        "name", choices=("demo", "index", "query", "questions", "retrieval", "fit", "encode", "embed", "chunks", "all")
     )
+    parser.add_argument("directories", type=Path, nargs="*", metavar="DIR", help="chunks: the trees to chunk")
     parser.add_argument("--root", type=Path, default=HERE.parent, help="the tree to index (default: this repository)")
     parser.add_argument("--file", type=Path, default=HERE / "django_questions.json", help="questions as JSON")
     parser.add_argument("--seconds", type=float, default=60.0, help="embed: how long limits are measured, 0: not")
@@ -46,6 +47,11 @@ def main(arguments: list[str] | None = None) -> int:
     root = options.root.resolve()
     if options.name == "demo":
         return demo.run()
+    if options.directories and options.name != "chunks":
+        parser.error(f"{options.name} takes no directories; name its tree with `--root DIR`")
+    if options.name == "chunks":
+        print(chunks.run(options.directories or [root]))
+        return 0
     if options.name in ("retrieval", "fit") and (options.questions is None or options.checkouts is None):
         parser.error(f"{options.name} needs --questions FILE and --checkouts DIR")
     if options.name == "fit":

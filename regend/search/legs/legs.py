@@ -69,9 +69,13 @@ class Definitions:
         """Return the best grade of a definition that begins within the lines, or 0."""
         return max((grade for _, grade in self._within(entry_id, start_line, end_line)), default=0.0)
 
-    def line_within(self, entry_id: int, start_line: int, end_line: int) -> int:
-        """Return the first line of the first definition that begins within the lines, or 0."""
-        return min((line for line, _ in self._within(entry_id, start_line, end_line)), default=0)
+    def view_within(self, entry_id: int, start_line: int, end_line: int) -> SymbolView | None:
+        """Return the first of the best definitions that begin within the lines."""
+        within = self._within(entry_id, start_line, end_line)
+        if not within:
+            return None
+        line, _ = min(within, key=lambda found: (-found[1], found[0]))
+        return next(view for view in self.views if (view.entry_id, view.start_line) == (entry_id, line))
 
     def _within(self, entry_id: int, start_line: int, end_line: int) -> list[tuple[int, float]]:
         return [

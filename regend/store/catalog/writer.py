@@ -202,7 +202,7 @@ class Catalog:
             Its row, and its chunk keys in order (int64 [n]).
         """
         sql = self._sql
-        texts = [embedded_text(chunk.symbol, chunk.text) for chunk in file.chunks]
+        texts = [embedded_text(chunk.symbol, chunk.text, chunk.outline) for chunk in file.chunks]
         sizes = [len(text.encode("utf-8", "surrogatepass")) for text in texts]
         cursor = sql.execute(
             "INSERT INTO blobs(blob, language, line_count, skip_reason, degraded_reason, chunk_count, size_bytes) "
