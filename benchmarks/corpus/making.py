@@ -13,15 +13,24 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.corpus.kinds import commit
+from benchmarks.corpus.kinds import commit, doc, error, heading, rare, symbol, test_name, title
 from benchmarks.corpus.manifest import MAX_FILE_BYTES, PARTS, Entry, chosen, parts_of, read_manifest, write_manifest
 from benchmarks.corpus.material import Material, Question
-from benchmarks.corpus.mirrors import Mirror, blobs_of, commits_of, contents_of, mirrors_in
+from benchmarks.corpus.mirrors import Mirror, blobs_of, commits_of, contents_of, ignored_among, mirrors_in
 from benchmarks.corpus.prose import normalised
 
 VERSION = 1
 """Raise it when the same revisions would give other trees or questions: all is made again."""
-KINDS: Mapping[str, Callable[[Material], list[Question]]] = {"commit": commit.questions}
+KINDS: Mapping[str, Callable[[Material], list[Question]]] = {
+    "commit": commit.questions,
+    "doc": doc.questions,
+    "title": title.questions,
+    "error": error.questions,
+    "test": test_name.questions,
+    "rare": rare.questions,
+    "symbol": symbol.questions,
+    "heading": heading.questions,
+}
 """In the order in which they are made: `doc` takes sentences out of the tree that the later ones read."""
 
 
@@ -84,7 +93,7 @@ def _made(entry: Entry, mirror: Mirror, out: Path) -> list[dict[str, Any]]:
             queries: list[dict[str, Any]] = said["queries"]
             return queries
     contents = contents_of(mirror, blobs_of(mirror, entry.revision), MAX_FILE_BYTES)
-    material = Material(entry.name, contents, commits_of(mirror, entry.revision))
+    material = Material(entry.name, contents, commits_of(mirror, entry.revision), ignored_among(mirror, contents))
     queries = queries_of(material)
     _write_tree(tree, material.contents)
     _write(record, {"version": VERSION, "revision": entry.revision, "queries": queries})
@@ -101,7 +110,9 @@ def queries_of(material: Material) -> list[dict[str, Any]]:
 
 
 def _write_tree(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Write a tree's files; what stood there before goes away at once, and nothing is half there."""
+    """Write a tree's files. It is replaced as a whole; one that is as it should be is left alone, with its times."""
+    if _is_written(folder, contents):
+        return
     unfinished, former = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
     for place in (unfinished, former):
         shutil.rmtree(place, ignore_errors=True)
@@ -114,6 +125,11 @@ def _write_tree(folder: Path, contents: Mapping[str, bytes]) -> None:
         folder.rename(former)
     unfinished.rename(folder)
     shutil.rmtree(former, ignore_errors=True)
+
+
+def _is_written(folder: Path, contents: Mapping[str, bytes]) -> bool:
+    there = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+    return there == set(contents) and all((folder / path).read_bytes() == content for path, content in contents.items())
 
 
 def _write(file: Path, value: object) -> None:

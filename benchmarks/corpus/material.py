@@ -14,6 +14,24 @@ from regend.chunking.decoding import decode
 from regend.chunking.grammars import detect_language, spec_of
 from regend.chunking.symbols import Definition, definitions_in
 
+FUNCTIONS = frozenset(("constructor", "function", "macro", "method"))
+TYPES = frozenset(
+    (
+        "class",
+        "enum",
+        "extension",
+        "impl",
+        "interface",
+        "module",
+        "object",
+        "protocol",
+        "struct",
+        "trait",
+        "type",
+        "union",
+    )
+)
+"""Kinds of definitions that questions are about."""
 _HEAD_BYTES = 4_096
 _PARSE_S = 5.0
 T = TypeVar("T")
@@ -52,11 +70,13 @@ class Material:
     Attributes:
         name: the repository's, ``OWNER+NAME``.
         contents: of every file that is written, by path.
+        ignored: paths that an index leaves out.
     """
 
     name: str
     contents: dict[str, bytes]
     commits: Sequence[Commit] = ()
+    ignored: frozenset[str] = frozenset()
     sources: tuple[str, ...] = field(init=False)
     source_set: frozenset[str] = field(init=False)
     _texts: dict[str, str] = field(default_factory=dict)
@@ -66,7 +86,10 @@ class Material:
         self.sources = tuple(
             path
             for path, content in sorted(self.contents.items())
-            if is_source(path, content[:_HEAD_BYTES]) and (text := self.text(path)) and not is_generated(text)
+            if path not in self.ignored
+            and is_source(path, content[:_HEAD_BYTES])
+            and (text := self.text(path))
+            and not is_generated(text)
         )
         self.source_set = frozenset(self.sources)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 COMMIT_COUNT = 3_000
 """Newest commits of a repository that are looked at."""
@@ -91,7 +92,7 @@ def blobs_of(mirror: Mirror, revision: str) -> list[Blob]:
 def sizes_of(mirror: Mirror, blobs: Iterable[Blob]) -> dict[str, int]:
     """Return the bytes of each path; what the mirror lacks is left out."""
     listed = list(blobs)
-    lines = _git(mirror, "cat-file", "--batch-check=%(objectsize)", asked=listed).decode().splitlines()
+    lines = _git(mirror, "cat-file", "--batch-check=%(objectsize)", lines=_objects(listed)).decode().splitlines()
     return {blob.path: int(line) for blob, line in zip(listed, lines, strict=True) if line.isdigit()}
 
 
@@ -100,7 +101,7 @@ def contents_of(mirror: Mirror, blobs: Iterable[Blob], max_bytes: int) -> dict[s
     listed = list(blobs)
     sizes = sizes_of(mirror, listed)
     wanted = [blob for blob in listed if sizes.get(blob.path, max_bytes + 1) <= max_bytes]
-    answer = _git(mirror, "cat-file", "--batch", asked=wanted)
+    answer = _git(mirror, "cat-file", "--batch", lines=_objects(wanted))
     found, at = {}, 0
     for blob in wanted:
         start = answer.index(b"\n", at) + 1
@@ -136,19 +137,37 @@ def _commits(stream: str) -> Iterator[Commit]:
         yield Commit(object_id, author, subject.strip(), body.strip(), tuple(changed), tuple(removed))
 
 
-def _git(mirror: Mirror, *arguments: str, asked: Iterable[Blob] = ()) -> bytes:
-    """Run git, with the objects asked for on its input."""
-    lines = "".join(f"{blob.object_id}\n" for blob in asked).encode()
+def ignored_among(mirror: Mirror, contents: Mapping[str, bytes]) -> frozenset[str]:
+    """Return committed paths that the tree's own rules ignore: an index of the folder lacks them."""
+    rules = {path: content for path, content in contents.items() if path.rpartition("/")[2] == ".gitignore"}
+    with TemporaryDirectory() as folder:
+        for path, content in rules.items():
+            file = Path(folder, path)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        answer = _git(
+            mirror, "-c", "core.bare=false", f"--work-tree={folder}", "check-ignore", "--no-index", "-z", "--stdin",
+            lines="\0".join(contents), good=(0, 1),
+        )  # fmt: skip
+    return frozenset(answer.decode().split("\0")) - {""}
+
+
+def _objects(blobs: Iterable[Blob]) -> str:
+    return "".join(f"{blob.object_id}\n" for blob in blobs)
+
+
+def _git(mirror: Mirror, *arguments: str, lines: str = "", good: Sequence[int] = (0,)) -> bytes:
+    """Run git with `lines` on its input; every exit status but the good ones is an error."""
     # Neither the user's configuration nor the network may have a say.
     environment = {
         **os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0",
         "GIT_NO_LAZY_FETCH": "1", "GIT_NO_REPLACE_OBJECTS": "1",
     }  # fmt: skip
     done = subprocess.run(
-        ["git", f"--git-dir={mirror.git_dir}", *arguments], input=lines, capture_output=True, env=environment,
+        ["git", f"--git-dir={mirror.git_dir}", *arguments], input=lines.encode(), capture_output=True, env=environment,
         check=False,
     )  # fmt: skip
-    if done.returncode:
+    if done.returncode not in good:
         said = done.stderr.decode("utf-8", "replace").strip()
         raise SystemExit(f"git cannot read {mirror.name} ({said}); fetch it again with its history.")
     return done.stdout

@@ -76,3 +76,12 @@ def opening_sentences(body: str, max_chars: int = 240) -> str:
 def normalised(text: str) -> str:
     """Reduce a question to its words, to find duplicates."""
     return " ".join(re.findall(r"\w+", text.lower()))
+
+
+def words_of(identifier: str) -> list[str]:
+    """Split an identifier at its underscores, hyphens and humps; numbers stay with the word before."""
+    parts = re.split(r"[\W_]+", identifier)
+    humps = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+|[^\W\d_]+")
+    return [
+        word.lower() if not word.isupper() or len(word) == 1 else word for part in parts for word in humps.findall(part)
+    ]

@@ -36,6 +36,9 @@ _OTHER_FOLDERS = (
     "translations templates stories storybook codemods migrations buildsrc build-logic"
 )
 _OTHER_FOLDER_SET = frozenset(_OTHER_FOLDERS.split())
+_OTHER_FOLDER_ENDS = re.compile(
+    r".*[-_.](?:demos?|examples?|samples?|bench(?:es|marks?)?|docs?|playground|fuzz)|fuzz\w*"
+)
 _OTHER_NAMES = re.compile(
     r"(?:gulpfile|gruntfile|rakefile|gemfile|podfile|fastfile|appfile|dangerfile|jakefile|guardfile|vagrantfile|brewfile|"
     r"capfile|steepfile|setup|conf|noxfile|fabfile|makefile|configure|bootstrap|changelog|_?_?version_?_?|package|"
@@ -53,14 +56,18 @@ def is_test(path: str) -> bool:
     *folders, name = path.split("/")
     if "src/main/" in path:
         return False
-    return any(map(_TEST_FOLDERS.fullmatch, folders)) or _TEST_NAMES.fullmatch(name) is not None
+    return (
+        any(map(_TEST_FOLDERS.fullmatch, (*folders, *map(str.lower, folders))))
+        or _TEST_NAMES.fullmatch(name) is not None
+    )
 
 
 def is_aside(path: str) -> bool:
     """Tell whether a path is that of documents, examples, copies, generated code, or of the build."""
     *folders, name = path.split("/")
-    if any(folder.lower() in _OTHER_FOLDER_SET or (folder[0] == "." and len(folder) > 1) for folder in folders):
-        return True
+    for folder in map(str.lower, folders):
+        if folder in _OTHER_FOLDER_SET or folder[0] == "." or _OTHER_FOLDER_ENDS.fullmatch(folder):
+            return True
     return _OTHER_NAMES.fullmatch(name) is not None
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks.annotations import load
 from benchmarks.corpus import making
 from benchmarks.corpus.manifest import PARTS, Entry
+from benchmarks.corpus.material import Material
 from tests.benchmarks.corpus.repositories import Repository
 
 
@@ -45,16 +47,28 @@ def test_a_second_run_does_only_what_is_missing(tmp_path: Path, monkeypatch: pyt
     making.run(tmp_path / "mirrors", tmp_path / "out", manifest=entries)
     files = {part: (tmp_path / "out" / f"questions-{part}.json").read_bytes() for part in PARTS}
     (tmp_path / "out" / "made" / "b+two.json").unlink()
-    made = []
+    made: list[str] = []
     real = making.queries_of
-    monkeypatch.setattr(making, "queries_of", lambda material: made.append(material.name) or real(material))
+
+    def noted(material: Material) -> list[dict[str, Any]]:
+        made.append(material.name)
+        return real(material)
+
+    monkeypatch.setattr(making, "queries_of", noted)
+    tree = tmp_path / "out" / "trees" / "b+two"
+    before = tree.stat()
     making.run(tmp_path / "mirrors", tmp_path / "out", manifest=entries)
     assert made == ["b+two"]
+    assert (tree.stat().st_ino, tree.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert files == {part: (tmp_path / "out" / f"questions-{part}.json").read_bytes() for part in PARTS}
     assert not [p for p in (tmp_path / "out" / "trees").iterdir() if p.name.startswith(".")]
     monkeypatch.setattr(making, "VERSION", making.VERSION + 1)
     making.run(tmp_path / "mirrors", tmp_path / "out", manifest=entries)
     assert sorted(made) == ["a+one", "b+two", "b+two", "c+three"]
+    (tree / "src" / "a.go").write_text("package changed\n")
+    (tmp_path / "out" / "made" / "b+two.json").unlink()
+    making.run(tmp_path / "mirrors", tmp_path / "out", manifest=entries)
+    assert (tree / "src" / "a.go").read_text() == "package a\n"
 
 
 def test_only_some(tmp_path: Path) -> None:

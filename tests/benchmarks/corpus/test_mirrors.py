@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.corpus.mirrors import blobs_of, commits_of, contents_of, head_of, mirrors_in
+from benchmarks.corpus.mirrors import Mirror, blobs_of, commits_of, contents_of, head_of, ignored_among, mirrors_in
 from tests.benchmarks.corpus.repositories import Repository
 
 
@@ -59,3 +59,23 @@ def test_merges_are_left_out(tmp_path: Path) -> None:
     repository.git("merge", "-q", "--no-edit", "side")
     subjects = {commit.subject for commit in commits_of(repository.mirror, "HEAD")}
     assert subjects == {"first", "on the side", "on main"}
+
+
+def test_files_that_are_committed_although_a_rule_ignores_them_are_known(tmp_path: Path) -> None:
+    repository = Repository(tmp_path)
+    rules = {".gitignore": "out/\n*.log\n!keep.log\n", "sub/.gitignore": "/local.py\n"}
+    for path, text in {**rules, "a.py": "1\n", "out/b.py": "1\n", "x.log": "1\n", "keep.log": "1\n",
+                       "sub/local.py": "1\n", "local.py": "1\n"}.items():  # fmt: skip
+        (repository.folder / path).parent.mkdir(exist_ok=True)
+        (repository.folder / path).write_text(text)
+    repository.git("add", "-f", ".")
+    repository.git("commit", "-q", "-m", "first")
+    for mirror in (repository.mirror, *bare_copies(repository, tmp_path)):
+        contents = contents_of(mirror, blobs_of(mirror, "HEAD"), 1_000)
+        assert len(contents) == 8
+        assert ignored_among(mirror, contents) == {"out/b.py", "x.log", "sub/local.py"}
+
+
+def bare_copies(repository: Repository, folder: Path) -> list[Mirror]:
+    repository.git("clone", "-q", "--bare", ".", str(folder / "a+bare"))
+    return [mirror for mirror in mirrors_in(folder) if mirror.name == "a+bare"]
