@@ -93,7 +93,9 @@ class Candidate:
         share: of the file's best blended score, 0..1.
         base: sum of its ``file`` and ``chunk`` features, once known.
         defines: 1 where it holds a definition of the query's name, less for a looser match, 0 otherwise.
-        covered: the share of the query's words that it has, as a share of the file's best chunk's, 0..1.
+        meaning: its score of that leg, as a share of the file's best chunk's, 0..1.
+        covered: the same of the share of the query's words that it has.
+        symbol: how well the name of its enclosing definition fits the query, 0..1.
         rare: the share of the query's rare words that the chunk holds, 0..1, see `legs.literal`.
         repeat: how many better chunks of the same file stand before it.
         view: the chunk itself; None until it is hydrated.
@@ -102,9 +104,11 @@ class Candidate:
     doc: int
     file: FileFacts
     share: float = 0.0
+    meaning: float = 0.0
     base: float = 0.0
     defines: float = 0.0
     covered: float = 0.0
+    symbol: float = 0.0
     rare: float = 0.0
     repeat: int = 0
     view: ChunkView | None = None
@@ -251,7 +255,9 @@ FEATURES: tuple[Feature, ...] = (
     ),
     # A file is shown by its chunk that matches best, or by one that defines what was named.
     _row("best_of_file", "chunk", lambda chunk, _: chunk.share),
+    _row("chunk_meaning", "chunk", lambda chunk, _: chunk.meaning),
     _row("chunk_words", "text", lambda chunk, _: max(chunk.covered, chunk.defines)),
+    _row("chunk_symbol", "text", lambda chunk, _: chunk.symbol),
     _row("symbol_words", "text", lambda chunk, _: chunk.file.symbol),
     _row("file_name", "file", file_name),
     _row("path_words", "file", path_words),

@@ -109,7 +109,8 @@ def shortlist(
     scored: list[tuple[float, str, int, Candidate]] = []
     bases: dict[FileFacts, float] = {}
     for found, negative, doc in chosen:
-        candidate = Candidate(doc, found.file, negative / (found.scores[0][0] or 1.0))
+        meaning = scores.meaning.get(doc, 0.0) / (found.file.meaning or 1.0)
+        candidate = Candidate(doc, found.file, negative / (found.scores[0][0] or 1.0), meaning)
         base = bases.get(found.file)
         if base is None:
             base = bases[found.file] = _sum(table.file, candidate, context)
@@ -242,7 +243,8 @@ def _read(file: FileFacts, candidates: list[Candidate], context: QueryContext) -
         file.covered = max(file.covered, candidate.covered)
         file.together = max(file.together, found.together)
         file.names = max(file.names, names_in(view.text, context))
-        file.symbol = max(file.symbol, symbol_fit(view.symbol, context))
+        candidate.symbol = symbol_fit(view.symbol, context)
+        file.symbol = max(file.symbol, candidate.symbol)
         file.tokens = max(file.tokens, view.token_count)
     file.present = weights.share_of(held)
     for candidate in candidates:

@@ -21,8 +21,10 @@ WEIGHTS: Mapping[str, float] = {
     "file_likeness": 0.179,
     "whole_definition": 10.0,
     "named_definition": 0.122,
-    "best_of_file": 0.1,
+    "best_of_file": 0.07,
+    "chunk_meaning": 0.14,
     "chunk_words": 0.1,
+    "chunk_symbol": 0.08,
     "symbol_words": 0.113,
     "file_name": 0.184,
     "named_path": 4.0,
@@ -45,5 +47,5 @@ WEIGHTS: Mapping[str, float] = {
     "exact_phrase": 1.0,
     "verbatim_name": 0.108,
     "too_short": 0.104,
-    "same_file_again": 3,
+    "same_file_again": 2.0,
 }
