@@ -93,6 +93,8 @@ def shown(literal: str, number: str) -> str:
         len(re.findall(r"[^\W\d_]{2,}", bare)) >= _WORDS
         and sum(len(word) > 2 for word in content_words(bare)) >= _WORDS - 1
     )
+    if query.count("(") != query.count(")") or "HTTP/1" in query:
+        return ""
     if not wordy or len(query) > _MAX_CHARS or sum(c.isalpha() or c == " " for c in bare) < 0.8 * len(bare):
         return ""
     return query

@@ -43,6 +43,7 @@ def test_messages_are_found_where_they_are_raised(path: str, line: str) -> None:
         f'x = "{SAID}"',
         'raise ValueError("bad header")',
         f'# raise ValueError("{SAID}")',
+        'fatalError("cannot read \\(header.map(f(x)).first) of the request (twice")',
         'raise ValueError("%s %s %s is %s")',
         'raise ValueError("a => b; c = {}; d = [e, f]; g")',
     ],
