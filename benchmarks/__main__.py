@@ -1,6 +1,7 @@
 """`python -m benchmarks NAME`: run one measurement and print it, as JSON with the machine it was made on.
 
-`retrieval` prints tables, and writes the JSON where `--json` says; `chunks DIR...` prints a table.
+`retrieval` prints tables, and writes the JSON where `--json` says; `chunks DIR...` prints a table. `corpus` writes
+trees and questions below `--out`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from benchmarks import chunks, demo, embedding, encoding, fit, indexing, queries, questions, retrieval
 from benchmarks.annotations import load
+from benchmarks.corpus import making
 from benchmarks.daemons import machine
 from benchmarks.misspelling import misspelt
 from regend.limits import MAX_BUDGET_TOKENS, MIN_BUDGET_TOKENS
@@ -22,7 +24,8 @@ HERE = Path(__file__).resolve().parent
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "name", choices=("demo", "index", "query", "questions", "retrieval", "fit", "encode", "embed", "chunks", "all")
+        "name",
+        choices=("demo", "index", "query", "questions", "retrieval", "fit", "encode", "embed", "chunks", "corpus", "all"),
     )
     parser.add_argument("directories", type=Path, nargs="*", metavar="DIR", help="chunks: the trees to chunk")
     parser.add_argument("--root", type=Path, default=HERE.parent, help="the tree to index (default: this repository)")
@@ -43,14 +46,27 @@ def main(arguments: list[str] | None = None) -> int:
     ranking.add_argument("--ablate", action="store_true", help="fit: also without each feature")
     ranking.add_argument("--sweep", action="store_true", help="fit: also with the vectors weighing less and more")
     ranking.add_argument("--write", action="store_true", help="fit: put the weights into the package")
+    made = parser.add_argument_group("corpus", "--only limits it, too")
+    made.add_argument("--mirrors", type=Path, help="folder with each repository and its history, as OWNER+NAME")
+    made.add_argument("--out", type=Path, default=HERE.parent / "build" / "corpus", help="(default: build/corpus)")
+    made.add_argument("--select", action="store_true", help="first write the manifest again, from all mirrors")
     options = parser.parse_args(arguments)
     root = options.root.resolve()
     if options.name == "demo":
         return demo.run()
+<<<<<<< HEAD
     if options.directories and options.name != "chunks":
         parser.error(f"{options.name} takes no directories; name its tree with `--root DIR`")
     if options.name == "chunks":
         print(chunks.run(options.directories or [root]))
+=======
+    if options.name == "corpus":
+        if options.mirrors is None or not options.mirrors.is_dir():
+            parser.error("corpus needs --mirrors DIR, a folder with the repositories of the manifest")
+        if options.select:
+            making.select(options.mirrors)
+        making.run(options.mirrors, options.out.resolve(), names(options.only))
+>>>>>>> corpus
         return 0
     if options.name in ("retrieval", "fit") and (options.questions is None or options.checkouts is None):
         parser.error(f"{options.name} needs --questions FILE and --checkouts DIR")

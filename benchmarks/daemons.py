@@ -69,7 +69,7 @@ class PrivateDaemon:
             [sys.executable, "-m", "regend.cli.main", *arguments], env=self._environ, capture_output=True, text=True
         )
         took_s = time.perf_counter() - began_at
-        if done.returncode != 0:
+        if done.returncode not in (0, 1):  # 1: nothing was found.
             raise SystemExit(f"regenctl {' '.join(arguments)} failed: {done.stderr or done.stdout}")
         return done.stdout, took_s
 

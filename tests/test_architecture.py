@@ -97,7 +97,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     ),
     "regend.search.ranking": (
         *BASICS, "regend.limits", "regend.search.query.*", "regend.search.legs.*", "regend.search.ranking.*",
-        "regend.search.stages", "regend.store.base",
+        "regend.search.stages", "regend.store.base", "regend.chunking.tokens",
     ),
     "regend.search.results": (
         *BASICS, "regend.limits", "regend.search.query.*", "regend.search.legs.*", "regend.search.ranking.*",

@@ -14,6 +14,7 @@ from functools import cache
 from tree_sitter import Node, Query, QueryCursor, Tree
 
 from regend.chunking.grammars import LanguageSpec, grammar_of, spec_of
+from regend.chunking.tokens import normalised
 from regend.types import Symbol
 
 MAX_SYMBOLS = 5_000
@@ -111,6 +112,7 @@ def _definition(
     while first_row - 1 > floor and first_row - 1 in leading:
         first_row -= 1
     bare = name.rpartition(".")[2] or name
+    bare, path = normalised(bare), normalised(path)
     return Definition(bare, path, kind, first_row, start_row, end_row, len(outer), inner.type in spec.scopes)
 
 

@@ -1,6 +1,6 @@
 """`regenctl`: parse, call the daemon, print. It starts with the standard library and msgpack only.
 
-Exit codes: 0 done, 1 the command failed, 2 wrong command line, 3 no daemon, 130 interrupted.
+Exit codes, as grep has them: 0 found or done, 1 nothing found, 2 an error, 3 no daemon, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-EXIT_ERROR = 1
+EXIT_ERROR = 2
 EXIT_NO_DAEMON = 3
 EXIT_INTERRUPTED = 130
 

@@ -16,21 +16,29 @@ if TYPE_CHECKING:
 
     from regend.cli.terminal import Style
 
+NOTHING_FOUND = 1
+"""Exit code of a query that finds nothing, as grep has it."""
 MAX_OVERLAY_BYTES = 1_000_000
 """Maximum size of all copies together: a request is one message of at most 1 MiB."""
+
+
+def _exit_code(found: object) -> int:
+    return 0 if found else NOTHING_FOUND
 
 
 def run_search(arguments: argparse.Namespace) -> int:
     query = " ".join(arguments.query).strip()
     flags = given(sync=arguments.sync or None, explain=arguments.explain or None, files=arguments.files or None)
     answer = call(arguments, "search", query=query, **_filters(arguments), **_page(arguments), **flags)
-    return show(arguments, answer, _result_lines)
+    show(arguments, answer, _result_lines)
+    return _exit_code(answer["results"] or arguments.offset)  # After the last page there is nothing more to show.
 
 
 def run_related(arguments: argparse.Namespace) -> int:
     file, line = split_place(arguments.place)
     answer = call(arguments, "related", file=absolute(file), line=line, **_filters(arguments), **_page(arguments))
-    return show(arguments, answer, _result_lines)
+    show(arguments, answer, _result_lines)
+    return _exit_code(answer["results"] or arguments.offset)  # After the last page there is nothing more to show.
 
 
 def run_symbols(arguments: argparse.Namespace) -> int:
@@ -41,7 +49,9 @@ def run_symbols(arguments: argparse.Namespace) -> int:
             place = style(printable(f"{symbol['root']}/{symbol['path']}"), "magenta") + _span(symbol, style)
             yield f"{place}  {style(printable(symbol['kind']), 'dim')} {style(printable(symbol['qualified']), 'cyan')}"
 
-    return show(arguments, call(arguments, "symbols", name=arguments.name, **_filters(arguments)), lines)
+    answer = call(arguments, "symbols", name=arguments.name, **_filters(arguments))
+    show(arguments, answer, lines)
+    return _exit_code(answer["symbols"])
 
 
 def run_outline(arguments: argparse.Namespace) -> int:

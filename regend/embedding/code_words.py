@@ -1,7 +1,8 @@
 """Words of code as numbers, many texts at a time: the built-in model's tokens.
 
 Identifiers come apart as `tokens.split_identifier` does it: at case changes, underscores and digits, so
-`parseHTTPHeader` gives the words of ``parse http header``. Two words with at most one character between them are a
+`parseHTTPHeader` gives the words of ``parse http header``; what is not ASCII comes apart beforehand, see
+`tokens.spaced`. Two words with at most one character between them are a
 pair also, and a pair has the hash of its words written together: "host_name", "HostName" and "host name" all meet
 "hostname".
 
@@ -18,6 +19,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from regend.chunking.tokens import spaced
+
+VERSION = 2
+"""Part of the model's name: raise it when the same text gives other words."""
 MAX_TEXT_BYTES = 1 << 15
 """Maximum bytes of one text that are looked at; chunks are a tenth of it."""
 MAX_WORD_BYTES = 32
@@ -69,7 +74,7 @@ def blocks(texts: Sequence[str]) -> Iterator[tuple[int, list[bytes]]]:
     block: list[bytes] = []
     first = size = 0
     for number, text in enumerate(texts):
-        raw = text.encode("utf-8", "surrogatepass")[:MAX_TEXT_BYTES]
+        raw = spaced(text[:MAX_TEXT_BYTES]).encode("utf-8", "surrogatepass")[:MAX_TEXT_BYTES]
         if block and size + len(raw) + 1 > _BLOCK_BYTES:
             yield first, block
             first, block, size = number, [], 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from regend.chunking.tokens import normalised
 from regend.search.errors import QueryError
 from regend.search.legs.legs import name_grade
 from regend.search.legs.locate import Place, chunks_at
@@ -20,7 +21,7 @@ def symbols(snapshot: Snapshot, name: str, k: int, scope: Scope) -> SearchOutcom
     Raises:
         QueryError: the name is empty.
     """
-    wanted = _dotted(name)
+    wanted = _dotted(normalised(name))
     if not wanted:
         raise QueryError("The symbol name is empty; give a name such as `parse` or `Parser.parse`.")
     found: list[tuple[float, str, str, SymbolView, Entry]] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from regend.chunking.tokens import lexical_tokens
+from regend.chunking.tokens import asked_tokens
 from regend.errors import PathError
 from regend.search.legs.fusion import vector_weight
 from regend.search.legs.legs import NO_DEFINITIONS, Vector
@@ -30,7 +30,7 @@ _READ_CHUNKS = 64
 """Maximum chunks of a file that are read for its words; they are spread over the file."""
 _FILE_WEIGHT = 1.0
 """The likeness of whole files counts as much as the best chunk's own blend: the question is a file, too. A guess."""
-_FEATURES = frozenset({"blend", "file_evidence", "same_file_again", "too_short"})
+_FEATURES = frozenset({"words", "meaning", "all_words", "all_meaning", "best_of_file", "same_file_again"})
 _TABLE = RankingTable(feature for feature in RANKING.features if feature.name in _FEATURES)
 """The question is code here, so the features about a typed query do not apply."""
 
@@ -117,6 +117,7 @@ def distinctive_terms(text: str) -> tuple[str, ...]:
     Length stands for rarity (long tokens are compound identifiers) and BM25's own inverse document frequency does the
     rest.
     """
-    counts = Counter(token for token in lexical_tokens(text).split() if len(token) > 2 and token not in QUESTION_WORDS)
+    tokens = asked_tokens(text).split()
+    counts = Counter(t for t in tokens if (len(t) > 2 or not t.isascii()) and t not in QUESTION_WORDS)
     ordered = sorted(counts, key=lambda token: (-min(counts[token], 4) * min(len(token), 16), token))
     return tuple(ordered[:_TERMS])

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regend.chunking.decoding import decode
 from regend.chunking.grammars import detect_language, language_names
-from regend.chunking.tokens import estimate_tokens, lexical_tokens, query_terms, split_identifier
+from regend.chunking.tokens import (
+    asked_tokens,
+    estimate_tokens,
+    folded,
+    lexical_tokens,
+    normalised,
+    query_terms,
+    spaced,
+    split_identifier,
+    whole_tokens,
+    words_in,
+)
+
+SCRIPTS = {
+    "Chinese": "用户信息数据库缓存𠮷",
+    "Japanese": "認証トークンを返すログイン々",
+    "Korean": "사용자정보를저장한다",
+    "Thai": "กขคงจฉนมย",
+    "Lao": "ກຂຄງຈນມຍ",
+    "Burmese": "ကခဂဃငစဆ",
+    "Khmer": "កខគឃងចឆ",
+}
 
 
 @pytest.mark.parametrize(
@@ -29,6 +52,75 @@ def test_lexical_tokens(text: str, tokens: str) -> None:
 
 def test_letters_beyond_ascii_stay_together() -> None:
     assert split_identifier("größeBerechnen") == ["größe", "berechnen"]
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("ПолучитьПользователя", ["получить", "пользователя"]),
+        ("größeÄndern", ["größe", "ändern"]),
+        ("HTTPÜbertragung2", ["http", "übertragung", "2"]),
+        ("get用户信息", ["get", "用户", "户信", "信息"]),
+    ],
+)
+def test_names_of_any_script_come_apart(name: str, parts: list[str]) -> None:
+    assert split_identifier(name) == parts
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@settings(deadline=None, max_examples=40)
+@given(data=st.data())
+def test_any_part_of_a_run_without_spaces_is_found(script: str, data: st.DataObject) -> None:
+    run = data.draw(st.text(st.sampled_from(SCRIPTS[script]), min_size=1, max_size=200))
+    start = data.draw(st.integers(0, len(run) - 1))
+    part = run[start : data.draw(st.integers(start + 1, len(run)))]
+    around = data.draw(st.sampled_from(["{}", "text{}", "{}text", "a {}。", "“{}”", "x.{}(1)"]))
+    indexed = set(lexical_tokens(around.format(run)).split())
+    assert part in words_in(part)
+    assert set(asked_tokens(part).split()) <= indexed
+    assert set(whole_tokens(part)) <= indexed
+    assert len(asked_tokens(part).split()) == max(1, len(part) - 1), "pairs, or the one character"
+
+
+@pytest.mark.parametrize(("one", "other"), [("x²", "x2"), ("ℝ", "R"), ("𝐱", "x"), ("①", "1"), ("й", "и")])
+def test_other_names_in_code_stay_apart(one: str, other: str) -> None:
+    assert whole_tokens(one) != whole_tokens(other)
+    assert folded(one) != folded(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("ＡＢＣ１２３", "ABC123"), ("ﾛｸﾞｲﾝ", "ログイン"), ("ﬁle", "file"), ("µs", "μs"), ("می\u200cخواهم", "میخواهم"),
+     ("co\u00adoperate", "cooperate"), ("⽤户", "用户")],
+)  # fmt: skip
+def test_a_letter_that_only_looks_different_is_the_same(one: str, other: str) -> None:
+    assert lexical_tokens(one) == lexical_tokens(other)
+
+
+@settings(deadline=None)
+@given(st.text(max_size=80))
+def test_words_do_not_depend_on_how_letters_are_encoded(text: str) -> None:
+    apart = unicodedata.normalize("NFD", text)
+    assert lexical_tokens(apart) == lexical_tokens(text)
+    assert spaced(apart) == spaced(text)
+    assert folded(apart) == folded(text)
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(max_codepoint=0x52F, exclude_characters="ϓϔ"), max_size=40))
+def test_accents_need_not_be_typed(text: str) -> None:
+    assert folded(folded(text)) == folded(text)
+    indexed = set(lexical_tokens(text).split())
+    for word in words_in(text):
+        if len(word) <= 16 and not word.isascii() and folded(word).isalnum():
+            assert folded(word.strip("_$")) in indexed, word
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(max_codepoint=0x7F), max_size=80))
+def test_ascii_is_left_alone(text: str) -> None:
+    assert normalised(text) == spaced(text) == text
+    assert asked_tokens(text) == lexical_tokens(text)
 
 
 def test_runs_of_data_are_no_words() -> None:

@@ -34,12 +34,12 @@ def socket_path() -> Iterator[Path]:
 def test_an_empty_path_is_not_the_working_directory(
     socket_path: Path, command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--socket", str(socket_path), *command]) == 1
+    assert main(["--socket", str(socket_path), *command]) == 2
     assert "The path is empty" in capsys.readouterr().err
 
 
 def test_a_line_too_large_for_the_wire(socket_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--socket", str(socket_path), "related", f"/src/app/a.py:{TOO_LONG}"]) == 1
+    assert main(["--socket", str(socket_path), "related", f"/src/app/a.py:{TOO_LONG}"]) == 2
     assert "cannot be sent" in capsys.readouterr().err
     with Client(socket_path) as client, pytest.raises(RpcError) as caught:
         client.call("related", file="/x", line=TOO_LONG)
@@ -105,7 +105,7 @@ def test_who_may_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("where", "code", "said"),
     [
-        (">/dev/full", 1, "The answer could not be written: No space left on device"),
+        (">/dev/full", 2, "The answer could not be written: No space left on device"),
         (">&-", 0, ""),
         (">&- 2>&-", 0, ""),
     ],

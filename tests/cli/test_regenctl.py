@@ -39,8 +39,8 @@ def spawn(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def out(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    assert main(list(arguments)) == 0
+def out(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
+    assert main(list(arguments)) == code
     captured = capsys.readouterr()
     assert captured.err == ""
     return captured.out
@@ -90,7 +90,15 @@ def test_explain_shows_the_features(served: ServerThread, capsys: pytest.Capture
 
 
 def test_no_results_say_why(served: ServerThread, capsys: pytest.CaptureFixture[str]) -> None:
-    assert out(capsys, "search", "nothing") == "No file matches.\n0 results in 0.5 ms\n"
+    assert out(capsys, "search", "nothing", code=1) == "No file matches.\n0 results in 0.5 ms\n"
+
+
+@pytest.mark.parametrize("arguments", [("search", "nothing"), ("symbols", "none")])
+def test_nothing_found_is_exit_code_1_in_json_too(
+    served: ServerThread, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    answer = json.loads(out(capsys, *arguments, "--json", code=1))
+    assert answer.get("results", answer.get("symbols")) == []
 
 
 def test_a_query_may_begin_with_a_dash(served: ServerThread, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,7 +108,7 @@ def test_a_query_may_begin_with_a_dash(served: ServerThread, capsys: pytest.Capt
 
 def test_symbols_and_outline(served: ServerThread, capsys: pytest.CaptureFixture[str]) -> None:
     assert out(capsys, "symbols", "push") == "/src/app/core/debounce.py:10-12  method Debouncer.push\n"
-    assert out(capsys, "symbols", "none") == "no definition of none\n"
+    assert out(capsys, "symbols", "none", code=1) == "no definition of none\n"
     expected = "/src/app/core/debounce.py python\n   5-30  class   Debouncer\n  10-12  method    push\n"
     assert out(capsys, "outline", "core/debounce.py") == expected
 
@@ -235,10 +243,10 @@ def test_json_with_bytes_that_are_no_text(served: ServerThread, capsys: pytest.C
 
 
 def test_an_error_is_1_and_says_why(served: ServerThread, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["remove", "/nope"]) == 1
+    assert main(["remove", "/nope"]) == 2
     captured = capsys.readouterr()
     assert (captured.out, captured.err.startswith("regenctl: /nope is not a root")) == ("", True)
-    assert main(["remove", "/nope", "--json"]) == 1
+    assert main(["remove", "/nope", "--json"]) == 2
     captured = capsys.readouterr()
     assert captured.err == ""
     assert json.loads(captured.out)["error"]["code"] == "root_error"
@@ -296,7 +304,7 @@ def test_a_reader_that_has_enough_is_no_traceback(served: ServerThread) -> None:
     process.stdout.close()
     assert process.stderr is not None
     assert process.stderr.read() == ""
-    assert process.wait(DEADLINE_S) == 1
+    assert process.wait(DEADLINE_S) == 2
     process.stderr.close()
 
 
@@ -375,10 +383,10 @@ def test_overlays_are_read_from_their_copies(
     assert first == {"path": "/src/app/a=b.py", "text": "caf\udce9 = 1\n"}
     assert second == {"path": "/src/app/c.py", "text": ""}
     for wrong in ("/src/app/a.py", f"/src/app/a.py={tmp_path / 'none'}"):
-        assert main(["related", "/src/app/a.py", "--overlay", wrong]) == 1
+        assert main(["related", "/src/app/a.py", "--overlay", wrong]) == 2
     assert "FILE=COPY" in capsys.readouterr().err
     (tmp_path / "copy").write_text("é" * 600_000)
-    assert main(["search", "x", "--overlay", copy]) == 1
+    assert main(["search", "x", "--overlay", copy]) == 2
     assert "have 1,200,000 bytes, and a request holds about 1,000,000; leave" in capsys.readouterr().err
 
 

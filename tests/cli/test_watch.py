@@ -71,7 +71,7 @@ def test_the_end_of_the_daemon_is_the_end_of_the_watch(served: ServerThread) -> 
     assert process.stdout.readline().startswith("indexing")
     served.stop()
     _, error = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 1
+    assert process.returncode == 2
     assert "daemon" in error
     assert "Traceback" not in error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from unicodedata import normalize
 
 import pytest
 
@@ -119,6 +120,73 @@ def test_words_outside_the_scope_do_not_count(corpus: Corpus) -> None:
     scope = ScopeResolver().resolve(corpus.snapshot, filters)
     literal = literal_of(corpus.snapshot, scope, query, conditions_of(query, filters, ()))
     assert literal.absent == ("rareword_here",) and literal.holders == ()
+
+
+SCRIPTS = {
+    "Chinese": "用户信息数据库缓存密码登录配置",
+    "Japanese": "認証トークンログイン設定を読み込む",
+    "Korean": "사용자정보데이터베이스비밀번호",
+    "Thai": "กขคงจชซญดตถทนบปผ",
+    "Khmer": "កខគឃងចឆជឈញតថទធន",
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("seed", range(3))
+def test_words_without_spaces_are_found_and_named(corpus: Corpus, script: str, seed: int) -> None:
+    """Half of the letters stand in the files, so that pairs of the others stand nowhere."""
+    rng = random.Random(seed)
+    letters = SCRIPTS[script]
+    held = rng.sample(letters, len(letters) // 2)
+    runs = ["".join(rng.choices(held, k=rng.randint(4, 90))) for _ in range(8)]
+    files = [(f"src/a{n}.py", f"# {run}。\ndef handle(queue): pass", "python") for n, run in enumerate(runs)]
+    corpus.fill(corpus.add_root("/repo"), files + [(f"src/f{n}.py", "queue worker", "python") for n in range(20)])
+    for _ in range(12):
+        run = rng.choice(runs)
+        start = rng.randrange(len(run) - 1)
+        part = run[start : start + rng.randint(1, 6)]
+        holders = {path for path, text, _ in files if part in text}
+        for text in (part, f"queue {part}", f'"{part}"', f"-worker {part}"):
+            paths, notes = found(corpus, text, k=len(holders) + 2)
+            assert not any("holds" in note for note in notes), (seed, text, notes)
+            if text != part and (len(part) == 1 or not text.startswith('"')):
+                continue
+            assert set(paths[: len(holders)]) == holders, (seed, text, paths)
+        absent = "".join(rng.sample([letter for letter in letters if letter not in held], 3))
+        _, notes = found(corpus, f"{part} {absent}")
+        assert any(repr(absent) in note for note in notes), (seed, absent, notes)
+        _, notes = found(corpus, f"{part[:4]}{absent}")
+        assert len(part) < 2 or any(repr(absent) in note for note in notes), (seed, part, absent, notes)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("asked", ["NFC", "NFD"])
+def test_words_are_found_however_their_letters_are_encoded(corpus: Corpus, form: str, asked: str) -> None:
+    words = ["résumé", "größenordnung", "ёлка", "ログイン", "사용자", "tiếng"]
+    text = normalize(form, " ".join(words))
+    corpus.fill(corpus.add_root("/repo"), [
+        (f"docs/{text.split()[0]}.md", text, "markdown"), ("src/b.py", "queue worker", "python"),
+    ])  # fmt: skip
+    for word in [*words, f'"{words[0]} {words[1]}"', f"path:docs/*é* {words[0]}", f"docs/{words[0]}.md"]:
+        paths, notes = found(corpus, normalize(asked, word))
+        assert normalize("NFC", paths[0]) == "docs/résumé.md" and not notes, (word, paths, notes)
+
+
+@pytest.mark.parametrize(("typed", "held"), [("resume", "résumé"), ("grosse", "Größe"), ("елка", "Ёлка")])
+def test_accents_need_not_be_typed_and_exact_spelling_wins(corpus: Corpus, typed: str, held: str) -> None:
+    corpus.fill(corpus.add_root("/repo"), [
+        ("src/a.py", f"worker {typed} queue", "python"), ("src/b.py", f"worker {held} queue", "python"),
+    ])  # fmt: skip
+    assert found(corpus, typed)[0][:2] == ["src/a.py", "src/b.py"] and not found(corpus, typed)[1]
+    assert found(corpus, held)[0][0] == "src/b.py" and not found(corpus, held)[1]
+
+
+def test_a_run_without_spaces_is_excluded_as_a_whole(corpus: Corpus) -> None:
+    corpus.fill(corpus.add_root("/repo"), [
+        ("src/a.py", "queue 用户信息", "python"), ("src/b.py", "queue 用户", "python"),
+    ])  # fmt: skip
+    assert found(corpus, "queue -用户信息")[0] == ["src/b.py"]
+    assert found(corpus, "queue -用户")[0] == []
 
 
 MESSAGE = "could not connect to server: Connection refused by peer"

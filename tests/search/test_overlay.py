@@ -149,7 +149,7 @@ def test_the_wrapped_pool_keeps_the_protocols_promises(project: Corpus) -> None:
     assert laid.chunks([doc_id(entry.entry_id, 999)]) == []
     passing = pool.passing(docs, ChunkConditions(kinds=frozenset({"class"})))
     assert {view.symbol for view in views if view.doc in passing} == {"JobQueue", "RetryPolicy"}
-    assert laid.frequencies(["drain_everything", "nosuchword"]) == [1, 0]
+    assert pool.frequencies(["drain_everything", "nosuchword"]) == [1, 0]
     assert [v.name for v in laid.symbols("drain", 5)] == ["drain_everything"]
     assert laid.symbols("drain", 5, prefix=False) == []
     assert [v.path for v in laid.symbols("jobqueue.POP", 5, prefix=False)] == ["JobQueue.pop"]

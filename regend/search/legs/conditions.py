@@ -6,10 +6,9 @@ chunks themselves, because the index keeps no positions.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 
-from regend.chunking.tokens import lexical_tokens
+from regend.chunking.tokens import RUN, asked_tokens
 from regend.search.legs.scope import Scope
 from regend.search.query.filters import Filters
 from regend.search.query.parse import Query
@@ -22,7 +21,6 @@ MAX_VERIFIED = 2_000
 ENOUGH_VERIFIED = 200
 """Holders of a quoted text after which no further chunks are read, so common text takes some 3 ms."""
 _BATCH = 200
-_RUN = re.compile(r"[\w$]+")
 _MAX_WORDS = 16
 
 
@@ -33,7 +31,7 @@ def conditions_of(query: Query, filters: Filters, phrases: Sequence[str], whole_
         whole_words: False where the first and the last word of a phrase may be parts of words, which the index lacks.
     """
     words = dict.fromkeys(
-        token for phrase in phrases for token in lexical_tokens(phrase if whole_words else _inner(phrase)).split()
+        token for phrase in phrases for token in asked_tokens(phrase if whole_words else _inner(phrase)).split()
     )
     return ChunkConditions(
         words=tuple(words)[:_MAX_WORDS],
@@ -46,7 +44,7 @@ def conditions_of(query: Query, filters: Filters, phrases: Sequence[str], whole_
 
 def _inner(phrase: str) -> str:
     """Return the phrase without a first and a last word that may be parts of words."""
-    found = list(_RUN.finditer(phrase))
+    found = list(RUN.finditer(phrase))
     starts = [run for run in found if run.start() > 0]
     whole = [run for run in starts if run.end() < len(phrase)]
     return " ".join(run[0] for run in whole)

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import posixpath
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from threading import Lock
 
+from regend.chunking.tokens import normalised
 from regend.errors import PathError, RootError
 from regend.search.legs.globs import compile_glob
 from regend.search.query.filters import Filters
@@ -89,6 +90,10 @@ class Scope:
             return roots
         return frozenset(r for r in roots if not any(inner.has(entry.path) for inner in self.inner.get(r, ())))
 
+    def frequencies(self, terms: Sequence[str]) -> list[int]:
+        """Return for each term about how many chunks of all pools in scope hold it; 0 is certain."""
+        return [sum(counts) for counts in zip(*(pool.frequencies(terms) for pool, _ in self.pools), strict=True)]
+
     def holds(self, entry_id: int) -> bool:
         """Return whether the entry is live and in scope."""
         return self.entry(entry_id) is not None
@@ -97,7 +102,7 @@ class Scope:
         """Look at all files in scope for one that has this path or ends with it."""
         ending = "/" + path
         return any(
-            (entry.path == path or entry.path.endswith(ending)) and (allow is None or entry.entry_id in allow)
+            ("/" + normalised(entry.path)).endswith(ending) and (allow is None or entry.entry_id in allow)
             for pool, allow in self.pools
             for entry in pool.entries.values()
         )
@@ -208,8 +213,8 @@ def _in_languages(names: tuple[str, ...]) -> _Test:
 
 
 def _on_paths(globs: tuple[str, ...]) -> _Test:
-    matchers = [compile_glob(glob) for glob in globs]
-    return lambda entry: any(matches(entry.path) for matches in matchers)
+    matchers = [compile_glob(normalised(glob)) for glob in globs]
+    return lambda entry: any(matches(normalised(entry.path)) for matches in matchers)
 
 
 def _not(test: _Test) -> _Test:

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from regend.chunking.tokens import MARKS
 from regend.search.errors import FilterError
 from regend.search.query.languages import canonical_language, find_language
 from regend.search.query.spelling import edits
@@ -42,7 +43,7 @@ _MAX_DOUBTS = 3
 _PIECE = re.compile(
     r'(?<!\S)(?P<not>-?)(?P<key>lang|path|kind|root):(?!:)(?P<value>"[^"\n]+"|[^\s"]+)(?!\S)'
     r'|(?<!\S)-"(?P<phrase>[^"\n]{2,})"(?!\S)'
-    r"|(?<!\S)-(?P<word>[^\W\d]\w+)(?!\S)"
+    rf"|(?<!\S)-(?P<word>[^\W\d][\w{MARKS}]+)(?!\S)"
     r'|"[^"\n]{2,}"'
 )
 _DOUBTFUL = re.compile(r'(?<!\S)(?P<not>-?)(?P<key>[A-Za-z]{2,12}):(?P<space> *)(?P<value>[^\s":][^\s"]*)|"[^"\n]{2,}"')

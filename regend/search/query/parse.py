@@ -9,7 +9,15 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from regend.chunking.tokens import MAX_TOKEN_CHARS, lexical_tokens, query_terms
+from regend.chunking.tokens import (
+    MARKS,
+    MAX_TOKEN_CHARS,
+    folded,
+    is_unspaced,
+    normalised,
+    query_terms,
+    whole_tokens,
+)
 from regend.search.errors import QueryError
 from regend.search.query.filters import Inline, Split, doubts, split_filters
 from regend.search.query.words import QUESTION_WORDS, identifier_stems, stem
@@ -78,7 +86,7 @@ _SOURCE_EXTENSION = re.compile(
     r"|cmake|gradle|erl|clj|el|vim|m|mm)$",
     re.IGNORECASE,
 )
-_NAME = r"[^\W\d]\w*"
+_NAME = rf"[^\W\d][\w{MARKS}]*"
 _QUALIFIED = re.compile(rf"{_NAME}(?:(?:::|->|[.#:/\\]){_NAME})*[!?]?")
 _SEPARATORS = re.compile(r"::|->|[.#:/\\]")
 _HUMP = re.compile(r"[a-z0-9][A-Z]|[A-Z]{2}[a-z]")
@@ -94,7 +102,7 @@ def parse_query(text: str) -> Query:
         QueryError: it holds nothing that could be searched for.
         FilterError: a filter in it cannot be used.
     """
-    trimmed = text.strip()
+    trimmed = normalised(text.strip())
     typed = trimmed[:MAX_QUERY_CHARS]
     split = split_filters(typed)
     tokens = query_terms(split.text)
@@ -105,10 +113,12 @@ def parse_query(text: str) -> Query:
         )
         tokens = query_terms(split.text)
     query = _understood(split.text, tokens) if tokens else _wordless(typed, split)
+    unwanted = {word: whole_tokens(word) for word in split.words}
+    runs = tuple(word for word, tokens in unwanted.items() if len(tokens) > 1)  # The index has only pairs of them.
     return replace(
         query, truncated=query.truncated or len(trimmed) > MAX_QUERY_CHARS, inline=split.inline,
-        without=tuple(lexical_tokens(word).split()[0] for word in split.words), without_phrases=split.phrases,
-        doubts=doubts(typed),
+        without=tuple(tokens[0] for tokens in unwanted.values() if len(tokens) == 1),
+        without_phrases=(*split.phrases, *runs), doubts=doubts(typed),
     )  # fmt: skip
 
 
@@ -168,6 +178,8 @@ def _wordless(typed: str, split: Split) -> Query:
 
 def _stems(terms: tuple[str, ...], names: tuple[str, ...]) -> frozenset[str]:
     """Return the stems of single words: an identifier's parts stand for the whole."""
+    accented = {folded(term): term for term in terms if not term.isascii()}
+    terms = tuple(term for term in terms if accented.get(term, term) == term)  # Both forms of a word have one stem.
     parts = [identifier_stems(term) for term in terms]
     own = [stems if len(stems) > 1 else {stem(term)} for term, stems in zip(terms, parts, strict=True)]
     return frozenset[str]().union(*own, *map(identifier_stems, names))
@@ -208,7 +220,8 @@ def _named_identifiers(pieces: list[str]) -> tuple[str, ...]:
         if chatter or not _QUALIFIED.fullmatch(bare):
             continue
         spelt = "_" in bare.strip("_") or _HUMP.search(bare) or _SEPARATORS.search(bare)
+        alone = len(pieces) == 1 and not is_unspaced(bare)  # A whole question may have no space in it.
         capital = position > 0 and bare[:1].isupper() and len(bare) > 2
-        if not _is_file_path(bare) and (len(pieces) == 1 or quoted or bracket or spelt or capital):
+        if not _is_file_path(bare) and (alone or quoted or bracket or spelt or capital):
             names[_SEPARATORS.sub(".", bare)] = None
     return tuple(names)[:_MAX_IDENTIFIERS]

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from regend.chunking.tokens import STOP_WORDS, lexical_tokens
+from regend.chunking.tokens import MARKS, STOP_WORDS, asked_tokens, folded, is_unspaced
 
 Frequencies = Callable[[Sequence[str]], list[int]]
 """For each term about how many chunks hold it; 0 if no chunk does."""
@@ -22,8 +22,10 @@ MAX_CORRECTED = 4
 _MIN_CHARS = 4
 _MAX_CHARS = 64
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_ALPHABETS = ("абвгдежзийклмнопрстуфхцчшщъыьэюяёіїєґ", "αβγδεζηθικλμνξοπρστυφχψω")
+"""Letters of words that have one of them."""
 _DIGITS = "0123456789"
-_WORD = re.compile(r'"[^"\n]*"|[^\W\d]\w*')
+_WORD = re.compile(rf'"[^"\n]*"|[^\W\d][\w{MARKS}]*')
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]*|[a-z]+")
 
 
@@ -41,8 +43,8 @@ def correct(text: str, frequencies: Frequencies) -> tuple[str, tuple[Correction,
         The new text, and what was changed in it; nothing where every word is known or has no known neighbour.
     """
     found = list(_WORD.finditer(text))
-    words = list(dict.fromkeys(match[0] for match in found if not match[0].startswith('"')))
-    terms = {word: lexical_tokens(word).split() for word in words}
+    words = [w for w in dict.fromkeys(m[0] for m in found) if not w.startswith('"') and not is_unspaced(w)]
+    terms = {word: asked_tokens(word).split() for word in words}
     asked = list(dict.fromkeys(term for tokens in terms.values() for term in tokens if term not in STOP_WORDS))
     unknown = {term for term, count in zip(asked, frequencies(asked), strict=True) if not count}
     if not unknown:
@@ -59,6 +61,8 @@ def correct(text: str, frequencies: Frequencies) -> tuple[str, tuple[Correction,
 
 def _corrected(word: str, unknown: set[str], frequencies: Frequencies) -> str:
     """Return the word that was meant, in the case in which `word` was typed; empty if nothing fits."""
+    if not word.isascii() and frequencies([folded(word)])[0]:
+        return ""  # It is found without its accents.
     whole = _nearest(word, frequencies)
     if whole:
         return whole
@@ -91,7 +95,8 @@ def _nearest(word: str, frequencies: Frequencies) -> str:
 
 def edits(word: str) -> Iterator[str]:
     """Return what one keystroke too many, too few, wrong or swapped makes of `word`; letters keep their case."""
-    letters = _LETTERS + "_" + (_DIGITS if any(letter.isdigit() for letter in word) else "")
+    own = [] if word.isascii() else [a for a in _ALPHABETS if not set(a).isdisjoint(word.lower())]
+    letters = "".join(own or [_LETTERS]) + "_" + (_DIGITS if any(letter.isdigit() for letter in word) else "")
     for at in range(len(word)):
         yield word[:at] + word[at + 1 :]
         if at and word[at] != word[at - 1]:

@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from regend.chunking.tokens import STOP_WORDS, split_identifier
+from regend.chunking.tokens import STOP_WORDS, folded, normalised, split_identifier
 from regend.search.query.abbreviations import WORD_OF
 
 
@@ -21,7 +21,7 @@ def _listed(text: str) -> frozenset[str]:
 QUESTION_WORDS = STOP_WORDS | _listed(
     """class classes code defined definition definitions does file files find function functions get gets handle handled
     handles implement implementation implemented implements implementing like method methods no not one please return
-    returns shall show work works"""
+    returns shall show work works 如何 怎么 怎样 什么 哪里 哪儿 どう どこ なぜ 何故 어떻 떻게 어디 무엇"""
 )
 """Words that say how a question is asked, not what it is about.
 
@@ -31,15 +31,36 @@ them (see `parse.parse_query`). They stay in the index: `chunking.tokens` leaves
 
 
 def plain(text: str) -> str:
-    """Return the text for comparisons to the letter: case does not count, and any white space is like one space."""
-    return " ".join(text.casefold().split())
+    """Return the text for comparisons to the letter: case does not count, and any white space is like one space.
+
+    Nor does it count how a letter is encoded, see `tokens.normalised`.
+    """
+    return " ".join(normalised(text).casefold().split())
 
 
 _SUFFIXES = (
     "izations", "ization", "ations", "ation", "ators", "ator", "ating", "ates", "ated", "ate", "ments", "ment",
-    "ables", "able", "ings", "ing", "ions", "ion", "ers", "er", "ors", "or", "ies", "ied", "ed", "es", "s", "y", "e",
+    "ables", "able", "ings", "ing", "ungen", "ung", "aciones", "acion", "iones", "acoes", "acao", "ions",
+    "ion", "ers", "er", "ors", "or", "ies", "ied", "ed", "es", "s", "y", "e",
 )  # fmt: skip
 _MIN_STEM_CHARS = 4
+
+
+def _endings(text: str) -> tuple[str, ...]:
+    return tuple(sorted(text.split(), key=len, reverse=True))
+
+
+_ENDINGS = (
+    (re.compile("[a-z]"), 4, _endings("en em")),
+    (re.compile("[а-яєіїґ]"), 3, _endings(
+        "ениями ениях ением ений ения ению ении ение иями ями ами ыми ими ого его ому ему иях ией ием ать ять ить еть "
+        "ает яет ует ают яют уют ешь ишь ый ий ой ей ая яя ое ее ые ие ую юю ых их ым им ом ем ам ям ах ях ов ев ів "
+        "ет ит ут ют ат ят ия ию ии а я о е ы и у ю ь й і ї"
+    )),
+    (re.compile("[α-ω]"), 3, _endings("ουσ ων οσ ου οι εσ ησ ασ εισ α η ο ι ε")),
+)  # fmt: skip
+"""By script how many letters stay, and endings of words that are not English: of German words that an accent shows,
+of Russian and Ukrainian ones, of Greek ones. Chosen by hand."""
 
 
 @lru_cache(maxsize=16_384)
@@ -49,16 +70,42 @@ def stem(word: str) -> str:
     One suffix is taken off, at most, and never below four letters; a doubled final consonant is made single
     (``mapping`` -> ``map``). A Porter stemmer was not used: it conflates more, costs more, and identifiers are
     mostly nouns and verbs in few forms. A usual short form has the stem of its word: ``args`` that of ``argument``.
+    Words with other letters lose their accents and an ending of `_ENDINGS`: ``größen`` and ``größe`` give ``gross``.
     """
-    word = WORD_OF.get(word, word)
-    if len(word) <= _MIN_STEM_CHARS - 1 or not word.isascii():
-        return word
-    if word.endswith("ss"):
+    if word.isascii():
+        return _english_stem(WORD_OF.get(word, word))
+    word = folded(word)
+    shorter = _english_stem(word) if word.isascii() else word
+    if shorter != word:
+        return shorter
+    for script, least, endings in _ENDINGS:
+        if script.match(word):
+            fitting = (len(word) - len(end) for end in endings if word.endswith(end))
+            return word[: next((length for length in fitting if length >= least), len(word))]
+    return word
+
+
+def _english_stem(word: str) -> str:
+    if len(word) <= _MIN_STEM_CHARS - 1 or word.endswith("ss"):
         return word
     for suffix in _SUFFIXES:
         if word.endswith(suffix) and len(word) - len(suffix) >= (3 if suffix in ("s", "es") else _MIN_STEM_CHARS):
             return _undoubled(word[: -len(suffix)])
     return word
+
+
+_FORM_SUFFIXES = ("", "e", "s", "es", "ed", "ing", "er", "or", "ion", "ation", "ies", "y")
+
+
+@lru_cache(maxsize=16_384)
+def forms(word: str) -> tuple[str, ...]:
+    """Return the usual forms of a lower-case word, itself among them: those that have its stem."""
+    own = stem(word)
+    if not word.isascii() or not word.isalpha() or len(own) < _MIN_STEM_CHARS - 1:
+        return (word,)
+    made = (own + suffix for suffix in _FORM_SUFFIXES)
+    doubled = (own + own[-1] + suffix for suffix in ("ed", "ing", "er"))
+    return tuple(dict.fromkeys((word, *(form for form in (*made, *doubled) if stem(form) == own))))
 
 
 def _undoubled(word: str) -> str:

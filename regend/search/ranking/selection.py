@@ -10,7 +10,9 @@ Nearly all questions need the first page only, for which the legs are asked once
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import log1p
+from unicodedata import normalize
 
 from regend.search.legs.conditions import holds, passing, verified
 from regend.search.legs.legs import Definitions, Vector, blended_candidates
@@ -18,7 +20,8 @@ from regend.search.legs.literal import NO_LITERAL, Literal
 from regend.search.legs.locate import Place, chunks_at
 from regend.search.legs.scope import Scope
 from regend.search.query.parse import Query
-from regend.search.ranking.features import FILE_LIKENESS, Candidate, QueryContext
+from regend.search.query.words import path_words
+from regend.search.ranking.features import FILE_LIKENESS, POPULAR_NAME, Candidate, FileFacts, QueryContext
 from regend.search.ranking.likeness import likeness_of
 from regend.search.ranking.ranking import Ranked, RankingTable, added_candidate, rank, shortlist
 from regend.search.stages import StageClock
@@ -29,9 +32,10 @@ MAX_DEPTH = 2_000
 """Maximum results that any page reaches: `MAX_OFFSET` and `MAX_RESULTS` together."""
 _LOOKS = (10, 50, 200, 800, MAX_DEPTH)
 """Results that each look finds at least; nearly every request needs the first only."""
-_SHORTLIST = 14
-"""Chunks hydrated at least. NDCG@10 on the development split was 0.912 with 12, and 0.914 to 0.915 with 14, 16 and 20,
-each of which costs its time."""
+_SHORTLIST = 128
+"""Chunks hydrated at least."""
+_POPULAR = 8.0
+"""The logarithm of about 3,000 chunks; a name that more have is no more popular."""
 _LOCATED_DEFINITIONS = 8
 """Definitions looked up by line, at most, when no leg brought their chunks."""
 
@@ -98,31 +102,35 @@ def page_of(
 def ranked(question: Question, depth: int, clock: StageClock) -> list[Ranked]:
     """Return all candidates that a look to this depth finds, in order; a few more than `depth` where there are."""
     q = question
-    blended = blended_candidates(q.scope, q.query.terms, q.vector, q.weight, depth, q.conditions)
+    scores = blended_candidates(q.scope, q.query.terms, q.vector, q.weight, depth, q.conditions)
     held = q.literal.docs
-    blended = {**dict.fromkeys(held, 0.0), **blended}
+    blended = {**dict.fromkeys(held, 0.0), **scores.blended}
     if q.phrases or q.query.without_phrases:
         blended = verified(q.snapshot, q.scope, blended, q.phrases, q.query.without_phrases)
     if q.skipped is not None:
         blended = {doc: score for doc, score in blended.items() if not q.skipped(doc)}
+    scores = replace(scores, blended=blended)
     clock.lap("legs")
-    candidates = shortlist(blended, q.scope.entry, q.context, max(_SHORTLIST, depth + 4), q.table)
+    candidates, files = shortlist(scores, q.scope.entry, q.context, max(_SHORTLIST, depth + 4), q.table)
     lacking = held.intersection(blended) - {candidate.doc for candidate in candidates}
-    candidates += _added(q, sorted(lacking), blended)
+    candidates += _added(q, sorted(lacking), files)
     clock.lap("shortlist")
-    candidates = _hydrated(q, candidates, blended)
+    candidates = _hydrated(q, candidates, files)
     clock.lap("hydrate")
+    shown = list({candidate.entry.entry_id: candidate.file for candidate in candidates}.values())
+    if POPULAR_NAME in q.table.names:
+        _set_popularity(q.scope, shown)
     if q.vector is not None and q.weight > 0.0 and FILE_LIKENESS in q.table.names:
-        likeness = likeness_of(q.snapshot, (candidate.entry for candidate in candidates), q.vector)
-        for candidate in candidates:
-            candidate.likeness = likeness[candidate.entry.entry_id]
+        likeness = likeness_of(q.snapshot, (file.entry for file in shown), q.vector)
+        for file in shown:
+            file.likeness = likeness[file.entry.entry_id]
         clock.lap("likeness")
     rows = rank(candidates, lambda entry: q.scope.shown_root(q.snapshot, entry), q.context, q.table)
     clock.lap("rank")
     return rows
 
 
-def _hydrated(q: Question, candidates: list[Candidate], blended: dict[int, float]) -> list[Candidate]:
+def _hydrated(q: Question, candidates: list[Candidate], files: dict[int, FileFacts]) -> list[Candidate]:
     """Return candidates with their chunks, and what no leg found: definitions of the query's names, the file it names.
 
     The same chunk at the same path in two entries (two worktrees on different commits) counts once.
@@ -134,7 +142,7 @@ def _hydrated(q: Question, candidates: list[Candidate], blended: dict[int, float
         added = {doc: view for doc, view in added.items() if doc in kept}
     found = list(candidates)
     kept_docs = [doc for doc, view in added.items() if holds(view, q.phrases, q.query.without_phrases)]
-    for candidate in _added(q, kept_docs, blended):
+    for candidate in _added(q, kept_docs, files):
         views[candidate.doc] = added[candidate.doc]
         found.append(candidate)
     kept_candidates: list[Candidate] = []
@@ -150,12 +158,24 @@ def _hydrated(q: Question, candidates: list[Candidate], blended: dict[int, float
     return kept_candidates
 
 
-def _added(q: Question, docs: Sequence[int], blended: dict[int, float]) -> Iterator[Candidate]:
-    """Make candidates of chunks in scope that the shortlist lacks."""
+def _set_popularity(scope: Scope, files: Sequence[FileFacts]) -> None:
+    """Set how many chunks have a file's name as a word."""
+    names = [file.entry.path.rpartition("/")[2].partition(".")[0].lower() for file in files]
+    for file, count in zip(files, scope.frequencies(names), strict=True):
+        file.popularity = min(1.0, log1p(count) / _POPULAR)
+
+
+def _added(q: Question, docs: Sequence[int], files: dict[int, FileFacts]) -> Iterator[Candidate]:
+    """Make candidates of chunks in scope that the shortlist lacks.
+
+    Args:
+        files: those that are known, by entry id; the others are added.
+    """
     for doc in docs:
         entry = q.scope.entry(doc // MAX_CHUNKS_PER_BLOB)
         if entry is not None:
-            yield added_candidate(doc, entry, blended.get(doc, 0.0), q.context, q.table)
+            file = files.setdefault(entry.entry_id, FileFacts(entry, path_words(entry.path)))
+            yield added_candidate(doc, file, q.context, q.table)
 
 
 def _located(q: Question, views: dict[int, ChunkView]) -> Iterator[ChunkView]:
@@ -179,6 +199,9 @@ def _located(q: Question, views: dict[int, ChunkView]) -> Iterator[ChunkView]:
 
 def _named_files(q: Question) -> Iterator[Entry]:
     for record in q.snapshot.roots.values():
-        entry = q.snapshot.pools[record.pool].entry_at(record.root, q.query.path)
+        pool = q.snapshot.pools[record.pool]
+        path = q.query.path
+        # A path of macOS may be encoded with its accents apart, whatever was typed.
+        entry = pool.entry_at(record.root, path) or pool.entry_at(record.root, normalize("NFD", path))
         if entry is not None and q.scope.entry(entry.entry_id) is not None:
             yield entry

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from regend.chunking.tokens import folded
 from regend.search.legs.locate import surrounding
 from regend.store.base import ChunkView, Snapshot
 
@@ -97,9 +98,9 @@ def _first_line(view: ChunkView, lines: list[str], terms: tuple[str, ...], ancho
 
 def _hits(text: str, terms: tuple[str, ...]) -> list[tuple[int, int]]:
     """Find the terms: indexes of lines, each with the term's bit, in order."""
-    lowered = text.lower()
+    lowered = folded(text)
     found: list[tuple[int, int]] = []
-    for number, term in enumerate(terms[:_SCANNED_TERMS]):
+    for number, term in enumerate(dict.fromkeys(map(folded, terms[:_SCANNED_TERMS]))):
         position, line, counted = lowered.find(term), 0, 0
         for _ in range(_MATCHES_PER_TERM):
             if position < 0:
@@ -131,7 +132,7 @@ def _densest(text: str, terms: tuple[str, ...], line_count: int, max_lines: int)
 def _best_lines(text: str, terms: tuple[str, ...], first: int, last: int) -> Iterable[int]:
     """Return the indexes of the lines outside of `first` to `last` with the most distinct terms, in order."""
     masks: dict[int, int] = {}
-    for line, bit in _hits(text, tuple(term for term in terms if len(term) >= _MIN_TERM_CHARS)):
+    for line, bit in _hits(text, tuple(term for term in terms if len(term) >= _MIN_TERM_CHARS or not term.isascii())):
         if not first <= line <= last:
             masks[line] = masks.get(line, 0) | bit
     best = sorted(masks, key=lambda line: (-masks[line].bit_count(), line))[:MATCHED_LINES]

@@ -34,6 +34,36 @@ def test_different_words_do_not(one: str, other: str) -> None:
     assert stem(one) != stem(other)
 
 
+@pytest.mark.parametrize(
+    "forms",
+    [
+        "größe größen Größe",
+        "prüfen prüfung Prüfungen",
+        "übersetzen übersetzung übersetzungen",
+        "résumé résumés",
+        "entrée entrées",
+        "donnée données",
+        "configuração configurações",
+        "validación validaciones",
+        "código códigos",
+        "пользователь пользователя пользователей пользователи пользователем",
+        "файл файлы файлов файлами файле",
+        "изменение изменения изменить",
+        "новый новая новые нового",
+        "ёлка елка",
+        "користувач користувачів користувачі",
+        "αρχείο αρχεία αρχείων",
+    ],
+)
+def test_forms_of_a_word_of_another_language_share_a_stem(forms: str) -> None:
+    assert len({stem(form.lower()) for form in forms.split()}) == 1
+
+
+@pytest.mark.parametrize(("one", "other"), [("größe", "grüße"), ("файл", "файлик"), ("ключ", "класс")])
+def test_different_words_of_another_language_do_not(one: str, other: str) -> None:
+    assert stem(one) != stem(other)
+
+
 def test_stems_are_stable() -> None:
     assert stem("日本語") == "日本語"
     assert stem("a") == "a"
