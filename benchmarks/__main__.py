@@ -25,7 +25,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "name",
-        choices=("demo", "index", "query", "questions", "retrieval", "fit", "encode", "embed", "chunks", "corpus", "all"),
+        choices=(
+            "demo",
+            "index",
+            "query",
+            "questions",
+            "retrieval",
+            "fit",
+            "encode",
+            "embed",
+            "chunks",
+            "corpus",
+            "all",
+        ),
     )
     parser.add_argument("directories", type=Path, nargs="*", metavar="DIR", help="chunks: the trees to chunk")
     parser.add_argument("--root", type=Path, default=HERE.parent, help="the tree to index (default: this repository)")
@@ -44,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--budget", type=int, default=0, metavar="TOKENS", help="also ask for answers of so many tokens"
     )
     ranking.add_argument("--ablate", action="store_true", help="fit: also without each feature")
-    ranking.add_argument("--sweep", action="store_true", help="fit: also with the vectors weighing less and more")
+    ranking.add_argument("--judge", type=Path, help="fit: questions over other repositories, by which it is judged")
     ranking.add_argument("--write", action="store_true", help="fit: put the weights into the package")
     made = parser.add_argument_group("corpus", "--only limits it, too")
     made.add_argument("--mirrors", type=Path, help="folder with each repository and its history, as OWNER+NAME")
@@ -54,28 +66,26 @@ def main(arguments: list[str] | None = None) -> int:
     root = options.root.resolve()
     if options.name == "demo":
         return demo.run()
-<<<<<<< HEAD
     if options.directories and options.name != "chunks":
         parser.error(f"{options.name} takes no directories; name its tree with `--root DIR`")
     if options.name == "chunks":
         print(chunks.run(options.directories or [root]))
-=======
+        return 0
     if options.name == "corpus":
         if options.mirrors is None or not options.mirrors.is_dir():
             parser.error("corpus needs --mirrors DIR, a folder with the repositories of the manifest")
         if options.select:
             making.select(options.mirrors)
         making.run(options.mirrors, options.out.resolve(), names(options.only))
->>>>>>> corpus
         return 0
     if options.name in ("retrieval", "fit") and (options.questions is None or options.checkouts is None):
         parser.error(f"{options.name} needs --questions FILE and --checkouts DIR")
     if options.name == "fit":
-        if options.state_dir is None:
-            parser.error("fit needs --state-dir DIR, where the indexes are kept from run to run")
+        if options.state_dir is None or options.judge is None:
+            parser.error("fit needs --state-dir DIR, where the indexes are kept, and --judge FILE, more questions")
         fit.run(
-            options.questions, options.checkouts, options.state_dir, names(options.only),
-            ablate=options.ablate, sweep_strength=options.sweep, write=options.write,
+            options.questions, options.judge, options.checkouts, options.state_dir, names(options.only),
+            ablate=options.ablate, write=options.write,
         )  # fmt: skip
         return 0
     if options.name == "retrieval":

@@ -27,10 +27,10 @@ from regend.search.query.parse import Query
 from regend.search.query.spelling import Correction, correct
 from regend.search.query.words import forms
 from regend.search.ranking.coverage import WordWeights, rarity, word_weights
-from regend.search.ranking.features import query_context
+from regend.search.ranking.features import QueryContext, query_context
 from regend.search.ranking.files import select_files
 from regend.search.ranking.ranking import RANKING, Ranked, RankingTable
-from regend.search.ranking.selection import Question, chunk_of, page_of, ranked
+from regend.search.ranking.selection import FIRST_LOOK, Question, chunk_of, page_of, ranked
 from regend.search.ranking.weights import MODEL_STRENGTH
 from regend.search.related import related
 from regend.search.results.budget import rows_for, shown
@@ -139,6 +139,15 @@ class Engine:
             notes.append(f"Not even the first result fits into {options.budget} tokens; give more.")
         clock.lap("snippets")
         return replace(outcome, notes=(*notes, *query.doubts), stage_ms=clock.wall_ms, cpu_ms=clock.cpu_ms)
+
+    def candidates(self, snapshot: Snapshot, options: SearchOptions) -> tuple[QueryContext, list[Ranked]]:
+        """Return all candidates of the first look at a query, in order, for those who fit the weights."""
+        scope = self._resolver(snapshot).resolve(snapshot, options.filters)
+        query, _ = _spelt(options.query, scope)
+        weight = vector_weight(self._model_strength, query.kind)
+        vector = self._encode_query(query.text) if self._encode_query is not None and weight > 0.0 else None
+        question = self._question(snapshot, scope, query, options, vector, weight)
+        return question.context, ranked(question, FIRST_LOOK, StageClock())
 
     def _question(
         self,

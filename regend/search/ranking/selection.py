@@ -30,7 +30,8 @@ from regend.types import MAX_CHUNKS_PER_BLOB
 
 MAX_DEPTH = 2_000
 """Maximum results that any page reaches: `MAX_OFFSET` and `MAX_RESULTS` together."""
-_LOOKS = (10, 50, 200, 800, MAX_DEPTH)
+FIRST_LOOK = 10
+_LOOKS = (FIRST_LOOK, 50, 200, 800, MAX_DEPTH)
 """Results that each look finds at least; nearly every request needs the first only."""
 _SHORTLIST = 128
 """Chunks hydrated at least."""
