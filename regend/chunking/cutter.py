@@ -13,11 +13,12 @@ import itertools
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from regend.chunking.prose import weighted_tokens
 from regend.chunking.symbols import Definition
-from regend.chunking.tokens import estimate_tokens
+from regend.chunking.tokens import estimate_tokens, line_tokens
 from regend.config import LimitConfig
 from regend.types import Chunk, chunk_id
 
@@ -30,6 +31,7 @@ _WITHOUT_OUTLINE = frozenset({"block", "window", "section", "key", "rule", "elem
 """Kinds of documents and data: what is inside them has no signature."""
 _CLOSING = re.compile(r"[\s)\]}>;,]*(?:(?:end|fi|done|esac|</[\w.:-]*>)[\s)\]}>;,]*)?\Z")
 """A line that only ends what lines before it began."""
+_MAX_CLOSING_CHARS = 24
 _TOGETHER, _ADJACENT, _APART, _ACROSS = range(4)
 """Ranks of borders begin so: within what belongs together, without and with blank lines between, and between what lies
 in different definitions."""
@@ -53,8 +55,7 @@ class _Opened:
     inside: list[_Nest]
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
+class _Piece(NamedTuple):
     """Rows, from 0 and both included, that form a chunk or a part of one; neither the first nor the last is blank.
 
     Attributes:
@@ -81,7 +82,7 @@ class Cutter:
         self._size = limits.chunk_tokens
         self._most = limits.chunk_tokens + limits.chunk_tokens // 4
         self._gathered = max(1, limits.chunk_tokens // 2)
-        self._weights = [estimate_tokens(line) if line and not line.isspace() else 0 for line in lines]
+        self._weights = line_tokens(lines)
         self._sums = list(itertools.accumulate(self._weights, initial=0))
         self._opened: list[_Opened] = []
 
@@ -137,7 +138,7 @@ class Cutter:
                     following.append((len(self._opened), first, last))
                     self._opened.append(_Opened(number, path, kind, nest.inside))
                 else:
-                    following.append(self._trimmed(_Piece(first, last, path, kind, number)))
+                    following.append(_Piece(*self._trimmed(first, last), path, kind, number))
                 row = last + 1
             following.append(self._between(number, row, last_row, is_head=row == first_row))
             work.extend(reversed(following))
@@ -146,20 +147,15 @@ class Cutter:
         """Return the piece of rows that lie between the definitions inside an opened one."""
         opened = self._opened[number]
         kind = opened.kind if is_head or not number else "block"
-        return self._trimmed(_Piece(first_row, last_row, opened.symbol, kind, number, is_head))
+        return _Piece(*self._trimmed(first_row, last_row), opened.symbol, kind, number, is_head)
 
-    def _trimmed(self, piece: _Piece) -> _Piece:
-        """Return the piece without blank rows at its ends; without any row where all are blank."""
-        first, last = piece.first_row, piece.last_row
+    def _trimmed(self, first: int, last: int) -> _Span:
+        """Return the rows without blank ones at their ends; a span without rows where all are blank."""
         while first <= last and not self._weights[first]:
             first += 1
         while first <= last and not self._weights[last]:
             last -= 1
-        return (
-            piece
-            if (first, last) == (piece.first_row, piece.last_row)
-            else replace(piece, first_row=first, last_row=last)
-        )
+        return first, last
 
     def _windows(self, piece: _Piece) -> Iterator[_Piece]:
         """Yield the piece, or the windows that it is cut into where it is too large."""
@@ -168,31 +164,37 @@ class Cutter:
             return
         number = len(self._opened)
         self._opened.append(_Opened(piece.around, piece.symbol, piece.kind, []))
-        rows = [row for row in range(piece.first_row, piece.last_row + 1) if self._weights[row]]
-        hashes = [_hash(self._lines[row]) for row in rows]
-        ranks = [
-            self._row_rank(rows[at], rows[at + 1]) << 32 | (hashes[at] * 31 + hashes[at + 1]) & 0xFFFFFFFF
-            for at in range(len(rows) - 1)
-        ]
+        parts = list(self._parts(piece))
 
         def fits(first: int, _border: int, last: int) -> bool:
-            return self._tokens(rows[first], rows[last]) <= self._size
+            return self._tokens(parts[first][0], parts[last][1]) <= self._size
 
-        for first, last in _joined(ranks, fits):
-            yield replace(
-                piece, first_row=rows[first], last_row=rows[last], around=number, is_head=piece.is_head and not first,
-                floor=piece.first_row if first else -1,
-            )  # fmt: skip
+        for first, last in _joined([self._row_rank(a, b) for (_, a), (b, _) in itertools.pairwise(parts)], fits):
+            is_head, floor = (False, piece.first_row) if first else (piece.is_head, -1)
+            yield _Piece(parts[first][0], parts[last][1], piece.symbol, piece.kind, number, is_head, floor)
+
+    def _parts(self, piece: _Piece) -> Iterator[_Span]:
+        """Yield runs of rows without blank ones between that fit, and every row of a longer run."""
+        row = piece.first_row
+        for blank in [row for row in range(row, piece.last_row + 1) if not self._weights[row]] + [piece.last_row + 1]:
+            if row < blank:
+                if self._tokens(row, blank - 1) <= self._size:
+                    yield row, blank - 1
+                else:
+                    yield from ((row, row) for row in range(row, blank))
+            row = blank + 1
 
     # -- ranks ---------------------------------------------------------------------------------------------------------
 
     def _row_rank(self, before: int, after: int) -> int:
-        """Rank the border between two rows: blank lines part more than none, shallow rows more than deep ones."""
+        """Rank the border between two rows: blank lines part more than none, and shallow rows more than deep ones."""
         line = self._lines[after]
-        if _CLOSING.match(line):
-            return 0
-        depth = min(len(line) - len(line.lstrip()), 255)
-        return (_ADJACENT if after == before + 1 else _APART) << 8 | 255 - depth
+        code = line.lstrip()
+        if len(code) <= _MAX_CLOSING_CHARS and _CLOSING.match(code):
+            rank = 0
+        else:
+            rank = (_ADJACENT if after == before + 1 else _APART) << 8 | 255 - min(len(line) - len(code), 255)
+        return rank << 32 | _hash(f"{self._lines[before]}\n{line}")
 
     def _rank(self, before: _Piece, after: _Piece) -> int:
         """Rank the border between two pieces."""

@@ -12,9 +12,11 @@ from regend.errors import RegendError
 from tests.e2e.rig import Daemon, daemon, wait_for
 from tests.search.conftest import QUEUE, README, RETRY, SERVER_GO, TEST_QUEUE
 
-STEPS = "\n\n".join(f"def {name}_step(clock):\n" + "    clock.advance()\n" * 40 for name in ("first", "second"))
+STEPS = "\n\n".join(
+    f"function {name}_step(clock) {{\n" + "  clock.advance()\n" * 40 + "}" for name in ("first", "second")
+)
 FILES = {
-    "clock/steps.py": STEPS,
+    "clock/steps.js": STEPS,
     "src/jobs/queue.py": QUEUE,
     "src/jobs/retry.py": RETRY,
     "tests/test_queue.py": TEST_QUEUE,
@@ -160,7 +162,7 @@ def test_a_budget(served: Daemon) -> None:
 def test_context_and_lines_beyond_the_snippet(served: Daemon) -> None:
     plain = ask(served, "second_step")["results"][0]
     wide = ask(served, "second_step", context=2)["results"][0]
-    assert plain["snippet"].startswith("def second_step(")
+    assert plain["snippet"].startswith("function second_step(")
     assert wide["snippet_line"] == plain["snippet_line"] - 2
     lines = STEPS.split("\n")
     shown = wide["snippet"].split("\n")

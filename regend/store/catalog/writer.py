@@ -116,6 +116,12 @@ class Catalog:
         )
         self._sql.execute("UPDATE state SET pending_model = ?", (self.model,))
 
+    def use_chunker(self, version: int) -> None:
+        """Forget the signatures of files that another version of the chunker cut, so that the next scan reads them."""
+        if self._sql.execute("SELECT chunker FROM state").fetchone()[0] != version:
+            self._sql.execute("UPDATE trees SET mtime_ns = 0, ctime_ns = 0, size_bytes = 0, inode = '0'")
+            self._sql.execute("UPDATE state SET chunker = ?", (version,))
+
     # Pools and roots.
 
     def roots(self) -> list[RootRecord]:
