@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import log1p
 from typing import Literal, NamedTuple
 
 from regend.chunking.tokens import normalised
@@ -26,8 +25,6 @@ from regend.store.base import ChunkView, Entry
 _SHORT_TOKENS = 400
 """About a whole chunk. With 48, which spares all but import lines and closing braces, NDCG@10 over repositories left
 out was 0.005 less: a chunk that was cut small says little even where its words match."""
-_LONG_FILE = 5.0
-"""The logarithm of about 150 chunks: a file with more is no more likely to be the answer."""
 
 
 _Value = Callable[["Candidate", "QueryContext"], float]
@@ -270,8 +267,6 @@ FEATURES: tuple[Feature, ...] = (
     # Code written by hand is what most questions are about, even where their words ask for tests or settings, too.
     _row("source_code", "file", lambda chunk, _: 1.0 if chunk.path.role == "source" else 0.0),
     *(_row(f"unasked_{role}", "file", unasked(role)) for role in ROLE_WORDS if role != "source"),
-    # The code that does a thing is mostly long; facades, stubs and re-exports only mention it.
-    _row("long_file", "file", lambda chunk, _: min(1.0, log1p(chunk.entry.chunk_count) / _LONG_FILE)),
     # A file that has all of the query's words beats one that BM25 likes for having a rare one often.
     _row("words_present", "text", lambda chunk, _: chunk.file.present),
     _row("words_covered", "text", lambda chunk, _: chunk.file.covered),

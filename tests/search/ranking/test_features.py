@@ -1,6 +1,5 @@
 """Each feature answers one question about a candidate, within -1..1, and the table keeps its promises."""
 
-import math
 from typing import Any
 
 import pytest
@@ -68,9 +67,6 @@ def context(query: str, path_filter: str = "") -> QueryContext:
         ("file_likeness", "JobQueue", {"likeness": 0.5}, 0.15),
         ("neighbours", "anything", {"neighbours": 0.4}, 0.4),
         ("words_present", "anything", {"present": 0.4}, 0.4),
-        ("long_file", "anything", {"chunks": 0}, 0.0),
-        ("long_file", "anything", {"chunks": 12}, math.log(13) / 5),
-        ("long_file", "anything", {"chunks": 9_000}, 1.0),
         ("named_path", "jobs/a.py", {"path": "src/jobs/a.py"}, 1.0),
         ("named_path", "jobs/a.py", {"path": "src/myjobs/a.py"}, 0.0),
         ("named_line", "src/a.py:15", {}, 1.0),
