@@ -23,7 +23,8 @@ from regend.config import LimitConfig
 from regend.types import Chunk, chunk_id
 
 MIN_LINES = 3
-"""A chunk of fewer lines is joined with a neighbour, whatever encloses it."""
+MIN_TOKENS = 25
+"""A chunk of fewer lines or tokens is joined with a neighbour, whatever encloses it."""
 MAX_SIGNATURE_CHARS = 200
 _NAME_ROWS = 8
 """Maximum rows of a definition in which its name is looked for."""
@@ -101,7 +102,7 @@ class Cutter:
             return before.around == after.around and tokens(first, last) <= most
 
         def is_small(first: int, last: int) -> bool:
-            return pieces[last].last_row - pieces[first].first_row < MIN_LINES - 1
+            return pieces[last].last_row - pieces[first].first_row < MIN_LINES - 1 or tokens(first, last) < MIN_TOKENS
 
         def completes(first: int, border: int, last: int) -> bool:
             return (is_small(first, border) or is_small(border + 1, last)) and tokens(first, last) <= self._most

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regend.chunking.chunker import chunk_content
-from regend.chunking.cutter import MIN_LINES
+from regend.chunking.cutter import MIN_LINES, MIN_TOKENS
 from regend.chunking.tokens import estimate_tokens
 from regend.config import LimitConfig
 from regend.types import UNSURE, Chunk
@@ -150,7 +150,10 @@ def test_no_chunk_is_too_short_unless_its_neighbours_are_full(drawn: tuple[str, 
     language, source = drawn
     parts = chunks(source, language)
     for before, after in pairwise(parts):
-        short = min(part.end_line - part.start_line + 1 for part in (before, after)) < MIN_LINES
+        short = any(
+            part.end_line - part.start_line + 1 < MIN_LINES or tokens_between(source, part, part) < MIN_TOKENS
+            for part in (before, after)
+        )
         assert not short or tokens_between(source, before, after) > MOST
 
 
