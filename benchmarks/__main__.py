@@ -1,6 +1,7 @@
 """`python -m benchmarks NAME`: run one measurement and print it, as JSON with the machine it was made on.
 
-`retrieval` prints tables, and writes the JSON where `--json` says.
+`retrieval` prints tables, and writes the JSON where `--json` says; `chunks DIR...` prints a table. `corpus` writes
+trees and questions below `--out`.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import demo, embedding, encoding, fit, indexing, queries, questions, retrieval
+from benchmarks import chunks, demo, embedding, encoding, fit, indexing, queries, questions, retrieval
 from benchmarks.annotations import load
+from benchmarks.corpus import making
 from benchmarks.daemons import machine
 from benchmarks.misspelling import misspelt
 from regend.limits import MAX_BUDGET_TOKENS, MIN_BUDGET_TOKENS
@@ -22,8 +24,22 @@ HERE = Path(__file__).resolve().parent
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "name", choices=("demo", "index", "query", "questions", "retrieval", "fit", "encode", "embed", "all")
+        "name",
+        choices=(
+            "demo",
+            "index",
+            "query",
+            "questions",
+            "retrieval",
+            "fit",
+            "encode",
+            "embed",
+            "chunks",
+            "corpus",
+            "all",
+        ),
     )
+    parser.add_argument("directories", type=Path, nargs="*", metavar="DIR", help="chunks: the trees to chunk")
     parser.add_argument("--root", type=Path, default=HERE.parent, help="the tree to index (default: this repository)")
     parser.add_argument("--file", type=Path, default=HERE / "django_questions.json", help="questions as JSON")
     parser.add_argument("--seconds", type=float, default=60.0, help="embed: how long limits are measured, 0: not")
@@ -40,20 +56,36 @@ def main(arguments: list[str] | None = None) -> int:
         "--budget", type=int, default=0, metavar="TOKENS", help="also ask for answers of so many tokens"
     )
     ranking.add_argument("--ablate", action="store_true", help="fit: also without each feature")
-    ranking.add_argument("--sweep", action="store_true", help="fit: also with the vectors weighing less and more")
+    ranking.add_argument("--judge", type=Path, help="fit: questions over other repositories, by which it is judged")
     ranking.add_argument("--write", action="store_true", help="fit: put the weights into the package")
+    made = parser.add_argument_group("corpus", "--only limits it, too")
+    made.add_argument("--mirrors", type=Path, help="folder with each repository and its history, as OWNER+NAME")
+    made.add_argument("--out", type=Path, default=HERE.parent / "build" / "corpus", help="(default: build/corpus)")
+    made.add_argument("--select", action="store_true", help="first write the manifest again, from all mirrors")
     options = parser.parse_args(arguments)
     root = options.root.resolve()
     if options.name == "demo":
         return demo.run()
+    if options.directories and options.name != "chunks":
+        parser.error(f"{options.name} takes no directories; name its tree with `--root DIR`")
+    if options.name == "chunks":
+        print(chunks.run(options.directories or [root]))
+        return 0
+    if options.name == "corpus":
+        if options.mirrors is None or not options.mirrors.is_dir():
+            parser.error("corpus needs --mirrors DIR, a folder with the repositories of the manifest")
+        if options.select:
+            making.select(options.mirrors)
+        making.run(options.mirrors, options.out.resolve(), names(options.only))
+        return 0
     if options.name in ("retrieval", "fit") and (options.questions is None or options.checkouts is None):
         parser.error(f"{options.name} needs --questions FILE and --checkouts DIR")
     if options.name == "fit":
-        if options.state_dir is None:
-            parser.error("fit needs --state-dir DIR, where the indexes are kept from run to run")
+        if options.state_dir is None or options.judge is None:
+            parser.error("fit needs --state-dir DIR, where the indexes are kept, and --judge FILE, more questions")
         fit.run(
-            options.questions, options.checkouts, options.state_dir, names(options.only),
-            ablate=options.ablate, sweep_strength=options.sweep, write=options.write,
+            options.questions, options.judge, options.checkouts, options.state_dir, names(options.only),
+            ablate=options.ablate, write=options.write,
         )  # fmt: skip
         return 0
     if options.name == "retrieval":

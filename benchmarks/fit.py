@@ -1,28 +1,23 @@
-"""`python -m benchmarks fit`: fit the ranking's weights to annotated questions, and say what they are worth.
+"""`python -m benchmarks fit`: fit the ranking's weights to questions, and judge them on other repositories.
 
-The candidates are those of the engine itself, with the feature values that `--explain` shows. Every figure comes twice:
-as fitted on all questions, and with each repository left out of the fit that it is judged by. The latter counts.
-
-Questions are asked of the folders that they were annotated for, and of whole checkouts, where tests, documentation and
-other packages compete with the answer. Weights fitted to bare source folders alone were 0.007 worse on the latter.
+The candidates are those of the engine's first look, with the feature values that `--explain` shows. Weights are fitted
+to one part of the corpus and judged by another, which no weight has seen; features and settings are chosen by the
+latter. Nothing is chosen by the third part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.annotations import Repository, by_category, by_language, load, overall, table
+from benchmarks.annotations import Answers, Repository, by_category, by_language, load, overall, table
 from benchmarks.daemons import machine, private_daemon
-from benchmarks.fitting import Asked, Vector, by_repository, fit, judged, left_out, without
-from benchmarks.metrics import Found, Worth
+from benchmarks.fitting import Asked, Vector, by_repository, fit, judged, without
+from benchmarks.metrics import Found
 from benchmarks.retrieval import opened
-from regend.embedding.base import LocalEncoder
-from regend.embedding.registry import local_encoder
+from regend.embedding.static import StaticEncoder, built_in
 from regend.search.engine import Engine
 from regend.search.options import SearchOptions
 from regend.search.query.parse import parse_query
@@ -31,164 +26,87 @@ from regend.search.ranking.features import FEATURES
 from regend.store.base import Snapshot
 
 HELD = frozenset(
-    ("rare_word", "whole_definition", "named_path", "named_line", "exact_phrase", "same_file_again", "symbol_words",
-     "verbatim_name", "best_of_file")
+    ("rare_word", "whole_definition", "named_path", "named_line", "exact_phrase", "same_file_again", "best_of_file",
+     "chunk_meaning", "chunk_words", "chunk_symbol", "unasked_translation", "unasked_vendor", "unasked_generated")
 )  # fmt: skip
 """Weights that these questions cannot settle: some are promises (a name finds its definition), some are about queries
-that no question has (paths, quotes), some choose among the chunks of one file, while the answers here are files."""
-PRIOR = 0.3
-"""Every fitted weight is drawn towards this. It was never fitted, so that it knows nothing of what is left out."""
-STRENGTH = 0.01
-STRENGTHS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0)
-"""Strengths of the vectors that a sweep tries."""
-CANDIDATES = 40
-"""Results asked of the engine for each question. It hydrates ten more."""
+that no question has (paths, quotes), some choose among the chunks of one file, while most answers here are files."""
+STRENGTH = 0.001
+TOTAL = 4.5
+"""Sum of the fitted weights in use: the promises' weights are made to exceed it."""
 _NAMES = tuple(feature.name for feature in FEATURES)
 FITTED = tuple(name for name in _NAMES if name not in HELD)
 
 
-@dataclass(frozen=True, slots=True)
-class Collection:
-    """Questions with their candidates, over one way of indexing the repositories."""
-
-    title: str
-    repositories: tuple[Repository, ...]
-    asked: tuple[Asked, ...]
-
-
-def collect(
-    snapshot: Snapshot,
-    repositories: Sequence[Repository],
-    encoder: LocalEncoder,
-    model_strength: float = table_module.MODEL_STRENGTH,
-) -> list[Asked]:
+def collect(snapshot: Snapshot, repositories: Sequence[Repository], encoder: StaticEncoder) -> list[Asked]:
     """Ask the engine each question and keep its candidates' feature values."""
-    engine = Engine(lambda text: np.asarray(encoder.encode([text], "query")[0]), model_strength)
+    engine = Engine(lambda text: np.asarray(encoder.encode([text], "query")[0]), importance=encoder.importance)
     columns = [_NAMES.index(name) for name in FITTED]
     held = np.array([0.0 if f.name not in HELD or f.scope == "order" else f.weight for f in FEATURES])
     asked = []
     for repository in repositories:
         for question in repository.questions:
-            options = SearchOptions(
-                parse_query(question.text), root=str(repository.directory), explain=True, k=CANDIDATES
+            options = SearchOptions(parse_query(question.text), root=str(repository.directory))
+            context, rows = engine.candidates(snapshot, options)
+            values = np.array([[f.value(row.candidate, context) for f in FEATURES] for row in rows])
+            values = values.reshape(len(rows), len(FEATURES))
+            found = tuple(
+                Found(repository.full_path(row.candidate.entry.path), row.view.start_line, row.view.end_line)
+                for row in rows
             )
-            results = engine.search(snapshot, options).results
-            values = np.array([[share.value for share in r.explain] for r in results]).reshape(
-                len(results), len(_NAMES)
-            )
-            found = tuple(Found(repository.full_path(r.path), r.start_line, r.end_line) for r in results)
             asked.append(Asked(repository, question, found, values[:, columns], values @ held))
     return asked
 
 
-class Bench:
-    """The questions' repositories, indexed both ways; what is indexed stays in `state_dir`.
+def indexed(file: Path, checkouts: Path, state_dir: Path, only: Sequence[str]) -> list[Asked]:
+    """Index the repositories of a questions file, and ask its questions.
 
     Args:
-        stack: closes the two stores that are opened here.
+        state_dir: what is indexed stays below it, under the file's name.
     """
-
-    def __init__(self, file: Path, checkouts: Path, state_dir: Path, only: Sequence[str], stack: ExitStack) -> None:
-        self.encoder = local_encoder()
-        repositories = load(file, checkouts, only)
-        whole = [replace(r, root="", directory=(checkouts / r.name).resolve()) for r in repositories]
-        self.parts: list[tuple[str, list[Repository], Snapshot]] = []
-        for title, those in (("folders", repositories), ("checkouts", whole)):
-            place = (state_dir / title).resolve()
-            with private_daemon() as daemon:
-                daemon.state_dir = place
-                daemon.start(*(repository.directory for repository in those))
-                daemon.flush()
-                daemon.stop()
-            self.parts.append((title, those, stack.enter_context(opened(place, self.encoder))))
-
-    def collections(self, model_strength: float = table_module.MODEL_STRENGTH) -> list[Collection]:
-        """Ask all questions."""
-        return [
-            Collection(title, tuple(those), tuple(collect(snapshot, those, self.encoder, model_strength)))
-            for title, those, snapshot in self.parts
-        ]
+    encoder = built_in()
+    repositories = load(file, checkouts, only)
+    place = (state_dir / file.stem).resolve()
+    with private_daemon() as daemon:
+        daemon.state_dir = place
+        daemon.start(*(repository.directory for repository in repositories))
+        daemon.flush()
+        daemon.stop()
+    with opened(place, encoder) as snapshot:
+        return collect(snapshot, repositories, encoder)
 
 
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """The outcome of one fit.
-
-    Attributes:
-        fitted, crossed: by collection, what each question's ranking is worth, with weights that saw its repository and
-            with weights that did not.
-    """
-
-    weights: Vector
-    fitted: tuple[list[Worth], ...]
-    crossed: tuple[list[Worth], ...]
+def answers_of(asked: Sequence[Asked], weights: Vector) -> Answers:
+    """Judge the ranking by `weights`, by repository."""
+    return by_repository(asked, judged(asked, weights, table_module.WEIGHTS["same_file_again"]))
 
 
-def fitted(found: Sequence[Collection], strength: float = STRENGTH, drop: int | None = None) -> Fitted:
-    """Fit to all collections together, with and without each repository.
-
-    Args:
-        drop: a fitted feature to leave out, by its number.
-    """
-    asked = [one for collection in found for one in collection.asked]
-    prior = np.full(len(FITTED), PRIOR)
-    if drop is not None:
-        asked, prior = without(asked, drop), prior[1:]
-    charge = table_module.WEIGHTS["same_file_again"]
-    weights = fit(asked, prior, strength)
-    return Fitted(
-        weights,
-        _split(found, judged(asked, weights, charge)),
-        _split(found, left_out(asked, prior, strength, charge)),
-    )
+def page(parts: Mapping[str, Sequence[Asked]], weights: Vector) -> str:
+    """Tabulate what the weights are worth on each part, by kind of question and by language."""
+    tables = []
+    for title, asked in parts.items():
+        answers = answers_of(asked, weights)
+        repositories = list({one.repository.name: one.repository for one in asked}.values())
+        rows = [("mean of repositories", overall(answers))]
+        rows += [*by_category(repositories, answers).items(), *by_language(repositories, answers).items()]
+        tables.append(table(title, ("NDCG@10", "MRR", "recall"), rows))
+    return "\n\n".join(tables)
 
 
-def _split(found: Sequence[Collection], results: Sequence[Worth]) -> tuple[list[Worth], ...]:
-    parts = []
-    at = 0
-    for collection in found:
-        parts.append(list(results[at : at + len(collection.asked)]))
-        at += len(collection.asked)
-    return tuple(parts)
-
-
-def page(found: Sequence[Collection], outcome: Fitted) -> str:
-    """Format the figures of one fit as tables."""
-    parts = []
-    for collection, as_fitted, crossed in zip(found, outcome.fitted, outcome.crossed, strict=True):
-        both = [by_repository(collection.asked, results) for results in (as_fitted, crossed)]
-        rows = [("mean of repositories", [overall(answers).ndcg for answers in both])]
-        for group in (by_category, by_language):
-            one, other = (group(collection.repositories, answers) for answers in both)
-            rows += [(name, [one[name].ndcg, other[name].ndcg]) for name in one]
-        parts.append(table(collection.title, ("fitted", "left out"), rows))
-    return "\n\n".join(parts)
-
-
-def ablation(found: Sequence[Collection], outcome: Fitted) -> str:
-    """Tabulate NDCG@10 of left-out repositories without each fitted feature."""
-    titles = [collection.title for collection in found]
-    whole = [_crossed(c, r) for c, r in zip(found, outcome.crossed, strict=True)]
-    rows = [("all features", [0.0, *whole])]
-    for number, name in enumerate(FITTED):
-        lacking = fitted(found, drop=number)
-        figures = [_crossed(c, r) for c, r in zip(found, lacking.crossed, strict=True)]
-        rows.append((f"without {name}", [outcome.weights[number], *figures]))
-    return table("left out", ["weight", *titles], rows)
-
-
-def _crossed(collection: Collection, results: Sequence[Worth]) -> float:
-    return overall(by_repository(collection.asked, list(results))).ndcg
-
-
-def sweep(bench: Bench) -> str:
-    """Tabulate NDCG@10 of left-out repositories with the vectors weighing less and more."""
+def ablation(learnt: Sequence[Asked], judging: Sequence[Asked], weights: Vector, strength: float = STRENGTH) -> str:
+    """Tabulate what each fitted feature earns: the loss without it, and the standard error over repositories."""
+    whole = answers_of(judging, weights)
     rows = []
-    for strength in STRENGTHS:
-        found = bench.collections(strength)
-        outcome = fitted(found)
-        rows.append((f"{strength:g}", [_crossed(c, r) for c, r in zip(found, outcome.crossed, strict=True)]))
-    return table("model strength", [title for title, *_ in bench.parts], rows)
+    for number, name in enumerate(FITTED):
+        lacking = answers_of(without(judging, number), used(fit(without(learnt, number), strength)))
+        earned = [overall({r: whole[r]}).ndcg - overall({r: lacking[r]}).ndcg for r in whole]
+        rows.append((name, [weights[number], float(np.mean(earned)), float(np.std(earned) / np.sqrt(len(earned)))]))
+    return table("without", ("weight", "earns", "error"), rows)
+
+
+def used(weights: Vector) -> Vector:
+    """Bring fitted weights to the scale in use: an order stays the same, whatever they sum to."""
+    return weights * (TOTAL / (float(weights.sum()) or 1.0))
 
 
 def rewritten(source: str, weights: Vector) -> str:
@@ -198,35 +116,30 @@ def rewritten(source: str, weights: Vector) -> str:
     for number, line in enumerate(lines):
         name = line.strip().split('"')[1] if line.startswith('    "') else ""
         if name in new:
-            lines[number] = f'    "{name}": {new[name]:.3g},\n'
+            lines[number] = f'    "{name}": {max(new[name], 0.001):.3g},\n'
     return "".join(lines)
 
 
 def run(
-    file: Path,
+    questions: Path,
+    judge: Path,
     checkouts: Path,
     state_dir: Path,
     only: Sequence[str] = (),
     *,
     ablate: bool = False,
-    sweep_strength: bool = False,
     write: bool = False,
 ) -> None:
     """Fit, print the figures, and put the weights into the package where asked."""
-    with ExitStack() as stack:
-        bench = Bench(file, checkouts, state_dir, only, stack)
-        print(f"{machine()}, model {bench.encoder.info.model_id}\n")
-        found = bench.collections()
-        outcome = fitted(found)
-        print(page(found, outcome))
-        print(
-            "\n" + "\n".join(f"{name:<24}{weight:8.3f}" for name, weight in zip(FITTED, outcome.weights, strict=True))
-        )
-        if ablate:
-            print("\n" + ablation(found, outcome))
-        if sweep_strength:
-            print("\n" + sweep(bench))
+    print(f"{machine()}, model {built_in().info.model_id}\n")
+    learnt = indexed(questions, checkouts, state_dir, only)
+    judging = indexed(judge, checkouts, state_dir, only)
+    weights = used(fit(learnt, STRENGTH))
+    print(page({questions.stem: learnt, judge.stem: judging}, weights))
+    print("\n" + "\n".join(f"{name:<24}{weight:8.3f}" for name, weight in zip(FITTED, weights, strict=True)))
+    if ablate:
+        print("\n" + ablation(learnt, judging, weights))
     if write:
         place = Path(table_module.__file__)
-        place.write_text(rewritten(place.read_text(), outcome.weights))
+        place.write_text(rewritten(place.read_text(), weights))
         print(f"\nwritten to {place}")

@@ -1,4 +1,4 @@
-"""Fitting of ranking weights: a smooth listwise loss, regularised, and judged on repositories that were left out.
+"""Fitting of ranking weights: a smooth listwise loss, regularised, and judged on other repositories.
 
 Pure (numpy only). A file's score is that of its best chunk, because the ranking shows one chunk of each file first. The
 loss is the softmax cross-entropy of each target's file against all files that answer nothing (ListNet's top-one loss
@@ -23,8 +23,8 @@ Numbers = npt.NDArray[np.int64]
 
 _STEPS = 250
 _RATE = 0.05
-_SCALES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
-"""How sharp the softmax may be at the first guess: the loss knows probabilities, the ranking only an order."""
+_START = 0.3
+"""First guess of every weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +96,9 @@ class Problem:
         per_question = np.bincount(self._question_of_target, minlength=self._count)
         self._share = 1.0 / per_question[self._question_of_target]
 
-    def loss(self, weights: Vector, scale: float = 1.0) -> tuple[float, Vector]:
-        """Compute the mean cross-entropy over the questions, and its gradient by the weights.
-
-        Args:
-            scale: of the part that is held, so that it keeps its proportion to `weights`.
-        """
-        scores = self._rows @ weights + self._held * scale
+    def loss(self, weights: Vector) -> tuple[float, Vector]:
+        """Compute the mean cross-entropy over the questions, and its gradient by the weights."""
+        scores = self._rows @ weights + self._held
         best = np.maximum.reduceat(scores, self._first_row)
         best_row = _first_at(scores >= best[self._file_of_row], self._file_of_row, len(best))
         answers = np.maximum.reduceat(scores[self._target_rows], self._target_first)
@@ -129,29 +125,27 @@ def _first_at(mask: npt.NDArray[np.bool_], group_of: Numbers, groups: int) -> Nu
     return found
 
 
-def fit(asked: Sequence[Asked], prior: Vector, strength: float) -> Vector:
-    """Find the weights from 0 up that minimise the loss plus `strength` times their squared distance from `prior`.
+def fit(asked: Sequence[Asked], strength: float) -> Vector:
+    """Find the weights from 0 up that minimise the loss plus `strength` times their squared length.
 
     Adam (Kingma and Ba, 2015) with a fixed number of steps: deterministic, and the problem is small.
     """
     problem = Problem(asked)
-    scale = min(_SCALES, key=lambda s: problem.loss(prior * s, s)[0])
-    centre = prior * scale
-    weights, best, best_value = centre.copy(), centre, np.inf
-    mean, square = np.zeros_like(centre), np.zeros_like(centre)
+    weights = np.full(asked[0].values.shape[1], _START)
+    best, best_value = weights, np.inf
+    mean, square = np.zeros_like(weights), np.zeros_like(weights)
     for step in range(1, _STEPS + 1):
-        value, gradient = problem.loss(weights, scale)
-        off = (weights - centre) / scale
-        value += strength * float(off @ off)
-        gradient = gradient + 2.0 * strength * off / scale
+        value, gradient = problem.loss(weights)
+        value += strength * float(weights @ weights)
+        gradient = gradient + 2.0 * strength * weights
         if value < best_value:
             best, best_value = weights.copy(), value
         mean = 0.9 * mean + 0.1 * gradient
         square = 0.99 * square + 0.01 * gradient * gradient
-        rate = _RATE * scale / 4.0 * (1.0 if step < 0.6 * _STEPS else 0.3)
+        rate = _RATE * (1.0 if step < 0.6 * _STEPS else 0.3)
         stride = mean / (1.0 - 0.9**step) / (np.sqrt(square / (1.0 - 0.99**step)) + 1e-9)
         weights = np.maximum(weights - rate * stride, 0.0)
-    return best / scale
+    return best
 
 
 def judged(asked: Sequence[Asked], weights: Vector, repeat_charge: float) -> list[Worth]:
@@ -172,17 +166,6 @@ def _judged(one: Asked, scores: Vector, repeat_charge: float) -> Worth:
         repeat = seen[found.path] = seen.get(found.path, -1) + 1
         charged.append((-round(float(scores[row]) - repeat_charge * (1.0 - 0.5**repeat), 4), found))
     return worth([found for _, found in sorted(charged)[:TOP]], one.question.targets)
-
-
-def left_out(asked: Sequence[Asked], prior: Vector, strength: float, repeat_charge: float) -> list[Worth]:
-    """Judge the ranking for each question, with weights that were fitted without the question's repository."""
-    results: dict[int, Worth] = {}
-    for name in dict.fromkeys(one.repository.name for one in asked):
-        others = [one for one in asked if one.repository.name != name]
-        mine = [number for number, one in enumerate(asked) if one.repository.name == name]
-        weights = fit(others, prior, strength)
-        results.update(zip(mine, judged([asked[n] for n in mine], weights, repeat_charge), strict=True))
-    return [results[number] for number in range(len(asked))]
 
 
 def without(asked: Sequence[Asked], column: int) -> list[Asked]:

@@ -13,7 +13,7 @@ from regend.errors import PathError
 
 CATALOG = "index.db"
 """Name of the SQLite file in the state directory; it is the truth."""
-STATE_FORMAT = 2
+STATE_FORMAT = 3
 """The catalog's format (SQLite's `user_version`); the daemon converts an older one in place and refuses a newer one."""
 APPLICATION_ID = 0x7267_6E64  # "rgnd"
 

@@ -56,7 +56,7 @@ class Chunk:
     """A span of a blob, the unit of retrieval.
 
     Attributes:
-        chunk_id: `chunk_id(symbol, text)`; equal texts under equal symbols share one vector.
+        chunk_id: `chunk_id(symbol, text, outline)`; equal texts under equal symbols share one vector.
         ordinal: position in the blob, from 0, in order of `start_line`.
         start_line: first line, 1-based.
         end_line: last line, inclusive.
@@ -64,8 +64,9 @@ class Chunk:
         kind: ``function``, ``class``, ``method``, …, ``section``, ``key``, ``block`` or ``window``.
         token_count: estimated model tokens of the embedded text.
         text: the source lines, without the final newline.
-        lexical: what the lexical leg indexes of the text: lower-case tokens, identifiers both whole and split,
+        lexical: what the lexical leg indexes of text and outline: lower-case tokens, identifiers both whole and split,
             separated by single spaces.
+        outline: signatures of what the definition at the chunk's head has in other chunks, a line each; empty for most.
     """
 
     chunk_id: ChunkId
@@ -77,6 +78,7 @@ class Chunk:
     token_count: int
     text: str
     lexical: str
+    outline: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +128,14 @@ def blob_id(content: bytes, language: str, chunker_version: int) -> BlobId:
     return BlobId(hashlib.blake2b(content, digest_size=16, key=key).digest())
 
 
-def embedded_text(symbol: str, text: str) -> str:
-    """Join the text that is embedded for a chunk: its symbol path on a line of its own, then its source."""
-    return f"{symbol}\n{text}" if symbol else text
+def embedded_text(symbol: str, text: str, outline: str = "") -> str:
+    """Join the text that is embedded for a chunk: its symbol path on a line of its own, its source, its outline."""
+    return "\n".join(filter(None, (symbol, text, outline)))
 
 
-def chunk_id(symbol: str, text: str) -> ChunkId:
+def chunk_id(symbol: str, text: str, outline: str = "") -> ChunkId:
     """Name a chunk by the hash of the text that is embedded."""
-    raw = embedded_text(symbol, text).encode("utf-8", "surrogatepass")
+    raw = embedded_text(symbol, text, outline).encode("utf-8", "surrogatepass")
     return ChunkId(hashlib.blake2b(raw, digest_size=16).digest())
 
 

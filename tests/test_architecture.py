@@ -77,7 +77,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     # Adapters. The store applies the core's commands and answers with its events, hence these two.
     "regend.store": (
         *BASICS, "regend.paths", "regend.store.*", "regend.core.commands", "regend.core.events",
-        "regend.embedding.base", "regend.chunking.tokens",
+        "regend.embedding.base", "regend.chunking.grammars", "regend.chunking.tokens",
     ),
     "regend.embedding": (*BASICS, "regend.embedding.*", "regend.config", "regend.chunking.tokens"),
     # Rates, retries and breakers are decided by pure parts; the adapters carry out what these say.

@@ -141,7 +141,7 @@ class SearchQuestions:
                 language = detect_language(name, content[:200])
                 for chunk in chunk_content(content, language, UNSURE, LimitConfig()).chunks:
                     paths.append(name)
-                    texts.append(embedded_text(chunk.symbol, chunk.text))
+                    texts.append(embedded_text(chunk.symbol, chunk.text, chunk.outline))
             result.append((entry["name"], paths, texts, entry["queries"]))
         return result
 

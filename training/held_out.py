@@ -46,14 +46,27 @@ _COMMON = frozenset({"json", "framework", "fmt", "chi", "zig", "core", "http"})
 
 
 @cache
-def excluded_names() -> frozenset[str]:
-    """Return the lower-case names of packages, folders and file stems that are left out."""
+def excluded_repositories() -> tuple[str, ...]:
+    """Return the repositories (`owner/name`) that search is judged by: those held out, and the development part."""
     listed = [
         line for line in (EVAL / "held-out-repositories.txt").read_text().splitlines() if "/" in line and line[0] != "#"
     ]
-    development = [entry["github"] for entry in json.loads((EVAL / "search-dev.json").read_text())]
+    return (*listed, *(entry["github"] for entry in json.loads((EVAL / "search-dev.json").read_text())))
+
+
+def is_excluded_repository(github: str) -> bool:
+    """Tell whether a repository is one of these or a fork of one under the same name, unless the name is common."""
+    excluded = {repository.lower() for repository in excluded_repositories()}
+    name = github.lower().partition("/")[2]
+    forked = {repository.partition("/")[2] for repository in excluded} - _COMMON
+    return github.lower() in excluded or name in forked
+
+
+@cache
+def excluded_names() -> frozenset[str]:
+    """Return the lower-case names of packages, folders and file stems that are left out."""
     names: set[str] = set()
-    for repository in [*listed, *development]:
+    for repository in excluded_repositories():
         name = repository.partition("/")[2]
         names.update(_RELATED.get(name, "").lower().split())
         if name.lower() not in _COMMON:

@@ -219,3 +219,8 @@ def estimate_tokens(text: str) -> int:
     Counting words was no better and ten times slower. A guess for a single provider until its own tokeniser is asked.
     """
     return (len(text) - text.count(" ")) * 2 // 7 + 1
+
+
+def line_tokens(lines: list[str]) -> list[int]:
+    """Estimate the tokens of each line, as `estimate_tokens` does; 0 for blank lines."""
+    return [(len(line) - line.count(" ")) * 2 // 7 + 1 if line and not line.isspace() else 0 for line in lines]

@@ -50,7 +50,7 @@ from regend.daemon.threads import Threads
 from regend.daemon.upgrader import bring_in
 from regend.disk.calls import RootCalls
 from regend.embedding.base import EmbeddingProvider
-from regend.embedding.registry import known_words, open_provider, query_encoder
+from regend.embedding.registry import known_words, open_provider, query_encoder, word_importance
 from regend.errors import count_text
 from regend.rpc.listen import Listener, open_listener
 from regend.rpc.server import RpcServer
@@ -158,7 +158,9 @@ class App:
         )
         states = RootStates(roots, pipeline, reads, watcher, self._workers)
         sends_queries = self._provider.info.local or bool(config.embedding.remote_roots)
-        engine = Engine(models[FIRST_TRACK].query_vectors.encoded, knows=known_words(self._first))
+        engine = Engine(
+            models[FIRST_TRACK].query_vectors.encoded, knows=known_words(self._first), importance=word_importance
+        )
         asked = QueryParts(states, driver, reads, engine, models, sends_queries)
         handlers = method_table(
             QueryMethods(

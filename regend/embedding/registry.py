@@ -71,6 +71,11 @@ def known_words(config: EmbeddingConfig) -> Callable[[str], bool]:
     return built_in().knows if config.provider == "builtin" else lambda _text: True
 
 
+def word_importance(words: Sequence[str]) -> list[float]:
+    """Return how much each word says in a question, by the built-in model, whichever one serves the vectors."""
+    return built_in().importance(words)
+
+
 def open_provider(
     config: EmbeddingConfig, embed_in_workers: EmbedInWorkers, cache: Path | None = None
 ) -> EmbeddingProvider:

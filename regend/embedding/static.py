@@ -29,6 +29,7 @@ _TF_ONE = 16
 _MAX_COUNT = 255
 _MAX_WEIGHT_SUM = (1 << 24) // 128 - 1
 """Rows hold -127 to 127, so sums of at most this weight are exact in float32."""
+_RARE_PERCENT = 90
 INPUT_ONE = 1024
 """The integer that stands for 1 as an input of the hidden layer. A unit vector's numbers add up to at most 16 of these,
 so the layer's sums stay below 16 * 1024 * 127, and its bias has room."""
@@ -65,6 +66,9 @@ class StaticEncoder:
             self.residual = int(arrays["residual"])
             keys = arrays["keys"]
         self.vocabulary = Vocabulary(keys, len(self.table) - len(keys))
+        norms = np.linalg.norm(self.table[: len(keys)].astype(np.float32), axis=1)
+        self._importance = norms * self.query_weights[: len(keys)]
+        self._unknown = float(np.percentile(self._importance, _RARE_PERCENT))
         self.info = ModelInfo(
             model_id=f"{model_id}-w{VERSION}",
             dim=self.table.shape[1],
@@ -75,6 +79,11 @@ class StaticEncoder:
     def knows(self, text: str) -> bool:
         """Return whether the model has a vector of its own for a word of the text; unknown words share vectors."""
         return any(self.vocabulary.find(words_of(block).hashes).any() for _, block in blocks([text]))
+
+    def importance(self, words: Sequence[str]) -> list[float]:
+        """Return how much each word turns the vector of a query that it is in; an unknown word counts as a rare one."""
+        found = [self.vocabulary.find(words_of([word.encode()]).hashes[:1]) for word in words]
+        return [float(self._importance[first[0] - 1]) if first.any() else self._unknown for first in found]
 
     def encode(self, texts: Sequence[str], task: Task) -> npt.NDArray[np.float32]:
         """See `LocalEncoder.encode`."""

@@ -9,7 +9,7 @@ It owns a small cache of scopes and no other state, so any number of threads may
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from regend.errors import EmbeddingError
@@ -25,10 +25,12 @@ from regend.search.overlay import OverlaidSnapshot
 from regend.search.query.filters import Filters
 from regend.search.query.parse import Query
 from regend.search.query.spelling import Correction, correct
-from regend.search.ranking.features import query_context
+from regend.search.query.words import forms
+from regend.search.ranking.coverage import WordWeights, rarity, word_weights
+from regend.search.ranking.features import QueryContext, query_context
 from regend.search.ranking.files import select_files
 from regend.search.ranking.ranking import RANKING, Ranked, RankingTable
-from regend.search.ranking.selection import Question, chunk_of, page_of, ranked
+from regend.search.ranking.selection import FIRST_LOOK, Question, chunk_of, page_of, ranked
 from regend.search.ranking.weights import MODEL_STRENGTH
 from regend.search.related import related
 from regend.search.results.budget import rows_for, shown
@@ -55,6 +57,8 @@ class Engine:
         model_strength: weight of the model beside BM25, see `fusion.vector_weight`; 0 leaves it out.
         table: features and weights.
         knows: tells whether the model knows a word of a text; without one, vectors of unknown words are noise.
+        importance: tells how much each word says in a question, above 0, by what was learnt from many projects; without
+            it, words are worth more the fewer chunks in scope hold them.
     """
 
     def __init__(
@@ -63,9 +67,11 @@ class Engine:
         model_strength: float = MODEL_STRENGTH,
         table: RankingTable = RANKING,
         knows: Callable[[str], bool] = lambda _text: True,
+        importance: Callable[[Sequence[str]], Sequence[float]] | None = None,
     ) -> None:
         self._encode_query = encode_query
         self._knows = knows
+        self._importance = importance
         self._model_strength = model_strength
         self._table = table
         self._scopes = ScopeResolver()
@@ -94,7 +100,7 @@ class Engine:
             return SearchOutcome(
                 (), snapshot.generation, snapshot.complete, (*notes, *query.doubts), clock.wall_ms, clock.cpu_ms
             )
-        query, corrections = _spelt(query, snapshot)
+        query, corrections = _spelt(query, scope)
         notes += [f"No file holds {wrong!r}; searched for {right!r}." for wrong, right in corrections]
         clock.lap("spelling")
         weight = vector_weight(self._model_strength, query.kind)
@@ -134,6 +140,15 @@ class Engine:
         clock.lap("snippets")
         return replace(outcome, notes=(*notes, *query.doubts), stage_ms=clock.wall_ms, cpu_ms=clock.cpu_ms)
 
+    def candidates(self, snapshot: Snapshot, options: SearchOptions) -> tuple[QueryContext, list[Ranked]]:
+        """Return all candidates of the first look at a query, in order, for those who fit the weights."""
+        scope = self._resolver(snapshot).resolve(snapshot, options.filters)
+        query, _ = _spelt(options.query, scope)
+        weight = vector_weight(self._model_strength, query.kind)
+        vector = self._encode_query(query.text) if self._encode_query is not None and weight > 0.0 else None
+        question = self._question(snapshot, scope, query, options, vector, weight)
+        return question.context, ranked(question, FIRST_LOOK, StageClock())
+
     def _question(
         self,
         snapshot: Snapshot,
@@ -146,7 +161,7 @@ class Engine:
         """Join the query with its scope and with the definitions of its names."""
         conditions = conditions_of(query, options.filters, query.phrases)
         definitions = find_definitions(snapshot, scope, query.identifiers, conditions)
-        context = query_context(query, options.path)
+        context = query_context(query, options.path, self._word_weights(scope, query))
         if (query.kind == "path" or query.text != query.whole) and len(query.text) <= _MAX_NAME_CHARS:
             # A heading, an operator, a name with signs in it: what is exactly a symbol is one, whatever it looks like,
             # unless there is a file of that name.
@@ -158,6 +173,16 @@ class Engine:
             snapshot, scope, query, context, conditions, query.phrases, definitions, vector, weight,
             self._table.asked(context), literal_of(snapshot, scope, query, conditions),
         )  # fmt: skip
+
+    def _word_weights(self, scope: Scope, query: Query) -> WordWeights:
+        """Weigh the query's words; one that no chunk holds in any form counts nothing."""
+        held = dict(zip(query.terms, scope.frequencies(query.terms), strict=True))
+        held |= {term: sum(scope.frequencies(forms(term))) for term, count in held.items() if not count}
+        if self._importance is not None:
+            known = zip(held, self._importance(list(held)), strict=True)
+            return word_weights({term: value if held[term] else 0.0 for term, value in known})
+        chunks = sum(pool.doc_count for pool, _ in scope.pools)
+        return word_weights({term: rarity(count, chunks) for term, count in held.items()})
 
     def _resolver(self, snapshot: Snapshot) -> ScopeResolver:
         """Return what finds scopes: the cache, which goes by generation, does not serve overlays."""
@@ -185,11 +210,11 @@ def _select(question: Question, options: SearchOptions, clock: StageClock) -> tu
     return select_files(question, options.offset, count, weight, clock)
 
 
-def _spelt(query: Query, snapshot: Snapshot) -> tuple[Query, tuple[Correction, ...]]:
+def _spelt(query: Query, scope: Scope) -> tuple[Query, tuple[Correction, ...]]:
     """Return the query with its misspelt words corrected, and the corrections."""
     if not query.terms:
         return query, ()
-    text, corrections = correct(query.text, snapshot.frequencies)
+    text, corrections = correct(query.text, scope.frequencies)
     return query.respelt(text) if corrections else query, corrections
 
 

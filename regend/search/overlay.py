@@ -130,6 +130,7 @@ class OverlaidPool:
         statistics: Callable[[Sequence[str]], FieldStatistics],
     ) -> None:
         self.pool = base.pool
+        self.doc_count = base.doc_count
         self._base = base
         self._statistics = statistics
         self.documents: dict[int, _Document] = {}
@@ -192,6 +193,14 @@ class OverlaidPool:
         """Return those of `docs` whose chunks meet the conditions."""
         own = {doc for doc in docs if doc in self.documents and self.documents[doc].meets(conditions)}
         return own | self._base.passing([doc for doc in docs if doc not in self.documents], conditions)
+
+    def frequencies(self, terms: Sequence[str]) -> list[int]:
+        """Return about how many chunks hold each term."""
+        counts = self._base.frequencies(terms)
+        return [
+            count or sum(document.holds(term) for document in self.documents.values())
+            for term, count in zip(terms, counts, strict=True)
+        ]
 
     def entry_at(self, root: RootId, path: str) -> Entry | None:
         """Return the entry that the root has at this path."""
@@ -310,14 +319,6 @@ class OverlaidSnapshot:
         ranked = [(rank, view) for view in found if (rank := _match_rank(view, name)) <= last]
         ranked.sort(key=lambda pair: (pair[0], pair[1].entry_id, pair[1].start_line))
         return [view for _, view in ranked[:limit]]
-
-    def frequencies(self, terms: Sequence[str]) -> list[int]:
-        """Return about how many chunks hold each term."""
-        counts = self._base.frequencies(terms)
-        return [
-            count or sum(document.holds(term) for document in self._documents.values())
-            for term, count in zip(terms, counts, strict=True)
-        ]
 
     def statistics(self, pool: PoolId, terms: Sequence[str]) -> FieldStatistics:
         """Return the statistics of the index; a few chunks more or less make no difference."""

@@ -177,6 +177,17 @@ class PoolSnapshot(Protocol):
     @property
     def entries(self) -> Mapping[int, Entry]: ...
 
+    @property
+    def doc_count(self) -> int:
+        """Documents of the lexical index."""
+
+    def frequencies(self, terms: Sequence[str]) -> list[int]:
+        """Return for each term about how many of the pool's chunks hold it in text, symbol or path; 0 is certain.
+
+        A term of deleted files may be counted for a while.
+        """
+        ...
+
     def lexical(self, query: LexicalQuery, limit: int, allow: frozenset[int] | None = None) -> list[Hit]: ...
 
     def nearest(self, vector: FloatVector, limit: int, allow: frozenset[int] | None = None) -> list[Hit]:
@@ -252,13 +263,6 @@ class Snapshot(Protocol):
         Args:
             prefix: False leaves out those that only begin with the name, which are expensive to find.
             within: entry id -> whether its definitions count; None counts all.
-        """
-        ...
-
-    def frequencies(self, terms: Sequence[str]) -> list[int]:
-        """Return for each term about how many chunks of all pools hold it in text, symbol or path; 0 is certain.
-
-        A term of deleted files may be counted for a while.
         """
         ...
 

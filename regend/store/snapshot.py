@@ -162,6 +162,10 @@ class PoolView:
         """Return the live documents with this chunk."""
         return [doc for doc in self.facts.docs(key) if doc >> DOC_ORDINAL_BITS in self.entries]
 
+    def frequencies(self, terms: Sequence[str]) -> list[int]:
+        """Return about how many chunks hold each term; see `store.base.PoolSnapshot.frequencies`."""
+        return [frequency(self.words, term) for term in terms]
+
     def entry_at(self, root: RootId, path: str) -> Entry | None:
         """Return the root's entry at this path."""
         for entry_id in self.facts.entries_of_path.get(path, ()):
@@ -304,11 +308,6 @@ class StoreSnapshot:
         if within is None:
             return self.reader.symbols(name, limit, entries, prefix)
         return self.reader.symbols(name, limit, lambda blob: list(filter(within, entries(blob))), prefix)
-
-    def frequencies(self, terms: Sequence[str]) -> list[int]:
-        """Return about how many chunks hold each term; see `store.base.Snapshot.frequencies`."""
-        pools = list(self.pools.values())
-        return [sum(frequency(pool.words, term) for pool in pools) for term in terms]
 
     def statistics(self, pool: PoolId, terms: Sequence[str]) -> FieldStatistics:
         """Return the statistics that BM25 needs; see `store.base.Snapshot.statistics`."""

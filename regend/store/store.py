@@ -14,6 +14,7 @@ from pathlib import Path
 
 import structlog
 
+from regend.chunking.grammars import CHUNKER_VERSION
 from regend.core.commands import Commit
 from regend.core.events import Committed, FileState, UnembeddedFound
 from regend.embedding.base import ModelInfo
@@ -92,6 +93,7 @@ class Store:
         self._catalog = Catalog(connection, self._catalog_path)
         with self._catalog.transaction():
             self._catalog.use_model(model.model_id, model.dim)
+            self._catalog.use_chunker(CHUNKER_VERSION)
         first = ModelTrack(model, self._catalog.model)
         self._reader = Reader(self._catalog_path)
         self._memory = Memory(state_dir, connection, self._catalog, self._reader, first)

@@ -1,4 +1,4 @@
-"""Fitting finds the feature that tells answers, charges repeats as the ranking does, and leaves a repository out."""
+"""Fitting finds the feature that tells answers, and charges repeats as the ranking does."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks.annotations import Question, Repository
-from benchmarks.fit import FITTED, HELD, rewritten
-from benchmarks.fitting import Asked, Problem, fit, judged, left_out, without
+from benchmarks.fit import FITTED, HELD, TOTAL, rewritten, used
+from benchmarks.fitting import Asked, Problem, fit, judged, without
 from benchmarks.metrics import Found, Target, Worth
 from regend.search.ranking import weights as table_module
 from regend.search.ranking.features import FEATURES
@@ -44,13 +44,17 @@ def test_the_gradient_is_that_of_the_loss() -> None:
 
 
 def test_the_telling_feature_gets_the_weight() -> None:
-    weights = fit(questions(), np.array([0.3, 0.3]), 1e-4)
+    weights = fit(questions(), 1e-4)
     assert weights[0] > 10 * weights[1] >= 0.0
     assert all(result.ndcg == 1.0 for result in judged(questions(), weights, 2.0))
 
 
-def test_a_strong_prior_is_kept() -> None:
-    assert fit(questions(), np.array([0.3, 0.3]), 1e4) == pytest.approx(np.array([0.3, 0.3]), abs=0.02)
+def test_a_strong_pull_leaves_little() -> None:
+    assert fit(questions(), 1e4) == pytest.approx(np.zeros(2), abs=0.02)
+
+
+def test_the_scale_in_use_keeps_proportions() -> None:
+    assert used(np.array([1.0, 2.0])) == pytest.approx(np.array([TOTAL / 3, TOTAL * 2 / 3]))
 
 
 def test_further_chunks_of_a_file_are_charged() -> None:
@@ -66,18 +70,10 @@ def test_what_is_held_counts() -> None:
     assert judged([one], np.array([1.0]), 2.0)[0].ndcg == 1.0
 
 
-def test_a_left_out_repository_does_not_teach() -> None:
-    """One repository's answers contradict all others: fitted without it, it is misjudged."""
-    odd = [asked("odd", [("bad.py", [0.6, 0.5]), ("good.py", [0.4, 0.5])])]
-    results = left_out([*questions(), *odd], np.array([0.3, 0.3]), 1e-4, 2.0)
-    assert {result.mrr for result in results[:20]} == {1.0}
-    assert {result.mrr for result in results[20:]} == {0.5}
-
-
 def test_questions_without_candidates_or_answers_are_no_error() -> None:
     lost = asked("r", [("bad.py", [1.0, 0.0])])
     empty = Asked(lost.repository, lost.question, (), np.zeros((0, 2)), np.zeros(0))
-    assert fit([*questions(), lost, empty], np.array([0.3, 0.3]), 0.01)[0] > 0
+    assert fit([*questions(), lost, empty], 0.01)[0] > 0
     assert judged([lost, empty], np.array([1.0, 1.0]), 2.0) == [Worth(0, 0, 0)] * 2
 
 

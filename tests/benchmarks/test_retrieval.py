@@ -2,13 +2,12 @@
 
 import importlib.util
 import json
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from benchmarks import retrieval
-from benchmarks.fit import FITTED, Bench, fitted, page
+from benchmarks.fit import FITTED, run
 
 QUEUE = "class JobQueue:\n    def push_job(self, job):\n        self.jobs.append(job)\n"
 CACHE = "def evict_oldest(entries):\n    entries.popitem(last=False)\n"
@@ -57,17 +56,14 @@ def test_questions_are_asked_and_judged(place: tuple[Path, Path], tmp_path: Path
     assert [row["query"] for row in written["modes"]["bm25"]["questions"]][1] == "evict_oldest"
 
 
-def test_a_fit_runs_over_folders_and_whole_checkouts(place: tuple[Path, Path], tmp_path: Path) -> None:
-    with ExitStack() as stack:
-        found = Bench(*place, tmp_path / "state", (), stack).collections()
-    assert [collection.title for collection in found] == ["folders", "checkouts"]
-    folders, checkouts = ([{f.path for f in one.found} for one in collection.asked] for collection in found)
-    assert "docs/notes.md" in checkouts[0] - folders[0]
-    assert "src/job_queue.py" in folders[0] & checkouts[0]
-    outcome = fitted(found)
-    assert len(outcome.weights) == len(FITTED)
-    assert min(outcome.weights) >= 0.0
-    assert "mean of repositories" in page(found, outcome)
+def test_a_fit_runs_from_questions_to_tables(
+    place: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    questions, checkouts = place
+    run(questions, questions, checkouts, tmp_path / "state", ablate=True)
+    shown = capsys.readouterr().out
+    assert shown.count("mean of repositories") == 1, "the same file gives one table"
+    assert all(name in shown for name in (*FITTED, "semantic", "python", "go"))
 
 
 def test_semble_is_measured_where_it_is_installed(place: tuple[Path, Path]) -> None:

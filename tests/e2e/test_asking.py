@@ -12,7 +12,11 @@ from regend.errors import RegendError
 from tests.e2e.rig import Daemon, daemon, wait_for
 from tests.search.conftest import QUEUE, README, RETRY, SERVER_GO, TEST_QUEUE
 
+STEPS = "\n\n".join(
+    f"function {name}_step(clock) {{\n" + "  clock.advance()\n" * 40 + "}" for name in ("first", "second")
+)
 FILES = {
+    "clock/steps.js": STEPS,
     "src/jobs/queue.py": QUEUE,
     "src/jobs/retry.py": RETRY,
     "tests/test_queue.py": TEST_QUEUE,
@@ -48,11 +52,11 @@ def ask(served: Daemon, query: str, **params: Any) -> dict[str, Any]:
     [
         ("RetryPolicy", "src/jobs/retry.py", "RetryPolicy"),
         ("RetryPolciy", "src/jobs/retry.py", "RetryPolicy"),
-        ("full?", "lib/ops.rb", "Stack"),
+        ("full?", "lib/ops.rb", "Stack.full?"),
         ("Getting started", "README.md", "Getting started"),
         ("job lang:md", "README.md", "Getting started"),
         ("job queue kind:class -path:tests/**", "src/jobs/queue.py", "JobQueue"),
-        ('"doubled each time"', "src/jobs/retry.py", "RetryPolicy"),
+        ('"doubled each time"', "src/jobs/retry.py", ""),
         ("listen root:app lang:golang", "server/serve.go", "Serve"),
     ],
 )
@@ -156,10 +160,11 @@ def test_a_budget(served: Daemon) -> None:
 
 
 def test_context_and_lines_beyond_the_snippet(served: Daemon) -> None:
-    plain = ask(served, "JobQueue")["results"][0]
-    wide = ask(served, "JobQueue", context=2)["results"][0]
-    assert wide["snippet_line"] < plain["snippet_line"]
-    lines = QUEUE.split("\n")
+    plain = ask(served, "second_step")["results"][0]
+    wide = ask(served, "second_step", context=2)["results"][0]
+    assert plain["snippet"].startswith("function second_step(")
+    assert wide["snippet_line"] == plain["snippet_line"] - 2
+    lines = STEPS.split("\n")
     shown = wide["snippet"].split("\n")
     assert shown == lines[wide["snippet_line"] - 1 :][: len(shown)]
 

@@ -151,7 +151,9 @@ def test_a_relative_path_without_a_working_directory_is_refused(tmp_path: Path) 
 
 @pytest.mark.parametrize("ignored", [False, True])
 def test_a_hang_up_ends_the_daemon_in_order_unless_it_is_ignored(tmp_path: Path, ignored: bool) -> None:
+    inherited = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # The tests themselves may run under `nohup`.
     with started(tmp_path, Environment(shell="trap '' HUP;" if ignored else "")) as subject:
+        signal.signal(signal.SIGHUP, inherited)
         subject.process.send_signal(signal.SIGHUP)
         if ignored:
             assert subject.answers()

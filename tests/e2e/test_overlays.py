@@ -42,7 +42,7 @@ def test_a_buffer_is_found_in_place_of_its_file(served: Daemon, root: Path) -> N
     with Client(served.socket) as editor, Client(served.socket) as other:
         first = editor.call("search", query="TicketQueue", overlays=draft(root))["results"][0]
         assert (first["path"], first["symbol"], first["unsaved"]) == ("src/queue.py", "TicketQueue", True)
-        assert first["snippet"].split("\n")[0] == "class TicketQueue:"
+        assert "class TicketQueue:" in first["snippet"].split("\n")
         found = editor.call("search", query="JobQueue push", overlays=draft(root), k=50)["results"]
         assert all("class JobQueue" not in result["snippet"] for result in found)
         assert other.call("search", query="JobQueue")["results"][0]["symbol"] == "JobQueue"
@@ -63,7 +63,7 @@ def test_meaning_works_in_buffers_too(served: Daemon, root: Path) -> None:
 
 
 def test_equal_to_what_a_saved_file_gives(served: Daemon, root: Path) -> None:
-    questions = ["TicketQueue", "drain everything", "append a job", "exponential backoff", "worker", "job kind:class"]
+    questions = ["TicketQueue", "drain everything", "append a job", "exponential backoff", "run it", "job kind:class"]
     with Client(served.socket) as editor:
         unsaved = [editor.call("search", query=q, overlays=draft(root, "src/more.py"))["results"] for q in questions]
         (root / "src/more.py").write_text(DRAFT)
@@ -136,7 +136,7 @@ def test_a_relative_path_lies_in_the_named_root(served: Daemon, root: Path) -> N
 
 
 def test_pages_and_budgets_with_a_buffer_neither_repeat_nor_miss_anything(served: Daemon, root: Path) -> None:
-    text = "\n\n".join(f"def queue_part_{n}(job):\n    return job.queue({n})" for n in range(30)) + "\n"
+    text = "\n\n".join(f"def queue_part_{n}(job):\n    return job.queue({n})" for n in range(150)) + "\n"
     sent = draft(root, text=text)
     with Client(served.socket) as editor:
         pages: list[tuple[str, int]] = []

@@ -1,7 +1,10 @@
-"""A daemon starts where something it was told of is away."""
+"""A daemon starts where something it was told of is away, and where another version left its index."""
 
 from __future__ import annotations
 
+import secrets
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -51,3 +54,29 @@ def test_a_root_stays_with_its_directory_when_the_link_to_it_changes(tmp_path: P
         subject.start(link).flush()
         assert [root["path"] for root in subject.call("list")["roots"]] == [str(first), str(second)]
         assert subject.paths("pear", root=str(link)) == ["pear.py"]
+
+
+def test_files_of_an_earlier_chunker_are_served_and_chunked_again_without_new_vectors(tmp_path: Path) -> None:
+    root = tmp_path.resolve() / "tree"
+    root.mkdir()
+    for n in range(20):
+        (root / f"part_{n}.py").write_text(f"def apple_{n}():\n    return {n}\n")
+    with daemon() as subject:
+        subject.start(root).flush()
+        fresh = subject.export(root)
+        subject.stop()
+        catalog = subject.state_dir / "index.db"
+        Path(f"{catalog}.sums").unlink()
+        with closing(sqlite3.connect(catalog)) as connection, connection:
+            connection.execute("UPDATE state SET chunker = chunker - 1")
+            for (blob,) in connection.execute("SELECT blob FROM blobs").fetchall():
+                other = secrets.token_bytes(16)
+                connection.execute("UPDATE blobs SET blob = ? WHERE blob = ?", (other, blob))
+                connection.execute("UPDATE trees SET blob = ? WHERE blob = ?", (other, blob))
+            connection.execute("UPDATE blob_chunks SET kind = 'window'")
+        subject.start(root)
+        assert subject.paths("apple_7")[0] == "part_7.py"
+        subject.flush()
+        assert subject.export(root) == fresh
+        assert subject.status()["counters"]["embedded_chunks"] == 0
+        assert subject.call("search", query="apple_7 kind:window")["results"] == []

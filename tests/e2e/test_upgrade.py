@@ -32,10 +32,14 @@ def config(*servers: EmbeddingServer, **settings: Any) -> str:
     return f'[embedding]\nprovider = "http"\nurls = [{urls}]\nmodel = "hash"\n{rest}\n'
 
 
+LONG_BODY = "".join(f"    value.step_number({k})\n" for k in range(30))
+"""Makes a function a chunk of its own."""
+
+
 def write_tree(root: Path, files: int = 12) -> Path:
     root.mkdir(exist_ok=True)
     for n in range(files):
-        body = "\n\n".join(f"def function_{n}_{m}(value):\n    return value * {n} + {m}" for m in range(8))
+        body = "\n\n".join(f"def function_{n}_{m}(value):\n{LONG_BODY}    return value * {n} + {m}" for m in range(8))
         (root / f"module_{n}.py").write_text(body + "\n")
     return root
 

@@ -52,6 +52,14 @@ class MemoryPool:
     vectors: Mapping[ChunkId, npt.NDArray[np.float32]]
     symbols: Mapping[int, list[Symbol]]
 
+    @property
+    def doc_count(self) -> int:
+        return len(self._docs(None))
+
+    def frequencies(self, terms: Sequence[str]) -> list[int]:
+        held = [set().union(*self._fields(doc)) for doc in self._docs(None)]
+        return [sum(term in words for words in held) for term in terms]
+
     def lexical(self, query: LexicalQuery, limit: int, allow: frozenset[int] | None = None) -> list[Hit]:
         docs = {d: self._fields(d) for d in self._docs(None)}
         average = [max(1.0, sum(sum(f[i].values()) for f in docs.values()) / max(1, len(docs))) for i in range(3)]
@@ -200,11 +208,6 @@ class MemoryStore:
     def outline(self, entry: Entry) -> list[SymbolView]:
         found = self._symbols[entry.entry_id]
         return [SymbolView(entry.entry_id, s.name, s.path, s.kind, s.start_line, s.end_line) for s in found]
-
-    def frequencies(self, terms: Sequence[str]) -> list[int]:
-        pools = [pool for pool in self.pools.values() if isinstance(pool, MemoryPool)]
-        held = [set().union(*pool._fields(doc)) for pool in pools for doc in pool._docs(None)]
-        return [sum(term in words for words in held) for term in terms]
 
     def statistics(self, pool: PoolId, terms: Sequence[str]) -> FieldStatistics:
         own = self.pools[pool]

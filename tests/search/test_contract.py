@@ -137,7 +137,8 @@ def test_conditions(project: Corpus) -> None:
 
 
 def test_frequencies(project: Corpus) -> None:
-    counts = project.snapshot.frequencies(["exponential", "nosuchword", "server"])
+    (pool,) = project.snapshot.pools.values()
+    counts = pool.frequencies(["exponential", "nosuchword", "server"])
     assert counts[0] == 1
     assert counts[1] == 0
     assert counts[2] > 0, "a word of a path"

@@ -121,7 +121,11 @@ class Buffers:
     ) -> tuple[dict[ChunkId, FloatVector], str]:
         """Return vectors of the file's chunks, known ones and those of the local model."""
         found = {chunk.chunk_id: known[chunk.chunk_id] for chunk in file.chunks if chunk.chunk_id in known}
-        lacking = {c.chunk_id: embedded_text(c.symbol, c.text) for c in file.chunks if c.chunk_id not in found}
+        lacking = {
+            chunk.chunk_id: embedded_text(chunk.symbol, chunk.text, chunk.outline)
+            for chunk in file.chunks
+            if chunk.chunk_id not in found
+        }
         if not lacking or not self._model.local:
             return found, ""
         info = self._model

@@ -6,7 +6,8 @@ and a weak model was measured to be worse than BM25 alone, because a rank throws
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from regend.search.query.parse import QueryKind
 
@@ -18,6 +19,22 @@ A guess; fitting it to the built-in model settles it."""
 _EVIDENCE_CHUNKS = 5
 """Maximum chunks that count for a file. NDCG@10 on nine repositories of the development split, with chunks cut at
 definitions, was 0.835, 0.836, 0.841 and 0.842 with 2, 3, 5 and 8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Scores of each candidate by leg, by doc.
+
+    Attributes:
+        words: BM25, as a share of the best.
+        meaning: cosine, as a share of the best; without those that point away.
+        blended: the weighted mean of both, 0..1; it has every candidate.
+    """
+
+    words: Mapping[int, float] = field(default_factory=dict)
+    meaning: Mapping[int, float] = field(default_factory=dict)
+    blended: Mapping[int, float] = field(default_factory=dict)
+
 
 KIND_FACTORS: Mapping[QueryKind, float] = {
     "language": 1.0,
@@ -43,8 +60,8 @@ def cosine_scale(scores: Iterable[float]) -> float:
     return 1.0 / max(max(scores, default=0.0), _SURE_COSINE)
 
 
-def blend(bm25: Mapping[int, float], cosine: Mapping[int, float], weight: float) -> dict[int, float]:
-    """Return the weighted mean of both legs' normalised scores, 0..1 by doc.
+def blend(bm25: Mapping[int, float], cosine: Mapping[int, float], weight: float) -> Scores:
+    """Return both legs' normalised scores and their weighted mean.
 
     A candidate that a leg does not know counts 0 there. A chunk that points away from the query and shares no word with
     it is left out.
@@ -58,23 +75,20 @@ def blend(bm25: Mapping[int, float], cosine: Mapping[int, float], weight: float)
         cosine, weight = {}, 0.0
     total = 1.0 / (1.0 + weight)
     top = max(bm25.values(), default=0.0)
-    scale = (1.0 / top if top > 0.0 else 0.0) * total
-    blended = {doc: score * scale for doc, score in bm25.items()}
-    scale = cosine_scale(cosine.values()) * weight * total
+    scale = 1.0 / top if top > 0.0 else 0.0
+    words = {doc: score * scale for doc, score in bm25.items()}
+    scale = cosine_scale(cosine.values())
+    meaning = {doc: score * scale for doc, score in cosine.items() if score > 0.0}
+    blended = {doc: score * total for doc, score in words.items()}
     known = blended.get
-    for doc, score in cosine.items():
-        if score > 0.0:
-            blended[doc] = known(doc, 0.0) + score * scale
-    return blended
+    for doc, score in meaning.items():
+        blended[doc] = known(doc, 0.0) + score * weight * total
+    return Scores(words, meaning, blended)
 
 
-def file_evidence_sum(ordered: Sequence[tuple[float, int]]) -> float:
-    """Add a file's first `_EVIDENCE_CHUNKS` scores, so that long files are not favoured.
-
-    Args:
-        ordered: score and doc of each chunk, those that count most first.
-    """
-    total = 0.0
-    for score, _ in ordered[:_EVIDENCE_CHUNKS]:
-        total += score
-    return total
+def file_evidence_sum(scores: Iterable[float]) -> float:
+    """Add the highest `_EVIDENCE_CHUNKS` of a file's scores, so that long files are not favoured."""
+    found = list(scores)
+    if len(found) > _EVIDENCE_CHUNKS:
+        found = sorted(found, reverse=True)[:_EVIDENCE_CHUNKS]
+    return sum(sorted(found))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from regend.search.legs.fusion import blend
+from regend.search.legs.fusion import Scores, blend
 from regend.search.legs.scope import Scope
 from regend.search.query.words import file_role
 from regend.store.base import (
@@ -30,14 +30,10 @@ PATH_BOOST = 0.4
 at names and paths more closely. NDCG@10 over repositories left out was 0.900 with 1 and 0.6, 0.889 with 1 and 2.5,
 0.889 with 2 and 0.6, and between 0.899 and 0.907 with 0.25 to 1 and 0.3 to 0.6, without a clear best."""
 
-_LEXICAL_HITS = 64
-_VECTOR_HITS = 24
-"""With 100 and 50 NDCG@10 on the development split was the same, and the legs took 1.4 times as long."""
-_FILLED_IN = 16
-"""Best lexical candidates that get their exact cosine where the vector leg did not find them.
-
-With 200, 100 and 50 NDCG@10 on eight repositories of the development split was the same (0.86), and the legs
-took 1.4 times as long."""
+_LEXICAL_HITS = 200
+_VECTOR_HITS = 100
+_FILLED_IN = 200
+"""Best lexical candidates that get their exact cosine where the vector leg did not find them."""
 _MOST_FILLED_IN = 512
 """Maximum candidates that get it because they tie with the last of these. Where more tie, none of them gets it: a
 choice among equals would depend on the order in which files were indexed."""
@@ -73,9 +69,13 @@ class Definitions:
         """Return the best grade of a definition that begins within the lines, or 0."""
         return max((grade for _, grade in self._within(entry_id, start_line, end_line)), default=0.0)
 
-    def line_within(self, entry_id: int, start_line: int, end_line: int) -> int:
-        """Return the first line of the first definition that begins within the lines, or 0."""
-        return min((line for line, _ in self._within(entry_id, start_line, end_line)), default=0)
+    def view_within(self, entry_id: int, start_line: int, end_line: int) -> SymbolView | None:
+        """Return the first of the best definitions that begin within the lines."""
+        within = self._within(entry_id, start_line, end_line)
+        if not within:
+            return None
+        line, _ = min(within, key=lambda found: (-found[1], found[0]))
+        return next(view for view in self.views if (view.entry_id, view.start_line) == (entry_id, line))
 
     def _within(self, entry_id: int, start_line: int, end_line: int) -> list[tuple[int, float]]:
         return [
@@ -95,8 +95,8 @@ def blended_candidates(
     weight: float,
     k: int,
     conditions: ChunkConditions = NO_CONDITIONS,
-) -> dict[int, float]:
-    """Return scores in 0..1 by doc, from both legs over all pools in scope.
+) -> Scores:
+    """Return the scores of both legs over all pools in scope.
 
     Args:
         vector: of the query, float32 [dim], L2-normalised; None leaves the vector leg out.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import posixpath
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from threading import Lock
@@ -89,6 +89,10 @@ class Scope:
         if not self.inner:
             return roots
         return frozenset(r for r in roots if not any(inner.has(entry.path) for inner in self.inner.get(r, ())))
+
+    def frequencies(self, terms: Sequence[str]) -> list[int]:
+        """Return for each term about how many chunks of all pools in scope hold it; 0 is certain."""
+        return [sum(counts) for counts in zip(*(pool.frequencies(terms) for pool, _ in self.pools), strict=True)]
 
     def holds(self, entry_id: int) -> bool:
         """Return whether the entry is live and in scope."""

@@ -44,3 +44,8 @@ def find_language(name: str) -> str:
 def _meant(name: str) -> str:
     near = get_close_matches(name.strip().lower(), sorted(language_names()), n=1, cutoff=0.7)
     return f"; did you mean `{near[0]}`?" if near else "."
+
+
+def is_code(language: str) -> bool:
+    """Return whether the files of a language are more than plain text."""
+    return language != TEXT

@@ -66,6 +66,9 @@ _FUNCTION_WORDS = {
 }  # fmt: skip
 
 
+_ASKING = _listed("translation translations translated locale locales localized localization i18n l10n")
+
+
 class Translation(NamedTuple):
     """A translated file, as its path tells it.
 
@@ -82,16 +85,20 @@ class Spoken(NamedTuple):
     """The languages that a query may be in.
 
     Attributes:
+        asked: the query is about translations of any language.
         languages: that it names, or of which it has function words.
         scripts: of its letters beyond ASCII.
     """
 
+    asked: bool
     languages: frozenset[str]
     scripts: frozenset[str]
 
     def fits(self, language: str) -> bool:
         """Return whether the query may be in the language."""
-        return language in self.languages or not self.scripts.isdisjoint(_SCRIPTS.get(language, ("LATIN",)))
+        return (
+            self.asked or language in self.languages or not self.scripts.isdisjoint(_SCRIPTS.get(language, ("LATIN",)))
+        )
 
 
 def spoken(text: str) -> Spoken:
@@ -100,7 +107,8 @@ def spoken(text: str) -> Spoken:
     named = {_NAMES[word] for word in words if word in _NAMES}
     used = {language for language, own in _FUNCTION_WORDS.items() if not words.isdisjoint(own.split())}
     letters = [] if text.isascii() else [char for char in text if char > "\x7f" and char.isalpha()]
-    return Spoken(frozenset(named | used), frozenset(unicodedata.name(char, "").partition(" ")[0] for char in letters))
+    scripts = frozenset(unicodedata.name(char, "").partition(" ")[0] for char in letters)
+    return Spoken(not words.isdisjoint(_ASKING), frozenset(named | used), scripts)
 
 
 @lru_cache(maxsize=65_536)

@@ -95,6 +95,20 @@ def _english_stem(word: str) -> str:
     return word
 
 
+_FORM_SUFFIXES = ("", "e", "s", "es", "ed", "ing", "er", "or", "ion", "ation", "ies", "y")
+
+
+@lru_cache(maxsize=16_384)
+def forms(word: str) -> tuple[str, ...]:
+    """Return the usual forms of a lower-case word, itself among them: those that have its stem."""
+    own = stem(word)
+    if not word.isascii() or not word.isalpha() or len(own) < _MIN_STEM_CHARS - 1:
+        return (word,)
+    made = (own + suffix for suffix in _FORM_SUFFIXES)
+    doubled = (own + own[-1] + suffix for suffix in ("ed", "ing", "er"))
+    return tuple(dict.fromkeys((word, *(form for form in (*made, *doubled) if stem(form) == own))))
+
+
 def _undoubled(word: str) -> str:
     if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "aeioulsz":
         return word[:-1]
@@ -212,7 +226,6 @@ ROLE_WORDS = {
     "stub": _stems("stub stubs typing pyi declaration"),
     "prose": _stems("readme docs documentation changelog license guide tutorial markdown"),
     "data": _stems("config configuration settings json yaml toml xml html css workflow schema"),
-    "translation": _stems("translation translations translated locale locales localized i18n l10n"),
     "source": frozenset(),
 }
 """Stems by which a query asks for a role."""

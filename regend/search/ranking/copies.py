@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from regend.chunking.tokens import normalised
+from regend.search.legs.fusion import Scores
 from regend.search.legs.scope import Scope
 from regend.search.query.words import standing
 from regend.search.ranking.features import QueryContext
@@ -23,12 +24,12 @@ class Grouped(NamedTuple):
     """Candidates without copies.
 
     Attributes:
-        blended: scores by the documents that stand for themselves and their copies, the best of each group's.
+        scores: by the documents that stand for themselves and their copies, the best of each group's.
         copies: for each document that has some, the others with its text, in the order of `_place`.
         first: for each document with copies the one that stands for it.
     """
 
-    blended: dict[int, float]
+    scores: Scores
     copies: Mapping[int, tuple[int, ...]]
     first: Mapping[int, int]
 
@@ -36,7 +37,7 @@ class Grouped(NamedTuple):
 def grouped(
     snapshot: Snapshot,
     scope: Scope,
-    blended: dict[int, float],
+    scores: Scores,
     context: QueryContext,
     counting: Callable[[Sequence[int]], Collection[int]],
     whole_files: bool,
@@ -44,27 +45,34 @@ def grouped(
     """Leave one document of each text.
 
     Args:
-        blended: scores by doc.
         counting: returns those of documents that are answers, too, though no leg has found them.
         whole_files: only texts of files that are the same as a whole are copies.
     """
+    blended = scores.blended
     same = snapshot.copies(list(blended))
     if not same:
-        return Grouped(blended, NO_COPIES, {})
+        return Grouped(scores, NO_COPIES, {})
     others = {doc for docs in same.values() for doc in docs} - blended.keys()
     known = blended.keys() | set(counting(sorted(others)))
-    best: dict[int, float] = {}
     copies: dict[int, tuple[int, ...]] = {}
     first: dict[int, int] = {}
-    for doc, score in blended.items():
+    for doc in blended:
         if doc in same and doc not in first:
             kept = [other for other in same[doc] if other in known]
             for group, also in _groups(_in_order(snapshot, scope, kept, context), whole_files):
                 copies[group[0]] = tuple(group[1:])
                 first.update(dict.fromkeys(group + also, group[0]))
+    words, meaning, best = (_best(each, first) for each in (scores.words, scores.meaning, blended))
+    return Grouped(Scores(words, meaning, best), copies, first)
+
+
+def _best(scores: Mapping[int, float], first: Mapping[int, int]) -> dict[int, float]:
+    """Return the best score of each group."""
+    best: dict[int, float] = {}
+    for doc, score in scores.items():
         one = first.get(doc, doc)
         best[one] = max(score, best.get(one, 0.0))
-    return Grouped(best, copies, first)
+    return best
 
 
 def _in_order(snapshot: Snapshot, scope: Scope, docs: list[int], context: QueryContext) -> list[tuple[int, Entry]]:

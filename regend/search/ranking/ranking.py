@@ -6,35 +6,39 @@ what their text says and spreads files over the page. Equal inputs give equal or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple, TypeVar, get_args
 
-from regend.search.legs.fusion import file_evidence_sum
-from regend.search.query.words import PathWords, path_words
+from regend.search.legs.fusion import Scores, file_evidence_sum
+from regend.search.query.languages import is_code
+from regend.search.query.words import PathWords, identifier_stems, path_words
+from regend.search.ranking.coverage import coverage_of
 from regend.search.ranking.features import (
     FEATURES,
-    WORDS_PRESENT,
     Candidate,
     Feature,
     FeatureScope,
     FeatureShare,
+    FileFacts,
     QueryContext,
-    share_present,
+    names_in,
+    symbol_fit,
 )
 from regend.store.base import ChunkView, Entry
 from regend.types import DOC_ORDINAL_BITS, PoolId
 
 _Place = TypeVar("_Place", str, tuple[str, str])
 
-_ROUND_ONE_FACTOR = 2
-"""Candidates of round one for each place of the shortlist. NDCG@10 was the same with 2, 3 and 4."""
+_SPARE = 32
+"""Candidates of round one beyond the places of the shortlist."""
 _ROUND_ONE_SHARE = 2
 """Chunks of one file in round one while others wait. NDCG@10 was the same with 2 and 3; more only cost time."""
 _UNITS = 10_000
 """Scores that differ by less than one part of this are equal: sums of floats depend on their order, and
 that on the order in which files were indexed."""
 _ORDINALS = (1 << DOC_ORDINAL_BITS) - 1
+_NO_CODE = ("prose", "data")
 
 
 _Weighed = tuple[tuple[float, Callable[[Candidate, QueryContext], float]], ...]
@@ -88,82 +92,84 @@ class Ranked(NamedTuple):
 
 
 def shortlist(
-    blended: Mapping[int, float],
+    scores: Scores,
     entry_of: Callable[[int], Entry | None],
     context: QueryContext,
     count: int,
     table: RankingTable = RANKING,
     words_of: Callable[[Entry], PathWords] = lambda entry: path_words(entry.path),
-) -> list[Candidate]:
-    """Return the `count` most promising candidates (round one), best first, with `Candidate.base` set.
+) -> tuple[list[Candidate], dict[int, FileFacts]]:
+    """Return the `count` most promising candidates (round one), best first, and the facts of all files by entry id.
 
     Args:
-        blended: score in 0..1 by doc.
         entry_of: the entry of an id if it is live and in scope.
         words_of: what its path, and what the index knows of it, say of an entry.
     """
-    files = _files(blended, entry_of)
-    chosen = _promising(files, count * _ROUND_ONE_FACTOR)
-    _set_neighbours(dict.fromkeys(file for file, _, _ in chosen))
+    files = _files(scores, entry_of, words_of)
+    chosen = _promising(files, count + _SPARE)
+    _set_neighbours(dict.fromkeys(found.file for found, _, _ in chosen))
     scored: list[tuple[float, str, int, Candidate]] = []
-    for file, negative, doc in chosen:
-        entry = file.entry
-        share = negative / (file.scores[0][0] or 1.0)
-        candidate = Candidate(doc, entry, words_of(entry), -negative, file.evidence, share, file.neighbours)
-        if file.base is None:
-            file.base = _sum(table.file, candidate, context)
-        base = candidate.base = file.base + _sum(table.chunk, candidate, context)
-        scored.append((base, entry.path, doc, candidate))
-    return [row[-1] for row in _spread(scored, context, table)[:count]]
+    bases: dict[FileFacts, float] = {}
+    for found, negative, doc in chosen:
+        meaning = scores.meaning.get(doc, 0.0) / (found.file.meaning or 1.0)
+        candidate = Candidate(doc, found.file, negative / (found.scores[0][0] or 1.0), meaning)
+        base = bases.get(found.file)
+        if base is None:
+            base = bases[found.file] = _sum(table.file, candidate, context)
+        candidate.base = base + _sum(table.chunk, candidate, context)
+        scored.append((candidate.base, found.file.entry.path, doc, candidate))
+    facts = {found.file.entry.entry_id: found.file for found in files}
+    return [row[-1] for row in _spread(scored, context, table)[:count]], facts
 
 
-@dataclass(slots=True, eq=False)
-class _File:
-    """A file as round one knows it; owned by one query.
+class _Found(NamedTuple):
+    """A file, and its chunks' negative blended scores with their docs, best first."""
 
-    Attributes:
-        scores: its chunks' negative scores with their docs, best first.
-        evidence: see `Candidate.evidence`; so is `neighbours`.
-        base: sum of its ``file`` features, once known.
-    """
-
-    entry: Entry
+    file: FileFacts
     scores: list[tuple[float, int]]
-    evidence: float
-    neighbours: float = 0.0
-    base: float | None = None
 
 
-def _files(blended: Mapping[int, float], entry_of: Callable[[int], Entry | None]) -> list[_File]:
+def _files(
+    given: Scores, entry_of: Callable[[int], Entry | None], words_of: Callable[[Entry], PathWords]
+) -> list[_Found]:
     """Group the candidates by file, each file's best first."""
     by_entry: dict[int, list[tuple[float, int]]] = {}
-    for doc, score in blended.items():
-        scores = by_entry.get(doc >> DOC_ORDINAL_BITS)
-        if scores is None:
-            by_entry[doc >> DOC_ORDINAL_BITS] = [(-score, doc)]
-        else:
-            scores.append((-score, doc))
-    files = []
-    top = 0.0
+    for doc, score in given.blended.items():
+        by_entry.setdefault(doc >> DOC_ORDINAL_BITS, []).append((-score, doc))
+    found = []
     for entry_id, scores in by_entry.items():
         entry = entry_of(entry_id)
         if entry is None:
             continue
-        if len(scores) > 1:
-            scores.sort()
-            evidence = -file_evidence_sum(scores)
-        else:
-            evidence = -scores[0][0]
-        if evidence > top:
-            top = evidence
-        files.append(_File(entry, scores, evidence))
-    scale = 1.0 / (top or 1.0)
+        scores.sort()
+        words = [given.words.get(doc, 0.0) for _, doc in scores]
+        meaning = [given.meaning.get(doc, 0.0) for _, doc in scores]
+        file = FileFacts(
+            entry, words_of(entry), max(words), max(meaning), file_evidence_sum(words),
+            file_evidence_sum(meaning), file_evidence_sum(-score for score, _ in scores),
+        )  # fmt: skip
+        found.append(_Found(file, scores))
+    files = [each.file for each in found]
+    words_scale, meaning_scale, scale = (
+        1.0 / (max(values, default=0.0) or 1.0)
+        for values in ([f.all_words for f in files], [f.all_meaning for f in files], [f.evidence for f in files])
+    )
+    languages = Counter(file.entry.language for file in files if _is_code(file))
+    code = languages.total() or 1
     for file in files:
+        file.all_words *= words_scale
+        file.all_meaning *= meaning_scale
         file.evidence *= scale
-    return files
+        if _is_code(file):
+            file.language_share = languages[file.entry.language] / code
+    return found
 
 
-def _promising(files: list[_File], wanted: int) -> list[tuple[_File, float, int]]:
+def _is_code(file: FileFacts) -> bool:
+    return is_code(file.entry.language) and file.path.role not in _NO_CODE
+
+
+def _promising(files: list[_Found], wanted: int) -> list[tuple[_Found, float, int]]:
     """Return file, negative score and doc of the chunks for round one, best first.
 
     While other files wait, at most `_ROUND_ONE_SHARE` chunks of a file are among them.
@@ -177,21 +183,21 @@ def _promising(files: list[_File], wanted: int) -> list[tuple[_File, float, int]
     return [(files[n], score, doc) for _, _, _, n, score, doc in first[:wanted]]
 
 
-def _rows(files: list[_File], start: int, end: int | None) -> list[tuple[int, str, int, int, float, int]]:
+def _rows(files: list[_Found], start: int, end: int | None) -> list[tuple[int, str, int, int, float, int]]:
     # Doc ids follow the order in which files were indexed, so they must not break ties: path and position do.
     return [
         (round((negative - file.evidence) * _UNITS), file.entry.path, doc & _ORDINALS, n, negative, doc)
-        for n, file in enumerate(files)
-        for negative, doc in file.scores[start:end]
+        for n, (file, scores) in enumerate(files)
+        for negative, doc in scores[start:end]
     ]
 
 
-def _set_neighbours(files: Collection[_File]) -> None:
+def _set_neighbours(files: Collection[FileFacts]) -> None:
     """Set each file's share of all evidence that lies in other files of its folder."""
     folder_of: list[tuple[PoolId, str]] = []
     totals: dict[tuple[PoolId, str], float] = {}
     for file in files:
-        folder = (file.entry.pool, path_words(file.entry.path).folder)
+        folder = (file.entry.pool, file.path.folder)
         folder_of.append(folder)
         totals[folder] = totals.get(folder, 0.0) + file.evidence
     total = sum(totals.values()) or 1.0
@@ -199,16 +205,9 @@ def _set_neighbours(files: Collection[_File]) -> None:
         file.neighbours = (totals[folder] - file.evidence) / total
 
 
-def added_candidate(
-    doc: int,
-    entry: Entry,
-    blended: float,
-    context: QueryContext,
-    table: RankingTable,
-    words_of: Callable[[Entry], PathWords] = lambda entry: path_words(entry.path),
-) -> Candidate:
-    """Make a candidate that no leg found, such as a definition from the symbol leg."""
-    candidate = Candidate(doc, entry, words_of(entry), blended, 0.0)
+def added_candidate(doc: int, file: FileFacts, context: QueryContext, table: RankingTable = RANKING) -> Candidate:
+    """Make a candidate that is not on the shortlist, such as a definition from the symbol leg."""
+    candidate = Candidate(doc, file)
     candidate.base = _sum(table.file, candidate, context) + _sum(table.chunk, candidate, context)
     return candidate
 
@@ -220,8 +219,11 @@ def rank(
     table: RankingTable = RANKING,
 ) -> list[Ranked]:
     """Return all of `candidates`, whose `view` is set, in their final order (round two)."""
-    if WORDS_PRESENT in table.names:
-        _look_for_words(candidates, context)
+    by_file: dict[FileFacts, list[Candidate]] = {}
+    for candidate in candidates:
+        by_file.setdefault(candidate.file, []).append(candidate)
+    for file, own in by_file.items():
+        _read(file, own, context)
     scored = []
     for candidate in candidates:
         view = candidate.view
@@ -232,16 +234,25 @@ def rank(
     return [Ranked(score, place[0], candidate) for score, place, _, candidate in _spread(scored, context, table)]
 
 
-def _look_for_words(candidates: list[Candidate], context: QueryContext) -> None:
-    """Set `Candidate.present`. One look per file: what its candidates say together."""
-    by_entry: dict[int, list[Candidate]] = {}
+def _read(file: FileFacts, candidates: list[Candidate], context: QueryContext) -> None:
+    """Set what the candidates' texts say of them and of their file."""
+    weights = context.weights
+    held = set(file.path.name | file.path.folders)
     for candidate in candidates:
-        by_entry.setdefault(candidate.entry.entry_id, []).append(candidate)
-    for own in by_entry.values():
-        texts = [candidate.view.text for candidate in own if candidate.view is not None]
-        present = share_present(texts, own[0].words, context)
-        for candidate in own:
-            candidate.present = present
+        view = candidate.view
+        assert view is not None, "rank() is for hydrated candidates"
+        found = coverage_of(view.text, weights)
+        held |= found.stems
+        candidate.covered = weights.share_of(found.stems | identifier_stems(view.symbol) | file.path.name)
+        file.covered = max(file.covered, candidate.covered)
+        file.together = max(file.together, found.together)
+        file.names = max(file.names, names_in(view.text, context))
+        candidate.symbol = symbol_fit(view.symbol, context)
+        file.symbol = max(file.symbol, candidate.symbol)
+        file.tokens = max(file.tokens, view.token_count)
+    file.present = weights.share_of(held)
+    for candidate in candidates:
+        candidate.covered /= file.covered or 1.0
 
 
 def explain(candidate: Candidate, context: QueryContext, table: RankingTable = RANKING) -> tuple[FeatureShare, ...]:

@@ -10,11 +10,13 @@ Nearly all questions need the first page only, for which the legs are asked once
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from math import log1p
 from unicodedata import normalize
 
 from regend.search.legs.conditions import holds, passing, verified
+from regend.search.legs.fusion import Scores
 from regend.search.legs.legs import Definitions, Vector, blended_candidates
 from regend.search.legs.literal import NO_LITERAL, Literal
 from regend.search.legs.locate import Place, chunks_at
@@ -22,7 +24,7 @@ from regend.search.legs.scope import Scope
 from regend.search.query.parse import Query
 from regend.search.query.words import PathWords, path_words
 from regend.search.ranking.copies import Grouped, grouped
-from regend.search.ranking.features import FILE_LIKENESS, Candidate, QueryContext
+from regend.search.ranking.features import FILE_LIKENESS, POPULAR_NAME, Candidate, FileFacts, QueryContext
 from regend.search.ranking.likeness import likeness_of
 from regend.search.ranking.ranking import Ranked, RankingTable, added_candidate, rank, shortlist
 from regend.search.stages import StageClock
@@ -31,11 +33,13 @@ from regend.types import MAX_CHUNKS_PER_BLOB
 
 MAX_DEPTH = 2_000
 """Maximum results that any page reaches: `MAX_OFFSET` and `MAX_RESULTS` together."""
-_LOOKS = (10, 50, 200, 800, MAX_DEPTH)
+FIRST_LOOK = 10
+_LOOKS = (FIRST_LOOK, 50, 200, 800, MAX_DEPTH)
 """Results that each look finds at least; nearly every request needs the first only."""
-_SHORTLIST = 14
-"""Chunks hydrated at least. NDCG@10 on the development split was 0.912 with 12, and 0.914 to 0.915 with 14, 16 and 20,
-each of which costs its time."""
+_SHORTLIST = 96
+"""Chunks hydrated at least."""
+_POPULAR = 8.0
+"""The logarithm of about 3,000 chunks; a name that more have is no more popular."""
 _LOCATED_DEFINITIONS = 8
 """Definitions looked up by line, at most, when no leg brought their chunks."""
 _DEEPER = 4
@@ -108,24 +112,29 @@ def page_of(
 def ranked(question: Question, depth: int, clock: StageClock) -> list[Ranked]:
     """Return all candidates that a look to this depth finds, in order; a few more than `depth` where there are."""
     q = question
-    blended, copies, first = _distinct(q, depth)
+    scores, copies, first = _distinct(q, depth)
     held = {first.get(doc, doc) for doc in q.literal.docs}
     if q.phrases or q.query.without_phrases:
-        blended = verified(q.snapshot, q.scope, blended, q.phrases, q.query.without_phrases)
+        kept = verified(q.snapshot, q.scope, dict(scores.blended), q.phrases, q.query.without_phrases)
+        scores = replace(scores, blended=kept)
     clock.lap("legs")
-    words_of = partial(_words_of, q.scope)
-    candidates = shortlist(blended, q.scope.entry, q.context, max(_SHORTLIST, depth + 4), q.table, words_of)
-    lacking = held.intersection(blended) - {candidate.doc for candidate in candidates}
-    candidates += _added(q, sorted(lacking), blended)
+    candidates, files = shortlist(
+        scores, q.scope.entry, q.context, max(_SHORTLIST, depth + 4), q.table, partial(_words_of, q.scope)
+    )
+    lacking = held.intersection(scores.blended) - {candidate.doc for candidate in candidates}
+    candidates += _added(q, sorted(lacking), files)
     clock.lap("shortlist")
     for candidate in candidates:
         candidate.copies = copies.get(candidate.doc, ())
-    candidates = _hydrated(q, candidates, blended)
+    candidates = _hydrated(q, candidates, files)
     clock.lap("hydrate")
+    shown = list({candidate.entry.entry_id: candidate.file for candidate in candidates}.values())
+    if POPULAR_NAME in q.table.names:
+        _set_popularity(q.scope, shown)
     if q.vector is not None and q.weight > 0.0 and FILE_LIKENESS in q.table.names:
-        likeness = likeness_of(q.snapshot, (candidate.entry for candidate in candidates), q.vector)
-        for candidate in candidates:
-            candidate.likeness = likeness[candidate.entry.entry_id]
+        likeness = likeness_of(q.snapshot, (file.entry for file in shown), q.vector)
+        for file in shown:
+            file.likeness = likeness[file.entry.entry_id]
         clock.lap("likeness")
     rows = rank(candidates, lambda entry: q.scope.shown_root(q.snapshot, entry), q.context, q.table)
     clock.lap("rank")
@@ -140,19 +149,19 @@ def _distinct(q: Question, depth: int) -> Grouped:
     asked, found_count = depth, 0
     while True:
         found = blended_candidates(q.scope, q.query.terms, q.vector, q.weight, asked, q.conditions)
-        exhausted, found_count = len(found) <= found_count, len(found)
-        blended = {**dict.fromkeys(q.literal.docs, 0.0), **found}
+        exhausted, found_count = len(found.blended) <= found_count, len(found.blended)
+        blended = {**dict.fromkeys(q.literal.docs, 0.0), **found.blended}
         if q.skipped is not None:
             blended = {doc: score for doc, score in blended.items() if not q.skipped(doc)}
-        result = _grouped(q, blended)
-        enough = not result.copies or len(result.blended) > max(_SHORTLIST, depth + 4)
+        result = _grouped(q, replace(found, blended=blended))
+        enough = not result.copies or len(result.scores.blended) > depth + 4
         if enough or exhausted or asked >= MAX_DEPTH:
             return result
         asked = min(MAX_DEPTH, _DEEPER * asked)
 
 
-def _grouped(q: Question, blended: dict[int, float]) -> Grouped:
-    return grouped(q.snapshot, q.scope, blended, q.context, partial(_counting, q), q.whole_files)
+def _grouped(q: Question, scores: Scores) -> Grouped:
+    return grouped(q.snapshot, q.scope, scores, q.context, partial(_counting, q), q.whole_files)
 
 
 def _counting(q: Question, docs: Sequence[int]) -> Collection[int]:
@@ -161,7 +170,7 @@ def _counting(q: Question, docs: Sequence[int]) -> Collection[int]:
     return passing(q.scope, asked, q.conditions) if q.conditions else asked
 
 
-def _hydrated(q: Question, candidates: list[Candidate], blended: dict[int, float]) -> list[Candidate]:
+def _hydrated(q: Question, candidates: list[Candidate], files: dict[int, FileFacts]) -> list[Candidate]:
     """Return candidates with their chunks, and what no leg found: definitions of the query's names, the file it names.
 
     The same text counts once.
@@ -170,7 +179,7 @@ def _hydrated(q: Question, candidates: list[Candidate], blended: dict[int, float
     added, copies = _added_views(q, views)
     found = list(candidates)
     kept_docs = [doc for doc, view in added.items() if holds(view, q.phrases, q.query.without_phrases)]
-    for candidate in _added(q, kept_docs, blended):
+    for candidate in _added(q, kept_docs, files):
         views[candidate.doc] = added[candidate.doc]
         candidate.copies = copies.get(candidate.doc, ())
         found.append(candidate)
@@ -206,18 +215,30 @@ def _added_views(
     if located and q.conditions:
         passed = passing(q.scope, located, q.conditions)
         located = {doc: view for doc, view in located.items() if doc in passed}
-    found = _grouped(q, dict.fromkeys(located, 0.0))
-    located.update((view.doc, view) for view in q.snapshot.chunks([d for d in found.blended if d not in located]))
-    return {doc: located[doc] for doc in found.blended if doc in located}, found.copies
+    found = _grouped(q, Scores(blended=dict.fromkeys(located, 0.0)))
+    distinct = found.scores.blended
+    located.update((view.doc, view) for view in q.snapshot.chunks([doc for doc in distinct if doc not in located]))
+    return {doc: located[doc] for doc in distinct if doc in located}, found.copies
 
 
-def _added(q: Question, docs: Sequence[int], blended: dict[int, float]) -> Iterator[Candidate]:
-    """Make candidates of chunks in scope that the shortlist lacks."""
+def _set_popularity(scope: Scope, files: Sequence[FileFacts]) -> None:
+    """Set how many chunks have a file's name as a word."""
+    names = [file.entry.path.rpartition("/")[2].partition(".")[0].lower() for file in files]
+    for file, count in zip(files, scope.frequencies(names), strict=True):
+        file.popularity = min(1.0, log1p(count) / _POPULAR)
+
+
+def _added(q: Question, docs: Sequence[int], files: dict[int, FileFacts]) -> Iterator[Candidate]:
+    """Make candidates of chunks in scope that the shortlist lacks.
+
+    Args:
+        files: those that are known, by entry id; the others are added.
+    """
     for doc in docs:
         entry = q.scope.entry(doc // MAX_CHUNKS_PER_BLOB)
         if entry is not None:
-            words_of = partial(_words_of, q.scope)
-            yield added_candidate(doc, entry, blended.get(doc, 0.0), q.context, q.table, words_of)
+            file = files.setdefault(entry.entry_id, FileFacts(entry, _words_of(q.scope, entry)))
+            yield added_candidate(doc, file, q.context, q.table)
 
 
 def _words_of(scope: Scope, entry: Entry) -> PathWords:

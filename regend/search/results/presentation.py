@@ -11,7 +11,7 @@ from regend.search.ranking.features import QueryContext
 from regend.search.ranking.ranking import Ranked, RankingTable, explain
 from regend.search.results.outcome import Copy, Passage, SearchResult
 from regend.search.results.snippets import SNIPPET_LINES, Snippet, snippet
-from regend.store.base import ChunkView, Snapshot
+from regend.store.base import ChunkView, Snapshot, SymbolView
 from regend.types import MAX_CHUNKS_PER_BLOB
 
 MAX_COPIES = 10
@@ -39,8 +39,12 @@ class Show:
 
     def lines(self, view: ChunkView, max_lines: int = SNIPPET_LINES) -> Snippet:
         """Return the chunk's most relevant lines."""
-        anchor = self.definitions.line_within(view.doc // MAX_CHUNKS_PER_BLOB, view.start_line, view.end_line)
-        return snippet(self.snapshot, view, self.terms, anchor, self.context, max_lines)
+        named = self._named(view)
+        return snippet(self.snapshot, view, self.terms, named.start_line if named else 0, self.context, max_lines)
+
+    def _named(self, view: ChunkView) -> SymbolView | None:
+        """Return the definition of the query's names that begins in the chunk."""
+        return self.definitions.view_within(view.doc // MAX_CHUNKS_PER_BLOB, view.start_line, view.end_line)
 
     def copies(self, chosen: Ranked) -> tuple[Copy, ...]:
         """Return the first other places with the chunk's text."""
@@ -58,8 +62,12 @@ class Show:
         also: tuple[Passage, ...] = (),
         copies: tuple[Copy, ...] | None = None,
     ) -> SearchResult:
-        """Return the result of a ranked chunk, with `shown` and `copies` instead of what is usual."""
+        """Return the result of a ranked chunk, with `shown` and `copies` instead of what is usual.
+
+        A chunk may hold several definitions. The result is called after the one that the query names, if any.
+        """
         view, entry = chosen.view, chosen.candidate.entry
+        named = self._named(view)
         found = self.lines(view) if shown is None else shown
         return SearchResult(
             root=chosen.root,
@@ -68,8 +76,8 @@ class Show:
             end_line=view.end_line,
             score=chosen.score,
             language=entry.language,
-            symbol=view.symbol,
-            kind=view.kind,
+            symbol=named.path if named else view.symbol,
+            kind=named.kind if named else view.kind,
             snippet=found.text,
             snippet_line=found.line,
             matches=found.matches,

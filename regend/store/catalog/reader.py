@@ -95,8 +95,10 @@ class Reader:
                 [value for place in asked for value in place],
             )
             for doc, chunk, start, end, symbol, kind, tokens, packed in rows.fetchall():
-                # The stored text is what is embedded: the symbol's line comes first.
+                # The stored text is what is embedded: the symbol's line comes first, an outline may come last.
                 text = unpack(packed)[len(symbol) + 1 if symbol else 0 :]
+                if text.count("\n") > end - start:
+                    text = "\n".join(text.split("\n", end - start + 1)[: end - start + 1])
                 views.append(ChunkView(doc, chunk, start, end, symbol, kind, tokens, text))
         return views
 

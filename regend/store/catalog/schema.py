@@ -29,7 +29,8 @@ CREATE TABLE state(
   pending_model INTEGER NOT NULL DEFAULT 0,    -- the model that table `pending` is kept for
   catalog_id TEXT NOT NULL DEFAULT '',         -- drawn at random; names the catalog that a cache was made from
   base INTEGER NOT NULL DEFAULT 0,             -- see store/catalog/sums.py
-  writes INTEGER NOT NULL DEFAULT 0            -- transactions so far
+  writes INTEGER NOT NULL DEFAULT 0,           -- transactions so far
+  chunker INTEGER NOT NULL DEFAULT 0           -- version of the chunker that the trees' signatures stand for
 );
 INSERT INTO state(id, generation, catalog_id) VALUES (1, 0, lower(hex(randomblob(8))));
 
@@ -146,6 +147,8 @@ _MIGRATIONS = {
     ALTER TABLE state ADD COLUMN writes INTEGER NOT NULL DEFAULT 0;
     UPDATE state SET catalog_id = lower(hex(randomblob(8)));
     """,
+    # The files that an earlier chunker cut came to be read again.
+    2: "ALTER TABLE state ADD COLUMN chunker INTEGER NOT NULL DEFAULT 0;",
 }
 """Statements that lead from each earlier version to the next. No step may drop `vectors`: embedding is expensive."""
 

@@ -116,6 +116,12 @@ class Catalog:
         )
         self._sql.execute("UPDATE state SET pending_model = ?", (self.model,))
 
+    def use_chunker(self, version: int) -> None:
+        """Forget the signatures of files that another version of the chunker cut, so that the next scan reads them."""
+        if self._sql.execute("SELECT chunker FROM state").fetchone()[0] != version:
+            self._sql.execute("UPDATE trees SET mtime_ns = 0, ctime_ns = 0, size_bytes = 0, inode = '0'")
+            self._sql.execute("UPDATE state SET chunker = ?", (version,))
+
     # Pools and roots.
 
     def roots(self) -> list[RootRecord]:
@@ -202,7 +208,7 @@ class Catalog:
             Its row, and its chunk keys in order (int64 [n]).
         """
         sql = self._sql
-        texts = [embedded_text(chunk.symbol, chunk.text) for chunk in file.chunks]
+        texts = [embedded_text(chunk.symbol, chunk.text, chunk.outline) for chunk in file.chunks]
         sizes = [len(text.encode("utf-8", "surrogatepass")) for text in texts]
         cursor = sql.execute(
             "INSERT INTO blobs(blob, language, line_count, skip_reason, degraded_reason, chunk_count, size_bytes) "

@@ -57,7 +57,7 @@ def test_equal_chunks_get_equal_scores(licensed: Corpus, query: str) -> None:
     filters = Filters(inline=parsed.inline)
     scope = ScopeResolver().resolve(licensed.snapshot, filters)
     conditions = conditions_of(parsed, filters, parsed.phrases)
-    blended = blended_candidates(scope, parsed.terms, hashed_vector(query), 0.5, 10, conditions)
+    blended = blended_candidates(scope, parsed.terms, hashed_vector(query), 0.5, 10, conditions).blended
     scores: dict[str, set[float]] = {}
     for doc, score in blended.items():
         entry = scope.entry(doc >> DOC_ORDINAL_BITS)

@@ -1,6 +1,5 @@
 """Each feature answers one question about a candidate, within -1..1, and the table keeps its promises."""
 
-import math
 from typing import Any
 
 import pytest
@@ -10,8 +9,15 @@ from hypothesis import strategies as st
 from regend.search.legs.literal import MAX_WORDS
 from regend.search.query.parse import parse_query
 from regend.search.query.words import path_words
-from regend.search.ranking import features
-from regend.search.ranking.features import FEATURES, Candidate, QueryContext, query_context
+from regend.search.ranking.features import (
+    FEATURES,
+    Candidate,
+    FileFacts,
+    QueryContext,
+    names_in,
+    query_context,
+    symbol_fit,
+)
 from regend.store.base import ChunkView, Entry
 from regend.types import BlobId, ChunkId, PoolId, RootId
 
@@ -23,8 +29,9 @@ def candidate(
 ) -> Candidate:
     entry = Entry(1, PoolId(1), path, BlobId(b"b"), "python", frozenset({RootId(1)}), chunks)
     view = ChunkView(1 << 16, ChunkId(b"c"), 10, 20, symbol, "function", tokens, text)
-    values: dict[str, Any] = {"blended": 0.5, "evidence": 0.5, **more}
-    return Candidate(1 << 16, entry, path_words(path), view=view, **values)
+    own = {name: more.pop(name) for name in list(more) if name in Candidate.__dataclass_fields__}
+    more = {name.removeprefix("file_"): value for name, value in more.items()}
+    return Candidate(1 << 16, FileFacts(entry, path_words(path), tokens=tokens, **more), view=view, **own)
 
 
 def context(query: str, path_filter: str = "") -> QueryContext:
@@ -34,45 +41,47 @@ def context(query: str, path_filter: str = "") -> QueryContext:
 @pytest.mark.parametrize(
     ("feature", "query", "fields", "expected"),
     [
-        ("blend", "anything", {"blended": 0.7}, 0.7),
-        ("file_evidence", "anything", {"evidence": 0.3}, 0.3),
+        ("words", "anything", {"words": 0.7}, 0.7),
+        ("meaning", "what it is", {"file_meaning": 0.7}, 0.7),
+        ("meaning", "JobQueue", {"file_meaning": 0.7}, 0.21),
+        ("all_words", "anything", {"all_words": 0.3}, 0.3),
+        ("all_meaning", "what it is", {"all_meaning": 0.3}, 0.3),
         ("whole_definition", "JobQueue", {"defines": 0.8}, 0.8),
         ("whole_definition", "the JobQueue class", {"defines": 0.8}, 0.0),
         ("named_definition", "JobQueue", {"defines": 0.8}, 0.0),
         ("named_definition", "the JobQueue class", {"defines": 0.8}, 0.8),
-        ("symbol_words", "push a job", {"symbol": "push_job"}, 1.0),
-        ("symbol_words", "push a job", {"symbol": "push"}, 0.5),
-        ("symbol_words", "push a job", {"symbol": ""}, 0.0),
-        ("symbol_words", "push a job", {"symbol": "render"}, 0.0),
         ("file_name", "shell completion", {"path": "cmd/completions.go"}, 1.0),
         ("file_name", "shell completion", {"path": "cmd/bash_completions.go"}, 0.5),
         ("file_name", "shell completion", {"path": "completion/other.go"}, 0.0),
         ("file_name", "the router", {"path": "src/router/index.ts"}, 1.0),
         ("file_name", "positional arguments", {"path": "args.go"}, 1.0),
         ("best_of_file", "anything", {"share": 0.6}, 0.6),
-        ("best_of_file", "anything", {"share": 0.6, "defines": 0.8}, 0.8),
+        ("chunk_words", "anything", {"covered": 0.6}, 0.6),
+        ("chunk_words", "anything", {"covered": 0.6, "defines": 0.8}, 0.8),
+        ("popular_name", "anything", {"popularity": 0.4}, 0.4),
+        ("main_language", "anything", {"language_share": 0.4}, 0.4),
+        ("source_code", "anything", {"path": "src/a.py"}, 1.0),
+        ("source_code", "tests of a", {"path": "tests/a.py"}, 0.0),
+        ("words_together", "push a job", {"together": 0.4}, 0.4),
         ("file_likeness", "how are jobs retried", {"likeness": 0.5}, 0.5),
         ("file_likeness", "JobQueue", {"likeness": 0.5}, 0.15),
         ("neighbours", "anything", {"neighbours": 0.4}, 0.4),
         ("words_present", "anything", {"present": 0.4}, 0.4),
-        ("long_file", "anything", {"chunks": 0}, 0.0),
-        ("long_file", "anything", {"chunks": 12}, math.log(13) / 5),
-        ("long_file", "anything", {"chunks": 9_000}, 1.0),
         ("named_path", "jobs/a.py", {"path": "src/jobs/a.py"}, 1.0),
         ("named_path", "jobs/a.py", {"path": "src/myjobs/a.py"}, 0.0),
         ("named_line", "src/a.py:15", {}, 1.0),
         ("named_line", "src/a.py:25", {}, 0.0),
         ("named_line", "other.py:15", {}, 0.0),
-        ("unasked_role", "push a job", {"path": "src/a.py"}, 0.0),
-        ("unasked_role", "push a job", {"path": "tests/test_a.py"}, -1.0),
-        ("unasked_role", "tests that push a job", {"path": "tests/test_a.py"}, 0.0),
-        ("unasked_role", "an example", {"path": "examples/a.py"}, 0.0),
+        ("unasked_test", "push a job", {"path": "src/a.py"}, 0.0),
+        ("unasked_test", "push a job", {"path": "tests/test_a.py"}, -1.0),
+        ("unasked_test", "tests that push a job", {"path": "tests/test_a.py"}, 0.0),
+        ("unasked_prose", "push a job", {"path": "tests/test_a.py"}, 0.0),
+        ("unasked_example", "an example", {"path": "examples/a.py"}, 0.0),
         ("exact_phrase", '"Hello World"', {"text": "print('hello world')"}, 1.0),
         ("exact_phrase", '"hello world" "bye"', {"text": "hello world"}, 0.5),
         ("exact_phrase", '"hello world"', {"text": "hello\n    world"}, 1.0),
         ("exact_phrase", "hello world", {"text": "hello world"}, 0.0),
-        ("verbatim_name", "where is JobQueue", {"text": "q = JobQueue()"}, 1.0),
-        ("verbatim_name", "where is JobQueue", {"text": "q = jobqueue()"}, 0.0),
+        ("verbatim_name", "where is JobQueue", {"names": 0.5}, 0.5),
         ("too_short", "x", {"tokens": 0}, -1.0),
         ("too_short", "x", {"tokens": 500}, 0.0),
         ("same_file_again", "x", {"repeat": 0}, 0.0),
@@ -84,22 +93,19 @@ def test_value(feature: str, query: str, fields: dict[str, Any], expected: float
     assert VALUES[feature](candidate(**fields), context(query)) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(
-    ("query", "text", "path", "expected"),
-    [
-        ("retry failed jobs", "def retry(job): ...", "a.py", 2 / 3),
-        ("retry failed jobs", "def retry(job): ...", "failed/a.py", 1.0),
-        ("retry failed jobs", "", "lib/failed_jobs.py", 2 / 3),
-        ("retry", "the retries", "a.py", 1.0),
-        ("retry", "nothing", "a.py", 0.0),
-    ],
-)
-def test_the_words_that_are_present(query: str, text: str, path: str, expected: float) -> None:
-    assert features.share_present([text], path_words(path), context(query)) == pytest.approx(expected)
+@pytest.mark.parametrize(("symbol", "expected"), [("push_job", 1.0), ("push", 0.5), ("", 0.0), ("render", 0.0)])
+def test_the_name_of_a_definition_fits(symbol: str, expected: float) -> None:
+    assert symbol_fit(symbol, context("push a job")) == expected
+
+
+def test_names_are_counted_to_the_letter() -> None:
+    assert names_in("q = JobQueue()", context("where is JobQueue")) == 1.0
+    assert names_in("q = jobqueue()", context("where is JobQueue")) == 0.0
+    assert names_in("q = JobQueue()", context("where is it")) == 0.0
 
 
 def test_a_path_filter_asks_for_a_role() -> None:
-    assert features.unasked_role(candidate("tests/test_a.py"), context("push", "tests/**")) == 0.0
+    assert VALUES["unasked_test"](candidate("tests/test_a.py"), context("push", "tests/**")) == 0.0
 
 
 @given(
@@ -113,7 +119,7 @@ def test_a_path_filter_asks_for_a_role() -> None:
 def test_every_value_is_within_bounds(
     query: str, path: str, symbol: str, share: float, tokens: int, repeat: int
 ) -> None:
-    it = candidate(path, "x = 1; JobQueue", symbol, tokens, blended=share, evidence=share, defines=share, repeat=repeat)
+    it = candidate(path, "x = 1; JobQueue", symbol, tokens, words=share, meaning=share, share=share, repeat=repeat)
     for feature in FEATURES:
         assert -1.0 <= feature.value(it, context(query)) <= 1.0
 
@@ -126,7 +132,7 @@ def test_every_row_has_a_name_and_a_weight() -> None:
 def test_a_rare_word_outweighs_everything_else() -> None:
     """Even one of four such words, in the worst place that there is."""
     weights = {feature.name: feature.weight for feature in FEATURES}
-    penalties = {"unasked_role", "too_short", "same_file_again"}
+    penalties = {"too_short", "same_file_again", *(name for name in weights if name.startswith("unasked_"))}
     others = sum(weight for name, weight in weights.items() if name not in penalties | {"rare_word"})
     assert weights["rare_word"] / MAX_WORDS - sum(weights[name] for name in penalties) > others
 
@@ -138,6 +144,6 @@ def test_a_definition_of_the_whole_query_outweighs_everything_else() -> None:
     never_for_a_name = {
         "rare_word", "whole_definition", "named_definition", "named_path", "named_line", "exact_phrase",
     }  # fmt: skip
-    penalties = {"unasked_role", "too_short", "same_file_again"}
+    penalties = {"too_short", "same_file_again", *(name for name in weights if name.startswith("unasked_"))}
     best_use = sum(w for name, w in weights.items() if name not in never_for_a_name | penalties)
     assert 0.8 * weights["whole_definition"] - sum(weights[name] for name in penalties) > best_use

@@ -4,13 +4,18 @@ import random
 
 import pytest
 
+from regend.search.legs.fusion import Scores
 from regend.search.query.parse import parse_query
-from regend.search.ranking.features import FEATURES, Candidate, query_context
-from regend.search.ranking.ranking import RankingTable, added_candidate, explain, rank, shortlist
+from regend.search.query.words import path_words
+from regend.search.ranking.coverage import word_weights
+from regend.search.ranking.features import FEATURES, Candidate, FileFacts, query_context
+from regend.search.ranking.ranking import RANKING, RankingTable, added_candidate, explain, rank, shortlist
 from regend.store.base import ChunkView, Entry
 from regend.types import BlobId, ChunkId, PoolId, RootId, doc_id
 
-CONTEXT = query_context(parse_query("push a job to the queue"))
+CONTEXT = query_context(
+    parse_query("push a job to the queue"), weights=word_weights({"push": 1.0, "job": 1.0, "queue": 1.0})
+)
 ENTRIES = {
     number: Entry(number, PoolId(1), path, BlobId(b"b"), "python", frozenset({RootId(1)}))
     for number, path in enumerate(["src/queue.py", "src/other.py", "tests/test_queue.py", "src/third.py"], 1)
@@ -24,9 +29,13 @@ def hydrate(candidates: list[Candidate]) -> list[Candidate]:
     return candidates
 
 
+def listed(blended: dict[int, float], count: int, table: RankingTable = RANKING) -> list[Candidate]:
+    return shortlist(Scores(blended, {}, blended), ENTRIES.get, CONTEXT, count, table)[0]
+
+
 def final(blended: dict[int, float], table: RankingTable | None = None) -> list[tuple[str, int, float]]:
     args = () if table is None else (table,)
-    chosen = hydrate(shortlist(blended, ENTRIES.get, CONTEXT, 50, *args))
+    chosen = hydrate(listed(blended, 50, *args))
     ranked = rank(chosen, lambda entry: "/r", CONTEXT, *args)
     return [(r.candidate.entry.path, r.candidate.doc & 0xFFFF, r.score) for r in ranked]
 
@@ -34,7 +43,7 @@ def final(blended: dict[int, float], table: RankingTable | None = None) -> list[
 def test_paths_and_roles_move_candidates() -> None:
     blended = {doc_id(1, 0): 0.6, doc_id(2, 0): 0.7, doc_id(3, 0): 0.7}
     assert [path for path, *_ in final(blended)] == ["src/queue.py", "src/other.py", "tests/test_queue.py"]
-    plain = RankingTable(f for f in FEATURES if f.name == "blend")
+    plain = RankingTable(f for f in FEATURES if f.name == "words")
     assert [path for path, *_ in final(blended, plain)] == ["src/other.py", "tests/test_queue.py", "src/queue.py"]
 
 
@@ -48,7 +57,7 @@ def test_the_order_does_not_depend_on_the_order_of_candidates() -> None:
 
 
 def test_ties_go_by_path_then_line() -> None:
-    plain = RankingTable(f for f in FEATURES if f.name == "blend")
+    plain = RankingTable(f for f in FEATURES if f.name == "words")
     blended = {doc_id(4, 1): 0.5, doc_id(4, 0): 0.5, doc_id(2, 0): 0.5}
     assert [row[:2] for row in final(blended, plain)] == [("src/other.py", 0), ("src/third.py", 0), ("src/third.py", 1)]
 
@@ -57,7 +66,7 @@ def test_neighbours_of_good_files_are_better_than_lone_ones() -> None:
     """Three files match equally; two share a folder."""
     table = RankingTable(f for f in FEATURES if f.name == "neighbours")
     blended = {doc_id(2, 0): 0.5, doc_id(3, 0): 0.5, doc_id(4, 0): 0.5}
-    chosen = {c.entry.path: c.neighbours for c in shortlist(blended, ENTRIES.get, CONTEXT, 5, table)}
+    chosen = {c.entry.path: c.file.neighbours for c in listed(blended, 5, table)}
     third = pytest.approx(1 / 3)
     assert chosen == {"src/other.py": third, "src/third.py": third, "tests/test_queue.py": 0.0}
 
@@ -66,7 +75,7 @@ def test_a_file_is_shown_by_its_best_match() -> None:
     """All else being equal, the better chunk of a file goes first; both know their share of the best."""
     table = RankingTable(f for f in FEATURES if f.name == "best_of_file")
     blended = {doc_id(1, 0): 0.3, doc_id(1, 1): 0.6, doc_id(2, 0): 0.2}
-    assert {c.doc: c.share for c in shortlist(blended, ENTRIES.get, CONTEXT, 5, table)} == {
+    assert {c.doc: c.share for c in listed(blended, 5, table)} == {
         doc_id(1, 0): 0.5, doc_id(1, 1): 1.0, doc_id(2, 0): 1.0,
     }  # fmt: skip
     assert [row[:2] for row in final(blended, table)][1:] == [("src/queue.py", 1), ("src/queue.py", 0)]
@@ -76,8 +85,8 @@ def test_words_are_looked_for_in_a_file_s_candidates_together() -> None:
     """`push` and `job` stand in the text, `queue` in one file's name only."""
     table = RankingTable(f for f in FEATURES if f.name == "words_present")
     blended = {doc_id(1, 0): 0.5, doc_id(2, 0): 0.5, doc_id(2, 1): 0.5}
-    ranked = rank(hydrate(shortlist(blended, ENTRIES.get, CONTEXT, 5, table)), lambda entry: "/r", CONTEXT, table)
-    assert {r.candidate.entry.path: r.candidate.present for r in ranked} == {
+    ranked = rank(hydrate(listed(blended, 5, table)), lambda entry: "/r", CONTEXT, table)
+    assert {r.candidate.entry.path: r.candidate.file.present for r in ranked} == {
         "src/queue.py": 1.0, "src/other.py": pytest.approx(2 / 3),
     }  # fmt: skip
 
@@ -89,20 +98,21 @@ def test_entries_out_of_scope_are_left_out() -> None:
 
 def test_the_shortlist_keeps_a_place_for_other_files() -> None:
     blended = {doc_id(2, i): 0.9 - i / 1000 for i in range(40)} | {doc_id(4, 0): 0.85}
-    chosen = shortlist(blended, ENTRIES.get, CONTEXT, 5)
+    chosen = listed(blended, 5)
     assert len(chosen) == 5
     assert "src/third.py" in {c.entry.path for c in chosen}
 
 
 def test_an_added_candidate_is_scored_like_any_other() -> None:
-    (listed,) = hydrate(shortlist({doc_id(1, 0): 0.0}, ENTRIES.get, CONTEXT, 5))
-    added = added_candidate(doc_id(1, 0), ENTRIES[1], 0.0, CONTEXT, RankingTable(FEATURES))
-    assert added.base == pytest.approx(listed.base)
+    (one,) = hydrate(listed({doc_id(1, 0): 0.0}, 5))
+    file = FileFacts(ENTRIES[1], path_words(ENTRIES[1].path), language_share=1.0)
+    added = added_candidate(doc_id(1, 0), file, CONTEXT, RankingTable(FEATURES))
+    assert added.base == pytest.approx(one.base)
 
 
 def test_shares_sum_to_the_score() -> None:
     blended = {doc_id(entry, i): 0.1 * entry + 0.03 * i for entry in ENTRIES for i in range(4)}
-    ranked = rank(hydrate(shortlist(blended, ENTRIES.get, CONTEXT, 50)), lambda entry: "/r", CONTEXT)
+    ranked = rank(hydrate(listed(blended, 50)), lambda entry: "/r", CONTEXT)
     for row in ranked:
         shares = explain(row.candidate, CONTEXT)
         assert [share.name for share in shares] == [feature.name for feature in FEATURES]
@@ -110,5 +120,5 @@ def test_shares_sum_to_the_score() -> None:
 
 
 def test_nothing_gives_nothing() -> None:
-    assert shortlist({}, ENTRIES.get, CONTEXT, 10) == []
+    assert listed({}, 10) == []
     assert rank([], lambda entry: "/r", CONTEXT) == []

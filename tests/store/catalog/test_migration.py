@@ -11,8 +11,10 @@ import pytest
 from regend.errors import StoreVersionError
 from regend.store.base import LexicalQuery
 from regend.store.catalog.schema import SCHEMA_VERSION
+from regend.store.catalog.sums import settle
 from regend.store.envelope import parse_signed, signed
 from regend.store.store import open_store
+from regend.types import UNSURE
 from tests.store.oracle import FILES, Oracle, check
 from tests.store.samples import MODEL, apply, put, put_vectors
 
@@ -31,9 +33,9 @@ def filled(state_dir: Path) -> Oracle:
 
 
 def make_version_1(state_dir: Path) -> None:
-    """As the first format was: three columns fewer, an empty file as the mark of a clean end, an unsigned marker."""
+    """As the first format was: four columns fewer, an empty file as the mark of a clean end, an unsigned marker."""
     connection = sqlite3.connect(state_dir / "index.db")
-    for column in ("catalog_id", "base", "writes"):
+    for column in ("catalog_id", "base", "writes", "chunker"):
         connection.execute(f"ALTER TABLE state DROP COLUMN {column}")
     connection.execute("PRAGMA user_version = 1")
     connection.close()
@@ -59,6 +61,25 @@ def test_the_first_format_is_migrated_with_its_vectors(tmp_path: Path) -> None:
         check(store, oracle)
         assert store._connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
         assert len(store._catalog.catalog_id) == 16
+
+
+def test_the_second_format_is_migrated_with_its_checksum_and_its_files_are_read_again(tmp_path: Path) -> None:
+    oracle = filled(tmp_path)
+    with open_store(tmp_path, MODEL) as store:
+        (root,) = store.reads.snapshot.roots
+        assert UNSURE not in {state.sig for state in store.tree(root).values()}
+    connection = sqlite3.connect(tmp_path / "index.db")
+    connection.execute("ALTER TABLE state DROP COLUMN chunker")
+    connection.execute("PRAGMA user_version = 2")
+    assert settle(connection, tmp_path / "index.db") is not None
+    connection.close()
+    with open_store(tmp_path, MODEL) as store:
+        check(store, oracle)
+        assert {state.sig for state in store.tree(root).values()} == {UNSURE}
+        assert not store.unembedded(10, frozenset()).chunks
+    assert not list(tmp_path.glob("*.damaged-*"))
+    with open_store(tmp_path, MODEL) as store:
+        assert {state.sig for state in store.tree(root).values()} == {UNSURE}, "nothing has read them yet"
 
 
 def test_a_version_that_never_was_is_damage(tmp_path: Path) -> None:
