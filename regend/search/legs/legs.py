@@ -8,7 +8,7 @@ from functools import partial
 
 from regend.search.legs.fusion import Scores, blend
 from regend.search.legs.scope import Scope
-from regend.search.query.words import file_role
+from regend.search.query.words import file_role, standing
 from regend.store.base import (
     NO_CONDITIONS,
     ChunkConditions,
@@ -38,6 +38,14 @@ _MOST_FILLED_IN = 512
 """Maximum candidates that get it because they tie with the last of these. Where more tie, none of them gets it: a
 choice among equals would depend on the order in which files were indexed."""
 _MAX_DEFINITIONS = 64
+_MOST_DEFINITIONS = 1_000
+"""Maximum definitions of a name among which the main one is looked for."""
+_NOT_MAIN = 0.9
+"""Factor of the grade of a definition behind the main one of its name. A guess."""
+_BODY_LINES = 2
+"""A definition of fewer further lines has no body worth the name, if another one has."""
+_DATA_KINDS = frozenset({"key", "element"})
+_KEY = 99
 _TIED = 1e-5
 """Scores within this share of each other are equal: BM25 is summed in single precision."""
 _MANY_HITS = 2_000
@@ -193,8 +201,7 @@ def find_definitions(
 ) -> Definitions:
     """Find the definitions in scope of each name, or of the last part of a qualified name that is unknown.
 
-    Grades: 1 exact, 0.8 equal but for case, 0.5 last part only. A prefix does not count. Among equals, tests, copies
-    and the like come last.
+    Grades: 1 exact, 0.8 equal but for case, 0.5 last part only. A prefix does not count. See `_main_first` for equals.
 
     Args:
         conditions: of these the kinds, which must be those of the definitions themselves.
@@ -211,26 +218,30 @@ def find_definitions(
             if grade > grades.get(key, 0.0):
                 grades[key] = grade
                 views[key] = view
-    ordered = sorted(views, key=lambda key: (-grades[key], _aside(scope, key[0])))
-    return Definitions(grades, tuple(views[key] for key in ordered))
+    graded = _main_first(scope, [(grades[key], view) for key, view in views.items()])
+    return _definitions(graded)
 
 
 def exact_definitions(snapshot: Snapshot, scope: Scope, name: str, conditions: ChunkConditions) -> Definitions:
     """Find the definitions in scope whose name or qualified path is `name`, to the letter."""
-    views = [
-        view
+    found = [
+        (1.0, view)
         for _, view in _matching(snapshot, scope, name, 1.0, conditions)
         if name in (view.name, view.path) or view.path.endswith("." + name)
     ]
-    views.sort(key=lambda view: _aside(scope, view.entry_id))
-    return Definitions({(view.entry_id, view.start_line): 1.0 for view in views}, tuple(views))
+    return _definitions(_main_first(scope, found))
+
+
+def _definitions(graded: list[tuple[float, SymbolView]]) -> Definitions:
+    grades = {(view.entry_id, view.start_line): grade for grade, view in graded}
+    return Definitions(grades, tuple(view for _, view in graded))
 
 
 def _matching(
     snapshot: Snapshot, scope: Scope, name: str, grade: float, conditions: ChunkConditions
 ) -> list[tuple[float, SymbolView]]:
     found = []
-    for view in snapshot.symbols(name, _MAX_DEFINITIONS, prefix=False, within=scope.holds if scope.limited else None):
+    for view in snapshot.symbols(name, _MOST_DEFINITIONS, prefix=False, within=scope.holds if scope.limited else None):
         match = name_grade(view, name)
         wanted = not conditions.kinds or view.kind in conditions.kinds
         if match >= 0.8 and wanted and view.kind not in conditions.without_kinds and scope.holds(view.entry_id):
@@ -238,10 +249,26 @@ def _matching(
     return found
 
 
-def _aside(scope: Scope, entry_id: int) -> bool:
-    """Return whether the entry is a test, a copy or the like, where a definition is looked for last."""
-    entry = scope.entry(entry_id)
-    return entry is not None and file_role(entry.path) != "source"
+def _main_first(scope: Scope, found: list[tuple[float, SymbolView]]) -> list[tuple[float, SymbolView]]:
+    """Return the best `_MAX_DEFINITIONS` with the main one first; the others of its name get a lower grade.
+
+    Keys of data files count only where no code defines the name. Source comes before tests, copies and the like, and
+    one with a body before a declaration or an overload without one.
+    """
+    rows: list[tuple[float, int, bool, str, SymbolView]] = []
+    for grade, view in found:
+        path = entry.path if (entry := scope.entry(view.entry_id)) is not None else ""
+        behind = _KEY if view.kind in _DATA_KINDS or file_role(path) == "data" else standing(path)
+        rows.append((-grade, behind, view.end_line - view.start_line < _BODY_LINES, path, view))
+    if any(row[1] != _KEY for row in rows):
+        rows = [row for row in rows if row[1] != _KEY]
+    rows.sort(key=lambda row: (*row[:4], row[4].start_line))
+    best: dict[str, tuple[int, bool]] = {}
+    graded = []
+    for negative, behind, bodiless, _, view in rows[:_MAX_DEFINITIONS]:
+        main = best.setdefault(view.name.casefold(), (behind, bodiless))
+        graded.append((-negative if (behind, bodiless) == main else -negative * _NOT_MAIN, view))
+    return graded
 
 
 def name_grade(view: SymbolView, name: str) -> float:
