@@ -27,6 +27,10 @@ DOC_ORDINAL_BITS = 16
 MAX_CHUNKS_PER_BLOB = 1 << DOC_ORDINAL_BITS
 
 
+GENERATED = "generated"
+"""Reason for which a file is skipped by its name, or ranked behind others by what its first lines say."""
+
+
 class Lane(enum.IntEnum):
     """Order in which waiting work is taken up. Queries enter no queue of the pipeline, only the embedder's."""
 
@@ -109,7 +113,8 @@ class ChunkedFile:
         sig: the signature taken before reading and equal after it, else `UNSURE`.
         language: language name, such as ``python``; ``text`` where no grammar fits.
         skip_reason: why there are no chunks (``binary``, ``too_large``, …), or empty.
-        degraded_reason: why line windows were used instead of syntax (``parse_timeout``, …), or empty.
+        degraded_reason: why the chunks are worth less: `GENERATED`, or why line windows were used instead of syntax
+            (``parse_timeout``, …); or empty.
     """
 
     blob: BlobId

@@ -69,7 +69,9 @@ def _why_lines(answer: dict[str, Any], style: Style) -> Iterator[str]:
         yield f"  rule {style(printable(rule['pattern']), 'bold')} in {printable(rule['source'])}{line}"
     if answer["state"] == "indexed":
         yield f"  {answer['language']}, {count_text(answer['chunks'], 'chunk')}"
-    if answer["degraded"]:
+    if answer["degraded"] == "generated":
+        yield "  generated: ranked behind what is written by hand"
+    elif answer["degraded"]:
         yield f"  chunked by lines: {printable(answer['degraded'])}"
 
 

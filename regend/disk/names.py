@@ -14,7 +14,7 @@ _LOCK_FILES = (
     "pnpm-lock.yaml", "podfile.lock", "poetry.lock", "pubspec.lock", "uv.lock", "yarn.lock",
 )  # fmt: skip
 _GENERATED = re.compile(
-    r".+\.(?:min\.(?:js|css|mjs)|(?:js|mjs|cjs|css|ts)\.map|pb\.go)|" + "|".join(map(re.escape, _LOCK_FILES)),
+    r".+\.(?:min\.(?:js|css|mjs)|(?:js|mjs|cjs|css|ts)\.map)|" + "|".join(map(re.escape, _LOCK_FILES)),
     re.IGNORECASE,
 )
 _EDITOR_FILES = re.compile(

@@ -190,7 +190,7 @@ class WhyResponse:
     rule: IgnoreRule | None = declare("the `IgnoreRule` that decided, or null")  # noqa: RUF009 - declare() makes a field.
     language: str = declare("language name, if known")
     chunks: int = declare("number of chunks")
-    degraded: str = declare("why it was chunked by lines and not by syntax; else empty")
+    degraded: str = declare("`generated`, or why it was chunked by lines and not by syntax; else empty")
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from regend.store.base import (
 )
 from regend.types import (
     DOC_ORDINAL_BITS,
+    GENERATED,
     Chunk,
     ChunkedFile,
     ChunkId,
@@ -145,7 +146,14 @@ class OverlaidPool:
                 changed[indexed.entry_id] = replace(earlier, roots=left) if left else None
                 self._hidden_docs += indexed.chunk_count
             entry = Entry(
-                entry_id, self.pool, overlay.path, file.blob, file.language, frozenset({overlay.root}), len(file.chunks)
+                entry_id,
+                self.pool,
+                overlay.path,
+                file.blob,
+                file.language,
+                frozenset({overlay.root}),
+                len(file.chunks),
+                file.degraded_reason == GENERATED,
             )
             changed[entry_id] = self._places[overlay.root, overlay.path] = entry
             for chunk in file.chunks:

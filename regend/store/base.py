@@ -52,6 +52,7 @@ class Entry:
 
     Attributes:
         chunk_count: chunks of the blob.
+        generated: its first lines say that a tool wrote it.
     """
 
     entry_id: int
@@ -61,6 +62,7 @@ class Entry:
     language: str
     roots: frozenset[RootId]
     chunk_count: int = 0
+    generated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

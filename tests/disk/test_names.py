@@ -11,7 +11,7 @@ from regend.daemon.handlers.why import _REASONS
 from regend.disk.names import skip_reason_of
 
 NAMES = {
-    "generated": "package-lock.json Cargo.lock go.sum app.min.js a.b.min.css app.js.map api.pb.go",
+    "generated": "package-lock.json Cargo.lock go.sum app.min.js a.b.min.css app.js.map",
     "editor_file": "a.py~ .a.py.un~ .#a.py #a.py# .a.py.swp .a.swo .swp .a.swx .a.py.kate-swp .~lock.a.odt# ~$a.docx "
     ".goutputstream-AB12CD a.py___jb_tmp___ a.py___jb_old___",
     "": "a.py package.json min.js a.min.jsx a.orig a.rej a.bak 4913 ~ # ## .# a.swp .a.swf .swift a#b .a.swp.py "

@@ -200,13 +200,14 @@ _LESSER_FOLDERS = _listed(
 _STANDINGS = {"source": 0, "data": 2, "prose": 2, "example": 3, "stub": 3, "test": 4, "generated": 5, "vendor": 6}
 
 
-def standing(path: str, wanted_roles: frozenset[str] = frozenset()) -> int:
+def standing(path: str, wanted_roles: frozenset[str] = frozenset(), generated: bool = False) -> int:
     """Return how far behind a file stands among others with the same text or name: 0 for source, more for most others.
 
     Args:
         wanted_roles: roles that the query asks for, which come before source.
+        generated: whether the file says that a tool wrote it.
     """
-    role = file_role(path)
+    role = "generated" if generated else file_role(path)
     if role in wanted_roles:
         return -1
     if role == "source" and not _LESSER_FOLDERS.isdisjoint(path.lower().split("/")[:-1]):

@@ -100,4 +100,11 @@ def _place(
     path, wanted = normalised(entry.path), context.query.path
     unnamed = not (wanted and (path == wanted or path.endswith("/" + wanted)))
     root = scope.shown_root(snapshot, entry)
-    return unnamed, standing(path, context.wanted_roles), len(path), path, root, doc & (MAX_CHUNKS_PER_BLOB - 1)
+    return (
+        unnamed,
+        standing(path, context.wanted_roles, entry.generated),
+        len(path),
+        path,
+        root,
+        doc & (MAX_CHUNKS_PER_BLOB - 1),
+    )

@@ -42,6 +42,8 @@ _POPULAR = 8.0
 """The logarithm of about 3,000 chunks; a name that more have is no more popular."""
 _LOCATED_DEFINITIONS = 8
 """Definitions looked up by line, at most, when no leg brought their chunks."""
+_COPIED = ("vendor", "test")
+"""Roles that say more of a file than that a tool wrote it."""
 _DEEPER = 4
 """Factor by which the legs look deeper while copies leave too few texts."""
 _READ_COPIES = 64
@@ -246,8 +248,8 @@ def _words_of(scope: Scope, entry: Entry) -> PathWords:
     words = path_words(entry.path)
     originals = () if words.translation is None else words.translation.originals
     if originals and not any(scope.beside(entry, path) for path in originals):
-        return words._replace(translation=None)
-    return words
+        words = words._replace(translation=None)
+    return words._replace(role="generated") if entry.generated and words.role not in _COPIED else words
 
 
 def _located(q: Question, views: dict[int, ChunkView]) -> Iterator[ChunkView]:

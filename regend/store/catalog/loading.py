@@ -26,13 +26,14 @@ class EntryRow(NamedTuple):
     blob_key: int
     blob: BlobId
     language: str
+    degraded_reason: str
 
 
 def live_entries(connection: sqlite3.Connection) -> list[EntryRow]:
     """Return every live entry of every pool."""
     rows = connection.execute(
-        "SELECT e.entry_id, e.pool, e.path, e.blob_key, b.blob, b.language FROM entries e JOIN blobs b "
-        "USING (blob_key) WHERE e.unused_utc IS NULL ORDER BY e.entry_id"
+        "SELECT e.entry_id, e.pool, e.path, e.blob_key, b.blob, b.language, b.degraded_reason FROM entries e "
+        "JOIN blobs b USING (blob_key) WHERE e.unused_utc IS NULL ORDER BY e.entry_id"
     )
     return [EntryRow(*row) for row in rows]
 

@@ -30,6 +30,7 @@ class BlobRow(NamedTuple):
     blob_key: int
     language: str
     skip_reason: str
+    degraded_reason: str
 
 
 class TreeRow(NamedTuple):
@@ -198,7 +199,8 @@ class Catalog:
         return frozenset(BlobId(blob) for (blob,) in rows)
 
     def blob(self, blob: BlobId) -> BlobRow | None:
-        row = self._sql.execute("SELECT blob_key, language, skip_reason FROM blobs WHERE blob = ?", (blob,)).fetchone()
+        find = "SELECT blob_key, language, skip_reason, degraded_reason FROM blobs WHERE blob = ?"
+        row = self._sql.execute(find, (blob,)).fetchone()
         return None if row is None else BlobRow(*row)
 
     def add_blob(self, file: ChunkedFile) -> tuple[BlobRow, KeyArray]:
@@ -247,7 +249,7 @@ class Catalog:
                 for ordinal, s in enumerate(file.symbols)
             ],
         )
-        return BlobRow(blob_key, file.language, file.skip_reason), np.array(keys, np.int64)
+        return BlobRow(blob_key, file.language, file.skip_reason, file.degraded_reason), np.array(keys, np.int64)
 
     def blob_keys(self, blob_key: int) -> KeyArray:
         """Return the chunk keys of a blob, in order."""

@@ -1,4 +1,4 @@
-"""Of several definitions of a name the main one comes first, and a key of a data file is none where code has one."""
+"""The main definition of a name comes first, and a key of a data file is none where code has one."""
 
 from __future__ import annotations
 

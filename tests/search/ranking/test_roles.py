@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
+from regend.core.commands import Commit, PutFile
 from regend.search.engine import Engine
 from regend.search.options import SearchOptions
+from regend.search.overlay import overlaid
 from regend.search.query.parse import parse_query
+from regend.store.base import Entry
+from regend.types import GENERATED, UNSURE, ChunkedFile, blob_id
 from tests.search.conftest import Corpus
-from tests.search.memory import hashed_vector
+from tests.search.memory import hashed_vector, split_source
+from tests.search.stored import StoredCorpus
+from tests.search.test_overlay import overlay
 
 ENGLISH = "# Install\n\nInstall the server with pip install apple and run the server with apple serve."
 
@@ -53,3 +62,40 @@ def test_a_document_without_an_original_is_no_translation(corpus: Corpus, path: 
     root = corpus.add_root("/repo")
     corpus.fill(root, [(path, f"{ENGLISH} install", "markdown"), ("docs/other.md", "install other server", "markdown")])
     assert found(corpus, "install the server apple serve")[0] == path
+
+
+def test_a_generated_file_stands_behind_what_is_written_by_hand(corpus: Corpus) -> None:
+    """Its path does not tell; the same file without the mark would be first."""
+    root = corpus.add_root("/repo")
+    corpus.fill(root, [("src/hand.py", "def parse_header(line):\n    return line\n", "python")])
+    written = overlay(
+        root, "src/parse_header.py", "def parse_header(line, header):\n    # parse header\n    return 1\n"
+    )
+    laid = overlaid(corpus.snapshot, [written])
+    made = replace(written, file=replace(written.file, degraded_reason=GENERATED))
+    for query, first, then in (
+        ("how to parse the header", "src/parse_header.py", "src/hand.py"),
+        ("parse_header", "src/parse_header.py", "src/hand.py"),
+    ):
+        for snapshot, expected in ((laid, first), (overlaid(corpus.snapshot, [made]), then)):
+            outcome = Engine(hashed_vector).search(snapshot, SearchOptions(parse_query(query)))
+            assert outcome.results[0].path == expected, query
+
+
+def test_the_mark_of_generated_files_outlives_a_restart(tmp_path: Path) -> None:
+    stored = StoredCorpus(tmp_path)
+    root = stored.add_root("/repo")
+    text = "def parse():\n    pass\n"
+    chunks, symbols = split_source(text)
+    blob = blob_id(text.encode(), "python", 1)
+    file = ChunkedFile(blob, UNSURE, "python", 2, tuple(chunks), tuple(symbols), degraded_reason=GENERATED)
+    stored.store.apply(Commit(1, (PutFile(root, "a.py", UNSURE, blob, file),)))
+    assert [entry.generated for entry in entries_of(stored)] == [True]
+    stored.close()
+    again = StoredCorpus(tmp_path)
+    assert [entry.generated for entry in entries_of(again)] == [True]
+    again.close()
+
+
+def entries_of(corpus: StoredCorpus) -> list[Entry]:
+    return [entry for pool in corpus.snapshot.pools.values() for entry in pool.entries.values()]
