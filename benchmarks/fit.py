@@ -2,7 +2,7 @@
 
 The candidates are those of the engine's first look, with the feature values that `--explain` shows. Weights are fitted
 to one part of the corpus and judged by another, which no weight has seen; features and settings are chosen by the
-latter. What is printed of the third part, once at the end, was chosen by nothing.
+latter. Nothing is chosen by the third part.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from regend.store.base import Snapshot
 
 HELD = frozenset(
     ("rare_word", "whole_definition", "named_path", "named_line", "exact_phrase", "same_file_again", "best_of_file",
-     "chunk_words")
+     "chunk_meaning", "chunk_words", "chunk_symbol", "unasked_vendor", "unasked_generated")
 )  # fmt: skip
 """Weights that these questions cannot settle: some are promises (a name finds its definition), some are about queries
 that no question has (paths, quotes), some choose among the chunks of one file, while most answers here are files."""

@@ -176,10 +176,8 @@ class Engine:
 
     def _word_weights(self, scope: Scope, query: Query) -> WordWeights:
         """Weigh the query's words; one that no chunk holds in any form counts nothing."""
-        forms_of = {term: forms(term) for term in query.terms}
-        asked = list(dict.fromkeys(form for those in forms_of.values() for form in those))
-        counts = dict(zip(asked, scope.frequencies(asked), strict=True))
-        held = {term: sum(counts[form] for form in those) for term, those in forms_of.items()}
+        held = dict(zip(query.terms, scope.frequencies(query.terms), strict=True))
+        held |= {term: sum(scope.frequencies(forms(term))) for term, count in held.items() if not count}
         if self._importance is not None:
             known = zip(held, self._importance(list(held)), strict=True)
             return word_weights({term: value if held[term] else 0.0 for term, value in known})

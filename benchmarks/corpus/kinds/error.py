@@ -29,6 +29,8 @@ _NUMBER_BEFORE = re.compile(
     r"argument|row|id|of|position)[\s:=('\"]*$",
     re.IGNORECASE,
 )
+_BACKQUOTED = frozenset(("go", "javascript", "svelte", "tsx", "typescript", "vue"))
+"""Languages whose strings stand in backticks, too: in comments of others these mark code."""
 _NAMES = ("foo", "bar", "name", "value", "user", "config", "default", "example", "test", "main")
 
 
@@ -58,6 +60,8 @@ def _messages(material: Material) -> Iterator[tuple[str, int, str]]:
     for path in material.sources:
         text = material.text(path)
         for match in _RAISED.finditer(text):
+            if match["quote"] == "`" and material.language(path) not in _BACKQUOTED:
+                continue
             line_start = text.rfind("\n", 0, match.start()) + 1
             if not re.match(r"\s*(?:#(?!\w)|//|\*|--|;)", text[line_start : match.start() + 1]):
                 yield path, text.count("\n", 0, match.start("text")) + 1, match["text"]
@@ -93,6 +97,8 @@ def shown(literal: str, number: str) -> str:
         len(re.findall(r"[^\W\d_]{2,}", bare)) >= _WORDS
         and sum(len(word) > 2 for word in content_words(bare)) >= _WORDS - 1
     )
+    if query.count("(") != query.count(")") or query.count("`") % 2 or "HTTP/1" in query:
+        return ""
     if not wordy or len(query) > _MAX_CHARS or sum(c.isalpha() or c == " " for c in bare) < 0.8 * len(bare):
         return ""
     return query

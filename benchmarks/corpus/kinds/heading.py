@@ -32,8 +32,9 @@ _EMPTY = (
 )
 _EMPTY_WORDS = frozenset(_EMPTY.split())
 _UNASKED = re.compile(
-    r"\d+\.\d+|^(?:table of contents|how to (?:contribute|install)|getting started|code of conduct|what'?s new|"
-    r"see also|installation|license|breaking changes|running (?:the )?tests|used by|table of|frequently asked)",
+    r"\d+\.\d+|^[a-z]+:\s|^(?:table of contents|how to (?:contribute|install)|getting started|code of conduct|"
+    r"what'?s new|see also|installation|license|breaking changes|running (?:the )?tests|used by|table of|"
+    r"frequently asked)",
     re.IGNORECASE,
 )
 
@@ -65,7 +66,7 @@ def sections(text: str) -> Iterator[tuple[str, str]]:
     for number, mark in enumerate(marks):
         end = marks[number + 1].start() if number + 1 < len(marks) else len(text)
         heading = without_references(without_markup(mark[1] or mark[2])).strip(" .:`")
-        heading = re.sub(r"\\(?=\W)|\s*\{[^}]*\}$|<[^>]*>|^\d+[.)]\s*|[^\x00-\u2fff]", "", heading).strip()
+        heading = re.sub(r"\\(?=\W)|\s*\{[^}]*\}$|<[^>]*>|^\d+(?:\.\d+)*[.)]?\s+|[^\x00-\u2fff]", "", heading).strip()
         wordy = len(heading.split()) >= _WORDS and len(set(content_words(heading)) - _EMPTY_WORDS) >= 2
         if wordy and len(heading) <= _MAX_CHARS and not _UNASKED.search(heading):
             yield heading, text[mark.end() : min(end, mark.end() + _OPENING_CHARS)]

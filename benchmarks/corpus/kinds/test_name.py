@@ -68,7 +68,7 @@ def names_in(text: str) -> Iterator[str]:
 
 
 def _asks(name: str) -> bool:
-    return len(content_words(name)) >= _WORDS and len(name) <= _MAX_CHARS
+    return sum(len(word) > 2 for word in content_words(name)) >= _WORDS and len(name) <= _MAX_CHARS
 
 
 def tested(path: str, stems: Mapping[str, list[str]]) -> str:

@@ -83,6 +83,12 @@ def _cleaned(entry: str, own_name: str) -> str:
     text = _NUMBERED_LINK.sub(lambda match: "#" + next(filter(None, match.groups())), text)
     text = _ROLE.sub(r"\1", text)
     text = without_references(text)
+    text = re.sub(
+        r"^(?:!?\s*)?thanks,? (?:to )?\[?@[\w-]+\]?(?:\([^)]*\))?[!.]*\s*[-–—:]\s*|\s*\(,.*$",
+        "",
+        text,
+        flags=re.IGNORECASE,
+    )
     for _ in range(2):
         text = _CREDIT.sub("", text).strip(" -–,;:")
     text = without_references(without_markup(text))

@@ -88,4 +88,7 @@ def blend(bm25: Mapping[int, float], cosine: Mapping[int, float], weight: float)
 
 def file_evidence_sum(scores: Iterable[float]) -> float:
     """Add the highest `_EVIDENCE_CHUNKS` of a file's scores, so that long files are not favoured."""
-    return sum(sorted(scores, reverse=True)[:_EVIDENCE_CHUNKS])
+    found = list(scores)
+    if len(found) > _EVIDENCE_CHUNKS:
+        found = sorted(found, reverse=True)[:_EVIDENCE_CHUNKS]
+    return sum(sorted(found))

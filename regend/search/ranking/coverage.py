@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from math import log
 
 from regend.chunking.tokens import folded, is_unspaced
@@ -30,7 +29,11 @@ class WordWeights:
 
     def share_of(self, stems: Iterable[str]) -> float:
         """Return the share that these stems have."""
-        return sum(self.shares.get(each, 0.0) for each in stems)
+        known, total = self.shares, 0.0
+        for each in stems:
+            if each in known:
+                total += known[each]
+        return total
 
 
 NO_WEIGHTS = WordWeights({}, {})
@@ -73,32 +76,36 @@ def coverage_of(text: str, weights: WordWeights) -> Coverage:
     lowered = folded(text)
     if len(lowered) != len(text):  # As that of a Turkish dotted capital I.
         text = lowered
+    find = lowered.find
     places: dict[str, list[int]] = {}
     for own, spellings in weights.spellings.items():
-        found = [place for spelling in spellings for place in _places(text, lowered, spelling)]
-        if found:
-            places[own] = found
-    order = list(weights.shares)
-    pairs = len(order) - 1
-    together = sum(
-        _stand_together(first, places.get(first, ()), places.get(second, ())) for first, second in pairwise(order)
-    )
-    return Coverage(frozenset(places), together / pairs if pairs > 0 else 0.0)
+        for spelling in spellings:
+            at = find(spelling)
+            if at >= 0:
+                found = _beginnings(text, lowered, spelling, at)
+                if found:
+                    places[own] = places[own] + found if own in places else found
+    if len(places) < 2:
+        return Coverage(frozenset(places), 0.0)
+    together = 0
+    earlier: list[int] | None = None
+    most = 0
+    for own in weights.spellings:
+        here = places.get(own)
+        if here is not None and earlier is not None:
+            together += any(0 < after - before < most for before in earlier for after in here)
+        earlier, most = here, len(own) + _GAP_CHARS
+    return Coverage(frozenset(places), together / (len(weights.spellings) - 1))
 
 
-def _places(text: str, lowered: str, spelling: str) -> list[int]:
+def _beginnings(text: str, lowered: str, spelling: str, at: int) -> list[int]:
+    """Return the places from `at` on, where the spelling is first, at which a word begins with it."""
     found: list[int] = []
-    anywhere = is_unspaced(spelling)
-    at = lowered.find(spelling)
+    anywhere = not spelling.isascii() and is_unspaced(spelling)
     for _ in range(_MOST_PLACES):
-        if at < 0:
-            break
         if anywhere or not at or not text[at - 1].isalpha() or (text[at].isupper() and text[at - 1].islower()):
             found.append(at)
         at = lowered.find(spelling, at + 1)
+        if at < 0:
+            break
     return found
-
-
-def _stand_together(first: str, places: Sequence[int], following: Sequence[int]) -> bool:
-    most = len(first) + _GAP_CHARS
-    return any(0 < after - before < most for before in places for after in following)

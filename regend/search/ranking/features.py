@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import log1p
 from typing import Literal, NamedTuple
 
 from regend.chunking.tokens import normalised
@@ -26,8 +25,6 @@ from regend.store.base import ChunkView, Entry
 _SHORT_TOKENS = 400
 """About a whole chunk. With 48, which spares all but import lines and closing braces, NDCG@10 over repositories left
 out was 0.005 less: a chunk that was cut small says little even where its words match."""
-_LONG_FILE = 5.0
-"""The logarithm of about 150 chunks: a file with more is no more likely to be the answer."""
 
 
 _Value = Callable[["Candidate", "QueryContext"], float]
@@ -93,7 +90,9 @@ class Candidate:
         share: of the file's best blended score, 0..1.
         base: sum of its ``file`` and ``chunk`` features, once known.
         defines: 1 where it holds a definition of the query's name, less for a looser match, 0 otherwise.
-        covered: the share of the query's words that it has, as a share of the file's best chunk's, 0..1.
+        meaning: its score of that leg, as a share of the file's best chunk's, 0..1.
+        covered: the same of the share of the query's words that it has.
+        symbol: how well the name of its enclosing definition fits the query, 0..1.
         rare: the share of the query's rare words that the chunk holds, 0..1, see `legs.literal`.
         repeat: how many better chunks of the same file stand before it.
         view: the chunk itself; None until it is hydrated.
@@ -102,9 +101,11 @@ class Candidate:
     doc: int
     file: FileFacts
     share: float = 0.0
+    meaning: float = 0.0
     base: float = 0.0
     defines: float = 0.0
     covered: float = 0.0
+    symbol: float = 0.0
     rare: float = 0.0
     repeat: int = 0
     view: ChunkView | None = None
@@ -251,7 +252,9 @@ FEATURES: tuple[Feature, ...] = (
     ),
     # A file is shown by its chunk that matches best, or by one that defines what was named.
     _row("best_of_file", "chunk", lambda chunk, _: chunk.share),
+    _row("chunk_meaning", "chunk", lambda chunk, _: chunk.meaning),
     _row("chunk_words", "text", lambda chunk, _: max(chunk.covered, chunk.defines)),
+    _row("chunk_symbol", "text", lambda chunk, _: chunk.symbol),
     _row("symbol_words", "text", lambda chunk, _: chunk.file.symbol),
     _row("file_name", "file", file_name),
     _row("path_words", "file", path_words),
@@ -264,8 +267,6 @@ FEATURES: tuple[Feature, ...] = (
     # Code written by hand is what most questions are about, even where their words ask for tests or settings, too.
     _row("source_code", "file", lambda chunk, _: 1.0 if chunk.path.role == "source" else 0.0),
     *(_row(f"unasked_{role}", "file", unasked(role)) for role in ROLE_WORDS if role != "source"),
-    # The code that does a thing is mostly long; facades, stubs and re-exports only mention it.
-    _row("long_file", "file", lambda chunk, _: min(1.0, log1p(chunk.entry.chunk_count) / _LONG_FILE)),
     # A file that has all of the query's words beats one that BM25 likes for having a rare one often.
     _row("words_present", "text", lambda chunk, _: chunk.file.present),
     _row("words_covered", "text", lambda chunk, _: chunk.file.covered),

@@ -30,8 +30,8 @@ from regend.types import DOC_ORDINAL_BITS, PoolId
 
 _Place = TypeVar("_Place", str, tuple[str, str])
 
-_ROUND_ONE_FACTOR = 2
-"""Candidates of round one for each place of the shortlist. NDCG@10 was the same with 2, 3 and 4."""
+_SPARE = 32
+"""Candidates of round one beyond the places of the shortlist."""
 _ROUND_ONE_SHARE = 2
 """Chunks of one file in round one while others wait. NDCG@10 was the same with 2 and 3; more only cost time."""
 _UNITS = 10_000
@@ -104,12 +104,13 @@ def shortlist(
         entry_of: the entry of an id if it is live and in scope.
     """
     files = _files(scores, entry_of)
-    chosen = _promising(files, count * _ROUND_ONE_FACTOR)
+    chosen = _promising(files, count + _SPARE)
     _set_neighbours(dict.fromkeys(found.file for found, _, _ in chosen))
     scored: list[tuple[float, str, int, Candidate]] = []
     bases: dict[FileFacts, float] = {}
     for found, negative, doc in chosen:
-        candidate = Candidate(doc, found.file, negative / (found.scores[0][0] or 1.0))
+        meaning = scores.meaning.get(doc, 0.0) / (found.file.meaning or 1.0)
+        candidate = Candidate(doc, found.file, negative / (found.scores[0][0] or 1.0), meaning)
         base = bases.get(found.file)
         if base is None:
             base = bases[found.file] = _sum(table.file, candidate, context)
@@ -242,7 +243,8 @@ def _read(file: FileFacts, candidates: list[Candidate], context: QueryContext) -
         file.covered = max(file.covered, candidate.covered)
         file.together = max(file.together, found.together)
         file.names = max(file.names, names_in(view.text, context))
-        file.symbol = max(file.symbol, symbol_fit(view.symbol, context))
+        candidate.symbol = symbol_fit(view.symbol, context)
+        file.symbol = max(file.symbol, candidate.symbol)
         file.tokens = max(file.tokens, view.token_count)
     file.present = weights.share_of(held)
     for candidate in candidates:

@@ -33,7 +33,7 @@ MAX_DEPTH = 2_000
 FIRST_LOOK = 10
 _LOOKS = (FIRST_LOOK, 50, 200, 800, MAX_DEPTH)
 """Results that each look finds at least; nearly every request needs the first only."""
-_SHORTLIST = 128
+_SHORTLIST = 96
 """Chunks hydrated at least."""
 _POPULAR = 8.0
 """The logarithm of about 3,000 chunks; a name that more have is no more popular."""

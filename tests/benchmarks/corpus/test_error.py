@@ -19,6 +19,7 @@ SAID = "headers must not contain line feeds"
         ("src/h.py", f'    raise errors.BadHeader(\n        "{SAID}"'),
         ("src/h.js", f"  throw new TypeError('{SAID}')"),
         ("src/h.go", f'\treturn fmt.Errorf("{SAID}")'),
+        ("src/h.js", f"  throw new TypeError(`{SAID}`)"),
         ("src/h.go", f'\tpanic("{SAID}")'),
         ("src/h.rs", f'    return Err("{SAID}".into());'),
         ("src/h.rs", f'    bail!("{SAID}");'),
@@ -42,7 +43,9 @@ def test_messages_are_found_where_they_are_raised(path: str, line: str) -> None:
     [
         f'x = "{SAID}"',
         'raise ValueError("bad header")',
+        f"raise ValueError(`{SAID}`)",
         f'# raise ValueError("{SAID}")',
+        'fatalError("cannot read \\(header.map(f(x)).first) of the request (twice")',
         'raise ValueError("%s %s %s is %s")',
         'raise ValueError("a => b; c = {}; d = [e, f]; g")',
     ],

@@ -46,6 +46,7 @@ def test_restructured_text() -> None:
         ("guide.md", "Refusing headers", "Call `refuse_header()`."),
         ("guide.md", "Getting started with headers", "Call `refuse_header()`."),
         ("guide.md", "Headers since version 1.2", "Call `refuse_header()`."),
+        ("guide.md", "title: refusing headers with feeds", "Call `refuse_header()`."),
         ("CHANGELOG.md", "Refusing headers with feeds", "Call `refuse_header()`."),
         ("tests/snaps/guide.md", "Refusing headers with feeds", "Call `refuse_header()`."),
         ("src/guide.py", "Refusing headers with feeds", "Call `refuse_header()`."),

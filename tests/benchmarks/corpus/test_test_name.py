@@ -42,6 +42,7 @@ def test_the_words_of_a_test_ask_for_what_it_tests(source: str, test: str, line:
         (["src/other.py"], "tests/test_headers.py", "def test_refuses_headers_with_feeds():"),
         (["a/headers.py", "b/headers.py"], "tests/test_headers.py", "def test_refuses_headers_with_feeds():"),
         (["src/headers.py"], "tests/test_headers.py", "def test_it():"),
+        (["src/headers.py"], "tests/test_headers.py", "def test_is_in_a_header_of_it():"),
         (["src/headers.py"], "tests/test_headers.py", "def refuses_headers_with_feeds():"),
         (["src/headers.js"], "test/headers.test.js", "it(`refuses ${count} headers with feeds`, () => {"),
         (["src/headers.py"], "src/test/headers.md", "def test_refuses_headers_with_feeds():"),

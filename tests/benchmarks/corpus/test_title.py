@@ -25,6 +25,8 @@ WANTED = "Headers with a newline inside were accepted"
         f"- `#12 <https://github.com/owner/name/issues/12>`_: {WANTED}",
         f"- {WANTED}, closes [#12](https://github.com/owner/name/issues/12) ([abc1234](https://github.com/x/y))",
         "- Headers with a newline\n  inside were accepted. :issue:`12`",
+        f"- Thanks [@ann](https://github.com/ann)! - {WANTED} (#12)",
+        f"- {WANTED} (#12, Ann Other)",
         f"- {WANTED} ([abc1234](https://github.com/owner/name/commit/abc1234))",
     ],
 )

@@ -1,6 +1,5 @@
 """Each feature answers one question about a candidate, within -1..1, and the table keeps its promises."""
 
-import math
 from typing import Any
 
 import pytest
@@ -31,6 +30,7 @@ def candidate(
     entry = Entry(1, PoolId(1), path, BlobId(b"b"), "python", frozenset({RootId(1)}), chunks)
     view = ChunkView(1 << 16, ChunkId(b"c"), 10, 20, symbol, "function", tokens, text)
     own = {name: more.pop(name) for name in list(more) if name in Candidate.__dataclass_fields__}
+    more = {name.removeprefix("file_"): value for name, value in more.items()}
     return Candidate(1 << 16, FileFacts(entry, path_words(path), tokens=tokens, **more), view=view, **own)
 
 
@@ -42,8 +42,8 @@ def context(query: str, path_filter: str = "") -> QueryContext:
     ("feature", "query", "fields", "expected"),
     [
         ("words", "anything", {"words": 0.7}, 0.7),
-        ("meaning", "what it is", {"meaning": 0.7}, 0.7),
-        ("meaning", "JobQueue", {"meaning": 0.7}, 0.21),
+        ("meaning", "what it is", {"file_meaning": 0.7}, 0.7),
+        ("meaning", "JobQueue", {"file_meaning": 0.7}, 0.21),
         ("all_words", "anything", {"all_words": 0.3}, 0.3),
         ("all_meaning", "what it is", {"all_meaning": 0.3}, 0.3),
         ("whole_definition", "JobQueue", {"defines": 0.8}, 0.8),
@@ -67,9 +67,6 @@ def context(query: str, path_filter: str = "") -> QueryContext:
         ("file_likeness", "JobQueue", {"likeness": 0.5}, 0.15),
         ("neighbours", "anything", {"neighbours": 0.4}, 0.4),
         ("words_present", "anything", {"present": 0.4}, 0.4),
-        ("long_file", "anything", {"chunks": 0}, 0.0),
-        ("long_file", "anything", {"chunks": 12}, math.log(13) / 5),
-        ("long_file", "anything", {"chunks": 9_000}, 1.0),
         ("named_path", "jobs/a.py", {"path": "src/jobs/a.py"}, 1.0),
         ("named_path", "jobs/a.py", {"path": "src/myjobs/a.py"}, 0.0),
         ("named_line", "src/a.py:15", {}, 1.0),
