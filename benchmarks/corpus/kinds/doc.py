@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -79,7 +80,14 @@ def questions(material: Material) -> list[Question]:
                 Question(without_references(query), (Span(path, definition.start_row + 1, definition.end_row + 1),))
             )
             taken += 1
-    return asked
+    # A twin that differs in its name alone says the same, in the tree or as another question.
+    times = Counter(question.query for question in asked)
+    return [one for one in asked if times[one.query] == 1 and not _is_said(material, one.query)]
+
+
+def _is_said(material: Material, query: str) -> bool:
+    words = query.encode()
+    return any(words in content for content in material.contents.values())
 
 
 def _first_sentence(lines: list[str], definition: Definition, language: str) -> list[_Piece]:

@@ -131,6 +131,14 @@ def test_a_sentence_that_stands_twice_is_left_alone() -> None:
         assert sentence in material.text("src/h.rs")
 
 
+def test_a_sentence_that_differs_by_the_name_alone_is_not_asked() -> None:
+    other = GO.replace("Refuse", "RefuseQuickly").replace("any header holds\n// a line", "any header holds a line")
+    lone = GO.replace("any header holds\n// a line", "any header holds a line")
+    assert len(asked(doc.questions, material_of({"src/g.go": lone}))) == 1
+    assert asked(doc.questions, material_of({"src/g.go": lone + other})) == {}
+    assert asked(doc.questions, material_of({"src/g.go": lone + other + other})) == {}
+
+
 def test_there_are_not_too_many_and_not_all_of_one_file() -> None:
     words = [first + second for first in "bcdf" for second in ("ale", "ore", "ine", "ust")]
     texts = {
