@@ -1,7 +1,7 @@
 """`python -m benchmarks NAME`: run one measurement and print it, as JSON with the machine it was made on.
 
-`retrieval` prints tables, and writes the JSON where `--json` says; `chunks DIR...` prints a table. `corpus` writes
-trees and questions below `--out`.
+`retrieval` prints tables, and writes the JSON where `--json` says; `tokens` prints tables, and draws a plot where
+`--plot` says; `chunks DIR...` prints a table. `corpus` writes trees and questions below `--out`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import chunks, demo, embedding, encoding, fit, indexing, queries, questions, retrieval
+from benchmarks import chunks, demo, embedding, encoding, fit, indexing, queries, questions, retrieval, tokens
 from benchmarks.annotations import load
 from benchmarks.corpus import making
 from benchmarks.daemons import machine
@@ -32,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
             "questions",
             "retrieval",
             "fit",
+            "tokens",
             "encode",
             "embed",
             "chunks",
@@ -43,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, default=HERE.parent, help="the tree to index (default: this repository)")
     parser.add_argument("--file", type=Path, default=HERE / "django_questions.json", help="questions as JSON")
     parser.add_argument("--seconds", type=float, default=60.0, help="embed: how long limits are measured, 0: not")
-    ranking = parser.add_argument_group("retrieval and fit")
+    ranking = parser.add_argument_group("retrieval, fit and tokens")
     ranking.add_argument("--questions", type=Path, help="annotated questions over repositories, as JSON")
     ranking.add_argument("--checkouts", type=Path, help="folder with a checkout of each repository, by name")
     ranking.add_argument("--only", default="", help="names of repositories, separated by commas (default: all)")
@@ -58,6 +59,8 @@ def main(arguments: list[str] | None = None) -> int:
     ranking.add_argument("--ablate", action="store_true", help="fit: also without each feature")
     ranking.add_argument("--judge", type=Path, help="fit: questions over other repositories, by which it is judged")
     ranking.add_argument("--write", action="store_true", help="fit: put the weights into the package")
+    ranking.add_argument("--sample", type=int, default=0, metavar="N", help="tokens: N questions of each repository")
+    ranking.add_argument("--plot", type=Path, metavar="FILE", help="tokens: draw the recall there, as SVG")
     made = parser.add_argument_group("corpus", "--only limits it, too")
     made.add_argument("--mirrors", type=Path, help="folder with each repository and its history, as OWNER+NAME")
     made.add_argument("--out", type=Path, default=HERE.parent / "build" / "corpus", help="(default: build/corpus)")
@@ -78,8 +81,16 @@ def main(arguments: list[str] | None = None) -> int:
             making.select(options.mirrors)
         making.run(options.mirrors, options.out.resolve(), names(options.only))
         return 0
-    if options.name in ("retrieval", "fit") and (options.questions is None or options.checkouts is None):
+    if options.name in ("retrieval", "fit", "tokens") and (options.questions is None or options.checkouts is None):
         parser.error(f"{options.name} needs --questions FILE and --checkouts DIR")
+    if options.name == "tokens":
+        print(
+            tokens.run(
+                options.questions, options.checkouts, names(options.only), options.sample, options.state_dir,
+                options.plot,
+            )
+        )  # fmt: skip
+        return 0
     if options.name == "fit":
         if options.state_dir is None or options.judge is None:
             parser.error("fit needs --state-dir DIR, where the indexes are kept, and --judge FILE, more questions")

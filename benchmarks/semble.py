@@ -50,7 +50,16 @@ class SembleIndex:
 
     def search(self, query: str, mode: str) -> list[Found]:
         """Find the best chunks, with paths relative to the directory."""
+        chunks = self._chunks_for(query, mode, TOP)
+        return [Found(chunk.file_path, chunk.start_line, chunk.end_line) for chunk in chunks]
+
+    def passages(self, query: str, mode: str, count: int) -> list[tuple[str, int, str]]:
+        """Find the best chunks as path, first line and text."""
+        chunks = self._chunks_for(query, mode, count)
+        return [(chunk.file_path, chunk.start_line, chunk.content) for chunk in chunks]
+
+    def _chunks_for(self, query: str, mode: str, count: int) -> list[Any]:
         from semble.search import search
 
-        results = search(query, self._model, self._vectors, self._words, self._chunks, TOP, alpha=MODES[mode])
-        return [Found(r.chunk.file_path, r.chunk.start_line, r.chunk.end_line) for r in results]
+        results = search(query, self._model, self._vectors, self._words, self._chunks, count, alpha=MODES[mode])
+        return [result.chunk for result in results]
