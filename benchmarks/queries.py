@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.daemons import PrivateDaemon, percentile, private_daemon, quiet
 from regend.rpc.client import Client
 
-RANKING_STAGES = ("shortlist", "likeness", "rank")
+RANKING_STAGES = ("shortlist", "rank")
 
 
 def words_of(root: Path, seed: int = 1) -> list[str]:

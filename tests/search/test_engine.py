@@ -15,7 +15,7 @@ from tests.search.memory import hashed_vector
 
 ENGINE = Engine(hashed_vector)
 STAGES = {
-    "scope", "spelling", "embed", "symbols", "legs", "shortlist", "hydrate", "likeness", "rank", "snippets",
+    "scope", "spelling", "embed", "symbols", "legs", "shortlist", "hydrate", "rank", "snippets",
 }  # fmt: skip
 
 

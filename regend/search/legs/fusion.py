@@ -16,10 +16,6 @@ _SURE_COSINE = 0.35
 
 A guess; fitting it to the built-in model settles it."""
 
-_EVIDENCE_CHUNKS = 5
-"""Maximum chunks that count for a file. NDCG@10 on nine repositories of the development split, with chunks cut at
-definitions, was 0.835, 0.836, 0.841 and 0.842 with 2, 3, 5 and 8."""
-
 
 @dataclass(frozen=True, slots=True)
 class Scores:
@@ -84,11 +80,3 @@ def blend(bm25: Mapping[int, float], cosine: Mapping[int, float], weight: float)
     for doc, score in meaning.items():
         blended[doc] = known(doc, 0.0) + score * weight * total
     return Scores(words, meaning, blended)
-
-
-def file_evidence_sum(scores: Iterable[float]) -> float:
-    """Add the highest `_EVIDENCE_CHUNKS` of a file's scores, so that long files are not favoured."""
-    found = list(scores)
-    if len(found) > _EVIDENCE_CHUNKS:
-        found = sorted(found, reverse=True)[:_EVIDENCE_CHUNKS]
-    return sum(sorted(found))

@@ -49,12 +49,10 @@ class FileFacts:
 
     Attributes:
         words, meaning: the best chunk's score of each leg, 0..1, see `fusion.Scores`.
-        all_words, all_meaning: what the best chunks have of them together, as a share of the best file's, 0..1.
+        all_words: what the best chunks have of them together, as a share of the best file's, 0..1.
         evidence: the same of both legs blended.
         neighbours: the share of all files' evidence that lies in other files of the same folder, 0..1.
         language_share: of the found code's files, those in this file's language, 0..1; 0 for what is not code.
-        likeness: of the whole file's vector to the query's, as a share of the best file's, 0..1.
-        popularity: how many chunks have the file's name as a word, 0..1.
         present: the share of the query's words that the chunks and the path have, 0..1.
         covered: the same of the chunk that has most of them, with its symbol and the file's name.
         together: the share of neighbouring words of the query that stand together in a chunk, 0..1.
@@ -68,12 +66,9 @@ class FileFacts:
     words: float = 0.0
     meaning: float = 0.0
     all_words: float = 0.0
-    all_meaning: float = 0.0
     evidence: float = 0.0
     neighbours: float = 0.0
     language_share: float = 0.0
-    likeness: float = 0.0
-    popularity: float = 0.0
     present: float = 0.0
     covered: float = 0.0
     together: float = 0.0
@@ -162,11 +157,6 @@ def file_name(candidate: Candidate, context: QueryContext) -> float:
     return len(stems & context.query.stems) / len(stems) if stems else 0.0
 
 
-def path_words(candidate: Candidate, context: QueryContext) -> float:
-    """Weigh the query's words that the path has: a folder is called after what all of its files are about."""
-    return context.weights.share_of(candidate.path.name | candidate.path.folders)
-
-
 def named_path(candidate: Candidate, context: QueryContext) -> float:
     """Find the file that the query names; the weight lifts it above all others for a query that is only a path."""
     wanted = context.query.path
@@ -213,8 +203,6 @@ def names_in(text: str, context: QueryContext) -> float:
     return sum(name in text for name in context.names) / len(context.names)
 
 
-FILE_LIKENESS = "file_likeness"
-POPULAR_NAME = "popular_name"
 FeatureScope = Literal["file", "chunk", "text", "order"]
 
 
@@ -246,20 +234,12 @@ FEATURES: tuple[Feature, ...] = (
     _row("meaning", "file", lambda chunk, context: chunk.file.meaning * KIND_FACTORS[context.query.kind]),
     # A file about the topic matches in several places; a chance match stands alone.
     _row("all_words", "file", lambda chunk, _: chunk.file.all_words),
-    _row("all_meaning", "file", lambda chunk, context: chunk.file.all_meaning * KIND_FACTORS[context.query.kind]),
     # If several files of a folder fit, the topic is at home there; a lone match elsewhere is more often chance.
     _row("neighbours", "file", lambda chunk, _: chunk.file.neighbours),
-    # A passage may be like the question by chance, a whole file hardly.
-    _row(FILE_LIKENESS, "text", lambda chunk, context: chunk.file.likeness * KIND_FACTORS[context.query.kind]),
     # A user who types just a name wants its definition first. Its weight exceeds all others together, on purpose.
     _row(
         "whole_definition", "text", lambda chunk, context: chunk.defines if context.whole_name else 0.0,
         lambda context: context.whole_name,
-    ),
-    # A name within a question is usually its subject, and its definition the answer.
-    _row(
-        "named_definition", "text", lambda chunk, context: 0.0 if context.whole_name else chunk.defines,
-        lambda context: not context.whole_name,
     ),
     # A file is shown by its chunk that matches best, or by one that defines what was named.
     _row("best_of_file", "chunk", lambda chunk, _: chunk.share),
@@ -268,9 +248,6 @@ FEATURES: tuple[Feature, ...] = (
     _row("chunk_symbol", "text", lambda chunk, _: chunk.symbol),
     _row("symbol_words", "text", lambda chunk, _: chunk.file.symbol),
     _row("file_name", "file", file_name),
-    _row("path_words", "file", path_words),
-    # A file that others name is one that they use, and so do people.
-    _row(POPULAR_NAME, "text", lambda chunk, _: chunk.file.popularity),
     _row("named_path", "file", named_path, lambda context: bool(context.query.path)),
     _row("named_line", "text", named_line, lambda context: bool(context.query.line)),
     # Most questions are about what the project is written in, and not about its scripts.

@@ -10,7 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple, TypeVar, get_args
 
-from regend.search.legs.fusion import Scores, file_evidence_sum
+import numpy as np
+import numpy.typing as npt
+
+from regend.search.legs.fusion import Scores
 from regend.search.query.languages import is_code
 from regend.search.query.words import PathWords, identifier_stems, path_words
 from regend.search.ranking.coverage import coverage_of
@@ -28,6 +31,8 @@ from regend.search.ranking.features import (
 from regend.store.base import ChunkView, Entry
 from regend.types import DOC_ORDINAL_BITS, PoolId
 
+Floats = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.int64]
 _Place = TypeVar("_Place", str, tuple[str, str])
 
 _SPARE = 32
@@ -37,6 +42,9 @@ _ROUND_ONE_SHARE = 2
 _UNITS = 10_000
 """Scores that differ by less than one part of this are equal: sums of floats depend on their order, and
 that on the order in which files were indexed."""
+EVIDENCE_CHUNKS = 5
+"""Maximum chunks that count for a file, so that long files are not favoured. NDCG@10 on nine repositories of the
+development split, with chunks cut at definitions, was 0.835, 0.836, 0.841 and 0.842 with 2, 3, 5 and 8."""
 _ORDINALS = (1 << DOC_ORDINAL_BITS) - 1
 _NO_CODE = ("prose", "data")
 
@@ -98,98 +106,140 @@ def shortlist(
     count: int,
     table: RankingTable = RANKING,
     words_of: Callable[[Entry], PathWords] = lambda entry: path_words(entry.path),
-) -> tuple[list[Candidate], dict[int, FileFacts]]:
-    """Return the `count` most promising candidates (round one), best first, and the facts of all files by entry id.
+) -> tuple[list[Candidate], FoundFiles]:
+    """Return the `count` most promising candidates (round one), best first, and what was found of all files.
 
     Args:
         entry_of: the entry of an id if it is live and in scope.
         words_of: what its path, and what the index knows of it, say of an entry.
     """
-    files = _files(scores, entry_of, words_of)
-    chosen = _promising(files, count + _SPARE)
-    _set_neighbours(dict.fromkeys(found.file for found, _, _ in chosen))
+    found = FoundFiles(scores, entry_of, words_of)
+    chosen = [
+        (found.facts_of(found.entries[place]), found.best_scores[place], score, doc)
+        for place, score, doc in _promising(found, count + _SPARE)
+    ]
+    files = dict.fromkeys(file for file, _, _, _ in chosen)
+    _set_neighbours(files)
+    _set_language_shares(files)
     scored: list[tuple[float, str, int, Candidate]] = []
     bases: dict[FileFacts, float] = {}
-    for found, negative, doc in chosen:
-        meaning = scores.meaning.get(doc, 0.0) / (found.file.meaning or 1.0)
-        candidate = Candidate(doc, found.file, negative / (found.scores[0][0] or 1.0), meaning)
-        base = bases.get(found.file)
+    for file, best, score, doc in chosen:
+        candidate = Candidate(doc, file, score / (best or 1.0), scores.meaning.get(doc, 0.0) / (file.meaning or 1.0))
+        base = bases.get(file)
         if base is None:
-            base = bases[found.file] = _sum(table.file, candidate, context)
+            base = bases[file] = _sum(table.file, candidate, context)
         candidate.base = base + _sum(table.chunk, candidate, context)
-        scored.append((candidate.base, found.file.entry.path, doc, candidate))
-    facts = {found.file.entry.entry_id: found.file for found in files}
-    return [row[-1] for row in _spread(scored, context, table)[:count]], facts
+        scored.append((candidate.base, file.entry.path, doc, candidate))
+    return [row[-1] for row in _spread(scored, context, table)[:count]], found
 
 
-class _Found(NamedTuple):
-    """A file, and its chunks' negative blended scores with their docs, best first."""
+class FoundFiles:
+    """What the legs found, by file. Facts of a file are made when they are asked for: most files are not.
 
-    file: FileFacts
-    scores: list[tuple[float, int]]
+    Arrays of chunks are in the order of their files, best chunk first; those of files have a place for each file.
+
+    Attributes:
+        docs, scores: int64 and float64 [chunks], the blended scores.
+        file_of, rank: int64 [chunks], the place of each chunk's file, and how many of the file's chunks are better.
+        entries: of the files, in the order of their ids.
+        best_scores, evidence: float64 [files], see `FileFacts`.
+    """
+
+    def __init__(
+        self, given: Scores, entry_of: Callable[[int], Entry | None], words_of: Callable[[Entry], PathWords]
+    ) -> None:
+        self._words_of = words_of
+        self._facts: dict[int, FileFacts] = {}
+        docs = np.fromiter(given.blended, np.int64, len(given.blended))
+        ids, file_of = np.unique(docs >> DOC_ORDINAL_BITS, return_inverse=True)
+        entries = [entry_of(entry_id) for entry_id in ids.tolist()]
+        self.entries = [entry for entry in entries if entry is not None]
+        if len(self.entries) < len(entries):
+            live = np.array([entry is not None for entry in entries], np.bool_)
+            kept = live[file_of]
+            docs, file_of = docs[kept], (np.cumsum(live) - 1)[file_of[kept]]
+        asked = docs.tolist()
+        blended, words, meaning = (
+            np.array([each.get(doc, 0.0) for doc in asked], np.float64)
+            for each in (given.blended, given.words, given.meaning)
+        )
+        order = np.lexsort((docs, -blended, file_of))
+        self.docs, self.scores, self.file_of = docs[order], blended[order], file_of[order]
+        first = np.flatnonzero(np.diff(self.file_of, prepend=-1))
+        self.rank = np.arange(len(order)) - np.repeat(first, np.diff(first, append=len(order)))
+        self.best_scores = self.scores[first].tolist()
+        self._place = {entry.entry_id: place for place, entry in enumerate(self.entries)}
+        self.evidence = _evidence(blended, file_of, len(first))
+        self._all_words = _evidence(words, file_of, len(first))
+        self._words, self._meaning = _best(words, file_of, len(first)), _best(meaning, file_of, len(first))
+
+    def facts_of(self, entry: Entry) -> FileFacts:
+        """Return the facts of a file, which may be one that the legs did not find."""
+        file = self._facts.get(entry.entry_id)
+        if file is None:
+            file = self._facts[entry.entry_id] = FileFacts(entry, self._words_of(entry))
+            place = self._place.get(entry.entry_id)
+            if place is not None:
+                file.words, file.meaning = float(self._words[place]), float(self._meaning[place])
+                file.all_words, file.evidence = float(self._all_words[place]), float(self.evidence[place])
+        return file
 
 
-def _files(
-    given: Scores, entry_of: Callable[[int], Entry | None], words_of: Callable[[Entry], PathWords]
-) -> list[_Found]:
-    """Group the candidates by file, each file's best first."""
-    by_entry: dict[int, list[tuple[float, int]]] = {}
-    for doc, score in given.blended.items():
-        by_entry.setdefault(doc >> DOC_ORDINAL_BITS, []).append((-score, doc))
-    found = []
-    for entry_id, scores in by_entry.items():
-        entry = entry_of(entry_id)
-        if entry is None:
-            continue
-        scores.sort()
-        words = [given.words.get(doc, 0.0) for _, doc in scores]
-        meaning = [given.meaning.get(doc, 0.0) for _, doc in scores]
-        file = FileFacts(
-            entry, words_of(entry), max(words), max(meaning), file_evidence_sum(words),
-            file_evidence_sum(meaning), file_evidence_sum(-score for score, _ in scores),
-        )  # fmt: skip
-        found.append(_Found(file, scores))
-    files = [each.file for each in found]
-    words_scale, meaning_scale, scale = (
-        1.0 / (max(values, default=0.0) or 1.0)
-        for values in ([f.all_words for f in files], [f.all_meaning for f in files], [f.evidence for f in files])
-    )
-    languages = Counter(file.entry.language for file in files if _is_code(file))
-    code = languages.total() or 1
-    for file in files:
-        file.all_words *= words_scale
-        file.all_meaning *= meaning_scale
-        file.evidence *= scale
-        if _is_code(file):
-            file.language_share = languages[file.entry.language] / code
-    return found
+def _best(values: Floats, file_of: Numbers, count: int) -> Floats:
+    """Return the highest value of each file."""
+    best = np.zeros(count)
+    np.maximum.at(best, file_of, values)
+    return best
+
+
+def _evidence(values: Floats, file_of: Numbers, count: int) -> Floats:
+    """Add the highest `EVIDENCE_CHUNKS` of each file's values, as a share of the most that a file has."""
+    order = np.lexsort((-values, file_of))
+    of_file = file_of[order]
+    kept = np.ones(len(order), np.bool_)
+    kept[EVIDENCE_CHUNKS:] = of_file[EVIDENCE_CHUNKS:] != of_file[:-EVIDENCE_CHUNKS]
+    sums = np.bincount(of_file[kept], values[order][kept], count)
+    return sums / (sums.max(initial=0.0) or 1.0)
 
 
 def _is_code(file: FileFacts) -> bool:
     return is_code(file.entry.language) and file.path.role not in _NO_CODE
 
 
-def _promising(files: list[_Found], wanted: int) -> list[tuple[_Found, float, int]]:
-    """Return file, negative score and doc of the chunks for round one, best first.
+def _promising(found: FoundFiles, wanted: int) -> list[tuple[int, float, int]]:
+    """Return the place of the file, score and doc of the chunks for round one, best first.
 
     While other files wait, at most `_ROUND_ONE_SHARE` chunks of a file are among them.
     """
-    first = _rows(files, 0, _ROUND_ONE_SHARE)
-    first.sort()
-    if len(first) < wanted:
-        spare = _rows(files, _ROUND_ONE_SHARE, None)
-        spare.sort()
-        first += spare
-    return [(files[n], score, doc) for _, _, _, n, score, doc in first[:wanted]]
+    units = np.rint((found.scores + found.evidence[found.file_of]) * -_UNITS).astype(np.int64)
+    chosen = _first_of(found, units, np.flatnonzero(found.rank < _ROUND_ONE_SHARE), wanted)
+    if len(chosen) < wanted:
+        chosen += _first_of(found, units, np.flatnonzero(found.rank >= _ROUND_ONE_SHARE), wanted - len(chosen))
+    places, scores, docs = (each[chosen].tolist() for each in (found.file_of, found.scores, found.docs))
+    return list(zip(places, scores, docs, strict=True))
 
 
-def _rows(files: list[_Found], start: int, end: int | None) -> list[tuple[int, str, int, int, float, int]]:
+def _first_of(found: FoundFiles, units: Numbers, rows: Numbers, wanted: int) -> list[int]:
+    """Return the first `wanted` of `rows` by unit, path and position."""
+    if len(rows) > wanted:
+        rows = rows[units[rows] <= np.partition(units[rows], wanted - 1)[wanted - 1]]
     # Doc ids follow the order in which files were indexed, so they must not break ties: path and position do.
-    return [
-        (round((negative - file.evidence) * _UNITS), file.entry.path, doc & _ORDINALS, n, negative, doc)
-        for n, (file, scores) in enumerate(files)
-        for negative, doc in scores[start:end]
+    named = [
+        (unit, found.entries[place].path, doc & _ORDINALS, place, row)
+        for unit, place, doc, row in zip(
+            units[rows].tolist(), found.file_of[rows].tolist(), found.docs[rows].tolist(), rows.tolist(), strict=True
+        )
     ]
+    named.sort()
+    return [row for *_, row in named[:wanted]]
+
+
+def _set_language_shares(files: Collection[FileFacts]) -> None:
+    """Set for each file of code the share of those in its language."""
+    code = [file for file in files if _is_code(file)]
+    languages = Counter(file.entry.language for file in code)
+    for file in code:
+        file.language_share = languages[file.entry.language] / len(code)
 
 
 def _set_neighbours(files: Collection[FileFacts]) -> None:

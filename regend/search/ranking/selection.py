@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import log1p
 from unicodedata import normalize
 
 from regend.search.legs.conditions import holds, passing, verified
@@ -24,9 +23,8 @@ from regend.search.legs.scope import Scope
 from regend.search.query.parse import Query
 from regend.search.query.words import PathWords, path_words
 from regend.search.ranking.copies import Grouped, grouped
-from regend.search.ranking.features import FILE_LIKENESS, POPULAR_NAME, Candidate, FileFacts, QueryContext
-from regend.search.ranking.likeness import likeness_of
-from regend.search.ranking.ranking import Ranked, RankingTable, added_candidate, rank, shortlist
+from regend.search.ranking.features import Candidate, QueryContext
+from regend.search.ranking.ranking import FoundFiles, Ranked, RankingTable, added_candidate, rank, shortlist
 from regend.search.stages import StageClock
 from regend.store.base import ChunkConditions, ChunkView, Entry, Snapshot
 from regend.types import MAX_CHUNKS_PER_BLOB
@@ -38,8 +36,6 @@ _LOOKS = (FIRST_LOOK, 50, 200, 800, MAX_DEPTH)
 """Results that each look finds at least; nearly every request needs the first only."""
 _SHORTLIST = 96
 """Chunks hydrated at least."""
-_POPULAR = 8.0
-"""The logarithm of about 3,000 chunks; a name that more have is no more popular."""
 _LOCATED_DEFINITIONS = 8
 """Definitions looked up by line, at most, when no leg brought their chunks."""
 _COPIED = ("vendor", "test")
@@ -130,14 +126,6 @@ def ranked(question: Question, depth: int, clock: StageClock) -> list[Ranked]:
         candidate.copies = copies.get(candidate.doc, ())
     candidates = _hydrated(q, candidates, files)
     clock.lap("hydrate")
-    shown = list({candidate.entry.entry_id: candidate.file for candidate in candidates}.values())
-    if POPULAR_NAME in q.table.names:
-        _set_popularity(q.scope, shown)
-    if q.vector is not None and q.weight > 0.0 and FILE_LIKENESS in q.table.names:
-        likeness = likeness_of(q.snapshot, (file.entry for file in shown), q.vector)
-        for file in shown:
-            file.likeness = likeness[file.entry.entry_id]
-        clock.lap("likeness")
     rows = rank(candidates, lambda entry: q.scope.shown_root(q.snapshot, entry), q.context, q.table)
     clock.lap("rank")
     return rows
@@ -172,7 +160,7 @@ def _counting(q: Question, docs: Sequence[int]) -> Collection[int]:
     return passing(q.scope, asked, q.conditions) if q.conditions else asked
 
 
-def _hydrated(q: Question, candidates: list[Candidate], files: dict[int, FileFacts]) -> list[Candidate]:
+def _hydrated(q: Question, candidates: list[Candidate], files: FoundFiles) -> list[Candidate]:
     """Return candidates with their chunks, and what no leg found: definitions of the query's names, the file it names.
 
     The same text counts once.
@@ -223,24 +211,16 @@ def _added_views(
     return {doc: located[doc] for doc in distinct if doc in located}, found.copies
 
 
-def _set_popularity(scope: Scope, files: Sequence[FileFacts]) -> None:
-    """Set how many chunks have a file's name as a word."""
-    names = [file.entry.path.rpartition("/")[2].partition(".")[0].lower() for file in files]
-    for file, count in zip(files, scope.frequencies(names), strict=True):
-        file.popularity = min(1.0, log1p(count) / _POPULAR)
-
-
-def _added(q: Question, docs: Sequence[int], files: dict[int, FileFacts]) -> Iterator[Candidate]:
+def _added(q: Question, docs: Sequence[int], files: FoundFiles) -> Iterator[Candidate]:
     """Make candidates of chunks in scope that the shortlist lacks.
 
     Args:
-        files: those that are known, by entry id; the others are added.
+        files: what was found of all files; that of the others is added.
     """
     for doc in docs:
         entry = q.scope.entry(doc // MAX_CHUNKS_PER_BLOB)
         if entry is not None:
-            file = files.setdefault(entry.entry_id, FileFacts(entry, _words_of(q.scope, entry)))
-            yield added_candidate(doc, file, q.context, q.table)
+            yield added_candidate(doc, files.facts_of(entry), q.context, q.table)
 
 
 def _words_of(scope: Scope, entry: Entry) -> PathWords:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from regend.search.legs.fusion import blend, file_evidence_sum, vector_weight
+from regend.search.legs.fusion import blend, vector_weight
 
 
 def test_bm25_is_divided_by_the_top() -> None:
@@ -32,8 +32,3 @@ def test_without_weight_bm25_stands_alone() -> None:
 
 def test_a_name_leans_on_the_model_less_than_a_question() -> None:
     assert vector_weight(1.0, "identifier") < vector_weight(1.0, "mixed") < vector_weight(1.0, "language")
-
-
-def test_a_file_s_evidence_is_that_of_its_first_chunks() -> None:
-    assert file_evidence_sum([0.5, 5.0, 4.0, 3.0, 0.1, 2.0, 1.0]) == 15.0
-    assert file_evidence_sum([]) == 0.0

@@ -45,11 +45,8 @@ def context(query: str, path_filter: str = "") -> QueryContext:
         ("meaning", "what it is", {"file_meaning": 0.7}, 0.7),
         ("meaning", "JobQueue", {"file_meaning": 0.7}, 0.21),
         ("all_words", "anything", {"all_words": 0.3}, 0.3),
-        ("all_meaning", "what it is", {"all_meaning": 0.3}, 0.3),
         ("whole_definition", "JobQueue", {"defines": 0.8}, 0.8),
         ("whole_definition", "the JobQueue class", {"defines": 0.8}, 0.0),
-        ("named_definition", "JobQueue", {"defines": 0.8}, 0.0),
-        ("named_definition", "the JobQueue class", {"defines": 0.8}, 0.8),
         ("file_name", "shell completion", {"path": "cmd/completions.go"}, 1.0),
         ("file_name", "shell completion", {"path": "cmd/bash_completions.go"}, 0.5),
         ("file_name", "shell completion", {"path": "completion/other.go"}, 0.0),
@@ -58,13 +55,10 @@ def context(query: str, path_filter: str = "") -> QueryContext:
         ("best_of_file", "anything", {"share": 0.6}, 0.6),
         ("chunk_words", "anything", {"covered": 0.6}, 0.6),
         ("chunk_words", "anything", {"covered": 0.6, "defines": 0.8}, 0.8),
-        ("popular_name", "anything", {"popularity": 0.4}, 0.4),
         ("main_language", "anything", {"language_share": 0.4}, 0.4),
         ("source_code", "anything", {"path": "src/a.py"}, 1.0),
         ("source_code", "tests of a", {"path": "tests/a.py"}, 0.0),
         ("words_together", "push a job", {"together": 0.4}, 0.4),
-        ("file_likeness", "how are jobs retried", {"likeness": 0.5}, 0.5),
-        ("file_likeness", "JobQueue", {"likeness": 0.5}, 0.15),
         ("neighbours", "anything", {"neighbours": 0.4}, 0.4),
         ("words_present", "anything", {"present": 0.4}, 0.4),
         ("named_path", "jobs/a.py", {"path": "src/jobs/a.py"}, 1.0),
@@ -142,7 +136,7 @@ def test_a_definition_of_the_whole_query_outweighs_everything_else() -> None:
     weights = {feature.name: feature.weight for feature in FEATURES}
     # A definition of a rare name holds the name as its uses do.
     never_for_a_name = {
-        "rare_word", "whole_definition", "named_definition", "named_path", "named_line", "exact_phrase",
+        "rare_word", "whole_definition", "named_path", "named_line", "exact_phrase",
     }  # fmt: skip
     penalties = {"too_short", "same_file_again", *(name for name in weights if name.startswith("unasked_"))}
     best_use = sum(w for name, w in weights.items() if name not in never_for_a_name | penalties)

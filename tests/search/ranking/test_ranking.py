@@ -9,7 +9,7 @@ from regend.search.query.parse import parse_query
 from regend.search.query.words import path_words
 from regend.search.ranking.coverage import word_weights
 from regend.search.ranking.features import FEATURES, Candidate, FileFacts, query_context
-from regend.search.ranking.ranking import RANKING, RankingTable, added_candidate, explain, rank, shortlist
+from regend.search.ranking.ranking import RANKING, FoundFiles, RankingTable, added_candidate, explain, rank, shortlist
 from regend.store.base import ChunkView, Entry
 from regend.types import BlobId, ChunkId, PoolId, RootId, doc_id
 
@@ -101,6 +101,21 @@ def test_the_shortlist_keeps_a_place_for_other_files() -> None:
     chosen = listed(blended, 5)
     assert len(chosen) == 5
     assert "src/third.py" in {c.entry.path for c in chosen}
+
+
+def test_what_is_found_of_a_file_is_that_of_its_first_chunks() -> None:
+    """Of six chunks five count; the other file has half of that, and one that is not indexed nothing."""
+    words = {doc_id(1, i): score for i, score in enumerate((0.5, 0.1, 0.4, 1.0, 0.3, 0.2))}
+    words |= {doc_id(2, 0): 0.6, doc_id(2, 1): 0.6, doc_id(77, 0): 0.9}
+    found = FoundFiles(Scores(words, {doc_id(1, 2): 0.7}, words), ENTRIES.get, lambda entry: path_words(entry.path))
+    first, second = found.facts_of(ENTRIES[1]), found.facts_of(ENTRIES[2])
+    assert (first.words, first.meaning, first.evidence, first.all_words) == (1.0, 0.7, 1.0, 1.0)
+    assert (second.words, second.meaning) == (0.6, 0.0)
+    assert second.evidence == second.all_words == pytest.approx(0.5)
+    assert found.facts_of(ENTRIES[3]).evidence == 0.0
+    assert found.facts_of(ENTRIES[1]) is first
+    assert found.rank.tolist() == [0, 1, 2, 3, 4, 5, 0, 1]
+    assert found.docs.tolist()[:2] == [doc_id(1, 3), doc_id(1, 0)]
 
 
 def test_an_added_candidate_is_scored_like_any_other() -> None:
