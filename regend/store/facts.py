@@ -7,7 +7,7 @@ them. The set of live entries does change, so it is a layered map. A reader filt
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import isqrt
 
@@ -139,14 +139,18 @@ class PoolFacts:
         """Return the chunk keys of a known entry, in order (int64 [n])."""
         return self.keys_of_blob[self.blob_of_entry[entry_id]]
 
-    def key_of_doc(self, doc: int) -> int | None:
-        """Return the chunk key of a document, or None where it is unknown."""
-        blob_key = self.blob_of_entry.get(doc >> DOC_ORDINAL_BITS)
-        if blob_key is None:
-            return None
-        keys = self.keys_of_blob[blob_key]
-        ordinal = doc & ((1 << DOC_ORDINAL_BITS) - 1)
-        return int(keys[ordinal]) if ordinal < len(keys) else None
+    def keys_of_docs(self, docs: Iterable[int], live: Container[int]) -> dict[int, int]:
+        """Return the chunk key of each document that is known and whose entry is live."""
+        blob_of, keys_of, ordinals = self.blob_of_entry.get, self.keys_of_blob, (1 << DOC_ORDINAL_BITS) - 1
+        found: dict[int, int] = {}
+        for doc in docs:
+            entry_id = doc >> DOC_ORDINAL_BITS
+            blob_key = blob_of(entry_id)
+            if blob_key is not None and entry_id in live:
+                keys = keys_of[blob_key]
+                if doc & ordinals < len(keys):
+                    found[doc] = int(keys[doc & ordinals])
+        return found
 
 
 def facts_of(

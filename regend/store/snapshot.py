@@ -7,7 +7,7 @@ content-addressed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -123,19 +123,19 @@ class PoolView:
 
     def similarity(self, vector: FloatVector, docs: Sequence[int]) -> list[float | None]:
         """Return exact cosines; None for a document without a vector."""
-        keys = [self.key(doc) for doc in docs]
-        scores, known = self.slab.scores(vector, np.array([-1 if key is None else key for key in keys], np.int64))
+        keys = self.keys(docs)
+        scores, known = self.slab.scores(vector, np.array([keys.get(doc, -1) for doc in docs], np.int64))
         clipped = np.clip(scores, -1.0, 1.0).tolist()
         return [score if there else None for score, there in zip(clipped, known.tolist(), strict=True)]
 
     def vector(self, doc: int) -> FloatVector | None:
         """Return the unit vector of a document's chunk, or None while the store holds no such vector."""
-        key = self.key(doc)
+        key = self.keys((doc,)).get(doc)
         return None if key is None else self.slab.vector(key)
 
-    def key(self, doc: int) -> int | None:
-        """Return the chunk key of a live document."""
-        return self.facts.key_of_doc(doc) if doc >> DOC_ORDINAL_BITS in self.entries else None
+    def keys(self, docs: Iterable[int]) -> dict[int, int]:
+        """Return the chunk keys of those documents that are live."""
+        return self.facts.keys_of_docs(docs, self.entries)
 
     def file_vector(self, entry_id: int, weights: Sequence[int]) -> tuple[FloatVector | None, bool]:
         """Return the mean of a live entry's chunk vectors, L2-normalised, and whether all of them were there.
@@ -258,10 +258,17 @@ class StoreSnapshot:
 
     def copies(self, docs: Sequence[int]) -> dict[int, list[int]]:
         """Return the documents with the same chunk; see `store.base.Snapshot.copies`."""
-        pools = self.pools.values()
-        keys = {doc: key for pool in pools for doc in docs if (key := pool.key(doc)) is not None}
-        found = {key: self._docs(key) for key in set(keys.values())}
-        return {doc: found[key] for doc, key in keys.items() if len(found[key]) > 1}
+        keys: dict[int, int] = {}
+        for pool in self.pools.values():
+            keys |= pool.keys(docs)
+        known = [pool.facts.docs_of_key.get for pool in self.pools.values()]
+        found: dict[int, list[int]] = {}
+        for key in set(keys.values()):
+            # Nearly every chunk has one document only.
+            held = [one for get in known if (one := get(key)) is not None]
+            if len(held) > 1 or not isinstance(held[0], int):
+                found[key] = self._docs(key)
+        return {doc: found[key] for doc, key in keys.items() if len(found.get(key, ())) > 1}
 
     def docs_with(self, chunks: Sequence[ChunkId]) -> dict[ChunkId, list[int]]:
         """Return the live documents with each chunk; see `store.base.Snapshot.docs_with`."""

@@ -134,7 +134,7 @@ def shortlist(
 
 
 class FoundFiles:
-    """What the legs found, by file. Facts of a file are made when they are asked for: most files are not.
+    """Candidates of the legs by file. Facts of a file are made when they are asked for: most files are not.
 
     Arrays of chunks are in the order of their files, best chunk first; those of files have a place for each file.
 

@@ -104,7 +104,7 @@ def test_the_shortlist_keeps_a_place_for_other_files() -> None:
 
 
 def test_what_is_found_of_a_file_is_that_of_its_first_chunks() -> None:
-    """Of six chunks five count; the other file has half of that, and one that is not indexed nothing."""
+    """Five of six chunks count; the other file has half of that, and one that is not indexed nothing."""
     words = {doc_id(1, i): score for i, score in enumerate((0.5, 0.1, 0.4, 1.0, 0.3, 0.2))}
     words |= {doc_id(2, 0): 0.6, doc_id(2, 1): 0.6, doc_id(77, 0): 0.9}
     found = FoundFiles(Scores(words, {doc_id(1, 2): 0.7}, words), ENTRIES.get, lambda entry: path_words(entry.path))
