@@ -256,7 +256,7 @@ def test_no_daemon_is_3_and_says_how_to_start_one(capsys: pytest.CaptureFixture[
     assert main(["--socket", str(tmp_path / "s"), "status"]) == 3
     error = capsys.readouterr().err
     assert str(tmp_path / "s") in error
-    assert "start one with `regend`" in error
+    assert "start one with `regenctl start`" in error
     assert main(["status", "--json", "--socket", str(tmp_path / "s")]) == 3
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "daemon_not_running"
 
