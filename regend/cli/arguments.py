@@ -123,6 +123,11 @@ COMMANDS = (
     Command("service", "run the daemon as a service of your login session", "operations", (
         _arg("rest", nargs=argparse.REMAINDER, metavar="install|uninstall|status", complete="install uninstall status"),
     )),
+    Command("mcp", "serve coding agents on standard input and output (MCP)", "mcp", (
+        _arg("--root", metavar="DIR", complete="directory", help="the repository to search unless an agent names one"),
+        _arg("--add", action="store_true", help="index the agent's repository if it is not indexed"),
+        _arg("--manage", action="store_true", help="also offer a tool that adds and re-reads repositories"),
+    )),
     Command("stop", "shut the daemon down", "operations", ()),
     Command("completion", "print a completion script", "completion", (
         _arg("shell", choices=("bash", "zsh", "fish"), complete="bash zsh fish", help="for this shell"),

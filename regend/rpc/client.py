@@ -227,6 +227,11 @@ class Client:
         assert failure is not None
         raise failure
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection can take a call, as far as is known."""
+        return self._socket is not None
+
     def close(self) -> None:
         """Close the socket; calling it again does no harm."""
         if self._socket is not None:
