@@ -80,17 +80,18 @@ def ask(daemon: Daemon, question: Question, report: Report) -> Answer:
     if question.tool == "outline" and question.arguments["file"].startswith("/"):
         directory = str(Path(question.arguments["file"]).parent)
     scope = scope_of(directory, (root["path"] for root in status["roots"]))
+    added = False
     if scope.unknown:
         if question.tool == "index_status":
             return _index_status(status, scope)
-        scope = _added(daemon, scope.unknown, question.adds)
+        scope, added = _added(daemon, scope.unknown, question.adds), True
         status = daemon.call("status")
     if not status["roots"]:
         raise RootError("No repository is indexed; ask the user to run `regenctl add DIR`. Use grep meanwhile.")
     if question.tool == "index_status":
         return _index_status(status, scope)
     searched = [root for root in status["roots"] if scope.root in ("", root["path"])]
-    unsynced = _unsynced(daemon, status)
+    unsynced = _unsynced(daemon, added or any(map(_is_busy, status["roots"])))
     try:
         return _asked(daemon, question, scope, searched, unsynced)
     except PathError as error:
@@ -122,9 +123,12 @@ def _added(daemon: Daemon, directory: str, adds: bool) -> Scope:
     return Scope(root, os.path.relpath(directory, root) if directory != root else "")
 
 
-def _unsynced(daemon: Daemon, status: Mapping[str, Any]) -> bool:
+def _is_busy(root: Mapping[str, Any]) -> bool:
+    return root["pending"] > BUSY_PATHS or root["state"] == "scanning"
+
+
+def _unsynced(daemon: Daemon, busy: bool) -> bool:
     """Wait until the agent's edits are searchable; return whether that could not be had in time."""
-    busy = any(root["pending"] > BUSY_PATHS or root["state"] == "scanning" for root in status["roots"])
     try:
         daemon.call("sync", timeout_s=BUSY_SYNC_LIMIT_S if busy else SYNC_LIMIT_S)
     except RegendError as error:

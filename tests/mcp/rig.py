@@ -99,9 +99,8 @@ def agent(*arguments: str, socket: Path | None = None, **options: Any) -> Iterat
     environ.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [*COMMAND, "mcp", *arguments, *(["--socket", str(socket)] if socket else [])]
     options = {"cwd": REPOSITORY, **options}
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**environ, "PYTHONPATH": str(REPOSITORY)}, **options
-    )  # fmt: skip
+    environ["PYTHONPATH"] = str(REPOSITORY)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ, **options)
     try:
         yield Agent(process)
     finally:
