@@ -123,10 +123,18 @@ COMMANDS = (
     Command("service", "run the daemon as a service of your login session", "operations", (
         _arg("rest", nargs=argparse.REMAINDER, metavar="install|uninstall|status", complete="install uninstall status"),
     )),
-    Command("mcp", "serve coding agents on standard input and output (MCP)", "mcp", (
+    Command("mcp", "serve coding agents (MCP), or put the server into their configurations", "mcp", (
+        _arg("action", nargs="?", default="serve", choices=("serve", "install", "uninstall", "list", "hook", "plugin"),
+             complete="serve install uninstall list hook plugin",
+             help="serve on standard input and output (default); change or list configurations; answer a hook; print "
+             "the folder of the Claude Code plugin"),
+        _arg("clients", nargs="*", metavar="CLIENT", help="agents to install for; all that are found if left out"),
         _arg("--root", metavar="DIR", complete="directory", help="the repository to search unless an agent names one"),
         _arg("--add", action="store_true", help="index the agent's repository if it is not indexed"),
         _arg("--manage", action="store_true", help="also offer a tool that adds and re-reads repositories"),
+        _arg("--dry-run", action="store_true", help="show what would change, and change nothing"),
+        _arg("--skill", action="store_true", help="also install the skill that says when to use which tool"),
+        _arg("--guide", metavar="FILE", complete="file", help="also keep a marked block in FILE, such as AGENTS.md"),
     )),
     Command("stop", "shut the daemon down", "operations", ()),
     Command("completion", "print a completion script", "completion", (
@@ -176,6 +184,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
     if command.name == "search":
         # argparse would take `-path:tests/**` and `-mock` for options; a leading space prevents that.
         rest = [f" {word}" if _EXCLUSION.fullmatch(word) else word for word in rest]
+    if command.name == "mcp":
+        # Options may stand between its words.
+        return parser.parse_intermixed_args(rest, chosen)
     return parser.parse_args(rest, chosen)
 
 

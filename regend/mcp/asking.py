@@ -124,7 +124,7 @@ def _added(daemon: Daemon, directory: str, adds: bool) -> Scope:
 
 
 def _is_busy(root: Mapping[str, Any]) -> bool:
-    return root["pending"] > BUSY_PATHS or root["state"] == "scanning"
+    return bool(root["pending"] > BUSY_PATHS or root["state"] == "scanning")
 
 
 def _unsynced(daemon: Daemon, busy: bool) -> bool:
