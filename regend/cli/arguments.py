@@ -28,7 +28,7 @@ else:
 
 
 _SECONDS = number(float, "seconds", 0, limits.MAX_WAIT_S)
-_DIRECTORY = arg("directory", metavar="DIR", complete="directory", help="a root")
+_DIRECTORY = arg("directory", metavar="DIR", complete="roots", help="a root: its directory, or the last part of it")
 
 COMMANDS = (
     Command("search", "find code by words and by meaning", "asking.queries", asking.SEARCH),
@@ -37,6 +37,7 @@ COMMANDS = (
     Command("outline", "list a file's definitions", "asking.queries", asking.OUTLINE),
     Command("status", "show what is indexed, what is not and why", "operations", (
         arg("--watch", action="store_true", help="update it live, with progress bars, until Ctrl-C"),
+        arg("--until-ready", action="store_true", help="with --watch: end when everything is indexed"),
     )),
     Command("flush", "wait until every earlier write is searchable", "operations", (
         arg("--timeout", type=_SECONDS, default=60.0, metavar="S", help="maximum seconds to wait (default 60)"),
@@ -44,8 +45,10 @@ COMMANDS = (
     Command("sync", "wait until every earlier write is searchable by words", "operations", (
         arg("--timeout", type=_SECONDS, default=5.0, metavar="S", help="maximum seconds to wait (default 5)"),
     )),
-    Command("add", "add a root and index it", "roots", (
-        arg("directory", metavar="DIR", complete="directory", help="a git worktree or a plain folder"),
+    Command("add", "add roots and index them", "roots", (
+        arg("directory", nargs="*", metavar="DIR", complete="directory",
+            help="a git worktree or a plain folder (default: the working directory)"),
+        arg("--no-wait", action="store_true", help="return at once; the daemon indexes in the background"),
         arg("--force", action="store_true", help="add it even if it looks unsuited, such as a home directory"),
     )),
     Command("remove", "remove a root", "roots", (
@@ -53,7 +56,7 @@ COMMANDS = (
         arg("--forget", action="store_true", help="also delete everything that only this root used"),
     )),
     Command("list", "list roots, or the files of one", "roots", (
-        arg("--files", metavar="ROOT", complete="directory", help="list this root's files"),
+        arg("--files", metavar="ROOT", complete="roots", help="list this root's files"),
         arg("--state", choices=("indexed", "skipped"), complete="indexed skipped", help="only files in this state"),
     )),
     Command("reindex", "read every file of a root again", "roots", (_DIRECTORY,)),
@@ -69,7 +72,14 @@ COMMANDS = (
     Command("service", "run the daemon as a service of your login session", "operations", (
         arg("rest", nargs=argparse.REMAINDER, metavar="install|uninstall|status", complete="install uninstall status"),
     )),
+    Command("start", "start the daemon in the background", "starting", ()),
     Command("stop", "shut the daemon down", "operations", ()),
+    Command("restart", "shut the daemon down and start it again", "starting", ()),
+    Command("logs", "show the daemon's log", "starting", (
+        arg("-f", "--follow", action="store_true", help="go on with what is added, until Ctrl-C"),
+        arg("-n", "--lines", type=number(int, "lines", 0, 1_000_000), default=50, metavar="N",
+            help="how many of the last lines (default 50)"),
+    )),
     Command("completion", "print a completion script", "completion", (
         arg("shell", choices=("bash", "zsh", "fish"), complete="bash zsh fish", help="for this shell"),
     )),
