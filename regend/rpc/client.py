@@ -191,7 +191,8 @@ class Client:
         self._last_id = 0
 
     def __enter__(self) -> Self:
-        self.connect()
+        if self._socket is None:
+            self.connect()
         return self
 
     def __exit__(self, *_: object) -> None:

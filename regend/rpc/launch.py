@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from subprocess import Popen
-    from typing import NamedTuple
+    from typing import Any, NamedTuple
 
     class Launched(NamedTuple):
         pid: int
@@ -31,6 +31,8 @@ else:
 
 START_LIMIT_S = 60.0
 """Maximum time until the daemon answers; an index that must be checked first takes the longest."""
+END_LIMIT_S = 60.0
+"""Maximum time that a daemon that was told to stop may take to finish its commit and close the index."""
 _PROBE_LIMIT_S = 10.0
 _POLL_S = 0.02
 _MAX_QUOTED_BYTES = 4_000
@@ -79,6 +81,41 @@ def start_daemon(
             sleep(_POLL_S)
     finally:
         os.close(lock)
+
+
+def wait_for_end(status: Mapping[str, Any]) -> None:
+    """Wait until a daemon that was told to stop has released the locks of its state directory and its socket.
+
+    Args:
+        status: its answer to `status`.
+
+    Raises:
+        RpcError: it takes longer than `END_LIMIT_S`.
+    """
+    deadline = monotonic() + END_LIMIT_S
+    for lock in (f"{status['state_dir']}/lock", f"{status['socket']}.lock"):
+        while _is_locked(lock):
+            if monotonic() >= deadline:
+                raise RpcError(
+                    f"The daemon (pid {status['pid']}) did not end within {END_LIMIT_S:g} s; see `regenctl logs`."
+                )
+            sleep(_POLL_S)
+
+
+def _is_locked(path: str) -> bool:
+    import fcntl
+
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _answering(socket: str | Path | None, environ: Mapping[str, str]) -> int:
