@@ -193,10 +193,14 @@ class IgnoreConfig:
 
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
-    """How `regenctl` and the programs of agents behave. The daemon does not read it."""
+    """How `regenctl` and the programs of agents behave."""
 
     autostart: bool = declare(
         "commands that ask start the daemon in the background if it does not run; never where the variable `CI` is set",
+        True,
+    )
+    savings: bool = declare(
+        "count the answers to agents, and the tokens of the files they stand for (`regenctl savings`); no text is kept",
         True,
     )
 

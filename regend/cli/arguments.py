@@ -85,6 +85,7 @@ COMMANDS = (
         arg("--skill", action="store_true", help="also install the skill that says when to use which tool"),
         arg("--guide", metavar="FILE", complete="file", help="also keep a marked block in FILE, such as AGENTS.md"),
     )),
+    Command("savings", "show how many tokens the answers to agents saved", "mcp", ()),
     Command("start", "start the daemon in the background", "starting", ()),
     Command("stop", "shut the daemon down", "operations", ()),
     Command("restart", "shut the daemon down and start it again", "starting", ()),
@@ -138,15 +139,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
     chosen = argparse.Namespace(socket=values.socket, json=values.json, command=command)
     rest = argv[place + 1 :]
     if command.name == "search":
-<<<<<<< HEAD
-        # argparse would take `-path:tests/**` and `-mock` for options; a leading space prevents that.
-        rest = [f" {word}" if _EXCLUSION.fullmatch(word) else word for word in rest]
+        rest = asking.guarded(rest)
     if command.name == "mcp":
         # Options may stand between its words.
         return parser.parse_intermixed_args(rest, chosen)
-=======
-        rest = asking.guarded(rest)
->>>>>>> start
     return parser.parse_args(rest, chosen)
 
 

@@ -1,4 +1,4 @@
-"""The command for coding agents: the server itself, and how it gets into their configurations."""
+"""Commands for coding agents: mcp (the server, and how it gets into their configurations) and savings."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 import sys
 from pathlib import Path
 
-from regend.cli.call import absolute
-from regend.cli.terminal import Style, columns, print_json, printable
-from regend.errors import RegendError
-from regend.paths import socket_places
+from regend.cli.call import absolute, call
+from regend.cli.terminal import Style, columns, print_json, printable, show
+from regend.errors import DaemonNotRunningError, RegendError
+from regend.paths import default_state_dir, socket_places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,35 @@ def run_mcp(arguments: argparse.Namespace) -> int:
         "serve": _serve, "install": _install, "uninstall": _uninstall, "list": _list, "hook": _hook, "plugin": _plugin,
     }[arguments.action](arguments)  # fmt: skip
     return action
+
+
+def run_savings(arguments: argparse.Namespace) -> int:
+    """Show what agents' answers saved, from the counts beside the index."""
+    from regend.mcp.savings import counts
+
+    try:
+        state_dir = Path(call(arguments, "status")["state_dir"])
+    except DaemonNotRunningError:
+        state_dir = default_state_dir()
+    found = counts(state_dir)
+    return show(arguments, found, lambda found, _: _savings_lines(found))
+
+
+def _savings_lines(found: dict[str, Any]) -> list[str]:
+    tools: dict[str, dict[str, int]] = found.get("tools", {})
+    if not tools:
+        return ["No answer to an agent was counted yet; see `regenctl mcp install`."]
+    total = {key: sum(own[key] for own in tools.values()) for key in ("answers", "tokens", "file_tokens")}
+    rows = [
+        (name, *(f"{own[key]:,}" for key in ("answers", "tokens", "file_tokens")))
+        for name, own in [*sorted(tools.items()), ("together", total)]
+    ]
+    part = total["tokens"] / max(1, total["file_tokens"])
+    return [
+        f"since {found['since_utc']}",
+        *columns([("tool", "answers", "tokens given", "tokens of the files"), *rows], right=frozenset({1, 2, 3})),
+        f"The answers took {part:.0%} of the tokens of the files they name, by estimate.",
+    ]
 
 
 def _serve(arguments: argparse.Namespace) -> int:

@@ -14,10 +14,17 @@ from regend.rpc.client import Client
 _KEPT = 4
 """Maximum idle connections that are kept."""
 START_LIMIT_S = 60.0
-_START = (
-    "from regend.errors import RegendError\nfrom regend.rpc.launch import start_daemon\n"
-    "try: start_daemon(sys.argv[1] or None)\nexcept RegendError as error: sys.exit(str(error))"
-)
+_START = """
+from regend.config import may_autostart
+from regend.errors import RegendError
+from regend.rpc.launch import start_daemon
+try:
+    if not may_autostart():
+        sys.exit("No daemon runs, and `client.autostart` or the variable CI forbids its start; run `regenctl start`.")
+    start_daemon(sys.argv[1] or None)
+except RegendError as error:
+    sys.exit(str(error))
+"""
 
 
 class Link:

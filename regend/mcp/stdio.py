@@ -14,11 +14,13 @@ from dataclasses import dataclass
 
 from regend import __version__
 from regend.errors import RegendError
-from regend.mcp.asking import Question, ask, trouble
+from regend.mcp import savings
+from regend.mcp.asking import Answer, Question, ask, trouble
 from regend.mcp.link import Link
 from regend.mcp.messages import INTERNAL_ERROR, FaultError, Lines, error_line
 from regend.mcp.protocol import Call, Cancel, Server, Session
 from regend.mcp.scope import Places
+from regend.mcp.text import tokens_of
 from regend.mcp.tools import INSTRUCTIONS, Tool, tools
 
 MAX_RUNNING = 8
@@ -154,6 +156,7 @@ class _Calls:
         self._running: dict[str | int, Call] = {}
         self._changed = threading.Condition()
         self._client_roots: tuple[str, ...] = ()
+        self._state_dir: str | None = None
 
     def take(self, step: Call | Cancel) -> None:
         """Note a call, to be started by `start`, or forget one."""
@@ -197,6 +200,7 @@ class _Calls:
             arguments = self._offered[call.tool].checked(call.arguments)
             question = Question(call.tool, arguments, self._places, self._client_roots, self._adds)
             answer = ask(self._host.link, question, report)
+            self._count(call.tool, answer)
             line = session.answer(call, answer.text, answer.facts, failed=False)
         except CancelledCall:
             line = b""
@@ -214,6 +218,20 @@ class _Calls:
         self.start(self._client_roots)
         with self._changed:
             self._changed.notify_all()
+
+    def _count(self, tool: str, answer: Answer) -> None:
+        """Add the answer to what `regenctl savings` shows, if the user lets us."""
+        if not answer.files:
+            return
+        if self._state_dir is None:
+            # A daemon of an older release has no such setting.
+            counted = self._host.link.call("config")["config"].get("client", {}).get("savings")
+            self._state_dir = self._host.link.call("status")["state_dir"] if counted else ""
+        if self._state_dir:
+            try:
+                savings.record(self._state_dir, tool, tokens_of(answer.text), answer.files)
+            except OSError:
+                pass  # The answer counts more than its count.
 
     def _wanted(self, call: Call) -> bool:
         with self._changed:
