@@ -99,9 +99,9 @@ def _install(arguments: argparse.Namespace) -> int:
             if arguments.dry_run:
                 sys.stdout.write(change.shown())
                 continue
-            if not change.is_none:
+            if not change.changes_nothing:
                 installing.carry_out(change, os.environ)
-            said = "is there already" if change.is_none else "added"
+            said = "is there already" if change.changes_nothing else "added"
             _say(client, f"{said}: {change.file}; {_checked(client)}")
             if arguments.skill and client.skills:
                 _say(client, f"skill: {put_skill(client.skills(os.environ))}")
@@ -124,7 +124,7 @@ def _uninstall(arguments: argparse.Namespace) -> int:
             if arguments.dry_run:
                 sys.stdout.write(change.shown())
                 continue
-            if not change.is_none:
+            if not change.changes_nothing:
                 installing.carry_out(change, os.environ)
                 _say(client, f"removed: {change.file}")
             elif arguments.clients:

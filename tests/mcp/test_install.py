@@ -88,7 +88,7 @@ def test_in_and_out_leaves_every_byte(client: Client, text: str | None, tmp_path
         found = found[key]
     assert found == client.entry(COMMAND)
     assert installed(client, environ)
-    assert installation(client, environ, COMMAND).is_none
+    assert installation(client, environ, COMMAND).changes_nothing
     for comment in re.findall(r"//.*|/\*.*?\*/|#.*", text or ""):
         assert comment.strip() in once
     other = Command("/elsewhere/regenctl", ("mcp",))
@@ -103,7 +103,7 @@ def test_in_and_out_leaves_every_byte(client: Client, text: str | None, tmp_path
         assert left == [file.relative_to(tmp_path)]
         assert file.read_bytes() == text.encode()
         assert file.stat().st_mode & 0o777 == 0o640
-    assert removal(client, environ, COMMAND).is_none
+    assert removal(client, environ, COMMAND).changes_nothing
 
 
 @pytest.mark.parametrize(("client", "text"), cases())

@@ -1,4 +1,4 @@
-"""What answers save: counts by tool, kept by several processes at once, and nothing but counts."""
+"""Counts of what answers save: by tool, kept by several processes at once, and nothing but counts."""
 
 from __future__ import annotations
 

@@ -246,7 +246,7 @@ def test_it_takes_little_memory_and_time(client: Agent) -> None:
 
 def test_without_a_daemon_it_lists_its_tools_and_says_how_to_start_one(tmp_path: Path) -> None:
     with short_directory() as directory:
-        places = {"HOME": str(tmp_path), "REGEND_STATE_DIR": str(tmp_path / "file" / "state")}
+        places = {"HOME": str(tmp_path), "REGEND_STATE_DIR": str(tmp_path / "file" / "state"), "CI": ""}
         (tmp_path / "file").write_text("no directory")
         with agent(socket=directory / "s", environ=places) as client:
             assert len(client.ask("tools/list")["result"]["tools"]) == 5

@@ -40,11 +40,11 @@ class Change:
     after: str | None
 
     @property
-    def is_none(self) -> bool:
+    def changes_nothing(self) -> bool:
         return self.before == self.after
 
     def shown(self) -> str:
-        """Return the difference as lines that `patch` reads; empty if there is none."""
+        """Return the difference as lines that `patch` reads; without one, an empty text."""
         before = (self.before or "").splitlines(keepends=True)
         after = (self.after or "").splitlines(keepends=True)
         return "".join(difflib.unified_diff(before, after, str(self.file), str(self.file)))
