@@ -192,6 +192,20 @@ class IgnoreConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientConfig:
+    """How `regenctl` and the programs of agents behave."""
+
+    autostart: bool = declare(
+        "commands that ask start the daemon in the background if it does not run; never where the variable `CI` is set",
+        True,
+    )
+    savings: bool = declare(
+        "count the answers to agents, and the tokens of the files they stand for (`regenctl savings`); no text is kept",
+        True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything a user may set; see `docs/configuration.md`."""
 
@@ -201,6 +215,7 @@ class Config:
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     resources: ResourceConfig = field(default_factory=ResourceConfig)
     ignore: IgnoreConfig = field(default_factory=IgnoreConfig)
+    client: ClientConfig = field(default_factory=ClientConfig)
 
 
 def load_config(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
@@ -226,6 +241,16 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] = os.enviro
     except OSError as error:
         raise ConfigError(f"Configuration file {file} cannot be read: {error.strerror}.") from error
     return config_from_table(parse_toml(raw, f"Configuration file {file}"), str(file))
+
+
+def may_autostart(environ: Mapping[str, str] = os.environ) -> bool:
+    """Say whether a client may start the daemon by itself.
+
+    Raises:
+        ConfigError: the configuration is wrong, so that the daemon would not start anyway.
+    """
+    in_ci = environ.get("CI", "").lower() not in ("", "0", "false")
+    return not in_ci and load_config(environ=environ).client.autostart
 
 
 def user_path(value: str, key: str, source: str = "configuration") -> Path:
@@ -318,5 +343,9 @@ def _scalar(want: Any, value: Any, source: str, name: str) -> Any:
         return value
     if want == tuple[str, ...] and isinstance(value, list) and all(isinstance(v, str) for v in value):
         return tuple(value)
-    wanted = {float: "a number", int: "a whole number", str: "a string"}.get(want, "a list of strings")
+    if want is bool and isinstance(value, bool):
+        return value
+    wanted = {float: "a number", int: "a whole number", str: "a string", bool: "`true` or `false`"}.get(
+        want, "a list of strings"
+    )
     raise ConfigError(f"{source}: `{name}` must be {wanted}, not {value!r}.")

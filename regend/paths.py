@@ -82,3 +82,37 @@ def default_socket_path(environ: Mapping[str, str] = os.environ) -> Path:
     if runtime.startswith("/"):
         return Path(runtime) / "regend" / "regend.sock"
     return default_state_dir(environ) / "run" / "regend.sock"
+
+
+def socket_places(environ: Mapping[str, str] = os.environ) -> list[Path]:
+    """Return where a client looks for the daemon: its own default, then those of other environments.
+
+    Sandboxes and remote shells strip the environment, so the client may lack the variables that the daemon was started
+    with. A socket that `$REGEND_SOCKET` names is the only place.
+    """
+    places = [default_socket_path(environ)]
+    if environ.get("REGEND_SOCKET"):
+        return places
+    # With another home or state directory the caller means another daemon.
+    if not (environ.get("XDG_RUNTIME_DIR") or environ.get("REGEND_STATE_DIR")) and _has_own_home(environ):
+        places.append(Path(f"/run/user/{os.geteuid()}/regend/regend.sock"))  # Where systemd has it.
+    try:
+        places.append(default_state_dir(environ) / "run" / "regend.sock")
+    except PathError:
+        pass  # The user has no home directory, so the runtime directory is the only place.
+    return list(dict.fromkeys(places))
+
+
+def _has_own_home(environ: Mapping[str, str]) -> bool:
+    """Say whether `$HOME` is as the password database has it, or not set."""
+    import pwd
+
+    try:
+        return environ.get("HOME") in (None, "", pwd.getpwuid(os.geteuid()).pw_dir)
+    except KeyError:
+        return False
+
+
+def log_file(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the log file of a daemon that `regenctl start` has started."""
+    return default_state_dir(environ) / "regend.log"

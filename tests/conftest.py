@@ -19,6 +19,7 @@ from tests import canary
 from tests.ledger import LEDGER, table
 
 os.environ[canary.KEY_VARIABLE] = canary.KEY
+os.environ["CI"] = "1"  # No command under test starts a daemon by itself, except where the test says so.
 
 
 def _new(cls: type[RegendError], *args: object, **named: object) -> RegendError:

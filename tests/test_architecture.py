@@ -118,7 +118,12 @@ EDGES: dict[str, tuple[str, ...]] = {
     # Clients: they see the socket and the configuration, never the index.
     "regend.cli": (
         "regend", "regend.interpreter", "regend.errors", "regend.limits", "regend.paths", "regend.config",
-        "regend.rpc.*", "regend.cli.*",
+        "regend.rpc.*", "regend.cli.*", "regend.mcp.*",
+    ),
+    # The server for agents: a client of the socket that is started with each agent, so it loads little.
+    "regend.mcp": (
+        "regend", "regend.interpreter", "regend.errors", "regend.fields", "regend.paths", "regend.mcp.*",
+        "regend.rpc.client", "regend.rpc.query_messages",
     ),
 }  # fmt: skip
 
@@ -127,7 +132,7 @@ FOREIGN: dict[str, tuple[str, ...]] = {
     "hnswlib": ("regend.store.vectors",),
     "msgpack": ("regend.rpc",),
     "keyring": ("regend.embedding.remote",),
-    "msgspec": ("regend.rpc", "regend.workers", "regend.embedding"),
+    "msgspec": ("regend.rpc", "regend.workers", "regend.embedding", "regend.mcp"),
     "numpy": ("regend.store", "regend.embedding", "regend.search", "regend.daemon", "regend.workers"),
     "onnxruntime": ("regend.embedding",),
     "pathspec": ("regend.disk.ignore",),

@@ -108,7 +108,10 @@ def test_numbers_are_finite(value: float) -> None:
 @pytest.mark.parametrize(
     ("given_table", "message"),
     [
-        ({"wathc": {}}, "here: unknown key `wathc`; known here: embedding, ignore, limits, resources, watch, workers"),
+        (
+            {"wathc": {}},
+            "here: unknown key `wathc`; known here: client, embedding, ignore, limits, resources, watch, workers",
+        ),
         ({"watch": {"quiet": 1}}, "unknown key `watch.quiet`; known here: busy_limit_s"),
         ({"watch": 5}, "`watch` must be a table, not 5"),
         ({"workers": {"mode": "fast"}}, "`workers.mode` is 'fast'; it must be one of 'auto', "),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from regend.disk.calls import RootCalls
 from regend.disk.ignore.sources import GitSettings, git_settings
 from regend.disk.inputs import Inputs
 from regend.errors import PathError
-from regend.paths import default_config_path, default_socket_path, default_state_dir, known_home
+from regend.paths import default_config_path, default_socket_path, default_state_dir, known_home, socket_places
 
 HOME = {"HOME": "/home/ada"}
 
@@ -57,6 +59,22 @@ def test_state_dir(environ: dict[str, str], expected: str) -> None:
 )
 def test_socket(environ: dict[str, str], expected: str) -> None:
     assert default_socket_path(environ) == Path(expected)
+
+
+def test_a_client_looks_where_a_daemon_of_another_environment_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    of_user, of_state = f"/run/user/{os.geteuid()}/regend/regend.sock", "{}/.local/state/regend/run/regend.sock"
+    own = pwd.getpwuid(os.geteuid()).pw_dir
+    rows = [
+        ({"HOME": own}, [of_state.format(own), of_user]),
+        ({}, [of_state.format(own), of_user]),
+        ({"HOME": own, "XDG_RUNTIME_DIR": "/r"}, ["/r/regend/regend.sock", of_state.format(own)]),
+        # Another home, another state directory or a named socket is another daemon's.
+        (HOME, [of_state.format("/home/ada")]),
+        ({"HOME": own, "REGEND_STATE_DIR": "/s"}, ["/s/run/regend.sock"]),
+        ({"HOME": own, "XDG_RUNTIME_DIR": "/r", "REGEND_SOCKET": "/z"}, ["/z"]),
+    ]
+    for environ, expected in rows:
+        assert list(map(str, socket_places(environ))) == expected
 
 
 def test_relative_values_of_our_own_variables_are_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,20 +6,17 @@ Only the parser of the called command is built, because argparse takes a large p
 from __future__ import annotations
 
 import argparse
-import re
 from collections import namedtuple
 
 from regend import limits
+from regend.cli.argument import arg, number
+from regend.cli.asking import arguments as asking
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, NamedTuple
+    from typing import NamedTuple
 
-    class Argument(NamedTuple):
-        names: tuple[str, ...]
-        options: dict[str, Any]
-        complete: str
+    from regend.cli.argument import Argument
 
     class Command(NamedTuple):
         name: str
@@ -27,111 +24,84 @@ if TYPE_CHECKING:
         module: str
         arguments: tuple[Argument, ...]
 else:
-    Argument = namedtuple("Argument", "names options complete")
     Command = namedtuple("Command", "name doc module arguments")
 
 
-def _arg(*names: str, complete: str = "", **options: Any) -> Argument:
-    """Declare an argument; `complete` says what a shell offers for it: ``file``, ``directory``, words, or nothing."""
-    return Argument(names, options, complete)
-
-
-def _number(kind: type, what: str, low: int, high: float) -> Callable[[str], Any]:
-    """Return a parser of numbers; argparse quotes its name when a number is wrong."""
-
-    def parse_number(text: str) -> Any:
-        value = kind(text)
-        if not low <= value <= high:
-            raise ValueError
-        return value
-
-    parse_number.__name__ = f"number of {what} ({low} to {high:g})"
-    return parse_number
-
-
-_COUNT = _number(int, "results", 1, limits.MAX_RESULTS)
-_LINES = _number(int, "lines", 0, limits.MAX_CONTEXT_LINES)
-_SKIPPED = _number(int, "results", 0, limits.MAX_OFFSET)
-_TOKENS = _number(int, "tokens", limits.MIN_BUDGET_TOKENS, limits.MAX_BUDGET_TOKENS)
-_SECONDS = _number(float, "seconds", 0, limits.MAX_WAIT_S)
-_EXCLUSION = re.compile(r"-(?:(?:lang|path|kind|root):.+|(?!k\d)[^\W\d]\w{2,})", re.DOTALL)
-"""Exclusion in a query, see docs/queries.md; our own options with one dash have one letter."""
-
-_K = _arg("-k", type=_COUNT, metavar="N", help=f"maximum number of results (1 to {limits.MAX_RESULTS})")
-_ROOT = _arg("--root", metavar="DIR", complete="directory", help="only this root")
-_PATH = _arg("--path", metavar="GLOB", help="only paths that match, such as 'src/**/*.py'")
-_LANG = _arg("--lang", metavar="NAME", help="only this language, such as python")
-_CONTEXT = _arg("--context", type=_LINES, metavar="N", help="lines of the file to show before and after each snippet")
-_OFFSET = _arg("--offset", type=_SKIPPED, metavar="N", help="skip the first N results, to see the next page")
-_BUDGET = _arg(
-    "--budget", type=_TOKENS, metavar="TOKENS", help="pack the best passages into this many tokens, file by file"
-)
-_OVERLAY = _arg(
-    "--overlay", action="append", metavar="FILE=COPY", complete="file",
-    help="search the unsaved text in COPY (- is standard input) instead of FILE",
-)  # fmt: skip
-_DIRECTORY = _arg("directory", metavar="DIR", complete="directory", help="a root")
+_SECONDS = number(float, "seconds", 0, limits.MAX_WAIT_S)
+_DIRECTORY = arg("directory", metavar="DIR", complete="roots", help="a root: its directory, or the last part of it")
 
 COMMANDS = (
-    Command("search", "find code by words and by meaning", "queries", (
-        _arg("query", nargs="+", metavar="QUERY", help="words, an identifier, or a question"),
-        _K, _ROOT, _PATH, _LANG,
-        _arg("--sync", action="store_true", help="include every write that finished before this command"),
-        _arg("--explain", action="store_true", help="show what each ranking feature and each stage contributed"),
-        _arg("--files", action="store_true", help="one result per file, ranked as a whole"),
-        _CONTEXT, _OFFSET, _BUDGET, _OVERLAY,
-    )),
-    Command("symbols", "find definitions by name", "queries", (
-        _arg("name", metavar="NAME", help="a name, or a dotted end of a qualified name"), _K, _ROOT, _PATH, _LANG,
-    )),
-    Command("related", "find code like the code at a line, or files like a file", "queries", (
-        _arg("place", metavar="FILE[:LINE]", complete="file", help="a file, or a line in it"),
-        _K, _ROOT, _PATH, _LANG, _CONTEXT, _OFFSET, _BUDGET, _OVERLAY,
-    )),
-    Command("outline", "list a file's definitions", "queries", (_arg("file", metavar="FILE", complete="file"),)),
+    Command("search", "find code by words and by meaning", "asking.queries", asking.SEARCH),
+    Command("symbols", "find definitions by name", "asking.queries", asking.SYMBOLS),
+    Command("related", "find code like the code at a line, or files like a file", "asking.queries", asking.RELATED),
+    Command("outline", "list a file's definitions", "asking.queries", asking.OUTLINE),
     Command("status", "show what is indexed, what is not and why", "operations", (
-        _arg("--watch", action="store_true", help="update it live, with progress bars, until Ctrl-C"),
+        arg("--watch", action="store_true", help="update it live, with progress bars, until Ctrl-C"),
+        arg("--until-ready", action="store_true", help="with --watch: end when everything is indexed"),
     )),
     Command("flush", "wait until every earlier write is searchable", "operations", (
-        _arg("--timeout", type=_SECONDS, default=60.0, metavar="S", help="maximum seconds to wait (default 60)"),
+        arg("--timeout", type=_SECONDS, default=60.0, metavar="S", help="maximum seconds to wait (default 60)"),
     )),
     Command("sync", "wait until every earlier write is searchable by words", "operations", (
-        _arg("--timeout", type=_SECONDS, default=5.0, metavar="S", help="maximum seconds to wait (default 5)"),
+        arg("--timeout", type=_SECONDS, default=5.0, metavar="S", help="maximum seconds to wait (default 5)"),
     )),
-    Command("add", "add a root and index it", "roots", (
-        _arg("directory", metavar="DIR", complete="directory", help="a git worktree or a plain folder"),
-        _arg("--force", action="store_true", help="add it even if it looks unsuited, such as a home directory"),
+    Command("add", "add roots and index them", "roots", (
+        arg("directory", nargs="*", metavar="DIR", complete="directory",
+            help="a git worktree or a plain folder (default: the working directory)"),
+        arg("--no-wait", action="store_true", help="return at once; the daemon indexes in the background"),
+        arg("--force", action="store_true", help="add it even if it looks unsuited, such as a home directory"),
     )),
     Command("remove", "remove a root", "roots", (
         _DIRECTORY,
-        _arg("--forget", action="store_true", help="also delete everything that only this root used"),
+        arg("--forget", action="store_true", help="also delete everything that only this root used"),
     )),
     Command("list", "list roots, or the files of one", "roots", (
-        _arg("--files", metavar="ROOT", complete="directory", help="list this root's files"),
-        _arg("--state", choices=("indexed", "skipped"), complete="indexed skipped", help="only files in this state"),
+        arg("--files", metavar="ROOT", complete="roots", help="list this root's files"),
+        arg("--state", choices=("indexed", "skipped"), complete="indexed skipped", help="only files in this state"),
     )),
     Command("reindex", "read every file of a root again", "roots", (_DIRECTORY,)),
     Command("pause", "stop indexing; queries are still answered", "operations", ()),
     Command("resume", "resume indexing", "operations", ()),
     Command("why", "say whether a file is indexed, and if not, why", "roots", (
-        _arg("file", metavar="FILE", complete="file"),
+        arg("file", metavar="FILE", complete="file"),
     )),
     Command("doctor", "check the installation and this machine", "operations", (
-        _arg("--verify", action="store_true", help="also compare the index with the disk, and repair differences"),
+        arg("--verify", action="store_true", help="also compare the index with the disk, and repair differences"),
     )),
     Command("config", "show the effective configuration", "operations", ()),
     Command("service", "run the daemon as a service of your login session", "operations", (
-        _arg("rest", nargs=argparse.REMAINDER, metavar="install|uninstall|status", complete="install uninstall status"),
+        arg("rest", nargs=argparse.REMAINDER, metavar="install|uninstall|status", complete="install uninstall status"),
     )),
+    Command("mcp", "serve coding agents (MCP), or put the server into their configurations", "mcp", (
+        arg("action", nargs="?", default="serve", choices=("serve", "install", "uninstall", "list", "hook", "plugin"),
+             complete="serve install uninstall list hook plugin",
+             help="serve on standard input and output (default); change or list configurations; answer a hook; print "
+             "the folder of the Claude Code plugin"),
+        arg("clients", nargs="*", metavar="CLIENT", help="agents to install for; all that are found if left out"),
+        arg("--root", metavar="DIR", complete="directory", help="the repository to search unless an agent names one"),
+        arg("--add", action="store_true", help="index the agent's repository if it is not indexed"),
+        arg("--manage", action="store_true", help="also offer a tool that adds and re-reads repositories"),
+        arg("--dry-run", action="store_true", help="show what would change, and change nothing"),
+        arg("--skill", action="store_true", help="also install the skill that says when to use which tool"),
+        arg("--guide", metavar="FILE", complete="file", help="also keep a marked block in FILE, such as AGENTS.md"),
+    )),
+    Command("savings", "show how many tokens the answers to agents saved", "mcp", ()),
+    Command("start", "start the daemon in the background", "starting", ()),
     Command("stop", "shut the daemon down", "operations", ()),
+    Command("restart", "shut the daemon down and start it again", "starting", ()),
+    Command("logs", "show the daemon's log", "starting", (
+        arg("-f", "--follow", action="store_true", help="go on with what is added, until Ctrl-C"),
+        arg("-n", "--lines", type=number(int, "lines", 0, 1_000_000), default=50, metavar="N",
+            help="how many of the last lines (default 50)"),
+    )),
     Command("completion", "print a completion script", "completion", (
-        _arg("shell", choices=("bash", "zsh", "fish"), complete="bash zsh fish", help="for this shell"),
+        arg("shell", choices=("bash", "zsh", "fish"), complete="bash zsh fish", help="for this shell"),
     )),
 )  # fmt: skip
 
 GLOBAL = (
-    _arg("--socket", metavar="PATH", complete="file", help="the daemon's socket (else $REGEND_SOCKET)"),
-    _arg("--json", action="store_true", help="print the daemon's answer as JSON (docs/rpc.md)"),
+    arg("--socket", metavar="PATH", complete="file", help="the daemon's socket (else $REGEND_SOCKET)"),
+    arg("--json", action="store_true", help="print the daemon's answer as JSON (docs/rpc.md)"),
 )  # fmt: skip
 
 
@@ -169,8 +139,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
     chosen = argparse.Namespace(socket=values.socket, json=values.json, command=command)
     rest = argv[place + 1 :]
     if command.name == "search":
-        # argparse would take `-path:tests/**` and `-mock` for options; a leading space prevents that.
-        rest = [f" {word}" if _EXCLUSION.fullmatch(word) else word for word in rest]
+        rest = asking.guarded(rest)
+    if command.name == "mcp":
+        # Options may stand between its words.
+        return parser.parse_intermixed_args(rest, chosen)
     return parser.parse_args(rest, chosen)
 
 

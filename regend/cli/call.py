@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from regend import paths
-from regend.errors import PathError
+from regend.errors import DaemonNotRunningError, PathError
 from regend.rpc.client import Client
 
 TYPE_CHECKING = False
@@ -15,14 +15,42 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+AUTOSTARTED = frozenset(("search", "symbols", "related", "outline", "add", "list", "why", "flush", "sync"))
+"""Commands that start the daemon where no daemon listens."""
+
+
 def client(arguments: argparse.Namespace) -> Client:
     """Return an unconnected client for the socket that the command line names."""
     return Client(absolute(arguments.socket) if arguments.socket else None, name="regenctl")
 
 
+def connected(arguments: argparse.Namespace) -> Client:
+    """Return a client that is connected; for a command that needs one, start the daemon where the user allows it.
+
+    A socket that the command line names belongs to a daemon of its own, which is never started so.
+
+    Raises:
+        DaemonNotRunningError: no daemon listens, and none may be started.
+        RegendError: the daemon cannot be used, or does not start.
+    """
+    daemon = client(arguments)
+    try:
+        daemon.connect()
+    except DaemonNotRunningError:
+        from regend.config import may_autostart
+
+        if arguments.command.name not in AUTOSTARTED or arguments.socket or not may_autostart():
+            raise
+        from regend.cli.background import start_for_command
+
+        start_for_command()
+        daemon.connect()
+    return daemon
+
+
 def call(arguments: argparse.Namespace, method: str, **params: Any) -> dict[str, Any]:
     """Call a method on a connection of its own."""
-    with client(arguments) as daemon:
+    with connected(arguments) as daemon:
         return daemon.call(method, **params)
 
 

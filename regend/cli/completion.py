@@ -8,7 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-    from regend.cli.arguments import Argument, Command
+    from regend.cli.argument import Argument
+    from regend.cli.arguments import Command
 
 
 def run_completion(arguments: argparse.Namespace) -> int:

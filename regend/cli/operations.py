@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from regend.cli.call import call, client
-from regend.cli.terminal import printable, say, show
-from regend.errors import DaemonNotRunningError, count_text
+from regend.cli.call import call, client, connected
+from regend.cli.progress import Progress, Watched, remaining
+from regend.cli.terminal import printable, say, show, terminal_width
+from regend.errors import DaemonNotRunningError, RpcError, count_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,13 +21,28 @@ def run_status(arguments: argparse.Namespace) -> int:
         from regend.cli.watch import watch_status
 
         return watch_status(arguments)
+    from regend.cli.roots import empty_reason
     from regend.cli.status_page import status_lines
 
-    return show(arguments, call(arguments, "status"), status_lines)
+    answer = call(arguments, "status")
+    if not arguments.json:
+        for root in answer["roots"]:
+            if root["state"] == "ready" and not (root["files_indexed"] or root["files_skipped"]):
+                root["reason"] = empty_reason(arguments, root["path"])
+    return show(arguments, answer, lambda answer, style: status_lines(answer, style, terminal_width()))
 
 
 def run_flush(arguments: argparse.Namespace) -> int:
-    return show(arguments, call(arguments, "flush", timeout_s=arguments.timeout), _flush_lines)
+    with connected(arguments) as daemon:
+        try:
+            with Watched(daemon.path, Progress()):
+                answer = daemon.call("flush", timeout_s=arguments.timeout)
+        except RpcError as error:
+            if error.code != "timeout":
+                raise
+            left = remaining(daemon.call("status"))
+            raise RpcError("\n  ".join([str(error), *left]), error.code) from error
+    return show(arguments, answer, _flush_lines)
 
 
 def _flush_lines(answer: dict[str, Any], style: Style) -> Iterator[str]:
@@ -58,7 +74,13 @@ def run_resume(arguments: argparse.Namespace) -> int:
 
 
 def run_stop(arguments: argparse.Namespace) -> int:
-    return say(arguments, call(arguments, "stop"), "stopping")
+    from regend.rpc.launch import wait_for_end
+
+    with client(arguments) as daemon:
+        status = daemon.call("status")
+        answer = daemon.call("stop")
+    wait_for_end(status)
+    return say(arguments, answer, f"stopped (pid {status['pid']})")
 
 
 def run_config(arguments: argparse.Namespace) -> int:

@@ -10,8 +10,12 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def status_lines(status: dict[str, Any], style: Style) -> list[str]:
-    """Return the lines of the status page."""
+def status_lines(status: dict[str, Any], style: Style, width: int = 0) -> list[str]:
+    """Return the lines of the status page.
+
+    Args:
+        width: of the terminal, which the table of roots keeps to; 0 for no bound.
+    """
     state = _state(status)
     colour = {"paused": "yellow", "complete": "green", "indexing": "cyan"}[state]
     lines = [
@@ -21,9 +25,10 @@ def status_lines(status: dict[str, Any], style: Style) -> list[str]:
         *_embedding(status["model"], style),
         *_upgrade(status["model"], style),
         f"memory   {_memory(status)}",
+        *_disk(status),
     ]
     lines += [f"{style('held back', 'yellow')}  {printable(reason)}" for reason in status.get("held_back", ())]
-    lines += ["", style("roots", "bold")] + [f"  {line}" for line in _root_lines(status["roots"], style)]
+    lines += ["", style("roots", "bold")] + [f"  {line}" for line in _root_lines(status["roots"], style, width)]
     skipped = _skipped(status["roots"])
     if skipped:
         lines += ["", style("skipped files", "bold") + style("  (`regenctl list --files ROOT --state skipped`)", "dim")]
@@ -35,11 +40,11 @@ def status_lines(status: dict[str, Any], style: Style) -> list[str]:
         ]
         due = [(printable(f"{h['root']}/{h['path']}"), f"read in {duration_text(h['next_look_s'])}") for h in hot]
         lines += [f"  {line}" for line in columns(due, frozenset())]
-    busy = [(name, f"{depth:,}") for name, depth in status["queues"].items()]
+    busy = [(name, f"{depth:,}") for name, depth in status["queues"].items() if depth]
     if busy:
         lines += ["", style("queues", "bold"), "  " + ", ".join(f"{name} {depth}" for name, depth in busy)]
-    if status["stages"]:
-        lines += ["", style("stages", "bold")] + [f"  {line}" for line in _stage_lines(status["stages"])]
+    if stages := {name: figures for name, figures in status["stages"].items() if figures.get("count", 1)}:
+        lines += ["", style("stages", "bold")] + [f"  {line}" for line in _stage_lines(stages)]
     if status["workers"]:
         lines += ["", style("workers", "bold")]
         rows = [
@@ -99,20 +104,40 @@ def _memory(status: dict[str, Any]) -> str:
     return f"{text}, workers {bytes_text(workers)}" if workers else text
 
 
-def _root_lines(roots: list[dict[str, Any]], style: Style) -> list[str]:
+def _disk(status: dict[str, Any]) -> list[str]:
+    """Return the size of the index on this machine's disk."""
+    import os
+
+    size_bytes = 0
+    for directory, _, names in os.walk(status["state_dir"]):
+        for name in names:
+            try:
+                size_bytes += os.lstat(f"{directory}/{name}").st_size
+            except OSError:
+                continue  # The daemon has replaced it meanwhile.
+    return [f"disk     {bytes_text(size_bytes)} in {printable(status['state_dir'])}"] if size_bytes else []
+
+
+def _root_lines(roots: list[dict[str, Any]], style: Style, width: int) -> list[str]:
     if not roots:
         return ["none; add one with `regenctl add DIR`"]
-    rows = [("", "state", "indexed", "skipped", "chunks", "pending", "watching")]
+    # Columns that hold nothing but zeros say nothing.
+    counts = [name for name in ("files_indexed", "files_skipped", "chunks", "pending")
+              if name == "files_indexed" or any(root[name] for root in roots)]  # fmt: skip
+    rows = [["", "state", *(name.removeprefix("files_") for name in counts), "watching"]]
     rows += [
-        (
-            printable(root["path"]), root["state"], f"{root['files_indexed']:,}", f"{root['files_skipped']:,}",
-            f"{root['chunks']:,}", f"{root['pending']:,}", str(root["watching"]),
-        )
+        [printable(root["path"]), root["state"], *(f"{root[name]:,}" for name in counts), str(root["watching"])]
         for root in roots
-    ]  # fmt: skip
-    head, *body = columns(rows, frozenset({2, 3, 4, 5}))
-    lines = [style(head, "dim")]
-    for line, root in zip(body, roots, strict=True):
+    ]
+    right = frozenset(range(2, 2 + len(counts)))
+    table = columns(rows, right)
+    paths = [""] * len(rows)
+    if width and max(map(len, table)) > width - 2:
+        paths, rows = [row[0] for row in rows], [["  ", *row[1:]] for row in rows]
+        table = columns(rows, frozenset(right))
+    lines = [style(table[0], "dim")]
+    for path, line, root in zip(paths[1:], table[1:], roots, strict=True):
+        lines += [path] if path else []
         lines.append(line if root["complete"] else style(line, "cyan"))
         if root["reason"]:
             lines.append(style(f"    {printable(root['reason'])}", "yellow"))

@@ -63,6 +63,14 @@ def columns(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) 
     ]
 
 
+def terminal_width() -> int:
+    """Return the columns of the terminal that standard output is, or 0."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns
+    except (OSError, ValueError):
+        return 0
+
+
 def bytes_text(count: float) -> str:
     """Return a size such as ``52.4 MB``."""
     for unit in ("B", "kB", "MB"):

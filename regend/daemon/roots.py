@@ -189,8 +189,10 @@ class Roots:
             real = await self.real_path(named)
             served = self.at(real)
         if served is None:
-            known = ", ".join(served.path for served in self.all()) or "none"
             leads = "" if real == named else f" leads to {real} now, which"
+            for outer, _ in self.all_containing(real):
+                raise RootError(f"{path}{leads} is not a root but lies in one; name {outer.path}.")
+            known = ", ".join(served.path for served in self.all()) or "none"
             raise RootError(f"{path}{leads} is not a root (known: {known}); add it with `regenctl add {path}`.")
         return served
 

@@ -109,16 +109,18 @@ def identify(path: Path) -> RootIdentity:
     try:
         real = path.resolve(strict=True)
     except (FileNotFoundError, NotADirectoryError):
-        raise RootError(f"Root {path} does not exist; check the path.") from None
+        raise RootError(f"There is no directory {path}; check the path.") from None
     except (OSError, RuntimeError) as error:
         raise PathError(f"Root {path} cannot be resolved: {error}; check its permissions and links.") from error
     if not is_utf8(str(real)):
         raise PathError(f"Root {str(real)!a} has a name that is not UTF-8; rename the directory.")
     found = real.stat()
     if not stat.S_ISDIR(found.st_mode):
-        raise PathError(f"Root {real} is not a directory; name the directory that contains it.")
-    if real in _REFUSED or not _NO_SOURCES.isdisjoint(real.parents):
-        raise RootError(f"Root {real} is refused because it is not a source tree; add a directory below it.")
+        raise PathError(f"{real} is not a directory, and a root is one; add {real.parent} or a directory above it.")
+    if not _NO_SOURCES.isdisjoint((real, *real.parents)):
+        raise RootError(f"{real} is refused: it is the kernel's view of this machine, not a source tree.")
+    if real in _REFUSED:
+        raise RootError(f"{real} is refused because it is not a source tree; add a directory below it.")
     if not os.access(real, os.R_OK | os.X_OK):
         raise PathError(f"Root {real} cannot be read by this user; change its permissions or choose another one.")
     repository = find_repository(real)

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from regend.errors import RegendError
-from regend.paths import default_socket_path
+from regend.errors import DaemonNotRunningError, RegendError
+from regend.paths import socket_places
 from regend.rpc import client as sync
 from regend.rpc.codec import (
     CLIENT_LIMITS,
@@ -54,12 +54,21 @@ class AsyncClient:
         cls, path: str | Path | None = None, timeout_s: float = sync.DEFAULT_TIMEOUT_S, name: str = "python"
     ) -> Self:
         """Connect and say hello; arguments and errors are those of `client.Client`."""
-        where = str(path if path is not None else default_socket_path())
-        try:
-            async with asyncio.timeout(timeout_s):
-                reader, writer = await asyncio.open_unix_connection(where)
-        except OSError as error:
-            raise sync.connect_error(error, where, timeout_s) from error
+        places = [str(path)] if path is not None else list(map(str, socket_places()))
+        failure: DaemonNotRunningError | None = None
+        for where in places:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    reader, writer = await asyncio.open_unix_connection(where)
+                break
+            except OSError as error:
+                refusal = sync.connect_error(error, where, timeout_s)
+                if not isinstance(refusal, DaemonNotRunningError):
+                    raise refusal from error
+                failure = failure or refusal
+        else:
+            assert failure is not None
+            raise failure
         client = cls(where, reader, writer, timeout_s)
         try:
             sync.check_listener(sync.listener_uid(writer.get_extra_info("socket")), where)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from time import monotonic
 
 from regend.errors import ConnectionLostError, DaemonNotRunningError, ProtocolError, RegendError, RpcError
-from regend.paths import default_socket_path
+from regend.paths import socket_places
 from regend.rpc.codec import (
     CLIENT_LIMITS,
     PROTOCOL_VERSION,
@@ -48,16 +48,41 @@ def connect_error(error: OSError, path: str, timeout_s: float) -> RpcError:
             return RpcError(f"The socket path {path} is too long; name a shorter one with --socket.")
         case errno.ENOENT | errno.ECONNREFUSED | errno.ENOTDIR:
             return DaemonNotRunningError(
-                f"No daemon listens on {path}; start one with `regend`, or permanently with `regenctl service install`."
+                f"No daemon listens on {path}; start one with `regenctl start`, or at every login with "
+                "`regenctl service install`."
             )
-        case errno.EACCES | errno.EPERM:
-            return RpcError(
-                f"The socket {path} belongs to another user; start your own `regend` or name its socket with --socket."
-            )
+        case errno.EACCES | errno.EPERM | errno.EAFNOSUPPORT:
+            return _refused_error(path)
         case errno.EAGAIN:
             return RpcError(f"The daemon on {path} accepts no connection now; try again.")
         case _:
             return RpcError(f"The socket {path} cannot be used: {error.strerror or error}; name another with --socket.")
+
+
+def _refused_error(path: str) -> RpcError:
+    """Say who forbids the connection: the owner of the socket or of a directory above it, else a sandbox."""
+    place = path
+    while True:
+        try:
+            found = os.lstat(place)
+        except PermissionError:
+            place = os.path.dirname(place)  # noqa: PTH120 - pathlib is slower to import.
+            continue
+        except OSError:
+            found = None
+        break
+    own = os.geteuid()
+    if found is not None and found.st_uid not in ((own,) if place == path else (own, 0)):
+        return RpcError(
+            f"The socket {path} belongs to user {found.st_uid}, not to you ({own}); start your own daemon with "
+            "`regenctl start`, or name its socket with --socket.",
+            code="foreign_socket",
+        )
+    return RpcError(
+        f"This process may not use the Unix socket {path}: a sandbox forbids it; allow Unix sockets in the sandbox's "
+        "settings, or run the command outside of it.",
+        code="sandboxed",
+    )
 
 
 def late_error(path: str, act: str, timeout_s: float) -> RpcError:
@@ -126,6 +151,19 @@ def listener_uid(sock: socket.socket) -> int | None:
     return int.from_bytes(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[4:8], sys.byteorder)
 
 
+def _open_socket(place: str, timeout_s: float) -> socket.socket:
+    sock: socket.socket | None = None
+    try:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)  # Some sandboxes forbid even this.
+        sock.settimeout(timeout_s)
+        sock.connect(place)
+    except OSError as error:
+        if sock is not None:
+            sock.close()
+        raise connect_error(error, place, timeout_s) from error
+    return sock
+
+
 class Client:
     """A connection to a running daemon; owns its socket. Not for use by several threads at once.
 
@@ -133,7 +171,7 @@ class Client:
     connection, and further calls raise `ConnectionLostError`.
 
     Args:
-        path: the socket; None for the default place.
+        path: the socket; None for the first of the usual places at which a daemon listens.
         timeout_s: how long connecting, or any one call, may take.
         name: the caller's name, for the daemon's log.
     """
@@ -141,7 +179,8 @@ class Client:
     def __init__(
         self, path: str | Path | None = None, timeout_s: float = DEFAULT_TIMEOUT_S, name: str = "python"
     ) -> None:
-        self.path = str(path if path is not None else default_socket_path())
+        self._places = [str(path)] if path is not None else list(map(str, socket_places()))
+        self.path = self._places[0]
         self.timeout_s = timeout_s
         self.server: dict[str, Any] = {}
         """The daemon's answer to `hello`."""
@@ -152,7 +191,8 @@ class Client:
         self._last_id = 0
 
     def __enter__(self) -> Self:
-        self.connect()
+        if self._socket is None:
+            self.connect()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -165,13 +205,7 @@ class Client:
             DaemonNotRunningError: no daemon listens there.
             RpcError: the socket cannot be used, or the daemon speaks another protocol version.
         """
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.settimeout(self.timeout_s)
-        try:
-            sock.connect(self.path)
-        except OSError as error:
-            sock.close()
-            raise connect_error(error, self.path, self.timeout_s) from error
+        sock = self._connected()
         self._socket = sock
         try:
             check_listener(listener_uid(sock), self.path)
@@ -179,6 +213,25 @@ class Client:
         except BaseException:
             self.close()
             raise
+
+    def _connected(self) -> socket.socket:
+        """Return a socket that is connected to the first place at which a daemon listens, which becomes `path`."""
+        failure: DaemonNotRunningError | None = None
+        for place in self._places:
+            try:
+                sock = _open_socket(place, self.timeout_s)
+            except DaemonNotRunningError as error:
+                failure = failure or error
+                continue
+            self.path = place
+            return sock
+        assert failure is not None
+        raise failure
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection can take a call, as far as is known."""
+        return self._socket is not None
 
     def close(self) -> None:
         """Close the socket; calling it again does no harm."""

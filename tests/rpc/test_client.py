@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import threading
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from regend.errors import ConnectionLostError, DaemonNotRunningError, ProtocolError, RootError, RpcError
-from regend.rpc.client import Client
+from regend.rpc.client import Client, connect_error
 from regend.rpc.codec import encode_notification, encode_response
 from regend.rpc.connection import ServerLimits
 from tests.rpc.scripted import ROOT, Script, ServerThread, short_directory
@@ -98,8 +99,33 @@ def test_notifications_during_a_call_are_kept_in_order(served: ServerThread) -> 
         assert list(client.notifications(timeout_s=0)) == []
 
 
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EACCES, errno.EAFNOSUPPORT])
+def test_a_sandbox_is_named_and_another_user_only_where_the_socket_is_his(
+    directory: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = OSError(number, os.strerror(number))
+    with ServerThread(directory / "s") as server:
+        said = connect_error(error, str(server.path), 1.0)
+        assert said.code == "sandboxed" and "a sandbox forbids it" in str(said)
+        owner = os.geteuid()
+        monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+        said = connect_error(error, str(server.path), 1.0)
+        assert said.code == "foreign_socket" and f"belongs to user {owner}" in str(said)
+
+
+def test_a_process_that_may_not_make_sockets_gets_the_same_sentence(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> socket.socket:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    with pytest.raises(RpcError, match="a sandbox forbids it"):
+        Client(directory / "s").connect()
+
+
 def test_no_daemon_is_said_with_the_remedy(directory: Path) -> None:
-    with pytest.raises(DaemonNotRunningError, match="start one with `regend`"):
+    with pytest.raises(DaemonNotRunningError, match="start one with `regenctl start`"):
         Client(directory / "s").connect()
 
 
