@@ -41,11 +41,13 @@ def shown(rows: list[Ranked], more: bool, page: Page, show: Show) -> SearchOutco
     """
     if page.budget:
         results, tokens = pack(rows, page.budget, page.k, show)
-        return SearchOutcome(tuple(results), show.snapshot.generation, show.snapshot.complete, tokens=tokens)
+        return SearchOutcome(
+            tuple(results), show.snapshot.generation, show.snapshot.complete, tokens=tokens, words=show.words
+        )
     end = page.offset + len(rows)
     return SearchOutcome(
         tuple(map(show.result, rows)), show.snapshot.generation, show.snapshot.complete,
-        next_offset=end if more and end <= MAX_OFFSET else None,
+        next_offset=end if more and end <= MAX_OFFSET else None, words=show.words,
     )  # fmt: skip
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from regend.chunking.tokens import folded
+from regend.limits import SNIPPET_LINES
 from regend.search.legs.locate import surrounding
 from regend.store.base import ChunkView, Snapshot
 
-SNIPPET_LINES = 12
 MATCHED_LINES = 3
 """Maximum lines beyond the snippet that are named."""
 _HEADER_LINES = 4
@@ -30,11 +30,15 @@ class MatchedLine(NamedTuple):
 
 
 class Snippet(NamedTuple):
-    """Text, the 1-based line at which it begins, and what the query matches in the chunk's other lines."""
+    """Text, the 1-based line at which it begins, what the query matches in the chunk's other lines, and the best line.
+
+    The best line is the one to go to: the definition's, or the first of the text with most words of the query.
+    """
 
     text: str
     line: int
     matches: tuple[MatchedLine, ...] = ()
+    best: int = 0
 
 
 def snippet(
@@ -56,6 +60,7 @@ def snippet(
     lines = view.text.split("\n")
     first = _first_line(view, lines, terms, anchor, max_lines)
     last = min(view.start_line + len(lines), first + max_lines) - 1
+    best = _best_line(view, lines, terms, anchor, range(first, last + 1))
     matches: tuple[MatchedLine, ...] = ()
     if last - first + 1 < len(lines):
         begin = view.start_line
@@ -74,7 +79,7 @@ def snippet(
         lines = [numbered.get(number, "") for number in range(first, last + 1)]
     else:
         lines = lines[first - view.start_line : last + 1 - view.start_line]
-    return Snippet("\n".join(map(_cut, lines)), first, matches)
+    return Snippet("\n".join(map(_cut, lines)), first, matches, best)
 
 
 def _cut(line: str) -> str:
@@ -88,12 +93,27 @@ def _first_line(view: ChunkView, lines: list[str], terms: tuple[str, ...], ancho
     header = min(_HEADER_LINES, max(1, max_lines // 2))
     if start < anchor < start + len(lines):
         return start if anchor - start < header else anchor
-    name = re.split(r"[.:#/\s]+", view.symbol)[-1]
-    if name:
-        named = next((number for number, line in enumerate(lines[:_HEADER_LINES]) if name in line), None)
-        if named is not None:
-            return start if named < header else start + named
+    named = _named_line(view, lines)
+    if named is not None:
+        return start if named < header else start + named
     return start + _densest(view.text, terms, len(lines), max_lines)
+
+
+def _best_line(view: ChunkView, lines: list[str], terms: tuple[str, ...], anchor: int, shown: range) -> int:
+    if anchor in shown:
+        return anchor
+    start = view.start_line
+    named = _named_line(view, lines)
+    if named is not None and start + named in shown:
+        return start + named
+    text = "\n".join(lines[shown.start - start : shown.stop - start])
+    return shown.start + _densest(text, terms, len(shown), 1)
+
+
+def _named_line(view: ChunkView, lines: list[str]) -> int | None:
+    """Return the index of the line at the chunk's top that holds its symbol's name."""
+    name = re.split(r"[.:#/\s]+", view.symbol)[-1]
+    return next((number for number, line in enumerate(lines[:_HEADER_LINES]) if name in line), None) if name else None
 
 
 def _hits(text: str, terms: tuple[str, ...]) -> list[tuple[int, int]]:
