@@ -231,7 +231,8 @@ def test_places_and_globs_limit_every_question(served: Daemon) -> None:
     assert paths("symbols", name="part_3", under=[f"{root}/src"]) == set()
     assert paths("related", file=f"{root}/many/part_03.py", globs=["src"]) == {"src/jobs/queue.py", "src/jobs/retry.py"}
     for params, code in (
-        ({"under": ["src"]}, "path_error"), ({"under": ["/not/indexed"]}, "root_error"), ({"globs": [""]}, "filter_error"),
+        ({"under": ["src"]}, "path_error"), ({"under": ["/not/indexed"]}, "root_error"),
+        ({"globs": [""]}, "filter_error"),
         ({"under": [root] * 65}, "invalid_params"), ({"globs": ["a"] * 65}, "invalid_params"),
     ):  # fmt: skip
         for method, question in (("search", {"query": "job"}), ("symbols", {"name": "run"})):
