@@ -120,7 +120,9 @@ class SearchResult:
         "the first other places with the same text, at most 10, and 3 with `budget`; each is a `Copy`", ()
     )
     copy_count: int = declare("how many other places have the same text", 0)
-    line: int = declare("the line of `snippet` to go to: the definition's, or the one that fits best, 1-based", 0)
+    line: int = declare(
+        "the best line, in `snippet` or `matches`: the definition that was named, or that with most words; 1-based", 0
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,8 @@ def _cut(row: Ranked, tokens: int, show: Show) -> _Piece | None:
         shown = show.lines(view, lines)
         cost = estimate_tokens(heading + shown.text)
         if cost <= tokens:
-            return _Piece(row, shown._replace(matches=()), cost)
+            best = shown.best if shown.line <= shown.best < shown.line + lines else shown.line
+            return _Piece(row, shown._replace(matches=(), best=best), cost)
         lines -= max(1, lines // 5)
     return None
 

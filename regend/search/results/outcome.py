@@ -57,7 +57,7 @@ class SearchResult:
         unsaved: from an overlay, so lines are those of the editor's buffer.
         copies: the first other places with the same text.
         copy_count: how many there are.
-        line: the best line of the snippet, see `Snippet`.
+        line: the best line, see `Snippet`.
     """
 
     root: str

@@ -47,7 +47,8 @@ class Show:
         """Return the chunk's most relevant lines, `max_lines` at most if that is not 0."""
         named = self._named(view)
         most = max_lines or self.snippet_lines or SNIPPET_LINES
-        return snippet(self.snapshot, view, self.terms, named.start_line if named else 0, self.context, most)
+        anchor = named.start_line if named else 0
+        return snippet(self.snapshot, view, self.terms, anchor, self.context, most, at_best=bool(self.snippet_lines))
 
     @property
     def words(self) -> tuple[str, ...]:

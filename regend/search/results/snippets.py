@@ -9,6 +9,7 @@ from typing import NamedTuple
 from regend.chunking.tokens import folded
 from regend.limits import SNIPPET_LINES
 from regend.search.legs.locate import surrounding
+from regend.search.query.words import stem
 from regend.store.base import ChunkView, Snapshot
 
 MATCHED_LINES = 3
@@ -32,7 +33,8 @@ class MatchedLine(NamedTuple):
 class Snippet(NamedTuple):
     """Text, the 1-based line at which it begins, what the query matches in the chunk's other lines, and the best line.
 
-    The best line is the one to go to: the definition's, or the first of the text with most words of the query.
+    The best line is the one to go to, in the text or in `matches`: the definition that the query names, or the line
+    with most of its words, or where the chunk's own definition is.
     """
 
     text: str
@@ -48,6 +50,7 @@ def snippet(
     anchor: int = 0,
     context: int = 0,
     max_lines: int = SNIPPET_LINES,
+    at_best: bool = False,
 ) -> Snippet:
     """Return the most relevant lines of `view`.
 
@@ -56,15 +59,19 @@ def snippet(
         anchor: line of a definition at which to begin, or 0.
         context: further lines of the file to show on either side.
         max_lines: lines at most, without `context`; at least 1.
+        at_best: begin at the best line if it is not among the lines that are shown otherwise.
     """
     lines = view.text.split("\n")
     first = _first_line(view, lines, terms, anchor, max_lines)
+    counts = _counts(view.text, terms)
+    best = view.start_line + _best_line(view, lines, counts, anchor)
+    if at_best and not first <= best < first + max_lines:
+        first = max(view.start_line, min(best, view.end_line - max_lines + 1))
     last = min(view.start_line + len(lines), first + max_lines) - 1
-    best = _best_line(view, lines, terms, anchor, range(first, last + 1))
     matches: tuple[MatchedLine, ...] = ()
     if last - first + 1 < len(lines):
         begin = view.start_line
-        beyond = _best_lines(view.text, terms, first - begin - context, last - begin + context)
+        beyond = _best_lines(counts, first - begin - context, last - begin + context)
         matches = tuple(MatchedLine(begin + number, _cut(lines[number])) for number in beyond)
     if context:
         first, last = max(1, first - context), last + context
@@ -99,15 +106,24 @@ def _first_line(view: ChunkView, lines: list[str], terms: tuple[str, ...], ancho
     return start + _densest(view.text, terms, len(lines), max_lines)
 
 
-def _best_line(view: ChunkView, lines: list[str], terms: tuple[str, ...], anchor: int, shown: range) -> int:
-    if anchor in shown:
-        return anchor
-    start = view.start_line
+def _best_line(view: ChunkView, lines: list[str], counts: dict[int, int], anchor: int) -> int:
+    """Return the index of the best line, see `Snippet`."""
+    if 0 <= anchor - view.start_line < len(lines):
+        return anchor - view.start_line
     named = _named_line(view, lines)
-    if named is not None and start + named in shown:
-        return start + named
-    text = "\n".join(lines[shown.start - start : shown.stop - start])
-    return shown.start + _densest(text, terms, len(shown), 1)
+    most = max(counts.values(), default=0)
+    if named is not None and counts.get(named, 0) == most:
+        return named
+    return min((line for line, count in counts.items() if count == most), default=0)
+
+
+def _counts(text: str, terms: tuple[str, ...]) -> dict[int, int]:
+    """Return the indexes of lines that hold words with the terms' stems, and of how many."""
+    stems = tuple(stem(term) for term in terms if len(term) >= _MIN_TERM_CHARS or not term.isascii())
+    masks: dict[int, int] = {}
+    for line, bit in _hits(text, stems):
+        masks[line] = masks.get(line, 0) | bit
+    return {line: mask.bit_count() for line, mask in masks.items()}
 
 
 def _named_line(view: ChunkView, lines: list[str]) -> int | None:
@@ -149,11 +165,7 @@ def _densest(text: str, terms: tuple[str, ...], line_count: int, max_lines: int)
     return max(0, min(best - (max_lines > 1), line_count - max_lines))
 
 
-def _best_lines(text: str, terms: tuple[str, ...], first: int, last: int) -> Iterable[int]:
-    """Return the indexes of the lines outside of `first` to `last` with the most distinct terms, in order."""
-    masks: dict[int, int] = {}
-    for line, bit in _hits(text, tuple(term for term in terms if len(term) >= _MIN_TERM_CHARS or not term.isascii())):
-        if not first <= line <= last:
-            masks[line] = masks.get(line, 0) | bit
-    best = sorted(masks, key=lambda line: (-masks[line].bit_count(), line))[:MATCHED_LINES]
-    return sorted(best)
+def _best_lines(counts: dict[int, int], first: int, last: int) -> Iterable[int]:
+    """Return the indexes of the lines outside of `first` to `last` with the most words of the query, in order."""
+    others = (line for line in counts if not first <= line <= last)
+    return sorted(sorted(others, key=lambda line: (-counts[line], line))[:MATCHED_LINES])

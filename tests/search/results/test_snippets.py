@@ -99,15 +99,23 @@ def test_fewer_lines_begin_at_the_definition_itself() -> None:
 @pytest.mark.parametrize(
     ("marked", "symbol", "anchor", "best"),
     [
-        ({"_2": "def wanted():", "_30": "needle thread"}, "Outer.wanted", 0, 103),  # The definition.
+        ({"_2": "def wanted():", "_30": "needles threaded"}, "Outer.wanted", 0, 131),  # The line with most words.
+        ({"_2": "def wanted(needle):", "_30": "needles"}, "Outer.wanted", 0, 103),  # Of equals the definition.
         ({"_2": "def wanted():", "_30": "needle thread"}, "Outer.wanted", 121, 121),  # The definition that was named.
-        ({"_20": "needle", "_25": "needle thread"}, "", 0, 126),  # The line with most words.
+        ({"_2": "def wanted():"}, "Outer.wanted", 0, 103),  # No word at all.
+        ({"_20": "needle", "_25": "needle thread"}, "", 0, 126),
         ({}, "", 0, 101),
     ],
 )
 def test_the_best_line_does_not_depend_on_how_many_are_shown(
     marked: dict[str, str], symbol: str, anchor: int, best: int, max_lines: int
 ) -> None:
-    found = snippet(STORE, view(lines(60, **marked), symbol=symbol), ("needle", "thread"), anchor, 0, max_lines)
+    chunk = view(lines(60, **marked), symbol=symbol)
+    found = snippet(STORE, chunk, ("needle", "thread"), anchor, 0, max_lines)
     assert found.best == best
-    assert found.line <= best <= found.line + found.text.count("\n")
+    shown = range(found.line, found.line + found.text.count("\n") + 1)
+    assert best in shown or best in [match.line for match in found.matches]
+    there = snippet(STORE, chunk, ("needle", "thread"), anchor, 0, max_lines, at_best=True)
+    assert there.best == best
+    assert there.line <= best <= there.line + there.text.count("\n")
+    assert there.text.count("\n") + 1 == min(max_lines, 60)
