@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regend.chunking.decoding import decode
 from regend.chunking.grammars import detect_language, language_names
 from regend.chunking.tokens import (
     asked_tokens,
@@ -164,11 +163,3 @@ def test_estimates_grow_with_the_text() -> None:
 def test_detect_language(path: str, head: bytes, language: str) -> None:
     assert detect_language(path, head) == language
     assert language in language_names()
-
-
-def test_decoding() -> None:
-    assert decode(b"a\r\nb").text == "a\nb"
-    assert decode(b"\xef\xbb\xbfx").text == "x"
-    assert decode("ä".encode("utf-16")).text == "ä"
-    assert decode(b"a\0b").skip_reason == "binary"
-    assert decode(b"\xff\xe9 caf\xe9").degraded_reason == "bad_encoding"
