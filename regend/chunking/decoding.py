@@ -35,7 +35,7 @@ _WIDER = {
 }  # fmt: skip
 """Encodings by the one that extends them, which is mostly what was meant; by Python's names."""
 _NO_TEXT = frozenset({"utf-8", "utf-7", "utf-16", "utf-32", "idna", "punycode", "unicode_escape", "raw_unicode_escape"})
-"""What bytes that are not UTF-8 and have no zeros cannot be."""
+"""Encodings that bytes which are not UTF-8 and have no zeros cannot have."""
 _MIN_COMMON = 3
 _MIN_COMMON_SHARE = 0.2
 _CLEARLY_MORE = 2

@@ -119,7 +119,7 @@ _COMMENT = re.compile(rb"/\*.*?(?:\*/|\Z)|//[^\n]*", re.DOTALL)
 _GUARDED = re.compile(
     rb"^[ \t]*#\s*if(?:def\s+|\s+defined\s*\(?\s*)__cplusplus\b.*?^[ \t]*#\s*(?:endif|else)\b", re.DOTALL | re.MULTILINE
 )
-"""What a C header says to C++ only."""
+"""Text of a C header for C++ only."""
 
 _Rules = tuple[tuple[str, re.Pattern[bytes]], ...]
 _CLASHES: dict[str, _Rules] = {
@@ -138,7 +138,7 @@ _CLASHES: dict[str, _Rules] = {
 }
 """Extensions that several languages share, with signs of each, the surest first; none leaves the extension's own."""
 _SHARED = frozenset({".pl", ".t", ".v", ".m"})
-"""Of these, those whose files often have a first line for the system."""
+"""Those of `_CLASHES` whose files often have a first line for the system."""
 
 
 @lru_cache(maxsize=1_024)

@@ -115,7 +115,7 @@ def test_line_ends(end: str) -> None:
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (b"a\rb\rc\n", "a\nb\nc\n"),  # What an old editor wrote, and a newer one ended.
+        (b"a\rb\rc\n", "a\nb\nc\n"),  # An old editor wrote it, and a newer one ended it.
         (b"10%\r20%\r\n30%\nx\ny\n", "10%\r20%\n30%\nx\ny\n"),
         (b"a\n\rb\nc\n", "a\n\rb\nc\n"),
     ],
