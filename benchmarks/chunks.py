@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from regend.chunking.chunker import chunk_content
-from regend.chunking.grammars import detect_language
+from regend.chunking.detection import detect_language
 from regend.config import LimitConfig
 from regend.types import UNSURE
 

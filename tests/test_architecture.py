@@ -58,7 +58,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     # Looks at trees. A scan answers the core's commands with its events; a blob's name holds its language.
     "regend.disk": (
         *BASICS, "regend.config", "regend.disk.*", "regend.core.commands", "regend.core.events",
-        "regend.chunking.grammars",
+        "regend.chunking.detection", "regend.chunking.grammars",
     ),
     # Which rules hold for a path, and nothing else of the disk but what a repository is.
     "regend.disk.ignore": (
@@ -89,7 +89,8 @@ EDGES: dict[str, tuple[str, ...]] = {
     ),
     # A query's rooms, in the order in which it goes through them; each knows those before it.
     "regend.search.query": (
-        *BASICS, "regend.search.errors", "regend.search.query.*", "regend.chunking.tokens", "regend.chunking.grammars",
+        *BASICS, "regend.search.errors", "regend.search.query.*", "regend.chunking.detection",
+        "regend.chunking.grammars", "regend.chunking.tokens",
     ),
     "regend.search.legs": (
         *BASICS, "regend.search.errors", "regend.search.query.*", "regend.search.legs.*", "regend.store.base",

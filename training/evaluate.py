@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from regend.chunking.chunker import chunk_content
-from regend.chunking.grammars import detect_language
+from regend.chunking.detection import detect_language
 from regend.config import LimitConfig
 from regend.embedding.code_words import blocks
 from regend.embedding.vocabulary import Vocabulary

@@ -21,7 +21,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
 from regend.chunking.chunker import is_generated, parsed
-from regend.chunking.grammars import detect_language, spec_of
+from regend.chunking.detection import detect_language
+from regend.chunking.grammars import spec_of
 from regend.chunking.symbols import Definition, definitions_in
 from training.comments import clean_comment, docstring_rows, is_comment, leading_rows, mostly_licence
 from training.held_out import is_excluded_path

@@ -11,7 +11,8 @@ from benchmarks.corpus.mirrors import Commit
 from benchmarks.corpus.sources import is_source
 from regend.chunking.chunker import is_generated, parsed
 from regend.chunking.decoding import decode
-from regend.chunking.grammars import detect_language, spec_of
+from regend.chunking.detection import detect_language
+from regend.chunking.grammars import spec_of
 from regend.chunking.symbols import Definition, definitions_in
 
 FUNCTIONS = frozenset(("constructor", "function", "macro", "method"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from regend.chunking.grammars import detect_language
+from regend.chunking.detection import detect_language
 
 _CODE = (
     "bash c clojure cpp csharp dart elixir elm erlang go groovy haskell java javascript julia kotlin lua objc ocaml "

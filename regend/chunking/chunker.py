@@ -56,7 +56,7 @@ def chunk_content(content: bytes, language: str, sig: StatSig, limits: LimitConf
 
     Args:
         content: the bytes as read; the blob is named by them.
-        language: from `grammars.detect_language`.
+        language: from `detection.detect_language`.
         sig: handed through to the result.
 
     Returns:

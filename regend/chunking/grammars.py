@@ -1,4 +1,4 @@
-"""Languages: one data file each in `languages/`, and which of them a file is in.
+"""Languages: one data file each in `languages/`. `detection` says which of them a file is in.
 
 A data file names the grammar, the file names and extensions, and which syntax nodes are definitions.
 `docs/architecture.md` says how to add one. tree-sitter itself is imported only where something is parsed.
@@ -6,7 +6,6 @@ A data file names the grammar, the file names and extensions, and which syntax n
 
 from __future__ import annotations
 
-import re
 import tomllib
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,14 +16,9 @@ if TYPE_CHECKING:
     from tree_sitter import Language as Grammar
     from tree_sitter import Parser
 
-CHUNKER_VERSION = 4
+CHUNKER_VERSION = 5
 """Part of every blob's name: raise it when the same content would give other chunks, words of them, or symbols."""
 TEXT = "text"
-_TEMPLATE_SUFFIXES = frozenset(
-    ["dist", "erb", "example", "in", "j2", "jinja", "jinja2", "sample", "template", "tmpl", "tpl"]
-)
-"""Suffixes that stand behind the one of the language."""
-_SHEBANG = re.compile(rb"#!\s*\S*?/?(?:env\s+(?:-\S+\s+)*)?([A-Za-z][A-Za-z_+-]*)[\d.]*(?:\s|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +72,8 @@ def _specs() -> dict[str, LanguageSpec]:
 
 
 @cache
-def _languages_by(marks: Literal["extensions", "filenames", "shebangs"]) -> dict[str, str]:
+def languages_by(marks: Literal["extensions", "filenames", "shebangs"]) -> dict[str, str]:
+    """Return the languages by their extensions (with dots), file names or interpreters, all in lower case."""
     return {mark.lower(): spec.name for spec in _specs().values() for mark in getattr(spec, marks)}
 
 
@@ -90,38 +85,6 @@ def language_names() -> frozenset[str]:
 def spec_of(language: str) -> LanguageSpec:
     """Return the data of a language; an empty one for ``text`` and for unknown names."""
     return _specs().get(language) or LanguageSpec(TEXT)
-
-
-def detect_language(path: str, head: bytes = b"") -> str:
-    """Detect the language of a file by its name, then its extension, then its first line.
-
-    Args:
-        path: relative or absolute, with ``/``.
-        head: the beginning of the content.
-
-    Returns:
-        A name in `language_names()`; ``text`` when nothing fits.
-    """
-    name = path.rpartition("/")[2].lower()
-    found = _languages_by("filenames").get(name)
-    if found is None:
-        parts = name.split(".")
-        extensions = ("." + ".".join(parts[start:]) for start in range(1, len(parts)))
-        # The longest extension first: `.d.ts` before `.ts`.
-        found = next(filter(None, map(_languages_by("extensions").get, extensions)), None)
-        if found is None and parts[-1] in _TEMPLATE_SUFFIXES and any(parts[:-1]):
-            return detect_language(".".join(parts[:-1]), head)
-    if found == "c" and name.endswith(".h") and _CPP_HEADER.search(head):
-        return "cpp"
-    if found is None and head.startswith(b"#!"):
-        match = _SHEBANG.match(head)
-        found = _languages_by("shebangs").get(match.group(1).decode().lower()) if match else None
-    return found or TEXT
-
-
-_CPP_HEADER = re.compile(
-    rb"^\s*(?:class\s+\w|namespace\s+\w|template\s*<|using\s+\w|(?:public|private|protected):)", re.MULTILINE
-)
 
 
 @cache

@@ -6,6 +6,7 @@ Hand-written ANSI, because rich costs more to import than `regenctl` may take to
 from __future__ import annotations
 
 import os
+import re
 import sys
 
 TYPE_CHECKING = False
@@ -57,11 +58,17 @@ class Style:
         return f"\x1b[{';'.join(_CODES[name] for name in names)}m{text}\x1b[0m"
 
 
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0a-\x1f\x7f-\x9f"  # C0 and C1, escape sequences among them; tabs become spaces.
+    "\u2028\u2029"  # Line and paragraph separators.
+    "\u202a-\u202e\u2066-\u206f"  # Signs that make the rest of a line run the other way.
+    "\ud800-\udfff]"  # Bytes that are not UTF-8.
+)
+
+
 def printable(text: str) -> str:
-    """Return one line that cannot control the terminal: text from files may hold escape sequences or surrogates."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else "    " if c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    """Return one line that cannot control the terminal; spaces of any width, joiners, accents and emoji stay."""
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text.replace("\t", "    "))
 
 
 def columns(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> list[str]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from regend.chunking.grammars import CHUNKER_VERSION, detect_language
+from regend.chunking.detection import detect_language
+from regend.chunking.grammars import CHUNKER_VERSION
 from regend.types import BlobId, blob_id
-
-HEAD_BYTES = 4_096
-"""How much of a file `detect_language` sees."""
 
 
 def name_blob(path: str, content: bytes) -> tuple[BlobId, str]:
     """Return the blob's name and its language."""
-    language = detect_language(path, content[:HEAD_BYTES])
+    language = detect_language(path, content)
     return blob_id(content, language, CHUNKER_VERSION), language

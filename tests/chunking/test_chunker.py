@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regend.chunking.chunker import chunk_content, is_generated
-from regend.chunking.grammars import detect_language, language_names, spec_of
+from regend.chunking.detection import detect_language
+from regend.chunking.grammars import language_names, spec_of
 from regend.config import LimitConfig
 from regend.types import UNSURE, ChunkedFile, chunk_id
 from tests.chunking.test_languages import CASES

@@ -8,8 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regend.chunking.decoding import decode
-from regend.chunking.grammars import detect_language, language_names
 from regend.chunking.tokens import (
     asked_tokens,
     estimate_tokens,
@@ -144,31 +142,3 @@ def test_index_and_query_meet(text: str) -> None:
 def test_estimates_grow_with_the_text() -> None:
     assert estimate_tokens("") >= 1
     assert estimate_tokens("x = 1\n" * 100) > 50 * estimate_tokens("x = 1\n") / 2
-
-
-@pytest.mark.parametrize(
-    ("path", "head", "language"),
-    [
-        ("a/b.py", b"", "python"),
-        ("x.d.ts", b"", "typescript"),
-        ("Makefile", b"", "make"),
-        ("Dockerfile", b"", "dockerfile"),
-        ("script", b"#!/usr/bin/env python3\n", "python"),
-        ("script", b"#!/bin/sh\n", "bash"),
-        ("a.h", b"#define X\n", "c"),
-        ("a.h", b"class A {\n", "cpp"),
-        ("README", b"hello", "text"),
-        ("A.PY", b"", "python"),
-    ],
-)
-def test_detect_language(path: str, head: bytes, language: str) -> None:
-    assert detect_language(path, head) == language
-    assert language in language_names()
-
-
-def test_decoding() -> None:
-    assert decode(b"a\r\nb").text == "a\nb"
-    assert decode(b"\xef\xbb\xbfx").text == "x"
-    assert decode("ä".encode("utf-16")).text == "ä"
-    assert decode(b"a\0b").skip_reason == "binary"
-    assert decode(b"\xff\xe9 caf\xe9").degraded_reason == "bad_encoding"

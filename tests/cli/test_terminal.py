@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import sys
+import unicodedata
 
 import pytest
 
@@ -75,10 +77,26 @@ def test_style() -> None:
         ("a\r\x07b", "a��b"),
         ("caf\udce9", "caf�"),
         ("a\u202eb", "a�b"),
+        ("a\u3000b\u00a0c\u2009d", "a\u3000b\u00a0c\u2009d"),
+        ("\U0001f468\u200d\U0001f469 \u2764\ufe0f", "\U0001f468\u200d\U0001f469 \u2764\ufe0f"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("\ue0b0 \uf8ff", "\ue0b0 \uf8ff"),
+        ("\U0001f3f4\U000e0067\U000e007f", "\U0001f3f4\U000e0067\U000e007f"),
+        ("a\u2028b\x85c\x9bd", "a�b�c�d"),
     ],
 )
 def test_what_comes_from_files_cannot_control_the_terminal(text: str, expected: str) -> None:
     assert printable(text) == expected
+
+
+def test_only_what_controls_a_terminal_is_replaced() -> None:
+    """Every character there is: letters, marks, signs, spaces and joiners stay, whatever Python knows of them."""
+    reordering = {*range(0x202A, 0x202F), *range(0x2066, 0x2070)}
+    for code in range(sys.maxunicode + 1):
+        char = chr(code)
+        controls = unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") or code in reordering
+        expected = "    " if char == "\t" else "\N{REPLACEMENT CHARACTER}" if controls else char
+        assert printable(char) == expected, hex(code)
 
 
 def test_columns() -> None:

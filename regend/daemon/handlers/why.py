@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from regend.chunking.grammars import detect_language
+from regend.chunking.detection import detect_language
 from regend.core.pipeline import Pipeline
 from regend.daemon.handlers.named_files import absolute
 from regend.daemon.roots import Roots, ServedRoot

@@ -20,7 +20,7 @@ from regend.chunking.tokens import normalised
 from regend.errors import PathError, RootError
 from regend.search.legs.globs import compile_glob
 from regend.search.query.filters import Filters
-from regend.search.query.languages import canonical_language
+from regend.search.query.languages import languages_of
 from regend.store.base import Entry, PoolSnapshot, RootRecord, Snapshot
 from regend.types import PoolId, RootId
 
@@ -215,7 +215,7 @@ def _tests(filters: Filters) -> list[_Test]:
 
 
 def _in_languages(names: tuple[str, ...]) -> _Test:
-    languages = frozenset(map(canonical_language, names))
+    languages = frozenset[str]().union(*map(languages_of, names))
     return lambda entry: entry.language in languages
 
 

@@ -11,9 +11,10 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from regend.chunking.detection import language_called
 from regend.chunking.tokens import MARKS
 from regend.search.errors import FilterError
-from regend.search.query.languages import canonical_language, find_language
+from regend.search.query.languages import canonical_language
 from regend.search.query.spelling import edits
 
 KEYS = ("lang", "path", "kind", "root")
@@ -174,7 +175,7 @@ def _doubt(match: re.Match[str]) -> str:
 def _fits(key: str, value: str) -> bool:
     """Return whether such a filter could have that value."""
     if key == "lang":
-        return bool(find_language(value))
+        return bool(language_called(value))
     if key == "kind":
         return _KIND_ALIASES.get(value.lower(), value.lower()) in KINDS
     if key == "path":

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from functools import lru_cache
 
-from regend.chunking.grammars import TEXT, detect_language, language_names
+from regend.chunking.detection import language_called
+from regend.chunking.grammars import TEXT, language_names
 from regend.search.errors import FilterError
 
-_ALIASES = {
-    "c#": "csharp", "c++": "cpp", "docker": "dockerfile", "golang": "go", "makefile": "make", "node": "javascript",
-    "objective-c": "objc", "objectivec": "objc", "plain": "text", "protobuf": "proto", "py3": "python",
-    "python3": "python", "shell": "bash", "terraform": "hcl", "txt": "text", "zsh": "bash",
-}  # fmt: skip
-"""Usual names that are not extensions."""
+_FAMILIES = {"typescript": frozenset({"typescript", "tsx"}), "ocaml": frozenset({"ocaml", "ocaml_interface"})}
+"""Languages whose name also means another one's files, which have a name of their own, too."""
 
 
 def canonical_language(name: str) -> str:
@@ -22,7 +18,7 @@ def canonical_language(name: str) -> str:
     Raises:
         FilterError: no file is of a language of that name; the message lists those there are.
     """
-    found = find_language(name)
+    found = language_called(name)
     if not found:
         raise FilterError(
             f"No language is called {name!r}{_meant(name)} There are {', '.join(sorted(language_names()))}."
@@ -30,15 +26,14 @@ def canonical_language(name: str) -> str:
     return found
 
 
-@lru_cache(maxsize=256)
-def find_language(name: str) -> str:
-    """Return the name by which a language is stored, or nothing where there is none of that name."""
-    wanted = name.strip().lower()
-    found = _ALIASES.get(wanted, wanted)
-    if found in language_names():
-        return found
-    found = detect_language(f"name.{wanted.removeprefix('.')}")  # Extensions are names, too: `rs`, `hpp`, `tf`.
-    return found if found != TEXT and found in language_names() else ""
+def languages_of(name: str) -> frozenset[str]:
+    """Return the languages whose files a person means: ``ts`` those of ``typescript`` and ``tsx``.
+
+    Raises:
+        FilterError: as `canonical_language`.
+    """
+    found = canonical_language(name)
+    return _FAMILIES.get(found, frozenset({found}))
 
 
 def _meant(name: str) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from regend.chunking.grammars import language_names
 from regend.search.errors import FilterError
-from regend.search.query.languages import _ALIASES, canonical_language
+from regend.search.query.languages import canonical_language, languages_of
 
 
 @pytest.mark.parametrize(
@@ -20,9 +20,15 @@ def test_names_short_forms_and_extensions(name: str, language: str) -> None:
     assert canonical_language(name) == language
 
 
-def test_every_name_means_itself_and_every_alias_a_language() -> None:
+def test_every_name_means_itself() -> None:
     assert {name: canonical_language(name) for name in language_names()} == {name: name for name in language_names()}
-    assert set(_ALIASES.values()) <= language_names()
+
+
+def test_a_name_may_mean_the_files_of_several() -> None:
+    assert languages_of("ts") == languages_of("TypeScript") == {"typescript", "tsx"}
+    assert languages_of("tsx") == {"tsx"}
+    assert languages_of("ml") == {"ocaml", "ocaml_interface"}
+    assert languages_of("py") == {"python"}
 
 
 @pytest.mark.parametrize("name", ["klingon", "lockfile", "", "python,go", "/"])
