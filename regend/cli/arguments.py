@@ -85,6 +85,9 @@ COMMANDS = (
         arg("--skill", action="store_true", help="also install the skill that says when to use which tool"),
         arg("--guide", metavar="FILE", complete="file", help="also keep a marked block in FILE, such as AGENTS.md"),
     )),
+    Command("lsp", "serve editors on standard input and output (LSP)", "mcp", (
+        arg("--document-symbols", action="store_true", help="also list the definitions of the open file"),
+    )),
     Command("savings", "show how many tokens the answers to agents saved", "mcp", ()),
     Command("start", "start the daemon in the background", "starting", ()),
     Command("stop", "shut the daemon down", "operations", ()),

