@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from regend.chunking import notebooks
 from regend.chunking.cutter import Cutter
 from regend.chunking.decoding import decode
 from regend.chunking.grammars import CHUNKER_VERSION, TEXT
-from regend.chunking.structure import structure_of
+from regend.chunking.structure import structure_of, structure_of_notebook
 from regend.chunking.symbols import Definition
 from regend.config import LimitConfig
 from regend.types import GENERATED, MAX_CHUNKS_PER_BLOB, ChunkedFile, StatSig, blob_id
@@ -63,12 +64,15 @@ def chunk_content(content: bytes, language: str, sig: StatSig, limits: LimitConf
     empty = ChunkedFile(blob, sig, language, 0, (), ())
     if is_lfs_pointer(content):
         return replace(empty, skip_reason="lfs_pointer")
-    if len(content) > limits.max_file_bytes:
+    if len(content) > limits.max_file_bytes and language != notebooks.LANGUAGE:
         return replace(empty, skip_reason="too_large")
     decoded = decode(content)
     if decoded.skip_reason:
         return replace(empty, skip_reason=decoded.skip_reason)
-    lines = decoded.text.split("\n")
+    notebook = notebooks.notebook_of(decoded.text) if language == notebooks.LANGUAGE else None
+    lines = notebook.lines if notebook else decoded.text.split("\n")
+    if language == notebooks.LANGUAGE and sum(map(len, lines)) > limits.max_file_bytes:
+        return replace(empty, skip_reason="too_large")
     if lines and lines[-1] == "":
         lines.pop()
     empty = replace(empty, line_count=len(lines))
@@ -79,6 +83,8 @@ def chunk_content(content: bytes, language: str, sig: StatSig, limits: LimitConf
     degraded = decoded.degraded_reason
     if longest > limits.max_line_bytes:
         degraded = degraded or "long_lines"
+    elif notebook:
+        definitions = structure_of_notebook(notebook, limits.parse_timeout_s)
     else:
         found = structure_of(decoded.text, language, limits.parse_timeout_s)
         if found is None:

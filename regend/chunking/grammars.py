@@ -59,7 +59,7 @@ class LanguageSpec:
             name in the path (a Go receiver), and ``@level`` marks a heading, which lasts up to the next of its level. A capture that begins with ``_`` serves predicates.
         definitions: syntax node type -> kind of symbol, for nodes whose field ``name`` is their name.
         separators: what stands between the parts of a qualified name.
-        sigil: a sign before names that does not belong to them (the colon of a Ruby symbol).
+        trimmed: pattern of what stands in names and does not belong to them (the colon of a Ruby symbol).
         reserved: keywords that only a confused parser takes for a name.
         leading: node types that belong to the definition below them (comments, attributes).
         levels: signs that underline headings, the highest first; others follow in the order in which a file has them.
@@ -73,6 +73,7 @@ class LanguageSpec:
         embedded: tree-sitter patterns for pieces in other languages: ``@content``, and ``@language`` where the file names
             it; ``(#set! language "css")`` names it otherwise, and ``(#set! together)`` makes all pieces one text.
         lines: see `LineRule`.
+        fences: pattern of the lines between which `lines` count for nothing.
         max_depth: definitions nested deeper than this are left out; 0 for no bound.
         extensions, filenames, shebangs: how files are recognised; file names in lower case.
     """
@@ -85,7 +86,7 @@ class LanguageSpec:
     query: str = ""
     definitions: dict[str, str] = field(default_factory=dict)
     separators: tuple[str, ...] = (".", "::")
-    sigil: str = ""
+    trimmed: str = ""
     reserved: tuple[str, ...] = ()
     leading: tuple[str, ...] = ("comment",)
     levels: str = ""
@@ -98,6 +99,7 @@ class LanguageSpec:
     preprocessed: bool = False
     embedded: str = ""
     lines: tuple[LineRule, ...] = ()
+    fences: str = ""
     max_depth: int = 0
 
     @property

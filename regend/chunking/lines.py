@@ -16,7 +16,7 @@ from regend.chunking.symbols import FUNCTIONS, MAX_SYMBOLS, TYPES, Definition, s
 from regend.chunking.tokens import normalised
 
 _COMMENT = re.compile(r"[ \t]*(?:#|//|/\*|\*|--|;|%|'|\"|(?i:rem\b|dnl\b)|::|\(\*|\{-|<!--|\.\.\s)")
-_QUOTED = re.compile(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|//.*|#.*")
+_QUOTED = re.compile(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|//.*")
 _MAX_ROWS = 5_000
 """Maximum rows in which the end of a definition is looked for."""
 _OPENING_ROWS = 4
@@ -62,6 +62,7 @@ def definitions_by_line(text: str, language: str, wanted: Container[int] | None 
     if rules is None:
         return []
     lines = text.split("\n")
+    fenced = _fenced_rows(lines, spec.fences)
     starts: list[tuple[int, LineRule, list[str], int]] = []
     row = at = 0
     for match in rules.pattern.finditer(text):
@@ -71,11 +72,26 @@ def definitions_by_line(text: str, language: str, wanted: Container[int] | None 
         begin = match.start(f"name_{number}") if f"name_{number}" in match.re.groupindex else match.start()
         row += text.count("\n", at, max(begin, at))
         at = max(begin, at)
-        if wanted is not None and not rule.everywhere and row not in wanted:
+        if row in fenced or (wanted is not None and not rule.everywhere and row not in wanted):
             continue
         if (parts := _parts(name, rule, spec)) and len(starts) < MAX_SYMBOLS:
             starts.append((row, rule, parts, len((groups.get(f"level_{number}") or "").expandtabs(4))))
     return _nested(starts, lines)
+
+
+def _fenced_rows(lines: list[str], fence: str) -> set[int]:
+    """Return the rows between two equal fences."""
+    rows: set[int] = set()
+    if not fence:
+        return rows
+    pattern, opened = re.compile(fence), ""
+    for row, line in enumerate(lines):
+        if opened:
+            rows.add(row)
+            opened = "" if line.strip() == opened else opened
+        elif pattern.match(line):
+            opened = line.strip()
+    return rows
 
 
 def _parts(name: str, rule: LineRule, spec: LanguageSpec) -> list[str]:
@@ -94,8 +110,8 @@ def _nested(starts: list[tuple[int, LineRule, list[str], int]], lines: list[str]
         last -= 1
     for number, (row, rule, parts, level) in enumerate(starts):
         if rule.ends == "section":
-            following = (r for r, other, _, above in starts[number + 1 :] if other.ends == "section" and above <= level)
-            end = next(following, last + 1) - 1
+            later = starts[number + 1 :]
+            end = next((at for at, other, _, above in later if _ends_section(other, above, level)), last + 1) - 1
         else:
             end = _ENDS.get(rule.ends, _by_pattern)(row, rule, lines)
         end = max(row, min(end, last))
@@ -115,6 +131,11 @@ def _nested(starts: list[tuple[int, LineRule, list[str], int]], lines: list[str]
         stack.append(definition)
         result.append(definition)
     return result
+
+
+def _ends_section(rule: LineRule, above: int, level: int) -> bool:
+    """Tell whether a definition ends the section before it; labels end where anything else of some length begins."""
+    return above <= level if rule.ends == "section" else not level and rule.ends != "line"
 
 
 # -- where a definition ends ------------------------------------------------------------------------------------------
@@ -156,8 +177,12 @@ def _by_pattern(row: int, rule: LineRule, lines: list[str]) -> int:
     """Return the first row from here on that matches what ends the definition, and is not indented deeper."""
     closing, own = re.compile(rule.ends, re.IGNORECASE), _indent(lines[row])
     for at in range(row + 1, min(len(lines), row + _MAX_ROWS)):
-        if closing.match(lines[at]) and _indent(lines[at]) <= own:
+        line = lines[at]
+        indent = _indent(line)
+        if indent == own and closing.match(line):
             return at
+        if indent < own and line.strip():
+            return row  # What is around ends, so the definition has no body.
     return row
 
 

@@ -23,7 +23,7 @@ def masked(raw: bytes, blanks: tuple[str, ...], *, preprocessed: bool) -> bytes:
     """Return the source for the parser.
 
     Args:
-        blanks: patterns whose group ``blank`` becomes spaces, and a group of another name this name.
+        blanks: patterns whose groups ``blank…`` become spaces; a group of another name becomes this name.
         preprocessed: whether the C preprocessor's conditionals stand in it.
     """
     for pattern in map(_compiled, blanks):
@@ -47,12 +47,14 @@ def _compiled(pattern: str) -> re.Pattern[bytes]:
 
 
 def _blank(match: re.Match[bytes]) -> bytes:
-    """Blank the named groups of a match; one that is not called ``blank`` becomes its own name."""
+    """Blank the named groups of a match; one whose name begins otherwise becomes this name."""
     whole = match[0]
     for word, number in match.re.groupindex.items():
+        if match[number] is None:
+            continue
         first, last = (place - match.start() for place in match.span(number))
         spaces = _spaces(whole[first:last])
-        if word != "blank":
+        if not word.startswith("blank"):
             spaces = word.encode() + spaces[len(word) :]
         whole = whole[:first] + spaces + whole[last:]
     return whole

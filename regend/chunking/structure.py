@@ -10,6 +10,7 @@ from tree_sitter import Node, Parser, Query, QueryCursor, Range, Tree
 from regend.chunking.grammars import detect_language, grammar_of, language_names, parser_of, spec_of
 from regend.chunking.lines import definitions_by_line, has_line_rules
 from regend.chunking.masking import masked
+from regend.chunking.notebooks import Notebook
 from regend.chunking.symbols import Definition, definitions_in
 
 _PARSE_STEP = 1 << 16
@@ -38,9 +39,27 @@ def structure_of(text: str, language: str, timeout_s: float) -> list[Definition]
         extra = [definition for definition in found if (definition.start_row, definition.name) not in known]
         definitions = _placed(definitions, extra, qualified=True)
     if spec.embedded:
-        inner = _embedded(text, tree.root_node, language, deadline)
+        inner = _embedded(text.encode("utf-8", "surrogatepass"), tree.root_node, language, deadline, 0)
         definitions = _placed(definitions, inner, qualified=False)
     return definitions
+
+
+def structure_of_notebook(notebook: Notebook, timeout_s: float) -> list[Definition]:
+    """Return the definitions in the cells of a notebook, in the rows of the file."""
+    deadline = time.monotonic() + timeout_s
+    languages = {"code": language_of_tag(notebook.language), "markdown": "markdown"}
+    result: list[Definition] = []
+    for cell in notebook.cells:
+        language = languages.get(cell.kind, "")
+        left_s = deadline - time.monotonic()
+        if not language or left_s <= 0:
+            continue
+        for definition in structure_of(cell.text(), language, left_s) or ():
+            first, start, end = definition.first_row, definition.start_row, definition.end_row
+            definition.first_row, definition.start_row = cell.rows[first], cell.rows[start]
+            definition.end_row = cell.rows[min(end, len(cell.rows) - 1)]
+            result.append(definition)
+    return result
 
 
 def _placed(definitions: list[Definition], extra: list[Definition], *, qualified: bool) -> list[Definition]:
@@ -122,34 +141,36 @@ def _embedded_query(language: str) -> Query:
     return Query(grammar_of(spec.grammar), spec.embedded)
 
 
-def _embedded(text: str, root: Node, language: str, deadline: float) -> list[Definition]:
+def _embedded(raw: bytes, root: Node, language: str, deadline: float, depth: int) -> list[Definition]:
+    """Return the definitions in the pieces of other languages; those of a piece may hold pieces themselves."""
     spec = spec_of(language)
     query = _embedded_query(language)
     together: dict[str, list[Node]] = {}
     pieces: list[tuple[str, list[Node]]] = []
     for index, captures in QueryCursor(query).matches(root):
+        if "content" not in captures:
+            continue
         settings = query.pattern_settings(index)
         tags = captures.get("language", ())
         tag = (tags[0].text or b"").decode("utf-8", "replace") if tags else settings.get(_SETTING) or ""
-        inner = _language_of_tag(tag)
+        inner = language_of_tag(tag)
         if not inner or inner == spec.name or len(pieces) >= _MAX_PARTS:
             continue
         if _TOGETHER in settings:
             together.setdefault(inner, []).extend(captures["content"])
         else:
             pieces.append((inner, captures["content"]))
-    raw = text.encode("utf-8", "surrogatepass")
     result: list[Definition] = []
     seen: set[int] = set()
     for inner, nodes in [*pieces, *together.items()]:
         fresh = [node for node in nodes if node.start_byte not in seen and node.end_byte > node.start_byte]
         seen.update(node.start_byte for node in fresh)
         if fresh and time.monotonic() < deadline:
-            result += _inside(raw, inner, fresh, deadline)
+            result += _inside(raw, inner, fresh, deadline, deeper=not depth)
     return sorted(result, key=lambda definition: (definition.start_row, definition.depth))
 
 
-def _inside(raw: bytes, language: str, nodes: list[Node], deadline: float) -> list[Definition]:
+def _inside(raw: bytes, language: str, nodes: list[Node], deadline: float, *, deeper: bool) -> list[Definition]:
     """Parse pieces of a file in another language; lines and columns stay those of the file."""
     parser = Parser(grammar_of(spec_of(language).grammar))
     nodes = sorted(nodes, key=lambda node: node.start_byte)
@@ -157,10 +178,15 @@ def _inside(raw: bytes, language: str, nodes: list[Node], deadline: float) -> li
         Range(node.start_point, node.end_point, node.start_byte, node.end_byte) for node in nodes
     ]
     tree = _parsed(raw, parser, deadline)
-    return [] if tree is None else [d for d in definitions_in(tree, language) if d.depth < 8]
+    if tree is None:
+        return []
+    definitions = definitions_in(tree, language)
+    if deeper and spec_of(language).embedded:
+        definitions = _placed(definitions, _embedded(raw, tree.root_node, language, deadline, 1), qualified=False)
+    return definitions
 
 
-def _language_of_tag(tag: str) -> str:
+def language_of_tag(tag: str) -> str:
     """Return the language that the mark of a piece names (``ts``, ``language-js``), if its grammar is there."""
     word = tag.strip().strip("\"'{}.").lower().removeprefix("language-")
     word = word.replace("{", " ").replace(",", " ").split()[0] if word.split() else ""

@@ -100,7 +100,7 @@ def definitions_in(tree: Tree, language: str) -> list[Definition]:
     for start, end, node, kind, captures in sorted(matches.values(), key=lambda match: match[:2]):
         while stack and stack[-1][0] <= start:
             stack.pop()
-        level = _level(captures["level"][0], adornments) if "level" in captures else 0
+        level = _level(captures["level"], adornments) if "level" in captures else 0
         if level or (node.type in spec.open and node.child_by_field_name("body") is None):
             while stack and stack[-1][0] == _OPEN and levels[id(stack[-1][1])] >= level:
                 stack.pop()[1].end_row = node.start_point[0] - 1
@@ -131,14 +131,15 @@ def _last_row(root: Node) -> int:
     return row if column or not row else row - 1
 
 
-def _level(mark: Node, adornments: list[str]) -> int:
+def _level(marks: list[Node], adornments: list[str]) -> int:
     """Return the level of a heading: the length of its mark, or the place of its adornment among those so far."""
-    text = _text(mark).strip()
-    if text[:1] in "#*" and text[:1] not in adornments and len(text) < _ADORNMENT_CHARS:
+    text = _text(marks[0]).strip()
+    adornment = text[:1] * len(marks)
+    if adornment == "#" and "#" not in adornments and len(text) < _ADORNMENT_CHARS:
         return len(text)
-    if text[:1] not in adornments:
-        adornments.append(text[:1])
-    return adornments.index(text[:1]) + 1
+    if adornment not in adornments:
+        adornments.append(adornment)
+    return adornments.index(adornment) + 1
 
 
 def _extent(node: Node, spec: LanguageSpec) -> tuple[Node, Node]:
@@ -227,8 +228,8 @@ def _parts(node: Node, captures: _Captures, spec: LanguageSpec) -> list[str]:
         parts = []
     if not parts or parts[-1] in spec.reserved:
         return []
-    if spec.sigil:
-        parts = [part[1:] if part[0] == spec.sigil and len(part) > 1 else part for part in parts]
+    if spec.trimmed:
+        parts = [re.sub(spec.trimmed, "", part) or part for part in parts]
     if nodes := captures.get("in"):
         parts[:0] = [part for child in nodes for part in split_name(_text(child), spec.separator)]
     return parts

@@ -1,6 +1,7 @@
 """A realistic file of each language with the definitions that a person finds in it, and the page that counts them.
 
-A sample is a text file: ``=== `` and the path that the file would have, its lines, then ``=== expected`` and a line
+A sample is a text file: ``=== `` and the path that the file would have (and its language, where the path does not
+tell), its lines, then ``=== expected`` and a line
 ``kind path first-last`` for each definition. `python -m tests.chunking.samples` writes the page.
 """
 
@@ -31,10 +32,7 @@ class Sample:
     path: str
     source: str
     expected: tuple[str, ...]
-
-    @property
-    def language(self) -> str:
-        return detect_language(self.path, self.source.encode())
+    language: str
 
     def found(self) -> list[str]:
         """Return a row for each definition that the chunker finds."""
@@ -50,7 +48,10 @@ def samples() -> tuple[Sample, ...]:
         head, _, rest = file.read_text("utf-8").partition("\n")
         source, mark, expected = rest.partition(_EXPECTED)
         assert head.startswith("=== ") and mark, file.name
-        result.append(Sample(file.stem, head[4:].strip(), source + "\n", tuple(expected.splitlines())))
+        path, _, language = head[4:].strip().partition(" ")
+        source += "\n"
+        language = language or detect_language(path, source.encode())
+        result.append(Sample(file.stem, path, source, tuple(expected.splitlines()), language))
     return tuple(result)
 
 
