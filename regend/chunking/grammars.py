@@ -51,12 +51,16 @@ class LanguageSpec:
     """One data file.
 
     Attributes:
-        grammar: name in tree-sitter-language-pack; empty for languages that are only recognised.
-        query: tree-sitter patterns, the first that matches a node decides. A pattern captures the definition under its
-            kind (``@function``, ``@class``, …; ``@scope`` only contributes to paths) and says how it is called: ``@name``
-            is split where `separators` stand, ``@text`` (a title, a string) is not, several ``@part`` are put together,
-            ``@declarator`` is gone down to the name, and the name ends before ``@until``. ``@in`` stands before the
-            name in the path (a Go receiver), and ``@level`` marks a heading, which lasts up to the next of its level. A capture that begins with ``_`` serves predicates.
+        grammar: name in tree-sitter-language-pack; empty for languages without one.
+        query: tree-sitter patterns; the first that matches a node decides. A pattern captures the definition under its
+            kind (``@function``, ``@class``, …) and says how it is called. ``@scope`` only contributes to paths.
+
+            - ``@name`` is split where `separators` stand; ``@text`` (a string) and ``@title`` (of a section) are not.
+            - Several ``@part`` are put together. ``@declarator`` is gone down to the name.
+            - The name ends before ``@until``.
+            - ``@in`` stands before the name in the path (the receiver of a Go method).
+            - ``@level`` marks a heading, which lasts up to the next heading of its level.
+            - A capture that begins with ``_`` serves predicates.
         definitions: syntax node type -> kind of symbol, for nodes whose field ``name`` is their name.
         separators: what stands between the parts of a qualified name.
         trimmed: pattern of what stands in names and does not belong to them (the colon of a Ruby symbol).
@@ -70,8 +74,8 @@ class LanguageSpec:
         joined: kinds whose adjacent definitions of one name are one (the equations of a Haskell function).
         blanks: patterns whose group ``blank`` is hidden from the parser (macros that stand in its way).
         preprocessed: whether the C preprocessor's conditionals stand in files.
-        embedded: tree-sitter patterns for pieces in other languages: ``@content``, and ``@language`` where the file names
-            it; ``(#set! language "css")`` names it otherwise, and ``(#set! together)`` makes all pieces one text.
+        embedded: tree-sitter patterns for pieces in other languages: ``@content``, and ``@language`` where the file
+            names it. ``(#set! language "css")`` names it otherwise; ``(#set! together "yes")`` makes all pieces one text.
         lines: see `LineRule`.
         fences: pattern of the lines between which `lines` count for nothing.
         max_depth: definitions nested deeper than this are left out; 0 for no bound.

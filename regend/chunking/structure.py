@@ -174,9 +174,7 @@ def _inside(raw: bytes, language: str, nodes: list[Node], deadline: float, *, de
     """Parse pieces of a file in another language; lines and columns stay those of the file."""
     parser = Parser(grammar_of(spec_of(language).grammar))
     nodes = sorted(nodes, key=lambda node: node.start_byte)
-    parser.included_ranges = [
-        Range(node.start_point, node.end_point, node.start_byte, node.end_byte) for node in nodes
-    ]
+    parser.included_ranges = [Range(node.start_point, node.end_point, node.start_byte, node.end_byte) for node in nodes]
     tree = _parsed(raw, parser, deadline)
     if tree is None:
         return []

@@ -3,9 +3,9 @@
 import pytest
 
 from regend.chunking.grammars import language_names
-from tests.chunking.samples import kinds_of
 from regend.search.errors import FilterError
 from regend.search.query.filters import KINDS, Filters, Inline, Split, doubts, split_filters
+from tests.chunking.samples import kinds_of
 
 
 def inline(key: str, value: str, negated: bool = False) -> Inline:
