@@ -20,10 +20,10 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
-from regend.chunking.chunker import is_generated, parsed
+from regend.chunking.chunker import is_generated
 from regend.chunking.detection import detect_language
-from regend.chunking.grammars import spec_of
-from regend.chunking.symbols import Definition, definitions_in
+from regend.chunking.structure import structure_of
+from regend.chunking.symbols import Definition
 from training.comments import clean_comment, docstring_rows, is_comment, leading_rows, mostly_licence
 from training.held_out import is_excluded_path
 from training.licences import FileLicences
@@ -205,13 +205,13 @@ def records_of(content: bytes, path: str, package: str) -> Iterator[Record]:
     if language in ("markdown", "restructuredtext"):
         yield from _sections(text, language, package, path)
         return
-    tree = parsed(text, language, _PARSE_S) if spec_of(language).grammar else None
-    if tree is None:
+    definitions = structure_of(text, language, _PARSE_S)
+    if not definitions:
         return
     lines = text.split("\n")
     is_test = bool(_TESTS.search(path))
     named = _FAMILIES.get(language, language)
-    for definition in definitions_in(tree, language):
+    for definition in definitions:
         if definition.scope_only or (is_test and definition.kind not in _FUNCTIONS):
             continue
         if definition.kind in _FUNCTIONS or definition.kind in _TYPES:

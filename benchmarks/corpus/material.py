@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 from benchmarks.corpus.mirrors import Commit
 from benchmarks.corpus.sources import is_source
-from regend.chunking.chunker import is_generated, parsed
+from regend.chunking.chunker import is_generated
 from regend.chunking.decoding import decode
 from regend.chunking.detection import detect_language
-from regend.chunking.grammars import spec_of
-from regend.chunking.symbols import Definition, definitions_in
+from regend.chunking.structure import structure_of
+from regend.chunking.symbols import Definition
 
 FUNCTIONS = frozenset(("constructor", "function", "macro", "method"))
 TYPES = frozenset(
@@ -113,8 +113,7 @@ class Material:
         """Return a file's definitions; none where its language has no grammar."""
         if path not in self._definitions:
             language = self.language(path)
-            tree = parsed(self.text(path), language, _PARSE_S) if spec_of(language).grammar else None
-            self._definitions[path] = [] if tree is None else definitions_in(tree, language)
+            self._definitions[path] = structure_of(self.text(path), language, _PARSE_S) or []
         return self._definitions[path]
 
     def drawn(self, kind: str, items: Iterable[T], key: Callable[[T], str]) -> list[T]:

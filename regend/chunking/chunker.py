@@ -6,15 +6,14 @@ Files that no person wrote or reads are skipped; the others are parsed, and `cut
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import replace
 
-from tree_sitter import Tree
-
+from regend.chunking import notebooks
 from regend.chunking.cutter import Cutter
 from regend.chunking.decoding import decode
-from regend.chunking.grammars import CHUNKER_VERSION, TEXT, parser_of, spec_of
-from regend.chunking.symbols import Definition, definitions_in
+from regend.chunking.grammars import CHUNKER_VERSION, TEXT
+from regend.chunking.structure import structure_of, structure_of_notebook
+from regend.chunking.symbols import Definition
 from regend.config import LimitConfig
 from regend.types import GENERATED, MAX_CHUNKS_PER_BLOB, ChunkedFile, StatSig, blob_id
 
@@ -47,8 +46,6 @@ _GENERATED = re.compile(
     re.VERBOSE,
 )
 """The beginning of a sentence, in lower case; a file that only speaks of generated code says so elsewhere."""
-_PARSE_STEP = 1 << 16
-_NAME_STEP = 256
 
 
 def chunk_content(content: bytes, language: str, sig: StatSig, limits: LimitConfig) -> ChunkedFile:
@@ -67,12 +64,15 @@ def chunk_content(content: bytes, language: str, sig: StatSig, limits: LimitConf
     empty = ChunkedFile(blob, sig, language, 0, (), ())
     if is_lfs_pointer(content):
         return replace(empty, skip_reason="lfs_pointer")
-    if len(content) > limits.max_file_bytes:
+    if len(content) > limits.max_file_bytes and language != notebooks.LANGUAGE:
         return replace(empty, skip_reason="too_large")
     decoded = decode(content)
     if decoded.skip_reason:
         return replace(empty, skip_reason=decoded.skip_reason)
-    lines = decoded.text.split("\n")
+    notebook = notebooks.notebook_of(decoded.text) if language == notebooks.LANGUAGE else None
+    lines = notebook.lines if notebook else decoded.text.split("\n")
+    if language == notebooks.LANGUAGE and sum(map(len, lines)) > limits.max_file_bytes:
+        return replace(empty, skip_reason="too_large")
     if lines and lines[-1] == "":
         lines.pop()
     empty = replace(empty, line_count=len(lines))
@@ -83,12 +83,14 @@ def chunk_content(content: bytes, language: str, sig: StatSig, limits: LimitConf
     degraded = decoded.degraded_reason
     if longest > limits.max_line_bytes:
         degraded = degraded or "long_lines"
-    elif spec_of(language).grammar:
-        tree = parsed(decoded.text, language, limits.parse_timeout_s)
-        if tree is None:
+    elif notebook:
+        definitions = structure_of_notebook(notebook, limits.parse_timeout_s)
+    else:
+        found = structure_of(decoded.text, language, limits.parse_timeout_s)
+        if found is None:
             degraded = degraded or "parse_timeout"
         else:
-            definitions = definitions_in(tree, language)
+            definitions = found
     chunks = Cutter(lines, limits).cut(definitions, "window" if not definitions and language == TEXT else "block")
     if len(chunks) > MAX_CHUNKS_PER_BLOB:
         return replace(empty, skip_reason="too_many_chunks")
@@ -120,34 +122,3 @@ def is_generated(text: str, language: str = "") -> bool:
         if any(_GENERATED.match(" ".join(sentences[at : at + 3])) for at in range(len(sentences))):
             return True
     return False
-
-
-def parsed(text: str, language: str, timeout_s: float) -> Tree | None:
-    """Return the syntax tree, or None when parsing takes too long."""
-    deadline = time.monotonic() + timeout_s
-    raw = text.encode("utf-8", "surrogatepass")
-    parser = parser_of(spec_of(language).grammar)
-    whole = memoryview(raw)
-    lent: list[memoryview] = []
-    parsing = True
-
-    def read(at: int, _point: object) -> bytes | memoryview:
-        if not parsing:
-            return raw[at : at + _NAME_STEP]  # A node's text is asked for, mostly a name.
-        part = whole[at : at + _PARSE_STEP]
-        lent.append(part)
-        return part
-
-    def overdue(_at: int, _has_error: bool) -> bool:
-        return time.monotonic() > deadline
-
-    try:
-        return parser.parse(read, progress_callback=overdue)
-    except ValueError:  # How a parse that was called off ends.
-        parser.reset()
-        return None
-    finally:
-        parsing = False
-        # tree-sitter 0.26 forgets to let go of what it was given: of copies, hundreds of megabytes for a Scala file.
-        for part in lent:
-            part.release()

@@ -6,6 +6,7 @@ A data file names the grammar, the file names and extensions, and which syntax n
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass, field
 from functools import cache
@@ -22,20 +23,56 @@ TEXT = "text"
 
 
 @dataclass(frozen=True, slots=True)
+class LineRule:
+    """A line that begins a definition, for languages without a grammar and for what a parser did not understand.
+
+    Attributes:
+        pattern: finds it, with the groups ``name`` and, for sections, ``level``: the longer, the deeper.
+        ends: ``line``, ``brace`` (where its braces close), ``indent`` (before a line that is not indented deeper),
+            ``section`` (before the next section that is not deeper), or a pattern of the line that ends it.
+        whole: whether the name is a title, which nothing splits.
+        everywhere: whether it counts beside a syntax tree, too.
+    """
+
+    pattern: str
+    kind: str
+    ends: str = "line"
+    whole: bool = False
+    everywhere: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LanguageSpec:
     """One data file.
 
     Attributes:
-        grammar: name in tree-sitter-language-pack; empty for languages that are only recognised.
-        definitions: syntax node type -> kind of symbol.
-        names: node type -> how its name is found, see `symbols.NAME_RULES`; by default its field ``name``.
-        qualifiers: node type -> the same for a path before the name (a Go receiver).
-        scopes: node types that only contribute to paths (a Rust ``impl``).
+        grammar: name in tree-sitter-language-pack; empty for languages without one.
+        query: tree-sitter patterns; the first that matches a node decides. A pattern captures the definition under its
+            kind (``@function``, ``@class``, …) and says how it is called. ``@scope`` only contributes to paths.
+
+            - ``@name`` is split where `separators` stand; ``@text`` (a string) and ``@title`` (of a section) are not.
+            - Several ``@part`` are put together. ``@declarator`` is gone down to the name.
+            - The name ends before ``@until``.
+            - ``@in`` stands before the name in the path (the receiver of a Go method).
+            - ``@level`` marks a heading, which lasts up to the next heading of its level.
+            - A capture that begins with ``_`` serves predicates.
+        definitions: syntax node type -> kind of symbol, for nodes whose field ``name`` is their name.
+        separators: what stands between the parts of a qualified name.
+        trimmed: pattern of what stands in names and does not belong to them (the colon of a Ruby symbol).
+        reserved: keywords that only a confused parser takes for a name.
         leading: node types that belong to the definition below them (comments, attributes).
-        wrappers: node types whose span replaces that of the definition inside (a decorated definition).
+        levels: signs that underline headings, the highest first; others follow in the order in which a file has them.
+        wrappers: node types whose span replaces that of the only definition inside (a decorated definition).
         tails: node types that belong to the definition right before them (a Dart function's body).
-        needs_body: node types that define something only where they have a body (a C ``struct``).
-        local: kinds that count only outside of functions.
+        local: kinds and node types that count only outside of functions.
+        open: node types that enclose what follows, up to the next of their types (a PHP ``namespace`` without braces).
+        joined: kinds whose adjacent definitions of one name are one (the equations of a Haskell function).
+        blanks: patterns whose group ``blank`` is hidden from the parser (macros that stand in its way).
+        preprocessed: whether the C preprocessor's conditionals stand in files.
+        embedded: tree-sitter patterns for pieces in other languages: ``@content``, and ``@language`` where the file
+            names it. ``(#set! language "css")`` names it otherwise; ``(#set! together "yes")`` makes them one text.
+        lines: see `LineRule`.
+        fences: pattern of the lines between which `lines` count for nothing.
         max_depth: definitions nested deeper than this are left out; 0 for no bound.
         extensions, filenames, shebangs: how files are recognised; file names in lower case.
     """
@@ -45,16 +82,35 @@ class LanguageSpec:
     extensions: tuple[str, ...] = ()
     filenames: tuple[str, ...] = ()
     shebangs: tuple[str, ...] = ()
+    query: str = ""
     definitions: dict[str, str] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
-    qualifiers: dict[str, str] = field(default_factory=dict)
-    scopes: tuple[str, ...] = ()
+    separators: tuple[str, ...] = (".", "::")
+    trimmed: str = ""
+    reserved: tuple[str, ...] = ()
     leading: tuple[str, ...] = ("comment",)
+    levels: str = ""
     wrappers: tuple[str, ...] = ()
     tails: tuple[str, ...] = ()
-    needs_body: tuple[str, ...] = ()
     local: tuple[str, ...] = ("variable", "constant", "field")
+    open: tuple[str, ...] = ()
+    joined: tuple[str, ...] = ()
+    blanks: tuple[str, ...] = ()
+    preprocessed: bool = False
+    embedded: str = ""
+    lines: tuple[LineRule, ...] = ()
+    fences: str = ""
     max_depth: int = 0
+
+    @property
+    def separator(self) -> re.Pattern[str]:
+        """What matches between two parts of a qualified name, and within no operator."""
+        return _separator(self.separators)
+
+
+@cache
+def _separator(separators: tuple[str, ...]) -> re.Pattern[str]:
+    signs = "|".join(map(re.escape, separators))
+    return re.compile(rf"(?<=[\w)>\]\"'`?!])\s*(?:{signs})\s*(?=[\w~\"'`$@\[])") if signs else re.compile("(?!)")
 
 
 @cache
@@ -67,6 +123,7 @@ def _specs() -> dict[str, LanguageSpec]:
             if unknown := table.keys() - known:
                 raise ValueError(f"languages/{file.name}: unknown keys {sorted(unknown)}; known are {sorted(known)}")
             values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
+            values["lines"] = tuple(LineRule(**row) for row in table.get("lines", ()))
             specs[table["name"]] = LanguageSpec(**values)
     return specs
 

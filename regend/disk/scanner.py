@@ -13,6 +13,7 @@ import stat
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from regend.chunking.notebooks import largest_bytes
 from regend.core.commands import Observe
 from regend.core.events import Observation, Observed
 from regend.disk.blob_names import name_blob
@@ -216,7 +217,7 @@ class _Look:
             self._skip(path, sig, "own_log")
         elif reason := skip_reason_of(name):
             self._skip(path, sig, reason)
-        elif found.st_size > self._max_file_bytes:
+        elif found.st_size > largest_bytes(name, self._max_file_bytes):
             self._skip(path, sig, "too_large")
         elif self._command.known.get(path) == sig:
             self._report(Observation(path, sig, unchanged=True))
@@ -225,7 +226,7 @@ class _Look:
 
     def _read(self, directory: int, name: str, path: str, sig: StatSig) -> None:
         try:
-            content, read_sig = read_at(directory, name, self._max_file_bytes, path)
+            content, read_sig = read_at(directory, name, largest_bytes(name, self._max_file_bytes), path)
         except FileNotFoundError:
             return
         except FileRefusedError as error:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, assert_never
 import msgspec
 
 from regend.chunking.chunker import chunk_content
+from regend.chunking.notebooks import largest_bytes
 from regend.disk.blob_names import name_blob
 from regend.disk.safe_read import FileRefusedError, read_file
 from regend.errors import RegendError
@@ -84,7 +85,9 @@ def _do(task: Task) -> Reply:
     match task:
         case ChunkTask():
             if task.content is None:
-                content, sig = read_file(task.root_path, task.path, task.limits.max_file_bytes)
+                content, sig = read_file(
+                    task.root_path, task.path, largest_bytes(task.path, task.limits.max_file_bytes)
+                )
             else:
                 content, sig = task.content, UNSURE
             _, language = name_blob(task.path, content)

@@ -39,7 +39,7 @@ CASES: dict[str, tuple[str, list[Row]]] = {
     ),
     "go": (
         "package a\n\n// Run runs.\nfunc (s *Server) Run(x int) {}\n\ntype Server struct {}\n\nfunc New() *Server { return nil }\n",
-        [("method", "Server.Run", 4, 4), ("type", "Server", 6, 6), ("function", "New", 8, 8)],
+        [("method", "Server.Run", 4, 4), ("struct", "Server", 6, 6), ("function", "New", 8, 8)],
     ),
     "rust": (
         "/// doc\n#[derive(Debug)]\npub struct S { a: i32 }\nimpl S {\n  pub fn f(&self) {}\n}\nimpl Trait for S { fn g() {} }\n",
@@ -125,7 +125,7 @@ CASES: dict[str, tuple[str, list[Row]]] = {
         "/// d\nclass A {\n  void f() { p(1); }\n}\nvoid g() {\n  x();\n}\n",
         [("class", "A", 2, 4), ("method", "A.f", 3, 3), ("function", "g", 5, 7)],
     ),
-    "perl": ("package Foo;\nsub bar { 1 }\n", [("module", "Foo", 1, 1), ("function", "bar", 2, 2)]),
+    "perl": ("package Foo;\nsub bar { 1 }\n", [("module", "Foo", 1, 2), ("function", "Foo.bar", 2, 2)]),
     "r": ("f <- function(x) 1\n", [("function", "f", 1, 1)]),
     "clojure": ("(ns a.b)\n(defn foo [x] 1)\n", [("module", "a.b", 1, 1), ("function", "foo", 2, 2)]),
     "proto": (

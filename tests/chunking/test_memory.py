@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from regend.chunking.chunker import parsed
+from regend.chunking.structure import parsed
 
 SCALA = (
     "object Main {\n" + "".join(f"  def f{n}(x: Int): Int = {{\n    x + {n}\n  }}\n\n" for n in range(1_500)) + "}\n"

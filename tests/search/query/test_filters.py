@@ -2,9 +2,10 @@
 
 import pytest
 
-from regend.chunking.grammars import language_names, spec_of
+from regend.chunking.grammars import language_names
 from regend.search.errors import FilterError
 from regend.search.query.filters import KINDS, Filters, Inline, Split, doubts, split_filters
+from tests.chunking.samples import kinds_of
 
 
 def inline(key: str, value: str, negated: bool = False) -> Inline:
@@ -51,7 +52,7 @@ def test_an_unknown_kind_is_named_with_those_there_are() -> None:
 
 
 def test_kinds_are_those_of_the_languages() -> None:
-    defined = {kind for name in language_names() for kind in spec_of(name).definitions.values()}
+    defined = {kind for name in language_names() for kind in kinds_of(name)}
     assert {"block", "window"} | defined == KINDS
 
 
