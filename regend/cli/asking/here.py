@@ -86,6 +86,11 @@ def asked_where(arguments: argparse.Namespace, daemon: Client, paths: Sequence[s
     return Where(whole, () if under == (whole,) else under, whole or (home["path"] if home else ""))
 
 
+def check_indexed(file: str, daemon: Client) -> None:
+    """Raise a `RootError` that says how to add it if no root holds a file."""
+    _indexed(file, daemon.call("list")["roots"])
+
+
 def _existing(path: str) -> str:
     place = absolute(path)
     if not os.path.lexists(place):
