@@ -103,7 +103,7 @@ def test_the_patterns_find_what_they_are_for() -> None:
 @pages
 def test_regenctl_commands_exist(page: Path) -> None:
     by_name = {command.name: command for command in COMMANDS}
-    of_all = {name for argument in GLOBAL for name in argument.names} | {"--help", "--version"}
+    of_all = {name for argument in GLOBAL for name in argument.names} | {"--help", "--version", "-V"}
     for words in commands_in(page.read_text(), "regenctl"):
         command = next((word for word in words if not word.startswith("-")), None)
         if command is None or not command.islower():

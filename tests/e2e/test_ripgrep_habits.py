@@ -19,7 +19,7 @@ COMMANDS = [command.replace("\\|", "|") for _, command in ROW.findall(PAGE)]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a row's command must print: `out` and `err` are patterns, `without` what it must not print."""
+    """The result of a row's command: `out` and `err` are patterns, `without` is one that must not match."""
 
     out: str
     code: int = 0

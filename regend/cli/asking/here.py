@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from regend.rpc.client import Client
 
     class Where(NamedTuple):
-        """What is asked.
+        """The part of the index that is asked.
 
         Attributes:
             root: the only root to ask; empty for any.
