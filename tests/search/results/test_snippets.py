@@ -130,7 +130,7 @@ def test_members_beyond_a_class_s_head_are_named_with_their_lines() -> None:
     ("marked", "symbol", "anchor", "best"),
     [
         ({"_2": "def wanted():", "_30": "needles threaded"}, "Outer.wanted", 0, 131),  # The line with most words.
-        ({"_2": "def wanted(needle):", "_30": "needles"}, "Outer.wanted", 0, 103),  # Of equals the definition.
+        ({"_2": "def wanted(needle):", "_30": "needles"}, "Outer.wanted", 0, 103),  # The definition, of equals.
         ({"_2": "def wanted():", "_30": "needle thread"}, "Outer.wanted", 121, 121),  # The definition that was named.
         ({"_2": "def wanted():"}, "Outer.wanted", 0, 103),  # No word at all.
         ({"_20": "needle", "_25": "needle thread"}, "", 0, 126),
