@@ -58,7 +58,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     # Looks at trees. A scan answers the core's commands with its events; a blob's name holds its language.
     "regend.disk": (
         *BASICS, "regend.config", "regend.disk.*", "regend.core.commands", "regend.core.events",
-        "regend.chunking.detection", "regend.chunking.grammars",
+        "regend.chunking.detection", "regend.chunking.grammars", "regend.chunking.notebooks",
     ),
     # Which rules hold for a path, and nothing else of the disk but what a repository is.
     "regend.disk.ignore": (
@@ -72,6 +72,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     # Warm processes: they read and chunk files and run the local model.
     "regend.workers": (
         *BASICS, "regend.interpreter", "regend.config", "regend.workers.*", "regend.chunking.chunker",
+        "regend.chunking.notebooks",
         "regend.disk.blob_names", "regend.disk.safe_read", "regend.embedding.base", "regend.embedding.registry",
     ),
     # Adapters. The store applies the core's commands and answers with its events, hence these two.
@@ -168,7 +169,7 @@ PURE: dict[str, frozenset[str]] = {
     "regend.disk.ignore.wildmatch": frozenset(),
     "regend.chunking": frozenset(("tree_sitter",)),
     # Stops a parse that takes too long; only the clock can tell.
-    "regend.chunking.chunker": frozenset(("tree_sitter", "time")),
+    "regend.chunking.structure": frozenset(("tree_sitter", "time")),
     # Loads grammars and, through importlib, the languages' data files, once per process.
     "regend.chunking.grammars": frozenset(("tree_sitter", "tree_sitter_language_pack")),
 }
@@ -317,7 +318,7 @@ def test_what_is_pure_in_chunking() -> None:
     assert len(list(impure({"regend.chunking.x": "import hnswlib, socket"}, PURE, IO, BUILTINS))) == 2
     assert list(impure({"regend.chunking.grammars": "import tree_sitter_language_pack"}, PURE, IO, BUILTINS)) == []
     assert len(list(impure({"regend.chunking.x": "import time, tree_sitter_language_pack"}, PURE, IO, BUILTINS))) == 2
-    assert list(impure({"regend.chunking.chunker": "import time"}, PURE, IO, BUILTINS)) == []
+    assert list(impure({"regend.chunking.structure": "import time"}, PURE, IO, BUILTINS)) == []
     assert len(list(impure({"regend.chunking.grammars": "import socket"}, PURE, IO, BUILTINS))) == 1
 
 

@@ -49,7 +49,8 @@ _VERBS = frozenset(
     ]
 )
 NEVER_ONE = {
-    ("cli/asking/queries.py", "bytes"), ("cli/service_files.py", "lines"), ("cli/status_page.py", "batches"),
+    ("cli/asking/queries.py", "bytes"), ("cli/mcp.py", "lists"), ("cli/roots.py", "leaves"),
+    ("cli/service_files.py", "lines"), ("cli/status_page.py", "batches"),
     ("daemon/handlers/asking.py", "overlays"), ("daemon/roots.py", "bytes"), ("disk/safe_read.py", "bytes"),
     ("embedding/remote/dialects.py", "vectors"), ("embedding/vocabulary.py", "buckets"),
     ("embedding/vocabulary.py", "words"), ("rpc/codec.py", "bytes"), ("rpc/codec.py", "elements"),

@@ -103,7 +103,7 @@ class LanguageSpec:
 
     @property
     def separator(self) -> re.Pattern[str]:
-        """What matches between two parts of a qualified name, and within no operator."""
+        """A pattern for the space between two parts of a qualified name, which is within no operator."""
         return _separator(self.separators)
 
 

@@ -35,7 +35,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Notebook:
-    """What people wrote in a notebook.
+    """The parts of a notebook that people wrote.
 
     Attributes:
         lines: as many as the file has rows.

@@ -33,7 +33,7 @@ _ADORNMENT_CHARS = 7
 _MARKUP = re.compile(
     r"`+([^`]*)`+|!?\[([^\]\[]*)\](?:\([^()]*\)|\[[^\]]*\])|\*{1,3}(\S[^*]*)\*{1,3}|</?\w[^<>]*>|\s*\{#[^{}]*\}\s*$|\s+#+\s*$"
 )
-"""What a title is written with in Markdown, and what of it is read."""
+"""The marks of a title in Markdown, with the part of them that is read."""
 _OPERATOR = re.compile(r"\boperator(?!\w)(.*)", re.DOTALL)
 _QUOTED = re.compile(r"([\"'`])[^\"'`]*\1")
 _INNER_SIGN = re.compile(r"([.:\\])")

@@ -180,7 +180,12 @@ class _Calls:
             while self._waiting and len(self._running) < MAX_RUNNING:
                 call = self._waiting.popleft()
                 self._running[call.id] = call
-                threading.Thread(target=self._answer, args=(call,), daemon=True).start()
+                try:
+                    threading.Thread(target=self._answer, args=(call,), daemon=True).start()
+                except RuntimeError as error:
+                    del self._running[call.id]
+                    why = f"No thread can be started for this call ({error}); try again when the system has room."
+                    self._host.send(error_line(FaultError(INTERNAL_ERROR, why, id=call.id)))
 
     def finish(self, limit_s: float) -> None:
         """Wait until all calls are answered, or the time is over."""

@@ -24,6 +24,7 @@ from regend.daemon.threads import Threads
 from regend.errors import RegendError
 from tests.daemon.test_loop_calls import DEADLINE_S, Rig
 from tests.disk import test_calls
+from tests.mcp import test_stdio
 from tests.store import test_upkeep
 from tests.store.lexical import test_rebuild
 
@@ -173,6 +174,7 @@ def test_every_other_thread_is_struck_by_a_test() -> None:
     struck = {
         "daemon/indexer.py:__init__": test_no_thread_can_be_started_at_the_start,
         "disk/calls.py:_staff": test_calls.test_the_last_thread_stays,
+        "mcp/stdio.py:start": test_stdio.test_a_call_without_a_thread_is_answered_with_an_error,
         "store/lexical/rebuild.py:start": test_rebuild.test_a_rewrite_waits_for_its_thread,
         "store/vectors/merge.py:_start": test_upkeep.test_a_base_waits_for_its_thread,
     }

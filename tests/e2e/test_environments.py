@@ -21,7 +21,7 @@ SHADOWS = ("queue", "select", "socket", "random", "argparse", "pathlib", "asynci
 RELATIVE_PATHS: dict[str, tuple[str, ...]] = {
     "add": ("add", "here"), "remove": ("remove", "here"), "reindex": ("reindex", "here"), "why": ("why", "a.py"),
     "list": ("list", "--files", "here"), "outline": ("outline", "a.py"), "related": ("related", "a.py:1"),
-    "search": ("search", "pear", "--root", "here"), "symbols": ("symbols", "pear", "--root", "."),
+    "search": ("search", "pear", "--root", "./here"), "symbols": ("symbols", "pear", "--root", "."),
     "socket": ("--socket", "run/s", "list"),
 }  # fmt: skip
 
@@ -99,9 +99,9 @@ def control(subject: Daemon, environment: Environment, *arguments: str) -> subpr
 
 def works(tmp_path: Path, environment: Environment) -> None:
     with started(tmp_path, environment) as subject:
-        found = control(subject, environment, "search", "pear")
+        found = control(subject, environment, "search", "pear", "--all")
         assert found.returncode == 0, found.stderr
-        assert f"{NAME}/{NAME}.py:1-2" in found.stdout
+        assert f"{NAME}/{NAME}.py:1:" in found.stdout
         assert found.stderr == ""
         assert all(mode & 0o077 == 0 for mode in modes(subject.state_dir))
         for number in range(3):

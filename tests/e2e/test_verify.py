@@ -61,7 +61,7 @@ def test_damage_within_the_catalog_is_found_and_mended(
             damage_a_page(subject.state_dir / "index.db")
         assert main(["--socket", str(subject.socket), "doctor", "--verify"]) == 1
         shown = capsys.readouterr().out
-        assert "fail  index pages: " in shown and "regenctl stop, and start `regend` again" in shown
+        assert "fail  index pages: " in shown and "regenctl restart: the daemon puts the file aside" in shown
         assert subject.stop() == 0
         subject.start().flush()
         assert '"catalog_damaged"' in subject.log()

@@ -9,13 +9,16 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from regend.mcp import stdio
 from regend.mcp.messages import MAX_LINE_BYTES
+from regend.mcp.protocol import Call
 from regend.rpc import operation_messages as ops
 from tests.e2e.rig import wait_for
 from tests.mcp.rig import COMMAND, REPOSITORY, Agent, agent, modern
@@ -262,3 +265,25 @@ def test_what_a_child_prints_does_not_reach_the_wire(served: ServerThread) -> No
         client.ask("ping")
         assert os.readlink(f"/proc/{client.process.pid}/fd/1") == os.devnull
         assert os.readlink(f"/proc/{client.process.pid}/fd/0") == os.devnull
+
+
+def test_a_call_without_a_thread_is_answered_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system may have no thread left; the next call is tried again."""
+    sent: list[Any] = []
+
+    class Host:
+        def send(self, line: bytes) -> None:
+            sent.append(json.loads(line))
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    calls = stdio._Calls(Host(), {}, None, False)  # type: ignore[arg-type]
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        for number in range(3):
+            calls.take(Call(number, "index_status", {}, modern=True))
+        calls.start(())
+    assert [(answer["id"], answer["error"]["code"]) for answer in sent] == [(0, -32603), (1, -32603), (2, -32603)]
+    assert "thread" in sent[0]["error"]["message"]
+    calls.finish(5.0)

@@ -133,7 +133,7 @@ class TestNeovim:
         return done.stdout + done.stderr
 
     def test_the_snippet_fills_the_quickfix_list(self) -> None:
-        snippet, _ = blocks(EDITORS_PAGE, "lua")
+        snippet, _, _ = blocks(EDITORS_PAGE, "lua")
         assert len(snippet.strip().splitlines()) <= 10
         with short_directory() as directory, ServerThread(directory / "s") as served:
             out = self.run(
@@ -149,7 +149,7 @@ class TestNeovim:
         with short_directory() as directory, ServerThread(directory / "s") as served:
             self.run(
                 directory,
-                "".join(blocks(EDITORS_PAGE, "lua")),
+                "".join(blocks(EDITORS_PAGE, "lua")[:2]),
                 "vim.cmd('Regend first')\n"
                 f"vim.cmd('edit {directory}/new.py')\n"
                 "vim.api.nvim_buf_set_lines(0, 0, -1, false, { 'x = 1', 'y = 2' })\n"
@@ -166,7 +166,7 @@ class TestNeovim:
             ]
 
     def test_neovim_shows_the_daemons_message(self) -> None:
-        snippet, _ = blocks(EDITORS_PAGE, "lua")
+        snippet, _, _ = blocks(EDITORS_PAGE, "lua")
         with short_directory() as directory, ServerThread(directory / "s"):
             out = self.run(
                 directory, snippet, "print(pcall(vim.fn.rpcrequest, regend(), 'remove', { path = '/nope' }))"
@@ -174,7 +174,7 @@ class TestNeovim:
             assert "root_error: /nope is not a root; add it with `regenctl add /nope`." in out
 
     def test_all_forms_of_no_parameters_work(self) -> None:
-        snippet, _ = blocks(EDITORS_PAGE, "lua")
+        snippet, _, _ = blocks(EDITORS_PAGE, "lua")
         calls = ("'list'", "'list', {}", "'list', vim.empty_dict()")
         with short_directory() as directory, ServerThread(directory / "s"):
             out = self.run(

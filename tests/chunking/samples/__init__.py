@@ -88,7 +88,7 @@ def table() -> str:
     for sample in sorted(samples(), key=lambda sample: (sample.language, sample.path)):
         expected, found, exact = counts(sample)
         totals.update(expected=expected, found=found, exact=exact)
-        rows.append(f"| {sample.language} | `{sample.path}` | {expected} | {found} | {exact} |")
+        rows.append(f"| {sample.language} | {sample.path} | {expected} | {found} | {exact} |")
     rows.append(f"| **all** | {len(samples())} files | {totals['expected']} | {totals['found']} | {totals['exact']} |")
     head = ["| language | file | definitions | found | with path and lines |", "|---|---|---|---|---|"]
     return "\n".join([_BEGIN, *head, *rows, _END])

@@ -112,7 +112,7 @@ def test_find_file_says_what_is_wrong(store: MemoryStore, root: str, path: str, 
         find_file(store, root, path)
 
 
-@pytest.mark.parametrize("filters", [Filters(lang="cobol"), Filters(lang="go,rust")])
+@pytest.mark.parametrize("filters", [Filters(lang="klingon"), Filters(lang="go,rust")])
 def test_unknown_languages_are_refused(store: MemoryStore, filters: Filters) -> None:
     with pytest.raises(FilterError, match=f"No language is called '{filters.lang}'.*haskell"):
         ScopeResolver().resolve(store, filters)
