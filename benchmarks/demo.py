@@ -28,7 +28,7 @@ def run() -> int:
             f"(answering after {ready_s:.2f} s); complete: {done['complete']}\n"
         )
         for query in QUERIES:
-            page, took_s = daemon.regenctl("search", query, "-k", "3", "--root", str(repository))
+            page, took_s = daemon.regenctl("search", query, "-k", "3", "--root", str(repository), "--format", "human")
             print(f"2. regenctl search {query!r}: {took_s * 1e3:.0f} ms for the whole process")
             print(
                 "".join(f"     {line}\n" for line in page.splitlines() if line.startswith("/") or " results in" in line)

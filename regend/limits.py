@@ -8,6 +8,10 @@ MAX_OFFSET = 1_000
 """Maximum `offset`."""
 MAX_CONTEXT_LINES = 1_000
 """Maximum `context`."""
+SNIPPET_LINES = 12
+"""Maximum lines of a snippet if a request does not say how many."""
+MAX_PLACES = 64
+"""Maximum items of `under`, and of `globs`."""
 MIN_BUDGET_TOKENS = 50
 """Minimum `budget`, unless it is 0."""
 MAX_BUDGET_TOKENS = 200_000

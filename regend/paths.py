@@ -113,6 +113,14 @@ def _has_own_home(environ: Mapping[str, str]) -> bool:
         return False
 
 
+def holds_sockets_only(directory: Path) -> bool:
+    """Say whether a directory is for sockets, so that its mode concerns no other program."""
+    try:
+        return all(entry.is_socket() or entry.name.endswith(".lock") for entry in directory.iterdir())
+    except OSError:
+        return False
+
+
 def log_file(environ: Mapping[str, str] = os.environ) -> Path:
     """Return the log file of a daemon that `regenctl start` has started."""
     return default_state_dir(environ) / "regend.log"

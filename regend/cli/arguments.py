@@ -31,10 +31,10 @@ _SECONDS = number(float, "seconds", 0, limits.MAX_WAIT_S)
 _DIRECTORY = arg("directory", metavar="DIR", complete="roots", help="a root: its directory, or the last part of it")
 
 COMMANDS = (
-    Command("search", "find code by words and by meaning", "asking.queries", asking.SEARCH),
-    Command("symbols", "find definitions by name", "asking.queries", asking.SYMBOLS),
-    Command("related", "find code like the code at a line, or files like a file", "asking.queries", asking.RELATED),
-    Command("outline", "list a file's definitions", "asking.queries", asking.OUTLINE),
+    Command("search", "find code by words and by meaning", asking.MODULE, asking.SEARCH),
+    Command("symbols", "find definitions by name", asking.MODULE, asking.SYMBOLS),
+    Command("related", "find code like the code at a line, or files like a file", asking.MODULE, asking.RELATED),
+    Command("outline", "list a file's definitions", asking.MODULE, asking.OUTLINE),
     Command("status", "show what is indexed, what is not and why", "operations", (
         arg("--watch", action="store_true", help="update it live, with progress bars, until Ctrl-C"),
         arg("--until-ready", action="store_true", help="with --watch: end when everything is indexed"),
@@ -102,21 +102,27 @@ COMMANDS = (
     )),
 )  # fmt: skip
 
+COLOR = ("auto", "always", "never")
 GLOBAL = (
     arg("--socket", metavar="PATH", complete="file", help="the daemon's socket (else $REGEND_SOCKET)"),
     arg("--json", action="store_true", help="print the daemon's answer as JSON (docs/rpc.md)"),
+    arg(
+        "--color", choices=COLOR, complete=" ".join(COLOR), metavar="WHEN",
+        help="colours: auto (on a terminal), always or never",
+    ),
+    arg("--no-pager", action="store_true", help="do not send what is longer than the screen through a pager"),
 )  # fmt: skip
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    """Parse a command line; the result has `socket`, `json`, `command` (a `Command`) and the command's own arguments.
+    """Parse a command line; the result has those of `GLOBAL`, `command` (a `Command`) and the command's own arguments.
 
     Raises:
         SystemExit: with status 2 for a wrong command line, 0 after `--help` or `--version`.
     """
     top = argparse.ArgumentParser(
         prog="regenctl",
-        usage="regenctl [--socket PATH] [--json] COMMAND ...",
+        usage="regenctl [--socket PATH] [--json] [--color WHEN] COMMAND ...",
         description="Query and control the regend code-search daemon.",
         epilog="commands:\n" + "\n".join(f"  {c.name:<11} {c.doc}" for c in COMMANDS),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -124,7 +130,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     )
     for argument in GLOBAL:
         top.add_argument(*argument.names, **argument.options)
-    top.add_argument("--version", action="store_true", help="print the version")
+    top.add_argument("--version", "-V", action="store_true", help="print the version")
     top.add_argument("command", metavar="COMMAND", nargs="?", help="one of the commands below")
     place = _command_place(argv)
     values = top.parse_args(argv[: place + 1])
@@ -139,21 +145,19 @@ def parse(argv: list[str]) -> argparse.Namespace:
     if command is None:
         top.error(f"there is no command {values.command!r}; see `regenctl --help`")
     parser = command_parser(command)
-    chosen = argparse.Namespace(socket=values.socket, json=values.json, command=command)
+    chosen = argparse.Namespace(**{**vars(values), "command": command})
     rest = argv[place + 1 :]
-    if command.name == "search":
-        rest = asking.guarded(rest)
-    if command.name == "mcp":
-        # Options may stand between its words.
-        return parser.parse_intermixed_args(rest, chosen)
-    return parser.parse_args(rest, chosen)
+    if command.module == asking.MODULE:
+        return asking.parse(parser, rest, chosen)
+    # Options may stand between the words of `mcp`.
+    return parser.parse_intermixed_args(rest, chosen) if command.name == "mcp" else parser.parse_args(rest, chosen)
 
 
 def _command_place(argv: list[str]) -> int:
     """Return the index of the command. argparse could split there itself, but would drop the command's ``--``."""
     place = 0
     while place < len(argv) and argv[place].startswith("-"):
-        place += 2 if argv[place] == "--socket" else 1
+        place += 2 if argv[place] in ("--socket", "--color") else 1
     return place
 
 

@@ -13,17 +13,19 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from regend import __version__
+from regend.cli.finding import Check
+from regend.cli.limits import check_files_of, check_inotify, check_open_files, sysctl_remedy
 from regend.cli.terminal import Style, print_json
 from regend.config import Config, load_config
 from regend.errors import ConfigError, DaemonNotRunningError, RegendError, count_text
 from regend.interpreter import child_command
 from regend.limits import MAX_WAIT_S
-from regend.paths import APPLICATION_ID, CATALOG, STATE_FORMAT, default_state_dir
+from regend.paths import APPLICATION_ID, CATALOG, STATE_FORMAT, default_state_dir, holds_sockets_only
 from regend.rpc.client import Client
 
 PACKAGES = (
@@ -34,14 +36,9 @@ MIN_PYTHON = (3, 11)
 LOW_DISK_BYTES = 1_000_000_000
 """Free space below which doctor warns; a guess: the index of a tree of 7,000 files is much smaller."""
 FULL_DISK_BYTES = 100_000_000
-GOOD_OPEN_FILES = 1_456
-"""Limit on open files that suffices for all clients that the daemon admits, and for the index."""
-FEW_OPEN_FILES = 128
 _PACKAGES_TIMEOUT_S = 60.0
 _ANSWER_TIMEOUT_S = 5.0
 _MAX_NAMED = 10
-_MIN_INSTANCES = 8
-"""The daemon takes one for all roots; editors and desktops take a few."""
 _PROBE = """
 import importlib, sys
 for name in sys.argv[1:]:
@@ -52,22 +49,6 @@ for name in sys.argv[1:]:
     except BaseException as error:
         print(f"{type(error).__name__}: {error}".replace("\\n", " "), flush=True)
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding.
-
-    Attributes:
-        result: ``ok``, ``warn`` (regend works with restrictions) or ``fail``.
-        detail: what the check found.
-        remedy: what to do; empty where nothing is wrong.
-    """
-
-    name: str
-    result: str
-    detail: str
-    remedy: str = ""
 
 
 def doctor_command(socket: str, as_json: bool, environ: Mapping[str, str] = os.environ, *, verify: bool = False) -> int:
@@ -106,7 +87,8 @@ def run_checks(socket: Path, environ: Mapping[str, str]) -> Iterator[Check]:
     yield check_directory("socket directory", socket.parent)
     yield check_open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     if sys.platform == "linux":
-        yield from check_inotify(config, Path("/proc/sys"))
+        yield from check_inotify(config, status)
+        yield from check_files_of(status)
     yield daemon
     yield from check_roots(status)
 
@@ -156,7 +138,12 @@ def check_config(environ: Mapping[str, str]) -> tuple[Config, Check]:
     try:
         config = load_config(environ=environ)
     except ConfigError as error:
-        return Config(), Check("configuration", "fail", str(error), "See docs/configuration.md for the keys.")
+        return Config(), Check(
+            "configuration",
+            "fail",
+            str(error),
+            "`regenctl config validate` checks it; `regenctl config --all` shows every key.",
+        )
     key = config.embedding.api_key_env
     if key and not environ.get(key):
         remedy = f"Set {key} where the daemon starts; for the service, in the file `environment` beside config.toml."
@@ -176,16 +163,25 @@ def check_directory(name: str, directory: Path) -> Check:
         return Check(name, "fail", f"{directory} is not a directory", f"Move {directory} away.")
     if stat.S_ISLNK(found.st_mode):
         found = directory.stat()
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & stat.S_ISVTX:
+        place = "REGEND_STATE_DIR" if name == "state directory" else "REGEND_SOCKET"
+        detail = f"{directory} is shared with other users (mode {mode:04o})"
+        return Check(name, "fail", detail, f"Name a place in a directory of your own with {place}.")
     if found.st_uid != os.geteuid():
-        remedy = f"chown -R {os.geteuid()} {directory}, or name another place."
+        remedy = "Name another place, in a directory of your own."
         return Check(name, "fail", f"{directory} belongs to user {found.st_uid}, not to {os.geteuid()}", remedy)
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
         return Check(name, "fail", f"{directory} cannot be written", f"chmod 700 {directory}")
-    mode = stat.S_IMODE(found.st_mode)
     if mode & 0o077:
         # The daemon restricts its state directory itself, but refuses a socket directory that others can enter.
         result = "warn" if name == "state directory" else "fail"
-        return Check(name, result, f"{directory} has mode {mode:04o}: others may enter", f"chmod 700 {directory}")
+        remedy = f"chmod 700 {directory}"
+        if name != "state directory" and not holds_sockets_only(directory):
+            remedy = (
+                f"Name a socket in a directory of its own with REGEND_SOCKET, such as {directory}/regend/regend.sock."
+            )
+        return Check(name, result, f"{directory} has mode {mode:04o}: others may enter", remedy)
     return Check(name, "ok", str(directory))
 
 
@@ -258,44 +254,6 @@ def _catalog_check(catalog: Path, header: bytes) -> Check:
     return Check("catalog", "ok", f"format {found}")
 
 
-def check_open_files(allowed: int) -> Check:
-    """Check the hard limit on open files, to which the daemon raises its own."""
-    if allowed == resource.RLIM_INFINITY or allowed >= GOOD_OPEN_FILES:
-        return Check("open files", "ok", "no limit" if allowed == resource.RLIM_INFINITY else str(allowed))
-    detail = f"{allowed} at most: fewer clients may connect"
-    result = "warn" if allowed >= FEW_OPEN_FILES else "fail"
-    remedy = f"ulimit -Hn {GOOD_OPEN_FILES}; for the service, LimitNOFILE={GOOD_OPEN_FILES}."
-    return Check("open files", result, detail, remedy)
-
-
-def check_inotify(config: Config, directory: Path) -> Iterator[Check]:
-    """Check the kernel's limits on watches: the lower of the user's and of the user namespace's, below `/proc/sys`."""
-    wanted = {"watches": config.watch.max_watches, "instances": _MIN_INSTANCES}
-    for what, least in wanted.items():
-        name, value = f"fs.inotify.max_user_{what}", -1
-        try:
-            value = _number(directory / "fs/inotify" / f"max_user_{what}")
-            in_namespace = directory / "user" / f"max_inotify_{what}"
-            if in_namespace.exists() and (lower := _number(in_namespace)) < value:
-                name, value = f"user.max_inotify_{what}", lower
-        except (OSError, ValueError) as error:
-            yield Check(f"inotify {what}", "warn", f"cannot be read: {error}", "Roots may be polled.")
-            continue
-        if value >= least:
-            yield Check(f"inotify {what}", "ok", str(value))
-            continue
-        line = f"{name}={least}"
-        remedy = (
-            f"sudo sysctl {line}; to make it permanent: echo {line} | sudo tee /etc/sysctl.d/60-regend.conf. "
-            "Until then a tree that needs more is polled."
-        )
-        yield Check(f"inotify {what}", "warn", f"{value}, less than {least} ({name})", remedy)
-
-
-def _number(file: Path) -> int:
-    return int(file.read_text())
-
-
 def _ask(socket: Path, method: str, **params: Any) -> dict[str, Any]:
     with Client(str(socket), timeout_s=_ANSWER_TIMEOUT_S, name="doctor") as client:
         return client.call(method, **params)
@@ -308,15 +266,19 @@ def check_daemon(socket: Path) -> tuple[dict[str, Any], Check]:
     except DaemonNotRunningError:
         if socket.is_socket():
             detail = f"not running, and it left a stale socket {socket}"
-            return {}, Check("daemon", "warn", detail, "Start `regend`; it removes the stale socket itself.")
-        remedy = "Start `regend`, or run `regenctl service install` to start it at every login."
+            return {}, Check("daemon", "warn", detail, "`regenctl start`; it removes the stale socket itself.")
+        remedy = "`regenctl start`, or `regenctl service install` to start it at every login."
         return {}, Check("daemon", "warn", f"not running: no process listens on {socket}", remedy)
     except RegendError as error:
-        return {}, Check("daemon", "fail", str(error), "See its log; `regenctl stop` and start it again.")
+        if error.code == "sandboxed":
+            return {}, Check("daemon", "fail", str(error), "Run regenctl outside of the sandbox to check the daemon.")
+        if error.code == "foreign_socket":
+            return {}, Check("daemon", "fail", str(error), "`regenctl start` with a socket of your own.")
+        return {}, Check("daemon", "fail", str(error), "See `regenctl logs`, then `regenctl restart`.")
     roots = count_text(len(status.get("roots", ())), "root")
     detail = f"version {status.get('version')}, pid {status.get('pid')}, {roots}"
     if status.get("version") != __version__:
-        remedy = "Start the daemon again: regenctl stop, then `regend`; the service starts it by itself."
+        remedy = "regenctl restart"
         return status, Check("daemon", "warn", f"{detail}, but regenctl is version {__version__}", remedy)
     if status.get("paused"):
         return status, Check("daemon", "warn", f"{detail}, indexing is paused", "regenctl resume")
@@ -340,9 +302,9 @@ def check_roots(status: Mapping[str, Any]) -> Iterator[Check]:
         elif state == "gone":
             yield Check(name, "warn", detail, f"Mount or restore it, or: regenctl remove {root['path']}")
         elif state == "degraded":
-            yield Check(name, "warn", detail, "See docs/operations.md, State names.")
+            yield Check(name, "warn", detail, sysctl_remedy(why) or "`regenctl logs` says more.")
         elif str(root.get("watching", "")).startswith("polled"):
-            remedy = "See the inotify checks, or raise `watch.max_watches`."
+            remedy = sysctl_remedy(why) or "Raise `watch.max_watches`, unless another machine may change its files."
             yield Check(name, "warn", f"{detail}, {root['watching']}", remedy)
         elif failed:
             remedy = "regenctl why FILE says what went wrong; a changed file is tried again."
@@ -356,13 +318,13 @@ def check_index(socket: Path) -> Iterator[Check]:
     try:
         found = _ask(socket, "verify", timeout_s=MAX_WAIT_S)
     except DaemonNotRunningError:
-        yield Check("index", "fail", "no daemon is running to compare it with the disk", "Start `regend`.")
+        yield Check("index", "fail", "no daemon is running to compare it with the disk", "regenctl start")
         return
     except RegendError as error:
         yield Check("index", "fail", str(error), "See `regenctl status`; try again when it is idle.")
         return
     if found["damage"]:
-        remedy = "regenctl stop, and start `regend` again: it puts the file aside and indexes the roots again."
+        remedy = "regenctl restart: the daemon puts the file aside and indexes the roots again."
         yield Check("index pages", "fail", found["damage"], remedy)
     else:
         yield Check("index pages", "ok", "sound")

@@ -15,7 +15,7 @@ import sys
 from importlib import import_module
 
 from regend.cli.arguments import parse
-from regend.cli.terminal import Style, print_json
+from regend.cli.terminal import Style, choose_colour, print_json
 from regend.errors import DaemonNotRunningError, RegendError
 
 TYPE_CHECKING = False
@@ -38,12 +38,13 @@ def main(argv: list[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     try:
         arguments = parse(sys.argv[1:] if argv is None else argv)
+        choose_colour(arguments.color)
         code = _run(arguments)
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        _discard_output()  # The reader, such as `head`, has stopped.
-        return EXIT_ERROR
+        _discard_output()  # The reader, such as `head`, has enough; with `pipefail`, that must be no error.
+        return 0
     except OSError as error:  # Such as a full disk.
         _discard_output()
         print(

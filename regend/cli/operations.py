@@ -5,7 +5,7 @@ from __future__ import annotations
 from regend.cli.call import call, client, connected
 from regend.cli.progress import Progress, Watched, remaining
 from regend.cli.terminal import printable, say, show, terminal_width
-from regend.errors import DaemonNotRunningError, RpcError, count_text
+from regend.errors import DaemonNotRunningError, RegendError, RpcError, count_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,7 +100,13 @@ def run_config(arguments: argparse.Namespace) -> int:
 def run_doctor(arguments: argparse.Namespace) -> int:
     from regend.cli.doctor import doctor_command
 
-    return doctor_command(client(arguments).path, arguments.json, verify=arguments.verify)
+    daemon = client(arguments)
+    try:
+        with daemon:
+            pass  # It has found the place at which a daemon listens.
+    except RegendError:
+        pass  # The checks say why.
+    return doctor_command(daemon.path, arguments.json, verify=arguments.verify)
 
 
 def run_service(arguments: argparse.Namespace) -> int:

@@ -25,7 +25,7 @@ from regend.cli.service_files import (
 )
 from regend.cli.terminal import print_json
 from regend.errors import PathError
-from regend.paths import default_socket_path
+from regend.paths import default_config_path, default_socket_path, default_state_dir
 
 _COMMAND_TIMEOUT_S = 150.0
 """Time limit of a command: longer than `TimeoutStartSec=`, so that the user sees systemd's own message."""
@@ -92,6 +92,11 @@ class _Shell:
     def has_agent(self) -> bool:
         """Say whether launchd knows our agent."""
         return self.ask("launchctl", "print", _AGENT)[0] == 0
+
+    def not_started(self, why: str) -> None:
+        """Note why the files were written for nothing so far, and another way; a dry run has not failed."""
+        self.ok = self._dry_run
+        self.notes += [why, "To run the daemon in the background without a service manager: regenctl start"]
 
     def ask(self, *command: str) -> tuple[int, str]:
         """Return exit status and output of a command that changes nothing (127: not installed, 124: too slow)."""
@@ -187,12 +192,12 @@ def _install(files: tuple[ServiceFile, ...], shell: _Shell, platform: str) -> No
 def _start_units(changed: bool, shell: _Shell) -> None:
     by_hand = "systemctl --user daemon-reload && systemctl --user enable --now regend.socket regend.service"
     if not shell.which("systemctl"):
-        shell.notes.append(f"systemctl is not installed, so nothing was started. Where systemd runs: {by_hand}")
+        shell.not_started(f"systemctl is not installed, so nothing was started. Where systemd runs: {by_hand}")
         return
     if not shell.systemctl("daemon-reload"):
-        shell.notes.append(
+        shell.not_started(
             "No user service manager answers here (a container, or a session without systemd), so nothing was started. "
-            f"Log in to a systemd session and run: {by_hand}"
+            f"In a systemd session, run: {by_hand}"
         )
         return
     active = shell.ask("systemctl", "--user", "is-active", SOCKET_UNIT)[0] == 0
@@ -218,7 +223,7 @@ def _start_units(changed: bool, shell: _Shell) -> None:
 def _start_agent(agent: ServiceFile, changed: bool, shell: _Shell) -> None:
     by_hand = f"launchctl bootstrap {_DOMAIN} {agent.path}"
     if not shell.which("launchctl"):
-        shell.notes.append(f"launchctl is not installed, so nothing was started. On macOS: {by_hand}")
+        shell.not_started(f"launchctl is not installed, so nothing was started. On macOS: {by_hand}")
         return
     if shell.has_agent():
         if not changed:
@@ -246,7 +251,8 @@ def _uninstall(files: tuple[ServiceFile, ...], shell: _Shell, platform: str) -> 
             shell.change("remove", file.path, file.path.unlink)
     if ours and systemd:
         shell.systemctl("daemon-reload")
-    shell.notes.append("The index and the configuration are kept; docs/operations.md says how to remove them.")
+    kept = f"{default_state_dir(shell.environ)} {default_config_path(shell.environ).parent}"
+    shell.notes.append(f"The index and the configuration are kept; to remove them: rm -r {kept}")
 
 
 def _remove_links(unit: Path, shell: _Shell) -> None:

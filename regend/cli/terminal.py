@@ -17,16 +17,34 @@ if TYPE_CHECKING:
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "magenta": "35", "cyan": "36"}
 
 
+_chosen: dict[str, str] = {}
+"""The value of `--color`, which `choose_colour` sets."""
+
+
+def choose_colour(when: str | None) -> None:
+    """Colour what this process prints ``always``, ``never``, or (``auto``) as `wants_colour` says."""
+    _chosen["when"] = when or "auto"
+
+
 def wants_colour(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
-    """Say whether to colour: a terminal that is not dumb, and no `NO_COLOR` (https://no-color.org)."""
-    return not environ.get("NO_COLOR") and environ.get("TERM") != "dumb" and stream.isatty()
+    """Say whether to colour: as `--color` says, else the environment, else on a terminal that is not dumb.
+
+    `NO_COLOR` (https://no-color.org) goes before `FORCE_COLOR` (https://force-color.org) and `CLICOLOR_FORCE`, as in
+    Python itself; `CLICOLOR=0` (https://bixense.com/clicolors) switches off what a terminal would get.
+    """
+    when = _chosen.get("when", "auto")
+    if when != "auto" or environ.get("NO_COLOR"):
+        return when == "always"
+    if environ.get("FORCE_COLOR") or environ.get("CLICOLOR_FORCE", "0") not in ("", "0"):
+        return True
+    return environ.get("CLICOLOR") != "0" and environ.get("TERM") != "dumb" and stream.isatty()
 
 
 class Style:
     """Colours text, or returns it unchanged."""
 
     def __init__(self, on: bool) -> None:
-        self._on = on
+        self.on = on
 
     @classmethod
     def of(cls, stream: TextIO) -> Style:
@@ -34,7 +52,7 @@ class Style:
 
     def __call__(self, text: str, *names: str) -> str:
         """Return the text in the named colours."""
-        if not self._on or not text:
+        if not self.on or not text:
             return text
         return f"\x1b[{';'.join(_CODES[name] for name in names)}m{text}\x1b[0m"
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regend.errors import ConfigError, PathError, StoreLockedError
+from regend.paths import holds_sockets_only
 
 BACKLOG = 512
 MAX_PATH_BYTES = 103 if sys.platform == "darwin" else 107
@@ -150,16 +151,21 @@ def _make_private_directory(directory: Path) -> None:
         found = os.fstat(fd)
     finally:
         os.close(fd)
+    if found.st_mode & stat.S_ISVTX:
+        raise PathError(
+            f"The socket directory {directory} is shared with other users; name a socket in one of its own with "
+            f"--socket, such as {directory}/regend-{os.geteuid()}/regend.sock."
+        )
     if found.st_uid != os.geteuid():
         raise PathError(
             f"The socket directory {directory} belongs to user {found.st_uid}, not to you ({os.geteuid()}); "
             "name another with --socket."
         )
     if found.st_mode & 0o077:
-        raise PathError(
-            f"The socket directory {directory} has mode {stat.S_IMODE(found.st_mode):04o}, so others may enter it; "
-            f"run `chmod 700 {directory}` or name another with --socket."
-        )
+        known = f"The socket directory {directory} has mode {stat.S_IMODE(found.st_mode):04o}, so others may enter it"
+        if holds_sockets_only(directory):
+            raise PathError(f"{known}; run `chmod 700 {directory}` or name another with --socket.")
+        raise PathError(f"{known}; name a socket in a directory of its own with --socket.")
 
 
 def _lock(path: Path) -> int:

@@ -18,6 +18,15 @@ _OVERLAYS = (
 )
 _ROOT = "absolute path of one root; empty for all roots"
 _PATH = "glob on the path relative to its root; `*` stays in one directory, `**` crosses directories; empty for all"
+_UNDER = (
+    "absolute paths of roots, directories and files; results lie at or below one of them; empty for all; "
+    f"at most {limits.MAX_PLACES}"
+)
+_GLOBS = (
+    "globs as `path`; results match one of them, and none of those that begin with `!`; empty for all; "
+    f"at most {limits.MAX_PLACES}"
+)
+_LINES = f"maximum lines of each snippet, without `context`; 0 for the usual {limits.SNIPPET_LINES}; not with `budget`"
 _LANG = "language name such as `python`; empty for all"
 
 
@@ -45,6 +54,9 @@ class SearchRequest(Checked):
     files: bool = declare("one result per file, ranked also by the whole file", False)
     budget: int = declare(_BUDGET, 0, low=0, high=limits.MAX_BUDGET_TOKENS)
     overlays: tuple[Overlay, ...] = declare(_OVERLAYS, ())
+    lines: int = declare(_LINES, 0, low=0, high=limits.MAX_CONTEXT_LINES)
+    under: tuple[str, ...] = declare(_UNDER, ())
+    globs: tuple[str, ...] = declare(_GLOBS, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +120,9 @@ class SearchResult:
         "the first other places with the same text, at most 10, and 3 with `budget`; each is a `Copy`", ()
     )
     copy_count: int = declare("how many other places have the same text", 0)
+    line: int = declare(
+        "the best line, in `snippet` or `matches`: the definition that was named, or that with most words; 1-based", 0
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +135,9 @@ class SearchResponse:
     next_offset: int | None = declare("where the next page begins; null on the last, and with `budget`", None)
     tokens: int = declare("with `budget`: estimated tokens of all headings and passages", 0)
     stages: Mapping[str, Stage] | None = declare("stage name to `Stage`, in order; null unless `explain`", None)
+    words: tuple[str, ...] = declare(
+        "words that were searched for and their usual forms, in lower case, for marks in the snippets", ()
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +152,9 @@ class RelatedRequest(Checked):
     offset: int = declare("as in `search`", 0, low=0, high=limits.MAX_OFFSET)
     budget: int = declare("as in `search`", 0, low=0, high=limits.MAX_BUDGET_TOKENS)
     overlays: tuple[Overlay, ...] = declare("as in `search`", ())
+    lines: int = declare("as in `search`", 0, low=0, high=limits.MAX_CONTEXT_LINES)
+    under: tuple[str, ...] = declare("as in `search`", ())
+    globs: tuple[str, ...] = declare("as in `search`", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +164,8 @@ class SymbolsRequest(Checked):
     root: str = declare(_ROOT, "")
     path: str = declare(_PATH, "")
     lang: str = declare(_LANG, "")
+    under: tuple[str, ...] = declare("as in `search`", ())
+    globs: tuple[str, ...] = declare("as in `search`", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +178,7 @@ class SymbolResult:
     language: str = declare("language name")
     start_line: int = declare("first line of the definition, 1-based")
     end_line: int = declare("last line, inclusive")
+    text: str = declare("the line on which it begins, as indexed", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,3 +210,4 @@ class OutlineResponse:
     language: str = declare("language name")
     symbols: tuple[OutlineSymbol, ...] = declare("in order of lines; each is an `OutlineSymbol`")
     generation: int = declare("generation of the snapshot that was read")
+    complete: bool = declare("false while changes are still being read", True)

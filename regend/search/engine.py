@@ -133,7 +133,7 @@ class Engine:
             nearest = "; these come nearest" if rows else ""
             notes.append(f"No chunk was found that holds {_quoted(query.phrases)} {how}{nearest}.")
         explained = (question.context, self._table) if options.explain else None
-        show = Show(snapshot, scope, query.terms, question.definitions, options.context, explained)
+        show = Show(snapshot, scope, query.terms, question.definitions, options.context, options.lines, explained)
         outcome = shown(rows, more, options, show)
         if rows and not outcome.results:
             notes.append(f"Not even the first result fits into {options.budget} tokens; give more.")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 
 from regend.chunking.tokens import normalised
+from regend.limits import SNIPPET_LINES
 from regend.search.errors import QueryError
 from regend.search.legs.legs import name_grade
 from regend.search.legs.locate import Place, chunks_at
 from regend.search.legs.scope import Scope, find_file
 from regend.search.query.words import file_role
 from regend.search.results.outcome import Definition, Outline, SearchOutcome, SearchResult
-from regend.search.results.snippets import SNIPPET_LINES
 from regend.store.base import ChunkView, Entry, Snapshot, SymbolView
 
 

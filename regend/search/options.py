@@ -21,6 +21,7 @@ class Page:
         k: results at most, 1 to `MAX_RESULTS`.
         offset: results to leave out before the first, 0 to `MAX_OFFSET`.
         context: lines of the file to show around the usual snippet, 0 to `MAX_CONTEXT_LINES`.
+        lines: lines of each snippet at most, without `context`; 0 for the usual number.
         budget: tokens that all passages together may take; 0 shows the usual snippets.
 
     Raises:
@@ -31,14 +32,16 @@ class Page:
     offset: int = 0
     context: int = 0
     budget: int = 0
+    lines: int = 0
 
     def __post_init__(self) -> None:
         if 0 < self.budget < MIN_BUDGET_TOKENS:
             raise FilterError(
                 f"`budget` is {self.budget}; give a number of tokens from {MIN_BUDGET_TOKENS} to {MAX_BUDGET_TOKENS}."
             )
-        if self.budget and (self.context or self.offset):
-            other = "context" if self.context else "offset"
+        others = [name for name in ("context", "lines", "offset") if getattr(self, name)]
+        if self.budget and others:
+            other = others[0]
             raise FilterError(f"`budget` and `{other}` do not go together; the budget decides what is shown.")
 
 
@@ -47,7 +50,7 @@ class SearchOptions(Page):
     """A search request.
 
     Attributes:
-        root, path, lang: see `Filters`.
+        root, path, lang, under, globs: see `Filters`.
         explain: also say what each feature contributed, and what each stage took.
         files: one result per file, ranked as files.
     """
@@ -58,11 +61,13 @@ class SearchOptions(Page):
     lang: str = ""
     explain: bool = False
     files: bool = False
+    under: tuple[str, ...] = ()
+    globs: tuple[str, ...] = ()
 
     @property
     def filters(self) -> Filters:
         """The request's filters together with those of its query."""
-        return Filters(self.root, self.path, self.lang, self.query.inline)
+        return Filters(self.root, self.path, self.lang, self.query.inline, self.under, self.globs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def related(snapshot: Snapshot, options: RelatedOptions, scope: Scope, model_str
         rows, more = _chunks_like(question, origin, views[0], options, clock)
     else:
         rows, more = _files_like(question, origin, options, clock)
-    show = Show(snapshot, scope, terms, NO_DEFINITIONS, options.context)
+    show = Show(snapshot, scope, terms, NO_DEFINITIONS, options.context, options.lines)
     notes = () if vector is not None else (lacking,)
     if scope.empty:
         notes = (*notes, f"No indexed file matches {options.filters}; loosen the filter.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from pathlib import Path
 
 from regend.errors import StoreError, StoreLockedError
@@ -17,7 +18,12 @@ def prepare_state_dir(state_dir: Path) -> None:
     """
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if state_dir.stat().st_mode & 0o077:
+        found = state_dir.stat()
+        if found.st_mode & stat.S_ISVTX or found.st_uid != os.geteuid():
+            raise StoreError(
+                f"State directory {state_dir} is shared with other users; name one of your own with --state-dir."
+            )
+        if found.st_mode & 0o077:
             state_dir.chmod(0o700)
     except OSError as error:
         raise _refusal(state_dir, error) from error

@@ -17,7 +17,6 @@ from regend.cli.doctor import (
     FULL_DISK_BYTES,
     LOW_DISK_BYTES,
     PACKAGES,
-    Check,
     _disk_check,
     check_config,
     check_daemon,
@@ -25,13 +24,13 @@ from regend.cli.doctor import (
     check_disk,
     check_git,
     check_index,
-    check_inotify,
     check_packages,
     check_python,
     check_roots,
     doctor_command,
 )
-from regend.config import Config, WatchConfig
+from regend.cli.finding import Check
+from regend.config import Config
 from tests.rpc.scripted import Script, ServerThread, short_directory
 
 
@@ -134,6 +133,20 @@ def test_directory_that_does_not_exist_yet(tmp_path: Path, monkeypatch: pytest.M
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.parametrize("name", ["state directory", "socket directory"])
+def test_the_mode_of_a_directory_that_others_use_stays_as_it_is(tmp_path: Path, name: str) -> None:
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    check = check_directory(name, shared)
+    assert check.result == "fail"
+    assert "shared with other users" in check.detail
+    assert "chmod" not in check.remedy and "directory of your own" in check.remedy
+    shared.chmod(0o755)
+    (shared / "notes.txt").write_text("not a socket")
+    assert "chmod" not in check_directory("socket directory", shared).remedy
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
 def test_directory_of_another_user(tmp_path: Path) -> None:
     os.chown(tmp_path, 12345, -1)
@@ -149,21 +162,6 @@ def test_directory_of_another_user(tmp_path: Path) -> None:
 def test_disk(tmp_path: Path, free_bytes: int, expected: str) -> None:
     assert _disk_check(free_bytes, tmp_path).result == expected
     assert str(tmp_path) in check_disk(tmp_path / "not" / "there").detail
-
-
-def test_inotify(tmp_path: Path) -> None:
-    for place, watches, instances in (("fs/inotify/max_user_", 8_192, 128), ("user/max_inotify_", 9_000, 3)):
-        (tmp_path / place).parent.mkdir(parents=True)
-        (tmp_path / f"{place}watches").write_text(f"{watches}\n")
-        (tmp_path / f"{place}instances").write_text(f"{instances}\n")
-    config = Config(watch=WatchConfig(max_watches=8_193))
-    watches, instances = check_inotify(config, tmp_path)
-    assert (watches.result, instances.result) == ("warn", "warn")
-    assert "sysctl fs.inotify.max_user_watches=8193" in watches.remedy
-    assert "sysctl user.max_inotify_instances=" in instances.remedy, "the lower one counts"
-    watches, _ = check_inotify(Config(watch=WatchConfig(max_watches=8_192)), tmp_path)
-    assert watches.result == "ok"
-    assert [c.result for c in check_inotify(config, tmp_path / "none")] == ["warn", "warn"]
 
 
 def test_no_daemon_and_a_stale_socket(socket_path: Path) -> None:
@@ -262,4 +260,4 @@ def test_the_index_is_verified_by_the_daemon(socket_path: Path) -> None:
 def test_nothing_is_verified_without_a_daemon(socket_path: Path) -> None:
     (check,) = check_index(socket_path)
     assert check.result == "fail"
-    assert "Start `regend`" in check.remedy
+    assert "regenctl start" in check.remedy

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from regend import __version__
-from regend.cli.doctor import FEW_OPEN_FILES, GOOD_OPEN_FILES, check_daemon, check_open_files, check_state
+from regend.cli.doctor import check_daemon, check_state
+from regend.cli.limits import FEW_OPEN_FILES, GOOD_OPEN_FILES, check_open_files
 from regend.paths import STATE_FORMAT
 from regend.rpc.server import ServerLimits, limits_of_process
 from regend.store.store import open_store

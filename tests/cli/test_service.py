@@ -186,9 +186,10 @@ def test_install_without_a_manager_says_what_to_run(
     environ: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     status, report = call(capsys, environ, "install")
-    assert status == 0
+    assert status == 1, "nothing runs"
     assert [(s["action"], s["result"]) for s in report["steps"]] == [("write", "done"), ("write", "done")]
     assert "systemctl --user enable --now regend.socket regend.service" in report["notes"][0]
+    assert "regenctl start" in report["notes"][1]
     assert sorted(p.name for p in units(environ).iterdir()) == ["regend.service", "regend.socket"]
 
 
@@ -196,7 +197,7 @@ def test_install_twice_changes_nothing(environ: dict[str, str], capsys: pytest.C
     call(capsys, environ, "install")
     before = {path: path.stat().st_mtime_ns for path in units(environ).iterdir()}
     status, report = call(capsys, environ, "install")
-    assert (status, {s["result"] for s in report["steps"]}) == (0, {"unchanged"})
+    assert (status, {s["result"] for s in report["steps"]}) == (1, {"unchanged"})
     assert before == {path: path.stat().st_mtime_ns for path in units(environ).iterdir()}
 
 
@@ -319,9 +320,10 @@ def test_without_a_user_manager_the_commands_are_named(
 ) -> None:
     fake_manager(environ, tmp_path, script="echo 'Failed to connect to bus' >&2; exit 1")
     status, report = call(capsys, environ, "install")
-    assert status == 0
+    assert status == 1
     assert "Failed to connect to bus" in report["steps"][-1]["detail"]
     assert "systemctl --user enable --now" in report["notes"][0]
+    assert "regenctl start" in report["notes"][1]
 
 
 def test_a_daemon_started_by_hand_keeps_its_socket(

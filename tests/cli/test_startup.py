@@ -12,8 +12,8 @@ from tests.rpc.scripted import ROOT, ServerThread, short_directory
 
 REPOSITORY = Path(__file__).parents[2]
 COMMANDS = [
-    ("search", "x"), ("symbols", "push"), ("related", f"{ROOT}/a.py"), ("outline", "a.py"), ("status",), ("flush",),
-    ("list",), ("add", "/src/x"), ("why", "a"), ("stop",), ("completion", "bash"),
+    ("search", "x", "--all"), ("symbols", "push", "--all"), ("related", f"{ROOT}/a.py"), ("outline", "a.py"),
+    ("status",), ("flush",), ("list",), ("add", "/src/x"), ("why", "a"), ("stop",), ("completion", "bash"),
 ]  # fmt: skip
 
 SHOW_MODULES = """

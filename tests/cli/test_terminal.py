@@ -8,7 +8,16 @@ import json
 import pytest
 
 from regend.cli.operations import toml_lines
-from regend.cli.terminal import Style, bytes_text, columns, duration_text, print_json, printable, wants_colour
+from regend.cli.terminal import (
+    Style,
+    bytes_text,
+    choose_colour,
+    columns,
+    duration_text,
+    print_json,
+    printable,
+    wants_colour,
+)
 from regend.errors import count_text
 
 
@@ -25,10 +34,30 @@ class Terminal(io.StringIO):
         (Terminal(), {"NO_COLOR": ""}, True),
         (Terminal(), {"TERM": "dumb"}, False),
         (io.StringIO(), {}, False),
+        (Terminal(), {"CLICOLOR": "0"}, False),
+        (io.StringIO(), {"FORCE_COLOR": "1"}, True),
+        (io.StringIO(), {"FORCE_COLOR": ""}, False),
+        (io.StringIO(), {"CLICOLOR_FORCE": "1"}, True),
+        (io.StringIO(), {"CLICOLOR_FORCE": "0"}, False),
+        (Terminal(), {"CLICOLOR_FORCE": "1", "CLICOLOR": "0"}, True),
+        (Terminal(), {"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+        (Terminal(), {"FORCE_COLOR": "1", "TERM": "dumb"}, True),
     ],
 )
 def test_colour_is_for_terminals_that_want_it(stream: io.StringIO, environ: dict[str, str], expected: bool) -> None:
     assert wants_colour(stream, environ) is expected
+
+
+@pytest.mark.parametrize("environ", [{}, {"NO_COLOR": "1"}, {"FORCE_COLOR": "1"}, {"TERM": "dumb"}])
+@pytest.mark.parametrize("stream", [Terminal(), io.StringIO()])
+def test_the_option_goes_before_the_environment(
+    stream: io.StringIO, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regend.cli.terminal._chosen", {})
+    usual = wants_colour(stream, environ)
+    for when, expected in (("always", True), ("never", False), ("auto", usual), (None, usual)):
+        choose_colour(when)
+        assert wants_colour(stream, environ) is expected
 
 
 def test_style() -> None:

@@ -212,3 +212,36 @@ def test_another_history_and_a_restart_change_no_order(tmp_path: Path) -> None:
         # A file may have been read while it was empty; term statistics know it for a second more, see `test_freshness`.
         wait_for(lambda: answers(second, queries) == wanted, "equal answers", 15.0)
         assert second.stop() == 0
+
+
+def test_places_and_globs_limit_every_question(served: Daemon) -> None:
+    root = served.status()["roots"][0]["path"]
+
+    def paths(method: str, **params: Any) -> set[str]:
+        answer = served.call(method, **params)
+        return {found["path"] for found in answer.get("results", answer.get("symbols"))}
+
+    assert paths("search", query="job queue", under=[f"{root}/src", f"{root}/README.md"], k=50) == {
+        "src/jobs/queue.py", "src/jobs/retry.py", "README.md",
+    }  # fmt: skip
+    assert paths("search", query="job queue", globs=["*.py", "!many"], k=50) == {
+        "src/jobs/queue.py", "src/jobs/retry.py", "tests/test_queue.py",
+    }  # fmt: skip
+    assert paths("symbols", name="run", under=[f"{root}/src"]) == {"src/jobs/retry.py"}
+    assert paths("symbols", name="part_3", under=[f"{root}/src"]) == set()
+    assert paths("related", file=f"{root}/many/part_03.py", globs=["src"]) == {"src/jobs/queue.py", "src/jobs/retry.py"}
+    for params, code in (
+        ({"under": ["src"]}, "path_error"), ({"under": ["/not/indexed"]}, "root_error"),
+        ({"globs": [""]}, "filter_error"),
+        ({"under": [root] * 65}, "invalid_params"), ({"globs": ["a"] * 65}, "invalid_params"),
+    ):  # fmt: skip
+        for method, question in (("search", {"query": "job"}), ("symbols", {"name": "run"})):
+            with pytest.raises(RegendError) as caught:
+                served.call(method, **question, **params)
+            assert caught.value.code == code
+
+
+def test_symbols_have_their_line_and_outlines_say_whether_they_are_complete(served: Daemon) -> None:
+    (found,) = served.call("symbols", name="RetryPolicy", k=1)["symbols"]
+    assert found["text"] == "class RetryPolicy:"
+    assert served.call("outline", file=f"{served.status()['roots'][0]['path']}/src/jobs/retry.py")["complete"]

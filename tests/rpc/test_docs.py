@@ -183,16 +183,6 @@ class TestNeovim:
             assert out.split() == ["1", "1", "1"]
 
 
-def test_the_emacs_snippet_finds_the_links_in_results() -> None:
-    (snippet,) = blocks(EDITORS_PAGE, "elisp")
-    (pattern,) = re.findall(r"""'\(\("(.+)" 1 \(2 \. 3\)""", snippet)
-    with short_directory() as directory, ServerThread(directory / "s"):
-        first, *_ = run(directory, "sh", "-c", "regenctl search debounce").stdout.splitlines()
-    link = re.match(re.sub(r"\\\\([()])", r"\1", pattern), first)
-    assert link is not None, first
-    assert link.group(1, 2) == ("/src/app/core/debounce.py", "10")
-
-
 def test_clients_without_our_package_look_for_the_socket_where_the_daemon_listens() -> None:
     """Each reads `XDG_RUNTIME_DIR` by itself when `REGEND_SOCKET` is not set, and Neovim the state directory, too."""
     python, lua = blocks(EDITORS_PAGE, "python")[-1], blocks(EDITORS_PAGE, "lua")[0]
@@ -206,14 +196,3 @@ def test_clients_without_our_package_look_for_the_socket_where_the_daemon_listen
     assert "core/debounce.py" in done.stdout, done.stderr
     assert "vim.env.XDG_RUNTIME_DIR .. '/regend' or vim.env.HOME .. '/.local/state/regend/run'" in lua
     assert default_socket_path({"HOME": "/home/x"}) == Path("/home/x/.local/state/regend/run/regend.sock")
-
-
-@pytest.mark.skipif(shutil.which("emacs") is None, reason="emacs is not installed")
-def test_the_emacs_snippet_runs() -> None:
-    (snippet,) = blocks(EDITORS_PAGE, "elisp")
-    with short_directory() as directory, ServerThread(directory / "s"):
-        show = """(with-current-buffer (regend-search "debounce")
-                    (while (get-buffer-process (current-buffer)) (accept-process-output nil 0.1))
-                    (princ (buffer-string)))"""
-        done = run(directory, "emacs", "-Q", "--batch", "--eval", f"(progn {snippet} {show})")
-        assert "/src/app/core/debounce.py:10" in done.stdout

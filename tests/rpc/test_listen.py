@@ -276,3 +276,17 @@ def test_an_activation_that_is_not_for_us_is_ignored(directory: Path, environ: d
     listener = open_listener(directory / "s", environ)
     assert listener.path == directory / "s"
     listener.close()
+
+
+def test_a_shared_directory_is_refused_without_advice_to_change_its_mode(tmp_path: Path) -> None:
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    with pytest.raises(PathError, match="shared with other users") as caught:
+        open_listener(shared / "s", {})
+    assert "chmod" not in str(caught.value)
+    shared.chmod(0o755)
+    (shared / "notes.txt").write_text("not a socket")
+    with pytest.raises(PathError, match="in a directory of its own") as caught:
+        open_listener(shared / "s", {})
+    assert "chmod" not in str(caught.value)

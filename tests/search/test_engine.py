@@ -68,6 +68,16 @@ def test_results_carry_what_the_contract_names(project: Corpus) -> None:
     assert set(outcome.stage_ms) == STAGES
 
 
+def test_results_say_which_line_is_best_and_which_words_to_mark(project: Corpus) -> None:
+    outcome = ENGINE.search(project.snapshot, SearchOptions(parse_query("pushes of a jobb"), lines=1))
+    assert {"pushes", "push", "pushing", "job", "jobs"} <= set(outcome.words)
+    assert "jobb" not in outcome.words
+    for result in outcome.results:
+        assert (result.line, "\n" in result.snippet) == (result.snippet_line, False)
+    wide = ENGINE.search(project.snapshot, SearchOptions(parse_query("pushes of a jobb"))).results
+    assert [result.line for result in wide] == [result.line for result in outcome.results]
+
+
 def test_shares_add_up_to_the_score(project: Corpus) -> None:
     for query in ("JobQueue", "push a job to the queue", "src/jobs/retry.py", '"a job" run'):
         for result in search(project, query, explain=True):

@@ -78,6 +78,15 @@ def test_a_state_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         open_store(tmp_path / "file" / "state", MODEL)
 
 
+def test_the_mode_of_a_directory_that_others_use_stays_as_it_is(tmp_path: Path) -> None:
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    with pytest.raises(StoreError, match="shared with other users"):
+        open_store(shared, MODEL)
+    assert shared.stat().st_mode & 0o7777 == 0o1777
+
+
 def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     filled(tmp_path).close()
     with sqlite3.connect(tmp_path / "index.db") as connection:

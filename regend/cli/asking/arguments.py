@@ -7,45 +7,96 @@ import re
 from regend import limits
 from regend.cli.argument import arg, number
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+MODULE = "asking.queries"
+"""The module that runs them, in `regend.cli`."""
+FORMATS = ("human", "grep", "vimgrep", "json", "jsonl")
+
 _COUNT = number(int, "results", 1, limits.MAX_RESULTS)
 _LINES = number(int, "lines", 0, limits.MAX_CONTEXT_LINES)
+_SHOWN = number(int, "lines", 1, limits.MAX_CONTEXT_LINES)
 _SKIPPED = number(int, "results", 0, limits.MAX_OFFSET)
 _TOKENS = number(int, "tokens", limits.MIN_BUDGET_TOKENS, limits.MAX_BUDGET_TOKENS)
-_EXCLUSION = re.compile(r"-(?:(?:lang|path|kind|root):.+|(?!k\d)[^\W\d]\w{2,})", re.DOTALL)
+_GUARD = "\0"
+_SEARCH = "regenctl search"
+_EXCLUSION = re.compile(r"-(?:(?:lang|path|kind|root):.+|(?![kngCt]\d)[^\W\d]\w{2,})", re.DOTALL)
 """Exclusion in a query, see docs/queries.md; our own options with one dash have one letter."""
 
-_K = arg("-k", type=_COUNT, metavar="N", help=f"maximum number of results (1 to {limits.MAX_RESULTS})")
-_ROOT = arg("--root", metavar="DIR", complete="directory", help="only this root")
-_PATH = arg("--path", metavar="GLOB", help="only paths that match, such as 'src/**/*.py'")
-_LANG = arg("--lang", metavar="NAME", help="only this language, such as python")
-_CONTEXT = arg("--context", type=_LINES, metavar="N", help="lines of the file to show before and after each snippet")
-_OFFSET = arg("--offset", type=_SKIPPED, metavar="N", help="skip the first N results, to see the next page")
-_BUDGET = arg(
-    "--budget", type=_TOKENS, metavar="TOKENS", help="pack the best passages into this many tokens, file by file"
+_WHERE = (
+    arg("--all", action="store_true", help="ask all roots instead of the repository around the working directory"),
+    arg("--root", metavar="NAME|DIR", complete="directory", help="ask this root: its name, or a directory in it"),
+    arg(
+        "--glob", "-g", "--path", action="append", default=[], metavar="GLOB", complete="file",
+        help="only paths that match, such as 'src/**/*.py', or with ! in front none of them; may be repeated",
+    ),
+    arg("--lang", "-t", "--type", metavar="NAME", help="only this language, such as python"),
+)  # fmt: skip
+_PATHS = arg(
+    "paths", nargs="*", metavar="PATH", complete="file", help="only what lies in this file or directory"
+)  # fmt: skip
+_K = arg("-k", "-n", type=_COUNT, metavar="N", help=f"maximum number of results (1 to {limits.MAX_RESULTS})")
+_FORMAT = (
+    arg(
+        "--format", choices=FORMATS, complete=" ".join(FORMATS),
+        help="how to print; for people on a terminal, else path:line:text as grep does",
+    ),
+    arg("--vimgrep", action="store_const", dest="format", const="vimgrep", help="the same as --format vimgrep"),
+    arg("--null", "-0", action="store_true", help="print a NUL byte after each path instead of its colon or newline"),
+)  # fmt: skip
+_SHOW = (
+    arg("--context", "-C", type=_LINES, metavar="N", help="show the best line and N lines of the file on either side"),
+    arg("--snippet-lines", type=_SHOWN, metavar="N", help="show the best N lines of each result"),
+    arg("--verbose", "-v", action="store_true", help="show whole snippets, long lines, and places with the same text"),
+    arg("--files-with-matches", "-l", action="store_true", help="print only the path of each file, best first"),
 )
-_OVERLAY = arg(
-    "--overlay", action="append", metavar="FILE=COPY", complete="file",
-    help="search the unsaved text in COPY (- is standard input) instead of FILE",
+_PAGE = (
+    arg("--offset", type=_SKIPPED, metavar="N", help="skip the first N results, to see the next page"),
+    arg(
+        "--budget", type=_TOKENS, metavar="TOKENS",
+        help="pack the best passages into this many tokens, file by file",
+    ),
+    arg(
+        "--overlay", action="append", metavar="FILE=COPY", complete="file",
+        help="search the unsaved text in COPY (- is standard input) instead of FILE",
+    ),
 )  # fmt: skip
 
 SEARCH = (
-    arg("query", nargs="+", metavar="QUERY", help="words, an identifier, or a question"),
-    _K, _ROOT, _PATH, _LANG,
+    arg(
+        "query", nargs="+", metavar="QUERY",
+        help="words, an identifier, or a question; behind it, files and directories to search in",
+    ),
+    _K, *_WHERE,
     arg("--sync", action="store_true", help="include every write that finished before this command"),
     arg("--explain", action="store_true", help="show what each ranking feature and each stage contributed"),
     arg("--files", action="store_true", help="one result per file, ranked as a whole"),
-    _CONTEXT, _OFFSET, _BUDGET, _OVERLAY,
+    *_SHOW, *_FORMAT, *_PAGE,
 )  # fmt: skip
 SYMBOLS = (
-    arg("name", metavar="NAME", help="a name, or a dotted end of a qualified name"), _K, _ROOT, _PATH, _LANG,
+    arg("name", metavar="NAME", help="a name, or a dotted end of a qualified name"), _PATHS, _K, *_WHERE, *_FORMAT,
 )  # fmt: skip
 RELATED = (
-    arg("place", metavar="FILE[:LINE]", complete="file", help="a file, or a line in it"),
-    _K, _ROOT, _PATH, _LANG, _CONTEXT, _OFFSET, _BUDGET, _OVERLAY,
+    arg("place", metavar="FILE[:LINE]", complete="file", help="a file, or a line in it"), _PATHS,
+    _K, *_WHERE, *_SHOW, *_FORMAT, *_PAGE,
 )  # fmt: skip
-OUTLINE = (arg("file", metavar="FILE", complete="file"),)
+OUTLINE = (arg("file", metavar="FILE", complete="file"), *_FORMAT)
 
 
-def guarded(words: list[str]) -> list[str]:
-    """Return the words of a search so that argparse takes no exclusion (`-path:tests/**`, `-mock`) for an option."""
-    return [f" {word}" if _EXCLUSION.fullmatch(word) else word for word in words]
+def parse(parser: argparse.ArgumentParser, words: list[str], values: argparse.Namespace) -> argparse.Namespace:
+    """Parse the words behind a command; options may stand before, between and behind the others.
+
+    argparse would take an exclusion (`-path:tests/**`, `-mock`) for an option, and what follows ``--``, too: it parses
+    twice for this. Such words get a first character that no argument has.
+    """
+    end = words.index("--") if "--" in words else len(words)
+    plain = [f"{_GUARD}{word}" if parser.prog == _SEARCH and _EXCLUSION.fullmatch(word) else word for word in words]
+    parsed = parser.parse_intermixed_args([*plain[:end], *(f"{_GUARD}{word}" for word in words[end + 1 :])], values)
+    for name, value in vars(parsed).items():
+        if isinstance(value, str):
+            setattr(parsed, name, value.lstrip(_GUARD))
+        elif isinstance(value, list):
+            setattr(parsed, name, [word.lstrip(_GUARD) for word in value])
+    return parsed

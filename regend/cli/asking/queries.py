@@ -2,78 +2,65 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
-from regend.cli.call import absolute, call, given
-from regend.cli.terminal import columns, printable, show
-from regend.errors import RegendError, count_text
+from regend.cli.asking.here import asked_where, globs_of, shown_path, split_paths, working_directory
+from regend.cli.call import absolute, client, given
+from regend.cli.terminal import Style, print_json, printable
+from regend.errors import RegendError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
-    from regend.cli.terminal import Style
+    from regend.cli.asking.formats import Found
+    from regend.cli.asking.here import Where
 
 NOTHING_FOUND = 1
 """Exit code of a query that finds nothing, as grep has it."""
-_NAMED_COPIES = 3
 MAX_OVERLAY_BYTES = 1_000_000
 """Maximum size of all copies together: a request is one message of at most 1 MiB."""
-
-
-def _exit_code(found: object) -> int:
-    return 0 if found else NOTHING_FOUND
+_USUAL_LINES = 12
 
 
 def run_search(arguments: argparse.Namespace) -> int:
-    query = " ".join(arguments.query).strip()
-    flags = given(sync=arguments.sync or None, explain=arguments.explain or None, files=arguments.files or None)
-    answer = call(arguments, "search", query=query, **_filters(arguments), **_page(arguments), **flags)
-    show(arguments, answer, _result_lines)
-    return _exit_code(answer["results"] or arguments.offset)  # After the last page there is nothing more to show.
+    words, paths = split_paths(arguments.query)
+    files = arguments.files or arguments.files_with_matches
+    flags = given(sync=arguments.sync or None, explain=arguments.explain or None, files=files or None)
+    with client(arguments) as daemon:
+        where = asked_where(arguments, daemon, paths)
+        query = " ".join(words).strip()
+        answer = daemon.call("search", query=query, **_limits(arguments, where), **_page(arguments), **flags)
+    return _show_results(arguments, answer, where)
 
 
 def run_related(arguments: argparse.Namespace) -> int:
     file, line = split_place(arguments.place)
-    answer = call(arguments, "related", file=absolute(file), line=line, **_filters(arguments), **_page(arguments))
-    show(arguments, answer, _result_lines)
-    return _exit_code(answer["results"] or arguments.offset)  # After the last page there is nothing more to show.
+    place = absolute(file)
+    arguments.explain = False
+    with client(arguments) as daemon:
+        where = asked_where(arguments, daemon, arguments.paths, beside=place)
+        limits = _limits(arguments, where)
+        answer = daemon.call("related", file=place, line=line, **limits, **_page(arguments))
+    return _show_results(arguments, answer, where)
 
 
 def run_symbols(arguments: argparse.Namespace) -> int:
-    def lines(answer: dict[str, Any], style: Style) -> Iterator[str]:
-        if not answer["symbols"]:
-            yield style(f"no definition of {printable(arguments.name)}", "dim")
-        for symbol in answer["symbols"]:
-            place = style(printable(f"{symbol['root']}/{symbol['path']}"), "magenta") + _span(symbol, style)
-            yield f"{place}  {style(printable(symbol['kind']), 'dim')} {style(printable(symbol['qualified']), 'cyan')}"
-
-    answer = call(arguments, "symbols", name=arguments.name, **_filters(arguments))
-    show(arguments, answer, lines)
-    return _exit_code(answer["symbols"])
+    with client(arguments) as daemon:
+        where = asked_where(arguments, daemon, arguments.paths)
+        answer = daemon.call("symbols", name=arguments.name, **_limits(arguments, where))
+    none = f"no definition of {printable(arguments.name)} {_named(where)}"
+    return _show_listed(arguments, answer, answer["symbols"], none)
 
 
 def run_outline(arguments: argparse.Namespace) -> int:
-    return show(arguments, call(arguments, "outline", file=absolute(arguments.file)), _outline_lines)
-
-
-def _outline_lines(answer: dict[str, Any], style: Style) -> Iterator[str]:
-    place = printable(f"{answer['root']}/{answer['path']}")
-    yield f"{style(place, 'magenta')} {style(answer['language'], 'dim')}"
-    rows: list[tuple[str, str, str]] = []
-    enclosing: list[int] = []
-    for symbol in answer["symbols"]:
-        first, last = symbol["start_line"], symbol["end_line"]
-        while enclosing and enclosing[-1] < first:
-            enclosing.pop()
-        rows.append((f"{first}-{last}", symbol["kind"], "  " * len(enclosing) + printable(symbol["name"])))
-        enclosing.append(last)
-    for line in columns(rows, right=frozenset({0})):
-        yield f"  {line}"
-    if not rows:
-        yield style("  no definitions", "dim")
+    with client(arguments) as daemon:
+        answer = daemon.call("outline", file=absolute(arguments.file))
+    none = f"no definitions in {printable(shown_path(answer['root'], answer['path'], working_directory()))}"
+    return _show_listed(arguments, answer, answer["symbols"], none)
 
 
 def split_place(place: str) -> tuple[str, int]:
@@ -85,6 +72,13 @@ def split_place(place: str) -> tuple[str, int]:
     return (file, max(int(line), 1)) if file and line.isdecimal() else (place, 0)
 
 
+def _limits(arguments: argparse.Namespace, where: Where) -> dict[str, Any]:
+    globs = globs_of(arguments.glob, where.anchor)
+    return given(
+        k=arguments.k, root=where.root or None, lang=arguments.lang, under=where.under or None, globs=globs or None
+    )
+
+
 def _page(arguments: argparse.Namespace) -> dict[str, Any]:
     overlays = [_overlay(pair) for pair in arguments.overlay or ()]
     size_bytes = sum(len(overlay["text"].encode("utf-8", "surrogateescape")) for overlay in overlays)
@@ -93,7 +87,15 @@ def _page(arguments: argparse.Namespace) -> dict[str, Any]:
             f"The copies given with `--overlay` have {size_bytes:,} bytes, and a request holds about "
             f"{MAX_OVERLAY_BYTES:,}; leave the largest out, or save it."
         )
-    return given(context=arguments.context, offset=arguments.offset, budget=arguments.budget, overlays=overlays or None)
+    lines = arguments.snippet_lines
+    if arguments.context is not None and not arguments.budget:
+        lines = lines or 1  # The best line, and as many lines as asked for around it.
+    elif lines is not None and lines <= _USUAL_LINES:
+        lines = None  # The best of the usual ones.
+    return given(
+        context=arguments.context, offset=arguments.offset, budget=arguments.budget, lines=lines,
+        overlays=overlays or None,
+    )  # fmt: skip
 
 
 def _overlay(pair: str) -> dict[str, str]:
@@ -112,68 +114,129 @@ def _overlay(pair: str) -> dict[str, str]:
     return {"path": absolute(file), "text": data.decode("utf-8", "surrogateescape")}
 
 
-def _filters(arguments: argparse.Namespace) -> dict[str, Any]:
-    root = absolute(arguments.root) if arguments.root else None
-    return given(k=arguments.k, root=root, path=arguments.path, lang=arguments.lang)
+def _named(where: Where) -> str:
+    """Return where a command asked, for a footer."""
+    places = where.under or ((where.root,) if where.root else ())
+    if not places:
+        return "in all roots"
+    names = [printable(os.path.basename(place) or place) for place in places[:3]]  # noqa: PTH119
+    return f"in {', '.join(names)}{', …' if len(places) > len(names) else ''}"
 
 
-def _result_lines(answer: dict[str, Any], style: Style) -> Iterator[str]:
-    for result in answer["results"]:
-        yield from _lines_of_result(result, style)
-    yield from map(printable, answer["notes"])
-    if answer.get("stages"):
-        rows = [(name, f"{s['wall_ms']:.3f}", f"{s['cpu_ms']:.3f}") for name, s in answer["stages"].items()]
-        for line in columns([("stage", "ms", "CPU ms"), *rows], right=frozenset({1, 2})):
-            yield style(line, "yellow")
-    found = count_text(len(answer["results"]), "result")
-    taken = f", {count_text(answer['tokens'], 'token')}" if answer.get("tokens") else ""
-    more = f"; more with --offset {answer['next_offset']}" if answer.get("next_offset") else ""
-    note = "" if answer["complete"] else "; the index is not complete yet, see `regenctl status`"
-    yield style(f"{found}{taken} in {answer['took_ms']:.1f} ms{more}{note}", "dim")
+def _show_results(arguments: argparse.Namespace, answer: dict[str, Any], where: Where) -> int:
+    shown = _format(arguments, people=bool(arguments.budget or arguments.explain))
+    notes = list(map(printable, answer["notes"]))
+    if arguments.files_with_matches and shown not in ("json", "jsonl"):
+        here = working_directory()
+        paths = dict.fromkeys(shown_path(r["root"], r["path"], here) for r in answer["results"])
+        _write(paths, "\0" if arguments.null else "\n")
+    elif shown == "human":
+        from regend.cli.asking.page import Room, footer, result_lines
+
+        style, room = Style.of(sys.stdout), Room.of_terminal()
+        lines = list(result_lines(answer, arguments, style, room))
+        notes.append(footer(answer, _named(where), Style.of(sys.stderr)))
+        if not answer["complete"]:
+            notes[-1] += f"; {_INCOMPLETE}"
+        _for_people(arguments, lines, notes, room.rows)
+        return _exit_code(answer["results"], arguments)
+    elif shown in ("json", "jsonl"):
+        _print_json(answer, answer["results"], shown)
+        return _exit_code(answer["results"], arguments)
+    else:
+        from regend.cli.asking.formats import results_found
+
+        _print_places(arguments, results_found(answer, arguments), shown)
+    _say([*notes, *([] if answer["complete"] else [_INCOMPLETE])])
+    return _exit_code(answer["results"], arguments)
 
 
-def _lines_of_result(result: dict[str, Any], style: Style) -> Iterator[str]:
-    also = result.get("also") or ()
-    width = len(str(max([passage["end_line"] for passage in also] + [result["end_line"]])))
-    gap = style(f"  {'⋮'.rjust(width)}", "dim")
-    place = style(printable(f"{result['root']}/{result['path']}"), "magenta", "bold") + _span(result, style)
-    yield f"{place}{_symbol(result, style)}  {style(format(result['score'], '.3f'), 'green')}"
-    yield from _code_lines(_numbered(result), width, style)
-    if matches := result.get("matches"):
-        yield gap
-        yield from _code_lines([(match["line"], match["text"]) for match in matches], width, style)
-    for passage in also:
-        yield gap + _symbol(passage, style)
-        yield from _code_lines(_numbered(passage), width, style)
-    if count := result.get("copy_count"):
-        named = [printable(_copy(copy, result["root"])) for copy in result["copies"][:_NAMED_COPIES]]
-        more = ", …" if count > len(named) else ""
-        yield style(f"  and {count_text(count, 'more place')}: {', '.join(named)}{more}", "dim")
-    if result.get("explain"):
-        rows = [(name, f"{f['value']:.4g}", f"{f['contribution']:+.4f}") for name, f in result["explain"].items()]
-        for line in columns(rows, right=frozenset({1, 2})):
-            yield f"    {style(line, 'yellow')}"
-    yield ""
+_INCOMPLETE = "the index is not complete yet, see `regenctl status`"
 
 
-def _copy(copy: dict[str, Any], root: str) -> str:
-    path = copy["path"] if copy["root"] == root else f"{copy['root']}/{copy['path']}"
-    return f"{path}:{copy['start_line']}-{copy['end_line']}"
+def _exit_code(found: Sequence[object], arguments: argparse.Namespace) -> int:
+    return 0 if found or arguments.offset else NOTHING_FOUND  # After the last page there is nothing more to show.
 
 
-def _numbered(passage: dict[str, Any]) -> list[tuple[int, str]]:
-    lines = passage["snippet"].split("\n") if passage["snippet"] else []
-    return list(enumerate(lines, passage["snippet_line"]))
+def _show_listed(
+    arguments: argparse.Namespace, answer: dict[str, Any], symbols: Sequence[dict[str, Any]], none: str
+) -> int:
+    """Show definitions: the answer of `symbols` or of `outline`."""
+    shown = _format(arguments)
+    in_file = "path" in answer
+    if shown in ("json", "jsonl"):
+        place = {"root": answer["root"], "path": answer["path"]} if in_file else {}
+        _print_json(answer, [{**place, **symbol} for symbol in symbols], shown)
+        return 0 if symbols else NOTHING_FOUND
+    notes = [] if symbols else [none]
+    if not answer["complete"]:
+        notes.append(_INCOMPLETE)
+    if shown == "human":
+        from regend.cli.asking.page import Room, outline_lines, symbol_lines
+
+        style = Style.of(sys.stdout)
+        lines = list((outline_lines if in_file else symbol_lines)(answer, style)) if symbols else []
+        _for_people(arguments, lines, notes, Room.of_terminal().rows)
+    else:
+        from regend.cli.asking.formats import outline_found, symbols_found
+
+        _print_places(arguments, (outline_found if in_file else symbols_found)(answer), shown)
+        _say(notes)
+    return 0 if symbols else NOTHING_FOUND
 
 
-def _code_lines(lines: list[tuple[int, str]], width: int, style: Style) -> Iterator[str]:
-    for number, line in lines:
-        yield f"  {style(str(number).rjust(width), 'dim')}  {printable(line)}".rstrip()
+def _format(arguments: argparse.Namespace, people: bool = False) -> str:
+    """Return how to print: as the command line says, else for people on a terminal and for programs elsewhere.
+
+    Args:
+        people: what was asked for is for reading only.
+    """
+    if arguments.json or arguments.format == "json":
+        arguments.json = True  # Errors, too.
+        return "json"
+    return arguments.format or ("human" if people or sys.stdout.isatty() else "grep")
 
 
-def _symbol(passage: dict[str, Any], style: Style) -> str:
-    return f"  {style(printable(passage['symbol']), 'cyan')}" if passage["symbol"] else ""
+def _print_json(answer: dict[str, Any], items: Iterable[dict[str, Any]], shown: str) -> None:
+    if shown == "json":
+        print_json(answer)
+    else:
+        for item in items:
+            print_json(item)
 
 
-def _span(passage: dict[str, Any], style: Style) -> str:
-    return style(f":{passage['start_line']}-{passage['end_line']}", "green")
+def _print_places(arguments: argparse.Namespace, places: Iterator[Found], shown: str) -> None:
+    from regend.cli.asking.formats import grep_lines, vimgrep_lines
+
+    lines: Callable[[Iterable[Found], bool], Iterator[str]] = vimgrep_lines if shown == "vimgrep" else grep_lines
+    _write(lines(places, arguments.null), "\n")
+
+
+def _write(lines: Iterable[str], end: str) -> None:
+    """Write lines to standard output: byte for byte, but without what could control a terminal if that is one."""
+    text = printable if sys.stdout.isatty() and end == "\n" else str
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="surrogateescape")
+    for line in lines:
+        sys.stdout.write(text(line) + end)
+
+
+def _for_people(arguments: argparse.Namespace, lines: list[str], notes: list[str], rows: int) -> None:
+    """Print a page, and notes below it; through a pager if the screen is too small for it."""
+    from regend.cli.asking.pager import page, pager_of
+
+    if sys.stdout.isatty() and not arguments.no_pager and len(lines) + len(notes) > max(1, rows - 1):
+        command = pager_of(os.environ)
+        if command and page([*lines, "", *notes], command):
+            return
+    for line in lines:
+        print(line)
+    _say(notes)
+
+
+def _say(notes: Iterable[str]) -> None:
+    """Print notes to standard error, below what is printed already."""
+    sys.stdout.flush()
+    for note in notes:
+        print(note, file=sys.stderr)

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from regend.daemon.driver import Driver
 from regend.daemon.handlers.buffers import Buffer, Buffers, PreparedBuffers
-from regend.daemon.handlers.named_files import locate, locate_all
+from regend.daemon.handlers.named_files import absolute, locate, locate_all
 from regend.daemon.handlers.query_runner import QueryRunner
 from regend.daemon.handlers.status import RootStates
 from regend.daemon.models import ServedModel
 from regend.disk.names import readable
 from regend.errors import PathError, RootError, RpcError
-from regend.limits import DEFAULT_RESULTS, MAX_OVERLAYS, MAX_RESULTS
+from regend.limits import DEFAULT_RESULTS, MAX_OVERLAYS, MAX_PLACES, MAX_RESULTS
 from regend.rpc import query_messages as rpc
 from regend.rpc.connection import Connection
 from regend.search.engine import Engine
@@ -73,6 +73,7 @@ class QueryMethods:
         options = SearchOptions(
             query, await self._root_filter(request.root), request.path, request.lang, request.explain, request.files,
             k=_results_at_most(request), offset=request.offset, context=request.context, budget=request.budget,
+            lines=request.lines, under=_places(request.under), globs=_globs(request.globs),
         )  # fmt: skip
         buffers = await self._prepared(connection, request.overlays, request.root)
         stronger = await self._by_stronger_model(options.root, query.text, buffers)
@@ -119,8 +120,9 @@ class QueryMethods:
         app = self._app
         served, path = await locate(app.states.roots, request.file, request.root)
         options = RelatedOptions(
-            served.path, path, request.line, Filters(await self._root_filter(request.root), request.path, request.lang),
+            served.path, path, request.line, await self._filters(request),
             k=_results_at_most(request), offset=request.offset, context=request.context, budget=request.budget,
+            lines=request.lines,
         )  # fmt: skip
         buffers = await self._prepared(connection, request.overlays, request.root)
         # The file itself is looked into, too, whatever the results are limited to.
@@ -131,12 +133,20 @@ class QueryMethods:
 
     async def symbols(self, _: Connection, request: rpc.SymbolsRequest) -> rpc.SymbolsResponse:
         app = self._app
-        filters = Filters(await self._root_filter(request.root), request.path, request.lang)
+        filters = await self._filters(request)
         name = readable(request.name)
         outcome = await self._runner.run(lambda snapshot: app.engine.symbols(snapshot, name, request.k, filters))
         found = tuple(
             rpc.SymbolResult(
-                r.root, r.path, r.symbol.rpartition(".")[2], r.symbol, r.kind, r.language, r.start_line, r.end_line
+                r.root,
+                r.path,
+                r.symbol.rpartition(".")[2],
+                r.symbol,
+                r.kind,
+                r.language,
+                r.start_line,
+                r.end_line,
+                r.snippet.partition("\n")[0],
             )
             for r in outcome.results
         )
@@ -149,7 +159,9 @@ class QueryMethods:
         found = tuple(
             rpc.OutlineSymbol(d.name, d.symbol, d.kind, d.start_line, d.end_line) for d in outline.definitions
         )
-        return rpc.OutlineResponse(outline.root, outline.path, outline.language, found, outline.generation)
+        return rpc.OutlineResponse(
+            outline.root, outline.path, outline.language, found, outline.generation, app.states.is_complete()
+        )
 
     async def _prepared(self, connection: Connection, overlays: Sequence[rpc.Overlay], root: str) -> PreparedBuffers:
         """Chunk and embed the unsaved buffers of a request."""
@@ -200,7 +212,12 @@ class QueryMethods:
             outcome.next_offset,
             outcome.tokens,
             {name: rpc.Stage(outcome.stage_ms[name], cpu_ms) for name, cpu_ms in outcome.cpu_ms.items()} or None,
+            outcome.words,
         )
+
+    async def _filters(self, request: rpc.RelatedRequest | rpc.SymbolsRequest) -> Filters:
+        root = await self._root_filter(request.root)
+        return Filters(root, request.path, request.lang, (), _places(request.under), _globs(request.globs))
 
     async def _root_filter(self, root: str) -> str:
         return (await self._app.states.roots.by_path(root)).path if root else ""
@@ -215,6 +232,7 @@ def _on_the_wire(result: SearchResult) -> rpc.SearchResult:
         tuple(rpc.Passage(p.start_line, p.end_line, p.symbol, p.snippet, p.snippet_line) for p in result.also),
         result.unsaved,
         tuple(rpc.Copy(c.root, c.path, c.start_line, c.end_line) for c in result.copies), result.copy_count,
+        result.line,
     )  # fmt: skip
 
 
@@ -224,7 +242,31 @@ def _is_quick(options: SearchOptions) -> bool:
     deep = options.k > _QUICK_RESULTS or options.offset or options.budget or options.files or options.context
     query = options.query
     read_through = query.inline or query.phrases or query.without_phrases
-    return not (deep or options.path or options.lang or read_through)
+    limited = options.path or options.lang or options.under or options.globs
+    return not (deep or limited or read_through)
+
+
+def _places(under: Sequence[str]) -> tuple[str, ...]:
+    """Check the places of a request.
+
+    Raises:
+        PathError: one is not an absolute path, or not valid.
+        RpcError: there are too many.
+    """
+    return tuple(str(absolute(place, "")) for place in _counted("under", under))
+
+
+def _globs(globs: Sequence[str]) -> tuple[str, ...]:
+    return tuple(map(readable, _counted("globs", globs)))
+
+
+def _counted(name: str, items: Sequence[str]) -> Sequence[str]:
+    if len(items) > MAX_PLACES:
+        raise RpcError(
+            f"The request has {len(items):,} `{name}`; send at most {MAX_PLACES}.", code="invalid_params",
+            data={"field": name},
+        )  # fmt: skip
+    return items
 
 
 def _results_at_most(request: rpc.SearchRequest | rpc.RelatedRequest) -> int:

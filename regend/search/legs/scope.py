@@ -25,6 +25,8 @@ from regend.store.base import Entry, PoolSnapshot, RootRecord, Snapshot
 from regend.types import PoolId, RootId
 
 _Test = Callable[[Entry], bool]
+_Place = tuple[frozenset[RootId], str]
+"""Roots, and the folder or file inside of them (with final ``/``), or empty for all that they hold."""
 _NO_FILTERS = Filters()
 
 
@@ -228,8 +230,8 @@ def _not(test: _Test) -> _Test:
 
 def _places(snapshot: Snapshot, filters: Filters) -> tuple[frozenset[RootId] | None, list[_Test]]:
     """Return the roots that count (None for all) and what folders inside of roots ask of an entry."""
-    groups = [[_roots_of(snapshot, value) for value in values] for values in filters.alternatives("root")]
-    without = [_roots_of(snapshot, value) for value in filters.unwanted("root")]
+    groups = [[p for value in values for p in _places_of(snapshot, value)] for values in filters.alternatives("root")]
+    without = [place for value in filters.unwanted("root") for place in _places_of(snapshot, value)]
     if not groups and not without:
         return None, []
     roots = frozenset(snapshot.roots)
@@ -244,32 +246,35 @@ def _places(snapshot: Snapshot, filters: Filters) -> tuple[frozenset[RootId] | N
     return roots, tests
 
 
-def _in_places(places: list[tuple[frozenset[RootId], str]]) -> _Test:
-    """Return whether an entry lies in one of the places: roots, and the folder in them (with final ``/``)."""
+def _in_places(places: list[_Place]) -> _Test:
+    """Return whether an entry lies in one of the places."""
     return lambda entry: any(
-        not entry.roots.isdisjoint(roots) and entry.path.startswith(folder) for roots, folder in places
+        not entry.roots.isdisjoint(roots) and f"{entry.path}/".startswith(inside) for roots, inside in places
     )
 
 
-def _roots_of(snapshot: Snapshot, wanted: str) -> tuple[frozenset[RootId], str]:
-    """Return the roots that `wanted` means, and the folder (with final ``/``) inside of them to which it is limited.
+def _places_of(snapshot: Snapshot, wanted: str) -> list[_Place]:
+    """Return what `wanted` means.
 
-    It may be a root, a folder that holds roots, a folder inside one root, or the last folder's name of one root.
+    It may be a root, a folder that holds roots, a folder or file inside one root (which may hold roots, too), or the
+    last folder's name of one root.
     """
     path = posixpath.normpath(wanted)
     records = snapshot.roots.values()
-    whole = [r for r in records if r.path == path] or [
-        r for r in records if path.startswith("/") and r.path.startswith(path.rstrip("/") + "/")
-    ]
+    whole = [r for r in records if r.path == path]
     if whole:
-        return frozenset(r.root for r in whole), ""
+        return [(frozenset(r.root for r in whole), "")]
+    below = [r for r in records if path.startswith("/") and r.path.startswith(path.rstrip("/") + "/")]
+    found: list[_Place] = [(frozenset(r.root for r in below), "")] if below else []
     around = [r for r in records if path.startswith(r.path.rstrip("/") + "/")]
     if around:
         nearest = max(around, key=lambda r: len(r.path))
-        return frozenset({nearest.root}), path[len(nearest.path.rstrip("/")) + 1 :] + "/"
+        found.append((frozenset({nearest.root}), path[len(nearest.path.rstrip("/")) + 1 :] + "/"))
+    if found:
+        return found
     named = [r for r in records if posixpath.basename(r.path) == path]
     if len(named) == 1:
-        return frozenset({named[0].root}), ""
+        return [(frozenset({named[0].root}), "")]
     if named:
         raise RootError(f"Root {wanted!r} could be any of {_listed(named)}; give the full path.")
     raise RootError(f"Root {wanted!r} is not indexed; {_known(snapshot)}.")
@@ -289,10 +294,11 @@ def find_file(snapshot: Snapshot, root: str, path: str) -> tuple[RootRecord, Ent
     clean = posixpath.normpath(path) if path else ""
     if not clean or clean == ".":
         raise PathError(f"The path {path!r} names no file; give a file inside an indexed root.")
-    wanted, inside = (None, "") if not root else _roots_of(snapshot, root)
+    places = _places_of(snapshot, root) if root else [(frozenset(snapshot.roots), "")]
     found: list[tuple[RootRecord, Entry]] = []
     for record in snapshot.roots.values():
-        if wanted is not None and record.root not in wanted:
+        inside = next((inside for roots, inside in places if record.root in roots), None)
+        if inside is None:
             continue
         relative = inside + clean
         if clean.startswith("/"):

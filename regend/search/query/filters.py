@@ -65,6 +65,8 @@ class Filters:
         root: absolute path of a root, or the name of its last folder where that is unambiguous.
         path: glob over relative paths, see `globs`.
         lang: language name or a usual short form (``py``, ``c++``).
+        under: absolute paths of roots, directories and files; what counts lies at or below one of them.
+        globs: as `path`, and several; one that begins with ``!`` excludes.
         inline: those of the query; of one key, any that is not negated and none that is.
     """
 
@@ -72,23 +74,28 @@ class Filters:
     path: str = ""
     lang: str = ""
     inline: tuple[Inline, ...] = ()
+    under: tuple[str, ...] = ()
+    globs: tuple[str, ...] = ()
 
     def wanted(self, key: str) -> tuple[str, ...]:
         """Return the values of the query's filters of that key, of which one must fit."""
         return tuple(one.value for one in self.inline if one.key == key and not one.negated)
 
     def alternatives(self, key: str) -> list[tuple[str, ...]]:
-        """Return groups of values of that key, the option's and the query's; one of each group must fit."""
+        """Return groups of values of that key, the options' and the query's; one of each group must fit."""
         option = getattr(self, key)
-        return [values for values in ((option,) if option else (), self.wanted(key)) if values]
+        listed = {"root": self.under, "path": tuple(glob for glob in self.globs if not glob.startswith("!"))}
+        return [values for values in ((option,) if option else (), listed.get(key, ()), self.wanted(key)) if values]
 
     def unwanted(self, key: str) -> tuple[str, ...]:
-        """Return the values of the query's filters of that key, of which none may fit."""
-        return tuple(one.value for one in self.inline if one.key == key and one.negated)
+        """Return the values of that key, the options' and the query's, of which none may fit."""
+        globs = tuple(glob[1:] for glob in self.globs if glob.startswith("!")) if key == "path" else ()
+        return globs + tuple(one.value for one in self.inline if one.key == key and one.negated)
 
     def __str__(self) -> str:
         """Return the filters as a person would write them."""
         given = [f"{key} {value!r}" for key in ("root", "path", "lang") if (value := getattr(self, key))]
+        given += [f"the place {place!r}" for place in self.under] + [f"glob {glob!r}" for glob in self.globs]
         return ", ".join(given + [f"`{'-' * one.negated}{one.key}:{one.value}`" for one in self.inline])
 
 

@@ -41,11 +41,13 @@ def shown(rows: list[Ranked], more: bool, page: Page, show: Show) -> SearchOutco
     """
     if page.budget:
         results, tokens = pack(rows, page.budget, page.k, show)
-        return SearchOutcome(tuple(results), show.snapshot.generation, show.snapshot.complete, tokens=tokens)
+        return SearchOutcome(
+            tuple(results), show.snapshot.generation, show.snapshot.complete, tokens=tokens, words=show.words
+        )
     end = page.offset + len(rows)
     return SearchOutcome(
         tuple(map(show.result, rows)), show.snapshot.generation, show.snapshot.complete,
-        next_offset=end if more and end <= MAX_OFFSET else None,
+        next_offset=end if more and end <= MAX_OFFSET else None, words=show.words,
     )  # fmt: skip
 
 
@@ -126,7 +128,8 @@ def _cut(row: Ranked, tokens: int, show: Show) -> _Piece | None:
         shown = show.lines(view, lines)
         cost = estimate_tokens(heading + shown.text)
         if cost <= tokens:
-            return _Piece(row, shown._replace(matches=()), cost)
+            best = shown.best if shown.line <= shown.best < shown.line + lines else shown.line
+            return _Piece(row, shown._replace(matches=(), best=best), cost)
         lines -= max(1, lines // 5)
     return None
 

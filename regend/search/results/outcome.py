@@ -57,6 +57,7 @@ class SearchResult:
         unsaved: from an overlay, so lines are those of the editor's buffer.
         copies: the first other places with the same text.
         copy_count: how many there are.
+        line: the best line, see `Snippet`.
     """
 
     root: str
@@ -75,6 +76,7 @@ class SearchResult:
     unsaved: bool = False
     copies: tuple[Copy, ...] = ()
     copy_count: int = 0
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class SearchOutcome:
         cpu_ms: CPU milliseconds of the query's thread by stage; empty unless `explain` was asked for.
         next_offset: where the next page begins, or None after the last.
         tokens: estimated tokens of all headings and passages; 0 where no budget was given.
+        words: those that were searched for and their usual forms, in lower case, for marks in the snippets.
     """
 
     results: tuple[SearchResult, ...]
@@ -99,6 +102,7 @@ class SearchOutcome:
     cpu_ms: Mapping[str, float] = field(default_factory=dict)
     next_offset: int | None = None
     tokens: int = 0
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

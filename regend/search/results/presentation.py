@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from regend.limits import SNIPPET_LINES
 from regend.search.legs.legs import Definitions
 from regend.search.legs.scope import Scope
 from regend.search.overlay import is_overlay
+from regend.search.query.words import forms
 from regend.search.ranking.features import QueryContext
 from regend.search.ranking.ranking import Ranked, RankingTable, explain
 from regend.search.results.outcome import Copy, Passage, SearchResult
-from regend.search.results.snippets import SNIPPET_LINES, Snippet, snippet
+from regend.search.results.snippets import Snippet, snippet
 from regend.store.base import ChunkView, Snapshot, SymbolView
 from regend.types import MAX_CHUNKS_PER_BLOB
 
+_MARKED_TERMS = 16
+"""Maximum terms that are named with their forms."""
 MAX_COPIES = 10
 """Maximum other places of a text that are named."""
 
@@ -26,6 +30,7 @@ class Show:
         scope: decides under which root copies are shown.
         terms: words of the query, which choose the lines where no definition does.
         definitions: of the query's names; a snippet begins at one.
+        snippet_lines: lines of each snippet at most, without `context`; 0 for the usual number.
         context: lines of the file to show around the usual snippet.
         explained: what the features made of the query, and their table; None leaves them out.
     """
@@ -35,12 +40,20 @@ class Show:
     terms: tuple[str, ...]
     definitions: Definitions
     context: int = 0
+    snippet_lines: int = 0
     explained: tuple[QueryContext, RankingTable] | None = None
 
-    def lines(self, view: ChunkView, max_lines: int = SNIPPET_LINES) -> Snippet:
-        """Return the chunk's most relevant lines."""
+    def lines(self, view: ChunkView, max_lines: int = 0) -> Snippet:
+        """Return the chunk's most relevant lines, `max_lines` at most if that is not 0."""
         named = self._named(view)
-        return snippet(self.snapshot, view, self.terms, named.start_line if named else 0, self.context, max_lines)
+        most = max_lines or self.snippet_lines or SNIPPET_LINES
+        anchor = named.start_line if named else 0
+        return snippet(self.snapshot, view, self.terms, anchor, self.context, most, at_best=bool(self.snippet_lines))
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Return the first terms and their usual forms."""
+        return tuple(dict.fromkeys(form for term in self.terms[:_MARKED_TERMS] for form in forms(term)))
 
     def _named(self, view: ChunkView) -> SymbolView | None:
         """Return the definition of the query's names that begins in the chunk."""
@@ -85,5 +98,6 @@ class Show:
             unsaved=is_overlay(entry.entry_id),
             copies=self.copies(chosen) if copies is None else copies,
             copy_count=len(chosen.candidate.copies),
+            line=found.best,
             explain=(*explain(chosen.candidate, *self.explained), *chosen.shares) if self.explained else (),
         )

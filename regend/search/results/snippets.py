@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from regend.chunking.tokens import folded
+from regend.limits import SNIPPET_LINES
 from regend.search.legs.locate import surrounding
+from regend.search.query.words import stem
 from regend.store.base import ChunkView, Snapshot
 
-SNIPPET_LINES = 12
 MATCHED_LINES = 3
 """Maximum lines beyond the snippet that are named."""
 _HEADER_LINES = 4
@@ -30,11 +31,16 @@ class MatchedLine(NamedTuple):
 
 
 class Snippet(NamedTuple):
-    """Text, the 1-based line at which it begins, and what the query matches in the chunk's other lines."""
+    """Text, the 1-based line at which it begins, what the query matches in the chunk's other lines, and the best line.
+
+    The best line is the one to go to, in the text or in `matches`: the definition that the query names, or the line
+    with most of its words, or where the chunk's own definition is.
+    """
 
     text: str
     line: int
     matches: tuple[MatchedLine, ...] = ()
+    best: int = 0
 
 
 def snippet(
@@ -44,6 +50,7 @@ def snippet(
     anchor: int = 0,
     context: int = 0,
     max_lines: int = SNIPPET_LINES,
+    at_best: bool = False,
 ) -> Snippet:
     """Return the most relevant lines of `view`.
 
@@ -52,14 +59,19 @@ def snippet(
         anchor: line of a definition at which to begin, or 0.
         context: further lines of the file to show on either side.
         max_lines: lines at most, without `context`; at least 1.
+        at_best: begin at the best line if it is not among the lines that are shown otherwise.
     """
     lines = view.text.split("\n")
     first = _first_line(view, lines, terms, anchor, max_lines)
+    counts = _counts(view.text, terms)
+    best = view.start_line + _best_line(view, lines, counts, anchor)
+    if at_best and not first <= best < first + max_lines:
+        first = max(view.start_line, min(best, view.end_line - max_lines + 1))
     last = min(view.start_line + len(lines), first + max_lines) - 1
     matches: tuple[MatchedLine, ...] = ()
     if last - first + 1 < len(lines):
         begin = view.start_line
-        beyond = _best_lines(view.text, terms, first - begin - context, last - begin + context)
+        beyond = _best_lines(counts, first - begin - context, last - begin + context)
         matches = tuple(MatchedLine(begin + number, _cut(lines[number])) for number in beyond)
     if context:
         first, last = max(1, first - context), last + context
@@ -74,7 +86,7 @@ def snippet(
         lines = [numbered.get(number, "") for number in range(first, last + 1)]
     else:
         lines = lines[first - view.start_line : last + 1 - view.start_line]
-    return Snippet("\n".join(map(_cut, lines)), first, matches)
+    return Snippet("\n".join(map(_cut, lines)), first, matches, best)
 
 
 def _cut(line: str) -> str:
@@ -88,12 +100,36 @@ def _first_line(view: ChunkView, lines: list[str], terms: tuple[str, ...], ancho
     header = min(_HEADER_LINES, max(1, max_lines // 2))
     if start < anchor < start + len(lines):
         return start if anchor - start < header else anchor
-    name = re.split(r"[.:#/\s]+", view.symbol)[-1]
-    if name:
-        named = next((number for number, line in enumerate(lines[:_HEADER_LINES]) if name in line), None)
-        if named is not None:
-            return start if named < header else start + named
+    named = _named_line(view, lines)
+    if named is not None:
+        return start if named < header else start + named
     return start + _densest(view.text, terms, len(lines), max_lines)
+
+
+def _best_line(view: ChunkView, lines: list[str], counts: dict[int, int], anchor: int) -> int:
+    """Return the index of the best line, see `Snippet`."""
+    if 0 <= anchor - view.start_line < len(lines):
+        return anchor - view.start_line
+    named = _named_line(view, lines)
+    most = max(counts.values(), default=0)
+    if named is not None and counts.get(named, 0) == most:
+        return named
+    return min((line for line, count in counts.items() if count == most), default=0)
+
+
+def _counts(text: str, terms: tuple[str, ...]) -> dict[int, int]:
+    """Return the indexes of lines that hold words with the terms' stems, and of how many."""
+    stems = tuple(stem(term) for term in terms if len(term) >= _MIN_TERM_CHARS or not term.isascii())
+    masks: dict[int, int] = {}
+    for line, bit in _hits(text, stems):
+        masks[line] = masks.get(line, 0) | bit
+    return {line: mask.bit_count() for line, mask in masks.items()}
+
+
+def _named_line(view: ChunkView, lines: list[str]) -> int | None:
+    """Return the index of the line at the chunk's top that holds its symbol's name."""
+    name = re.split(r"[.:#/\s]+", view.symbol)[-1]
+    return next((number for number, line in enumerate(lines[:_HEADER_LINES]) if name in line), None) if name else None
 
 
 def _hits(text: str, terms: tuple[str, ...]) -> list[tuple[int, int]]:
@@ -129,11 +165,7 @@ def _densest(text: str, terms: tuple[str, ...], line_count: int, max_lines: int)
     return max(0, min(best - (max_lines > 1), line_count - max_lines))
 
 
-def _best_lines(text: str, terms: tuple[str, ...], first: int, last: int) -> Iterable[int]:
-    """Return the indexes of the lines outside of `first` to `last` with the most distinct terms, in order."""
-    masks: dict[int, int] = {}
-    for line, bit in _hits(text, tuple(term for term in terms if len(term) >= _MIN_TERM_CHARS or not term.isascii())):
-        if not first <= line <= last:
-            masks[line] = masks.get(line, 0) | bit
-    best = sorted(masks, key=lambda line: (-masks[line].bit_count(), line))[:MATCHED_LINES]
-    return sorted(best)
+def _best_lines(counts: dict[int, int], first: int, last: int) -> Iterable[int]:
+    """Return the indexes of the lines outside of `first` to `last` with the most words of the query, in order."""
+    others = (line for line in counts if not first <= line <= last)
+    return sorted(sorted(others, key=lambda line: (-counts[line], line))[:MATCHED_LINES])

@@ -1,11 +1,13 @@
 """Filters limit an answer to roots, folders, globs and languages, and are worked out once per generation."""
 
+from typing import Any
+
 import pytest
 
 from regend.errors import PathError, RootError
 from regend.search.errors import FilterError
 from regend.search.legs.scope import ScopeResolver, find_file
-from regend.search.query.filters import Filters
+from regend.search.query.filters import Filters, Inline
 from regend.store.base import Entry
 from tests.search.memory import MemoryStore
 
@@ -23,7 +25,7 @@ def store() -> MemoryStore:
     return store
 
 
-def seen(store: MemoryStore, **filters: str) -> set[str]:
+def seen(store: MemoryStore, **filters: Any) -> set[str]:
     scope = ScopeResolver().resolve(store, Filters(**filters))
     entries: list[Entry] = [e for pool in store.pools.values() for e in pool.entries.values()]
     return {e.path for e in entries if scope.entry(e.entry_id) is not None}
@@ -44,9 +46,18 @@ def seen(store: MemoryStore, **filters: str) -> set[str]:
         ({"lang": "golang"}, {"lib/deep/b.go"}),
         ({"lang": "Python", "root": "/w/tree", "path": "**/only.*"}, {"src/only.py"}),
         ({"root": "notes", "lang": "go"}, set()),
+        ({"under": ("/w/main/src",)}, {"src/a.py"}),
+        ({"under": ("/w/tree/src/only.py", "/n/notes")}, {"src/only.py", "todo.md"}),
+        ({"under": ("/w/tree/src/only",)}, set()),
+        ({"under": ("/w/main",), "root": "/w/tree"}, set()),
+        ({"under": ("/w/main",), "inline": (Inline("root", "tree", False),)}, set()),
+        ({"globs": ("*.go", "*.md")}, {"lib/deep/b.go", "todo.md"}),
+        ({"globs": ("src/**", "!only.py")}, {"src/a.py"}),
+        ({"globs": ("!src",), "path": "*.go"}, {"lib/deep/b.go"}),
+        ({"globs": ("*.py",), "inline": (Inline("path", "only.*", False),)}, {"src/only.py"}),
     ],
 )
-def test_filters(store: MemoryStore, filters: dict[str, str], expected: set[str]) -> None:
+def test_filters(store: MemoryStore, filters: dict[str, Any], expected: set[str]) -> None:
     assert seen(store, **filters) == expected
 
 
@@ -105,3 +116,14 @@ def test_find_file_says_what_is_wrong(store: MemoryStore, root: str, path: str, 
 def test_unknown_languages_are_refused(store: MemoryStore, filters: Filters) -> None:
     with pytest.raises(FilterError, match=f"No language is called '{filters.lang}'.*haskell"):
         ScopeResolver().resolve(store, filters)
+
+
+def test_a_folder_that_holds_a_root_is_that_root_and_the_rest_of_the_folder() -> None:
+    store = MemoryStore()
+    outer, inner = store.add_root("/w", 1), store.add_root("/w/src/vendor", 2)
+    store.put(outer, "src/a.py", "def a():\n    pass\n")
+    store.put(outer, "b.py", "def b():\n    pass\n")
+    store.put(inner, "c.py", "def c():\n    pass\n")
+    assert seen(store, under=("/w/src",)) == {"src/a.py", "c.py"}
+    assert seen(store, root="/w/src") == {"src/a.py", "c.py"}
+    assert seen(store, inline=(Inline("root", "/w/src", True),)) == {"b.py"}

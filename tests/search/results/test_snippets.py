@@ -1,5 +1,7 @@
 """A snippet begins at the definition or at the densest lines, and never shows lines that are not the file's."""
 
+import pytest
+
 from regend.search.results.snippets import SNIPPET_LINES, snippet
 from regend.store.base import ChunkView
 from regend.types import ChunkId
@@ -23,7 +25,7 @@ STORE = MemoryStore()
 
 def test_a_short_chunk_is_shown_whole() -> None:
     text = lines(SNIPPET_LINES)
-    assert snippet(STORE, view(text), ("number",)) == (text, 101, ())
+    assert snippet(STORE, view(text), ("number",)) == (text, 101, (), 101)
 
 
 def test_a_definition_begins_at_its_top() -> None:
@@ -71,9 +73,9 @@ def test_context_stops_at_the_file_s_ends() -> None:
     source = "def a():\n    return 1\n\n\ndef b():\n    return 2\n\ndef c():\n    return 3"
     entry = store.put(root, "a.py", source)
     middle = store.chunks([(entry.entry_id << 16) + 1])[0]
-    assert snippet(store, middle, (), context=100) == (source, 1, ())
-    assert snippet(store, middle, (), context=2) == ("\n\ndef b():\n    return 2\n\ndef c():", 3, ())
-    assert snippet(store, middle, ()) == ("def b():\n    return 2", 5, ())
+    assert snippet(store, middle, (), context=100)[:3] == (source, 1, ())
+    assert snippet(store, middle, (), context=2) == ("\n\ndef b():\n    return 2\n\ndef c():", 3, (), 5)
+    assert snippet(store, middle, ()) == ("def b():\n    return 2", 5, (), 5)
 
 
 def test_lines_beyond_the_snippet_that_fit_are_named() -> None:
@@ -91,3 +93,29 @@ def test_fewer_lines_begin_at_the_definition_itself() -> None:
     text = lines(40, _2="def wanted():")
     assert snippet(STORE, view(text, symbol="wanted"), (), max_lines=3).text.split("\n")[0] == "def wanted():"
     assert snippet(STORE, view(lines(40, _30="needle")), ("needle",), max_lines=1).text == "needle"
+
+
+@pytest.mark.parametrize("max_lines", [1, 3, SNIPPET_LINES, 60])
+@pytest.mark.parametrize(
+    ("marked", "symbol", "anchor", "best"),
+    [
+        ({"_2": "def wanted():", "_30": "needles threaded"}, "Outer.wanted", 0, 131),  # The line with most words.
+        ({"_2": "def wanted(needle):", "_30": "needles"}, "Outer.wanted", 0, 103),  # Of equals the definition.
+        ({"_2": "def wanted():", "_30": "needle thread"}, "Outer.wanted", 121, 121),  # The definition that was named.
+        ({"_2": "def wanted():"}, "Outer.wanted", 0, 103),  # No word at all.
+        ({"_20": "needle", "_25": "needle thread"}, "", 0, 126),
+        ({}, "", 0, 101),
+    ],
+)
+def test_the_best_line_does_not_depend_on_how_many_are_shown(
+    marked: dict[str, str], symbol: str, anchor: int, best: int, max_lines: int
+) -> None:
+    chunk = view(lines(60, **marked), symbol=symbol)
+    found = snippet(STORE, chunk, ("needle", "thread"), anchor, 0, max_lines)
+    assert found.best == best
+    shown = range(found.line, found.line + found.text.count("\n") + 1)
+    assert best in shown or best in [match.line for match in found.matches]
+    there = snippet(STORE, chunk, ("needle", "thread"), anchor, 0, max_lines, at_best=True)
+    assert there.best == best
+    assert there.line <= best <= there.line + there.text.count("\n")
+    assert there.text.count("\n") + 1 == min(max_lines, 60)
