@@ -54,7 +54,8 @@ def commands_in(text: str, program: str) -> list[list[str]]:
     found = []
     for line in lines:
         for part in re.split(r"&&|;| \| ", line.partition("  #")[0]):
-            words = part.strip().removeprefix(".venv/bin/").split()
+            command = part.strip().removeprefix(".venv/bin/")
+            words = shlex.split(command) if command.count("'") % 2 == 0 == command.count('"') % 2 else command.split()
             if words and words[0] == program:
                 found.append(words[1:])
     return found
@@ -102,7 +103,7 @@ def test_the_patterns_find_what_they_are_for() -> None:
 @pages
 def test_regenctl_commands_exist(page: Path) -> None:
     by_name = {command.name: command for command in COMMANDS}
-    of_all = {name for argument in GLOBAL for name in argument.names} | {"--help", "--version"}
+    of_all = {name for argument in GLOBAL for name in argument.names} | {"--help", "--version", "-V"}
     for words in commands_in(page.read_text(), "regenctl"):
         command = next((word for word in words if not word.startswith("-")), None)
         if command is None or not command.islower():
@@ -113,7 +114,8 @@ def test_regenctl_commands_exist(page: Path) -> None:
         if command == "service":
             known |= {"--dry-run"}
             assert words[1] in ("install", "uninstall", "status") or "|" in words[1], words
-        flags = {word for word in words if word.startswith("-")}
+        options = words[: words.index("--")] if "--" in words else words
+        flags = {word for word in options if word.startswith("-")}
         assert flags <= known, f"{page.name}: regenctl {' '.join(words)}"
 
 

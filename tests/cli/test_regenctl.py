@@ -373,23 +373,6 @@ def test_explain_shows_the_stages(served: ServerThread, capsys: pytest.CaptureFi
     assert "stage     ms  CPU ms\nlegs   0.500   0.250\n" in capsys.readouterr().out
 
 
-def test_overlays_are_read_from_their_copies(
-    served: ServerThread, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    (tmp_path / "copy").write_bytes(b"caf\xe9 = 1\n")
-    copy = f"/src/app/a=b.py={tmp_path / 'copy'}"
-    out(capsys, "search", "x", "--all", "--overlay", copy, "--overlay", "/src/app/c.py=/dev/null")
-    first, second = asked(served)["overlays"]
-    assert first == {"path": "/src/app/a=b.py", "text": "caf\udce9 = 1\n"}
-    assert second == {"path": "/src/app/c.py", "text": ""}
-    for wrong in ("/src/app/a.py", f"/src/app/a.py={tmp_path / 'none'}"):
-        assert main(["related", "/src/app/a.py", "--overlay", wrong]) == 2
-    assert "FILE=COPY" in capsys.readouterr().err
-    (tmp_path / "copy").write_text("é" * 600_000)
-    assert main(["search", "x", "--all", "--overlay", copy]) == 2
-    assert "have 1,200,000 bytes, and a request holds about 1,000,000; leave" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("arguments", [("--budget", "10"), ("--offset", "-1"), ("--offset", "1001")])
 def test_numbers_out_of_range_are_refused(arguments: tuple[str, str]) -> None:
     with pytest.raises(SystemExit) as stopped:

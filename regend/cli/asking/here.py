@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from regend.rpc.client import Client
 
     class Where(NamedTuple):
-        """What is asked.
+        """The part of the index that is asked.
 
         Attributes:
             root: the only root to ask; empty for any.
@@ -84,6 +84,11 @@ def asked_where(arguments: argparse.Namespace, daemon: Client, paths: Sequence[s
     under = tuple(place for path in paths for place in _indexed(_existing(path), roots)) or chosen
     home = _innermost(here, roots)
     return Where(whole, () if under == (whole,) else under, whole or (home["path"] if home else ""))
+
+
+def check_indexed(file: str, daemon: Client) -> None:
+    """Raise a `RootError` that says how to add it if no root holds a file."""
+    _indexed(file, daemon.call("list")["roots"])
 
 
 def _existing(path: str) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _BEGINS = r"(?:(?<![^\W\d_])|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]))"
 _ENDS = r"(?![^\W\d_A-Z])"
-"""Words within a name begin and end where its spelling says so: `retry` stands in `maxRetry_count` and `RetryLimit`."""
+"""Words within a name begin and end where its spelling says so: "retry" stands in "maxRetry_count" and "RetryLimit"."""
 
 
 class Marks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from regend.cli.asking.here import asked_where, globs_of, shown_path, split_paths, working_directory
+from regend.cli.asking.here import asked_where, check_indexed, globs_of, shown_path, split_paths, working_directory
 from regend.cli.call import absolute, client, given
 from regend.cli.terminal import Style, print_json, printable
 from regend.errors import RegendError
@@ -58,7 +58,9 @@ def run_symbols(arguments: argparse.Namespace) -> int:
 
 def run_outline(arguments: argparse.Namespace) -> int:
     with client(arguments) as daemon:
-        answer = daemon.call("outline", file=absolute(arguments.file))
+        file = absolute(arguments.file)
+        check_indexed(file, daemon)
+        answer = daemon.call("outline", file=file)
     none = f"no definitions in {printable(shown_path(answer['root'], answer['path'], working_directory()))}"
     return _show_listed(arguments, answer, answer["symbols"], none)
 

@@ -100,7 +100,7 @@ def test_fewer_lines_begin_at_the_definition_itself() -> None:
     ("marked", "symbol", "anchor", "best"),
     [
         ({"_2": "def wanted():", "_30": "needles threaded"}, "Outer.wanted", 0, 131),  # The line with most words.
-        ({"_2": "def wanted(needle):", "_30": "needles"}, "Outer.wanted", 0, 103),  # Of equals the definition.
+        ({"_2": "def wanted(needle):", "_30": "needles"}, "Outer.wanted", 0, 103),  # The definition, of equals.
         ({"_2": "def wanted():", "_30": "needle thread"}, "Outer.wanted", 121, 121),  # The definition that was named.
         ({"_2": "def wanted():"}, "Outer.wanted", 0, 103),  # No word at all.
         ({"_20": "needle", "_25": "needle thread"}, "", 0, 126),
