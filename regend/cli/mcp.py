@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -189,15 +190,17 @@ def _chosen(names: Sequence[str]) -> list[Client]:
 
 
 def _checked(client: Client) -> str:
-    from regend.mcp.install.installing import client_lists
+    from regend.mcp.install.installing import client_says
 
-    match client_lists(client, os.environ):
-        case True:
-            return f"{client.title} lists it"
-        case False:
-            return f"{client.title} does NOT list it: see `{client.program} {' '.join(client.lists)}`"
-        case None:
-            return "configuration checked only"
+    said = client_says(client, os.environ)
+    if said is None:
+        return "configuration checked only"
+    asked = f"`{client.program} {' '.join(client.lists)}`"
+    if not said:
+        return f"{client.title} does NOT list it, see {asked}"
+    if re.search("fail|disabled|disconnected|error|pending", said, re.IGNORECASE):
+        return f"{client.title} lists it, but says in {asked}: {said}"
+    return f"{client.title} lists it"
 
 
 def _rewrite(arguments: argparse.Namespace, change: Any) -> None:

@@ -79,18 +79,19 @@ def ask(daemon: Daemon, question: Question, report: Report) -> Answer:
     directory = named_directory(argument, question.places, question.client_roots)
     if question.tool == "outline" and question.arguments["file"].startswith("/"):
         directory = str(Path(question.arguments["file"]).parent)
-    scope = scope_of(directory, (root["path"] for root in status["roots"]))
+    scope = scope_of(directory, status["roots"], whole=not argument)
     added = False
     if scope.unknown:
         if question.tool == "index_status":
             return _index_status(status, scope)
-        scope, added = _added(daemon, scope.unknown, question.adds), True
-        status = daemon.call("status")
+        _add(daemon, scope.unknown, question.adds)
+        added, status = True, daemon.call("status")
+        scope = scope_of(directory, status["roots"], whole=not argument)
     if not status["roots"]:
         raise RootError("No repository is indexed; ask the user to run `regenctl add DIR`. Use grep meanwhile.")
     if question.tool == "index_status":
         return _index_status(status, scope)
-    searched = [root for root in status["roots"] if scope.root in ("", root["path"])]
+    searched = [root for root in status["roots"] if not scope.roots or root["path"] in scope.roots]
     unsynced = _unsynced(daemon, added or any(map(_is_busy, status["roots"])))
     try:
         return _asked(daemon, question, scope, searched, unsynced)
@@ -115,12 +116,11 @@ def _asked(daemon: Daemon, question: Question, scope: Scope, searched: list[dict
             return _outline(daemon, _located(question, scope), searched, unsynced)
 
 
-def _added(daemon: Daemon, directory: str, adds: bool) -> Scope:
+def _add(daemon: Daemon, directory: str, adds: bool) -> None:
     repository = repository_of(directory)
     if not adds or not repository:
         raise not_indexed(repository or directory)
-    root = daemon.call("add", path=repository)["root"]
-    return Scope(root, os.path.relpath(directory, root) if directory != root else "")
+    daemon.call("add", path=repository)
 
 
 def _is_busy(root: Mapping[str, Any]) -> bool:
@@ -139,21 +139,22 @@ def _unsynced(daemon: Daemon, busy: bool) -> bool:
 
 
 def _located(question: Question, scope: Scope) -> str:
+    """Return the absolute path of the file that is asked about; answers name files relative to their root."""
     file: str = question.arguments["file"]
     if file.startswith("/"):
         return file
-    base = scope.root or question.places.working
-    if not base:
+    bases = [*scope.under, *scope.roots, question.places.working]
+    found = [place for base in bases if base and os.path.lexists(place := f"{base}/{file}")]
+    if not found and not bases[0]:
         raise PathError(f"`file` is {file!r}, and no project is known; give an absolute path.")
-    return f"{base}/{file}"
+    return found[0] if found else f"{(scope.roots or bases)[0]}/{file}"
 
 
 def _filters(arguments: Mapping[str, Any], scope: Scope) -> dict[str, Any]:
-    """Return the parameters that limit a query; a directory inside of a root becomes a glob."""
-    path = arguments.get("path", "")
-    if scope.inside:
-        path = f"{scope.inside}/{path or '**'}"
-    limits = {"root": scope.root, "path": path, "lang": arguments.get("lang", "")}
+    """Return the parameters that limit a query."""
+    one = scope.roots[0] if len(scope.roots) == 1 else ""
+    under = scope.under or (scope.roots if not one else ())
+    limits = {"root": one, "under": under, "path": arguments.get("path"), "lang": arguments.get("lang")}
     return {name: value for name, value in limits.items() if value}
 
 
@@ -165,7 +166,7 @@ def _passages(
     budget = arguments.get("budget") or DEFAULT_BUDGET_TOKENS
     answer = daemon.call(method, **own, **_filters(arguments, scope), budget=text.passage_budget(budget))
     searched = _refreshed(daemon, searched)
-    one_root = bool(scope.root)
+    one_root = len(scope.roots) == 1
     lines = [text.freshness(searched, unsynced), *answer["notes"], ""]
     lines += text.passages(answer, one_root) if answer["results"] else ["Nothing was found."]
     places = [
@@ -181,7 +182,7 @@ def _definitions(
     own = {name: arguments[name] for name in ("name", "k") if name in arguments}
     answer = daemon.call("symbols", **own, **_filters(arguments, scope))
     searched = _refreshed(daemon, searched)
-    found = text.definitions(answer, bool(scope.root))
+    found = text.definitions(answer, len(scope.roots) == 1)
     lines = [text.freshness(searched, unsynced), ""]
     lines += text.within(found, DEFAULT_BUDGET_TOKENS) if found else [
         f"No definition of {arguments['name']} was found; `search_code` finds uses of it."
@@ -200,7 +201,7 @@ def _outline(daemon: Daemon, file: str, searched: list[dict[str, Any]], unsynced
 
 
 def _index_status(status: Mapping[str, Any], scope: Scope) -> Answer:
-    found = [root for root in status["roots"] if scope.root in ("", root["path"])]
+    found = [root for root in status["roots"] if not scope.roots or root["path"] in scope.roots]
     state = "paused" if status["paused"] else "complete" if status["complete"] else "not complete"
     lines = [f"{scope.unknown} is not indexed."] if scope.unknown else []
     lines += [f"{count_text(len(found), 'indexed repository', 'indexed repositories')}, {state}", *status["held_back"]]
@@ -212,9 +213,9 @@ def _index_repository(daemon: Daemon, question: Question, report: Report) -> Ans
     directory = named_directory(question.arguments.get("root", ""), question.places, question.client_roots)
     if not directory:
         raise PathError("`root` names no directory; give the absolute path of the one to index.")
-    known = scope_of(directory, (root["path"] for root in daemon.call("list")["roots"]))
-    root = known.root or daemon.call("add", path=known.unknown)["root"]
-    if known.root and question.arguments.get("again"):
+    known = scope_of(directory, daemon.call("list")["roots"])
+    root = known.roots[0] if known.roots else daemon.call("add", path=known.unknown)["root"]
+    if known.roots and question.arguments.get("again"):
         daemon.call("reindex", path=root)
     deadline = time.monotonic() + _INDEX_WAIT_S
     while True:

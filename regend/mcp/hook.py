@@ -72,11 +72,11 @@ def _pattern_in(command: str) -> str:
 
 def _found(socket: str | None, words: str, directory: str) -> str:
     with Client(socket, timeout_s=LIMIT_S, name="hook") as daemon:
-        scope = scope_of(directory, (root["path"] for root in daemon.call("list")["roots"]))
-        if scope.unknown:
+        scope = scope_of(directory, daemon.call("list")["roots"])
+        if len(scope.roots) != 1:
             return ""
-        answer = daemon.call("search", query=words, root=scope.root, budget=BUDGET_TOKENS)
+        answer = daemon.call("search", query=words, root=scope.roots[0], under=scope.under, budget=BUDGET_TOKENS)
     if not answer["results"]:
         return ""
     lines = text.passages(answer, one_root=True)
-    return "\n".join([f"regend (search_code) finds for `{words}` in {scope.root}:", *lines]).rstrip()
+    return "\n".join([f"regend (search_code) finds for `{words}` in {scope.roots[0]}:", *lines]).rstrip()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from regend.cli.asking.here import indexed_parts
 from regend.errors import PathError, RootError
 from regend.paths import known_home
 
@@ -39,16 +41,16 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The roots that are searched.
+    """The places that are searched.
 
     Attributes:
-        root: a root; empty for all.
-        inside: directory in it that was named, relative to it; empty for the whole root.
+        roots: paths of the roots; empty for all.
+        under: places in them to which answers are limited; empty for all of the roots.
         unknown: a directory that is in no root; empty if there is no such trouble.
     """
 
-    root: str = ""
-    inside: str = ""
+    roots: tuple[str, ...] = ()
+    under: tuple[str, ...] = ()
     unknown: str = ""
 
 
@@ -82,16 +84,28 @@ def repository_of(directory: str) -> str:
     return ""
 
 
-def scope_of(directory: str, roots: Iterable[str]) -> Scope:
-    """Find a directory among the roots; of nested ones the innermost counts."""
+def scope_of(directory: str, roots: list[dict[str, Any]], whole: bool = True) -> Scope:
+    """Find a directory among the roots, as `regenctl` finds its working directory.
+
+    Args:
+        roots: as `list` or `status` has them.
+        whole: the repository around the directory is meant, and not the directory alone.
+    """
     if not directory:
         return Scope()
     real = os.path.realpath(directory)
-    holding = [root for root in roots if real == root or real.startswith(f"{root.rstrip('/')}/")]
-    if not holding:
+    parts = indexed_parts(real, roots)
+    if not parts:
         return Scope(unknown=real)
-    root = max(holding, key=len)
-    return Scope(root, os.path.relpath(real, root) if real != root else "")
+    if not whole and len(parts) == 1 and real.startswith(f"{parts[0].rstrip('/')}/"):
+        parts = (real,)
+    paths = [root["path"] for root in roots]
+    held = [max((p for p in paths if _holds(p, part)), key=len) for part in parts]
+    return Scope(tuple(dict.fromkeys(held)), () if held == list(parts) else parts)
+
+
+def _holds(root: str, place: str) -> bool:
+    return place == root or place.startswith(f"{root.rstrip('/')}/")
 
 
 def not_indexed(directory: str) -> RootError:

@@ -157,3 +157,23 @@ def test_a_restarted_daemon_is_found_again(tmp_path: Path) -> None:
             served.kill()
             served.start(place)
             assert "module1.py" in client.text("find_symbol", name="first_1")
+
+
+def test_an_agent_in_a_worktree_inside_the_repository_sees_its_own_files(tmp_path: Path) -> None:
+    main, tree = repository(tmp_path / "main"), tmp_path / "main" / ".agent" / "one"
+    git = ["git", "-C", str(main), "-c", "user.name=x", "-c", "user.email=x"]
+    for command in (["add", "."], ["commit", "-qm", "x"], ["worktree", "add", "-q", str(tree)]):
+        subprocess.run([*git, *command], check=True)
+    (tree / "module1.py").write_text("def only_in_the_tree():\n    pass\n")
+    with daemon() as served:
+        served.start(main)
+        with working_in(served, tree) as client:
+            assert f"regenctl add {tree}" in client.call("find_symbol", name="first_1")["content"][0]["text"]
+        with working_in(served, tree, "--add") as client:
+            client.call("index_status")
+            client.call("search_code", query="x")
+            served.flush()
+            assert "module1.py:1-2  function only_in_the_tree" in client.text("find_symbol", name="only_in_the_tree")
+            assert "No definition of first_1 " in client.text("find_symbol", name="first_1")
+        with working_in(served, main) as client:
+            assert "module1.py:1-2  function first_1" in client.text("find_symbol", name="first_1")

@@ -96,18 +96,22 @@ async def test_resources_and_prompts_are_empty(socket: Path, mode: str) -> None:
         assert (await client.list_prompts()).prompts == []
 
 
-def test_the_inspector_lists_and_calls(socket: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+def test_the_inspector_lists_and_calls_every_tool(socket: Path, era: str) -> None:
     """Its command line is a package of npm; `REGEND_NPM` names a folder in which it is installed."""
     program = Path(os.environ.get("REGEND_NPM", "build/npm")) / "node_modules/.bin/mcp-inspector"
     if not program.exists():
         pytest.skip("@modelcontextprotocol/inspector is not installed")
-    served = [sys.executable, "-m", "regend.cli.main", "mcp", "--socket", str(socket), "--root", ROOT]
-    for method, words in (
-        (["tools/list"], '"search_code"'),
-        (["tools/call", "--tool-name", "search_code", "--tool-arg", "query=quiet time"], "Debouncer.push"),
-    ):
+    served = [sys.executable, "-m", "regend.cli.main", "mcp", "--socket", str(socket), "--root", ROOT, "--manage"]
+    asked = [(["tools/list"], [f'"name": "{name}"' for name in ARGUMENTS])]
+    for name, arguments in ARGUMENTS.items():
+        given = [word for key, value in arguments.items() for word in ("--tool-arg", f"{key}={value}")]
+        asked.append((["tools/call", "--tool-name", name, *given], [SAYS[name].partition("\n")[0]]))
+    for method, words in asked:
         done = subprocess.run(
-            [str(program), "--cli", *served, "--method", *method],
+            [str(program), "--cli", "--protocol-era", era, *served, "--method", *method],
             cwd=REPOSITORY, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
-        assert words in done.stdout, done.stdout + done.stderr
+        for word in words:
+            assert word in done.stdout, done.stdout + done.stderr

@@ -14,6 +14,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from regend.cli.mcp import _checked
 from regend.errors import ConfigError
 from regend.mcp.install import blocks, jsonc
 from regend.mcp.install.clients import BY_NAME, CLIENTS, Client, Command
@@ -204,6 +205,26 @@ def test_the_clients_own_program_is_used_where_the_client_writes_the_file_too(tm
     (tmp_path / ".claude.json").write_text(json.dumps({"mcpServers": {"regend": client.entry(COMMAND)}}))
     carry_out(removal(client, environ, COMMAND), environ)
     assert (tmp_path / "called").read_text().endswith("mcp remove --scope user regend\n")
+
+
+@pytest.mark.parametrize(
+    ("printed", "said"),
+    [
+        ("regend: /x mcp - ✔ Connected", "Claude Code lists it"),
+        ("\x1b[32m✓ regend\x1b[0m connected", "Claude Code lists it"),
+        ("regend: /x mcp - ✗ Failed to connect", "says in `claude mcp list`: regend: /x mcp - ✗ Failed to connect"),
+        ("○ regend: /x mcp (stdio) - Disabled", "Disabled"),
+        ("other: /opt/regenctl", "does NOT list it, see `claude mcp list`"),
+    ],
+)
+def test_what_the_client_says_is_passed_on(
+    printed: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "claude"
+    program.write_text(f"#!/bin/sh\nprintf '%s\\n' 'Configured:' '{printed}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert said in _checked(BY_NAME["claude"])
 
 
 def test_the_difference_is_a_patch() -> None:

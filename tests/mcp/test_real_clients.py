@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from regend.mcp.install.clients import BY_NAME
+from regend.mcp.install.guidance import PLUGIN
 from regend.mcp.tools import tools
 from tests.e2e.rig import Daemon, daemon
 from tests.mcp.loopback_model import Model
@@ -119,6 +120,11 @@ def test_codex_lists_every_tool(home: Home) -> None:
         process.wait(10)
         process.stdin.close()
         process.stdout.close()
+
+
+def test_claude_finds_no_fault_in_the_plugin(home: Home) -> None:
+    needs("claude")
+    assert "Validation passed" in home.run("claude", "plugin", "validate", str(PLUGIN))
 
 
 def test_in_the_sandbox_of_codex_regenctl_says_what_is_wrong(home: Home) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -34,20 +35,37 @@ def test_a_relative_root_is_refused(argument: str) -> None:
 
 
 def test_the_innermost_root_counts(tmp_path: Path) -> None:
-    roots = ["/a", "/a/b", "/ab", str(tmp_path)]
     (tmp_path / "link").symlink_to(tmp_path / "real")
     (tmp_path / "real").mkdir()
-    for directory, scope in (
-        ("", Scope()),
-        ("/a", Scope("/a")),
-        ("/a/x/y", Scope("/a", "x/y")),
-        ("/a/b/c", Scope("/a/b", "c")),
-        ("/abc", Scope(unknown="/abc")),
-        ("/a/../ab", Scope("/ab")),
-        (str(tmp_path / "link"), Scope(str(tmp_path), "real")),
+    roots = [{"path": path, "pool": path} for path in ("/a", "/a/b", "/ab", str(tmp_path))]
+    for directory, root, inside in (
+        ("/a", "/a", ""),
+        ("/a/x/y", "/a", "/a/x/y"),
+        ("/a/b/c", "/a/b", "/a/b/c"),
+        ("/a/../ab", "/ab", ""),
+        (str(tmp_path / "link"), str(tmp_path), str(tmp_path / "real")),
     ):
-        assert scope_of(directory, roots) == scope, directory
-    assert scope_of("/x/y", ["/"]) == Scope("/", "x/y")
+        assert scope_of(directory, roots) == Scope((root,)), directory
+        assert scope_of(directory, roots, whole=False) == Scope((root,), (inside,) if inside else ()), directory
+    assert scope_of("", roots) == Scope()
+    assert scope_of("/abc", roots) == Scope(unknown="/abc")
+    assert scope_of("/x/y", [{"path": "/", "pool": "/"}]) == Scope(("/",))
+
+
+def test_another_worktree_in_a_root_is_not_the_root(tmp_path: Path) -> None:
+    """Agents make worktrees inside of a repository; the daemon leaves those out, and each is a root of its own."""
+    main, other = tmp_path / "main", tmp_path / "main" / ".agent" / "trees" / "one"
+    for command in (
+        ["git", "init", "-q", str(main)],
+        ["git", "-C", str(main), "-c", "user.name=x", "-c", "user.email=x", "commit", "-q", "--allow-empty", "-m", "x"],
+        ["git", "-C", str(main), "worktree", "add", "-q", str(other)],
+    ):
+        subprocess.run(command, check=True)
+    roots = [{"path": str(main), "pool": str(main / ".git")}]
+    assert scope_of(str(main / ".agent"), roots) == Scope((str(main),))
+    assert scope_of(str(other), roots) == Scope(unknown=str(other))
+    roots.append({"path": str(other), "pool": str(main / ".git")})
+    assert scope_of(str(other), roots) == Scope((str(other),))
 
 
 def test_a_home_directory_is_no_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

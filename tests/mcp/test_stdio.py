@@ -191,7 +191,7 @@ def test_an_older_client_names_its_roots(served: ServerThread, tmp_path: Path) -
         answer = client.receive()
         assert answer["id"] == sent
         assert answer["result"]["content"][0]["text"].startswith(f"[{ROOT}: complete]")
-        assert next(r for r in reversed(served.script.seen) if hasattr(r, "query")).path == "core/**"
+        assert next(r for r in reversed(served.script.seen) if hasattr(r, "query")).root == ROOT
 
 
 def test_the_end_of_the_input_ends_it(client: Agent) -> None:

@@ -76,7 +76,7 @@ def asked_where(arguments: argparse.Namespace, daemon: Client, paths: Sequence[s
         chosen = _chosen(arguments.root, roots)
     elif paths:
         chosen = ()
-    elif beside and not _parts(here, roots):
+    elif beside and not indexed_parts(here, roots):
         chosen = _around(os.path.dirname(beside), roots)  # noqa: PTH120
     else:
         chosen = _around(here, roots)
@@ -110,7 +110,7 @@ def _chosen(named: str, roots: list[dict[str, Any]]) -> tuple[str, ...]:
             known = ", ".join(root["path"] for root in roots) or "none; add one with `regenctl add DIR`"
             raise RootError(f"No root is called {named!r}; there are {known}.")
     directory = absolute(named)
-    return _parts(directory, roots) or tuple(_below(directory, roots)) or _around(directory, roots)
+    return indexed_parts(directory, roots) or tuple(_below(directory, roots)) or _around(directory, roots)
 
 
 def _around(directory: str, roots: list[dict[str, Any]]) -> tuple[str, ...]:
@@ -121,13 +121,13 @@ def _around(directory: str, roots: list[dict[str, Any]]) -> tuple[str, ...]:
     """
     if not directory:
         raise RootError("The working directory was deleted; go to one that exists, or ask all roots with --all.")
-    found = _parts(directory, roots) or _parts(os.path.realpath(directory), roots)
+    found = indexed_parts(directory, roots) or indexed_parts(os.path.realpath(directory), roots)
     if not found:
         raise _not_indexed(_repository_top(directory) or directory, roots)
     return found
 
 
-def _parts(directory: str, roots: list[dict[str, Any]]) -> tuple[str, ...]:
+def indexed_parts(directory: str, roots: list[dict[str, Any]]) -> tuple[str, ...]:
     """Return its root; of a repository inside a root its own part of that.
 
     Where no root holds the directory, those are returned that hold a part of its repository.

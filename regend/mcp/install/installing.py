@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from regend.errors import ConfigError, RegendError
-from regend.mcp.install.clients import Client, Command, shape
+from regend.mcp.install.clients import NAME, Client, Command, shape
 
 BACKUP = ".before-regend"
 """Behind the name of a file that was changed: as it was before. `uninstall` puts it back, or deletes it."""
@@ -23,6 +24,7 @@ CHECK_LIMIT_S = 15.0
 """Maximum time until our own server lists its tools."""
 CLIENT_LIMIT_S = 60.0
 """Maximum time of a client's own command; some start every configured server."""
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +172,12 @@ def lists_tools(command: Command, environ: Mapping[str, str]) -> str:
     return f"the command ends with status {done.returncode}: {done.stderr.decode(errors='replace').strip()[-300:]}"
 
 
-def client_lists(client: Client, environ: Mapping[str, str]) -> bool | None:
-    """Return whether the client's own program lists the server; None if it cannot be asked."""
+def client_says(client: Client, environ: Mapping[str, str]) -> str | None:
+    """Return what the client's own program says about the server, which is nothing if it does not list it.
+
+    Returns:
+        None: the program is missing, or cannot be asked.
+    """
     program = _program(client, environ)
     if not program or not client.lists:
         return None
@@ -182,7 +188,8 @@ def client_lists(client: Client, environ: Mapping[str, str]) -> bool | None:
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return "regend" in done.stdout + done.stderr
+    lines = (_COLOURS.sub("", line).strip() for line in (done.stdout + done.stderr).splitlines())
+    return next((line for line in lines if re.search(rf"\b{NAME}\b", line)), "")
 
 
 def _by_program(program: str, change: Change, environ: Mapping[str, str], is_removal: bool) -> None:
