@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 from regend.cli.call import absolute, call, given
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 NOTHING_FOUND = 1
 """Exit code of a query that finds nothing, as grep has it."""
 _NAMED_COPIES = 3
+_PLACE = re.compile(r"(.+?)(?::(\d+)(?:[-:,]\d+)*:?|#L(\d+)(?:-L?\d+)?|\((\d+)(?:[-,:] ?\d+)*\):?)", re.DOTALL)
 MAX_OVERLAY_BYTES = 1_000_000
 """Maximum size of all copies together: a request is one message of at most 1 MiB."""
 
@@ -77,12 +79,11 @@ def _outline_lines(answer: dict[str, Any], style: Style) -> Iterator[str]:
 
 
 def split_place(place: str) -> tuple[str, int]:
-    """Split ``FILE:LINE`` or an editor's ``FILE:LINE:COLUMN``; a bare ``FILE`` has line 0: the whole file."""
-    file, parts = place, place.rsplit(":", 2)
-    if len(parts) == 3 and parts[1].isdecimal() and (parts[2].isdecimal() or not parts[2]):
-        return parts[0], max(int(parts[1]), 1)
-    file, _, line = place.rpartition(":")
-    return (file, max(int(line), 1)) if file and line.isdecimal() else (place, 0)
+    """Split ``FILE:LINE``, ``FILE:FIRST-LAST`` and the like; a bare ``FILE`` has line 0: the whole file."""
+    found = _PLACE.fullmatch(place)
+    if found is None:
+        return place, 0
+    return found[1], max(int(found[2] or found[3] or found[4]), 1)
 
 
 def _page(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from regend.search.legs.legs import Definitions
+from regend.search.legs.locate import Place
 from regend.search.legs.scope import Scope
 from regend.search.overlay import is_overlay
 from regend.search.ranking.features import QueryContext
@@ -28,6 +29,7 @@ class Show:
         definitions: of the query's names; a snippet begins at one.
         context: lines of the file to show around the usual snippet.
         explained: what the features made of the query, and their table; None leaves them out.
+        places: lines that the query names; a result is called after the definition around one.
     """
 
     snapshot: Snapshot
@@ -36,15 +38,32 @@ class Show:
     definitions: Definitions
     context: int = 0
     explained: tuple[QueryContext, RankingTable] | None = None
+    places: tuple[Place, ...] = ()
 
     def lines(self, view: ChunkView, max_lines: int = SNIPPET_LINES) -> Snippet:
         """Return the chunk's most relevant lines."""
         named = self._named(view)
-        return snippet(self.snapshot, view, self.terms, named.start_line if named else 0, self.context, max_lines)
+        first = named.start_line if named else 0
+        line = self._line_in(view)
+        if line and not (named and line - first < max_lines // 2):
+            first = max(view.start_line, line - max_lines // 3)
+        return snippet(self.snapshot, view, self.terms, first, self.context, max_lines)
+
+    def _line_in(self, view: ChunkView) -> int:
+        """Return the first line of the chunk that the query names, or 0."""
+        entry_id = view.doc // MAX_CHUNKS_PER_BLOB
+        lines = (place.line for place in self.places if place.entry_id == entry_id)
+        return next((line for line in lines if view.start_line <= line <= view.end_line), 0)
 
     def _named(self, view: ChunkView) -> SymbolView | None:
-        """Return the definition of the query's names that begins in the chunk."""
-        return self.definitions.view_within(view.doc // MAX_CHUNKS_PER_BLOB, view.start_line, view.end_line)
+        """Return the innermost definition around a line that the query names, or the one of its names in the chunk."""
+        entry_id = view.doc // MAX_CHUNKS_PER_BLOB
+        line = self._line_in(view)
+        entry = self.scope.entry(entry_id) if line else None
+        if entry is None:
+            return self.definitions.view_within(entry_id, view.start_line, view.end_line)
+        around = [one for one in self.snapshot.outline(entry) if one.start_line <= line <= one.end_line]
+        return max(around, key=lambda one: (one.start_line, -one.end_line), default=None)
 
     def copies(self, chosen: Ranked) -> tuple[Copy, ...]:
         """Return the first other places with the chunk's text."""
