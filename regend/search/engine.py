@@ -19,6 +19,7 @@ from regend.search.legs.conditions import conditions_of
 from regend.search.legs.fusion import vector_weight
 from regend.search.legs.legs import Vector, exact_definitions, find_definitions
 from regend.search.legs.literal import literal_of
+from regend.search.legs.named import located
 from regend.search.legs.scope import Scope, ScopeResolver
 from regend.search.options import RelatedOptions, SearchOptions
 from regend.search.overlay import OverlaidSnapshot
@@ -100,6 +101,7 @@ class Engine:
             return SearchOutcome(
                 (), snapshot.generation, snapshot.complete, (*notes, *query.doubts), clock.wall_ms, clock.cpu_ms
             )
+        query, places = located(scope, query)
         query, corrections = _spelt(query, scope)
         notes += [f"No file holds {wrong!r}; searched for {right!r}." for wrong, right in corrections]
         clock.lap("spelling")
@@ -110,9 +112,11 @@ class Engine:
             except EmbeddingError as error:
                 notes.append(f"Searched by words only: {error}")
         clock.lap("embed")
-        question = self._question(snapshot, scope, query, options, query_vector, weight)
+        question = replace(self._question(snapshot, scope, query, options, query_vector, weight), places=places)
         clock.lap("symbols")
-        unknown = question.literal.alone and not question.definitions.views and not self._knows(query.text)
+        unknown = (
+            question.literal.alone and not question.definitions.views and not places and not self._knows(query.text)
+        )
         notes += _unheld(question.literal.absent, "" if unknown else _NEAREST)
         if unknown:
             return SearchOutcome(
@@ -133,7 +137,9 @@ class Engine:
             nearest = "; these come nearest" if rows else ""
             notes.append(f"No chunk was found that holds {_quoted(query.phrases)} {how}{nearest}.")
         explained = (question.context, self._table) if options.explain else None
-        show = Show(snapshot, scope, query.terms, question.definitions, options.context, options.lines, explained)
+        show = Show(
+            snapshot, scope, query.terms, question.definitions, options.context, options.lines, explained, places
+        )
         outcome = shown(rows, more, options, show)
         if rows and not outcome.results:
             notes.append(f"Not even the first result fits into {options.budget} tokens; give more.")
@@ -143,10 +149,11 @@ class Engine:
     def candidates(self, snapshot: Snapshot, options: SearchOptions) -> tuple[QueryContext, list[Ranked]]:
         """Return all candidates of the first look at a query, in order, for those who fit the weights."""
         scope = self._resolver(snapshot).resolve(snapshot, options.filters)
-        query, _ = _spelt(options.query, scope)
+        query, places = located(scope, options.query)
+        query, _ = _spelt(query, scope)
         weight = vector_weight(self._model_strength, query.kind)
         vector = self._encode_query(query.text) if self._encode_query is not None and weight > 0.0 else None
-        question = self._question(snapshot, scope, query, options, vector, weight)
+        question = replace(self._question(snapshot, scope, query, options, vector, weight), places=places)
         return question.context, ranked(question, FIRST_LOOK, StageClock())
 
     def _question(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 
 from regend.cli.asking.here import asked_where, check_indexed, globs_of, shown_path, split_paths, working_directory
@@ -24,6 +25,7 @@ NOTHING_FOUND = 1
 MAX_OVERLAY_BYTES = 1_000_000
 """Maximum size of all copies together: a request is one message of at most 1 MiB."""
 _USUAL_LINES = 12
+_PLACE = re.compile(r"(.+?)(?::(\d+)(?:[-:,]\d+)*:?|#L(\d+)(?:-L?\d+)?|\((\d+)(?:[-,:] ?\d+)*\):?)", re.DOTALL)
 
 
 def run_search(arguments: argparse.Namespace) -> int:
@@ -66,12 +68,11 @@ def run_outline(arguments: argparse.Namespace) -> int:
 
 
 def split_place(place: str) -> tuple[str, int]:
-    """Split ``FILE:LINE`` or an editor's ``FILE:LINE:COLUMN``; a bare ``FILE`` has line 0: the whole file."""
-    file, parts = place, place.rsplit(":", 2)
-    if len(parts) == 3 and parts[1].isdecimal() and (parts[2].isdecimal() or not parts[2]):
-        return parts[0], max(int(parts[1]), 1)
-    file, _, line = place.rpartition(":")
-    return (file, max(int(line), 1)) if file and line.isdecimal() else (place, 0)
+    """Split ``FILE:LINE``, ``FILE:FIRST-LAST`` and the like; a bare ``FILE`` has line 0: the whole file."""
+    found = _PLACE.fullmatch(place)
+    if found is None:
+        return place, 0
+    return found[1], max(int(found[2] or found[3] or found[4]), 1)
 
 
 def _limits(arguments: argparse.Namespace, where: Where) -> dict[str, Any]:

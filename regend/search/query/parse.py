@@ -6,6 +6,7 @@ Pure. Its findings decide which legs are asked and which of the ranking's featur
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -20,6 +21,7 @@ from regend.chunking.tokens import (
 )
 from regend.search.errors import QueryError
 from regend.search.query.filters import Inline, Split, doubts, split_filters
+from regend.search.query.places import NamedPlace, places_in
 from regend.search.query.words import QUESTION_WORDS, identifier_stems, stem
 
 QueryKind = Literal["identifier", "path", "phrase", "language", "mixed"]
@@ -44,8 +46,8 @@ class Query:
             only for a name without words, such as ``<<``, or with too long ones.
         identifiers: names in it, dotted where qualified (``ns::name`` -> ``ns.name``), most specific spelling kept.
         phrases: texts in double quotes, as typed.
-        path: the file it names, or empty.
-        line: the 1-based line it names after the path (``x.py:12``), or 0.
+        path: the first file it names, or empty.
+        line: the 1-based line it names with the path (``x.py:12``), or 0.
         stems: stems of the words it is about.
         whole: the name or path, where the query is nothing else.
         truncated: True when it was longer than the limits and its end was not used.
@@ -53,6 +55,7 @@ class Query:
         without: tokens that a chunk must not hold.
         without_phrases: texts that a chunk must not hold.
         doubts: sentences on what looks like a misspelt filter.
+        places: all files and lines that it names, see `places`.
     """
 
     text: str
@@ -69,23 +72,38 @@ class Query:
     without: tuple[str, ...] = ()
     without_phrases: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    places: tuple[NamedPlace, ...] = ()
 
     def respelt(self, text: str) -> Query:
-        """Return the query with its words as in `text`; filters, exclusions and doubts stay."""
+        """Return the query with its words as in `text`; filters, exclusions, doubts and places stay."""
+        return self._with_text(text, self.places)
+
+    def unplaced(self) -> Query:
+        """Return the query with names instead of the places, where there are no such files."""
+        return self._with_text(self.text, ())
+
+    def placed(self, paths: Mapping[NamedPlace, str]) -> Query:
+        """Return the query with the places spelt as these paths, without those that are not among them."""
+        text, at, shift = "", 0, 0
+        places: list[NamedPlace] = []
+        for place in sorted(self.places, key=lambda place: place.start):
+            if place in paths:
+                text += self.text[at : place.start] + paths[place]
+                at, shift = place.end, len(text)
+                start = shift - len(paths[place])
+                places.append(place._replace(path=paths[place], start=start, end=shift))
+        first = next(place for place in self.places if place in paths)
+        places.sort(key=lambda place: place.line != first.line or place.path != paths[first])
+        return self._with_text(text + self.text[at:], tuple(places))
+
+    def _with_text(self, text: str, places: tuple[NamedPlace, ...]) -> Query:
         return replace(
-            _understood(text, query_terms(text)), truncated=self.truncated, inline=self.inline, without=self.without,
-            without_phrases=self.without_phrases, doubts=self.doubts,
+            _understood(text, query_terms(text), places), truncated=self.truncated, inline=self.inline,
+            without=self.without, without_phrases=self.without_phrases, doubts=self.doubts,
         )  # fmt: skip
 
 
 _PHRASE = re.compile(r'"([^"\n]{2,})"')
-_PATH_LINE = re.compile(r"^(?P<path>.+?)(?::(?P<line>\d{1,7}))?(?::\d+)?$")
-_SOURCE_EXTENSION = re.compile(
-    r"\.(py|pyi|js|jsx|mjs|cjs|ts|tsx|mts|go|rs|java|kt|kts|scala|c|cc|cpp|cxx|h|hh|hpp|hxx|cs|rb|php|swift|lua|sh|bash|zsh"
-    r"|hs|ex|exs|zig|ml|mli|jl|sql|html?|css|scss|md|rst|txt|toml|ya?ml|json|xml|proto|vue|svelte|dart|r|pl|pm|nix|tf"
-    r"|cmake|gradle|erl|clj|el|vim|m|mm)$",
-    re.IGNORECASE,
-)
 _NAME = rf"[^\W\d][\w{MARKS}]*"
 _QUALIFIED = re.compile(rf"{_NAME}(?:(?:::|->|[.#:/\\]){_NAME})*[!?]?")
 _SEPARATORS = re.compile(r"::|->|[.#:/\\]")
@@ -112,7 +130,7 @@ def parse_query(text: str) -> Query:
             " ".join((split.text, *(f"-{word}" for word in split.words), *split.phrases)).strip(), split.inline
         )
         tokens = query_terms(split.text)
-    query = _understood(split.text, tokens) if tokens else _wordless(typed, split)
+    query = _understood(split.text, tokens, places_in(split.text)) if tokens else _wordless(typed, split)
     unwanted = {word: whole_tokens(word) for word in split.words}
     runs = tuple(word for word, tokens in unwanted.items() if len(tokens) > 1)  # The index has only pairs of them.
     return replace(
@@ -122,23 +140,39 @@ def parse_query(text: str) -> Query:
     )  # fmt: skip
 
 
-def _understood(text: str, tokens: tuple[str, ...]) -> Query:
+def _understood(text: str, tokens: tuple[str, ...], places: tuple[NamedPlace, ...]) -> Query:
     """Take a text without filters apart.
 
     Args:
         tokens: of the text, see `query_terms`; at least one.
+        places: that it names.
     """
-    phrases = tuple(dict.fromkeys(_PHRASE.findall(text)))[:_MAX_PHRASES]
-    pieces = _PHRASE.sub(" ", text).split()
-    path, line = _named_path(pieces)
-    names = _named_identifiers(pieces)
+    beside = _beside(text, places)
+    phrases = tuple(dict.fromkeys(_PHRASE.findall(beside)))[:_MAX_PHRASES]
+    pieces = _PHRASE.sub(" ", beside).split()
+    names = _named_identifiers(pieces, lonely=not places)
     terms = tuple(dict.fromkeys(tokens)) if phrases else _content(tokens, names)
     used = terms[:MAX_TERMS]
-    kind = _kind(pieces, path, names, phrases)
+    path, line = (places[0].path.strip("/"), places[0].line) if places else ("", 0)
+    if path and not phrases and not query_terms(beside):
+        kind: QueryKind = "path"
+    else:
+        kind = _kind(pieces, path, names, phrases)
     whole = {"path": path, "identifier": names[0] if names else ""}.get(kind, "")
     return Query(
-        text, kind, used, names, phrases, path, line, _stems(used, names), whole, truncated=len(terms) > MAX_TERMS
-    )
+        text, kind, used, names, phrases, path, line, _stems(used, names), whole, truncated=len(terms) > MAX_TERMS,
+        places=places,
+    )  # fmt: skip
+
+
+def _beside(text: str, places: tuple[NamedPlace, ...]) -> str:
+    """Return the text without the places; a path in double quotes and without a line is a quoted text, too."""
+    parts, at = [], 0
+    for place in sorted(places, key=lambda place: place.start):
+        if place.line or text[place.start] != '"':
+            parts.append(text[at : place.start])
+            at = place.end
+    return " ".join((*parts, text[at:]))
 
 
 def _content(tokens: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
@@ -152,8 +186,8 @@ def _content(tokens: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]
 
 
 def _kind(pieces: list[str], path: str, names: tuple[str, ...], phrases: tuple[str, ...]) -> QueryKind:
-    if len(pieces) == 1 and not phrases and (path or names):
-        return "path" if path else "identifier"
+    if len(pieces) == 1 and names and not phrases and not path:
+        return "identifier"
     if phrases and not pieces:
         return "phrase"
     return "mixed" if names or path or phrases else "language"
@@ -185,28 +219,12 @@ def _stems(terms: tuple[str, ...], names: tuple[str, ...]) -> frozenset[str]:
     return frozenset[str]().union(*own, *map(identifier_stems, names))
 
 
-def _named_path(pieces: list[str]) -> tuple[str, int]:
-    """Return the first piece that looks like a file's path, and the line after it."""
-    for piece in pieces:
-        found = _PATH_LINE.match(piece.strip(_EDGES))
-        if found is None or "://" in piece:
-            continue
-        path = found["path"].removeprefix("./").strip("/")
-        if _is_file_path(path):
-            return path, int(found["line"] or 0)
-    return "", 0
-
-
-def _is_file_path(text: str) -> bool:
-    """Return whether the text ends as a file's path does; ``a.b.c`` is a qualified name rather than a C file."""
-    found = _SOURCE_EXTENSION.search(text)
-    if found is None or text.startswith("."):
-        return False
-    return "/" in text or len(found[1]) > 1 or text.count(".") == 1
-
-
-def _named_identifiers(pieces: list[str]) -> tuple[str, ...]:
+def _named_identifiers(pieces: list[str], lonely: bool) -> tuple[str, ...]:
     """Return the names among the pieces.
+
+    Args:
+        lonely: there is nothing else in the query.
+
 
     A piece alone counts whatever its spelling. Among other words it must be spelt like code, or begin with a capital
     without being the first word, as type names do ("how the Functor …").
@@ -220,8 +238,8 @@ def _named_identifiers(pieces: list[str]) -> tuple[str, ...]:
         if chatter or not _QUALIFIED.fullmatch(bare):
             continue
         spelt = "_" in bare.strip("_") or _HUMP.search(bare) or _SEPARATORS.search(bare)
-        alone = len(pieces) == 1 and not is_unspaced(bare)  # A whole question may have no space in it.
+        alone = lonely and len(pieces) == 1 and not is_unspaced(bare)  # A whole question may have no space in it.
         capital = position > 0 and bare[:1].isupper() and len(bare) > 2
-        if not _is_file_path(bare) and (alone or quoted or bracket or spelt or capital):
+        if alone or quoted or bracket or spelt or capital:
             names[_SEPARATORS.sub(".", bare)] = None
     return tuple(names)[:_MAX_IDENTIFIERS]

@@ -12,18 +12,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from unicodedata import normalize
 
 from regend.search.legs.conditions import holds, passing, verified
 from regend.search.legs.fusion import Scores
 from regend.search.legs.legs import Definitions, Vector, blended_candidates
 from regend.search.legs.literal import NO_LITERAL, Literal
 from regend.search.legs.locate import Place, chunks_at
+from regend.search.legs.named import named_entries
 from regend.search.legs.scope import Scope
 from regend.search.query.parse import Query
 from regend.search.query.words import PathWords, path_words
 from regend.search.ranking.copies import Grouped, grouped
-from regend.search.ranking.features import Candidate, QueryContext
+from regend.search.ranking.features import Candidate, FeatureShare, QueryContext
 from regend.search.ranking.ranking import FoundFiles, Ranked, RankingTable, added_candidate, rank, shortlist
 from regend.search.stages import StageClock
 from regend.store.base import ChunkConditions, ChunkView, Entry, Snapshot
@@ -42,6 +42,10 @@ _COPIED = ("vendor", "test")
 """Roles that say more of a file than that a tool wrote it."""
 _DEEPER = 4
 """Factor by which the legs look deeper while copies leave too few texts."""
+NAMED_PLACE = "named_place"
+"""Name of the share that a line which the query names adds to the score of its chunk."""
+_PLACE_STEP = 200.0
+"""More than all features together may add, for each place."""
 _READ_COPIES = 64
 """Maximum copies of a chunk that are read to see what they define."""
 
@@ -59,6 +63,7 @@ class Question:
         literal: rare words, whose holders are candidates whatever the legs find.
         skipped: doc -> whether it is no answer, such as the very code that was asked about.
         whole_files: files are wanted, so only those that are the same as a whole are copies.
+        places: lines that the query names; what holds them stands first, in this order.
     """
 
     snapshot: Snapshot
@@ -74,6 +79,7 @@ class Question:
     literal: Literal = NO_LITERAL
     skipped: Callable[[int], bool] | None = None
     whole_files: bool = False
+    places: tuple[Place, ...] = ()
 
 
 def chunk_of(row: Ranked) -> Hashable:
@@ -127,8 +133,25 @@ def ranked(question: Question, depth: int, clock: StageClock) -> list[Ranked]:
     candidates = _hydrated(q, candidates, files)
     clock.lap("hydrate")
     rows = rank(candidates, lambda entry: q.scope.shown_root(q.snapshot, entry), q.context, q.table)
+    rows = _named_first(rows, q.places) if q.places else rows
     clock.lap("rank")
     return rows
+
+
+def _named_first(rows: list[Ranked], places: tuple[Place, ...]) -> list[Ranked]:
+    """Put what holds the lines that the query names before all else, in the order of the places."""
+    lifted: list[Ranked] = []
+    for row in rows:
+        entry_id, view = row.candidate.entry.entry_id, row.view
+        holding = (at for at, p in enumerate(places) if p.entry_id == entry_id and p.line <= view.end_line)
+        at = next((at for at in holding if view.start_line <= places[at].line), None)
+        if at is not None:
+            value = 1.0 - at / len(places)
+            weight = _PLACE_STEP * len(places)
+            share = FeatureShare(NAMED_PLACE, value, weight, weight * value)
+            row = row._replace(score=row.score + share.contribution, shares=(*row.shares, share))
+        lifted.append(row)
+    return sorted(lifted, key=lambda row: -row.score)
 
 
 def _distinct(q: Question, depth: int) -> Grouped:
@@ -233,8 +256,8 @@ def _words_of(scope: Scope, entry: Entry) -> PathWords:
 
 
 def _located(q: Question, views: dict[int, ChunkView]) -> Iterator[ChunkView]:
-    """Find chunks of definitions that no leg found, and one of the file that the query names, at its line if any."""
-    places: list[Place] = []
+    """Find chunks of definitions that no leg found, and those of the files and lines that the query names."""
+    places = list(q.places)
     if q.definitions.views:
         spans: dict[int, list[tuple[int, int]]] = {}
         for view in views.values():
@@ -245,17 +268,7 @@ def _located(q: Question, views: dict[int, ChunkView]) -> Iterator[ChunkView]:
             if not any(a <= symbol.start_line <= b for a, b in spans.get(symbol.entry_id, ()))
         ]
         places += lacking[:_LOCATED_DEFINITIONS]
-    if q.query.path:
-        places += [Place(entry.entry_id, q.query.line or 1) for entry in _named_files(q)]
+    if q.query.path and not q.places:
+        places += [Place(entry.entry_id, 1) for entry in named_entries(q.scope, q.query.path)]
     if places:
         yield from chunks_at(q.snapshot, places).values()
-
-
-def _named_files(q: Question) -> Iterator[Entry]:
-    for record in q.snapshot.roots.values():
-        pool = q.snapshot.pools[record.pool]
-        path = q.query.path
-        # A path of macOS may be encoded with its accents apart, whatever was typed.
-        entry = pool.entry_at(record.root, path) or pool.entry_at(record.root, normalize("NFD", path))
-        if entry is not None and q.scope.entry(entry.entry_id) is not None:
-            yield entry

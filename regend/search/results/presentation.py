@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from regend.limits import SNIPPET_LINES
 from regend.search.legs.legs import Definitions
+from regend.search.legs.locate import Place
 from regend.search.legs.scope import Scope
 from regend.search.overlay import is_overlay
 from regend.search.query.words import forms
@@ -33,6 +34,7 @@ class Show:
         snippet_lines: lines of each snippet at most, without `context`; 0 for the usual number.
         context: lines of the file to show around the usual snippet.
         explained: what the features made of the query, and their table; None leaves them out.
+        places: lines that the query names; a result is called after the definition around one.
     """
 
     snapshot: Snapshot
@@ -42,12 +44,16 @@ class Show:
     context: int = 0
     snippet_lines: int = 0
     explained: tuple[QueryContext, RankingTable] | None = None
+    places: tuple[Place, ...] = ()
 
     def lines(self, view: ChunkView, max_lines: int = 0) -> Snippet:
         """Return the chunk's most relevant lines, `max_lines` at most if that is not 0."""
         named = self._named(view)
         most = max_lines or self.snippet_lines or SNIPPET_LINES
         anchor = named.start_line if named else 0
+        line = self._line_in(view)
+        if line and not (named and line - anchor < most // 2):
+            anchor = max(view.start_line, line - most // 3)
         return snippet(self.snapshot, view, self.terms, anchor, self.context, most, at_best=bool(self.snippet_lines))
 
     @property
@@ -55,9 +61,21 @@ class Show:
         """Return the first terms and their usual forms."""
         return tuple(dict.fromkeys(form for term in self.terms[:_MARKED_TERMS] for form in forms(term)))
 
+    def _line_in(self, view: ChunkView) -> int:
+        """Return the first line of the chunk that the query names, or 0."""
+        entry_id = view.doc // MAX_CHUNKS_PER_BLOB
+        lines = (place.line for place in self.places if place.entry_id == entry_id)
+        return next((line for line in lines if view.start_line <= line <= view.end_line), 0)
+
     def _named(self, view: ChunkView) -> SymbolView | None:
-        """Return the definition of the query's names that begins in the chunk."""
-        return self.definitions.view_within(view.doc // MAX_CHUNKS_PER_BLOB, view.start_line, view.end_line)
+        """Return the innermost definition around a line that the query names, or the one of its names in the chunk."""
+        entry_id = view.doc // MAX_CHUNKS_PER_BLOB
+        line = self._line_in(view)
+        entry = self.scope.entry(entry_id) if line else None
+        if entry is None:
+            return self.definitions.view_within(entry_id, view.start_line, view.end_line)
+        around = [one for one in self.snapshot.outline(entry) if one.start_line <= line <= one.end_line]
+        return max(around, key=lambda one: (one.start_line, -one.end_line), default=None)
 
     def copies(self, chosen: Ranked) -> tuple[Copy, ...]:
         """Return the first other places with the chunk's text."""

@@ -1,0 +1,71 @@
+"""Files that a query names are found wherever it was written, and what holds a named line comes first."""
+
+from __future__ import annotations
+
+import pytest
+
+from regend.search.engine import Engine
+from regend.search.options import SearchOptions
+from regend.search.query.parse import parse_query
+from regend.search.results.outcome import SearchOutcome
+from tests.search.conftest import Corpus
+from tests.search.memory import hashed_vector
+
+BODY = "def compute(lines):\n    return sum(lines)\n\n\ndef send(inv):\n    return inv\n\n\ndef keep(inv):\n    pass\n"
+
+
+@pytest.fixture
+def files(corpus: Corpus) -> Corpus:
+    paths = ["src/invoice.py", "lib/other.py", "docs/invoice.py", "tests/src/invoice.py"]
+    found = [(path, BODY, "python") for path in paths[:1]]
+    found += [(path, f"# {path}\n" * 3 + BODY.replace("inv", "x"), "python") for path in paths[1:]]
+    found += [("src/error.py", "def error(bad, type):\n    bad type error\n" * 4, "python")]
+    corpus.fill(corpus.add_root("/repo"), found)
+    return corpus
+
+
+def asked(corpus: Corpus, query: str, files: bool = False) -> SearchOutcome:
+    return Engine(hashed_vector).search(corpus.snapshot, SearchOptions(parse_query(query), files=files))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "src/invoice.py:5", "src/invoice.py:5: error: bad type", "/home/ci/build/src/invoice.py:6",
+        "src\\invoice.py(5,3)",
+        'File "src/invoice.py", line 6, in send', "C:\\w\\src\\invoice.py:5-6",
+        "https://github.com/a/b/blob/x/src/invoice.py#L5",
+        "error bad type error at src/invoice.py:5", "SRC/Invoice.py:5",
+    ],
+)  # fmt: skip
+def test_what_holds_the_line_comes_first_with_its_definition(files: Corpus, query: str) -> None:
+    for whole_files in (False, True):
+        first = asked(files, query, whole_files).results[0]
+        assert first.path == "src/invoice.py"
+        assert first.start_line <= 5 <= first.end_line
+        assert first.symbol == "send"
+        assert first.snippet_line <= 5 < first.snippet_line + first.snippet.count("\n") + 1
+
+
+def test_a_trace_finds_its_frames_in_order(files: Corpus) -> None:
+    trace = "at a (/x/lib/other.py:5:1)\nat b (/x/src/invoice.py:9:1)\nat c (/x/node_modules/z.py:1:1)"
+    assert [result.path for result in asked(files, trace).results[:2]] == ["lib/other.py", "src/invoice.py"]
+    backwards = (
+        'Traceback (most recent call last):\n  File "lib/other.py", line 5\n  File "src/invoice.py", line 9\nE: x'
+    )
+    assert [result.path for result in asked(files, backwards).results[:2]] == ["src/invoice.py", "lib/other.py"]
+
+
+def test_notes_name_no_folders_of_another_machine(files: Corpus) -> None:
+    assert asked(files, "/home/ci/build/src/invoice.py:5").notes == ()
+
+
+def test_a_file_that_is_not_there_is_a_name(files: Corpus) -> None:
+    assert "'compute'" not in str(asked(files, "self.compute").notes)
+    assert asked(files, "compute.t").results[0].symbol != ""
+    assert any("missing" in note for note in asked(files, "missing.py").notes)
+
+
+def test_the_line_of_a_file_elsewhere_is_found_by_name(files: Corpus) -> None:
+    assert asked(files, "/app/other.py:5").results[0].path == "lib/other.py"
+    assert asked(files, "error.py:1").results[0].path == "src/error.py"
