@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import Field, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from regend.errors import ConfigError, PathError
-from regend.fields import declare, fault
+from regend.fields import declare, fault, lines_of_keys, similar_key
 from regend.paths import absolute, default_config_path
 
 _T = TypeVar("_T")
@@ -240,7 +241,44 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] = os.enviro
         raise ConfigError(f"Configuration file {file} does not exist; create it or drop the option.") from None
     except OSError as error:
         raise ConfigError(f"Configuration file {file} cannot be read: {error.strerror}.") from error
-    return config_from_table(parse_toml(raw, f"Configuration file {file}"), str(file))
+    return config_from_text(raw, file)
+
+
+def config_from_text(raw: bytes, file: Path) -> Config:
+    """Build a `Config` from the content of a configuration file; errors name the line.
+
+    Raises:
+        ConfigError: it is wrong.
+    """
+    table = parse_toml(raw, f"Configuration file {file}")
+    try:
+        return config_from_table(table, str(file))
+    except ConfigError as error:
+        key = _QUOTED_KEY.search(str(error))
+        line = lines_of_keys(raw).get(key[1]) if key else None
+        if line is None:
+            raise
+        raise ConfigError(str(error).replace(f"{file}:", f"{file}:{line}:", 1)) from None
+
+
+def config_file(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the user's configuration file: `REGEND_CONFIG`, else the default place.
+
+    Raises:
+        PathError: the user has no home directory.
+    """
+    return absolute(Path(environ["REGEND_CONFIG"])) if environ.get("REGEND_CONFIG") else default_config_path(environ)
+
+
+def known_keys() -> dict[str, Field[Any]]:
+    """Return every key with its declaration, such as ``watch.quiet_ms``."""
+    hints = get_type_hints(Config)
+    return {f"{table.name}.{item.name}": item for table in fields(Config) for item in fields(hints[table.name])}
+
+
+_QUOTED_KEY = re.compile(r"`([\w.-]+)`")
+_TABLE = re.compile(r"\s*\[\s*([\w.-]+)\s*\]")
+_KEY = re.compile(r"\s*([\w.-]+)\s*=")
 
 
 def may_autostart(environ: Mapping[str, str] = os.environ) -> bool:
@@ -318,7 +356,9 @@ def _build(cls: type[_T], table: Mapping[str, Any], source: str, prefix: str) ->
         if name in _REMOVED:
             raise ConfigError(f"{source}: `{name}` is {value!r}, but this key was removed; {_REMOVED[name]}.")
         if key not in known:
-            raise ConfigError(f"{source}: unknown key `{name}`; known here: {', '.join(sorted(known))}.")
+            near = similar_key(name, known_keys())
+            meant = f"did you mean `{near}`? Known" if near else "known"
+            raise ConfigError(f"{source}: unknown key `{name}`; {meant} here: {', '.join(sorted(known))}.")
         want = hints[key]
         if is_dataclass(want):
             if not isinstance(value, Mapping):

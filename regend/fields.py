@@ -6,8 +6,13 @@ Both pages of reference tables are generated from these declarations (`python -m
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
 from dataclasses import Field, field, fields
 from typing import Any
+
+_TABLE = re.compile(r"\s*\[\s*([\w.-]+)\s*\]")
+_KEY = re.compile(r"\s*([\w.-]+)\s*=")
 
 
 def declare(
@@ -77,3 +82,28 @@ class Checked:
         for item in fields(self):  # type: ignore[arg-type]
             if wrong := fault(item, getattr(self, item.name)):
                 raise ValueError(f"`{item.name}` {wrong}")
+
+
+def similar_key(name: str, keys: Iterable[str]) -> str:
+    """Return the key, of those given by full name, that a wrong one resembles; empty if there is no such key."""
+    from difflib import get_close_matches
+
+    keys = list(keys)
+    near = get_close_matches(name, keys, 1, 0.75)
+    last = name.rpartition(".")[2]
+    same = [key for key in keys if key.endswith(f".{last}")]
+    close = get_close_matches(last, [key.partition(".")[2] for key in keys], 1, 0.8)
+    return next(iter([*same, *near, *(key for key in keys if close and key.endswith(f".{close[0]}"))]), "")
+
+
+def lines_of_keys(raw: bytes) -> dict[str, int]:
+    """Return the line of each key and table of a TOML file, by full name; keys of unusual spelling may be missing."""
+    found: dict[str, int] = {}
+    table = ""
+    for number, line in enumerate(raw.decode("utf-8", "replace").splitlines(), 1):
+        if header := _TABLE.match(line):
+            table = f"{header[1]}."
+            found.setdefault(header[1], number)
+        elif key := _KEY.match(line):
+            found.setdefault(f"{table}{key[1]}", number)
+    return found

@@ -11,6 +11,7 @@ from collections import namedtuple
 from regend import limits
 from regend.cli.argument import arg, number
 from regend.cli.asking import arguments as asking
+from regend.cli.parser import Parser, suggestion
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,7 +69,13 @@ COMMANDS = (
     Command("doctor", "check the installation and this machine", "operations", (
         arg("--verify", action="store_true", help="also compare the index with the disk, and repair differences"),
     )),
-    Command("config", "show the effective configuration", "operations", ()),
+    Command("config", "show and change the configuration", "settings", (
+        arg("action", nargs="?", choices=("get", "set", "unset", "edit", "validate"), metavar="ACTION",
+            complete="get set unset edit validate",
+            help="get KEY, set KEY VALUE..., unset KEY, edit or validate; without one, show what the file changes"),
+        arg("words", nargs="*", metavar="KEY [VALUE]", complete="keys", help="a key such as watch.quiet_ms"),
+        arg("--all", action="store_true", help="show every key with its default, too"),
+    )),
     Command("service", "run the daemon as a service of your login session", "operations", (
         arg("rest", nargs=argparse.REMAINDER, metavar="install|uninstall|status", complete="install uninstall status"),
     )),
@@ -98,14 +105,19 @@ COMMANDS = (
             help="how many of the last lines (default 50)"),
     )),
     Command("completion", "print a completion script", "completion", (
-        arg("shell", choices=("bash", "zsh", "fish"), complete="bash zsh fish", help="for this shell"),
+        arg("shell", nargs="?", choices=("bash", "zsh", "fish"), complete="bash zsh fish", help="for this shell"),
+        arg("--values", choices=("roots", "languages", "keys"), complete="roots languages keys",
+            help="print what may be put there, one a line, for the scripts"),
+    )),
+    Command("help", "explain a command", "help", (
+        arg("topic", nargs="?", metavar="COMMAND", complete="commands", help="a command; without one, list them"),
     )),
 )  # fmt: skip
 
 COLOR = ("auto", "always", "never")
 GLOBAL = (
     arg("--socket", metavar="PATH", complete="file", help="the daemon's socket (else $REGEND_SOCKET)"),
-    arg("--json", action="store_true", help="print the daemon's answer as JSON (docs/rpc.md)"),
+    arg("--json", action="store_true", help="print the daemon's answer as JSON"),
     arg(
         "--color", choices=COLOR, complete=" ".join(COLOR), metavar="WHEN",
         help="colours: auto (on a terminal), always or never",
@@ -120,18 +132,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     Raises:
         SystemExit: with status 2 for a wrong command line, 0 after `--help` or `--version`.
     """
-    top = argparse.ArgumentParser(
-        prog="regenctl",
-        usage="regenctl [--socket PATH] [--json] [--color WHEN] COMMAND ...",
-        description="Query and control the regend code-search daemon.",
-        epilog="commands:\n" + "\n".join(f"  {c.name:<11} {c.doc}" for c in COMMANDS),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    for argument in GLOBAL:
-        top.add_argument(*argument.names, **argument.options)
-    top.add_argument("--version", "-V", action="store_true", help="print the version")
-    top.add_argument("command", metavar="COMMAND", nargs="?", help="one of the commands below")
+    top = top_parser()
     place = _command_place(argv)
     values = top.parse_args(argv[: place + 1])
     if values.version:
@@ -140,17 +141,47 @@ def parse(argv: list[str]) -> argparse.Namespace:
         print(f"regenctl {version('regend')}")
         raise SystemExit(0)
     if values.command is None:
-        top.error("name a command; see `regenctl --help`")
-    command = next((c for c in COMMANDS if c.name == values.command), None)
-    if command is None:
-        top.error(f"there is no command {values.command!r}; see `regenctl --help`")
-    parser = command_parser(command)
+        top.error("name a command")
+    command = command_named(top, values.command)
     chosen = argparse.Namespace(**{**vars(values), "command": command})
     rest = argv[place + 1 :]
+    if command.name == "service":  # It has commands of its own.
+        chosen.rest = rest
+        return chosen
+    parser = command_parser(command)
     if command.module == asking.MODULE:
         return asking.parse(parser, rest, chosen)
     # Options may stand between the words of `mcp`.
     return parser.parse_intermixed_args(rest, chosen) if command.name == "mcp" else parser.parse_args(rest, chosen)
+
+
+def top_parser() -> Parser:
+    """Return the parser of what stands before the command and of the command's name."""
+    top = Parser(
+        prog="regenctl",
+        usage="regenctl [--socket PATH] [--json] [--color WHEN] COMMAND ...",
+        description="Query and control the regend code-search daemon. `regenctl help COMMAND` explains a command.",
+        epilog="commands:\n" + "\n".join(f"  {c.name:<11} {c.doc}" for c in COMMANDS),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    for argument in GLOBAL:
+        top.add_argument(*argument.names, **argument.options)
+    top.add_argument("--version", "-V", action="store_true", help="print the version")
+    top.add_argument("command", metavar="COMMAND", nargs="?", help="one of the commands below")
+    return top
+
+
+def command_named(top: Parser, name: str) -> Command:
+    """Return the command of this name.
+
+    Raises:
+        SystemExit: with status 2: there is no such command.
+    """
+    for command in COMMANDS:
+        if command.name == name:
+            return command
+    return top.error(f"there is no command {name!r}{suggestion(name, (command.name for command in COMMANDS))}")
 
 
 def _command_place(argv: list[str]) -> int:
@@ -161,16 +192,14 @@ def _command_place(argv: list[str]) -> int:
     return place
 
 
-def command_parser(command: Command) -> argparse.ArgumentParser:
+def command_parser(command: Command) -> Parser:
     """Return the parser of one command; it takes the global options too, so that they may follow its name."""
-    takes_all = command.name == "service"
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"regenctl {command.name}", description=command.doc[0].upper() + command.doc[1:] + ".",
-        allow_abbrev=False, add_help=not takes_all,
+        allow_abbrev=False,
     )  # fmt: skip
     for argument in command.arguments:
         parser.add_argument(*argument.names, **argument.options)
-    if not takes_all:
-        for argument in GLOBAL:
-            parser.add_argument(*argument.names, **{**argument.options, "default": argparse.SUPPRESS})
+    for argument in GLOBAL:
+        parser.add_argument(*argument.names, **{**argument.options, "default": argparse.SUPPRESS})
     return parser

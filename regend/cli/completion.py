@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from regend.cli.arguments import COMMANDS, GLOBAL
+from regend.cli.call import client
+from regend.errors import RegendError
+
+LIVE = ("roots", "languages", "keys")
+"""Values that change: the scripts ask `regenctl completion --values` for them."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,8 +18,33 @@ if TYPE_CHECKING:
 
 
 def run_completion(arguments: argparse.Namespace) -> int:
+    if arguments.values:
+        print("\n".join(_values(arguments)))
+        return 0
+    if not arguments.shell:
+        raise RegendError("Name a shell: `regenctl completion bash`, `zsh` or `fish`.")
     print({"bash": bash, "zsh": zsh, "fish": fish}[arguments.shell]())
     return 0
+
+
+def _values(arguments: argparse.Namespace) -> list[str]:
+    """Return the names that may be put in a place, as they are now; nothing is started for it."""
+    match arguments.values:
+        case "roots":
+            try:
+                with client(arguments) as daemon:
+                    return [root["path"] for root in daemon.call("list")["roots"]]
+            except RegendError:
+                return []
+        case "languages":
+            import os
+
+            names = os.listdir(os.path.join(os.path.dirname(os.path.dirname(__file__)), "chunking", "languages"))  # noqa: PTH118, PTH120, PTH208
+            return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+        case _:
+            from regend.config import known_keys
+
+            return list(known_keys())
 
 
 def _flags(command: Command) -> list[Argument]:
@@ -25,13 +55,22 @@ def _positional(command: Command) -> Argument | None:
     return next((a for a in command.arguments if not a.names[0].startswith("-")), None)
 
 
+def _live(complete: str) -> str:
+    return f"regenctl completion --values {complete} 2>/dev/null"
+
+
 def _takes_value(argument: Argument) -> bool:
-    return argument.options.get("action") != "store_true"
+    return argument.options.get("action") not in ("store_true", "store_const")
 
 
 def _bash_words(complete: str) -> str:
     if complete in ("file", "directory"):
         return f'COMPREPLY=($(compgen -A {complete} -- "$cur")); compopt -o filenames'
+    if complete in LIVE:
+        files = ' $(compgen -A directory -- "$cur")' if complete == "roots" else ""
+        return f'COMPREPLY=($(compgen -W "$({_live(complete)})" -- "$cur"){files})'
+    if complete == "commands":
+        complete = " ".join(command.name for command in COMMANDS)
     return f'COMPREPLY=($(compgen -W "{complete}" -- "$cur"))'
 
 
@@ -79,6 +118,10 @@ def _quote(text: str) -> str:
 
 
 def _zsh_action(complete: str) -> str:
+    if complete in LIVE:
+        return f'{{compadd -- ${{(f)"$({_live(complete)})"}}}}'
+    if complete == "commands":
+        complete = " ".join(command.name for command in COMMANDS)
     return {"file": "_files", "directory": "_files -/", "": " "}.get(complete, f"({complete})")
 
 
@@ -119,7 +162,13 @@ def zsh() -> str:
 
 
 def _fish_action(complete: str) -> str:
-    words = "(__fish_complete_directories)" if complete == "directory" else complete
+    words = complete
+    if complete == "directory":
+        words = "(__fish_complete_directories)"
+    elif complete in LIVE:
+        words = f"({_live(complete)})" + (" (__fish_complete_directories)" if complete == "roots" else "")
+    elif complete == "commands":
+        words = " ".join(command.name for command in COMMANDS)
     return {"file": "-F", "": "-x"}.get(complete, f"-x -a '{words}'")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from regend.cli.call import call, client, connected
 from regend.cli.progress import Progress, Watched, remaining
 from regend.cli.terminal import printable, say, show, terminal_width
-from regend.errors import DaemonNotRunningError, RegendError, RpcError, count_text
+from regend.errors import RegendError, RpcError, count_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,22 +83,8 @@ def run_stop(arguments: argparse.Namespace) -> int:
     return say(arguments, answer, f"stopped (pid {status['pid']})")
 
 
-def run_config(arguments: argparse.Namespace) -> int:
-    """Show the running daemon's configuration; without a daemon, the one that it would start with now."""
-    try:
-        answer, source = call(arguments, "config"), "of the running daemon"
-    except DaemonNotRunningError:
-        from dataclasses import asdict
-
-        from regend.config import load_config
-
-        answer, source = {"config": asdict(load_config())}, "of the files; no daemon is running"
-    head = f"# The effective configuration, {source}."
-    return show(arguments, answer, lambda answer, style: [style(head, "dim"), *toml_lines(answer["config"])])
-
-
 def run_doctor(arguments: argparse.Namespace) -> int:
-    from regend.cli.doctor import doctor_command
+    from regend.cli.checks.doctor import doctor_command
 
     daemon = client(arguments)
     try:
@@ -114,21 +100,3 @@ def run_service(arguments: argparse.Namespace) -> int:
 
     rest = [word for word in arguments.rest if word != "--json"]
     return service_command(rest, arguments.json or len(rest) < len(arguments.rest))
-
-
-def toml_lines(table: dict[str, Any], prefix: str = "") -> list[str]:
-    """Return a nested map as TOML; keys are those of `Config`, so they need no quotes."""
-    plain = [f"{key} = {_toml(value)}" for key, value in table.items() if not isinstance(value, dict)]
-    for key, value in table.items():
-        if isinstance(value, dict):
-            plain += ["", f"[{prefix}{key}]", *toml_lines(value, f"{prefix}{key}.")]
-    return plain
-
-
-def _toml(value: object) -> str:
-    """Return one value as TOML. A JSON string is a TOML basic string: both escape alike."""
-    import json
-
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(value) if isinstance(value, (str, bool)) else str(value)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from regend.cli.parser import Parser
 from regend.cli.service_files import (
     AGENT_LABEL,
     SERVICE_UNIT,
@@ -130,7 +131,7 @@ def service_command(
     Raises:
         RegendError: a file is not ours to touch, or cannot be written.
     """
-    options = _parser().parse_args(argv)
+    options = service_parser().parse_args(argv)
     shell = _Shell(environ, getattr(options, "dry_run", False))
     files = service_files(platform, environ, _program(options.action, environ))
     match options.action:
@@ -158,8 +159,9 @@ def _program(action: str, environ: Mapping[str, str]) -> Path:
         return Path("/regend")  # Installed files can be shown and removed without the program.
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="regenctl service", description="Run regend at every login.")
+def service_parser() -> argparse.ArgumentParser:
+    """Return the parser of the words behind `regenctl service`."""
+    parser = Parser(prog="regenctl service", description="Run regend at every login.")
     actions = parser.add_subparsers(dest="action", required=True, metavar="install|uninstall|status")
     for name, text in (("install", "write the service files and start the service"),
                        ("uninstall", "stop the service and remove what install wrote")):  # fmt: skip

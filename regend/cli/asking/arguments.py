@@ -27,12 +27,12 @@ _EXCLUSION = re.compile(r"-(?:(?:lang|path|kind|root):.+|(?![kngCt]\d)[^\W\d]\w{
 
 _WHERE = (
     arg("--all", action="store_true", help="ask all roots instead of the repository around the working directory"),
-    arg("--root", metavar="NAME|DIR", complete="directory", help="ask this root: its name, or a directory in it"),
+    arg("--root", metavar="NAME|DIR", complete="roots", help="ask this root: its name, or a directory in it"),
     arg(
         "--glob", "-g", "--path", action="append", default=[], metavar="GLOB", complete="file",
         help="only paths that match, such as 'src/**/*.py', or with ! in front none of them; may be repeated",
     ),
-    arg("--lang", "-t", "--type", metavar="NAME", help="only this language, such as python"),
+    arg("--lang", "-t", "--type", metavar="NAME", complete="languages", help="only this language, such as python"),
 )  # fmt: skip
 _PATHS = arg(
     "paths", nargs="*", metavar="PATH", complete="file", help="only what lies in this file or directory"

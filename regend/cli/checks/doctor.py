@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from regend import __version__
-from regend.cli.finding import Check
-from regend.cli.limits import check_files_of, check_inotify, check_open_files, sysctl_remedy
+from regend.cli.checks.finding import Check
+from regend.cli.checks.limits import check_files_of, check_inotify, check_open_files, sysctl_remedy
 from regend.cli.terminal import Style, print_json
 from regend.config import Config, load_config
 from regend.errors import ConfigError, DaemonNotRunningError, RegendError, count_text
@@ -30,7 +30,7 @@ from regend.rpc.client import Client
 
 PACKAGES = (
     "aiohttp", "hnswlib", "msgpack", "msgspec", "numpy", "pathspec", "rich", "sqlite3", "structlog",
-    "tantivy", "tree_sitter", "tree_sitter_language_pack", "uvloop", "watchdog",
+    "tantivy", "tomlkit", "tree_sitter", "tree_sitter_language_pack", "uvloop", "watchdog",
 )  # fmt: skip
 MIN_PYTHON = (3, 11)
 LOW_DISK_BYTES = 1_000_000_000

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from regend.cli.finding import Check
+from regend.cli.checks.finding import Check
 from regend.config import Config
 
 GOOD_OPEN_FILES = 1_456

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from regend import __version__
-from regend.cli.doctor import check_daemon, check_state
-from regend.cli.limits import FEW_OPEN_FILES, GOOD_OPEN_FILES, check_open_files
+from regend.cli.checks.doctor import check_daemon, check_state
+from regend.cli.checks.limits import FEW_OPEN_FILES, GOOD_OPEN_FILES, check_open_files
 from regend.paths import STATE_FORMAT
 from regend.rpc.server import ServerLimits, limits_of_process
 from regend.store.store import open_store
@@ -82,7 +82,7 @@ def test_open_files() -> None:
 def test_a_daemon_of_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
     with short_directory() as directory, ServerThread(directory / "s", Script()):
         assert check_daemon(directory / "s")[1].result == "ok"
-        monkeypatch.setattr("regend.cli.doctor.__version__", "99.0.0")
+        monkeypatch.setattr("regend.cli.checks.doctor.__version__", "99.0.0")
         check = check_daemon(directory / "s")[1]
     assert (check.result, "99.0.0" in check.detail) == ("warn", True)
     assert __version__ in check.detail

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from regend.cli.limits import check_files_of, check_inotify, sysctl_remedy
+from regend.cli.checks.limits import check_files_of, check_inotify, sysctl_remedy
 from regend.config import Config, WatchConfig
 
 

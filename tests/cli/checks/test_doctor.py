@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from regend.cli.doctor import (
+from regend.cli.checks.doctor import (
     FULL_DISK_BYTES,
     LOW_DISK_BYTES,
     PACKAGES,
@@ -29,7 +29,7 @@ from regend.cli.doctor import (
     check_roots,
     doctor_command,
 )
-from regend.cli.finding import Check
+from regend.cli.checks.finding import Check
 from regend.config import Config
 from tests.rpc.scripted import Script, ServerThread, short_directory
 
