@@ -40,6 +40,12 @@ def wants_colour(stream: TextIO, environ: Mapping[str, str] = os.environ) -> boo
     return environ.get("CLICOLOR") != "0" and environ.get("TERM") != "dumb" and stream.isatty()
 
 
+def is_read_by_people(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
+    """Say whether a person reads the stream: a terminal, but for that on which Emacs runs a command to read it."""
+    in_emacs = environ.get("TERM") == "emacs-grep" or environ.get("INSIDE_EMACS", "").endswith(",compile")
+    return stream.isatty() and not in_emacs
+
+
 class Style:
     """Colours text, or returns it unchanged."""
 

@@ -14,6 +14,7 @@ from regend.cli.terminal import (
     choose_colour,
     columns,
     duration_text,
+    is_read_by_people,
     print_json,
     printable,
     wants_colour,
@@ -46,6 +47,20 @@ class Terminal(io.StringIO):
 )
 def test_colour_is_for_terminals_that_want_it(stream: io.StringIO, environ: dict[str, str], expected: bool) -> None:
     assert wants_colour(stream, environ) is expected
+
+
+@pytest.mark.parametrize(
+    ("stream", "environ", "expected"),
+    [
+        (Terminal(), {}, True),
+        (Terminal(), {"TERM": "dumb", "INSIDE_EMACS": "28.2,comint"}, True),
+        (Terminal(), {"TERM": "dumb", "INSIDE_EMACS": "28.2,compile"}, False),
+        (Terminal(), {"TERM": "emacs-grep"}, False),
+        (io.StringIO(), {}, False),
+    ],
+)
+def test_emacs_reads_what_it_runs_on_a_terminal(stream: io.StringIO, environ: dict[str, str], expected: bool) -> None:
+    assert is_read_by_people(stream, environ) is expected
 
 
 @pytest.mark.parametrize("environ", [{}, {"NO_COLOR": "1"}, {"FORCE_COLOR": "1"}, {"TERM": "dumb"}])

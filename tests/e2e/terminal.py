@@ -52,9 +52,16 @@ class Place:
         )  # fmt: skip
 
     def on_terminal(
-        self, cwd: str, *arguments: str, rows: int = 40, columns: int = 100, keys: bytes = b"", **environ: str
+        self,
+        cwd: str,
+        *arguments: str,
+        rows: int = 40,
+        columns: int = 100,
+        keys: bytes = b"",
+        until: str = "",
+        **environ: str,
     ) -> tuple[str, int]:
-        """Run a command on a pseudo-terminal, and type `keys` once it shows something.
+        """Run a command on a pseudo-terminal, and type `keys` once it shows `until`.
 
         Returns:
             What it shows, and its exit status.
@@ -76,7 +83,7 @@ class Place:
                 except OSError:  # The other side is closed.
                     break
                 shown += data
-                if keys and shown:
+                if keys and until.encode() in shown:
                     os.write(main, keys)
                     keys = b""
             return shown.decode(errors="replace").replace("\r\n", "\n"), process.wait(

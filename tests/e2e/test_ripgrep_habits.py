@@ -61,7 +61,7 @@ WANTED = {
     "regenctl search JobQueue | cat": Wanted(PLACE, without=r"^(?![^:]+:\d+:)."),
     "regenctl search -C 1 JobQueue | cat": Wanted(r"^src/jobs/queue.py-3-.*\nsrc/jobs/queue.py:4:.*\n.*-5-.*\n--\n"),
     "regenctl search xyzzyplugh": Wanted(r"\A\Z", code=1, err="xyzzyplugh"),
-    "regenctl search --no-such-option job": Wanted(r"\A\Z", code=2, err="--no-such-option"),
+    "regenctl search -k none job": Wanted(r"\A\Z", code=2, err="-k"),
     "regenctl symbols JobQueue no/such/place": Wanted(r"\A\Z", code=2, err="no/such/place does not exist"),
     "cd ../stranger && regenctl search job": Wanted(r"\A\Z", code=2, err=r"is not indexed; add it with `regenctl add "),
     "CI=1 REGEND_SOCKET=/nowhere regenctl search job": Wanted(

@@ -7,7 +7,7 @@ import sys
 
 from regend.cli.asking.here import asked_where, check_indexed, globs_of, shown_path, split_paths, working_directory
 from regend.cli.call import absolute, client, given
-from regend.cli.terminal import Style, print_json, printable
+from regend.cli.terminal import Style, is_read_by_people, print_json, printable
 from regend.errors import RegendError
 
 TYPE_CHECKING = False
@@ -196,7 +196,7 @@ def _format(arguments: argparse.Namespace, people: bool = False) -> str:
     if arguments.json or arguments.format == "json":
         arguments.json = True  # Errors, too.
         return "json"
-    return arguments.format or ("human" if people or sys.stdout.isatty() else "grep")
+    return arguments.format or ("human" if people or is_read_by_people(sys.stdout) else "grep")
 
 
 def _print_json(answer: dict[str, Any], items: Iterable[dict[str, Any]], shown: str) -> None:
@@ -228,7 +228,8 @@ def _for_people(arguments: argparse.Namespace, lines: list[str], notes: list[str
     """Print a page, and notes below it; through a pager if the screen is too small for it."""
     from regend.cli.asking.pager import page, pager_of
 
-    if sys.stdout.isatty() and not arguments.no_pager and len(lines) + len(notes) > max(1, rows - 1):
+    paged = is_read_by_people(sys.stdout) and not arguments.no_pager and os.environ.get("TERM", "dumb") != "dumb"
+    if paged and len(lines) + len(notes) > max(1, rows - 1):
         command = pager_of(os.environ)
         if command and page([*lines, "", *notes], command):
             return
