@@ -124,7 +124,8 @@ EDGES: dict[str, tuple[str, ...]] = {
     ),
     # The server for agents: a client of the socket that is started with each agent, so it loads little.
     "regend.mcp": (
-        "regend", "regend.interpreter", "regend.errors", "regend.fields", "regend.paths", "regend.mcp.*",
+        "regend", "regend.interpreter", "regend.errors", "regend.fields", "regend.limits", "regend.paths",
+        "regend.mcp.*",
         "regend.rpc.client", "regend.rpc.query_messages", "regend.cli.asking.here",
     ),
     # The server for editors goes the same way to the daemon.

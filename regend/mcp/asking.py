@@ -37,7 +37,7 @@ class Answer:
 
     Attributes:
         facts: the same for a program: roots, generation, completeness and places, without any text of files.
-        files: ``(absolute path)`` of each file that the answer stands for.
+        files: absolute paths of the files that the answer names, best first.
     """
 
     text: str

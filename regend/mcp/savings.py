@@ -1,9 +1,9 @@
 """Counts what answers to agents save: answers and tokens, beside the index. No text, name or path is ever kept.
 
-An answer stands for the files that it names: without it, the agent would have read them. Tokens of texts are estimated
-as two for every seven characters that are not blanks. Tokens of files are estimated by their size, as 0.22 a byte: the
-mean of that formula over 29,638 source files and pages (288 MB). A file counts `MAX_FILE_TOKENS` at most, because
-agents read long files in part.
+An answer stands for the first `MAX_FILES` files that it names: without it, the agent would have read such files. Tokens
+of texts are estimated as two for every seven characters that are not blanks. Tokens of files are estimated by their
+size, as 0.22 a byte: the mean of that formula over 29,638 source files and pages (288 MB). A file counts
+`MAX_FILE_TOKENS` at most, because agents read long files in part.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from regend.errors import ConfigError
 TOKENS_PER_BYTE = 0.22
 MAX_FILE_TOKENS = 8_000
 """A guess that keeps the figure low: several agents read up to 2,000 lines of a file at once, which is more."""
+MAX_FILES = 5
+"""A guess, too: an agent that looks for one thing does not read every file that holds a word."""
 _FILE = "savings.json"
 
 
@@ -29,12 +31,12 @@ def record(state_dir: str, tool: str, tokens: int, files: Iterable[str]) -> None
     """Add an answer to the counts; other processes may do so at the same time.
 
     Args:
-        files: absolute paths; those that are gone count nothing.
+        files: absolute paths, best first; those that are gone count nothing.
 
     Raises:
         OSError: the counts cannot be written.
     """
-    stood_for = round(sum(min(MAX_FILE_TOKENS, _size(file) * TOKENS_PER_BYTE) for file in files))
+    stood_for = round(sum(min(MAX_FILE_TOKENS, _size(file) * TOKENS_PER_BYTE) for file in list(files)[:MAX_FILES]))
     path = Path(state_dir) / _FILE
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:

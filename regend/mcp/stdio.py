@@ -29,7 +29,7 @@ MAX_WAITING = 256
 """Maximum calls that wait; further ones are refused."""
 ROOTS_LIMIT_S = 2.0
 """Longest wait for an older client's roots; after it, calls are answered without them."""
-LAST_ANSWERS_S = 5.0
+LAST_ANSWERS_S = 3.0
 """How long calls that are being answered have when the input has ended."""
 _PARENT_POLL_S = 2.0
 """How often the parent is looked for where the kernel cannot say when it ends."""

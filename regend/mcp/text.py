@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from regend.errors import count_text
+from regend.limits import MIN_BUDGET_TOKENS
 
-_HEADER_TOKENS = 60
+_HEADER_TOKENS = 50
 """Kept free of passages, for the lines about roots and freshness."""
 _MAX_REASONS = 6
 _MAX_ROOTS = 40
@@ -22,8 +23,8 @@ def tokens_of(text: str) -> int:
 
 
 def passage_budget(budget: int) -> int:
-    """Return the tokens that passages may take of a budget for the whole answer."""
-    return max(50, budget - _HEADER_TOKENS)
+    """Return the tokens that passages may take of a budget for the whole answer, which is 100 tokens or more."""
+    return max(MIN_BUDGET_TOKENS, budget - _HEADER_TOKENS)
 
 
 def within(lines: Sequence[str], budget: int) -> Iterator[str]:
@@ -70,7 +71,11 @@ def passages(answer: Mapping[str, Any], one_root: bool) -> list[str]:
         for further in result["also"]:
             lines += _passage(where, further)
         if result["copy_count"]:
-            named = ", ".join(f"{place(copy, one_root)}:{copy['start_line']}" for copy in result["copies"][:3])
+            copies = [
+                f"{place(copy, one_root and copy['root'] == result['root'])}:{copy['start_line']}"
+                for copy in result["copies"][:3]
+            ]
+            named = ", ".join(copies)
             lines.append(f"(same text in {count_text(result['copy_count'], 'other place')}: {named})")
         lines.append("")
     return lines

@@ -34,7 +34,7 @@ _ROOT = (
     "left out: the current project"
 )
 _FILE = "path of the file: absolute, or relative to the current project"
-_BUDGET = f"most tokens of the answer, from 50 up; {DEFAULT_BUDGET_TOKENS:,} if left out"
+_BUDGET = f"most tokens of the answer, 100 at least; {DEFAULT_BUDGET_TOKENS:,} if left out"
 _OWN_DOCS = {"root": _ROOT, "file": _FILE, "budget": _BUDGET}
 """Arguments whose meaning is wider for an agent than on the socket."""
 

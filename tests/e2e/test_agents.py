@@ -18,7 +18,7 @@ from regend.rpc.client import Client
 from tests.e2e.rig import Daemon, daemon, wait_for
 from tests.mcp.rig import Agent, agent
 
-ROUNDS = 25
+ROUNDS = 15
 
 
 def repository(at: Path, files: int = 3) -> Path:

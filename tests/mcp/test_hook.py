@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
-from regend.mcp.hook import pattern_of
+from regend.mcp.hook import pattern_of, run
 from regend.mcp.install import guidance
 from tests.mcp.rig import COMMAND, REPOSITORY
 from tests.rpc.scripted import ROOT, ServerThread, short_directory
@@ -43,13 +46,19 @@ def test_it_adds_what_is_found(served: ServerThread) -> None:
     )
 
 
-def test_it_says_nothing_without_an_answer(served: ServerThread) -> None:
+def test_it_says_nothing_without_an_answer(
+    served: ServerThread, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    monkeypatch.setattr("sys.stdout", sys.__stdout__)
     for data in (
         b"", b"{", b"[]", b"\xff", b'{"tool_input": 3}', call("ls -l"), call("rg ab"), call("grep 'un"),
         call("grep nothing"), call("grep quiet", cwd="/elsewhere"), call("grep quiet", cwd=""),
     ):  # fmt: skip
-        assert hooked(served.path, data) == ""
-    assert hooked(served.path.with_name("gone"), call("grep quiet")) == ""
+        assert run(str(served.path), data) == 0
+    assert run(str(served.path.with_name("gone")), call("grep quiet")) == 0
+    structlog.reset_defaults()
+    assert capfdbinary.readouterr() == (b"", b"")
 
 
 @pytest.mark.parametrize(

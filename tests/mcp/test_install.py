@@ -259,7 +259,7 @@ def written(draw: st.DrawFn, value: Any) -> str:
     return f"{left}{gap()}{body}{gap()}{right}"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.data())
 def test_json_in_any_hand(data: st.DataObject) -> None:
     value = data.draw(st.dictionaries(NAMES, VALUES, max_size=3))

@@ -28,11 +28,13 @@ def test_counts_by_tool(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     savings.record(str(tmp_path), "outline", 7, ())
+    savings.record(str(tmp_path), "find_symbol", 9, [str(small)] * 100)
     found = savings.counts(tmp_path)
     each = 220 + savings.MAX_FILE_TOKENS
     assert found["tools"] == {
         "search_code": {"answers": 20, "tokens": 2_000, "file_tokens": 20 * each},
         "outline": {"answers": 1, "tokens": 7, "file_tokens": 0},
+        "find_symbol": {"answers": 1, "tokens": 9, "file_tokens": 220 * savings.MAX_FILES},
     }
     assert (tmp_path / "savings.json").stat().st_mode & 0o777 == 0o600
 
