@@ -55,10 +55,11 @@ EDGES: dict[str, tuple[str, ...]] = {
     "regend.store.base": BASICS,
     "regend.embedding.base": BASICS,
     "regend.rpc": (*BASICS, "regend.fields", "regend.limits", "regend.paths", "regend.rpc.*"),
-    # Looks at trees. A scan answers the core's commands with its events; a blob's name holds its language.
+    # Looks at trees. A scan answers the core's commands with its events; a blob's name holds its language, and
+    # notebooks may be larger than other files.
     "regend.disk": (
         *BASICS, "regend.config", "regend.disk.*", "regend.core.commands", "regend.core.events",
-        "regend.chunking.grammars",
+        "regend.chunking.grammars", "regend.chunking.notebooks",
     ),
     # Which rules hold for a path, and nothing else of the disk but what a repository is.
     "regend.disk.ignore": (
@@ -72,7 +73,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     # Warm processes: they read and chunk files and run the local model.
     "regend.workers": (
         *BASICS, "regend.interpreter", "regend.config", "regend.workers.*", "regend.chunking.chunker",
-        "regend.disk.blob_names", "regend.disk.safe_read", "regend.embedding.base", "regend.embedding.registry",
+        "regend.chunking.notebooks", "regend.disk.blob_names", "regend.disk.safe_read", "regend.embedding.base", "regend.embedding.registry",
     ),
     # Adapters. The store applies the core's commands and answers with its events, hence these two.
     "regend.store": (
@@ -158,7 +159,7 @@ PURE: dict[str, frozenset[str]] = {
     "regend.disk.ignore.wildmatch": frozenset(),
     "regend.chunking": frozenset(("tree_sitter",)),
     # Stops a parse that takes too long; only the clock can tell.
-    "regend.chunking.chunker": frozenset(("tree_sitter", "time")),
+    "regend.chunking.structure": frozenset(("tree_sitter", "time")),
     # Loads grammars and, through importlib, the languages' data files, once per process.
     "regend.chunking.grammars": frozenset(("tree_sitter", "tree_sitter_language_pack")),
 }

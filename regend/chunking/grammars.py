@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tree_sitter import Language as Grammar
     from tree_sitter import Parser
 
-CHUNKER_VERSION = 4
+CHUNKER_VERSION = 5
 """Part of every blob's name: raise it when the same content would give other chunks, words of them, or symbols."""
 TEXT = "text"
 _TEMPLATE_SUFFIXES = frozenset(
@@ -75,7 +75,8 @@ class LanguageSpec:
         blanks: patterns whose group ``blank`` is hidden from the parser (macros that stand in its way).
         preprocessed: whether the C preprocessor's conditionals stand in files.
         embedded: tree-sitter patterns for pieces in other languages: ``@content``, and ``@language`` where the file
-            names it. ``(#set! language "css")`` names it otherwise; ``(#set! together "yes")`` makes all pieces one text.
+            names it. ``(#set! language "css")`` names it otherwise, and ``(#set! together "yes")`` makes all
+            pieces one text.
         lines: see `LineRule`.
         fences: pattern of the lines between which `lines` count for nothing.
         max_depth: definitions nested deeper than this are left out; 0 for no bound.
@@ -108,7 +109,7 @@ class LanguageSpec:
 
     @property
     def separator(self) -> re.Pattern[str]:
-        """What matches between two parts of a qualified name, and within no operator."""
+        """The separator of two parts of a qualified name; it matches within no operator."""
         return _separator(self.separators)
 
 

@@ -35,7 +35,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Notebook:
-    """What people wrote in a notebook.
+    """The text that people wrote in a notebook.
 
     Attributes:
         lines: as many as the file has rows.
