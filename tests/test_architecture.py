@@ -73,7 +73,8 @@ EDGES: dict[str, tuple[str, ...]] = {
     # Warm processes: they read and chunk files and run the local model.
     "regend.workers": (
         *BASICS, "regend.interpreter", "regend.config", "regend.workers.*", "regend.chunking.chunker",
-        "regend.chunking.notebooks", "regend.disk.blob_names", "regend.disk.safe_read", "regend.embedding.base", "regend.embedding.registry",
+        "regend.chunking.notebooks", "regend.disk.blob_names", "regend.disk.safe_read", "regend.embedding.base",
+        "regend.embedding.registry",
     ),
     # Adapters. The store applies the core's commands and answers with its events, hence these two.
     "regend.store": (
