@@ -55,10 +55,11 @@ EDGES: dict[str, tuple[str, ...]] = {
     "regend.store.base": BASICS,
     "regend.embedding.base": BASICS,
     "regend.rpc": (*BASICS, "regend.fields", "regend.limits", "regend.paths", "regend.rpc.*"),
-    # Looks at trees. A scan answers the core's commands with its events; a blob's name holds its language.
+    # Looks at trees. A scan answers the core's commands with its events; a blob's name holds its language, and
+    # notebooks may be larger than other files.
     "regend.disk": (
         *BASICS, "regend.config", "regend.disk.*", "regend.core.commands", "regend.core.events",
-        "regend.chunking.detection", "regend.chunking.grammars", "regend.chunking.notebooks",
+        "regend.chunking.grammars", "regend.chunking.notebooks",
     ),
     # Which rules hold for a path, and nothing else of the disk but what a repository is.
     "regend.disk.ignore": (
@@ -72,8 +73,8 @@ EDGES: dict[str, tuple[str, ...]] = {
     # Warm processes: they read and chunk files and run the local model.
     "regend.workers": (
         *BASICS, "regend.interpreter", "regend.config", "regend.workers.*", "regend.chunking.chunker",
-        "regend.chunking.notebooks",
-        "regend.disk.blob_names", "regend.disk.safe_read", "regend.embedding.base", "regend.embedding.registry",
+        "regend.chunking.notebooks", "regend.disk.blob_names", "regend.disk.safe_read", "regend.embedding.base",
+        "regend.embedding.registry",
     ),
     # Adapters. The store applies the core's commands and answers with its events, hence these two.
     "regend.store": (

@@ -70,7 +70,8 @@ class LanguageSpec:
         blanks: patterns whose group ``blank`` is hidden from the parser (macros that stand in its way).
         preprocessed: whether the C preprocessor's conditionals stand in files.
         embedded: tree-sitter patterns for pieces in other languages: ``@content``, and ``@language`` where the file
-            names it. ``(#set! language "css")`` names it otherwise; ``(#set! together "yes")`` makes them one text.
+            names it. ``(#set! language "css")`` names it otherwise, and ``(#set! together "yes")`` makes all
+            pieces one text.
         lines: see `LineRule`.
         fences: pattern of the lines between which `lines` count for nothing.
         max_depth: definitions nested deeper than this are left out; 0 for no bound.
@@ -103,7 +104,7 @@ class LanguageSpec:
 
     @property
     def separator(self) -> re.Pattern[str]:
-        """A pattern for the space between two parts of a qualified name, which is within no operator."""
+        """The separator of two parts of a qualified name; it matches within no operator."""
         return _separator(self.separators)
 
 

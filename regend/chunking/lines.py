@@ -182,7 +182,7 @@ def _by_pattern(row: int, rule: LineRule, lines: list[str]) -> int:
         if indent == own and closing.match(line):
             return at
         if indent < own and line.strip():
-            return row  # The end of an outer block: the definition has no body.
+            return row  # The enclosing definition ends here, so this one has no body.
     return row
 
 

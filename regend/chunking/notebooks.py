@@ -35,7 +35,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Notebook:
-    """The parts of a notebook that people wrote.
+    """The text that people wrote in a notebook.
 
     Attributes:
         lines: as many as the file has rows.

@@ -20,7 +20,7 @@ _MAX_PARTS = 500
 """Maximum pieces of other languages that are parsed in a file."""
 _TAGS = {"shell": "bash", "console": "bash", "golang": "go", "c++": "cpp", "c#": "csharp", "node": "javascript"}
 _SETTING, _TOGETHER = "language", "together"
-"""Settings of the patterns under `embedded`: the language, if the file names none; whether all pieces are one text."""
+"""Settings of patterns under `embedded`: the language unless the file says another; whether all pieces are one text."""
 
 
 def structure_of(text: str, language: str, timeout_s: float) -> list[Definition] | None:

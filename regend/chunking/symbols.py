@@ -7,7 +7,6 @@ here recurses, and no node is turned into text as a whole.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -33,13 +32,13 @@ _ADORNMENT_CHARS = 7
 _MARKUP = re.compile(
     r"`+([^`]*)`+|!?\[([^\]\[]*)\](?:\([^()]*\)|\[[^\]]*\])|\*{1,3}(\S[^*]*)\*{1,3}|</?\w[^<>]*>|\s*\{#[^{}]*\}\s*$|\s+#+\s*$"
 )
-"""The marks of a title in Markdown, with the part of them that is read."""
+"""Markup of a title; the groups are what is read of it."""
 _OPERATOR = re.compile(r"\boperator(?!\w)(.*)", re.DOTALL)
 _QUOTED = re.compile(r"([\"'`])[^\"'`]*\1")
 _INNER_SIGN = re.compile(r"([.:\\])")
 _QUOTES = "\"'`"
 _MAX_READ_BYTES = 4 * MAX_NAME_CHARS
-_Captures = Mapping[str, list[Node]]
+_Captures = dict[str, list[Node]]
 
 
 @dataclass(slots=True)

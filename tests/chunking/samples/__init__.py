@@ -24,6 +24,7 @@ FOLDER = Path(__file__).parent
 PAGE = Path(__file__).parents[3] / "docs" / "languages.md"
 _BEGIN, _END = "<!-- languages -->", "<!-- end -->"
 _EXPECTED = "\n=== expected\n"
+_SHOWN = 6
 _CAPTURE = re.compile(r"@([a-z]\w*)")
 
 
@@ -83,15 +84,25 @@ def counts(sample: Sample) -> tuple[int, int, int]:
 
 
 def table() -> str:
-    """Return the table of the page."""
-    rows, totals = [], Counter({"expected": 0, "found": 0, "exact": 0})
-    for sample in sorted(samples(), key=lambda sample: (sample.language, sample.path)):
+    """Return the table of the page: a row for each language."""
+    rows: dict[str, Counter[str]] = {}
+    for sample in samples():
         expected, found, exact = counts(sample)
-        totals.update(expected=expected, found=found, exact=exact)
-        rows.append(f"| {sample.language} | {sample.path} | {expected} | {found} | {exact} |")
-    rows.append(f"| **all** | {len(samples())} files | {totals['expected']} | {totals['found']} | {totals['exact']} |")
-    head = ["| language | file | definitions | found | with path and lines |", "|---|---|---|---|---|"]
-    return "\n".join([_BEGIN, *head, *rows, _END])
+        row = rows.setdefault(sample.language, Counter())
+        row.update(expected=expected, found=found, exact=exact)
+    lines = [f"| {name} | {_files(name)} | {_numbers(rows[name])} |" for name in sorted(rows)]
+    total = sum(rows.values(), Counter())
+    head = ["| language | files | definitions | found | with path and lines |", "|---|---|---|---|---|"]
+    return "\n".join([_BEGIN, *head, *lines, f"| **{len(rows)} languages** | | {_numbers(total)} |", _END])
+
+
+def _files(language: str) -> str:
+    spec = spec_of(language)
+    return " ".join(sorted(spec.extensions)[:_SHOWN] + sorted(spec.filenames)[:_SHOWN])
+
+
+def _numbers(row: Counter[str]) -> str:
+    return f"{row['expected']} | {row['found']} | {row['exact']}"
 
 
 def page() -> str:
