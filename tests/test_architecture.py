@@ -37,7 +37,9 @@ MAX_DAEMON_MODULES, MAX_DAEMON_FLOORS = 18, 8
 BASICS = ("regend", "regend.errors", "regend.types")
 EDGES: dict[str, tuple[str, ...]] = {
     # Values and errors import no other module of ours. `regend` itself is `__version__` only.
-    "regend": (),
+    # Its first use loads the client for Python programs, which is named for type checkers only.
+    "regend": ("regend.client",),
+    "regend.client": ("regend", "regend.errors", "regend.rpc.*"),
     "regend.errors": (),
     "regend.types": (),
     "regend.limits": (),
@@ -127,7 +129,7 @@ FOREIGN: dict[str, tuple[str, ...]] = {
     "hnswlib": ("regend.store.vectors",),
     "msgpack": ("regend.rpc",),
     "keyring": ("regend.embedding.remote",),
-    "msgspec": ("regend.rpc", "regend.workers", "regend.embedding"),
+    "msgspec": ("regend.rpc", "regend.client", "regend.workers", "regend.embedding"),
     "numpy": ("regend.store", "regend.embedding", "regend.search", "regend.daemon", "regend.workers"),
     "onnxruntime": ("regend.embedding",),
     "pathspec": ("regend.disk.ignore",),

@@ -180,6 +180,11 @@ class Client:
             self.close()
             raise
 
+    @property
+    def closed(self) -> bool:
+        """True before `connect`, after `close`, and after an error that ended the connection."""
+        return self._socket is None
+
     def close(self) -> None:
         """Close the socket; calling it again does no harm."""
         if self._socket is not None:
