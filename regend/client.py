@@ -62,7 +62,9 @@ class Client:
     """
 
     def __init__(self, socket: Place | None = None, timeout_s: float = DEFAULT_TIMEOUT_S, name: str = "python") -> None:
-        self._new = lambda: Connection(None if socket is None else Path(socket), timeout_s, name)
+        self._socket = None if socket is None else Path(socket)
+        self._timeout_s = timeout_s
+        self._name = name
         self._connection: Connection | None = None
 
     def __enter__(self) -> Self:
@@ -202,7 +204,7 @@ class Client:
     def call(self, method: str, /, **params: Any) -> dict[str, Any]:
         """Call any method of docs/rpc.md, and return its answer as it is on the wire."""
         if self._connection is None:
-            connection = self._new()
+            connection = Connection(self._socket, self._timeout_s, self._name)
             connection.connect()
             self._connection = connection
         try:
@@ -217,9 +219,8 @@ class Client:
         try:
             return msgspec.convert(found, answer)
         except msgspec.ValidationError as error:
-            raise ProtocolError(
-                f"The answer to `{method}` has another form: {error}; is it another version?"
-            ) from error
+            breach = f"The answer to `{method}` has another form: {error}; is the daemon of another version?"
+            raise ProtocolError(breach) from error
 
 
 def _absolute(place: Place) -> str:
