@@ -8,7 +8,7 @@
     │   └── FileRefusedError       a file exists but must not be read (disk/safe_read.py)
     ├── RootError              a root is unknown, already added, refused, or gone
     │   └── WatchLimitError        it cannot be watched (watch/place.py)
-    ├── SearchError            a query that cannot be searched for (search/errors.py)
+    ├── SearchError            a query that cannot be searched for
     │   ├── QueryError             it contains no word
     │   └── FilterError            a path glob or a limit cannot be used
     ├── StoreError             the state directory cannot be used
@@ -55,6 +55,18 @@ class PathError(RegendError):
 
 class RootError(RegendError):
     code = "root_error"
+
+
+class SearchError(RegendError):
+    code = "search_error"
+
+
+class QueryError(SearchError):
+    code = "query_error"
+
+
+class FilterError(SearchError):
+    code = "filter_error"
 
 
 class StoreError(RegendError):

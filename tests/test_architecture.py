@@ -37,7 +37,9 @@ MAX_DAEMON_MODULES, MAX_DAEMON_FLOORS = 18, 8
 BASICS = ("regend", "regend.errors", "regend.types")
 EDGES: dict[str, tuple[str, ...]] = {
     # Values and errors import no other module of ours. `regend` itself is `__version__` only.
-    "regend": (),
+    # Its first use loads the client for Python programs, which is named for type checkers only.
+    "regend": ("regend.client",),
+    "regend.client": ("regend", "regend.errors", "regend.rpc.*"),
     "regend.errors": (),
     "regend.types": (),
     "regend.limits": (),
@@ -59,7 +61,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     # notebooks may be larger than other files.
     "regend.disk": (
         *BASICS, "regend.config", "regend.disk.*", "regend.core.commands", "regend.core.events",
-        "regend.chunking.grammars", "regend.chunking.notebooks",
+        "regend.chunking.detection", "regend.chunking.grammars", "regend.chunking.notebooks",
     ),
     # Which rules hold for a path, and nothing else of the disk but what a repository is.
     "regend.disk.ignore": (
@@ -140,7 +142,7 @@ FOREIGN: dict[str, tuple[str, ...]] = {
     "lsprotocol": ("regend.lsp",),
     "pygls": ("regend.lsp",),
     "keyring": ("regend.embedding.remote",),
-    "msgspec": ("regend.rpc", "regend.workers", "regend.embedding", "regend.mcp"),
+    "msgspec": ("regend.rpc", "regend.client", "regend.workers", "regend.embedding", "regend.mcp"),
     "numpy": ("regend.store", "regend.embedding", "regend.search", "regend.daemon", "regend.workers"),
     "onnxruntime": ("regend.embedding",),
     "pathspec": ("regend.disk.ignore",),

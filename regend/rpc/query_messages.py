@@ -129,6 +129,11 @@ class SearchResult:
         "the best line, in `snippet` or `matches`: the definition that was named, or that with most words; 1-based", 0
     )
 
+    @property
+    def file(self) -> str:
+        """The absolute path of the file."""
+        return f"{self.root.rstrip('/')}/{self.path}"
+
 
 @dataclass(frozen=True, slots=True)
 class SearchResponse:
@@ -184,6 +189,11 @@ class SymbolResult:
     start_line: int = declare("first line of the definition, 1-based")
     end_line: int = declare("last line, inclusive")
     text: str = declare("the line on which it begins, as indexed", "")
+
+    @property
+    def file(self) -> str:
+        """The absolute path of the file."""
+        return f"{self.root.rstrip('/')}/{self.path}"
 
 
 @dataclass(frozen=True, slots=True)

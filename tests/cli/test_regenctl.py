@@ -122,9 +122,9 @@ def test_symbols_and_outline(served: ServerThread, capsys: pytest.CaptureFixture
     assert main(["symbols", "none", "--all"]) == 1
     assert capsys.readouterr() == ("", "no definition of none in all roots\n")
     expected = "/src/app/core/debounce.py python\n   5-30  class   Debouncer\n  10-12  method    push\n"
-    assert out(capsys, "outline", "core/debounce.py", *human) == expected
+    assert out(capsys, "outline", f"{ROOT}/core/debounce.py", *human) == expected
     expected = "/src/app/core/debounce.py:5:class Debouncer\n/src/app/core/debounce.py:10:method Debouncer.push\n"
-    assert out(capsys, "outline", "core/debounce.py") == expected
+    assert out(capsys, "outline", f"{ROOT}/core/debounce.py") == expected
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tests.rpc.scripted import ROOT, ServerThread, short_directory
 
 REPOSITORY = Path(__file__).parents[2]
 COMMANDS = [
-    ("search", "x", "--all"), ("symbols", "push", "--all"), ("related", f"{ROOT}/a.py"), ("outline", "a.py"),
+    ("search", "x", "--all"), ("symbols", "push", "--all"), ("related", f"{ROOT}/a.py"), ("outline", f"{ROOT}/a.py"),
     ("status",), ("flush",), ("list",), ("add", "/src/x"), ("why", "a"), ("stop",), ("completion", "bash"),
 ]  # fmt: skip
 

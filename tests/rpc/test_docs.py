@@ -21,6 +21,7 @@ from tests.rpc.golden import RPC_PAGE, Step, load_all, pack
 from tests.rpc.scripted import ServerThread, short_directory, wire
 
 EDITORS_PAGE = RPC_PAGE.with_name("editors.md")
+PYTHON_PAGE = RPC_PAGE.with_name("python.md")
 TRANSCRIPTS = load_all()
 
 
@@ -97,7 +98,7 @@ def receive(peer: socket.socket, size: int) -> bytes:
     return data
 
 
-@pytest.mark.parametrize("page", [RPC_PAGE, EDITORS_PAGE], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [RPC_PAGE, EDITORS_PAGE, PYTHON_PAGE], ids=lambda page: page.name)
 def test_the_python_examples_run(page: Path) -> None:
     examples = blocks(page, "python")
     assert examples
