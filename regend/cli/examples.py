@@ -25,6 +25,19 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("regenctl status --watch", "watch it with progress bars"),
         ("regenctl status --watch --until-ready", "return when everything is indexed, in a script"),
     ),
+    "mcp": (
+        ("regenctl mcp install", "put the server into the configurations of the clients that are here"),
+        ("regenctl mcp install codex --dry-run", "show what would change for one client"),
+        ("regenctl mcp --root ~/src/app", "serve one repository on standard input and output"),
+    ),
+    "lsp": (
+        ("regenctl lsp", "serve an editor, which starts it itself"),
+        ("regenctl lsp --document-symbols", "also answer with the definitions of an open file"),
+    ),
+    "savings": (
+        ("regenctl savings", "see what the answers to agents saved"),
+        ("regenctl savings --json", "the same for a program"),
+    ),
     "flush": (
         ("regenctl flush", "make every file that was saved so far searchable"),
         ("regenctl flush --timeout 300", "wait longer, after a large checkout"),
