@@ -166,9 +166,10 @@ class Cutter:
         number = len(self._opened)
         self._opened.append(_Opened(piece.around, piece.symbol, piece.kind, []))
         parts = list(self._parts(piece))
+        sums, size = self._sums, self._size
 
         def fits(first: int, _border: int, last: int) -> bool:
-            return self._tokens(parts[first][0], parts[last][1]) <= self._size
+            return sums[parts[last][1] + 1] - sums[parts[first][0]] <= size
 
         for first, last in _joined([self._row_rank(a, b) for (_, a), (b, _) in itertools.pairwise(parts)], fits):
             is_head, floor = (False, piece.first_row) if first else (piece.is_head, -1)

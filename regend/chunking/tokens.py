@@ -188,9 +188,11 @@ def spaced(text: str) -> str:
 
 def lexical_tokens(text: str) -> str:
     """Return all tokens of a text, lower-case, joined by single spaces; identifiers both whole and in parts."""
-    if text.isascii():
-        return " ".join([_tokens_of(word) for word in _WORD.findall(text) if len(word) <= MAX_TOKEN_CHARS])
-    return " ".join([token for word in words_in(text) for token in _indexed(word)])
+    text = normalised(text)
+    if is_unspaced(text):
+        return " ".join([token for word in words_in(text) for token in _indexed(word)])
+    words = _WORD.findall(text) if text.isascii() else _WIDE_WORD.findall(text)
+    return " ".join([_tokens_of(word) for word in words if len(word) <= MAX_TOKEN_CHARS])
 
 
 def asked_tokens(text: str) -> str:

@@ -102,7 +102,10 @@ class SearchResult:
     end_line: int = declare("last line, inclusive")
     score: float = declare("larger is better; comparable within one answer only")
     language: str = declare("language name")
-    symbol: str = declare("path of the enclosing definition, such as `Outer.method`; empty at file level")
+    symbol: str = declare(
+        "path of the definition in the chunk that the query names, or else of what encloses the chunk's lines, such as "
+        "`Outer.method`; empty at file level"
+    )
     kind: str = declare("`function`, `class`, `method`, …, `section`, `key`, `block` or `window`")
     snippet: str = declare("its most relevant lines as indexed, without the final newline")
     snippet_line: int = declare("the line at which `snippet` begins, 1-based")
@@ -110,7 +113,9 @@ class SearchResult:
         "feature name to `Feature`, whose contributions add up to `score`; null unless asked for", None
     )
     matches: tuple[MatchedLine, ...] = declare(
-        "lines of the chunk beyond `snippet` that fit the query best, in order; each is a `MatchedLine`", ()
+        "lines beyond `snippet` that fit the query best, in order: of the chunk, and where a large class begins in it, "
+        "heads of its members; each is a `MatchedLine`",
+        (),
     )
     also: tuple[Passage, ...] = declare(
         "with `budget`: further passages of the file, in order; each is a `Passage`", ()

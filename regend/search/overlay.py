@@ -262,7 +262,7 @@ class OverlaidSnapshot:
             if doc in self._documents:
                 c = self._documents[doc].chunk
                 views[doc] = ChunkView(
-                    doc, c.chunk_id, c.start_line, c.end_line, c.symbol, c.kind, c.token_count, c.text
+                    doc, c.chunk_id, c.start_line, c.end_line, c.symbol, c.kind, c.token_count, c.text, c.outline
                 )
         return [views[doc] for doc in docs if doc in views]
 

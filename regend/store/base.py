@@ -67,7 +67,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class ChunkView:
-    """A chunk as a query shows it."""
+    """A chunk as a query shows it; see `types.Chunk`."""
 
     doc: int
     chunk: ChunkId
@@ -77,6 +77,7 @@ class ChunkView:
     kind: str
     token_count: int
     text: str
+    outline: str = ""
 
 
 @dataclass(frozen=True, slots=True)

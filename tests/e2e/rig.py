@@ -105,7 +105,9 @@ class Daemon:
         return [f"{r['path']}:{r['start_line']}-{r['end_line']}" for r in found]
 
     def paths(self, query: str, **params: Any) -> list[str]:
-        return [place.rpartition(":")[0] for place in self.search(query, **params)]
+        """Paths of the results, best first, each followed by the other places of its text."""
+        found = self.call("search", query=query, **params)["results"]
+        return [path for r in found for path in (r["path"], *(copy["path"] for copy in r["copies"]))]
 
     def log(self) -> str:
         return (self.home / "log").read_text(errors="replace")

@@ -15,7 +15,11 @@ from tests.search.conftest import QUEUE, README, RETRY, SERVER_GO, TEST_QUEUE
 STEPS = "\n\n".join(
     f"function {name}_step(clock) {{\n" + "  clock.advance()\n" * 40 + "}" for name in ("first", "second")
 )
+CLOCK = "class Clock {\n  face = 1\n\n" + "\n".join(
+    f"  {name}(clock) {{\n" + "    clock.advance()\n" * 25 + "  }\n" for name in ("tick", "strike", "wind", "stop")
+) + "}\n"  # fmt: skip
 FILES = {
+    "clock/clock.js": CLOCK,
     "clock/steps.js": STEPS,
     "src/jobs/queue.py": QUEUE,
     "src/jobs/retry.py": RETRY,
@@ -167,6 +171,14 @@ def test_context_and_lines_beyond_the_snippet(served: Daemon) -> None:
     lines = STEPS.split("\n")
     shown = wide["snippet"].split("\n")
     assert shown == lines[wide["snippet_line"] - 1 :][: len(shown)]
+
+
+def test_a_class_is_shown_with_its_members(served: Daemon) -> None:
+    first = ask(served, "class Clock that can strike", k=1)["results"][0]
+    assert (first["path"], first["symbol"], first["start_line"]) == ("clock/clock.js", "Clock", 1)
+    line = CLOCK.split("\n").index("  strike(clock) {") + 1
+    assert {"line": line, "text": "strike(clock) {"} in first["matches"]
+    assert ask(served, '"strike(clock)"', k=1)["results"][0]["start_line"] > 1, "quoted text stands elsewhere"
 
 
 def test_equal_questions_have_equal_answers(served: Daemon) -> None:

@@ -15,7 +15,7 @@ from regend.embedding.base import ModelInfo
 from regend.errors import RootError, StoreError
 from regend.store.base import LexicalQuery, Snapshot
 from regend.store.store import Store, open_store
-from regend.types import RootId, StatSig, Track, blob_id
+from regend.types import RootId, StatSig, Track, blob_id, chunk_id
 from tests.store.samples import DIM, MODEL, apply, chunked, put, put_vectors, sig, vector_of
 
 A = chunked(["alpha one", "beta two", "gamma three"])
@@ -158,6 +158,24 @@ def test_a_newer_chunker_gives_known_chunks_other_words_and_no_new_vector(store:
     assert words(store, "politely") == [("f.py", "Outer.retry")]
     (row,) = store._connection.execute("SELECT lexical FROM chunks").fetchall()
     assert row == ("retry politely politely",)
+
+
+def test_an_outline_is_embedded_and_indexed_and_not_part_of_the_text(store: Store) -> None:
+    root = store.add_root("/r", "/r", "").root
+    plain = chunked(["retry politely\nat once"])
+    (chunk,) = plain.chunks
+    outline = "def first():\ndef second():"
+    headed = replace(
+        chunk, chunk_id=chunk_id(chunk.symbol, chunk.text, outline), outline=outline, end_line=chunk.start_line + 1,
+        lexical=f"{chunk.lexical} second",
+    )  # fmt: skip
+    pending = apply(store, put(root, "f.py", replace(plain, chunks=(headed,))))
+    assert store.reads.texts(pending) == [f"{chunk.symbol}\n{chunk.text}\n{outline}"]
+    assert words(store, "second") == [("f.py", "Outer.retry")]
+    snapshot = store.reads.snapshot
+    (entry,) = (entry for pool in snapshot.pools.values() for entry in pool.entries)
+    (view,) = snapshot.chunks([entry << 16])
+    assert (view.text, view.outline) == (chunk.text, outline)
 
 
 def test_touch_changes_the_signature_only(store: Store) -> None:

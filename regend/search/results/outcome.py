@@ -48,11 +48,12 @@ class SearchResult:
         start_line: of the chunk or definition, 1-based.
         end_line: inclusive.
         score: comparable within one answer only.
-        symbol: path of the enclosing definition, or empty.
+        symbol: path of the definition in it that the query names, or else of what encloses it, or empty.
         snippet: the most relevant lines, without final newline.
         snippet_line: 1-based line at which `snippet` begins.
         explain: empty unless asked for.
-        matches: lines of the chunk beyond the snippet that fit the query best, in order.
+        matches: lines beyond the snippet that fit the query best, in order: of the chunk, and heads of members of a
+            large class that begins in it.
         also: further passages of the file, in order; only where a budget was given.
         unsaved: from an overlay, so lines are those of the editor's buffer.
         copies: the first other places with the same text.

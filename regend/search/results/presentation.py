@@ -12,7 +12,7 @@ from regend.search.query.words import forms
 from regend.search.ranking.features import QueryContext
 from regend.search.ranking.ranking import Ranked, RankingTable, explain
 from regend.search.results.outcome import Copy, Passage, SearchResult
-from regend.search.results.snippets import Snippet, snippet
+from regend.search.results.snippets import MATCHED_LINES, Snippet, members, snippet
 from regend.store.base import ChunkView, Snapshot, SymbolView
 from regend.types import MAX_CHUNKS_PER_BLOB
 
@@ -82,6 +82,9 @@ class Show:
         view, entry = chosen.view, chosen.candidate.entry
         named = self._named(view)
         found = self.lines(view) if shown is None else shown
+        if shown is None and view.outline:
+            beyond = members(self.snapshot.outline(entry), view, self.terms)
+            found = found._replace(matches=(*found.matches, *beyond)[:MATCHED_LINES])
         return SearchResult(
             root=chosen.root,
             path=entry.path,

@@ -1,4 +1,7 @@
-"""Snippets: the lines of a chunk that a person wants to see first, and the lines beyond them that fit the query."""
+"""Snippets: the lines of a chunk that a person wants to see first, and the lines beyond them that fit the query.
+
+Beyond a chunk that holds the head of a large class, these are the heads of the class's members.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from regend.chunking.tokens import folded
 from regend.limits import SNIPPET_LINES
 from regend.search.legs.locate import surrounding
 from regend.search.query.words import stem
-from regend.store.base import ChunkView, Snapshot
+from regend.store.base import ChunkView, Snapshot, SymbolView
 
 MATCHED_LINES = 3
 """Maximum lines beyond the snippet that are named."""
@@ -19,6 +22,8 @@ _HEADER_LINES = 4
 _MATCHES_PER_TERM = 8
 _SCANNED_TERMS = 8
 _MIN_TERM_CHARS = 3
+_UNNAMED = frozenset({"block", "window"})
+"""Kinds of chunks whose symbol names what is around them."""
 _MAX_LINE_CHARS = 400
 """Maximum characters of a line that are shown: one minified line must not make an answer of megabytes."""
 
@@ -103,7 +108,7 @@ def _first_line(view: ChunkView, lines: list[str], terms: tuple[str, ...], ancho
     named = _named_line(view, lines)
     if named is not None:
         return start if named < header else start + named
-    return start + _densest(view.text, terms, len(lines), max_lines)
+    return start + _densest(view.text, lines, terms, max_lines)
 
 
 def _best_line(view: ChunkView, lines: list[str], counts: dict[int, int], anchor: int) -> int:
@@ -128,7 +133,7 @@ def _counts(text: str, terms: tuple[str, ...]) -> dict[int, int]:
 
 def _named_line(view: ChunkView, lines: list[str]) -> int | None:
     """Return the index of the line at the chunk's top that holds its symbol's name."""
-    name = re.split(r"[.:#/\s]+", view.symbol)[-1]
+    name = "" if view.kind in _UNNAMED else re.split(r"[.:#/\s]+", view.symbol)[-1]
     return next((number for number, line in enumerate(lines[:_HEADER_LINES]) if name in line), None) if name else None
 
 
@@ -150,22 +155,48 @@ def _hits(text: str, terms: tuple[str, ...]) -> list[tuple[int, int]]:
     return found
 
 
-def _densest(text: str, terms: tuple[str, ...], line_count: int, max_lines: int) -> int:
-    """Return the index of the line at which the first window with the most distinct terms begins."""
+def _densest(text: str, lines: list[str], terms: tuple[str, ...], max_lines: int) -> int:
+    """Return the index of the line at which to begin, so that the most distinct terms are shown, first ones first.
+
+    The head of what they are in is shown with them if there is room: the nearest of the least indented lines above.
+    """
     found = _hits(text, terms)
-    best, best_count = 0, 0
+    best, last, best_count = 0, 0, 0
     for index, (first, _) in enumerate(found):
-        mask = 0
+        mask, end = 0, first
         for line, bit in found[index:]:
             if line >= first + max_lines:
                 break
-            mask |= bit
+            if not mask & bit:
+                mask, end = mask | bit, line
         if mask.bit_count() > best_count:
-            best, best_count = first, mask.bit_count()
-    return max(0, min(best - (max_lines > 1), line_count - max_lines))
+            best, last, best_count = first, end, mask.bit_count()
+    above = [at for at in range(max(0, last + 1 - max_lines), best) if lines[at].strip()]
+    head = min(above, key=lambda at: (_indent(lines[at]), -at), default=best)
+    if _indent(lines[head]) < _indent(lines[best]):
+        return min(head, len(lines) - max_lines)
+    return max(0, min(best - (max_lines > 1), len(lines) - max_lines))
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _best_lines(counts: dict[int, int], first: int, last: int) -> Iterable[int]:
     """Return the indexes of the lines outside of `first` to `last` with the most words of the query, in order."""
     others = (line for line in counts if not first <= line <= last)
     return sorted(sorted(others, key=lambda line: (-counts[line], line))[:MATCHED_LINES])
+
+
+def members(symbols: Iterable[SymbolView], view: ChunkView, terms: tuple[str, ...]) -> tuple[MatchedLine, ...]:
+    """Return the heads of members of the chunk's definition that lie beyond the chunk and fit the query best, in order.
+
+    Args:
+        symbols: of the chunk's file.
+    """
+    signatures = view.outline.split("\n")
+    beyond = [s for s in symbols if s.start_line > view.end_line and s.path.rpartition(".")[0] == view.symbol]
+    names = [(s, re.compile(rf"(?<!\w){re.escape(s.name)}(?!\w)")) for s in beyond]
+    heads = [(s.start_line, next(filter(name.search, signatures), s.name)) for s, name in names]
+    best = _best_lines(_counts("\n".join(text for _, text in heads), terms), 0, -1)
+    return tuple(MatchedLine(line, _cut(text)) for line, text in (heads[at] for at in best))

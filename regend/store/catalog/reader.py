@@ -96,10 +96,11 @@ class Reader:
             )
             for doc, chunk, start, end, symbol, kind, tokens, packed in rows.fetchall():
                 # The stored text is what is embedded: the symbol's line comes first, an outline may come last.
-                text = unpack(packed)[len(symbol) + 1 if symbol else 0 :]
+                text, outline = unpack(packed)[len(symbol) + 1 if symbol else 0 :], ""
                 if text.count("\n") > end - start:
-                    text = "\n".join(text.split("\n", end - start + 1)[: end - start + 1])
-                views.append(ChunkView(doc, chunk, start, end, symbol, kind, tokens, text))
+                    *lines, outline = text.split("\n", end - start + 1)
+                    text = "\n".join(lines)
+                views.append(ChunkView(doc, chunk, start, end, symbol, kind, tokens, text, outline))
         return views
 
     def keys_of(self, chunks: Sequence[ChunkId]) -> dict[ChunkId, int]:

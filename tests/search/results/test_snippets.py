@@ -1,9 +1,11 @@
 """A snippet begins at the definition or at the densest lines, and never shows lines that are not the file's."""
 
+from dataclasses import replace
+
 import pytest
 
-from regend.search.results.snippets import SNIPPET_LINES, snippet
-from regend.store.base import ChunkView
+from regend.search.results.snippets import SNIPPET_LINES, members, snippet
+from regend.store.base import ChunkView, SymbolView
 from regend.types import ChunkId
 from tests.search.memory import MemoryStore
 
@@ -119,3 +121,31 @@ def test_the_best_line_does_not_depend_on_how_many_are_shown(
     assert there.best == best
     assert there.line <= best <= there.line + there.text.count("\n")
     assert there.text.count("\n") + 1 == min(max_lines, 60)
+
+
+def test_the_head_of_what_matches_is_shown_where_there_is_room() -> None:
+    functions = "\n\n".join(f"def part_{n}():\n" + "    call()\n" * 7 + f"    needle_{n}()" for n in range(6))
+    run = replace(view(functions, symbol="Outer"), kind="block")
+    found = snippet(STORE, run, ("needle_3",))
+    assert found.text.startswith("def part_3():") and "needle_3()" in found.text
+    assert snippet(STORE, run, ("needle_3",), max_lines=4).text.endswith("needle_3()\n\ndef part_4():")
+    last = snippet(STORE, run, ("needle_5",))
+    assert last.text.endswith("needle_5()") and last.text.count("\n") == SNIPPET_LINES - 1
+
+
+def test_members_beyond_a_class_s_head_are_named_with_their_lines() -> None:
+    head = replace(
+        view("class Large:", symbol="Large"), outline="def push(self, job):\ndef pop_all(self):\ndef pop(self):"
+    )
+    symbols = [
+        SymbolView(1, name, path, "method", line, line + 9)
+        for name, path, line in (
+            ("push", "Large.push", 120), ("pop", "Other.pop", 140), ("pop", "Large.pop", 160),
+            ("inner", "Large.pop.inner", 165), ("pop_all", "Large.pop_all", 180),
+        )
+    ]  # fmt: skip
+    assert members(symbols, head, ("pop",)) == ((160, "def pop(self):"), (180, "def pop_all(self):"))
+    assert members(symbols, head, ("job", "pop")) == (
+        (120, "def push(self, job):"), (160, "def pop(self):"), (180, "def pop_all(self):"),
+    )  # fmt: skip
+    assert members(symbols, head, ("elsewhere",)) == ()
