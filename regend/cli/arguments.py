@@ -6,6 +6,8 @@ Only the parser of the called command is built, because argparse takes a large p
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from collections import namedtuple
 
 from regend import limits
@@ -15,7 +17,7 @@ from regend.cli.parser import Parser, suggestion
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NamedTuple
+    from typing import Any, NamedTuple
 
     from regend.cli.argument import Argument
 
@@ -162,7 +164,7 @@ def top_parser() -> Parser:
         usage="regenctl [--socket PATH] [--json] [--color WHEN] COMMAND ...",
         description="Query and control the regend code-search daemon. `regenctl help COMMAND` explains a command.",
         epilog="commands:\n" + "\n".join(f"  {c.name:<11} {c.doc}" for c in COMMANDS),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_formatter(argparse.RawDescriptionHelpFormatter),
         allow_abbrev=False,
     )
     for argument in GLOBAL:
@@ -184,6 +186,17 @@ def command_named(top: Parser, name: str) -> Command:
     return top.error(f"there is no command {name!r}{suggestion(name, (command.name for command in COMMANDS))}")
 
 
+def _formatter(kind: type[argparse.HelpFormatter]) -> Any:
+    """Return the maker of a formatter that knows its width; argparse makes one for each argument, and imports `shutil`
+    and all of its compressors to find the width out."""
+    try:
+        width = os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else 1).columns
+    except (OSError, ValueError):
+        width = 80
+    asked = os.environ.get("COLUMNS", "")
+    return lambda prog: kind(prog, width=(int(asked) if asked.isdecimal() else 0) or width - 2)
+
+
 def _command_place(argv: list[str]) -> int:
     """Return the index of the command. argparse could split there itself, but would drop the command's ``--``."""
     place = 0
@@ -196,7 +209,7 @@ def command_parser(command: Command) -> Parser:
     """Return the parser of one command; it takes the global options too, so that they may follow its name."""
     parser = Parser(
         prog=f"regenctl {command.name}", description=command.doc[0].upper() + command.doc[1:] + ".",
-        allow_abbrev=False,
+        allow_abbrev=False, formatter_class=_formatter(argparse.HelpFormatter),
     )  # fmt: skip
     for argument in command.arguments:
         parser.add_argument(*argument.names, **argument.options)

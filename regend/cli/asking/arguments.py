@@ -88,15 +88,35 @@ OUTLINE = (arg("file", metavar="FILE", complete="file"), *_FORMAT)
 def parse(parser: argparse.ArgumentParser, words: list[str], values: argparse.Namespace) -> argparse.Namespace:
     """Parse the words behind a command; options may stand before, between and behind the others.
 
-    argparse would take an exclusion (`-path:tests/**`, `-mock`) for an option, and what follows ``--``, too: it parses
-    twice for this. Such words get a first character that no argument has.
+    argparse itself could do the latter, but formats a help page for it at each start. It would take an exclusion
+    (`-path:tests/**`, `-mock`) for an option, too; such words get a first character that no argument has.
     """
-    end = words.index("--") if "--" in words else len(words)
-    plain = [f"{_GUARD}{word}" if parser.prog == _SEARCH and _EXCLUSION.fullmatch(word) else word for word in words]
-    parsed = parser.parse_intermixed_args([*plain[:end], *(f"{_GUARD}{word}" for word in words[end + 1 :])], values)
+    options: list[str] = []
+    others: list[str] = []
+    left = iter(words)
+    for word in left:
+        if word == "--":
+            others += left
+        elif word in ("", "-") or word[0] != "-" or (parser.prog == _SEARCH and _EXCLUSION.fullmatch(word)):
+            others.append(word)
+        else:
+            options.append(word)
+            if _takes_next(word, parser):
+                options += [value for value, _ in zip(left, "1", strict=False)]
+    parsed = parser.parse_args(options + [_GUARD + word for word in others], values)
     for name, value in vars(parsed).items():
         if isinstance(value, str):
-            setattr(parsed, name, value.lstrip(_GUARD))
+            setattr(parsed, name, value.removeprefix(_GUARD))
         elif isinstance(value, list):
-            setattr(parsed, name, [word.lstrip(_GUARD) for word in value])
+            setattr(parsed, name, [word.removeprefix(_GUARD) for word in value])
     return parsed
+
+
+def _takes_next(word: str, parser: argparse.ArgumentParser) -> bool:
+    """Return whether the next word is the value of an option; in `-lC 2` the last letter decides."""
+    flags = {name: action.nargs != 0 for action in parser._actions for name in action.option_strings}
+    if word.startswith("--"):
+        return flags.get(word, False)
+    letters = [f"-{letter}" for letter in word[1:]]
+    valued = next((place for place, name in enumerate(letters) if flags.get(name, False)), None)
+    return valued is not None and valued == len(letters) - 1
