@@ -40,7 +40,7 @@ $(DEV): $(STAMP)
 # Serve ROOT in the foreground; stop with Ctrl-C. The last line says how to ask from another shell. A daemon that runs
 # already takes ROOT besides.
 ASK := CI=1 $(BIN)/regenctl
-SERVING := s|^\(already added:\|added\) \(.*\); \(.*\), searchable now$$|serving \2: \3; try: cd \2 \&\& $(CURDIR)/$(BIN)/regenctl search "where are errors handled"|p
+SERVING := s@^\(already added:\|added\) \(.*\); \(.*\), searchable now$$@serving \2: \3; try: cd \2 \&\& $(CURDIR)/$(BIN)/regenctl search "where are errors handled"@p
 run: $(STAMP)
 	@if $(ASK) list >/dev/null 2>&1; then $(ASK) add "$(ROOT)" | sed -n '$(SERVING)'; exit 0; fi; \
 	(n=0; until $(ASK) list >/dev/null 2>&1; do n=$$((n+1)); [ $$n -lt 300 ] || exit 0; sleep 0.2; done; \
