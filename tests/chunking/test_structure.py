@@ -1,0 +1,166 @@
+"""Macros in the way are hidden, pieces of other languages keep their lines, notebooks lose their outputs."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+
+from regend.chunking.chunker import chunk_content
+from regend.chunking.grammars import spec_of
+from regend.chunking.masking import masked
+from regend.chunking.notebooks import largest_bytes, notebook_of
+from regend.config import LimitConfig
+from regend.types import UNSURE, ChunkedFile
+
+
+def chunked(text: str, language: str, **limits: int) -> ChunkedFile:
+    return chunk_content(text.encode(), language, UNSURE, LimitConfig(**limits))
+
+
+def rows(text: str, language: str) -> list[tuple[str, str, int, int]]:
+    return [(s.kind, s.path, s.start_line, s.end_line) for s in chunked(text, language).symbols]
+
+
+MACROS = ["X_API", "LIB_EXPORT", 'DEPRECATED("x")', "ALIGNED(16)", "A_API B_API"]
+
+
+@pytest.mark.parametrize("macro", MACROS)
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("class {} Actor : public Base {{\n void tick() {{ }}\n}};\n", ["Actor", "Actor.tick"]),
+        ("struct {} Options {{ int a; }};\n", ["Options"]),
+        ("union {} Bits {{ int a; }};\n", ["Bits"]),
+        ("{} int open_it(int a);\n", ["open_it"]),
+        ("static {} char *name_of(int a) {{ return 0; }}\n", ["name_of"]),
+        ("int x;\n\n{}\nvoid run(void) {{ }}\n", ["x", "run"]),
+        ("void stop(void) {};\n", ["stop"]),
+    ],
+)
+def test_macros_do_not_take_names(macro: str, template: str, expected: list[str]) -> None:
+    assert [path for _, path, _, _ in rows(template.format(macro), "cpp")] == expected
+
+
+CONDITIONALS = ["#ifdef A\n{}\n#else\n{}\n#endif", "#if A\n{}\n#elif B\n{}\n#else\nz();\n#endif"]
+
+
+@pytest.mark.parametrize("conditional", CONDITIONALS)
+@pytest.mark.parametrize(
+    ("first", "second", "closing"),
+    [
+        ("if (a) {", "if (b) {", "}"),
+        ("while (a(1)) {", "for (;;) {", "}"),
+        ("x = f(a,", "x = f(b,", "c);"),
+        ("if (a)\nr();\nelse if (b) {", "if (c) {", "}"),
+    ],
+)
+def test_branches_that_open_the_same_brace(conditional: str, first: str, second: str, closing: str) -> None:
+    body = conditional.format(first, second) + "\n" + closing
+    text = f"int before(void) {{ return 0; }}\n\nint split(int a)\n{{\n{body}\n}}\n\nint after(void)\n{{\n}}\n"
+    found = rows(text, "c")
+    assert [path for _, path, _, _ in found] == ["before", "split", "after"]
+    lines = text.split("\n")
+    assert all(path in lines[start - 1] for _, path, start, _ in found)
+
+
+def test_branches_that_stand_for_themselves_all_count() -> None:
+    text = "#ifdef A\nint one(void) { return 1; }\n#else\nint two(void) { return 2; }\n#endif\n"
+    assert [path for _, path, _, _ in rows(text, "c")] == ["one", "two"]
+
+
+def test_masking_moves_nothing() -> None:
+    pieces = [
+        "class X_API A : B {",
+        "#ifdef X",
+        "#else",
+        "#endif",
+        "}",
+        "(",
+        ")",
+        "ä = 'ü';",
+        "Q_OBJECT",
+        "",
+        "FOO(a) int f(int b);",
+    ]
+    spec = spec_of("cpp")
+    for seed in range(300):
+        drawn = random.Random(seed).choices(pieces, k=30)
+        raw = "\n".join(drawn).encode()
+        hidden = masked(raw, spec.blanks, preprocessed=True)
+        assert len(hidden) == len(raw), seed
+        assert [at for at, byte in enumerate(hidden) if byte == 10] == [
+            at for at, byte in enumerate(raw) if byte == 10
+        ], seed
+        assert all(new in (old, 32) for old, new in zip(raw, hidden, strict=True)), seed
+
+
+@pytest.mark.parametrize("word", ["if", "for", "while", "switch", "return", "sizeof", "struct"])
+def test_a_keyword_is_no_name(word: str) -> None:
+    text = f"int f(void) {{\n#ifdef X\n}} {word} (a) {{\n}}\n"
+    for language in ("c", "cpp", "objc"):
+        assert word not in [path for _, path, _, _ in rows(text, language)]
+
+
+@pytest.mark.parametrize("above", [0, 1, 7])
+@pytest.mark.parametrize(
+    ("language", "frame"),
+    [
+        ("vue", "<template><b/></template>\n{}<script>\n{}\n</script>\n"),
+        ("svelte", "{}<script>\n{}\n</script>\n<b/>\n"),
+        ("html", "<p>ä</p>\n{}<script>\n{}\n</script>\n"),
+        ("markdown", "# A\n{}```js\n{}\n```\n"),
+        ("astro", "{}---\n{}\n---\n<b/>\n"),
+        ("php", "<?php f(); ?>\n{}<script>\n{}\n</script>\n"),
+        ("erb", "<% x %>\n{}<script>\n{}\n</script>\n"),
+        ("restructuredtext", "A\n=\n\n{}.. code-block:: js\n\n{}\n"),
+    ],
+)
+def test_pieces_of_other_languages_keep_their_lines(language: str, frame: str, above: int) -> None:
+    if language == "astro" and above:
+        pytest.skip("its front matter is the beginning of the file")
+    code = "   function one() {\n     return 1\n   }\n\n   const two = () => 2"
+    text = frame.format("\n" * above, code)
+    first = text[: text.index("function one")].count("\n") + 1
+    found = {
+        path.rpartition(".")[2]: (start, end) for kind, path, start, end in rows(text, language) if kind == "function"
+    }
+    assert found == {"one": (first, first + 2), "two": (first + 4, first + 4)}
+
+
+def notebook(indent: int | None, source: str | list[str], picture: str = "") -> str:
+    output = {"data": {"image/png": picture, "text/plain": ["def shown(): pass"]}, "output_type": "display_data"}
+    cell = {"cell_type": "code", "metadata": {}, "outputs": [output], "source": source}
+    return json.dumps(
+        {"cells": [cell], "metadata": {"kernelspec": {"language": "python"}}, "nbformat": 4}, indent=indent
+    )
+
+
+@pytest.mark.parametrize("indent", [None, 1, 4])
+@pytest.mark.parametrize("as_lines", [True, False])
+def test_sources_of_notebooks_count_and_outputs_do_not(indent: int | None, as_lines: bool) -> None:
+    source = ["%time\n", "def load(path):\n", '\treturn "\\n"\n', "class Survey: pass"]
+    text = notebook(indent, source if as_lines else "".join(source))
+    result = chunked(text, "notebook")
+    lines = text.split("\n")
+    assert [symbol.path for symbol in result.symbols] == ["load", "Survey"]
+    assert all(symbol.name in lines[symbol.start_line - 1] for symbol in result.symbols)
+    words = "\n".join(chunk.text for chunk in result.chunks)
+    assert "def load" in words and "shown" not in words and "output_type" not in words
+
+
+def test_the_limits_are_those_of_the_sources() -> None:
+    large = notebook(1, ["def load(): pass\n"], "A" * 200_000)
+    assert len(large) < largest_bytes("a/b.ipynb", 10_000) and largest_bytes("a/b.py", 10_000) == 10_000
+    result = chunked(large, "notebook", max_file_bytes=10_000, max_line_bytes=100)
+    assert (result.skip_reason, [symbol.path for symbol in result.symbols]) == ("", ["load"])
+    assert chunked(notebook(1, ["x = 1\n"] * 5_000), "notebook", max_file_bytes=10_000).skip_reason == "too_large"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[", '{"cells": []}', '{"cells": [{"source": ["a]}', '"cells"', '{"cells": {"source": 1}}']
+)
+def test_what_is_no_notebook_is_text(text: str) -> None:
+    notebook_of(text)
+    assert chunked(text, "notebook").skip_reason == ""
