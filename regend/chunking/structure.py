@@ -12,7 +12,7 @@ from regend.chunking.grammars import grammar_of, language_names, parser_of, spec
 from regend.chunking.lines import definitions_by_line, has_line_rules
 from regend.chunking.masking import masked
 from regend.chunking.notebooks import Notebook
-from regend.chunking.symbols import Definition, definitions_in
+from regend.chunking.symbols import MATCH_LIMIT, Definition, definitions_in
 
 _PARSE_STEP = 1 << 16
 _NAME_STEP = 256
@@ -148,7 +148,7 @@ def _embedded(raw: bytes, root: Node, language: str, deadline: float, depth: int
     query = _embedded_query(language)
     together: dict[str, list[Node]] = {}
     pieces: list[tuple[str, list[Node]]] = []
-    for index, captures in QueryCursor(query).matches(root):
+    for index, captures in QueryCursor(query, match_limit=MATCH_LIMIT).matches(root):
         if "content" not in captures:
             continue
         settings = query.pattern_settings(index)

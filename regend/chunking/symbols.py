@@ -34,6 +34,8 @@ _MARKUP = re.compile(
 )
 """Markup of a title; the groups are what is read of it."""
 _OPERATOR = re.compile(r"\boperator(?!\w)(.*)", re.DOTALL)
+MATCH_LIMIT = 1_000
+"""Matches that a query may begin at once: repeated parts of a pattern would begin one for each of their choices."""
 _QUOTED = re.compile(r"([\"'`])[^\"'`]*\1")
 _INNER_SIGN = re.compile(r"([.:\\])")
 _QUOTES = "\"'`"
@@ -82,7 +84,7 @@ def definitions_in(tree: Tree, language: str) -> list[Definition]:
     leading: set[int] = set()
     best: dict[int, int] = {}
     matches: dict[int, tuple[int, int, Node, str, _Captures]] = {}
-    for index, caught in QueryCursor(query).matches(tree.root_node):
+    for index, caught in QueryCursor(query, match_limit=MATCH_LIMIT).matches(tree.root_node):
         kind = next((capture for capture in caught if capture not in ROLES and capture[0] != "_"), None)
         if kind is None:
             leading.update(row for node in caught.get("leading", ()) for row in _own_rows(node))

@@ -15,6 +15,7 @@ from dataclasses import replace
 from regend.errors import EmbeddingError
 from regend.search import lookups
 from regend.search.errors import QueryError
+from regend.search.exact import exact_search
 from regend.search.legs.conditions import conditions_of
 from regend.search.legs.fusion import vector_weight
 from regend.search.legs.legs import Vector, exact_definitions, find_definitions
@@ -101,6 +102,10 @@ class Engine:
             return SearchOutcome(
                 (), snapshot.generation, snapshot.complete, (*notes, *query.doubts), clock.wall_ms, clock.cpu_ms
             )
+        if query.is_exact:
+            outcome = exact_search(snapshot, scope, options)
+            clock.lap("exact")
+            return replace(outcome, notes=(*notes, *outcome.notes), stage_ms=clock.wall_ms, cpu_ms=clock.cpu_ms)
         query, places = located(scope, query)
         query, corrections = _spelt(query, scope)
         notes += [f"No file holds {wrong!r}; searched for {right!r}." for wrong, right in corrections]
@@ -219,7 +224,7 @@ def _select(question: Question, options: SearchOptions, clock: StageClock) -> tu
 
 def _spelt(query: Query, scope: Scope) -> tuple[Query, tuple[Correction, ...]]:
     """Return the query with its misspelt words corrected, and the corrections."""
-    if not query.terms:
+    if not query.terms or query.pasted:
         return query, ()
     text, corrections = correct(query.text, scope.frequencies)
     return query.respelt(text) if corrections else query, corrections

@@ -24,6 +24,7 @@ from regend.rpc import query_messages as rpc
 from regend.rpc.connection import Connection
 from regend.search.engine import Engine
 from regend.search.legs.legs import Vector
+from regend.search.legs.scope import is_root
 from regend.search.options import RelatedOptions, SearchOptions
 from regend.search.overlay import overlaid
 from regend.search.query.filters import Filters
@@ -69,7 +70,7 @@ class QueryMethods:
         app = self._app
         if request.sync:
             await app.driver.flush(wait_vectors=False, timeout_s=SYNC_TIMEOUT_S)
-        query = parse_query(readable(request.query))
+        query = parse_query(readable(request.query), lambda name: is_root(app.reads.snapshot, name))
         options = SearchOptions(
             query, await self._root_filter(request.root), request.path, request.lang, request.explain, request.files,
             k=_results_at_most(request), offset=request.offset, context=request.context, budget=request.budget,
@@ -241,7 +242,7 @@ def _is_quick(options: SearchOptions) -> bool:
     tested, and no quoted text for which many chunks have to be read."""
     deep = options.k > _QUICK_RESULTS or options.offset or options.budget or options.files or options.context
     query = options.query
-    read_through = query.inline or query.phrases or query.without_phrases
+    read_through = query.inline or query.phrases or query.without_phrases or query.is_exact
     limited = options.path or options.lang or options.under or options.globs
     return not (deep or limited or read_through)
 

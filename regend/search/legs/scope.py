@@ -10,6 +10,7 @@ is made only where a filter needs it, and remembered per generation.
 from __future__ import annotations
 
 import posixpath
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,8 @@ from regend.errors import PathError, RootError
 from regend.search.legs.globs import compile_glob
 from regend.search.query.filters import Filters
 from regend.search.query.languages import languages_of
+from regend.search.query.patterns import TextPattern
+from regend.search.query.words import file_group
 from regend.store.base import Entry, PoolSnapshot, RootRecord, Snapshot
 from regend.types import PoolId, RootId
 
@@ -28,6 +31,8 @@ _Test = Callable[[Entry], bool]
 _Place = tuple[frozenset[RootId], str]
 """Roots, and the folder or file inside of them (with final ``/``), or empty for all that they hold."""
 _NO_FILTERS = Filters()
+_EXPRESSION = re.compile(r"[\\^$|(]|\.[*+]")
+"""A sign that a path in ``file:`` is a regular expression, as in zoekt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +212,7 @@ def _nested_roots(snapshot: Snapshot) -> tuple[tuple[RootRecord, RootRecord], ..
 def _tests(filters: Filters) -> list[_Test]:
     """Return what languages and paths ask of an entry."""
     tests: list[_Test] = []
-    for key, make in (("lang", _in_languages), ("path", _on_paths)):
+    for key, make in (("lang", _in_languages), ("path", _on_paths), ("file", _in_files), ("in", _in_groups)):
         tests += map(make, filters.alternatives(key))
         if unwanted := filters.unwanted(key):
             tests.append(_not(make(unwanted)))
@@ -222,6 +227,28 @@ def _in_languages(names: tuple[str, ...]) -> _Test:
 def _on_paths(globs: tuple[str, ...]) -> _Test:
     matchers = [compile_glob(normalised(glob)) for glob in globs]
     return lambda entry: any(matches(normalised(entry.path)) for matches in matchers)
+
+
+def _in_files(values: tuple[str, ...]) -> _Test:
+    """Return what ``file:`` asks for: a glob, a part of the path, or what can only be a regular expression."""
+    globs = [value for value in values if not _EXPRESSION.search(value)]
+    parts = [normalised(value).casefold() for value in globs if not set(value) & set("*?[{")]
+    matchers = [TextPattern(value).matcher() for value in values if _EXPRESSION.search(value)]
+    on_paths = _on_paths(tuple(globs))
+
+    def test(entry: Entry) -> bool:
+        path = normalised(entry.path)
+        return (
+            on_paths(entry)
+            or any(part in path.casefold() for part in parts)
+            or any(matcher.search(path) is not None for matcher in matchers)
+        )
+
+    return test
+
+
+def _in_groups(groups: tuple[str, ...]) -> _Test:
+    return lambda entry: file_group(entry.path, entry.language) in groups
 
 
 def _not(test: _Test) -> _Test:
@@ -278,6 +305,17 @@ def _places_of(snapshot: Snapshot, wanted: str) -> list[_Place]:
     if named:
         raise RootError(f"Root {wanted!r} could be any of {_listed(named)}; give the full path.")
     raise RootError(f"Root {wanted!r} is not indexed; {_known(snapshot)}.")
+
+
+def is_root(snapshot: Snapshot, value: str) -> bool:
+    """Tell whether a value of ``root:`` means some indexed root, or several."""
+    path = posixpath.normpath(value)
+    if path.startswith("/"):
+        return any(
+            (path + "/").startswith(r.path.rstrip("/") + "/") or r.path.startswith(path)
+            for r in snapshot.roots.values()
+        )
+    return any(posixpath.basename(record.path) == path for record in snapshot.roots.values())
 
 
 def find_file(snapshot: Snapshot, root: str, path: str) -> tuple[RootRecord, Entry]:

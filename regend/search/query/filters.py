@@ -8,16 +8,21 @@ quotes is never a filter, so ``"kind:Deployment"`` searches for that text.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from regend.chunking.detection import language_called
 from regend.chunking.tokens import MARKS
 from regend.search.errors import FilterError
 from regend.search.query.languages import canonical_language
+from regend.search.query.pasted import has_capital_syntax, pasted_kind
+from regend.search.query.patterns import MAX_PATTERNS, TextPattern, is_case_sensitive, literal
 from regend.search.query.spelling import edits
 
-KEYS = ("lang", "path", "kind", "root")
+KEYS = ("lang", "path", "kind", "root", "file", "sym", "in")
+GROUPS = ("code", "docs", "config")
+"""Values of ``in``: what a file is for a person."""
 KINDS = frozenset({
     "block", "class", "constant", "constructor", "element", "enum", "extension", "field", "function", "impl", "index",
     "interface", "key", "macro", "method", "module", "object", "protocol", "rule", "section", "struct", "table",
@@ -29,24 +34,36 @@ _KIND_ALIASES = {
     "heading": "section", "iface": "interface", "meth": "method", "mod": "module", "namespace": "module",
     "var": "variable",
 }  # fmt: skip
-_LISTED = frozenset({"lang", "kind", "root"})
+_KEY_ALIASES = {"f": "file", "repo": "root", "r": "root"}
+_LISTED = frozenset({"lang", "kind", "root", "in"})
 """Keys whose value may list several, with commas; a glob has braces for that."""
-_EXAMPLES = {"lang": "python", "kind": "function", "root": "api"}
+_EXAMPLES = {"lang": "python", "kind": "function", "root": "api", "in": "code"}
 _SYNONYMS = {
-    "dir": "path", "ext": "lang", "extension": "lang", "file": "path", "filename": "path", "folder": "path",
-    "language": "lang", "repo": "root", "repository": "root",
+    "dir": "path", "ext": "lang", "extension": "lang", "filename": "path", "folder": "path", "language": "lang",
+    "repository": "root", "symbol": "sym",
 }  # fmt: skip
-_NEAR = {near: key for key in ("language", *reversed(KEYS)) for near in (*edits(key), key)}
+_NEAR = {near: key for key in ("language", "root", "kind", "path", "lang") for near in (*edits(key), key)}
 """Keys by what is at most one edit away."""
 _MAX_INLINE = 32
 _MAX_DOUBTS = 3
 
+_EXPRESSION = r"/(?:[^/\\\n]|\\.)+/"
 _PIECE = re.compile(
-    r'(?<!\S)(?P<not>-?)(?P<key>lang|path|kind|root):(?!:)(?P<value>"[^"\n]+"|[^\s"]+)(?!\S)'
-    r'|(?<!\S)-"(?P<phrase>[^"\n]{2,})"(?!\S)'
-    rf"|(?<!\S)-(?P<word>[^\W\d][\w{MARKS}]+)(?!\S)"
-    r'|"[^"\n]{2,}"'
+    rf"""
+    (?<!\S)(?P<not>-|NOT[ ]+)?
+    (?:
+      (?P<key>lang|path|kind|root|file|f|repo|r|sym|in|content|case):(?!:)(?P<value>"[^"\n]+"|{_EXPRESSION}|[^\s"]+)
+      | (?P<expression>{_EXPRESSION})
+      | "(?P<phrase>[^"\n]{{2,}})"
+      | (?P<or>OR)
+      | (?P<word>[^\W\d][\w{MARKS}]*)
+    )(?!\S)
+    | "[^"\n]{{2,}}"
+    """,
+    re.VERBOSE,
 )
+_META = re.compile(r"[\\^$*+?()\[{|]|\s")
+"""A sign that makes a regular expression of ``/text/``, which else is a folder."""
 _DOUBTFUL = re.compile(r'(?<!\S)(?P<not>-?)(?P<key>[A-Za-z]{2,12}):(?P<space> *)(?P<value>[^\s":][^\s"]*)|"[^"\n]{2,}"')
 
 
@@ -78,13 +95,18 @@ class Filters:
     under: tuple[str, ...] = ()
     globs: tuple[str, ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of definitions, one of which must begin in the chunk."""
+        return self.wanted("sym")
+
     def wanted(self, key: str) -> tuple[str, ...]:
         """Return the values of the query's filters of that key, of which one must fit."""
         return tuple(one.value for one in self.inline if one.key == key and not one.negated)
 
     def alternatives(self, key: str) -> list[tuple[str, ...]]:
         """Return groups of values of that key, the options' and the query's; one of each group must fit."""
-        option = getattr(self, key)
+        option = getattr(self, key, "")
         listed = {"root": self.under, "path": tuple(glob for glob in self.globs if not glob.startswith("!"))}
         return [values for values in ((option,) if option else (), listed.get(key, ()), self.wanted(key)) if values]
 
@@ -107,44 +129,192 @@ class Split(NamedTuple):
         text: the rest, single-spaced where something was taken out.
         words: words that a chunk must not hold.
         phrases: texts in quotes that a chunk must not hold.
+        patterns: what its text must and must not match; where there is one, quoted texts are among them.
+        notes: sentences on what looks like syntax and was taken as text.
+        case: ``yes``, ``no`` or ``auto``.
     """
 
     text: str
     inline: tuple[Inline, ...] = ()
     words: tuple[str, ...] = ()
     phrases: tuple[str, ...] = ()
+    patterns: tuple[TextPattern, ...] = ()
+    notes: tuple[str, ...] = ()
+    case: str = "auto"
 
 
-def split_filters(text: str) -> Split:
-    """Take filters and exclusions out of a query.
+@dataclass(slots=True)
+class _Splitter:
+    """Takes a query apart, piece by piece."""
+
+    text: str
+    kind: str
+    knows_root: Callable[[str], bool]
+    at: int = 0
+    rest: list[str] = field(default_factory=list)
+    inline: list[Inline] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    phrases: list[str] = field(default_factory=list)
+    wanted: list[list[tuple[str, str]]] = field(default_factory=list)
+    unwanted: list[tuple[str, str]] = field(default_factory=list)
+    taken: list[str] = field(default_factory=list)
+    case: str = "auto"
+    joined: bool = False
+    exact: bool = False
+
+    def split(self) -> Split:
+        """Return what the query is made of."""
+        capitals = has_capital_syntax(self.text)
+        last_end = -1
+        for found in _PIECE.finditer(self.text):
+            operator = found["or"] or (found["not"] or "").startswith("NOT")
+            if operator and (capitals or (found["or"] and not self._has_both_sides(found))):
+                self._keep(found[0])
+                continue
+            joins = self.joined and last_end >= 0 and not self.text[last_end : found.start()].strip()
+            taken = self._take(found, joins)
+            if taken or found["phrase"]:
+                last_end = found.end()
+            if taken:
+                self.rest.append(self.text[self.at : found.start()].strip())
+                self.at = found.end()
+        if len(self.inline) > _MAX_INLINE:
+            raise FilterError(f"The query has {len(self.inline)} filters; give at most {_MAX_INLINE}.")
+        return self._result()
+
+    def _has_both_sides(self, found: re.Match[str]) -> bool:
+        return bool(self.text[: found.start()].strip() and self.text[found.end() :].strip())
+
+    def _keep(self, piece: str) -> None:
+        if piece not in self.taken:
+            self.taken.append(piece.strip())
+
+    def _take(self, found: re.Match[str], joins: bool) -> bool:
+        """Take one piece out; return False where it is text."""
+        negated, key, value = bool(found["not"]), found["key"] or "", found["value"] or ""
+        dashed = (found["not"] or "") == "-"
+        self.joined = found["or"] is not None and bool(self.wanted)
+        if found["or"]:
+            return True
+        if found["word"]:
+            return self._take_word(found[0], found["word"], negated, dashed)
+        if key == "case":
+            if value not in ("yes", "no", "auto"):
+                return False
+            self.case = value
+            return True
+        if key and key != "content":
+            return self._take_filter(found[0], _KEY_ALIASES.get(key, key), value.strip('"'), negated)
+        return self._take_text(found, value if key else "", negated, dashed, joins)
+
+    def _take_word(self, piece: str, word: str, negated: bool, dashed: bool) -> bool:
+        if not negated or (dashed and len(word) < 2):
+            return False
+        if dashed and self.kind:
+            self._keep(piece)
+            return False
+        self.words.append(word)
+        return True
+
+    def _take_filter(self, piece: str, key: str, value: str, negated: bool) -> bool:
+        unknown_root = key == "root" and not all(map(self.knows_root, filter(None, value.split(","))))
+        if unknown_root or (self.kind and not _is_usable(key, value)):
+            self._keep(piece)
+            return False
+        if key == "in" and not set(value.split(",")) <= set(GROUPS):
+            return False
+        self.inline += _filters(key, value, negated)
+        return True
+
+    def _take_text(self, found: re.Match[str], content: str, negated: bool, dashed: bool, joins: bool) -> bool:
+        """Take a quoted text, a regular expression, or ``content:``, which is one of both."""
+        expression = found["expression"] or (content if content.startswith("/") and content.endswith("/") else "")
+        phrase = found["phrase"] or (content.strip('"') if content and not expression else "")
+        if expression and not content and not _META.search(expression[1:-1]):
+            return False
+        if not expression and not phrase:
+            return False
+        if self.kind and not content and (dashed or not negated):
+            self._keep(found[0])
+            return False
+        atom = ("/", expression[1:-1].replace("\\/", "/")) if expression else ('"', phrase)
+        if negated and not expression and not content:
+            self.phrases.append(phrase)
+        elif negated:
+            self.unwanted.append(atom)
+            self.exact = True
+        elif joins:
+            self.wanted[-1].append(atom)
+            self.exact = True
+        else:
+            self.wanted.append([atom])
+            self.exact = self.exact or bool(expression or content)
+        return negated or found["phrase"] is None  # A quoted text stays among the words, too.
+
+    def _result(self) -> Split:
+        rest = [*self.rest, self.text[self.at :].strip()]
+        text = " ".join(part for part in rest if part)
+        patterns: list[TextPattern] = []
+        exact = self.exact or self.case == "yes" or any(one.key == "sym" for one in self.inline)
+        if exact:
+            patterns = [self._pattern(group) for group in self.wanted]
+            patterns += [replace(self._pattern([atom]), negated=True) for atom in self.unwanted]
+            patterns += [TextPattern(literal(phrase), True, self.case == "yes") for phrase in self.phrases]
+            if self.case == "yes":
+                patterns += [TextPattern(literal(word), case=True) for word in text.split()]
+            contents = [value for group in self.wanted for sign, value in group if sign == '"' and value not in text]
+            text = " ".join((text.replace('"', " "), *contents)).strip()
+        elif not self.rest:
+            text = self.text
+        return Split(
+            text, tuple(dict.fromkeys(self.inline)), tuple(self.words), tuple(() if exact else self.phrases),
+            tuple(patterns[:MAX_PATTERNS]), self._notes(), self.case,
+        )  # fmt: skip
+
+    def _pattern(self, group: list[tuple[str, str]]) -> TextPattern:
+        expressions = [value if sign == "/" else literal(value) for sign, value in group]
+        only_quoted = all(sign == '"' for sign, _ in group)
+        case = self.case == "yes" or (not only_quoted and is_case_sensitive("".join(expressions), self.case))
+        if len(expressions) == 1:
+            return TextPattern(expressions[0], case=case)
+        return TextPattern("|".join(f"(?:{one})" for one in expressions), case=case)
+
+    def _notes(self) -> tuple[str, ...]:
+        if not self.taken:
+            return ()
+        more = ", …" if self.taken[_MAX_DOUBTS:] else ""
+        named = ", ".join(f"`{piece}`" for piece in self.taken[:_MAX_DOUBTS]) + more
+        what = _KIND_NAMES.get(self.kind)
+        because = f"The query looks like {what}, so " if what else ""
+        was = "were" if len(self.taken) > 1 else "was"
+        hint = "; to leave a word out, write `NOT word`" if any(piece.startswith("-") for piece in self.taken) else ""
+        return (f"{because}{named} {was} searched for as text{hint}.",)
+
+
+_KIND_NAMES = {"command": "a command line", "message": "a message of a program", "code": "code"}
+
+
+def split_filters(text: str, knows_root: Callable[[str], bool] = lambda _name: True) -> Split:
+    """Take filters, exclusions and expressions out of a query; what was pasted is text, see `pasted`.
+
+    Args:
+        knows_root: tells whether a value of ``root:`` is one; other text that looks so is text.
 
     Raises:
         FilterError: a language or a kind is unknown, a value is empty, or there are too many filters.
     """
-    if ":" not in text and "-" not in text:
+    if not any(sign in text for sign in ':-/"') and "NOT" not in text and "OR" not in text:
         return Split(text)
-    inline: list[Inline] = []
-    words: list[str] = []
-    phrases: list[str] = []
-    rest: list[str] = []
-    at = 0
-    for found in _PIECE.finditer(text):
-        if found["key"]:
-            inline += _filters(found["key"], found["value"].strip('"'), bool(found["not"]))
-        elif found["phrase"]:
-            phrases.append(found["phrase"])
-        elif found["word"]:
-            words.append(found["word"])
-        else:
-            continue
-        rest.append(text[at : found.start()].strip())
-        at = found.end()
-    if not rest:
-        return Split(text)
-    if len(inline) > _MAX_INLINE:
-        raise FilterError(f"The query has {len(inline)} filters; give at most {_MAX_INLINE}.")
-    rest.append(text[at:].strip())
-    return Split(" ".join(part for part in rest if part), tuple(dict.fromkeys(inline)), tuple(words), tuple(phrases))
+    return _Splitter(text, pasted_kind(text), knows_root).split()
+
+
+def _is_usable(key: str, value: str) -> bool:
+    """Return whether a filter within pasted text was surely meant as one."""
+    if key in ("lang", "kind"):
+        return all(_fits(key, one) for one in value.split(","))
+    if key in ("path", "file"):
+        return not value.startswith(("/", "\\")) and any(sign in value for sign in "/*.")
+    return key in ("sym", "in") or re.fullmatch(r"[\w./,-]+", value) is not None
 
 
 def doubts(text: str) -> tuple[str, ...]:

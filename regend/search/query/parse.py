@@ -6,7 +6,7 @@ Pure. Its findings decide which legs are asked and which of the ranking's featur
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -21,6 +21,8 @@ from regend.chunking.tokens import (
 )
 from regend.search.errors import QueryError
 from regend.search.query.filters import Inline, Split, doubts, split_filters
+from regend.search.query.pasted import pasted_kind
+from regend.search.query.patterns import TextPattern
 from regend.search.query.places import NamedPlace, places_in
 from regend.search.query.words import QUESTION_WORDS, identifier_stems, stem
 
@@ -56,6 +58,8 @@ class Query:
         without_phrases: texts that a chunk must not hold.
         doubts: sentences on what looks like a misspelt filter.
         places: all files and lines that it names, see `places`.
+        patterns: what a chunk's text must and must not match.
+        pasted: it is a piece of a command line, a message or code, see `pasted`.
     """
 
     text: str
@@ -73,6 +77,13 @@ class Query:
     without_phrases: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     places: tuple[NamedPlace, ...] = ()
+    patterns: tuple[TextPattern, ...] = ()
+    pasted: bool = False
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether chunks are looked through for it one by one."""
+        return bool(self.patterns) or any(one.key == "sym" for one in self.inline)
 
     def respelt(self, text: str) -> Query:
         """Return the query with its words as in `text`; filters, exclusions, doubts and places stay."""
@@ -97,9 +108,11 @@ class Query:
         return self._with_text(text + self.text[at:], tuple(places))
 
     def _with_text(self, text: str, places: tuple[NamedPlace, ...]) -> Query:
+        found = _understood(text, query_terms(text), places)
         return replace(
-            _understood(text, query_terms(text), places), truncated=self.truncated, inline=self.inline,
+            found, truncated=self.truncated, inline=self.inline,
             without=self.without, without_phrases=self.without_phrases, doubts=self.doubts,
+            patterns=self.patterns, pasted=self.pasted, phrases=() if self.pasted else found.phrases,
         )  # fmt: skip
 
 
@@ -113,30 +126,42 @@ _SIGILS = "@$%+-/\\.:#"
 _EDGES = "`'\"()[]{}<>,;!?*&=|^~"
 
 
-def parse_query(text: str) -> Query:
+def parse_query(text: str, knows_root: Callable[[str], bool] = lambda _name: True) -> Query:
     """Understand `text`.
 
+    Args:
+        knows_root: tells whether a value of ``root:`` is one.
+
     Raises:
-        QueryError: it holds nothing that could be searched for.
+        QueryError: it holds nothing that could be searched for, or an expression that cannot be used.
         FilterError: a filter in it cannot be used.
     """
     trimmed = normalised(text.strip())
     typed = trimmed[:MAX_QUERY_CHARS]
-    split = split_filters(typed)
+    split = split_filters(typed, knows_root)
+    for pattern in split.patterns:
+        pattern.matcher()  # A wrong one is an error even where nothing is in scope.
     tokens = query_terms(split.text)
-    if not tokens and (split.words or split.phrases):
+    exact = bool(split.patterns) or any(one.key == "sym" for one in split.inline)
+    if not tokens and not exact and (split.words or split.phrases):
         # There is nothing else to look for, so what looked like exclusions was meant; `-main` may be a name.
-        split = Split(
-            " ".join((split.text, *(f"-{word}" for word in split.words), *split.phrases)).strip(), split.inline
-        )
+        rest = (split.text, *(f"-{word}" for word in split.words), *split.phrases)
+        split = split._replace(text=" ".join(rest).strip(), words=(), phrases=())
         tokens = query_terms(split.text)
-    query = _understood(split.text, tokens, places_in(split.text)) if tokens else _wordless(typed, split)
+    if tokens:
+        query = _understood(split.text, tokens, () if exact else places_in(split.text))
+    elif exact:
+        query = Query(split.text, "phrase", (), (), (), "", 0, frozenset(), "", truncated=False)
+    else:
+        query = _wordless(typed, split)
     unwanted = {word: whole_tokens(word) for word in split.words}
     runs = tuple(word for word, tokens in unwanted.items() if len(tokens) > 1)  # The index has only pairs of them.
+    pasted = bool(pasted_kind(typed))
     return replace(
         query, truncated=query.truncated or len(trimmed) > MAX_QUERY_CHARS, inline=split.inline,
         without=tuple(tokens[0] for tokens in unwanted.values() if len(tokens) == 1),
-        without_phrases=(*split.phrases, *runs), doubts=doubts(typed),
+        without_phrases=(*split.phrases, *runs), doubts=(*split.notes, *(() if pasted else doubts(typed))),
+        patterns=split.patterns, pasted=pasted, phrases=() if pasted else query.phrases,
     )  # fmt: skip
 
 

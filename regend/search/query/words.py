@@ -168,10 +168,20 @@ _ROLE_NAMES = (
     ("generated", re.compile(r".*(_pb2(_grpc)?\.pyi?|\.pb\.(go|cc|h)|\.min\.(js|css)|\.g\.(dart|cs)|\.designer\.cs"
                              r"|[._-]generated\.\w+|\.lock|-lock\.(json|yaml)|\.snap|go\.sum)", re.IGNORECASE)),
     ("stub", re.compile(r".*(\.pyi|\.d\.[cm]?ts|\.rbi)")),
-    ("test", re.compile(r"(test_.*\.py|conftest\.py|.*[_.-](test|tests|spec|specs)\.\w+"
-                        r"|.+(Test|Tests|Spec|Specs|TestCase)\.\w+)")),
-    ("prose", re.compile(r".*\.(md|mdx|markdown|rst|txt|adoc|org)|(LICEN[CS]E|CHANGELOG|AUTHORS|NOTICE|README).*",
-                         re.IGNORECASE)),
+    ("test", re.compile(
+        r"test_.*\.py|conftest\.py|.*\.(?:bats|t)"
+        r"|.*[_.-]tests?\.(?:[cm]?[jt]sx?|py|go|rb|rs|exs?|lua|php|dart|c|cc|cpp|cxx|h|hpp|m|mm|jl|clj[cs]?|cljs|zig|R|r"
+        r"|hs|ml|scala|kt|java|swift|nim|cr|sh|bash|zsh|el|coffee|vue|svelte|erl|pl|d|ps1)"
+        r"|.*[_.-]specs?\.(?:[cm]?[jt]sx?|rb|lua|py|ex|exs|ml|cr|moon|dart|coffee|php|hs|sh|erl|el)"
+        r"|.+(?:Test|Tests|TestCase|IT|ITCase)\.(?:java|kts?|scala|groovy|swift|cs|fs|vb|php|mm?|cc|cpp|h|[jt]sx?|dart|hs)"
+        r"|.+Specs?\.(?:scala|groovy|hs|php|coffee)|.+\.Tests\.ps1")),
+    ("prose", re.compile(
+        r".*\.(md|mdx|markdown|rst|adoc|asciidoc|org|pod|rdoc)|(?!requirements|constraints|robots|.*lists\.txt).*\.(txt|text)"
+        r"|(licen[cs]e|copying|copyright|changelog|changes|history|news|authors|contributors|maintainers|notice|readme|todo)"
+        r"([._-](?!(?:[\w.-]*\.)?(?:py|pyi|rb|js|jsx|ts|tsx|mjs|cjs|go|rs|java|kt|kts|scala|c|cc|cpp|h|hpp|cs|php|swift|lua|sh"
+        r"|bash|pl|pm|ex|exs|erl|hs|ml|mli|clj[cs]?|zsh|xslt?|dtd|dart|jl|r|m|mm|vue|svelte|html?|json|ya?ml|toml|xml|css|scss|sql|zig|el|proto"
+        r"|tmpl|erb|cmake|gradle|groovy|ps1|nix|vim|d|nim|cr|hbs|j2|in)$)[\w.-]*)?",
+        re.IGNORECASE)),
     ("data", re.compile(r".*\.(json|jsonc|ya?ml|toml|ini|cfg|csv|tsv|xml|svg|html?|css|scss|less|properties)",
                         re.IGNORECASE)),
 )  # fmt: skip
@@ -188,10 +198,26 @@ def file_role(path: str) -> str:
         role = _ROLE_FOLDERS.get(folder.lower())
         if role is not None:
             return role
-    for role, pattern in _ROLE_NAMES:
-        if pattern.fullmatch(base):
-            return role
-    return "source"
+    return name_role(base)
+
+
+def name_role(name: str) -> str:
+    """Return the role that a file's own name gives it, or ``source``."""
+    return next((role for role, pattern in _ROLE_NAMES if pattern.fullmatch(name)), "source")
+
+
+_DOCUMENTS = frozenset({"markdown", "restructuredtext", "asciidoc", "org", "latex", "text"})
+_SETTINGS = frozenset({"json", "yaml", "toml", "ini", "xml", "hcl", "csv", "properties", "dockerfile", "nix"})
+
+
+def file_group(path: str, language: str) -> str:
+    """Return what a file is for a person: ``docs``, ``config`` or ``code``, wherever it lies."""
+    if language in _SETTINGS:
+        return "config"
+    role = name_role(path.rpartition("/")[2])
+    if language in _DOCUMENTS:
+        return "docs" if language != "text" or role == "prose" else "config" if role == "data" else "code"
+    return "code"
 
 
 _LESSER_FOLDERS = _listed(

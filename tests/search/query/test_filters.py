@@ -89,8 +89,8 @@ def test_a_filter_of_commas_only_is_refused(text: str) -> None:
         ("knid:class x", "knid:class", "kind:class"),
         ("kind: function x", "kind: function", "kind:function"),
         ("x paht:src/**", "paht:src/**", "path:src/**"),
-        ("x file:queue.py", "file:queue.py", "path:queue.py"),
-        ("x repo:api", "repo:api", "root:api"),
+        ("x folder:src/", "folder:src/", "path:src/"),
+        ("x repository:api", "repository:api", "root:api"),
     ],
 )
 def test_what_is_nearly_a_filter_is_said(text: str, written: str, meant: str) -> None:
@@ -110,4 +110,4 @@ def test_other_text_with_colons_is_not_doubted(text: str) -> None:
 
 
 def test_a_pasted_page_is_not_answered_with_a_page_of_doubts() -> None:
-    assert len(doubts(" ".join(f"file:{n}.py" for n in range(10_000)))) == 3
+    assert len(doubts(" ".join(f"folder:{n}/x" for n in range(10_000)))) == 3

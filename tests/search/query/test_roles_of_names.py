@@ -1,0 +1,46 @@
+"""A role needs the right extension and place; each row is a catch that is right, or one that would be wrong."""
+
+import pytest
+
+from regend.search.query.words import file_group, file_role
+
+
+@pytest.mark.parametrize(
+    ("role", "paths"),
+    [
+        ("source", "authors.py NoticeRepository.kt changelog.rb PodSpec.java"),
+        ("source", "CMakeLists.txt src/license.go readme.ts notice.js"),
+        ("source", "LicenseKey.swift ChangelogParser.py history.js news.rb"),
+        ("source", "container_spec.go FunSpec.kt TypeSpec.java latest.py"),
+        ("source", "Latest.java Contest.java contest.py attest.go"),
+        ("source", "src/testing/t.go copyright.php todo.tsx README.py maintainers.go"),
+        ("prose", "README README.md README.ko.md LICENSE LICENSE-MIT"),
+        ("prose", "LICENSE.txt COPYING CHANGELOG.md CHANGES AUTHORS NOTICE"),
+        ("prose", "docs/guide.rst notes.txt TODO"),
+        ("prose", "history.md NEWS.adoc license.apache README-windows"),
+        ("test", "test_x.py conftest.py x_test.go x.test.ts x.spec.tsx"),
+        ("test", "x_spec.rb FooTest.java FooTests.cs FooSpec.scala FooSpec.hs"),
+        ("test", "x.bats t/basic.t tests/x.py src/test/java/A.java"),
+        ("test", "spec/x_spec.rb FooTestCase.php Foo.Tests.ps1 x_test.exs"),
+        ("data", "openapi-spec.json api.spec.yaml test.json config.toml"),
+        ("data", "a.xml license.json changelog.yml authors.xml"),
+        ("generated", "a_pb2.py a.pb.go x.min.js schema.generated.ts go.sum"),
+        ("stub", "x.pyi x.d.ts"),
+    ],
+)  # fmt: skip
+def test_role(role: str, paths: str) -> None:
+    assert {path: file_role(path) for path in paths.split()} == dict.fromkeys(paths.split(), role)
+
+
+@pytest.mark.parametrize(
+    ("path", "language", "group"),
+    [
+        ("src/a.py", "python", "code"), ("tests/a.py", "python", "code"), ("docs/a.md", "markdown", "docs"),
+        ("LICENSE", "text", "docs"), ("notes.txt", "text", "docs"), ("a.yaml", "yaml", "config"),
+        ("x.ini", "ini", "config"),
+        ("docs/conf.py", "python", "code"), ("CMakeLists.txt", "cmake", "code"), ("Dockerfile", "dockerfile", "config"),
+        ("page.html", "html", "code"), ("x.unknown", "text", "code"),
+    ],
+)  # fmt: skip
+def test_group(path: str, language: str, group: str) -> None:
+    assert file_group(path, language) == group
