@@ -22,7 +22,7 @@ _SKIPPED = number(int, "results", 0, limits.MAX_OFFSET)
 _TOKENS = number(int, "tokens", limits.MIN_BUDGET_TOKENS, limits.MAX_BUDGET_TOKENS)
 _GUARD = "\0"
 _SEARCH = "regenctl search"
-_EXCLUSION = re.compile(r"-(?:(?:lang|path|kind|root):.+|(?![kngCt]\d)[^\W\d]\w{2,})", re.DOTALL)
+_EXCLUSION = re.compile(r"-(?:(?:lang|path|kind|root):.+|(?![lv0]*[knC]\d+$)[^\W\d]\w{2,})", re.DOTALL)
 """Exclusion in a query, see docs/queries.md; our own options with one dash have one letter."""
 
 _WHERE = (
@@ -101,8 +101,8 @@ def parse(parser: argparse.ArgumentParser, words: list[str], values: argparse.Na
             others.append(word)
         else:
             options.append(word)
-            if _takes_next(word, parser):
-                options += [value for value, _ in zip(left, "1", strict=False)]
+            if _takes_next(word, parser) and (value := next(left, None)) is not None:
+                options.append(value)
     parsed = parser.parse_args(options + [_GUARD + word for word in others], values)
     for name, value in vars(parsed).items():
         if isinstance(value, str):

@@ -1,0 +1,51 @@
+"""Options of a question may stand before, between and behind its words; exclusions and what follows `--` are words."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from regend.cli.arguments import parse
+
+OPTIONS = (["-k", "3"], ["-lC", "2"], ["-vC2"], ["--lang=go"], ["-g", "*.py"], ["--all"])
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
+def test_options_may_stand_anywhere(order: tuple[int, ...]) -> None:
+    for options in itertools.combinations(OPTIONS, 2):
+        parts = [["retry", "limits"], *options]
+        values = parse(["search", *(word for place in order for word in parts[place])])
+        assert values.query == ["retry", "limits"]
+        given = [word for option in options for word in option]
+        assert values.k == (3 if "-k" in given else None)
+        assert values.context == (2 if {"-lC", "-vC2"} & set(given) else None)
+        assert (values.files_with_matches, values.verbose) == ("-lC" in given, "-vC2" in given)
+        assert values.lang == ("go" if "--lang=go" in given else None)
+        assert values.glob == (["*.py"] if "-g" in given else [])
+        assert values.all == ("--all" in given)
+
+
+@pytest.mark.parametrize(
+    ("words", "query"),
+    [
+        (["retry", "-mock", "-k", "3", "-path:tests/**"], ["retry", "-mock", "-path:tests/**"]),
+        (["-k", "3", "--", "--all", "-x"], ["--all", "-x"]),
+        (["retry", "--", "-x", "--", "y"], ["retry", "-x", "--", "y"]),
+        (["-", "retry"], ["-", "retry"]),
+    ],
+)
+def test_words_that_begin_with_a_dash(words: list[str], query: list[str]) -> None:
+    values = parse(["search", *words])
+    assert values.query == query
+    assert not values.all
+
+
+def test_names_and_paths_of_symbols(capsys: pytest.CaptureFixture[str]) -> None:
+    values = parse(["symbols", "-k", "2", "push", "--json", "src", "-t", "py", "tests"])
+    assert (values.name, values.paths, values.k, values.lang, values.json) == ("push", ["src", "tests"], 2, "py", True)
+    for words in ("search x -k", "search --lang", "search x --format odd", "symbols -k 2"):
+        with pytest.raises(SystemExit) as stopped:
+            parse(words.split())
+        assert stopped.value.code == 2
+    assert "\0" not in capsys.readouterr().err
