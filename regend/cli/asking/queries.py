@@ -6,7 +6,7 @@ import os
 import sys
 
 from regend.cli.asking.here import asked_where, globs_of, shown_path, split_paths, working_directory
-from regend.cli.call import absolute, client, given
+from regend.cli.call import absolute, connected, given
 from regend.cli.terminal import Style, print_json, printable
 from regend.errors import RegendError
 
@@ -30,7 +30,7 @@ def run_search(arguments: argparse.Namespace) -> int:
     words, paths = split_paths(arguments.query)
     files = arguments.files or arguments.files_with_matches
     flags = given(sync=arguments.sync or None, explain=arguments.explain or None, files=files or None)
-    with client(arguments) as daemon:
+    with connected(arguments) as daemon:
         where = asked_where(arguments, daemon, paths)
         query = " ".join(words).strip()
         answer = daemon.call("search", query=query, **_limits(arguments, where), **_page(arguments), **flags)
@@ -41,7 +41,7 @@ def run_related(arguments: argparse.Namespace) -> int:
     file, line = split_place(arguments.place)
     place = absolute(file)
     arguments.explain = False
-    with client(arguments) as daemon:
+    with connected(arguments) as daemon:
         where = asked_where(arguments, daemon, arguments.paths, beside=place)
         limits = _limits(arguments, where)
         answer = daemon.call("related", file=place, line=line, **limits, **_page(arguments))
@@ -49,7 +49,7 @@ def run_related(arguments: argparse.Namespace) -> int:
 
 
 def run_symbols(arguments: argparse.Namespace) -> int:
-    with client(arguments) as daemon:
+    with connected(arguments) as daemon:
         where = asked_where(arguments, daemon, arguments.paths)
         answer = daemon.call("symbols", name=arguments.name, **_limits(arguments, where))
     none = f"no definition of {printable(arguments.name)} {_named(where)}"
@@ -57,7 +57,7 @@ def run_symbols(arguments: argparse.Namespace) -> int:
 
 
 def run_outline(arguments: argparse.Namespace) -> int:
-    with client(arguments) as daemon:
+    with connected(arguments) as daemon:
         answer = daemon.call("outline", file=absolute(arguments.file))
     none = f"no definitions in {printable(shown_path(answer['root'], answer['path'], working_directory()))}"
     return _show_listed(arguments, answer, answer["symbols"], none)
