@@ -144,6 +144,7 @@ def test_9_restart_and_stop(user: Shell) -> None:
     restarted = user.type("regenctl", "restart")
     found = re.search(r"started again \(pid (\d+), before (\d+)\)", restarted.shown)
     assert found and found[1] != found[2]
+    user.pipe("regenctl", "flush")
     assert user.pipe("regenctl", "list").shown == f"{user.here}  ready  5 files\n"
     assert user.type("regenctl", "stop").shown.strip() == f"stopped (pid {found[1]})"
     assert user.pipe("regenctl", "status").code == 3
