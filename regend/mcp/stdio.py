@@ -88,11 +88,13 @@ class _Stdio:
     def send(self, line: bytes) -> None:
         """Write a line. If the client is gone, the input has ended, too, and says so."""
         with self._writing:
-            try:
-                while line:
+            while line:
+                try:
                     line = line[os.write(self._wire_out, line) :]
-            except OSError:
-                pass
+                except BlockingIOError:  # Clients may hand over a pipe that does not block.
+                    select.select([], [self._wire_out], [])
+                except OSError:
+                    return
 
     def serve(self, wire_in: int, calls: _Calls) -> None:
         lines, parent = Lines(), _Parent()
@@ -111,6 +113,8 @@ class _Stdio:
             if wire_in in ready:
                 try:
                     data = os.read(wire_in, _READ_BYTES)
+                except BlockingIOError:
+                    continue
                 except OSError:
                     data = b""
                 if not data:

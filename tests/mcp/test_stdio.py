@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
+import fcntl
 import json
 import os
 import random
 import signal
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -257,6 +260,38 @@ def test_without_a_daemon_it_lists_its_tools_and_says_how_to_start_one(tmp_path:
             assert result["isError"]
             assert "State directory" in result["content"][0]["text"]
             assert "Use grep meanwhile" in result["content"][0]["text"]
+
+
+def test_a_pipe_that_does_not_block(served: ServerThread) -> None:
+    """More answers than a pipe holds, to a client that reads late."""
+    (their_in, ours_out), (ours_in, their_out) = os.pipe(), os.pipe()
+    for end in (their_in, their_out):
+        os.set_blocking(end, False)
+    process = subprocess.Popen(
+        [*COMMAND, "mcp", "--socket", str(served.path)], stdin=their_in, stdout=their_out, cwd=REPOSITORY
+    )
+    limit = threading.Timer(20.0, process.kill)  # Then the lines end, and the test fails.
+    limit.start()
+    try:
+        os.close(their_in)
+        os.close(their_out)
+        asked = b"".join(b'{"jsonrpc":"2.0","id":%d,"method":"tools/list"}\n' % n for n in range(60))
+        assert os.write(ours_out, asked) == len(asked)
+        wait_for(lambda: _is_full(ours_in), "the pipe is full")
+        with os.fdopen(ours_in, "rb") as lines:
+            assert [json.loads(lines.readline())["id"] for _ in range(60)] == list(range(60))
+        os.close(ours_out)
+        assert process.wait(5) == 0
+    finally:
+        limit.cancel()
+        process.kill()
+        process.wait(5)
+
+
+def _is_full(pipe: int) -> bool:
+    waiting = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, waiting)
+    return waiting[0] >= fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) // 2  # A write may leave the rest of its page free.
 
 
 def test_what_a_child_prints_does_not_reach_the_wire(served: ServerThread) -> None:
