@@ -79,6 +79,10 @@ COMMANDS = (
         _arg("--sync", action="store_true", help="include every write that finished before this command"),
         _arg("--explain", action="store_true", help="show what each ranking feature and each stage contributed"),
         _arg("--files", action="store_true", help="one result per file, ranked as a whole"),
+        _arg("--regex", action="store_true", help="QUERY is a regular expression (RE2 syntax) for the text of a chunk"),
+        _arg("--code", dest="group", action="store_const", const="code", help="only code"),
+        _arg("--docs", dest="group", action="store_const", const="docs", help="only documents"),
+        _arg("--config", dest="group", action="store_const", const="config", help="only settings and data"),
         _CONTEXT, _OFFSET, _BUDGET, _OVERLAY,
     )),
     Command("symbols", "find definitions by name", "queries", (

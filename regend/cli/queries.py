@@ -31,6 +31,10 @@ def _exit_code(found: object) -> int:
 
 def run_search(arguments: argparse.Namespace) -> int:
     query = " ".join(arguments.query).strip()
+    if arguments.regex:
+        query = "content:/" + re.sub(r"\\.|/", lambda found: "\\/" if found[0] == "/" else found[0], query) + "/"
+    if arguments.group:
+        query += f" in:{arguments.group}"
     flags = given(sync=arguments.sync or None, explain=arguments.explain or None, files=arguments.files or None)
     answer = call(arguments, "search", query=query, **_filters(arguments), **_page(arguments), **flags)
     show(arguments, answer, _result_lines)
