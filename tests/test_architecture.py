@@ -147,6 +147,7 @@ FOREIGN: dict[str, tuple[str, ...]] = {
     "onnxruntime": ("regend.embedding",),
     "pathspec": ("regend.disk.ignore",),
     "psutil": ("regend.daemon",),
+    "re2": ("regend.search.query",),
     "rich": ("regend.cli",),
     "structlog": (
         "regend.daemon", "regend.store", "regend.embedding", "regend.rpc", "regend.watch", "regend.workers",

@@ -22,7 +22,9 @@ _SKIPPED = number(int, "results", 0, limits.MAX_OFFSET)
 _TOKENS = number(int, "tokens", limits.MIN_BUDGET_TOKENS, limits.MAX_BUDGET_TOKENS)
 _GUARD = "\0"
 _SEARCH = "regenctl search"
-_EXCLUSION = re.compile(r"-(?:(?:lang|path|kind|root):.+|(?![lv0]*[knC]\d+$)[^\W\d]\w{2,})", re.DOTALL)
+_EXCLUSION = re.compile(
+    r"-(?:(?:lang|path|kind|root|file|f|repo|r|sym|in|content|case):.+|(?![lv0]*[knC]\d+$)[^\W\d]\w{2,})", re.DOTALL
+)
 """Exclusion in a query, see docs/queries.md; our own options with one dash have one letter."""
 
 _WHERE = (
@@ -73,6 +75,10 @@ SEARCH = (
     arg("--sync", action="store_true", help="include every write that finished before this command"),
     arg("--explain", action="store_true", help="show what each ranking feature and each stage contributed"),
     arg("--files", action="store_true", help="one result per file, ranked as a whole"),
+    arg("--regex", action="store_true", help="QUERY is a regular expression (RE2 syntax) for the text of a chunk"),
+    arg("--code", dest="group", action="store_const", const="code", help="only code"),
+    arg("--docs", dest="group", action="store_const", const="docs", help="only documents"),
+    arg("--config", dest="group", action="store_const", const="config", help="only settings and data"),
     *_SHOW, *_FORMAT, *_PAGE,
 )  # fmt: skip
 SYMBOLS = (

@@ -34,9 +34,16 @@ def run_search(arguments: argparse.Namespace) -> int:
     flags = given(sync=arguments.sync or None, explain=arguments.explain or None, files=files or None)
     with connected(arguments) as daemon:
         where = asked_where(arguments, daemon, paths)
-        query = " ".join(words).strip()
+        query = _asked(" ".join(words).strip(), arguments)
         answer = daemon.call("search", query=query, **_limits(arguments, where), **_page(arguments), **flags)
     return _show_results(arguments, answer, where)
+
+
+def _asked(query: str, arguments: argparse.Namespace) -> str:
+    """Return the query with what the options say in its own language."""
+    if arguments.regex:
+        query = "content:/" + re.sub(r"\\.|/", lambda found: "\\/" if found[0] == "/" else found[0], query) + "/"
+    return f"{query} in:{arguments.group}" if arguments.group else query
 
 
 def run_related(arguments: argparse.Namespace) -> int:

@@ -41,7 +41,7 @@ _WORDS_WITHOUT_VOWELS = _listed(
     pb pdf pg php pkg pl png pp ps pwd px py rb rc rls rpc rs rss rx sb sdk sh shm smtp sql src ssh ssl std str
     sync syn svg svn tbl tcp tf tls tmp ts tsx ttl ttf txt vb vcs vm vpn vt wgsl ws xhr xls xml xss yml"""
 )
-_SHELL = re.compile(r"(?<!\S)(?:\||\|\||&&|>>?|2>&1|<<?|\\)(?!\S)|\$\(|\$\{?[A-Z_]{2,}|(?<!\S)[A-Z_]{2,}=\S")
+_SHELL = re.compile(r"(?<!\S)(?:\.{1,2}/?|\||\|\||&&|>>?|2>&1|<<?|\\)(?!\S)|\$\(|\$\{?[A-Z_]{2,}|(?<!\S)[A-Z_]{2,}=\S")
 _QUOTED = re.compile(r'"[^"\n]*"')
 _PROMPT = re.compile(
     r"^\s*(?:(?:\w+@[\w.-]+[:~ ][^\s$#]*)?[$#%❯]\s+|PS [A-Z]:[^>]*>\s*|>>> |(?:sudo|doas|time|nohup|watch)\s+)"

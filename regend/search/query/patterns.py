@@ -17,7 +17,7 @@ from regend.search.errors import QueryError
 
 MAX_PATTERNS = 16
 _MAX_MEMORY_BYTES = 8 << 20
-"""Memory that one compiled expression may take."""
+"""Maximum memory of one compiled expression."""
 _CAPITAL = re.compile(r"[A-Z]")
 _CLASSES = re.compile(r"\\[pP]\{[^}]*\}|\\x\{[^}]*\}|\\.")
 
