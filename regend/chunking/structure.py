@@ -101,6 +101,8 @@ def parsed(text: str, language: str, timeout_s: float) -> Tree | None:
     """Return the syntax tree, or None when parsing takes too long."""
     spec = spec_of(language)
     raw = text.encode("utf-8", "surrogatepass")
+    if not raw.endswith(b"\n"):
+        raw += b"\n"  # The scanner of Perl's grammar never returns from a backslash at the end.
     if spec.blanks or spec.preprocessed:
         raw = masked(raw, spec.blanks, preprocessed=spec.preprocessed)
     return _parsed(raw, parser_of(spec.grammar), time.monotonic() + timeout_s)

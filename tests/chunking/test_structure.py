@@ -164,3 +164,7 @@ def test_the_limits_are_those_of_the_sources() -> None:
 def test_what_is_no_notebook_is_text(text: str) -> None:
     notebook_of(text)
     assert chunked(text, "notebook").skip_reason == ""
+
+
+def test_a_parser_returns_from_the_end_of_an_open_string() -> None:
+    assert chunked(">1'}\"_\n?_b#\tba?\\", "perl").skip_reason == ""
