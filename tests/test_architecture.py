@@ -309,7 +309,7 @@ def test_what_is_pure_in_chunking() -> None:
     assert len(list(impure({"regend.chunking.x": "import hnswlib, socket"}, PURE, IO, BUILTINS))) == 2
     assert list(impure({"regend.chunking.grammars": "import tree_sitter_language_pack"}, PURE, IO, BUILTINS)) == []
     assert len(list(impure({"regend.chunking.x": "import time, tree_sitter_language_pack"}, PURE, IO, BUILTINS))) == 2
-    assert list(impure({"regend.chunking.chunker": "import time"}, PURE, IO, BUILTINS)) == []
+    assert list(impure({"regend.chunking.structure": "import time"}, PURE, IO, BUILTINS)) == []
     assert len(list(impure({"regend.chunking.grammars": "import socket"}, PURE, IO, BUILTINS))) == 1
 
 
