@@ -30,7 +30,11 @@ DEV = [Requirement(line) for line in PROJECT["optional-dependencies"]["dev"]]
 UNITS = ("systemd/regend.service", "systemd/regend.socket", "launchd/dev.regend.daemon.plist")
 UNDOCUMENTED = ("watchdog.observers.inotify_c",)
 """Modules that no underscore marks and no documentation describes."""
-IMPORT_NAMES = {"tree-sitter": "tree_sitter", "tree-sitter-language-pack": "tree_sitter_language_pack"}
+IMPORT_NAMES = {
+    "tree-sitter": "tree_sitter",
+    "tree-sitter-language-pack": "tree_sitter_language_pack",
+    "google-re2": "re2",
+}
 
 
 @functools.cache
