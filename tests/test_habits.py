@@ -65,7 +65,7 @@ def test_editors_know_the_longest_line() -> None:
 def test_the_container_has_what_ci_installs() -> None:
     folder = REPOSITORY / ".devcontainer"
     container = json.loads((folder / "devcontainer.json").read_text())
-    assert shlex.split(container["postCreateCommand"]) == ["make", variable("STAMP")]
+    assert shlex.split(container["postCreateCommand"]) == ["make", variable("DEV")]
     packages = set(re.findall(r"missing\+=\(([\w+-]+)\)", (REPOSITORY / ".ci/run").read_text()))
     installed = (folder / container["build"]["dockerfile"]).read_text().split("install ")[1].split("\\")[0].split()
     assert packages and packages <= set(installed)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from regend.errors import count_text
 from regend.search.legs.conditions import conditions_of, passing
 from regend.search.legs.legs import find_definitions
 from regend.search.legs.locate import Place, chunks_at
@@ -72,7 +73,8 @@ def exact_search(
     notes: list[str] = []
     if read < total and len(rows) < count:
         notes.append(
-            f"The search ended after {MAX_SECONDS:g} s with {read:,} of {total:,} chunks read; narrow it with a filter."
+            f"The search ended after {MAX_SECONDS:g} s with {read:,} of {count_text(total, 'chunk')} read; "
+            "narrow it with a filter."
         )
     elif not rows:
         notes.append("No chunk in scope matches.")
