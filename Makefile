@@ -60,7 +60,7 @@ check: $(DEV)
 test: lint
 	REGEND_SCHEDULES=500 $(BIN)/pytest -n 2 tests/core tests/embedding/pacing --cov=regend.core \
 	  --cov=regend.embedding.pacing --cov-branch --cov-report= --cov-fail-under=100
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadgroup --ignore tests/core --ignore tests/embedding/pacing
 
 # All that takes long: 500 kills (REGEND_KILLS), each compared with a fresh index, a fault at every writing call of a store
 # and at each site of a daemon (REGEND_FAULTS_PER_SITE=1 for the first call of each only), 2,000 cases of damage, a million
