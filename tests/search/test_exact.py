@@ -79,6 +79,14 @@ def test_a_wrong_expression_is_an_error_that_says_why(expression: str) -> None:
         parse_query(f"content:/{expression}/")
 
 
+@pytest.mark.parametrize(
+    "query", ["Use // instead of /* and */ as comments", "/* and */", "read /usr files/ again", "/[broken/", "a /(b/ c"]
+)
+def test_what_cannot_be_an_expression_is_text(query: str) -> None:
+    assert parse_query(query).patterns == ()
+    assert parse_query(query).terms
+
+
 def test_a_search_that_takes_long_says_how_far_it_came(files: Corpus) -> None:
     clock = itertools.count(step=5.0)
     options = SearchOptions(parse_query("/no.such.text/"))

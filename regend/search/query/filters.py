@@ -17,7 +17,7 @@ from regend.chunking.tokens import MARKS
 from regend.search.errors import FilterError
 from regend.search.query.languages import canonical_language
 from regend.search.query.pasted import has_capital_syntax, pasted_kind
-from regend.search.query.patterns import MAX_PATTERNS, TextPattern, is_case_sensitive, literal
+from regend.search.query.patterns import MAX_PATTERNS, TextPattern, is_case_sensitive, is_expression, literal
 from regend.search.query.spelling import edits
 
 KEYS = ("lang", "path", "kind", "root", "file", "sym", "in")
@@ -62,7 +62,8 @@ _PIECE = re.compile(
     """,
     re.VERBOSE,
 )
-_META = re.compile(r"[\\^$*+?()\[{|]|\s")
+_SIGN = re.compile(r"[\\^$*+?()\[{|]")
+_META = re.compile(rf"{_SIGN.pattern}|\s")
 """A sign that makes a regular expression of ``/text/``, which else is a folder."""
 _DOUBTFUL = re.compile(r'(?<!\S)(?P<not>-?)(?P<key>[A-Za-z]{2,12}):(?P<space> *)(?P<value>[^\s":][^\s"]*)|"[^"\n]{2,}"')
 
@@ -230,8 +231,14 @@ class _Splitter:
         """Take a quoted text, a regular expression, or ``content:``, which is one of both."""
         expression = found["expression"] or (content if content.startswith("/") and content.endswith("/") else "")
         phrase = found["phrase"] or (content.strip('"') if content and not expression else "")
-        if expression and not content and not _META.search(expression[1:-1]):
-            return False
+        if expression and not content:
+            inner = expression[1:-1]
+            # Between words, `/* ... */` and folders with spaces are text.
+            if not (_META if found[0] == self.text.strip() else _SIGN).search(inner):
+                return False
+            if not is_expression(inner):
+                self._keep(found[0])
+                return False
         if not expression and not phrase:
             return False
         if self.kind and not content and (dashed or not negated):

@@ -64,6 +64,15 @@ def literal(text: str) -> str:
     return r"\s+".join(map(re2.escape, text.split()))
 
 
+def is_expression(text: str) -> bool:
+    """Tell whether a text can be used as an expression."""
+    try:
+        _compiled(text, False)
+    except QueryError:
+        return False
+    return True
+
+
 def is_case_sensitive(expression: str, case: str) -> bool:
     """Tell whether case counts: as asked for, or if the expression has a capital letter."""
     return case == "yes" or (case != "no" and _CAPITAL.search(_CLASSES.sub("", expression)) is not None)
