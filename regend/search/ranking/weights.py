@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 MODEL_STRENGTH = 0.5
-"""Worth of the built-in model beside BM25 on questions in words, see `fusion.vector_weight`; a sweep of
-`python -m benchmarks fit --sweep` says what others would give."""
+"""Worth of the built-in model beside BM25 on questions in words, see `fusion.vector_weight`."""
 
 WEIGHTS: Mapping[str, float] = {
     "rare_word": 100.0,
