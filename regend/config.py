@@ -17,6 +17,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from regend.errors import ConfigError, PathError
 from regend.fields import declare, fault, lines_of_keys, similar_key
+from regend.gateway.settings import HttpConfig, parse_address
 from regend.paths import absolute, default_config_path
 
 _T = TypeVar("_T")
@@ -217,6 +218,7 @@ class Config:
     resources: ResourceConfig = field(default_factory=ResourceConfig)
     ignore: IgnoreConfig = field(default_factory=IgnoreConfig)
     client: ClientConfig = field(default_factory=ClientConfig)
+    http: HttpConfig = field(default_factory=HttpConfig)
 
 
 def load_config(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
@@ -335,6 +337,8 @@ def config_from_table(table: Mapping[str, Any], source: str) -> Config:
         raise ConfigError(f"{source}: provider `onnx` lacks a model; set `embedding.model_dir`.")
     user_path(embedding.model_dir, "embedding.model_dir", source)
     user_path(embedding.api_key_file, "embedding.api_key_file", source)
+    if config.http.listen:
+        parse_address(config.http.listen, source)
     for path in embedding.remote_roots:
         user_path(path, "embedding.remote_roots", source)
     return config
