@@ -137,7 +137,7 @@ EDGES: dict[str, tuple[str, ...]] = {
         "regend", "regend.interpreter", "regend.errors", "regend.fields", "regend.limits", "regend.gateway.*",
         "regend.mcp.*", "regend.rpc.aio", "regend.rpc.schema", "regend.rpc.operation_messages",
     ),
-    # What the configuration and the daemon know of it: which addresses are allowed, and how its process is kept.
+    # The configuration knows which addresses are allowed, and the daemon how the process is kept running.
     "regend.gateway.settings": ("regend.errors", "regend.fields"),
     "regend.gateway.child": ("regend.interpreter", "regend.gateway.settings"),
     # The server for editors goes the same way to the daemon.

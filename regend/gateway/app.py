@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -15,6 +16,8 @@ from regend.gateway.api import MAX_BODY_BYTES, Api
 from regend.gateway.events import PATH as EVENTS
 from regend.gateway.events import Events
 from regend.gateway.guard import Guard
+from regend.gateway.metrics import PATH as METRICS
+from regend.gateway.metrics import Metrics
 from regend.gateway.openapi import PATH as OPENAPI
 from regend.gateway.openapi import document
 from regend.gateway.pages import Pages
@@ -30,10 +33,10 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def application(upstream: Upstream, guard: Guard, editor_link: str) -> web.Application:
     """Build the application; it closes `upstream` at its end."""
-    made = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_answered(guard)])
-    events = Events(upstream)
+    metrics, events = Metrics(upstream), Events(upstream)
+    made = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_counted(metrics), _answered(guard)])
     made.add_routes([*Api(upstream).routes(), *Pages(upstream, guard, editor_link).routes(), *_probes(upstream)])
-    made.add_routes([web.get(EVENTS, events.stream), web.get(OPENAPI, _described)])
+    made.add_routes([web.get(EVENTS, events.stream), web.get(OPENAPI, _described), web.get(METRICS, metrics.answer)])
     made.on_response_prepare.append(_add_headers)
 
     async def close(_: web.Application) -> None:
@@ -48,8 +51,21 @@ async def _described(_: web.Request) -> web.Response:
     return json_answer(document())
 
 
+def _counted(metrics: Metrics) -> Any:
+    """Return the outermost layer: it counts answers and their times."""
+
+    @web.middleware
+    async def answer(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        started_at = time.perf_counter()
+        response = await handler(request)
+        metrics.count(request, response.status, time.perf_counter() - started_at)
+        return response
+
+    return answer
+
+
 def _answered(guard: Guard) -> Any:
-    """Return the outermost layer: it lets in who may ask, and turns every error into JSON."""
+    """Return the layer that lets in who may ask, and turns every error into JSON."""
 
     @web.middleware
     async def answer(request: web.Request, handler: _Handler) -> web.StreamResponse:

@@ -17,7 +17,7 @@ from regend.gateway.settings import HttpConfig
 from regend.interpreter import child_command
 
 READY = "serving "
-"""What the process writes before its address, in its first line."""
+"""Begins the first line that the process writes; its address follows."""
 _START = "from regend.gateway.main import main\nsys.exit(main(*sys.argv[1:]))\n"
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 60.0

@@ -179,6 +179,10 @@ def _others() -> dict[str, Any]:
             "tags": ["index"], "operationId": "events", "summary": "Tell what happens, as server-sent events.",
             "parameters": [topics], "responses": events,
         }},
+        "/metrics": {"get": {
+            "tags": ["probes"], "operationId": "metrics", "summary": "Tell the metrics, for Prometheus.",
+            "responses": {"200": _content("the metrics", text, "text/plain"), **guarded},
+        }},
         "/healthz": {"get": _probe("isAlive", "Say that the gateway runs.", alive)},
         "/readyz": {"get": _probe("isReady", "Say whether the daemon answers.", ready)},
     }  # fmt: skip
