@@ -1,4 +1,4 @@
-"""What git tracks in one worktree: `git status` sees these files, whatever an ignore file says.
+"""The files that git tracks in one worktree: `git status` sees them, whatever an ignore file says.
 
 Held as sorted hashes of 64 bits, which are 8 bytes a file, because nearly no question meets a tracked file: only a path
 that git's own rules exclude is asked about. The hash is Python's of bytes, which no repository can foresee.

@@ -1,4 +1,4 @@
-"""What git tracks is not ignored: decisions equal what real git tracks or does not ignore, in every kind of index."""
+"""Tracked files are not ignored: decisions equal what real git tracks or does not ignore, in every kind of index."""
 
 from __future__ import annotations
 
