@@ -264,8 +264,8 @@ def config_from_text(raw: bytes, file: Path, environ: Mapping[str, str] = Mappin
         both = f"{file} and the environment" if raw else "The environment"
         return config_from_table(table, both if given else str(file))
     except ConfigError as error:
-        key = _QUOTED_KEY.search(str(error))
-        line = lines_of_keys(raw).get(key[1]) if key else None
+        quoted = _QUOTED_KEY.search(str(error))
+        line = lines_of_keys(raw).get(quoted[1]) if quoted else None
         if line is None:
             raise
         raise ConfigError(str(error).replace(f"{file}:", f"{file}:{line}:", 1)) from None
