@@ -12,7 +12,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable
 
-from regend.disk.git_index import IndexFormatError, index_state, read_index
+from regend.disk.ignore.git_index import IndexFormatError, index_state, read_index
 from regend.disk.repository import Repository
 
 MAX_ASKED = 2_000

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from regend.disk.git_index import IndexFormatError, read_index
+from regend.disk.ignore.git_index import IndexFormatError, read_index
 from regend.disk.ignore.rules import IgnoreRules
 from tests.disk.ignore_zoo import environment, git, random_rule_file, random_tree
 
