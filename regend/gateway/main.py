@@ -31,7 +31,7 @@ def main(daemon_socket: str, state_dir: str, listen: str, editor_link: str) -> i
     """Serve until the daemon is gone; return the exit status. The first line on standard output is for the daemon."""
     try:
         token = ensured_token(Path(state_dir))
-        listener, shown = open_socket(parse_address(listen))
+        listener, shown = open_socket(parse_address(listen) or Address(host="127.0.0.1"))
     except RegendError as error:
         print(error, flush=True)
         return 1

@@ -36,12 +36,14 @@ class Address:
     port: int = 0
 
 
-def parse_address(listen: str, source: str = "configuration") -> Address:
-    """Return the address that `http.listen` names.
+def parse_address(listen: str, source: str = "configuration") -> Address | None:
+    """Return the address that `http.listen` names; None if there is to be no gateway.
 
     Raises:
         ConfigError: it is no address, or one that other machines could reach.
     """
+    if not listen:
+        return None
     known = f"{source}: `http.listen` is {listen!r}"
     if listen.startswith(("/", "~")):
         try:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from regend.errors import ConfigError, RpcError
 from regend.gateway.guard import Guard
-from regend.gateway.settings import parse_address
+from regend.gateway.settings import Address, parse_address
 
 GUARD = Guard("t" * 43, "regend-token-7433")
 
@@ -71,10 +73,11 @@ def test_the_token_counts_in_the_header_and_in_the_cookie() -> None:
 
 
 def test_addresses() -> None:
-    assert (parse_address("127.0.0.1:7433").host, parse_address("127.0.0.1:7433").port) == ("127.0.0.1", 7433)
-    assert parse_address("[::1]:80").host == "::1"
-    assert parse_address("localhost:0").port == 0
-    assert str(parse_address("/run/x.sock").path) == "/run/x.sock"
+    assert parse_address("127.0.0.1:7433") == Address(host="127.0.0.1", port=7433)
+    assert parse_address("[::1]:80") == Address(host="::1", port=80)
+    assert parse_address("localhost:0") == Address(host="localhost", port=0)
+    assert parse_address("/run/x.sock") == Address(path=Path("/run/x.sock"))
+    assert parse_address("") is None
 
 
 @pytest.mark.parametrize(
