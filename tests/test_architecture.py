@@ -96,7 +96,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     ),
     # A query's rooms, in the order in which it goes through them; each knows those before it.
     "regend.search.query": (
-        *BASICS, "regend.search.errors", "regend.search.query.*", "regend.chunking.detection",
+        *BASICS, "regend.limits", "regend.search.errors", "regend.search.query.*", "regend.chunking.detection",
         "regend.chunking.grammars", "regend.chunking.tokens",
     ),
     "regend.search.legs": (
