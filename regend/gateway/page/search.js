@@ -59,6 +59,7 @@ export function Search({ onAway }) {
         (found) => {
           setAnswer(found);
           setTrouble("");
+          dispatchEvent(new Event("answered"));
         },
         (error) => {
           if (error.name === "AbortError") return;
