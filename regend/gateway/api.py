@@ -99,7 +99,8 @@ async def body_params(request: web.Request) -> dict[str, Any]:
     value = await json_body(request)
     if not isinstance(value, dict):
         raise RpcError("The body must be a JSON object with the parameters.", code="invalid_params")
-    return value
+    # To JSON, `3.0` is a whole number, and some clients write all numbers so.
+    return {name: int(item) if isinstance(item, float) and item.is_integer() else item for name, item in value.items()}
 
 
 async def json_body(request: web.Request) -> object:

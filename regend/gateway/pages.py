@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from regend import __version__
-from regend.errors import RpcError
-from regend.gateway.answers import json_answer
+from regend.errors import RegendError, RpcError
+from regend.gateway.answers import STATUS_OF, json_answer
 from regend.gateway.api import body_params
 from regend.gateway.guard import Guard
 from regend.gateway.highlight import coloured
@@ -24,6 +24,7 @@ _TYPES = {
 }  # fmt: skip
 _YEAR_S = 31_536_000
 PREFIX = "/page/"
+_NOTHING: dict[str, Any] = {"results": [], "notes": [], "complete": True, "took_ms": 0.0, "next_offset": None}
 
 
 class Pages:
@@ -79,7 +80,13 @@ class Pages:
 
     def _asked(self, method: str) -> Any:
         async def answer(request: web.Request) -> web.Response:
-            found = await self._upstream.call(method, await body_params(request))
+            try:
+                found = await self._upstream.call(method, await body_params(request))
+            except RegendError as error:
+                if STATUS_OF.get(error.code) != 422:
+                    raise
+                # Half a filter is nothing unusual while it is typed, and browsers log other statuses as errors.
+                return json_answer({**_NOTHING, "trouble": str(error)})
             # Lexers are slow, and other requests must not wait for them.
             return json_answer(await asyncio.to_thread(coloured, found))
 

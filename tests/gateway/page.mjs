@@ -119,6 +119,10 @@ async function walk(width, height, scheme) {
   await page.click(".skipped button >> nth=0");
   await page.waitForSelector(".skipped li > span:nth-child(3)");
   report.facts.skipped = await page.textContent(".skipped li");
+  await page.fill("#asked", "build.log");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector(".asked b");
+  report.facts.asked = await page.textContent(".asked p");
   await checked(page, `${name}, status`);
   if (width > 1000) await page.screenshot({ path: `${pictures}/page-status-${scheme}.png` });
   await page.context().close();

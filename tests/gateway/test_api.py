@@ -59,6 +59,12 @@ def test_lists_in_a_url_are_parameters_that_come_several_times(served: Gateway) 
     assert served.get(f"/api/search?query=x&globs=*.py&globs=!tests&under={ROOT}").status == 200
 
 
+def test_a_whole_number_may_be_written_as_a_fraction(served: Gateway) -> None:
+    assert served.post("/api/search", {"query": "x", "k": 3.0}).status == 200
+    assert served.post("/api/search", {"query": "x", "k": 3.5}).code == "invalid_params"
+    assert served.ask("POST", "/api/search", b'{"query": "x", "k": 1e400}').code in ("invalid_params", "not_json")
+
+
 def test_an_empty_body_is_no_parameters(served: Gateway) -> None:
     assert served.ask("POST", "/api/status").status == 200
     assert served.ask("POST", "/api/search").code == "invalid_params"

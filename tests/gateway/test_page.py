@@ -36,7 +36,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
         if not (PACKAGES / "node_modules" / package).exists():
             pytest.skip(f"the npm package {package} is not installed in {PACKAGES}")
     root, pictures = tmp_path_factory.mktemp("page") / "regend", tmp_path_factory.mktemp("pictures")
-    shutil.copytree(REPOSITORY / "regend", root, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(REPOSITORY / "regend", root, ignore=shutil.ignore_patterns("__pycache__", "*.npz", "vendor"))
+    (root / ".regenignore").write_text("# made by a build\nbuild.*\n")
+    (root / "build.log").write_text("x\n")
     (root / "large.log").write_text("x\n" * 2_000_000)
     with daemon('[http]\nlisten = "127.0.0.1:0"\neditor_link = "vscode://file{path}:{line}"\n') as served:
         served.start(root)
@@ -89,6 +91,8 @@ def test_filters_go_into_the_box_and_out_of_it(report: dict[str, Any]) -> None:
 def test_the_status_says_why_a_file_is_skipped(report: dict[str, Any]) -> None:
     assert "large.log" in report["facts"]["skipped"]
     assert "too_large" in report["facts"]["skipped"]
+    assert report["facts"]["asked"].startswith("ignored")
+    assert ".regenignore:2" in report["facts"]["asked"]
 
 
 def test_without_the_token_it_says_what_to_do(report: dict[str, Any]) -> None:
