@@ -18,6 +18,7 @@ from regend.gateway.api import body_params
 from regend.gateway.guard import Guard
 from regend.gateway.highlight import coloured
 from regend.gateway.upstream import Upstream
+from regend.rpc.schema import METHODS
 
 _TYPES = {
     ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".txt": "text/plain",
@@ -81,7 +82,7 @@ class Pages:
     def _asked(self, method: str) -> Any:
         async def answer(request: web.Request) -> web.Response:
             try:
-                found = await self._upstream.call(method, await body_params(request))
+                found = await self._upstream.call(method, await body_params(request, METHODS[method]))
             except RegendError as error:
                 if STATUS_OF.get(error.code) != 422:
                     raise

@@ -75,6 +75,7 @@ async function walk(width, height, scheme) {
   await page.keyboard.press("y");
   await page.waitForSelector(".copied.shown");
   report.facts.copied = await page.evaluate(() => navigator.clipboard.readText());
+  await page.waitForSelector(".copied:not(.shown)", { state: "attached" });
   await page.keyboard.press("Enter");
   await page.waitForSelector(".opened");
   report.facts.permalink = page.url();
@@ -114,17 +115,18 @@ async function walk(width, height, scheme) {
 
   await page.click("nav >> text=Status");
   await page.waitForSelector(".status .plot canvas");
+  await page.waitForFunction(() => !document.querySelector(".plot p, .status > p").textContent.includes("Now 0.0 chunks embedded and 0.0"));
+  if (width > 1000) await page.screenshot({ path: `${pictures}/page-status-${scheme}.png` });
   await page.click("summary");
   await page.waitForSelector(".skipped li");
   await page.click(".skipped button >> nth=0");
-  await page.waitForSelector(".skipped li > span:nth-child(3)");
+  await page.waitForSelector(".skipped li > span:nth-child(2):not(.kind)");
   report.facts.skipped = await page.textContent(".skipped li");
   await page.fill("#asked", "build.log");
   await page.keyboard.press("Enter");
   await page.waitForSelector(".asked b");
   report.facts.asked = await page.textContent(".asked p");
   await checked(page, `${name}, status`);
-  if (width > 1000) await page.screenshot({ path: `${pictures}/page-status-${scheme}.png` });
   await page.context().close();
 }
 

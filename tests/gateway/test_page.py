@@ -27,6 +27,14 @@ KEPT = ("page-light.png", "page-dark.png", "page-why-dark.png", "page-status-lig
 pytestmark = pytest.mark.slow
 
 
+def _fill(root: Path) -> None:
+    ignored = shutil.ignore_patterns("__pycache__", "*.npz", "vendor")
+    shutil.copytree(REPOSITORY / "regend", root, ignore=ignored)
+    (root / ".regenignore").write_text("# made by a build\nbuild.*\n")
+    (root / "build.log").write_text("x\n")
+    (root / "large.log").write_text("x\n" * 2_000_000)
+
+
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     chromium, node = shutil.which("chromium"), shutil.which("node")
@@ -35,12 +43,10 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
     for package in ("playwright-core", "axe-core"):
         if not (PACKAGES / "node_modules" / package).exists():
             pytest.skip(f"the npm package {package} is not installed in {PACKAGES}")
-    root, pictures = tmp_path_factory.mktemp("page") / "regend", tmp_path_factory.mktemp("pictures")
-    shutil.copytree(REPOSITORY / "regend", root, ignore=shutil.ignore_patterns("__pycache__", "*.npz", "vendor"))
-    (root / ".regenignore").write_text("# made by a build\nbuild.*\n")
-    (root / "build.log").write_text("x\n")
-    (root / "large.log").write_text("x\n" * 2_000_000)
+    pictures = tmp_path_factory.mktemp("pictures")
     with daemon('[http]\nlisten = "127.0.0.1:0"\neditor_link = "vscode://file{path}:{line}"\n') as served:
+        root = served.home / "src/regend"
+        _fill(root)
         served.start(root)
         served.flush()
         wait_for(lambda: bool(served.status()["http"]), "the gateway serves")

@@ -29,7 +29,8 @@ function Asked({ root }) {
 }
 
 function Reason({ why }) {
-  return html`<span>${why.reason}${why.rule ? html` Rule <code>${why.rule.pattern}</code> in
+  const rule = why.rule && !why.reason.includes(why.rule.pattern);
+  return html`<span>${why.reason}${rule ? html` Rule <code>${why.rule.pattern}</code> in
     ${" "}${short(why.rule.source)}${why.rule.line ? `:${why.rule.line}` : ""}.` : null}</span>`;
 }
 
@@ -58,7 +59,7 @@ function File({ root, file }) {
   const [why, setWhy] = useState(null);
   const look = () => ask("/api/why", { root, file: file.path }).then(setWhy, (error) => setWhy({ reason: error.message, rule: null }));
   return html`<li>
-    <span class="path">${file.path}</span> <span class="kind">${file.reason}</span>
+    <span class="path">${file.path}</span> ${why ? null : html`<span class="kind">${file.reason}</span>`}
     ${" "}${why
       ? html`<${Reason} why=${why} />`
       : html`<button type="button" onClick=${look} aria-label=${`Why is ${file.path} skipped?`}>why?</button>`}
