@@ -14,6 +14,8 @@ from itertools import pairwise
 
 MAX_TOKEN_CHARS = 64
 """Longer runs are encoded data, not words."""
+LONG_RUN = "…"
+"""Stands for such runs in the index, so that a search for a piece of a word knows which texts it must read."""
 MARKS = "".join(
     chr(code)
     for code in (*range(0x300, 0x1E00), *range(0x20D0, 0x20F1), *range(0x3099, 0x309B), *range(0xA66F, 0xAC00))
@@ -165,7 +167,7 @@ def _asked(word: str) -> list[str]:
 def _indexed(word: str) -> list[str]:
     """Return the tokens of one of `words_in`; every character of a run may be asked for alone."""
     if not _UNSPACED_CHAR.match(word):
-        return _asked(word)
+        return _asked(word) or [LONG_RUN]
     units = characters_of(word)
     return _paired(units) + units if len(units) > 1 else units
 
@@ -192,7 +194,7 @@ def lexical_tokens(text: str) -> str:
     if is_unspaced(text):
         return " ".join([token for word in words_in(text) for token in _indexed(word)])
     words = _WORD.findall(text) if text.isascii() else _WIDE_WORD.findall(text)
-    return " ".join([_tokens_of(word) for word in words if len(word) <= MAX_TOKEN_CHARS])
+    return " ".join([_tokens_of(word) if len(word) <= MAX_TOKEN_CHARS else LONG_RUN for word in words])
 
 
 def asked_tokens(text: str) -> str:
