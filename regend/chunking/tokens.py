@@ -198,9 +198,7 @@ def lexical_tokens(text: str) -> str:
 
 
 def asked_tokens(text: str) -> str:
-    """Return the tokens by which a query asks for a text: as `lexical_tokens`, but pairs stand for their characters."""
-    if text.isascii():
-        return lexical_tokens(text)
+    """Return the tokens by which a query asks for a text: pairs stand for their characters, long runs for nothing."""
     return " ".join([token for word in words_in(text) for token in _asked(word)])
 
 
