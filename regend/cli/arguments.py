@@ -98,6 +98,9 @@ COMMANDS = (
     Command("lsp", "serve editors on standard input and output (LSP)", "mcp", (
         arg("--document-symbols", action="store_true", help="also list the definitions of the open file"),
     )),
+    Command("http", "print the link to the page in the browser", "operations", (
+        arg("--header", action="store_true", help="print the header that other HTTP clients must send instead"),
+    )),
     Command("savings", "show how many tokens the answers to agents saved", "mcp", ()),
     Command("start", "start the daemon in the background", "starting", ()),
     Command("stop", "shut the daemon down", "operations", ()),
