@@ -80,13 +80,13 @@ EDGES: dict[str, tuple[str, ...]] = {
     # Warm processes: they read and chunk files and run the local model.
     "regend.workers": (
         *BASICS, "regend.interpreter", "regend.config", "regend.machine", "regend.workers.*", "regend.chunking.chunker",
-        "regend.chunking.notebooks", "regend.disk.blob_names", "regend.disk.safe_read", "regend.embedding.base",
-        "regend.embedding.registry",
+        "regend.chunking.notebooks", "regend.chunking.packing", "regend.disk.blob_names",
+        "regend.disk.safe_read", "regend.embedding.base", "regend.embedding.registry",
     ),
     # Adapters. The store applies the core's commands and answers with its events, hence these two.
     "regend.store": (
         *BASICS, "regend.paths", "regend.store.*", "regend.core.commands", "regend.core.events",
-        "regend.embedding.base", "regend.chunking.grammars", "regend.chunking.tokens",
+        "regend.embedding.base", "regend.chunking.grammars", "regend.chunking.packing", "regend.chunking.tokens",
     ),
     "regend.embedding": (*BASICS, "regend.embedding.*", "regend.config", "regend.chunking.tokens"),
     # Rates, retries and breakers are decided by pure parts; the adapters carry out what these say.
@@ -157,7 +157,10 @@ FOREIGN: dict[str, tuple[str, ...]] = {
     "lsprotocol": ("regend.lsp",),
     "pygls": ("regend.lsp",),
     "keyring": ("regend.embedding.remote",),
-    "msgspec": ("regend.rpc", "regend.client", "regend.workers", "regend.embedding", "regend.gateway", "regend.mcp"),
+    "msgspec": (
+        "regend.rpc", "regend.client", "regend.workers", "regend.embedding", "regend.gateway", "regend.mcp",
+        "regend.chunking.packing",
+    ),
     "prometheus_client": ("regend.gateway",),
     "pygments": ("regend.gateway",),
     "numpy": ("regend.store", "regend.embedding", "regend.search", "regend.daemon", "regend.workers"),
@@ -166,6 +169,7 @@ FOREIGN: dict[str, tuple[str, ...]] = {
     "psutil": ("regend.daemon",),
     "re2": ("regend.search.query",),
     "rich": ("regend.cli",),
+    "simsimd": ("regend.store.vectors",),
     "structlog": (
         "regend.daemon", "regend.store", "regend.embedding", "regend.rpc", "regend.watch", "regend.workers",
         "regend.disk", "regend.gateway.child", "regend.__main__",

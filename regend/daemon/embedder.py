@@ -88,6 +88,11 @@ class Embedder:
         self._refusals = _DOUBT_AFTER
         self.counters = EmbedCounters()
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether workers give a new file's chunks their vectors when they read it."""
+        return self._provider.info.quick
+
     async def run(self, command: Embed) -> Embedded | EmbedFailed:
         """Embed one batch. Raises nothing but `CancelledError`."""
         batch = command.batch_id

@@ -8,20 +8,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from regend.chunking.packing import Rows
 from regend.core.events import FileState, FileVersion, PendingChunk
-from regend.store.base import KeyArray, RootRecord
+from regend.store.base import KeyArray, Mask, RootRecord
 from regend.store.catalog.schema import MODEL_SHIFT
 from regend.store.catalog.sums import read_sum, settle
-from regend.store.catalog.textcodec import pack
-from regend.types import BlobId, ChunkedFile, ChunkId, PoolId, RootId, StatSig, embedded_text
+from regend.types import BlobId, ChunkId, PackedFile, PoolId, RootId, StatSig
 
 _VARIABLES = 500  # per statement; SQLite's own limit is far above, but short statements are cached
 _KEY_MASK = (1 << MODEL_SHIFT) - 1
+_Key = TypeVar("_Key", int, bytes)
 
 
 class BlobRow(NamedTuple):
@@ -40,7 +41,7 @@ class TreeRow(NamedTuple):
     reason: str
 
 
-def _slices(keys: Sequence[int]) -> Iterator[tuple[str, Sequence[int]]]:
+def _slices(keys: Sequence[_Key]) -> Iterator[tuple[str, Sequence[_Key]]]:
     for start in range(0, len(keys), _VARIABLES):
         part = keys[start : start + _VARIABLES]
         yield ",".join("?" * len(part)), part
@@ -203,53 +204,67 @@ class Catalog:
         row = self._sql.execute(find, (blob,)).fetchone()
         return None if row is None else BlobRow(*row)
 
-    def add_blob(self, file: ChunkedFile) -> tuple[BlobRow, KeyArray]:
+    def add_blob(self, file: PackedFile, rows: Rows) -> tuple[BlobRow, KeyArray, Mask]:
         """Store a blob's chunks and symbols.
 
         Returns:
-            Its row, and its chunk keys in order (int64 [n]).
+            Its row, its chunk keys in order (int64 [n]), and which of them are new (bool [n]).
         """
         sql = self._sql
-        texts = [embedded_text(chunk.symbol, chunk.text, chunk.outline) for chunk in file.chunks]
-        sizes = [len(text.encode("utf-8", "surrogatepass")) for text in texts]
         cursor = sql.execute(
             "INSERT INTO blobs(blob, language, line_count, skip_reason, degraded_reason, chunk_count, size_bytes) "
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 file.blob, file.language, file.line_count, file.skip_reason, file.degraded_reason,
-                len(file.chunks), sum(sizes),
+                len(rows.chunks), sum(row[2] for row in rows.chunks),
             ),
         )  # fmt: skip
         blob_key = int(cursor.lastrowid or 0)
-        keys: list[int] = []
-        for chunk, text, size in zip(file.chunks, texts, sizes, strict=True):
-            lexical = pack(chunk.lexical)
-            row = sql.execute("SELECT chunk_key, lexical FROM chunks WHERE chunk = ?", (chunk.chunk_id,)).fetchone()
-            if row is None:
-                added = sql.execute(
-                    "INSERT INTO chunks(chunk, token_count, size_bytes, text, lexical) VALUES (?, ?, ?, ?, ?)",
-                    (chunk.chunk_id, chunk.token_count, size, pack(text), lexical),
-                )
-                keys.append(int(added.lastrowid or 0))
-            else:
-                keys.append(int(row[0]))
-                if row[1] != lexical:  # An older version weighted its words differently.
-                    sql.execute("UPDATE chunks SET lexical = ? WHERE chunk_key = ?", (lexical, row[0]))
+        keys, is_new = self._add_chunks(rows)
         sql.executemany(
-            "INSERT INTO blob_chunks VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                (blob_key, ordinal, key, chunk.start_line, chunk.end_line, chunk.symbol, chunk.kind)
-                for ordinal, (key, chunk) in enumerate(zip(keys, file.chunks, strict=True))
-            ],
+            "INSERT INTO blob_chunks(blob_key, ordinal, chunk_key, start_line, end_line, symbol, kind) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(blob_key, n, key, *span) for n, (key, span) in enumerate(zip(keys, rows.spans, strict=True))],
         )
         sql.executemany(
-            "INSERT INTO symbols VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (blob_key, ordinal, s.name, s.name.casefold(), s.path, s.kind, s.start_line, s.end_line)
-                for ordinal, s in enumerate(file.symbols)
-            ],
+            "INSERT INTO symbols(blob_key, ordinal, name, folded, path, kind, start_line, end_line) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [(blob_key, n, *symbol) for n, symbol in enumerate(rows.symbols)],
         )
-        return BlobRow(blob_key, file.language, file.skip_reason, file.degraded_reason), np.array(keys, np.int64)
+        row = BlobRow(blob_key, file.language, file.skip_reason, file.degraded_reason)
+        return row, np.array(keys, np.int64), np.array(is_new, np.bool_)
+
+    def _add_chunks(self, rows: Rows) -> tuple[list[int], list[bool]]:
+        """Store the chunks that are new; return the keys of all, in order, and which are new."""
+        known: dict[bytes, int] = {}
+        lexical_of = {row[0]: row[4] for row in rows.chunks}
+        for marks, part in _slices(list(lexical_of)):
+            find = f"SELECT chunk, chunk_key, lexical FROM chunks WHERE chunk IN ({marks})"  # noqa: S608
+            for chunk, key, lexical in self._sql.execute(find, part).fetchall():
+                known[chunk] = key
+                if lexical != lexical_of[chunk]:  # An older version weighted its words differently.
+                    self._sql.execute("UPDATE chunks SET lexical = ? WHERE chunk_key = ?", (lexical_of[chunk], key))
+        new: list[tuple[int, bytes, int, int, object, object]] = []
+        keys, is_new = list[int](), list[bool]()
+        next_key = 0
+        for row in rows.chunks:
+            key = known.get(row[0], 0)
+            is_new.append(not key)
+            if not key:
+                next_key = next_key + 1 if new else self._next_key("chunks")
+                key = known[row[0]] = next_key
+                new.append((key, *row))
+            keys.append(key)
+        self._sql.executemany(
+            "INSERT INTO chunks(chunk_key, chunk, token_count, size_bytes, text, lexical) VALUES (?, ?, ?, ?, ?, ?)",
+            new,
+        )
+        return keys, is_new
+
+    def _next_key(self, table: str) -> int:
+        """Return the key that SQLite would give to the next row: greater than all that ever were in the table."""
+        row = self._sql.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+        return 1 if row is None else int(row[0]) + 1
 
     def blob_keys(self, blob_key: int) -> KeyArray:
         """Return the chunk keys of a blob, in order."""
@@ -291,13 +306,18 @@ class Catalog:
 
     def put_vectors(self, keys: Sequence[int], halves: npt.NDArray[np.float16], model: int) -> None:
         """Store vectors (float16 [n, dim]) of a model; the first one of a chunk stays."""
-        prefix = model << MODEL_SHIFT
-        self._sql.executemany(
-            "INSERT OR IGNORE INTO vectors(vector_key, vector) VALUES (?, ?)",
-            [(prefix | key, half.tobytes()) for key, half in zip(keys, halves.astype("<f2"), strict=True)],
-        )
+        self.add_vectors(keys, halves, model)
         if model == self.model:
             self.remove_pending(keys)
+
+    def add_vectors(self, keys: Sequence[int], halves: npt.NDArray[np.float16], model: int) -> None:
+        """Store vectors of chunks that are not pending; see `put_vectors`."""
+        prefix = model << MODEL_SHIFT
+        raw = halves.astype("<f2").view(f"V{2 * halves.shape[1]}")[:, 0].tolist()
+        self._sql.executemany(
+            "INSERT OR IGNORE INTO vectors(vector_key, vector) VALUES (?, ?)",
+            zip((prefix | key for key in keys), raw, strict=True),
+        )
 
     def vectors_of(self, keys: Sequence[int], model: int) -> dict[int, bytes]:
         """Return a model's stored vectors of these chunks, by key."""
