@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 
 import numpy as np
 
 from regend.store.base import FloatVector, HalfMatrix, KeyArray
 from regend.store.catalog.loading import positions
 
-try:
-    import simsimd
-except ImportError:  # There is no wheel for this machine: search is exact all the same, and slower.
-    simsimd = None
-
+_HAS_SIMSIMD = find_spec("simsimd") is not None
+"""Without a wheel for this machine search is exact all the same, and slower."""
 _MIN_TAIL = 2_048
 _BLOCK_ROWS = 1_024
 _TAIL_SHARE = 8
@@ -36,7 +34,7 @@ def nearest(rows: HalfMatrix, vector: FloatVector, limit: int, skip: KeyArray) -
     count = len(rows)
     if count - len(skip) <= 0 or limit <= 0:
         return np.empty(0, np.int64), np.empty(0, np.float32)
-    rough = _blocks(rows, vector) if simsimd is None else _dots(rows, vector)
+    rough = _dots(rows, vector) if _HAS_SIMSIMD else _blocks(rows, vector)
     rough[skip] = -np.inf
     kept = min(count - len(skip), limit + limit // _SLACK + _EXTRA)
     top = np.argpartition(rough, count - kept)[count - kept :]
@@ -48,6 +46,8 @@ def nearest(rows: HalfMatrix, vector: FloatVector, limit: int, skip: KeyArray) -
 
 
 def _dots(rows: HalfMatrix, vector: FloatVector) -> FloatVector:
+    import simsimd
+
     found = simsimd.cdist(vector[None].astype(np.float16), rows, "dot")
     return np.asarray(found, np.float32).reshape(len(rows))
 

@@ -159,7 +159,7 @@ def test_rows_of_keys_in_any_order() -> None:
 @pytest.mark.parametrize("without", [False, True])
 def test_exact_search_skips_rows(limit: int, without: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if without:
-        monkeypatch.setattr("regend.store.vectors.exact.simsimd", None)
+        monkeypatch.setattr("regend.store.vectors.exact._HAS_SIMSIMD", False)
     halves = VECTORS.astype(np.float16)
     skip = np.arange(0, COUNT, 3)
     for query in QUERIES[:5]:
