@@ -195,6 +195,8 @@ PURE: dict[str, frozenset[str]] = {
     "regend.embedding.pacing": frozenset(),
     "regend.disk.ignore.wildmatch": frozenset(),
     "regend.chunking": frozenset(("tree_sitter",)),
+    # Packs values into the bytes that a worker sends.
+    "regend.chunking.packing": frozenset(("msgspec",)),
     # Stops a parse that takes too long; only the clock can tell.
     "regend.chunking.structure": frozenset(("tree_sitter", "time")),
     # Loads grammars and, through importlib, the languages' data files, once per process.
