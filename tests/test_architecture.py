@@ -117,11 +117,9 @@ EDGES: dict[str, tuple[str, ...]] = {
     # Joins everything, but picks adapters by their registries only.
     "regend.daemon": (
         *BASICS, "regend.config", "regend.gateway.child", "regend.limits", "regend.paths", "regend.daemon.*",
-        "regend.core.*",
-        "regend.chunking.*", "regend.disk.*", "regend.watch.*", "regend.workers.*", "regend.search.*", "regend.rpc.*",
-        "regend.store.base", "regend.store.reads", "regend.store.store", "regend.store.lock",
-        "regend.embedding.base",
-        "regend.embedding.registry",
+        "regend.core.*", "regend.chunking.*", "regend.disk.*", "regend.watch.*", "regend.workers.*", "regend.search.*",
+        "regend.rpc.*", "regend.store.base", "regend.store.reads", "regend.store.store", "regend.store.lock",
+        "regend.embedding.base", "regend.embedding.registry",
     ),
     "regend.__main__": (
         "regend", "regend.interpreter", "regend.errors", "regend.paths", "regend.config", "regend.daemon.*",
@@ -135,8 +133,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     # The server for agents: a client of the socket that is started with each agent, so it loads little.
     "regend.mcp": (
         "regend", "regend.interpreter", "regend.errors", "regend.fields", "regend.limits", "regend.paths",
-        "regend.mcp.*",
-        "regend.rpc.client", "regend.rpc.query_messages", "regend.cli.asking.here",
+        "regend.mcp.*", "regend.rpc.client", "regend.rpc.query_messages", "regend.cli.asking.here",
     ),
     # HTTP, in a process of its own that asks over the socket. Agents that come by HTTP get the answers of `mcp`.
     "regend.gateway": (
@@ -157,10 +154,8 @@ FOREIGN: dict[str, tuple[str, ...]] = {
     "lsprotocol": ("regend.lsp",),
     "pygls": ("regend.lsp",),
     "keyring": ("regend.embedding.remote",),
-    "msgspec": (
-        "regend.rpc", "regend.client", "regend.workers", "regend.embedding", "regend.gateway", "regend.mcp",
-        "regend.chunking.packing",
-    ),
+    "msgspec": ("regend.rpc", "regend.client", "regend.workers", "regend.embedding", "regend.gateway", "regend.mcp",
+                "regend.chunking.packing"),
     "prometheus_client": ("regend.gateway",),
     "pygments": ("regend.gateway",),
     "numpy": ("regend.store", "regend.embedding", "regend.search", "regend.daemon", "regend.workers"),
@@ -195,7 +190,6 @@ PURE: dict[str, frozenset[str]] = {
     "regend.embedding.pacing": frozenset(),
     "regend.disk.ignore.wildmatch": frozenset(),
     "regend.chunking": frozenset(("tree_sitter",)),
-    # Packs values into the bytes that a worker sends.
     "regend.chunking.packing": frozenset(("msgspec",)),
     # Stops a parse that takes too long; only the clock can tell.
     "regend.chunking.structure": frozenset(("tree_sitter", "time")),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,22 +16,12 @@ import numpy.typing as npt
 from regend.chunking.packing import Rows
 from regend.core.events import FileState, FileVersion, PendingChunk
 from regend.store.base import KeyArray, Mask, RootRecord
+from regend.store.catalog.blobs import BlobRow, add_blob, slices
 from regend.store.catalog.schema import MODEL_SHIFT
 from regend.store.catalog.sums import read_sum, settle
 from regend.types import BlobId, ChunkId, PackedFile, PoolId, RootId, StatSig
 
-_VARIABLES = 500  # per statement; SQLite's own limit is far above, but short statements are cached
 _KEY_MASK = (1 << MODEL_SHIFT) - 1
-_Key = TypeVar("_Key", int, bytes)
-
-
-class BlobRow(NamedTuple):
-    """A blob that the catalog holds."""
-
-    blob_key: int
-    language: str
-    skip_reason: str
-    degraded_reason: str
 
 
 class TreeRow(NamedTuple):
@@ -39,12 +29,6 @@ class TreeRow(NamedTuple):
 
     entry_id: int | None
     reason: str
-
-
-def _slices(keys: Sequence[_Key]) -> Iterator[tuple[str, Sequence[_Key]]]:
-    for start in range(0, len(keys), _VARIABLES):
-        part = keys[start : start + _VARIABLES]
-        yield ",".join("?" * len(part)), part
 
 
 class Catalog:
@@ -205,66 +189,8 @@ class Catalog:
         return None if row is None else BlobRow(*row)
 
     def add_blob(self, file: PackedFile, rows: Rows) -> tuple[BlobRow, KeyArray, Mask]:
-        """Store a blob's chunks and symbols.
-
-        Returns:
-            Its row, its chunk keys in order (int64 [n]), and which of them are new (bool [n]).
-        """
-        sql = self._sql
-        cursor = sql.execute(
-            "INSERT INTO blobs(blob, language, line_count, skip_reason, degraded_reason, chunk_count, size_bytes) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                file.blob, file.language, file.line_count, file.skip_reason, file.degraded_reason,
-                len(rows.chunks), sum(row[2] for row in rows.chunks),
-            ),
-        )  # fmt: skip
-        blob_key = int(cursor.lastrowid or 0)
-        keys, is_new = self._add_chunks(rows)
-        sql.executemany(
-            "INSERT INTO blob_chunks(blob_key, ordinal, chunk_key, start_line, end_line, symbol, kind) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(blob_key, n, key, *span) for n, (key, span) in enumerate(zip(keys, rows.spans, strict=True))],
-        )
-        sql.executemany(
-            "INSERT INTO symbols(blob_key, ordinal, name, folded, path, kind, start_line, end_line) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [(blob_key, n, *symbol) for n, symbol in enumerate(rows.symbols)],
-        )
-        row = BlobRow(blob_key, file.language, file.skip_reason, file.degraded_reason)
-        return row, np.array(keys, np.int64), np.array(is_new, np.bool_)
-
-    def _add_chunks(self, rows: Rows) -> tuple[list[int], list[bool]]:
-        """Store the chunks that are new; return the keys of all, in order, and which are new."""
-        known: dict[bytes, int] = {}
-        lexical_of = {row[0]: row[4] for row in rows.chunks}
-        for marks, part in _slices(list(lexical_of)):
-            find = f"SELECT chunk, chunk_key, lexical FROM chunks WHERE chunk IN ({marks})"  # noqa: S608
-            for chunk, key, lexical in self._sql.execute(find, part).fetchall():
-                known[chunk] = key
-                if lexical != lexical_of[chunk]:  # An older version weighted its words differently.
-                    self._sql.execute("UPDATE chunks SET lexical = ? WHERE chunk_key = ?", (lexical_of[chunk], key))
-        new: list[tuple[int, bytes, int, int, object, object]] = []
-        keys, is_new = list[int](), list[bool]()
-        next_key = 0
-        for row in rows.chunks:
-            key = known.get(row[0], 0)
-            is_new.append(not key)
-            if not key:
-                next_key = next_key + 1 if new else self._next_key("chunks")
-                key = known[row[0]] = next_key
-                new.append((key, *row))
-            keys.append(key)
-        self._sql.executemany(
-            "INSERT INTO chunks(chunk_key, chunk, token_count, size_bytes, text, lexical) VALUES (?, ?, ?, ?, ?, ?)",
-            new,
-        )
-        return keys, is_new
-
-    def _next_key(self, table: str) -> int:
-        """Return the key that SQLite would give to the next row: greater than all that ever were in the table."""
-        row = self._sql.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
-        return 1 if row is None else int(row[0]) + 1
+        """Store a blob; see `blobs.add_blob`."""
+        return add_blob(self._sql, file, rows)
 
     def blob_keys(self, blob_key: int) -> KeyArray:
         """Return the chunk keys of a blob, in order."""
@@ -323,7 +249,7 @@ class Catalog:
         """Return a model's stored vectors of these chunks, by key."""
         prefix = model << MODEL_SHIFT
         found: dict[int, bytes] = {}
-        for marks, part in _slices(keys):
+        for marks, part in slices(keys):
             rows = self._sql.execute(
                 f"SELECT vector_key, vector FROM vectors WHERE vector_key IN ({marks})",  # noqa: S608
                 [prefix | key for key in part],
@@ -350,7 +276,7 @@ class Catalog:
         )
 
     def _described(self, keys: Sequence[int], condition: str) -> Iterator[tuple[int, PendingChunk]]:
-        for marks, part in _slices(keys):
+        for marks, part in slices(keys):
             rows = self._sql.execute(
                 f"SELECT chunk_key, chunk, token_count, size_bytes FROM chunks c WHERE chunk_key IN ({marks}) "  # noqa: S608
                 f"{condition} ORDER BY chunk_key",
