@@ -186,6 +186,24 @@ class EmbeddingConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedConfig:
+    """Vectors that daemons share, so that each text is embedded once. Hashes and vectors are sent, and never a text."""
+
+    url: str = declare(
+        "the shared store: `postgresql://ada@db.example.org/regend`, or a file for daemons of one machine: "
+        "`sqlite:///srv/regend/shared.db`; empty: none",
+        "",
+    )
+    roots: tuple[str, ...] = declare("roots whose hashes and vectors the store is asked for and given", (), "paths")
+    pools: tuple[str, ...] = declare(
+        "names of pools other than the repository's own, such as `acme/web=/home/ada/src/web`", (), "`NAME=PATH`"
+    )
+    timeout_ms: int = declare(
+        "a batch is embedded here when the store has not answered within this time", 1_000, "ms", low=1
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class IgnoreConfig:
     """Paths that are not indexed, in addition to those that ignore files exclude."""
 
@@ -214,6 +232,7 @@ class Config:
     limits: LimitConfig = field(default_factory=LimitConfig)
     workers: WorkerConfig = field(default_factory=WorkerConfig)
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
+    shared: SharedConfig = field(default_factory=SharedConfig)
     resources: ResourceConfig = field(default_factory=ResourceConfig)
     ignore: IgnoreConfig = field(default_factory=IgnoreConfig)
     client: ClientConfig = field(default_factory=ClientConfig)
@@ -337,7 +356,28 @@ def config_from_table(table: Mapping[str, Any], source: str) -> Config:
     user_path(embedding.api_key_file, "embedding.api_key_file", source)
     for path in embedding.remote_roots:
         user_path(path, "embedding.remote_roots", source)
+    shared_pools(config.shared, source)
     return config
+
+
+def shared_pools(config: SharedConfig, source: str = "configuration") -> dict[Path, str]:
+    """Return each root that shares vectors, with the name that the user gives its pool (empty: the repository's own).
+
+    Raises:
+        ConfigError: a value cannot be used.
+    """
+    if config.roots and not config.url:
+        raise ConfigError(f"{source}: `shared.roots` names roots, but no store; set `shared.url`.")
+    found = {user_path(path, "shared.roots", source): "" for path in config.roots if path}
+    for value in config.pools:
+        name, _, path = value.partition("=")
+        root = user_path(path, "shared.pools", source)
+        if not name or root not in found:
+            raise ConfigError(
+                f"{source}: `shared.pools` holds {value!r}; write `NAME=PATH` with a path of `shared.roots`."
+            )
+        found[root] = name
+    return found
 
 
 _REMOVED = {
