@@ -48,7 +48,8 @@ EDGES: dict[str, tuple[str, ...]] = {
     "regend.paths": ("regend.errors",),
     # One way to declare a checked field, for the configuration and for the wire.
     "regend.fields": (),
-    "regend.config": ("regend.errors", "regend.fields", "regend.paths"),
+    "regend.overrides": ("regend.errors", "regend.fields"),
+    "regend.config": ("regend.errors", "regend.fields", "regend.overrides", "regend.paths"),
     # Pure: decides, and does nothing itself.
     "regend.core": (*BASICS, "regend.core.*"),
     # `LimitConfig` is a plain value; a second class with the same fields would be a synonym.
@@ -123,7 +124,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     # Clients: they see the socket and the configuration, never the index.
     "regend.cli": (
         "regend", "regend.interpreter", "regend.errors", "regend.limits", "regend.paths", "regend.config",
-        "regend.fields", "regend.rpc.*", "regend.cli.*", "regend.mcp.*", "regend.lsp.*",
+        "regend.fields", "regend.overrides", "regend.rpc.*", "regend.cli.*", "regend.mcp.*", "regend.lsp.*",
     ),
     # The server for agents: a client of the socket that is started with each agent, so it loads little.
     "regend.mcp": (
