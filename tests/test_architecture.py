@@ -49,7 +49,8 @@ EDGES: dict[str, tuple[str, ...]] = {
     # One way to declare a checked field, for the configuration and for the wire.
     "regend.fields": (),
     "regend.overrides": ("regend.errors", "regend.fields"),
-    "regend.config": ("regend.errors", "regend.fields", "regend.overrides", "regend.paths"),
+    "regend.tables": ("regend.errors", "regend.fields"),
+    "regend.config": ("regend.errors", "regend.fields", "regend.overrides", "regend.paths", "regend.tables"),
     # Pure: decides, and does nothing itself.
     "regend.core": (*BASICS, "regend.core.*"),
     # `LimitConfig` is a plain value; a second class with the same fields would be a synonym.
@@ -87,6 +88,8 @@ EDGES: dict[str, tuple[str, ...]] = {
     "regend.embedding": (*BASICS, "regend.embedding.*", "regend.config", "regend.chunking.tokens"),
     # Rates, retries and breakers are decided by pure parts; the adapters carry out what these say.
     "regend.embedding.pacing": (*BASICS, "regend.embedding.pacing.*"),
+    # Vectors by the hash of their text, for many daemons. It reads the index and never writes it.
+    "regend.sharing": (*BASICS, "regend.sharing.*", "regend.store.reads", "regend.embedding.base"),
     # Reads snapshots through the protocol; no adapter is known here. A filter's language is one of the data files'.
     "regend.search": (
         *BASICS, "regend.limits", "regend.search.*", "regend.store.base", "regend.embedding.base",
@@ -116,7 +119,7 @@ EDGES: dict[str, tuple[str, ...]] = {
         "regend.chunking.*", "regend.disk.*", "regend.watch.*", "regend.workers.*", "regend.search.*", "regend.rpc.*",
         "regend.store.base", "regend.store.reads", "regend.store.store", "regend.store.lock",
         "regend.embedding.base",
-        "regend.embedding.registry",
+        "regend.embedding.registry", "regend.sharing.*",
     ),
     "regend.__main__": (
         "regend", "regend.interpreter", "regend.errors", "regend.paths", "regend.config", "regend.daemon.*",
@@ -125,6 +128,10 @@ EDGES: dict[str, tuple[str, ...]] = {
     "regend.cli": (
         "regend", "regend.interpreter", "regend.errors", "regend.limits", "regend.paths", "regend.config",
         "regend.fields", "regend.overrides", "regend.rpc.*", "regend.cli.*", "regend.mcp.*", "regend.lsp.*",
+    ),
+    # The one command that asks something else than the daemon.
+    "regend.cli.shared": (
+        "regend.errors", "regend.config", "regend.cli.terminal", "regend.cli.shared.*", "regend.sharing.*",
     ),
     # The server for agents: a client of the socket that is started with each agent, so it loads little.
     "regend.mcp": (
@@ -137,6 +144,7 @@ EDGES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 FOREIGN: dict[str, tuple[str, ...]] = {
+    "asyncpg": ("regend.sharing",),
     "aiohttp": ("regend.embedding.remote",),
     "hnswlib": ("regend.store.vectors",),
     "msgpack": ("regend.rpc",),
@@ -144,15 +152,15 @@ FOREIGN: dict[str, tuple[str, ...]] = {
     "pygls": ("regend.lsp",),
     "keyring": ("regend.embedding.remote",),
     "msgspec": ("regend.rpc", "regend.client", "regend.workers", "regend.embedding", "regend.mcp"),
-    "numpy": ("regend.store", "regend.embedding", "regend.search", "regend.daemon", "regend.workers"),
+    "numpy": ("regend.sharing", "regend.store", "regend.embedding", "regend.search", "regend.daemon", "regend.workers"),
     "onnxruntime": ("regend.embedding",),
     "pathspec": ("regend.disk.ignore",),
     "psutil": ("regend.daemon",),
     "re2": ("regend.search.query",),
     "rich": ("regend.cli",),
     "structlog": (
-        "regend.daemon", "regend.store", "regend.embedding", "regend.rpc", "regend.watch", "regend.workers",
-        "regend.disk", "regend.__main__",
+        "regend.daemon", "regend.store", "regend.embedding", "regend.rpc", "regend.sharing", "regend.watch",
+        "regend.workers", "regend.disk", "regend.__main__",
     ),
     "tantivy": ("regend.store.lexical",),
     "tokenizers": ("regend.embedding",),
@@ -173,6 +181,10 @@ PURE: dict[str, frozenset[str]] = {
     "regend.limits": frozenset(),
     "regend.core": frozenset(),
     "regend.embedding.pacing": frozenset(),
+    "regend.sharing.naming": frozenset(("urllib",)),
+    "regend.sharing.reach": frozenset(),
+    "regend.sharing.address": frozenset(("ipaddress", "urllib")),
+    "regend.sharing.schema": frozenset(),
     "regend.disk.ignore.wildmatch": frozenset(),
     "regend.chunking": frozenset(("tree_sitter",)),
     # Stops a parse that takes too long; only the clock can tell.

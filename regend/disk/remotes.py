@@ -1,4 +1,4 @@
-"""What a repository has in common with its clones elsewhere: remotes and first commits. Asks git, which may be absent.
+"""Reads by what a repository and its clones know each other: remotes and first commits. It asks git, where it is.
 
 git is given the files to read and runs nothing that a repository's own configuration names.
 """
@@ -30,7 +30,7 @@ class Origins:
 
 
 def origins_of(root: Path) -> Origins:
-    """Read the facts of the repository that contains `root`; a plain folder has none."""
+    """Read the facts of the repository that contains `root`; they are empty for a plain folder."""
     repository = find_repository(root)
     if repository is None:
         return Origins({}, ())

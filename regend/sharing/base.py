@@ -39,7 +39,7 @@ class Near(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TreeChange:
-    """What a daemon changes about the chunks of one tree.
+    """A change of one tree's chunks.
 
     Attributes:
         tree: name of the tree, drawn by its daemon; it says nothing about paths.
@@ -69,7 +69,7 @@ class TreeCommitted:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What a sweep removed."""
+    """Counts of the rows that a sweep removed."""
 
     trees: int = 0
     chunks: int = 0

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
-_SCP = re.compile(r"(?:[^@/:\s]+@)?([\w.-]+|\[[0-9a-fA-F:]+\]):(?!//)(.+)", re.ASCII)
+_SCP = re.compile(r"(?:[^@/:\s]+@)?([\w.-]+|\[[0-9a-fA-F:]+\]):(?![:/]{2}|:)(.+)", re.ASCII)
 """git's short form of an SSH address: ``git@host:path``."""
 _USUAL_PORTS = {"ssh": 22, "git+ssh": 22, "ssh+git": 22, "http": 80, "https": 443, "git": 9418}
 

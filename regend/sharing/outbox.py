@@ -1,4 +1,4 @@
-"""What is still to be sent to a shared store: an SQLite file beside the index, which outlives the daemon.
+"""Remembers which chunks are still to be sent to a shared store, in an SQLite file that outlives the daemon.
 
 A chunk is noted before its vector is committed, so none is forgotten whatever ends the daemon. The outbox is bounded:
 what exceeds it is replaced by one mark, after which the whole tree is compared with the store. The index stays the
@@ -60,11 +60,10 @@ class SentTree:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Chunks of one model that wait, in order of their hashes; `noted_utc` is that of the oldest."""
+    """Chunks of one model that wait, in order of their hashes, and since when (`time.time()`)."""
 
     model: SharedModel
-    chunks: tuple[ChunkId, ...]
-    noted_utc: float
+    chunks: dict[ChunkId, float]
 
 
 class Outbox:
@@ -93,25 +92,16 @@ class Outbox:
         """Return the tree of a place; draw a name for a new one, which says nothing about this machine."""
         with self._transaction() as sql:
             sql.execute("INSERT OR IGNORE INTO trees(place, tree) VALUES (?, ?)", (place, secrets.token_hex(16)))
-            row = sql.execute("SELECT tree, revision, whole, generation FROM trees WHERE place = ?", (place,)).fetchone()
-        return SentTree(*row)
-
-    def keep(self, places: Collection[str]) -> None:
-        """Forget all other places; their trees end with their leases."""
-        with self._transaction() as sql:
-            for number, place in sql.execute("SELECT id, place FROM trees").fetchall():
-                if place not in places:
-                    for table in ("waiting", "sent", "trees"):
-                        sql.execute(f"DELETE FROM {table} WHERE id = ?", (number,))  # noqa: S608 - constant names
+            find = "SELECT tree, revision, whole, generation FROM trees WHERE place = ?"
+            return SentTree(*sql.execute(find, (place,)).fetchone())
 
     def note(self, place: str, model: SharedModel, chunks: Iterable[ChunkId]) -> None:
         """Note that these chunks get, or have, a vector that the store is to have."""
         now = time.time()
         with self._transaction() as sql:
             number = _id(sql, place)
-            sql.executemany(
-                "INSERT OR IGNORE INTO waiting VALUES (?, ?, ?, ?, ?)", [(number, *model, chunk, now) for chunk in chunks]
-            )
+            rows = [(number, *model, chunk, now) for chunk in chunks]
+            sql.executemany("INSERT OR IGNORE INTO waiting VALUES (?, ?, ?, ?, ?)", rows)
             if _count(sql, number) > self._limit:
                 _mark_whole(sql, number)
 
@@ -124,13 +114,14 @@ class Outbox:
         """Return up to `limit` waiting chunks by model; they wait until they are `done`."""
         with self._transaction() as sql:
             rows = sql.execute(
-                "SELECT model_id, dim, chunk, noted_utc FROM waiting WHERE id = ? ORDER BY model_id, dim, chunk LIMIT ?",
+                "SELECT model_id, dim, chunk, noted_utc FROM waiting WHERE id = ? "
+                "ORDER BY model_id, dim, chunk LIMIT ?",
                 (_id(sql, place), limit),
             ).fetchall()
-        found: dict[SharedModel, list[tuple[ChunkId, float]]] = {}
+        found: dict[SharedModel, dict[ChunkId, float]] = {}
         for model_id, dim, chunk, noted_utc in rows:
-            found.setdefault(SharedModel(model_id, dim), []).append((ChunkId(chunk), noted_utc))
-        return [Waiting(model, tuple(c for c, _ in own), min(at for _, at in own)) for model, own in found.items()]
+            found.setdefault(SharedModel(model_id, dim), {})[ChunkId(chunk)] = noted_utc
+        return [Waiting(model, chunks) for model, chunks in found.items()]
 
     def count(self, place: str) -> int:
         """Return how many chunks wait."""
@@ -140,23 +131,28 @@ class Outbox:
     def sent(self, place: str) -> set[ChunkId]:
         """Return the chunks that the tree names in the store."""
         with self._transaction() as sql:
-            return {ChunkId(chunk) for (chunk,) in sql.execute("SELECT chunk FROM sent WHERE id = ?", (_id(sql, place),))}
+            rows = sql.execute("SELECT chunk FROM sent WHERE id = ?", (_id(sql, place),))
+            return {ChunkId(chunk) for (chunk,) in rows}
 
-    def done(self, place: str, taken: Iterable[Waiting], named: Iterable[ChunkId], revision: str) -> None:
-        """Drop what was taken, and record what the store's tree names now besides."""
+    def done(
+        self,
+        place: str,
+        gone: Iterable[tuple[SharedModel, Iterable[ChunkId]]],
+        named: Iterable[ChunkId],
+        revision: str,
+    ) -> None:
+        """Drop what no longer waits, and record what the store's tree names now besides."""
         with self._transaction() as sql:
             number = _id(sql, place)
-            for waiting in taken:
+            for model, chunks in gone:
                 sql.executemany(
                     "DELETE FROM waiting WHERE id = ? AND model_id = ? AND dim = ? AND chunk = ?",
-                    [(number, *waiting.model, chunk) for chunk in waiting.chunks],
+                    [(number, *model, chunk) for chunk in chunks],
                 )
             sql.executemany("INSERT OR IGNORE INTO sent VALUES (?, ?)", [(number, chunk) for chunk in named])
             sql.execute("UPDATE trees SET revision = ? WHERE id = ?", (revision, number))
 
-    def done_whole(
-        self, place: str, named: Collection[ChunkId], revision: str, generation: int, whole: int
-    ) -> None:
+    def done_whole(self, place: str, named: Collection[ChunkId], revision: str, generation: int, whole: int) -> None:
         """Record that the store's tree names exactly these.
 
         Args:

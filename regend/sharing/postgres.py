@@ -229,7 +229,7 @@ async def _locked(sql: Connection, pool: int, lock: str) -> int:
     """Lock a pool until the end of the transaction; return the number of its next chunk."""
     size = await sql.fetchval(f"SELECT next_seq FROM regend.pools WHERE pool = $1 {lock}", pool)  # noqa: S608
     if size is None:
-        raise SharedStoreAwayError("The shared store lost a pool; it is asked for anew.")
+        raise SharedStoreAwayError("The shared store lost a pool; the next call asks for it again.")
     return int(size)
 
 

