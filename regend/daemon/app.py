@@ -11,11 +11,12 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -98,6 +99,7 @@ class App:
             self._provider = open_provider(self._first, self._workers.embed)
         self._shared = parse_address(config.shared.url) if config.shared.url and config.shared.roots else None
         self._stop = asyncio.Event()
+        self._http_address: Callable[[], str] = str
 
     def stop(self) -> None:
         """Ask `run` to end."""
@@ -183,7 +185,8 @@ class App:
             OperationMethods(config, self.stop),
             StatusMethod(
                 self._places.socket, state_dir, started_at, states, EmbedStatus(pipeline, reads, models),
-                self._workers, driver.inbox, times, governor, lambda: server.counters(), sharing,
+                self._workers, driver.inbox, times, governor, lambda: server.counters(), lambda: self._http_address(),
+                sharing,
             ),
             VerifyMethod(roots, driver, reads, queries),
             WhyMethod(roots, pipeline, reads),
@@ -204,7 +207,9 @@ class App:
         _collect_garbage()
         allowed = partial(roots_at, reads, remote_paths)
         stronger = [bring_in(model, config.embedding, indexer, driver, allowed) for model in models[1:]]
-        background = [governor.run(), indexer.wait(), *stronger, *([sharing.run()] if sharing else [])]
+        background = [governor.run(), indexer.wait(), *self._gateway(), *stronger]
+        if sharing is not None:
+            background.append(sharing.run())
         for task in [tasks.create_task(work) for work in background]:
             closing.callback(task.cancel)
         # Language data are files. Read them now, or the first filter by language reads them on the event loop.
@@ -241,6 +246,16 @@ class App:
         for model in models:
             model.embedder.reuse = sharing.reuse
         return sharing
+
+    def _gateway(self) -> list[Coroutine[Any, Any, None]]:
+        """Return the work that keeps the HTTP gateway running, if there is to be one."""
+        if not self._config.http.listen:
+            return []
+        from regend.gateway.child import GatewayProcess
+
+        gateway = GatewayProcess(self._config.http, self._places.socket, self._places.state_dir)
+        self._http_address = lambda: gateway.address
+        return [gateway.run()]
 
     async def _look_after(self, watcher: Watcher, purger: Purger, notifier: Notifier) -> None:
         """Check the watchers and feed the service manager's watchdog until `stop`."""
