@@ -16,11 +16,11 @@ from types import MappingProxyType
 from typing import Any, get_type_hints
 
 from regend.errors import ConfigError, PathError
-from regend.fields import declare, lines_of_keys
+from regend.fields import declare, from_table, lines_of_keys
 from regend.gateway.settings import HttpConfig, parse_address
 from regend.overrides import overrides, source_of
 from regend.paths import absolute, default_config_path
-from regend.tables import build
+from regend.sharing.settings import SharedConfig
 
 _QUOTED_KEY = re.compile(r"`([\w.-]+)`")
 
@@ -66,7 +66,12 @@ class LimitConfig:
 class WorkerConfig:
     """The warm worker processes."""
 
-    count: int = declare("maximum number of workers; 0: one per core, at most 8", 0, "processes", low=0)
+    count: int = declare(
+        "maximum number of workers; 0: one for each core that the daemon may use, fewer in little memory, at most 8",
+        0,
+        "processes",
+        low=0,
+    )
     window: int = declare("files sent ahead to each worker", 4, "files", low=1)
     rss_cap_mb: int = declare("a worker that grows beyond this is replaced after its current file", 512, "MB", low=1)
     deadline_s: float = declare("a worker that takes longer for one file is killed and replaced", 20.0, "s", above=0)
@@ -189,24 +194,6 @@ class EmbeddingConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class SharedConfig:
-    """Vectors that daemons share, so that each text is embedded once. Hashes and vectors are sent, and never a text."""
-
-    url: str = declare(
-        "the shared store: `postgresql://ada@db.example.org/regend`, or a file for daemons of one machine: "
-        "`sqlite:///srv/regend/shared.db`; empty: none",
-        "",
-    )
-    roots: tuple[str, ...] = declare("roots whose hashes and vectors the store is asked for and given", (), "paths")
-    pools: tuple[str, ...] = declare(
-        "names of pools other than the repository's own, such as `acme/web=/home/ada/src/web`", (), "`NAME=PATH`"
-    )
-    timeout_ms: int = declare(
-        "a batch is embedded here when the store has not answered within this time", 1_000, "ms", low=1
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class IgnoreConfig:
     """Paths that are not indexed, in addition to those that ignore files exclude."""
 
@@ -276,11 +263,11 @@ def config_from_text(raw: bytes, file: Path, environ: Mapping[str, str] = Mappin
     """
     table = parse_toml(raw, f"Configuration file {file}")
     try:
-        build(Config, table, str(file), known_keys())
+        _built(table, str(file))
         given = overrides(environ, known_keys())
         for key, value in given.items():
             section, _, name = key.partition(".")
-            build(Config, {section: {name: value}}, source_of(key), known_keys())
+            _built({section: {name: value}}, source_of(key))
             table.setdefault(section, {})[name] = value
         both = f"{file} and the environment" if raw else "The environment"
         return config_from_table(table, both if given else str(file))
@@ -353,7 +340,7 @@ def config_from_table(table: Mapping[str, Any], source: str) -> Config:
     Raises:
         ConfigError: a key is unknown or removed, or a value has the wrong type, is not allowed, or needs another key.
     """
-    config = build(Config, table, source, known_keys())
+    config = _built(table, source)
     embedding = config.embedding
     if embedding.provider == "http" and not (embedding.urls and embedding.model):
         raise ConfigError(f"{source}: provider `http` lacks a server; set `embedding.urls` and `embedding.model`.")
@@ -384,3 +371,14 @@ def shared_pools(config: SharedConfig, source: str = "configuration") -> dict[Pa
             )
         found[root] = name
     return found
+
+
+_REMOVED = {
+    "embedding.url": "list the server's URL in `embedding.urls`",
+    "embedding.fail_fast": "set `embedding.attempts` to 1 for one request per try",
+}
+"""Keys of earlier versions, and what to write instead."""
+
+
+def _built(table: Mapping[str, Any], source: str) -> Config:
+    return from_table(Config, table, source, known_keys(), _REMOVED)

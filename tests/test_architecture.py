@@ -47,13 +47,14 @@ EDGES: dict[str, tuple[str, ...]] = {
     "regend.interpreter": (),
     "regend.paths": ("regend.errors",),
     # One way to declare a checked field, for the configuration and for the wire.
-    "regend.fields": (),
+    "regend.fields": ("regend.errors",),
     "regend.overrides": ("regend.errors", "regend.fields"),
-    "regend.tables": ("regend.errors", "regend.fields"),
     "regend.config": (
-        "regend.errors", "regend.fields", "regend.overrides", "regend.paths", "regend.tables",
-        "regend.gateway.settings",
+        "regend.errors", "regend.fields", "regend.overrides", "regend.paths", "regend.gateway.settings",
+        "regend.sharing.settings",
     ),
+    # The share of the machine that a process may use.
+    "regend.machine": (),
     # Pure: decides, and does nothing itself.
     "regend.core": (*BASICS, "regend.core.*"),
     # `LimitConfig` is a plain value; a second class with the same fields would be a synonym.
@@ -79,7 +80,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     ),
     # Warm processes: they read and chunk files and run the local model.
     "regend.workers": (
-        *BASICS, "regend.interpreter", "regend.config", "regend.workers.*", "regend.chunking.chunker",
+        *BASICS, "regend.interpreter", "regend.config", "regend.machine", "regend.workers.*", "regend.chunking.chunker",
         "regend.chunking.notebooks", "regend.disk.blob_names", "regend.disk.safe_read", "regend.embedding.base",
         "regend.embedding.registry",
     ),
@@ -92,6 +93,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     # Rates, retries and breakers are decided by pure parts; the adapters carry out what these say.
     "regend.embedding.pacing": (*BASICS, "regend.embedding.pacing.*"),
     # Vectors by the hash of their text, for many daemons. It reads the index and never writes it.
+    "regend.sharing.settings": ("regend.fields",),
     "regend.sharing": (*BASICS, "regend.sharing.*", "regend.store.reads", "regend.embedding.base"),
     # Reads snapshots through the protocol; no adapter is known here. A filter's language is one of the data files'.
     "regend.search": (
