@@ -1,4 +1,4 @@
-"""The settings of a shared store, which are a part of the user's configuration. It imports the standard library only."""
+"""The settings of a shared store, a part of the user's configuration. It imports the standard library only."""
 
 from __future__ import annotations
 
