@@ -71,7 +71,7 @@ def absolute(path: Path) -> Path:
 
 
 def from_root(path: str) -> str:
-    """Do the same as `absolute` for the name of a path."""
+    """Return the name of a path from the root on, as `absolute` does."""
     try:
         return path if path.startswith("/") else os.path.join(os.getcwd(), path)  # noqa: PTH109, PTH118
     except OSError as error:

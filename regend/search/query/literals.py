@@ -1,4 +1,4 @@
-"""What an expression demands: pieces of words without which no text matches.
+"""The demands of an expression: pieces of words without which no text matches.
 
 The lexical index knows words and not texts, but can tell which of its words hold a piece. So chunks that cannot match
 are never read. The reading is careful: where it is not sure what an expression means, nothing is demanded.

@@ -1,4 +1,4 @@
-"""What an expression demands is in every text that it matches, whatever the expression."""
+"""Every text that an expression matches holds the pieces that it demands, whatever the expression."""
 
 from __future__ import annotations
 
