@@ -12,10 +12,10 @@ import unicodedata
 from functools import lru_cache
 from itertools import pairwise
 
+from regend.types import LONG_RUN
+
 MAX_TOKEN_CHARS = 64
 """Longer runs are encoded data, not words."""
-LONG_RUN = "…"
-"""Stands for such runs in the index, so that a search for a piece of a word knows which texts it must read."""
 MARKS = "".join(
     chr(code)
     for code in (*range(0x300, 0x1E00), *range(0x20D0, 0x20F1), *range(0x3099, 0x309B), *range(0xA66F, 0xAC00))

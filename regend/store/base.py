@@ -13,8 +13,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from regend.chunking.tokens import LONG_RUN
-from regend.types import BlobId, ChunkId, PoolId, RootId
+from regend.types import LONG_RUN, BlobId, ChunkId, PoolId, RootId
 
 FloatMatrix = npt.NDArray[np.float32]
 HalfMatrix = npt.NDArray[np.float16]

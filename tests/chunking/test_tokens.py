@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regend.chunking.tokens import (
-    LONG_RUN,
     asked_tokens,
     estimate_tokens,
     folded,
@@ -21,6 +20,7 @@ from regend.chunking.tokens import (
     whole_tokens,
     words_in,
 )
+from regend.types import LONG_RUN
 
 SCRIPTS = {
     "Chinese": "用户信息数据库缓存𠮷",

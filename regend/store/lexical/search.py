@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 from tantivy import Occur, Query, Schema
 
-from regend.chunking.tokens import LONG_RUN
 from regend.store.base import ChunkConditions, Hit, LexicalQuery
 from regend.store.lexical.docs import FIELDS
 from regend.store.lexical.index import LexicalView
-from regend.types import DOC_ORDINAL_BITS
+from regend.types import DOC_ORDINAL_BITS, LONG_RUN
 
 TERM_SET_LIMIT = 1_000
 """Up to this many allowed entries are part of the query; more are filtered afterwards from a longer list."""

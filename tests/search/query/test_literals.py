@@ -7,10 +7,11 @@ import re
 
 import pytest
 
-from regend.chunking.tokens import LONG_RUN, lexical_tokens
+from regend.chunking.tokens import lexical_tokens
 from regend.search.query.literals import pieces_of
 from regend.search.query.patterns import TextPattern
 from regend.store.base import ChunkConditions
+from regend.types import LONG_RUN
 
 
 @pytest.mark.parametrize(
