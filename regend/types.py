@@ -178,5 +178,4 @@ def doc_id(entry_id: int, ordinal: int) -> int:
 
 
 LONG_RUN = "…"
-"""Stands in the index for a run that is too long for a word, so that a search for a piece of a word knows which texts it
-must read."""
+"""Stands in the index for a run that is too long for a word: a search for a piece of a word must read such texts."""
