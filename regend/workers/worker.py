@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import traceback
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
@@ -24,10 +25,11 @@ import msgspec
 
 from regend.chunking.chunker import chunk_content
 from regend.chunking.notebooks import largest_bytes
+from regend.chunking.packing import pack, texts_of
 from regend.disk.blob_names import name_blob
 from regend.disk.safe_read import FileRefusedError, read_file
 from regend.errors import RegendError
-from regend.types import UNSURE
+from regend.types import UNSURE, ChunkedFile, PackedFile
 from regend.workers.frames import (
     LENGTH,
     ChunkReply,
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from regend.embedding.base import LocalEncoder
 
 _NICENESS = 5
+_OOM_SCORE = "500"
+"""Between -1000 and 1000; other programs of the user have 0 to 200 (proc_pid_oom_score_adj(5))."""
 _IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
 _IOPRIO_WHO_PROCESS = 1
 _IOPRIO_LOWEST = 2 << 13 | 7
@@ -91,13 +95,26 @@ def _do(task: Task) -> Reply:
             else:
                 content, sig = task.content, UNSURE
             _, language = name_blob(task.path, content)
-            return ChunkReply(task.job, chunk_content(content, language, sig, task.limits), rss_bytes())
+            packed = _packed(chunk_content(content, language, sig, task.limits), task.encode)
+            return ChunkReply(task.job, packed, rss_bytes())
         case EmbedTask():
             encoder = _encoder(task.spec)
             vectors = encoder.encode(task.texts, "document")
             return EmbedReply(task.job, encoder.info.dim, vectors.astype("<f4").tobytes(), rss_bytes())
         case _ as unreachable:
             assert_never(unreachable)
+
+
+def _packed(file: ChunkedFile, encode: bool) -> PackedFile:
+    texts = texts_of(file)
+    if not (encode and texts):
+        return pack(file, texts)
+    from regend.embedding.base import unit_vectors  # Brings numpy; see the module's docstring.
+
+    encoder = _encoder("")
+    # The same steps, and so the same bits, as with vectors that the daemon asks for later.
+    vectors = unit_vectors(encoder.encode(texts, "document"), len(texts), encoder.info.dim, "The built-in model")
+    return pack(file, texts, encoder.info.model_id, vectors.astype("<f2").tobytes())
 
 
 @cache
@@ -127,6 +144,12 @@ def _bound_memory(rss_cap_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     except (ValueError, OSError):
         pass  # A smaller limit is in force already.
+
+
+def _go_first() -> None:
+    """Ask Linux to end this process rather than the daemon when memory runs out: the daemon replaces it."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
 
 
 def _end_with_the_daemon() -> None:
@@ -160,6 +183,7 @@ def main(argv: list[str]) -> None:
     os.nice(_NICENESS)
     _yield_the_disk()
     _bound_memory(int(argv[2]))
+    _go_first()
     connection = socket.socket(fileno=int(argv[1]))
     os.dup2(int(argv[3]), _STDERR)
     try:
