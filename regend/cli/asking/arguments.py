@@ -62,7 +62,7 @@ _PAGE = (
     ),
     arg(
         "--overlay", action="append", metavar="FILE=COPY", complete="file",
-        help="search the unsaved text in COPY (- is standard input) instead of FILE",
+        help="search the unsaved text in COPY (- is standard input) instead of FILE; a mere - reads several as JSON",
     ),
 )  # fmt: skip
 
