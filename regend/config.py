@@ -18,10 +18,12 @@ from typing import Any, TypeVar, get_type_hints
 
 from regend.errors import ConfigError, PathError
 from regend.fields import declare, fault, lines_of_keys, similar_key
+from regend.gateway.settings import HttpConfig, parse_address
 from regend.overrides import overrides, source_of
 from regend.paths import absolute, default_config_path
 
 _T = TypeVar("_T")
+_QUOTED_KEY = re.compile(r"`([\w.-]+)`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +221,7 @@ class Config:
     resources: ResourceConfig = field(default_factory=ResourceConfig)
     ignore: IgnoreConfig = field(default_factory=IgnoreConfig)
     client: ClientConfig = field(default_factory=ClientConfig)
+    http: HttpConfig = field(default_factory=HttpConfig)
 
 
 def load_config(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
@@ -286,9 +289,6 @@ def known_keys() -> dict[str, Field[Any]]:
     return {f"{table.name}.{item.name}": item for table in fields(Config) for item in fields(hints[table.name])}
 
 
-_QUOTED_KEY = re.compile(r"`([\w.-]+)`")
-
-
 def may_autostart(environ: Mapping[str, str] = os.environ) -> bool:
     """Say whether a client may start the daemon by itself.
 
@@ -341,10 +341,10 @@ def config_from_table(table: Mapping[str, Any], source: str) -> Config:
         raise ConfigError(f"{source}: provider `http` lacks a server; set `embedding.urls` and `embedding.model`.")
     if embedding.provider == "onnx" and not embedding.model_dir:
         raise ConfigError(f"{source}: provider `onnx` lacks a model; set `embedding.model_dir`.")
-    user_path(embedding.model_dir, "embedding.model_dir", source)
-    user_path(embedding.api_key_file, "embedding.api_key_file", source)
-    for path in embedding.remote_roots:
-        user_path(path, "embedding.remote_roots", source)
+    parse_address(config.http.listen, source)
+    named = [("model_dir", embedding.model_dir), ("api_key_file", embedding.api_key_file)]
+    for key, path in [*named, *(("remote_roots", path) for path in embedding.remote_roots)]:
+        user_path(path, f"embedding.{key}", source)
     return config
 
 

@@ -248,6 +248,9 @@ class StatusResponse:
         "are not",
         (),
     )
+    http: str = declare(
+        "where the HTTP gateway serves, such as `http://127.0.0.1:7433`; empty while it does not run", ""
+    )
     hot_files: tuple[HotFile, ...] = declare(
         "changed files that wait because they change without end, soonest first, at most 100; each is a `HotFile`", ()
     )
