@@ -134,7 +134,8 @@ def test_the_snippet_of_the_page(served: Served, tmp_path: Path) -> None:
     snippet, _ = re.findall(r"```elisp\n(.*?)```", section, re.S)
     (tmp_path / "src").mkdir()
     (tmp_path / "src/regend").symlink_to(REPOSITORY)
-    look = """(princ (list (with-temp-buffer (setq buffer-file-name "/x") (xref-find-backend)) (key-binding (kbd "C-c s"))
+    look = """(princ (list (with-temp-buffer (setq buffer-file-name "/x") (xref-find-backend))
+                             (key-binding (kbd "C-c s"))
                              (assq 'regend-project-search project-switch-commands)))"""
     out = asks(served, tmp_path, "--eval", f"(progn {snippet} {look})")
     assert out.endswith("(regend regend-live (regend-project-search Search code 115))")
