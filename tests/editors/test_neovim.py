@@ -322,6 +322,21 @@ def test_the_installation_and_the_settings_of_the_page(served: Served, tmp_path:
     }  # fmt: skip
 
 
+def test_the_language_server_of_the_page(served: Served) -> None:
+    section = (REPOSITORY / "docs/editors.md").read_text().split("\n## The Language Server Protocol\n")[1]
+    (snippet,) = re.findall(r"```lua\n(.*?)```", section, re.S)
+    with neovim(served.root, served.socket) as editor:
+        editor.lua(snippet)
+        editor.command("edit src/jobs/queue.py")
+        editor.until("local client = vim.lsp.get_clients({ name = 'regend' })[1]; return client and client.initialized")
+        names = editor.until(
+            "local client = vim.lsp.get_clients({ name = 'regend' })[1]\n"
+            "local answer = client:request_sync('workspace/symbol', { query = 'JobQueue' })\n"
+            "return answer and vim.tbl_map(function(symbol) return symbol.name end, answer.result)"
+        )
+    assert names[0] == "JobQueue"
+
+
 OLD = shutil.which("nvim", path="/usr/bin:/usr/local/bin")
 
 
