@@ -110,7 +110,7 @@ def test_mistakes_are_explained(editor: Neovim) -> None:
         ("Regend search ++wrong x", "no option `++wrong`"),
         ("Regend search lang:klingon x", "klingon"),
         ("Regend outline", "is no file"),
-        ('Regend search "qqqzzz"', "nothing found"),
+        ("Regend search path:none/** job", "nothing found"),
     ):
         editor.forget()
         editor.command(command)
@@ -149,7 +149,8 @@ def test_unsaved_text_is_found(editor: Neovim, served: Served) -> None:
     editor.command("Regend search unsaved_wombat")
     (first, *_) = editor.until(QUICKFIX)
     assert first.startswith("src/jobs/queue.py:") and first.endswith("[unsaved]")
-    assert served.daemon.paths('"unsaved_wombat"') == []
+    saved = served.daemon.call("search", query='"unsaved_wombat"')["results"]
+    assert not any("unsaved_wombat" in result["snippet"] for result in saved)
 
 
 def test_a_saved_file_is_found_without_a_gap(editor: Neovim, served: Served) -> None:
@@ -207,7 +208,10 @@ def test_the_help_file_has_every_subcommand_and_option(editor: Neovim, tmp_path:
 
 def test_a_daemon_that_stops_and_starts_again(served: Served) -> None:
     setup = "vim.g.regend = { reconnect_ms = 20, reconnect_max_ms = 100 }\n"
-    with neovim(served.root, served.socket, setup=setup) as editor:
+    with (
+        neovim(served.root, served.socket, setup=setup) as editor,
+        neovim(served.root, served.socket, setup=setup) as early,
+    ):
         editor.command("Regend search JobQueue")
         editor.until(QUICKFIX)
         assert served.daemon.stop() == 0
@@ -216,8 +220,11 @@ def test_a_daemon_that_stops_and_starts_again(served: Served) -> None:
             editor.until("return require('regend').statusline() == 'regend: off'")
             editor.command("Regend search JobQueue")
             editor.until("return table.concat(_G.notified):find('start it with `:Regend start`', 1, true)")
+            early.until("return require('regend').statusline() == 'regend: off'")
         finally:
             served.daemon.start()
+        early.until("return require('regend').statusline() == 'regend'")
+        assert early.notified() == []
         editor.until("return table.concat(_G.notified):find('connected to the daemon again', 1, true)")
         editor.lua("vim.fn.setqflist({}, 'r')")
         editor.command("Regend search JobQueue")

@@ -1,4 +1,4 @@
-// The one connection to the daemon: MessagePack-RPC over its socket. After a loss it connects again by itself.
+// The one connection to the daemon: MessagePack-RPC over its socket. Once it was needed, it tries again until a daemon answers.
 
 import { connect, type Socket } from 'node:net';
 import { decodeMultiStream, encode } from '@msgpack/msgpack';
@@ -112,7 +112,7 @@ export class Client {
         this.socket?.destroy();
       }
     }
-    this.state = this.wasReady ? 'lost' : 'idle';
+    this.state = 'lost';
     this.retryLater();
     throw new DaemonError(
       'disconnected',

@@ -97,7 +97,11 @@ test('a daemon that stops and starts again', { skip: !process.env.RESTART }, asy
   await waiting.catch((error: DaemonError) => assert.equal(error.code, 'disconnected'));
   await until(() => states.includes('lost'), 'the loss is noticed');
   await assert.rejects(client.call('list'), /No daemon answers at .*start it with/);
+  const early = new Client(() => socketPlaces(process.env), {}, 20);
+  await assert.rejects(early.connected());
   execFileSync(process.env.RESTART ?? '', ['start']);
+  await until(() => early.state === 'ready', 'a client that was there before the daemon connects, too');
+  early.close();
   await until(() => states.includes('ready again'), 'it connects again');
   assert.equal((await client.call<SearchAnswer>('search', { query: 'JobQueue' })).results[0].path, 'src/jobs/queue.py');
 });
