@@ -223,6 +223,7 @@ def test_a_daemon_that_stops_and_starts_again(served: Served) -> None:
             early.until("return require('regend').statusline() == 'regend: off'")
         finally:
             served.daemon.start()
+            served.daemon.flush()
         early.until("return require('regend').statusline() == 'regend'")
         assert early.notified() == []
         editor.until("return table.concat(_G.notified):find('connected to the daemon again', 1, true)")

@@ -35,7 +35,8 @@ local function show(asked, title, items, answer)
     vim.notify('regend: ' .. note, vim.log.levels.INFO, { title = 'regend' })
   end
   if #items == 0 then
-    return vim.notify('regend: nothing found', vim.log.levels.WARN, { title = 'regend' })
+    local yet = answer and answer.complete == false and ' yet: the index is not complete' or ''
+    return vim.notify('regend: nothing found' .. yet, vim.log.levels.WARN, { title = 'regend' })
   end
   local where = asked.open or config.get('open')
   if where == 'picker' then
