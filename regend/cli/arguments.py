@@ -103,12 +103,17 @@ COMMANDS = (
     )),
     Command("savings", "show how many tokens the answers to agents saved", "mcp", ()),
     Command("store", "look after the store that daemons share", "shared.store", (
-        arg("action", nargs="?", default="status", choices=("status", "setup", "sweep"), complete="status setup sweep",
-            metavar="ACTION",
+        arg("action", nargs="?", default="status", choices=("status", "setup", "sweep", "migrate"), metavar="ACTION",
+            complete="status setup sweep migrate",
             help="status (default): what the store holds; setup: make its tables, as an administrator; sweep: remove "
-            "what no daemon needs any more"),
+            "what no daemon needs any more; migrate: copy its vectors to another store"),
         arg("--url", metavar="URL", help="the store (else `shared.url` of the configuration)"),
-        arg("--pool", metavar="NAME", help="with sweep: only this pool"),
+        arg("--to", metavar="URL", help="migrate: the store that gets the vectors"),
+        arg("--pool", metavar="NAME", help="sweep and migrate: only this pool"),
+    )),
+    Command("push", "give the shared store the vectors of a commit, so that no other daemon embeds it", "shared.push", (
+        arg("--commit", default="HEAD", metavar="REV", help="the commit (default HEAD)"),
+        arg("--timeout", type=_SECONDS, default=3600.0, metavar="S", help="maximum seconds to wait (default 3600)"),
     )),
     Command("start", "start the daemon in the background", "starting", ()),
     Command("stop", "shut the daemon down", "operations", ()),

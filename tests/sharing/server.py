@@ -63,13 +63,15 @@ class Server:
         hba = "local all all trust\nhost all all 127.0.0.1/32 trust\nhostssl all all ::1/128 trust\n"
         (self._data / "pg_hba.conf").write_text(hba)
         self._process: subprocess.Popen[bytes] | None = None
+        self._settings: tuple[str, ...] = ()
         self._log = (home / "log").open("ab")
 
     def dsn(self, database: str = "postgres", user: str = "postgres") -> str:
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
     def start(self, *settings: str) -> None:
-        """Start, and wait until it answers."""
+        """Start, and wait until it answers; without settings, with those of the last start."""
+        self._settings = settings = settings or self._settings
         options = [f"-cport={self.port}", "-clisten_addresses=127.0.0.1", f"-cunix_socket_directories={self.home}"]
         options += ["-clogging_collector=off", *(f"-c{setting}" for setting in settings)]
         self._process = subprocess.Popen(
@@ -91,11 +93,25 @@ class Server:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
+    def place(self, *files: Path) -> list[Path]:
+        """Copy files to where only the server may read them."""
+        placed = []
+        for file in files:
+            copy = self.home / file.name
+            shutil.copy(file, copy)
+            copy.chmod(0o600)
+            if self._as:
+                os.chown(copy, _NOBODY, _NOBODY)
+            placed.append(copy)
+        return placed
+
     def kill(self) -> None:
         """End it as a crash of the machine's would; every process of it is gone afterwards."""
-        assert self._process is not None
+        if self._process is None:
+            return
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
+        self._process = None
         deadline = time.monotonic() + START_LIMIT_S
         while _holds(self._data):  # Its children notice on their own.
             assert time.monotonic() < deadline, "PostgreSQL's processes do not end"
@@ -148,6 +164,6 @@ def serving(*settings: str) -> Iterator[Server]:
             server.start(*settings)
             yield server
         finally:
-            server.stop()
+            server.kill()  # Its files are of no use any more.
     finally:
         shutil.rmtree(home, ignore_errors=True)
