@@ -110,7 +110,7 @@ async def _over_graph(
 async def build_graph(sql: Connection, pool: int, model: int) -> bool:
     """Build a pool's graph where it has none or an old one; return whether it did.
 
-    Only the owner of the tables can; others leave the pool as it is. Nobody waits for it: queries use the old graph.
+    Only the owner of the tables can; others leave the pool as it is. Queries use the old graph meanwhile.
     """
     owns = await sql.fetchval(
         "SELECT pg_has_role(c.relowner, 'usage') FROM pg_class c WHERE c.oid = to_regclass($1)",

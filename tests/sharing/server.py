@@ -113,9 +113,21 @@ class Server:
         self._process.wait()
         self._process = None
         deadline = time.monotonic() + START_LIMIT_S
-        while _holds(self._data):  # Its children notice on their own.
+        while _processes(self._data):  # Its children notice on their own.
             assert time.monotonic() < deadline, "PostgreSQL's processes do not end"
             time.sleep(0.02)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let every process of the server stand still, as one does whose machine swaps or whose disk hangs."""
+        frozen = _processes(self._data)
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in frozen:
+                os.kill(pid, signal.SIGCONT)
 
     def stop(self) -> None:
         if self._process is not None:
@@ -142,15 +154,16 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _holds(data: Path) -> bool:
-    """Tell whether a process works in the data directory; every process of a server does."""
+def _processes(data: Path) -> list[int]:
+    """Return the processes that work in the data directory, as every process of a server does."""
+    found = []
     for entry in Path("/proc").glob("[0-9]*/cwd"):
         try:
             if entry.readlink() == data:
-                return True
+                found.append(int(entry.parent.name))
         except OSError:
             continue
-    return False
+    return found
 
 
 @contextmanager
