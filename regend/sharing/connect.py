@@ -37,6 +37,7 @@ Connection: TypeAlias = Any
 _AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # A connection that broke in the middle of an answer.
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
     asyncpg.TransactionRollbackError,
@@ -188,5 +189,5 @@ class _translated:  # noqa: N801 - used as a statement, as `contextlib.suppress`
         if isinstance(error, _AWAY):
             reason = str(error) or type(error).__name__
             raise SharedStoreAwayError(f"{self._shown} does not answer: {reason}.") from error
-        if isinstance(error, asyncpg.PostgresError | asyncpg.InternalClientError | ValueError):
+        if isinstance(error, asyncpg.PostgresError | ValueError):
             raise SharedStoreError(f"{self._shown} refuses: {error}.") from error
