@@ -144,8 +144,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.shared", description=__doc__)
     parser.add_argument("--tree", type=Path, action="append", required=True, metavar="DIR", help="files to chunk")
     parser.add_argument("--rows", type=int, default=200_000, help="maximum chunks (default %(default)s)")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="keep chunks and vectors there between runs (.npz)")
     options = parser.parse_args()
-    chunks, vectors = collected(options.tree, options.rows)
+    if options.keep and options.keep.exists():
+        kept = np.load(options.keep)
+        chunks, vectors = [ChunkId(bytes(chunk)) for chunk in kept["chunks"]], kept["vectors"]
+    else:
+        chunks, vectors = collected(options.tree, options.rows)
+        if options.keep:
+            rows = np.frombuffer(b"".join(chunks), np.uint8).reshape(len(chunks), -1)
+            np.savez(options.keep, chunks=rows, vectors=vectors)
     print(f"{len(chunks):,} chunks of {', '.join(map(str, options.tree))}", flush=True)
     with serving("shared_buffers=512MB", "maintenance_work_mem=1GB", "max_parallel_maintenance_workers=0") as server:
         asyncio.run(measure(server, chunks, vectors))

@@ -20,6 +20,8 @@ EXACT_ROWS = 20_000
 REBUILD_SHARE = 0.2
 """Share of a graph's rows that may have come or gone before the graph is built again."""
 _EF_SEARCH = 400
+_BUILD_LIMIT_S = 6 * 3_600.0
+"""How long a graph may take; 200,000 rows take a minute or two."""
 Numbers = npt.NDArray[np.int64]
 
 
@@ -128,7 +130,7 @@ async def build_graph(sql: Connection, pool: int, model: int) -> bool:
     await sql.execute(
         f"CREATE INDEX CONCURRENTLY {name} ON regend.vectors_{model} USING hnsw (vector halfvec_cosine_ops) "
         f"WHERE pool = {pool} AND seq < {below}",
-        timeout=None,
+        timeout=_BUILD_LIMIT_S,
     )
     await sql.execute(
         "INSERT INTO regend.graphs(pool, model, name, below, row_count) VALUES ($1, $2, $3, $4, $5) "
