@@ -31,6 +31,7 @@ from tests.sharing.server import Server, serving
 POOL = "benchmark"
 SHARES = (1.0, 0.5, 0.1, 0.01)
 QUERIES = 50
+DAEMONS, EDITS = 100, 20
 LIMIT = 24
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -116,6 +117,13 @@ async def measure(server: Server, chunks: list[ChunkId], vectors: HalfMatrix) ->
     began_cpu_s = cpu_s(server)
     await timed("sweep, which builds the graph", len(chunks), lambda: store.sweep(POOL))
     print(f"| graph | {len(chunks):,} rows | {cpu_s(server) - began_cpu_s:.0f} s server CPU | |", flush=True)
+    sizes = server.sql(
+        "SELECT (SELECT sum(pg_relation_size(c.oid)) FROM pg_class c JOIN regend.graphs g ON g.name = c.relname), "
+        "pg_total_relation_size('regend.vectors_1'), pg_total_relation_size('regend.chunks')"
+    )
+    graph, vectors_with_graph, numbers = (int(part) / len(chunks) for part in sizes.split("|"))
+    plain = vectors_with_graph - graph
+    print(f"| bytes a chunk | | graph {graph:.0f}, vectors {plain:.0f}, hashes {numbers:.0f} | |", flush=True)
     for share in SHARES:
         rows = np.sort(rng.choice(len(chunks), int(share * len(chunks)), replace=False))
         own = [chunks[row] for row in rows]
@@ -134,6 +142,42 @@ async def measure(server: Server, chunks: list[ChunkId], vectors: HalfMatrix) ->
     half = now[::2]
     await search(server, store, model, "a changed pool, half", half, vectors[[row_of[chunk] for chunk in half]])
     await store.close()
+
+
+async def crowd(server: Server, chunks: list[ChunkId], vectors: HalfMatrix) -> None:
+    """Let many daemons open the pool, reuse all of it, and then push edits; print what that costs the server."""
+    model = SharedModel(built_in().info.model_id, built_in().info.dim)
+    stores = [open_shared(parse_address(server.dsn())) for _ in range(DAEMONS)]
+    lock, waits_s = asyncio.Semaphore(8), list[float]()
+
+    async def daemon(number: int, store: SharedStore) -> None:
+        rng = np.random.default_rng(number)
+        tree, revision = f"daemon {number}", uuid.uuid4().hex
+        async with lock:  # They do not start in the same second.
+            for at in range(0, len(chunks), 2_000):
+                await store.known(POOL, model, chunks[at : at + 2_000])
+            await store.commit_tree(POOL, TreeChange(tree, "", revision, frozenset(chunks)))
+        for step in range(EDITS):
+            new = [ChunkId(uuid.uuid4().bytes) for _ in range(3)]
+            began_s = time.perf_counter()
+            await store.fetch(POOL, model, new)
+            await store.put(POOL, model, new, vectors[rng.choice(len(vectors), 3)])
+            change = TreeChange(tree, revision, f"{number}.{step}", frozenset(new))
+            assert (await store.commit_tree(POOL, change)).done
+            revision = change.revision
+            waits_s.append(time.perf_counter() - began_s)
+
+    began_cpu_s, began_s = cpu_s(server), time.perf_counter()
+    await asyncio.gather(*(daemon(number, store) for number, store in enumerate(stores)))
+    spent_s, took_s = cpu_s(server) - began_cpu_s, time.perf_counter() - began_s
+    p50_ms, p95_ms = np.percentile(waits_s, (50, 95)) * 1e3
+    print(
+        f"| {DAEMONS} daemons open {len(chunks):,} rows, then {EDITS} edits each at once | {len(waits_s):,} edits | "
+        f"{spent_s:.0f} s server CPU | {took_s:.0f} s; an edit p50 {p50_ms:.0f} ms, p95 {p95_ms:.0f} ms |",
+        flush=True,
+    )
+    for store in stores:
+        await store.close()
 
 
 async def kind(store: SharedStore) -> str:
@@ -155,8 +199,11 @@ def main() -> None:
             rows = np.frombuffer(b"".join(chunks), np.uint8).reshape(len(chunks), -1)
             np.savez(options.keep, chunks=rows, vectors=vectors)
     print(f"{len(chunks):,} chunks of {', '.join(map(str, options.tree))}", flush=True)
-    with serving("shared_buffers=512MB", "maintenance_work_mem=1GB", "max_parallel_maintenance_workers=0") as server:
+    with serving(
+        "shared_buffers=512MB", "maintenance_work_mem=1GB", "max_parallel_maintenance_workers=0", "max_connections=250"
+    ) as server:
         asyncio.run(measure(server, chunks, vectors))
+        asyncio.run(crowd(server, chunks[:20_000], vectors))
 
 
 if __name__ == "__main__":

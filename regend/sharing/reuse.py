@@ -94,11 +94,11 @@ class Reuse:
 
         All chunks that belong to a shared root and do not look like secrets are noted for the store.
         """
-        roots = await self._roots()
-        if not roots:
-            return {}
         shared = SharedModel(model.model_id, model.dim)
         try:
+            roots = await self._roots()
+            if not roots:
+                return {}
             places = await asyncio.to_thread(self._note, roots, shared, chunks, texts)
         except Exception as error:
             # The outbox is a convenience, and a comparison of the whole tree finds what it lacks.
