@@ -128,13 +128,13 @@ async def measure(server: Server, chunks: list[ChunkId], vectors: HalfMatrix) ->
         rows = np.sort(rng.choice(len(chunks), int(share * len(chunks)), replace=False))
         own = [chunks[row] for row in rows]
         await search(server, store, model, f"a tree of {share:.0%}", own, vectors[rows])
-    # A pool that changed: a fifth has gone, and as many came after the graph was built.
-    gone = frozenset(chunks[: len(chunks) // 6])
+    # A pool that changed, as far as it may before the next sweep builds a new graph.
+    gone = frozenset(chunks[: int(len(chunks) * 0.18)])
     left = [chunk for chunk in chunks if chunk not in gone]
     for tree in ("all", *(f"a tree of {share:.0%}" for share in SHARES)):
         await store.commit_tree(POOL, TreeChange(tree, "", uuid.uuid4().hex, frozenset(left)))
     print(f"| {await store.sweep(POOL, 0.0)} | | | |", flush=True)
-    back = list(gone)[: len(gone) // 2]
+    back = list(gone)[: int(len(chunks) * 0.045)]
     row_of = {chunk: row for row, chunk in enumerate(chunks)}
     await store.put(POOL, model, back, vectors[[row_of[chunk] for chunk in back]])
     now = left + back

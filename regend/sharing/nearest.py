@@ -16,9 +16,11 @@ from regend.sharing.connect import Connection
 from regend.types import ChunkId
 
 EXACT_ROWS = 20_000
-"""Trees up to this size, and newer chunks up to this number, are compared exactly."""
-REBUILD_SHARE = 0.2
-"""Share of a graph's rows that may have come or gone before the graph is built again."""
+"""Trees up to this size are compared exactly."""
+NEWER_ROWS, NEWER_SHARE = 5_000, 0.05
+"""How many chunks may come after the graph, at least, and as a share of it: 1,000 of them cost a query 0.5 ms."""
+GONE_SHARE = 0.2
+"""Share of a graph's rows that may be gone; a query walks past them."""
 _EF_SEARCH = 400
 _BUILD_LIMIT_S = 6 * 3_600.0
 """How long a graph may take; 200,000 rows take a minute or two."""
@@ -152,5 +154,5 @@ async def _is_old(sql: Connection, pool: int, model: int, graph: Graph, count: i
         graph.below,
     )
     newer, gone = count - held, graph.rows - held
-    is_old: bool = newer > max(EXACT_ROWS, REBUILD_SHARE * graph.rows) or gone > REBUILD_SHARE * graph.rows
+    is_old: bool = newer > max(NEWER_ROWS, NEWER_SHARE * graph.rows) or gone > GONE_SHARE * graph.rows
     return is_old
