@@ -120,7 +120,7 @@ EDGES: dict[str, tuple[str, ...]] = {
         "regend.core.*",
         "regend.chunking.*", "regend.disk.*", "regend.watch.*", "regend.workers.*", "regend.search.*", "regend.rpc.*",
         "regend.store.base", "regend.store.reads", "regend.store.store", "regend.store.lock",
-        "regend.embedding.base",
+        "regend.embedding.base", "regend.machine",
         "regend.embedding.registry",
     ),
     "regend.__main__": (
