@@ -15,7 +15,7 @@ _SMALL_BYTES = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What does not change while the daemon runs, but decides which mode suits it.
+    """Facts that do not change while the daemon runs, and decide which mode suits it.
 
     Attributes:
         cores: that may be busy at once; may be a fraction.
