@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from regend.core.batcher import BatchConfig
 from regend.core.modes import Mode
-from regend.types import FIRST_TRACK, BlobId, ChunkedFile, ChunkId, PoolId, RootId, StatSig, Track
+from regend.types import FIRST_TRACK, BlobId, ChunkId, PackedFile, PoolId, RootId, StatSig, Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class Chunked:
     root: RootId
     path: str
     version: int
-    result: ChunkedFile
+    result: PackedFile
 
 
 @dataclass(frozen=True, slots=True)
