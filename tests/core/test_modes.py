@@ -25,6 +25,7 @@ def chunk(story: Story, text: tuple[str, ...] = TEXT) -> None:
     """Answer the next file with the chunks of `text`, and commit them."""
     work = story.take(cmd.ChunkFile)
     story.tell(ev.Chunked(R, work.path, work.version, chunked(text, SIG)))
+    story.wait(story.now + 5.0)  # A commit of bulk waits for more.
     story.committed(*text)
     story.wait(story.now + 5.0)
 
