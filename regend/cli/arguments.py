@@ -38,6 +38,7 @@ COMMANDS = (
     Command("symbols", "find definitions by name", asking.MODULE, asking.SYMBOLS),
     Command("related", "find code like the code at a line, or files like a file", asking.MODULE, asking.RELATED),
     Command("outline", "list a file's definitions", asking.MODULE, asking.OUTLINE),
+    Command("fzf", "search as you type in fzf, and open the choice in $EDITOR", asking.FZF_MODULE, asking.FZF),
     Command("status", "show what is indexed, what is not and why", "operations", (
         arg("--watch", action="store_true", help="update it live, with progress bars, until Ctrl-C"),
         arg("--until-ready", action="store_true", help="with --watch: end when everything is indexed"),
@@ -167,7 +168,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         chosen.rest = rest
         return chosen
     parser = command_parser(command)
-    if command.module == asking.MODULE:
+    if command.module in (asking.MODULE, asking.FZF_MODULE):
         return asking.parse(parser, rest, chosen)
     # Options may stand between the words of `mcp`.
     return parser.parse_intermixed_args(rest, chosen) if command.name == "mcp" else parser.parse_args(rest, chosen)

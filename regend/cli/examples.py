@@ -20,6 +20,11 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("regenctl outline src/retry.py", "list what a file defines"),
         ("regenctl outline src/retry.py --json", "the same for a program"),
     ),
+    "fzf": (
+        ("regenctl fzf", "search as you type, with a preview; Enter opens the line in $EDITOR"),
+        ("regenctl fzf -t python retry", "begin with a word, in one language"),
+        ("regenctl fzf --print", "print path:line of the choice, for a script"),
+    ),
     "status": (
         ("regenctl status", "see what is indexed, what is not, and the work in progress"),
         ("regenctl status --watch", "watch it with progress bars"),
