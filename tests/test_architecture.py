@@ -123,7 +123,7 @@ EDGES: dict[str, tuple[str, ...]] = {
         *BASICS, "regend.config", "regend.gateway.child", "regend.limits", "regend.paths", "regend.daemon.*",
         "regend.core.*", "regend.chunking.*", "regend.disk.*", "regend.watch.*", "regend.workers.*", "regend.search.*",
         "regend.rpc.*", "regend.store.base", "regend.store.reads", "regend.store.store", "regend.store.lock",
-        "regend.embedding.base", "regend.embedding.registry", "regend.sharing.*",
+        "regend.embedding.base", "regend.embedding.registry", "regend.machine", "regend.sharing.*",
     ),
     "regend.__main__": (
         "regend", "regend.interpreter", "regend.errors", "regend.paths", "regend.config", "regend.daemon.*",

@@ -63,7 +63,11 @@ COMMANDS = (
         arg("--files", metavar="ROOT", complete="roots", help="list this root's files"),
         arg("--state", choices=("indexed", "skipped"), complete="indexed skipped", help="only files in this state"),
     )),
-    Command("reindex", "read every file of a root again", "roots", (_DIRECTORY,)),
+    Command("reindex", "read every file of a root again", "roots", (
+        _DIRECTORY,
+        arg("--mode", choices=limits.MODES, complete=" ".join(limits.MODES), default="",
+            help="how, until nothing waits (default: as configured)"),
+    )),
     Command("pause", "stop indexing; queries are still answered", "operations", ()),
     Command("resume", "resume indexing", "operations", ()),
     Command("why", "say whether a file is indexed, and if not, why", "roots", (

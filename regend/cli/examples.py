@@ -76,6 +76,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "reindex": (
         ("regenctl reindex ~/src/app", "read every file again, even those whose time did not change"),
         ("regenctl reindex app", "name the root by the last part of its path"),
+        ("regenctl reindex app --mode sequential", "one file at a time, with the least memory"),
     ),
     "pause": (
         ("regenctl pause", "leave the machine to other programs"),
