@@ -136,7 +136,8 @@ EDGES: dict[str, tuple[str, ...]] = {
     ),
     # The one command that asks something else than the daemon.
     "regend.cli.shared": (
-        "regend.errors", "regend.config", "regend.cli.terminal", "regend.cli.shared.*", "regend.sharing.*",
+        "regend.errors", "regend.config", "regend.overrides", "regend.rpc.*", "regend.cli.terminal",
+        "regend.cli.shared.*", "regend.sharing.*", "regend.disk.remotes",
     ),
     # The server for agents: a client of the socket that is started with each agent, so it loads little.
     "regend.mcp": (
