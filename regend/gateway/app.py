@@ -35,10 +35,16 @@ _STREAMS = frozenset((EVENTS, AGENTS))
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def application(upstream: Upstream, guard: Guard, editor_link: str) -> web.Application:
-    """Build the application; it closes `upstream` at its end."""
+def application(
+    upstream: Upstream, guard: Guard, editor_link: str, asked: Callable[[web.Request], None]
+) -> web.Application:
+    """Build the application; it closes `upstream` at its end.
+
+    Args:
+        asked: is told of each request whose header has come.
+    """
     metrics, events, agents = Metrics(upstream), Events(upstream), Agents(upstream.socket)
-    made = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_counted(metrics), _answered(guard)])
+    made = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_counted(metrics, asked), _answered(guard)])
     made.add_routes([*Api(upstream).routes(), *Pages(upstream, guard, editor_link).routes(), *_probes(upstream)])
     made.add_routes([web.get(EVENTS, events.stream), web.get(OPENAPI, _described), web.get(METRICS, metrics.answer)])
     made.add_routes([web.post(AGENTS, agents.post)])
@@ -57,11 +63,12 @@ async def _described(_: web.Request) -> web.Response:
     return json_answer(document())
 
 
-def _counted(metrics: Metrics) -> Any:
+def _counted(metrics: Metrics, asked: Callable[[web.Request], None]) -> Any:
     """Return the outermost layer: it counts answers and their times."""
 
     @web.middleware
     async def answer(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        asked(request)
         started_at = time.perf_counter()
         response = await handler(request)
         metrics.count(request, response.status, time.perf_counter() - started_at)

@@ -106,7 +106,7 @@ def test_without_the_token_it_says_what_to_do(report: dict[str, Any]) -> None:
 
 
 def test_the_first_result_comes_soon_after_the_last_key(report: dict[str, Any]) -> None:
-    """Of several rounds, the best counts: the others measure what else the machine does."""
+    """The best of several rounds counts: the others measure what else the machine does."""
     medians = [statistics.median(times) for times in report["latencies_ms"]]
     print("from the last key to the painted results, medians in ms:", [round(value, 1) for value in medians])
     assert min(medians) <= FIRST_RESULT_MS

@@ -141,7 +141,7 @@ export function Search({ onAway }) {
         placeholder="words, a name, or a question" onInput=${(event) => change(event.target.value)} />
     </div>
     <${Chips} query=${query} results=${results} roots=${roots} change=${change} />
-    <p class="said" role="status">${said(query, answer, trouble)}</p>
+    <p class="said" role="status">${said(query, answer, trouble, at && !shown)}</p>
     <div class=${shown ? "columns open" : "columns"}>
       <div>
         <ol class="results" aria-label="Results">
@@ -158,14 +158,14 @@ export function Search({ onAway }) {
     <${Copied} text=${copied} />`;
 }
 
-function said(query, answer, trouble) {
+function said(query, answer, trouble, lost) {
   if (trouble) return html`<span class="trouble">${trouble}</span>`;
   if (!answer || !query.trim()) return "";
   const count = answer.results.length;
   const parts = [count ? `${count}${answer.next_offset ? " or more" : ""} results` : "Nothing was found"];
   parts.push(`${answer.took_ms.toFixed(1)} ms`);
   if (!answer.complete) parts.push("the index is not complete yet");
-  return [parts.join(", "), ...answer.notes].join(". ");
+  return [parts.join(", "), ...answer.notes, ...(lost ? ["The linked result is not among these"] : [])].join(". ");
 }
 
 function Chips({ query, results, roots, change }) {
