@@ -82,8 +82,12 @@ class StaticEncoder:
 
     def importance(self, words: Sequence[str]) -> list[float]:
         """Return how much each word turns the vector of a query that it is in; an unknown word counts as a rare one."""
-        found = [self.vocabulary.find(words_of([word.encode()]).hashes[:1]) for word in words]
-        return [float(self._importance[first[0] - 1]) if first.any() else self._unknown for first in found]
+        parts = words_of([word.encode() for word in words])
+        text, first = np.unique(parts.text, return_index=True)
+        found = self.vocabulary.find(parts.hashes[first])
+        worth = np.full(len(words), self._unknown)
+        worth[text[found > 0]] = self._importance[found[found > 0] - 1]
+        return [float(each) for each in worth]
 
     def encode(self, texts: Sequence[str], task: Task) -> npt.NDArray[np.float32]:
         """See `LocalEncoder.encode`."""

@@ -205,8 +205,8 @@ class MemoryStore:
         norm = float(np.linalg.norm(mean))
         return None if norm == 0.0 else np.asarray(mean / norm, np.float32)
 
-    def outline(self, entry: Entry) -> list[SymbolView]:
-        found = self._symbols[entry.entry_id]
+    def outline(self, entry: Entry, within: str = "") -> list[SymbolView]:
+        found = [s for s in self._symbols[entry.entry_id] if not within or s.path.startswith(within + ".")]
         return [SymbolView(entry.entry_id, s.name, s.path, s.kind, s.start_line, s.end_line) for s in found]
 
     def statistics(self, pool: PoolId, terms: Sequence[str]) -> FieldStatistics:

@@ -3,8 +3,8 @@
 A score is the sum of `weight * value` over `FEATURES`; nothing else changes the order, so `explain` shows all of it.
 To add a feature: write one function from `(Candidate, QueryContext)` to a number in -1..1, add one row. Its `scope`
 says how expensive it is: ``file`` features see the path and what all legs say of the file and run once per file,
-``chunk`` features see the legs' scores, ``text`` features see the hydrated chunk and run only for the candidates that
-reach the last round, ``order`` features see how the others have ordered them. A feature that a query cannot ask for is
+``chunk`` features see the legs' scores, ``read`` features see what the texts that reach the last round say of their
+file, once per file, ``text`` features see each of these chunks, ``order`` features see how the others have ordered them. A feature that a query cannot ask for is
 not evaluated, see `Feature.asked`.
 """
 
@@ -203,7 +203,7 @@ def names_in(text: str, context: QueryContext) -> float:
     return sum(name in text for name in context.names) / len(context.names)
 
 
-FeatureScope = Literal["file", "chunk", "text", "order"]
+FeatureScope = Literal["file", "chunk", "read", "text", "order"]
 
 
 class Feature(NamedTuple):
@@ -246,7 +246,7 @@ FEATURES: tuple[Feature, ...] = (
     _row("chunk_meaning", "chunk", lambda chunk, _: chunk.meaning),
     _row("chunk_words", "text", lambda chunk, _: max(chunk.covered, chunk.defines)),
     _row("chunk_symbol", "text", lambda chunk, _: chunk.symbol),
-    _row("symbol_words", "text", lambda chunk, _: chunk.file.symbol),
+    _row("symbol_words", "read", lambda chunk, _: chunk.file.symbol),
     _row("file_name", "file", file_name),
     _row("named_path", "file", named_path, lambda context: bool(context.query.path)),
     _row("named_line", "text", named_line, lambda context: bool(context.query.line)),
@@ -258,15 +258,15 @@ FEATURES: tuple[Feature, ...] = (
     # Its weight exceeds what a translation with more examples than the original may have on top, on purpose.
     _row("unasked_translation", "file", translated),
     # A file that has all of the query's words beats one that BM25 likes for having a rare one often.
-    _row("words_present", "text", lambda chunk, _: chunk.file.present),
-    _row("words_covered", "text", lambda chunk, _: chunk.file.covered),
+    _row("words_present", "read", lambda chunk, _: chunk.file.present),
+    _row("words_covered", "read", lambda chunk, _: chunk.file.covered),
     _row(
-        "words_together", "text", lambda chunk, _: chunk.file.together, lambda context: len(context.weights.shares) > 1
+        "words_together", "read", lambda chunk, _: chunk.file.together, lambda context: len(context.weights.shares) > 1
     ),
     _row("exact_phrase", "text", exact_phrase, lambda context: bool(context.phrases)),
-    _row("verbatim_name", "text", lambda chunk, _: chunk.file.names, lambda context: bool(context.names)),
+    _row("verbatim_name", "read", lambda chunk, _: chunk.file.names, lambda context: bool(context.names)),
     # BM25 favours short chunks, and an import line or a closing brace answers nothing.
-    _row("too_short", "text", lambda chunk, _: min(0.0, chunk.file.tokens / _SHORT_TOKENS - 1.0)),
+    _row("too_short", "read", lambda chunk, _: min(0.0, chunk.file.tokens / _SHORT_TOKENS - 1.0)),
     # One file should not fill the page: each further chunk of it adds less that is new.
     _row("same_file_again", "order", lambda chunk, _: 0.5**chunk.repeat - 1.0),
 )  # fmt: skip
