@@ -1,7 +1,8 @@
-"""`python -m benchmarks NAME`: run one measurement and print it, as JSON with the machine it was made on.
+"""`python -m benchmarks NAME`: run one measurement, and print its figures with the machine and the commit.
 
-`retrieval` prints tables, and writes the JSON where `--json` says; `tokens` prints tables, and draws a plot where
-`--plot` says; `chunks DIR...` prints a table. `corpus` writes trees and questions below `--out`.
+`index`, `query`, `freshness`, `restart`, `memory`, `idle`, `switch`, `load` and `scale` measure speed; `all` runs them
+one after the other. They print tables, and write JSON where `--out` says; `page` makes `docs/performance.md` from it.
+`retrieval` and `tokens` judge answers, `chunks DIR...` counts, `corpus` makes trees and questions below `--out`.
 """
 
 from __future__ import annotations
@@ -11,24 +12,28 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import chunks, demo, embedding, encoding, fit, indexing, queries, questions, retrieval, tokens
-from benchmarks.annotations import load
-from benchmarks.corpus import making
-from benchmarks.daemons import machine
-from benchmarks.misspelling import misspelt
+from benchmarks import speed
 from regend.limits import MAX_BUDGET_TOKENS, MIN_BUDGET_TOKENS
 
 HERE = Path(__file__).resolve().parent
 
 
 def main(arguments: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in speed.NAMES:
+        return speed.main(arguments)
+    # Each of the others needs packages that a machine for measuring speed may lack.
+    from benchmarks import chunks, demo, embedding, encoding, fit, questions, retrieval, tokens
+    from benchmarks.corpus import making
+    from benchmarks.daemons import machine
+    from benchmarks.misspelling import misspelt
+
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "name",
         choices=(
+            *speed.NAMES,
             "demo",
-            "index",
-            "query",
             "questions",
             "retrieval",
             "fit",
@@ -37,7 +42,6 @@ def main(arguments: list[str] | None = None) -> int:
             "embed",
             "chunks",
             "corpus",
-            "all",
         ),
     )
     parser.add_argument("directories", type=Path, nargs="*", metavar="DIR", help="chunks: the trees to chunk")
@@ -117,13 +121,7 @@ def main(arguments: list[str] | None = None) -> int:
         retrieval.write(report, options.json)
         return 0
     figures: dict[str, object] = {"machine": machine()}
-    if options.name in ("index", "all"):
-        figures["index"] = indexing.run(root)
-    if options.name in ("query", "all"):
-        figures["query"] = queries.run(
-            root, asked=asked_of(options.questions, options.checkouts or root) if options.questions else None
-        )
-    if options.name in ("embed", "all"):
+    if options.name == "embed":
         figures["embed"] = embedding.run(options.seconds)
     if options.name == "questions":
         figures["questions"] = questions.run(root, options.file)
@@ -131,11 +129,6 @@ def main(arguments: list[str] | None = None) -> int:
         figures["encode"] = encoding.run(root)
     print(json.dumps(figures, indent=2))
     return 0
-
-
-def asked_of(questions: Path, checkouts: Path) -> list[str]:
-    """Return the text of annotated questions."""
-    return [question.text for repository in load(questions, checkouts) for question in repository.questions]
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -9,11 +9,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.processes import cpu_s, ended_children_cpu_s
 from regend.errors import RegendError
 from regend.rpc.client import Client
 
@@ -24,7 +26,9 @@ FLUSH_LIMIT_S = 1_800.0
 class PrivateDaemon:
     """Started by `start`, ended by `stop`; the state stays until `remove`."""
 
-    def __init__(self) -> None:
+    def __init__(self, cores: frozenset[int] = frozenset()) -> None:
+        """`cores`: those that the daemon and its workers may use; empty for all."""
+        self._cores = cores
         self.home = Path(tempfile.mkdtemp(prefix="rg-"))
         self.socket = self.home / "run" / "s"
         self.state_dir = self.home / "state"
@@ -45,7 +49,9 @@ class PrivateDaemon:
         for root in roots:
             command += ["--root", str(root)]
         with (self.home / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stderr=log, stdout=log, env=self._environ)
+            self._process = subprocess.Popen(
+                command, stderr=log, stdout=log, env=self._environ, preexec_fn=pinned(self._cores)
+            )
         while True:
             try:
                 self.call("list")
@@ -86,6 +92,17 @@ class PrivateDaemon:
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(30)
 
+    def used_cpu_s(self) -> tuple[float, float]:
+        """Return the CPU seconds of the daemon and those of its workers, ended ones included."""
+        live = 0.0
+        for pid in self.processes()[1:]:
+            with suppress(FileNotFoundError, ProcessLookupError):  # It has ended since.
+                live += cpu_s(pid)
+        return cpu_s(self.pid), ended_children_cpu_s(self.pid) + live
+
+    def state_mb(self) -> float:
+        return sum(file.stat().st_size for file in self.state_dir.rglob("*") if file.is_file()) / 1e6
+
     def remove(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
@@ -94,18 +111,17 @@ class PrivateDaemon:
 
 
 @contextmanager
-def private_daemon() -> Iterator[PrivateDaemon]:
-    daemon = PrivateDaemon()
+def private_daemon(cores: frozenset[int] = frozenset()) -> Iterator[PrivateDaemon]:
+    daemon = PrivateDaemon(cores)
     try:
         yield daemon
     finally:
         daemon.remove()
 
 
-def cpu_s(pid: int) -> float:
-    """Return the CPU seconds of a process so far (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def pinned(cores: frozenset[int]) -> Callable[[], None] | None:
+    """Return what keeps a child process, and all that it starts, on these cores."""
+    return partial(os.sched_setaffinity, 0, cores) if cores else None
 
 
 def quiet(pid: int, limit_s: float = 180.0) -> float:
@@ -119,18 +135,19 @@ def quiet(pid: int, limit_s: float = 180.0) -> float:
     return time.perf_counter() - began_at
 
 
-def peak_rss_mb(pid: int) -> float:
-    """Return the peak resident memory of a process (Linux)."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1_000
-    return 0.0
-
-
 def machine() -> str:
     """Name the machine of a measurement, in one line."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    return f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, commit {commit or 'unknown'}"
+    return f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, commit {commit()}"
+
+
+def commit() -> str:
+    """Return the commit that is checked out, marked where files differ from it."""
+    place = Path(__file__).resolve().parent
+    git = ["git", "-C", str(place), "describe", "--always", "--dirty", "--exclude", "*"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True).stdout.strip() or "unknown"
+    except FileNotFoundError:
+        return "unknown"
 
 
 def percentile(values: list[float], share: float) -> float:

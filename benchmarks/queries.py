@@ -1,33 +1,60 @@
-"""How long queries take: over the socket, in the daemon, and as a whole `regenctl` process; how soon edits show."""
+"""How long queries take: on the socket, in the daemon, as a whole `regenctl` process; and how soon edits are found."""
 
 from __future__ import annotations
 
-import random
-import re
+import shutil
 import statistics
+import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
+from benchmarks import beside
 from benchmarks.daemons import PrivateDaemon, percentile, private_daemon, quiet
+from benchmarks.figures import Rounds, Section
+from benchmarks.indexing import wait_until_complete
+from benchmarks.setup import Setup
+from benchmarks.trees import same_files, words_of
 from regend.rpc.client import Client
 
 RANKING_STAGES = ("shortlist", "rank")
+_PROCESSES = 15
+_SAVES = 30
 
 
-def words_of(root: Path, seed: int = 1) -> list[str]:
-    """Make queries of one to four words that occur in the tree."""
-    rng = random.Random(seed)
-    files = [f for f in sorted(root.rglob("*")) if f.is_file() and f.suffix in (".py", ".js", ".md", ".txt", ".go")]
-    words: set[str] = set()
-    for file in rng.sample(files, min(len(files), 300)):
-        words.update(re.findall(r"[A-Za-z_]{4,20}", file.read_text(errors="ignore"))[:200])
-    ordered = sorted(words)
-    return [" ".join(rng.sample(ordered, rng.randint(1, 4))) for _ in range(400)]
+def run(setup: Setup) -> Section:
+    """Ask a warm daemon, and one that indexes meanwhile; other programs answer the same queries over the code files."""
+    rounds, remarks = Rounds(), dict[str, None]()
+    asked = list(setup.asked or words_of(setup.tree))
+    about = {"tree": setup.tree.name, "queries": len(asked)}
+    with tempfile.TemporaryDirectory(prefix="rg-") as place, private_daemon(setup.cores) as daemon:
+        daemon.start(setup.tree)
+        ask(daemon, asked, rounds, "while indexing: ")
+        wait_until_complete(daemon)
+        quiet(daemon.pid)
+        about["chunks"] = daemon.call("status")["roots"][0]["chunks"]
+        for _ in range(setup.rounds):
+            ask(daemon, asked, rounds, "")
+            rounds.add("an empty call (`list`), p50", "ms", echo_ms(daemon))
+            for name, cpu_ms in stages(daemon, asked).items():
+                rounds.add(f"CPU: {name}", "ms", cpu_ms)
+            wall = [daemon.regenctl("search", query, "-k", "10", "--all")[1] * 1e3 for query in asked[:_PROCESSES]]
+            rounds.add("`regenctl search`, whole process, p50", "ms", statistics.median(wall))
+        daemon.stop()
+        if setup.beside:
+            code = Path(place) / "code"
+            code.mkdir()
+            same_files(setup.tree, code)
+            theirs = Rounds()
+            remarks |= dict.fromkeys(beside.measure(code, asked, setup.cores, theirs, setup.beside))
+            for figure in theirs.figures():
+                if figure.what == "a query, p50":
+                    rounds.add(figure.what, figure.unit, figure.median, figure.program)
+    return Section("query", about, rounds.figures(), list(remarks))
 
 
-def measure(daemon: PrivateDaemon, asked: list[str]) -> dict[str, float]:
-    """Measure the latencies of the queries over one warm connection, in milliseconds."""
+def ask(daemon: PrivateDaemon, asked: Sequence[str], rounds: Rounds, label: str) -> None:
+    """Ask every query on one warm connection."""
     round_trip, inside = [], []
     with Client(daemon.socket) as client:
         for query in asked[:50]:
@@ -37,15 +64,23 @@ def measure(daemon: PrivateDaemon, asked: list[str]) -> dict[str, float]:
             answer = client.call("search", query=query, k=10)
             round_trip.append((time.perf_counter() - began_at) * 1e3)
             inside.append(answer["took_ms"])
-    return {
-        "socket_p50_ms": round(statistics.median(round_trip), 2),
-        "socket_p99_ms": round(percentile(round_trip, 0.99), 2),
-        "daemon_p50_ms": round(statistics.median(inside), 2),
-        "daemon_p99_ms": round(percentile(inside, 0.99), 2),
-    }
+    rounds.add(f"{label}a query, p50", "ms", statistics.median(round_trip))
+    rounds.add(f"{label}a query, p99", "ms", percentile(round_trip, 0.99))
+    rounds.add(f"{label}of it in the daemon, p50", "ms", statistics.median(inside))
 
 
-def stages(daemon: PrivateDaemon, asked: list[str]) -> dict[str, float]:
+def echo_ms(daemon: PrivateDaemon, calls: int = 500) -> float:
+    """Measure the floor of every call: the round trip of one that does nothing."""
+    took_ms = []
+    with Client(daemon.socket) as client:
+        for _ in range(calls):
+            began_at = time.perf_counter()
+            client.call("list")
+            took_ms.append((time.perf_counter() - began_at) * 1e3)
+    return statistics.median(took_ms)
+
+
+def stages(daemon: PrivateDaemon, asked: Sequence[str]) -> dict[str, float]:
     """Measure the daemon's CPU per query by stage, median milliseconds; `ranking` is all that weighs candidates."""
     spent: dict[str, list[float]] = {}
     with Client(daemon.socket) as client:
@@ -56,58 +91,52 @@ def stages(daemon: PrivateDaemon, asked: list[str]) -> dict[str, float]:
             stages_ms |= {"ranking": sum(stages_ms.get(name, 0.0) for name in RANKING_STAGES), "all": whole}
             for name, cpu_ms in stages_ms.items():
                 spent.setdefault(name, []).append(cpu_ms)
-    return {name: round(statistics.median(values), 3) for name, values in spent.items()}
+    return {name: statistics.median(values) for name, values in spent.items()}
 
 
-def run(root: Path, runs: int = 15, asked: list[str] | None = None) -> dict[str, Any]:
-    """Index `root`, then ask: `asked`, or words that occur in the tree."""
-    asked = asked or words_of(root)
-    with private_daemon() as daemon:
-        daemon.start(root)
-        began_at = time.perf_counter()
-        during = measure(daemon, asked)
-        during["seconds"] = round(time.perf_counter() - began_at, 1)
-        daemon.flush()
+def freshness(setup: Setup) -> Section:
+    """Save files in a copy of the tree; measure from the end of each write to the answer that has it."""
+    rounds = Rounds()
+    with private_daemon(setup.cores) as daemon:
+        tree = daemon.home / "tree"
+        shutil.copytree(setup.tree, tree, symlinks=True)
+        daemon.start(tree)
+        wait_until_complete(daemon)
         quiet(daemon.pid)
-        figures: dict[str, Any] = {"chunks": daemon.call("status")["roots"][0]["chunks"], "while_indexing": during}
-        figures["warm"] = measure(daemon, asked)
-        figures["stages_cpu_ms"] = stages(daemon, asked)
-        wall = [daemon.regenctl("search", query, "-k", "10", "--all")[1] * 1e3 for query in asked[:runs]]
-        figures["regenctl_wall_ms"] = {
-            "median": round(statistics.median(wall), 1), "min": round(min(wall), 1), "max": round(max(wall), 1),
-        }  # fmt: skip
-        figures["freshness"] = freshness(daemon)
+        about = {"tree": setup.tree.name, "chunks": daemon.call("status")["roots"][0]["chunks"], "saves": _SAVES}
+        for number in range(setup.rounds):
+            plain, sync = saves(daemon, tree, number)
+            for name, took_ms in (("a plain query", plain), ("a `sync` query", sync)):
+                rounds.add(f"save to {name}, p50", "ms", statistics.median(took_ms))
+                rounds.add(f"save to {name}, p95", "ms", percentile(took_ms, 0.95))
         daemon.stop()
-    return figures
+    return Section("freshness", about, rounds.figures())
 
 
-def freshness(daemon: PrivateDaemon, saves: int = 30) -> dict[str, float]:
-    """Measure milliseconds from the end of a save until a query finds it, with plain queries and with `sync` ones."""
-    scratch = daemon.home / "scratch"
-    scratch.mkdir()
-    daemon.call("add", path=str(scratch))
-    daemon.flush()
+def saves(daemon: PrivateDaemon, tree: Path, number: int) -> tuple[list[float], list[float]]:
+    """Save a file many times; return the milliseconds until plain queries find each save, and until `sync` ones do."""
+    file = tree / "saved_by_the_benchmark.py"
     plain, sync = [], []
+
+    def timed(name: str, found: Callable[[], bool]) -> float:
+        file.write_text(f"def {name}():\n    return 1\n")
+        saved_at = time.perf_counter()
+        while not found():
+            if time.perf_counter() - saved_at > 60.0:
+                raise SystemExit(f"{file} was saved a minute ago and is not found")
+            time.sleep(0.001)
+        took_ms = (time.perf_counter() - saved_at) * 1e3
+        time.sleep(0.2)
+        return took_ms
+
     with Client(daemon.socket) as client:
-        for n in range(saves):
-            (scratch / "file.py").write_text(f"def plain_marker_{n}():\n    return {n}\n")
-            saved_at = time.perf_counter()
-            while True:
-                found = client.call("search", query=f"plain_marker_{n}", k=1, root=str(scratch))["results"]
-                if found and f"plain_marker_{n}(" in found[0]["snippet"]:
-                    break
-                time.sleep(0.001)
-            plain.append((time.perf_counter() - saved_at) * 1e3)
-            time.sleep(0.2)
-            (scratch / "file.py").write_text(f"def sync_marker_{n}():\n    return {n}\n")
-            saved_at = time.perf_counter()
-            found = client.call("search", query=f"sync_marker_{n}", k=1, root=str(scratch), sync=True)["results"]
-            assert found and f"sync_marker_{n}(" in found[0]["snippet"], "a sync query missed a write"
-            sync.append((time.perf_counter() - saved_at) * 1e3)
-            time.sleep(0.2)
-    return {
-        "save_to_plain_p50_ms": round(statistics.median(plain), 1),
-        "save_to_plain_p95_ms": round(percentile(plain, 0.95), 1),
-        "save_to_sync_p50_ms": round(statistics.median(sync), 1),
-        "save_to_sync_p95_ms": round(percentile(sync, 0.95), 1),
-    }
+
+        def finds(name: str, synced: bool) -> bool:
+            found = client.call("search", query=name, k=1, sync=synced)["results"]
+            return bool(found) and f"{name}(" in found[0]["snippet"]
+
+        for save in range(_SAVES):
+            name = f"marker_{number}_{save}"
+            plain.append(timed(f"plain_{name}", lambda: finds(f"plain_{name}", False)))  # noqa: B023 - called at once.
+            sync.append(timed(f"sync_{name}", lambda: finds(f"sync_{name}", True)))  # noqa: B023
+    return plain, sync

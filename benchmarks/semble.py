@@ -48,6 +48,14 @@ class SembleIndex:
             directory, model=self._model, content=(ContentType.CODE,), display_root=directory
         )
 
+    @property
+    def chunk_count(self) -> int:
+        return len(self._chunks)
+
+    @property
+    def file_count(self) -> int:
+        return len({chunk.file_path for chunk in self._chunks})
+
     def search(self, query: str, mode: str) -> list[Found]:
         """Find the best chunks, with paths relative to the directory."""
         chunks = self._chunks_for(query, mode, TOP)

@@ -158,10 +158,11 @@ class Client:
         under: Place | Iterable[Place] = (),
         globs: str | Iterable[str] = (),
         lang: str = "",
+        kind: str = "",
     ) -> SymbolsResponse:
-        """Find definitions by name, or by the dotted end of one."""
+        """Find definitions by name, or by the dotted end of one; `kind` may list several, with commas."""
         return self._ask(
-            SymbolsResponse, "symbols", name=name, k=k, under=_places(under), globs=_texts(globs), lang=lang
+            SymbolsResponse, "symbols", name=name, k=k, under=_places(under), globs=_texts(globs), lang=lang, kind=kind
         )
 
     def outline(self, file: Place) -> OutlineResponse:

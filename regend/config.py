@@ -13,13 +13,17 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields, is_dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar, get_type_hints
 
 from regend.errors import ConfigError, PathError
 from regend.fields import declare, fault, lines_of_keys, similar_key
+from regend.gateway.settings import HttpConfig, parse_address
+from regend.overrides import overrides, source_of
 from regend.paths import absolute, default_config_path
 
 _T = TypeVar("_T")
+_QUOTED_KEY = re.compile(r"`([\w.-]+)`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,45 +221,54 @@ class Config:
     resources: ResourceConfig = field(default_factory=ResourceConfig)
     ignore: IgnoreConfig = field(default_factory=IgnoreConfig)
     client: ClientConfig = field(default_factory=ClientConfig)
+    http: HttpConfig = field(default_factory=HttpConfig)
 
 
 def load_config(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
-    """Read the user's TOML.
+    """Read the user's TOML, and the variables that override its keys.
 
     Args:
         path: from `--config`; else `REGEND_CONFIG`; else the default place, where a missing file means all defaults.
 
     Raises:
-        ConfigError: the named file cannot be read, is not TOML, or has an unknown key or a value of the wrong type.
+        ConfigError: the named file cannot be read, is not TOML, or has an unknown key or a value of the wrong type; or
+            a variable names no key or has a value that is not allowed.
     """
     named = path or (Path(environ["REGEND_CONFIG"]) if environ.get("REGEND_CONFIG") else None)
     try:
         file = named or default_config_path(environ)
     except PathError:
-        return Config()  # The user has no home directory that could hold a file.
+        return config_from_text(b"", Path(), environ)  # The user has no home directory that could hold a file.
     try:
         raw = file.read_bytes()
     except FileNotFoundError:
         if named is None:
-            return Config()
+            return config_from_text(b"", file, environ)
         raise ConfigError(f"Configuration file {file} does not exist; create it or drop the option.") from None
     except OSError as error:
         raise ConfigError(f"Configuration file {file} cannot be read: {error.strerror}.") from error
-    return config_from_text(raw, file)
+    return config_from_text(raw, file, environ)
 
 
-def config_from_text(raw: bytes, file: Path) -> Config:
-    """Build a `Config` from the content of a configuration file; errors name the line.
+def config_from_text(raw: bytes, file: Path, environ: Mapping[str, str] = MappingProxyType({})) -> Config:
+    """Build a `Config` from the content of a configuration file, and variables that override it.
 
     Raises:
-        ConfigError: it is wrong.
+        ConfigError: the file or a variable is wrong; the message names the line or the variable.
     """
     table = parse_toml(raw, f"Configuration file {file}")
     try:
-        return config_from_table(table, str(file))
+        _build(Config, table, str(file), "")
+        given = overrides(environ, known_keys())
+        for key, value in given.items():
+            section, _, name = key.partition(".")
+            _build(Config, {section: {name: value}}, source_of(key), "")
+            table.setdefault(section, {})[name] = value
+        both = f"{file} and the environment" if raw else "The environment"
+        return config_from_table(table, both if given else str(file))
     except ConfigError as error:
-        key = _QUOTED_KEY.search(str(error))
-        line = lines_of_keys(raw).get(key[1]) if key else None
+        quoted = _QUOTED_KEY.search(str(error))
+        line = lines_of_keys(raw).get(quoted[1]) if quoted else None
         if line is None:
             raise
         raise ConfigError(str(error).replace(f"{file}:", f"{file}:{line}:", 1)) from None
@@ -274,11 +287,6 @@ def known_keys() -> dict[str, Field[Any]]:
     """Return every key with its declaration, such as ``watch.quiet_ms``."""
     hints = get_type_hints(Config)
     return {f"{table.name}.{item.name}": item for table in fields(Config) for item in fields(hints[table.name])}
-
-
-_QUOTED_KEY = re.compile(r"`([\w.-]+)`")
-_TABLE = re.compile(r"\s*\[\s*([\w.-]+)\s*\]")
-_KEY = re.compile(r"\s*([\w.-]+)\s*=")
 
 
 def may_autostart(environ: Mapping[str, str] = os.environ) -> bool:
@@ -333,10 +341,10 @@ def config_from_table(table: Mapping[str, Any], source: str) -> Config:
         raise ConfigError(f"{source}: provider `http` lacks a server; set `embedding.urls` and `embedding.model`.")
     if embedding.provider == "onnx" and not embedding.model_dir:
         raise ConfigError(f"{source}: provider `onnx` lacks a model; set `embedding.model_dir`.")
-    user_path(embedding.model_dir, "embedding.model_dir", source)
-    user_path(embedding.api_key_file, "embedding.api_key_file", source)
-    for path in embedding.remote_roots:
-        user_path(path, "embedding.remote_roots", source)
+    parse_address(config.http.listen, source)
+    named = [("model_dir", embedding.model_dir), ("api_key_file", embedding.api_key_file)]
+    for key, path in [*named, *(("remote_roots", path) for path in embedding.remote_roots)]:
+        user_path(path, f"embedding.{key}", source)
     return config
 
 

@@ -9,8 +9,8 @@
     ├── RootError              a root is unknown, already added, refused, or gone
     │   └── WatchLimitError        it cannot be watched (watch/place.py)
     ├── SearchError            a query that cannot be searched for
-    │   ├── QueryError             it contains no word
-    │   └── FilterError            a path glob or a limit cannot be used
+    │   ├── QueryError             it contains no word, or an expression that is not one
+    │   └── FilterError            a filter, a path glob or a limit cannot be used
     ├── StoreError             the state directory cannot be used
     │   ├── StoreLockedError   another daemon holds it
     │   ├── StoreVersionError  it was written by a newer regend

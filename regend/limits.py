@@ -1,4 +1,7 @@
-"""Limits of requests, for the messages, the daemon that checks them, the search and the clients; it imports nothing."""
+"""Limits and values of requests, for the messages, the daemon that checks them, the search and the clients.
+
+It imports nothing.
+"""
 
 MAX_RESULTS = 1_000
 """Maximum `k`."""
@@ -22,3 +25,9 @@ MAX_LISTED = 10_000
 """Maximum files in one page of `files`."""
 MAX_WAIT_S = 3_600.0
 """Maximum time that `flush`, `sync` or `verify` may be asked to wait."""
+KINDS = frozenset({
+    "block", "class", "constant", "constructor", "element", "enum", "extension", "field", "function", "impl", "index",
+    "interface", "key", "macro", "method", "module", "object", "protocol", "rule", "section", "struct", "table",
+    "test", "trait", "type", "union", "variable", "window",
+})  # fmt: skip
+"""Kinds of definitions in any language, and of chunks without one."""

@@ -48,7 +48,10 @@ EDGES: dict[str, tuple[str, ...]] = {
     "regend.paths": ("regend.errors",),
     # One way to declare a checked field, for the configuration and for the wire.
     "regend.fields": (),
-    "regend.config": ("regend.errors", "regend.fields", "regend.paths"),
+    "regend.overrides": ("regend.errors", "regend.fields"),
+    "regend.config": (
+        "regend.errors", "regend.fields", "regend.overrides", "regend.paths", "regend.gateway.settings",
+    ),
     # Pure: decides, and does nothing itself.
     "regend.core": (*BASICS, "regend.core.*"),
     # `LimitConfig` is a plain value; a second class with the same fields would be a synonym.
@@ -93,7 +96,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     ),
     # A query's rooms, in the order in which it goes through them; each knows those before it.
     "regend.search.query": (
-        *BASICS, "regend.search.errors", "regend.search.query.*", "regend.chunking.detection",
+        *BASICS, "regend.limits", "regend.search.errors", "regend.search.query.*", "regend.chunking.detection",
         "regend.chunking.grammars", "regend.chunking.tokens",
     ),
     "regend.search.legs": (
@@ -111,7 +114,8 @@ EDGES: dict[str, tuple[str, ...]] = {
     ),
     # Joins everything, but picks adapters by their registries only.
     "regend.daemon": (
-        *BASICS, "regend.config", "regend.limits", "regend.paths", "regend.daemon.*", "regend.core.*",
+        *BASICS, "regend.config", "regend.gateway.child", "regend.limits", "regend.paths", "regend.daemon.*",
+        "regend.core.*",
         "regend.chunking.*", "regend.disk.*", "regend.watch.*", "regend.workers.*", "regend.search.*", "regend.rpc.*",
         "regend.store.base", "regend.store.reads", "regend.store.store", "regend.store.lock",
         "regend.embedding.base",
@@ -123,7 +127,8 @@ EDGES: dict[str, tuple[str, ...]] = {
     # Clients: they see the socket and the configuration, never the index.
     "regend.cli": (
         "regend", "regend.interpreter", "regend.errors", "regend.limits", "regend.paths", "regend.config",
-        "regend.fields", "regend.rpc.*", "regend.cli.*", "regend.mcp.*", "regend.lsp.*",
+        "regend.fields", "regend.overrides", "regend.rpc.*", "regend.cli.*", "regend.mcp.*", "regend.lsp.*",
+        "regend.gateway.token",
     ),
     # The server for agents: a client of the socket that is started with each agent, so it loads little.
     "regend.mcp": (
@@ -131,18 +136,28 @@ EDGES: dict[str, tuple[str, ...]] = {
         "regend.mcp.*",
         "regend.rpc.client", "regend.rpc.query_messages", "regend.cli.asking.here",
     ),
+    # HTTP, in a process of its own that asks over the socket. Agents that come by HTTP get the answers of `mcp`.
+    "regend.gateway": (
+        "regend", "regend.interpreter", "regend.errors", "regend.fields", "regend.limits", "regend.gateway.*",
+        "regend.mcp.*", "regend.rpc.aio", "regend.rpc.schema", "regend.rpc.operation_messages",
+    ),
+    # The configuration knows which addresses are allowed, and the daemon how the process is kept running.
+    "regend.gateway.settings": ("regend.errors", "regend.fields"),
+    "regend.gateway.child": ("regend.interpreter", "regend.gateway.settings"),
     # The server for editors goes the same way to the daemon.
     "regend.lsp": ("regend", "regend.errors", "regend.mcp.link"),
 }  # fmt: skip
 
 FOREIGN: dict[str, tuple[str, ...]] = {
-    "aiohttp": ("regend.embedding.remote",),
+    "aiohttp": ("regend.embedding.remote", "regend.gateway"),
     "hnswlib": ("regend.store.vectors",),
     "msgpack": ("regend.rpc",),
     "lsprotocol": ("regend.lsp",),
     "pygls": ("regend.lsp",),
     "keyring": ("regend.embedding.remote",),
-    "msgspec": ("regend.rpc", "regend.client", "regend.workers", "regend.embedding", "regend.mcp"),
+    "msgspec": ("regend.rpc", "regend.client", "regend.workers", "regend.embedding", "regend.gateway", "regend.mcp"),
+    "prometheus_client": ("regend.gateway",),
+    "pygments": ("regend.gateway",),
     "numpy": ("regend.store", "regend.embedding", "regend.search", "regend.daemon", "regend.workers"),
     "onnxruntime": ("regend.embedding",),
     "pathspec": ("regend.disk.ignore",),
@@ -151,14 +166,14 @@ FOREIGN: dict[str, tuple[str, ...]] = {
     "rich": ("regend.cli",),
     "structlog": (
         "regend.daemon", "regend.store", "regend.embedding", "regend.rpc", "regend.watch", "regend.workers",
-        "regend.disk", "regend.__main__",
+        "regend.disk", "regend.gateway.child", "regend.__main__",
     ),
     "tantivy": ("regend.store.lexical",),
     "tokenizers": ("regend.embedding",),
     "tree_sitter": ("regend.chunking",),
     "tree_sitter_language_pack": ("regend.chunking",),
     "tomlkit": ("regend.cli",),
-    "uvloop": ("regend.daemon", "regend.__main__"),
+    "uvloop": ("regend.daemon", "regend.gateway", "regend.__main__"),
     "watchdog": ("regend.watch",),
 }  # fmt: skip
 IO = frozenset(

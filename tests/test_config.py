@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import subprocess
 import sys
 import tomllib
@@ -13,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regend.config import Config, EmbeddingConfig, config_from_table, load_config, user_path
+from regend.config import Config, EmbeddingConfig, config_from_table, known_keys, load_config, user_path
 from regend.errors import ConfigError
+from regend.overrides import variable_of
 
 DECLARED = [
     (section.name, key)
@@ -68,6 +70,56 @@ def test_a_file_that_is_not_toml(tmp_path: Path, content: bytes) -> None:
         load_config(file, {})
 
 
+def test_every_key_has_a_variable_that_overrides_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    for section, key, default in KEYS:
+        item = known_keys()[f"{section}.{key}"]
+        others = [word for word in item.metadata["choices"] if word not in ("http", "onnx", default)]
+        given: dict[type, tuple[str, object]] = {
+            bool: (str(not default), not default),
+            int: ("3", 3),
+            float: ("0.5", 0.5),
+            tuple: ("/a, /b", ("/a", "/b")),
+            str: (others[0], others[0]) if others else ("/some", "/some"),
+        }
+        text, value = given[type(default)]
+        usual = list(default) if isinstance(default, tuple) else default
+        file.write_text(f"[{section}]\n{key} = {json.dumps(usual)}\n")
+        environ = {variable_of(f"{section}.{key}"): text}
+        assert getattr(getattr(load_config(file, environ), section), key) == value, environ
+        assert getattr(getattr(load_config(None, {"HOME": str(tmp_path), **environ}), section), key) == value
+        assert load_config(file, dict.fromkeys(environ, "")) == Config()
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "sentence"),
+    [
+        ("WORKERS__COUNT", "two", ": `workers.count` must be a whole number, not 'two'."),
+        ("WORKERS__COUNT", "-1", ": `workers.count` is -1; it must be at least 0."),
+        ("WORKERS__COUTN", "2", " is '2', but there is no key `workers.coutn`; did you mean REGEND_WORKERS__COUNT?"),
+        ("NOTHING__OF_THAT_KIND", "2", " is '2', but there is no key `nothing.of_that_kind`; unset it."),
+        ("WORKERS__MODE", "fast", ": `workers.mode` is 'fast'; it must be one of 'auto', "),
+        ("CLIENT__SAVINGS", "1", ": `client.savings` must be `true` or `false`, not '1'."),
+        ("IGNORE__PATTERNS", "[abc]*", ": `ignore.patterns` must be a list such as "),
+        ("IGNORE__PATTERNS", "[1]", ": `ignore.patterns` must be a list of strings, not [1]."),
+        ("WATCH__POLL_INTERVAL_S", "nan", ": `watch.poll_interval_s` is nan; it must be a finite number."),
+    ],
+)
+def test_a_wrong_variable_is_named_with_its_value(tmp_path: Path, variable: str, text: str, sentence: str) -> None:
+    (tmp_path / "c.toml").write_text("[workers]\ncount = 1\n")
+    with pytest.raises(ConfigError) as error:
+        load_config(tmp_path / "c.toml", {f"REGEND_{variable}": text})
+    assert str(error.value).startswith(f"Environment variable REGEND_{variable}{sentence}")
+
+
+def test_keys_that_need_each_other_may_come_from_both(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text("[embedding]\nprovider = 'http'\nmodel = 'm'\n")
+    environ = {"REGEND_EMBEDDING__URLS": '["http://127.0.0.1/v1"]'}
+    assert load_config(tmp_path / "c.toml", environ).embedding.urls == ("http://127.0.0.1/v1",)
+    with pytest.raises(ConfigError, match=r"The environment: provider `onnx` lacks a model"):
+        load_config(None, {"HOME": str(tmp_path), "REGEND_EMBEDDING__PROVIDER": "onnx"})
+
+
 # --- what may be in it ------------------------------------------------------------------------------------------------
 
 
@@ -110,7 +162,7 @@ def test_numbers_are_finite(value: float) -> None:
     [
         (
             {"wathc": {}},
-            "here: unknown key `wathc`; known here: client, embedding, ignore, limits, resources, watch, workers",
+            "here: unknown key `wathc`; known here: client, embedding, http, ignore, limits, resources, watch, workers",
         ),
         ({"watch": {"quiet": 1}}, "unknown key `watch.quiet`; did you mean `watch.quiet_ms`? Known here: busy_limit_s"),
         ({"watch": 5}, "`watch` must be a table, not 5"),

@@ -34,6 +34,7 @@ IMPORT_NAMES = {
     "tree-sitter": "tree_sitter",
     "tree-sitter-language-pack": "tree_sitter_language_pack",
     "google-re2": "re2",
+    "prometheus-client": "prometheus_client",
 }
 
 

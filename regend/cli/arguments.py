@@ -75,7 +75,7 @@ COMMANDS = (
         arg("action", nargs="?", choices=("get", "set", "unset", "edit", "validate"), metavar="ACTION",
             complete="get set unset edit validate",
             help="get KEY, set KEY VALUE..., unset KEY, edit or validate; without one, show what the file changes"),
-        arg("words", nargs="*", metavar="KEY [VALUE]", complete="keys", help="a key such as watch.quiet_ms"),
+        arg("words", nargs="*", metavar="KEY [VALUE]", complete="keys|setting", help="a key such as watch.quiet_ms"),
         arg("--all", action="store_true", help="show every key with its default, too"),
     )),
     Command("service", "run the daemon as a service of your login session", "operations", (
@@ -86,7 +86,8 @@ COMMANDS = (
              complete="serve install uninstall list hook plugin",
              help="serve on standard input and output (default); change or list configurations; answer a hook; print "
              "the folder of the Claude Code plugin"),
-        arg("clients", nargs="*", metavar="CLIENT", help="agents to install for; all that are found if left out"),
+        arg("clients", nargs="*", metavar="CLIENT", complete="clients",
+            help="agents to install for; all that are found if left out"),
         arg("--root", metavar="DIR", complete="directory", help="the repository to search unless an agent names one"),
         arg("--add", action="store_true", help="index the agent's repository if it is not indexed"),
         arg("--manage", action="store_true", help="also offer a tool that adds and re-reads repositories"),
@@ -96,6 +97,9 @@ COMMANDS = (
     )),
     Command("lsp", "serve editors on standard input and output (LSP)", "mcp", (
         arg("--document-symbols", action="store_true", help="also list the definitions of the open file"),
+    )),
+    Command("http", "print the link to the page in the browser", "operations", (
+        arg("--header", action="store_true", help="print the header that other HTTP clients must send instead"),
     )),
     Command("savings", "show how many tokens the answers to agents saved", "mcp", ()),
     Command("start", "start the daemon in the background", "starting", ()),
@@ -108,8 +112,8 @@ COMMANDS = (
     )),
     Command("completion", "print a completion script", "completion", (
         arg("shell", nargs="?", choices=("bash", "zsh", "fish"), complete="bash zsh fish", help="for this shell"),
-        arg("--values", choices=("roots", "languages", "keys"), complete="roots languages keys",
-            help="print what may be put there, one a line, for the scripts"),
+        arg("--values", metavar="WHAT", complete="roots languages kinds clients keys",
+            help="print roots, languages, kinds, clients, keys, or the values of a key, one a line, for the scripts"),
     )),
     Command("help", "explain a command", "help", (
         arg("topic", nargs="?", metavar="COMMAND", complete="commands", help="a command; without one, list them"),

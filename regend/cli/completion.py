@@ -6,12 +6,15 @@ from regend.cli.arguments import COMMANDS, GLOBAL
 from regend.cli.call import client
 from regend.errors import RegendError
 
-LIVE = ("roots", "languages", "keys")
-"""Values that change: the scripts ask `regenctl completion --values` for them."""
+LIVE = ("roots", "languages", "kinds", "clients", "keys")
+"""Values that change, or are many: the scripts ask `regenctl completion --values` for them."""
+SETTING = "setting"
+"""The values of the configuration's key that stands in front."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable
 
     from regend.cli.argument import Argument
     from regend.cli.arguments import Command
@@ -41,34 +44,70 @@ def _values(arguments: argparse.Namespace) -> list[str]:
 
             names = os.listdir(os.path.join(os.path.dirname(os.path.dirname(__file__)), "chunking", "languages"))  # noqa: PTH118, PTH120, PTH208
             return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
-        case _:
+        case "kinds":
+            from regend.limits import KINDS
+
+            return sorted(KINDS)
+        case "clients":
+            from regend.mcp.install.clients import BY_NAME
+
+            return list(BY_NAME)
+        case name:
             from regend.config import known_keys
 
-            return list(known_keys())
+            keys = known_keys()
+            if name == "keys":
+                return list(keys)
+            if name not in keys:
+                raise RegendError(f"There are no values of {name!r}; give {', '.join(LIVE)}, or a key.")
+            return list(keys[name].metadata["choices"] or ("true", "false") * isinstance(keys[name].default, bool))
 
 
 def _flags(command: Command) -> list[Argument]:
     return [a for a in (*command.arguments, *GLOBAL) if a.names[0].startswith("-")]
 
 
-def _positional(command: Command) -> Argument | None:
-    return next((a for a in command.arguments if not a.names[0].startswith("-")), None)
+def _places(command: Command) -> list[tuple[str, str]]:
+    """Return what the words behind a command are: a label and what completes it; the last holds for all that follow.
+
+    An argument of several words may have one completion for the first and one for the others, with a bar between.
+    """
+    found: list[tuple[str, str]] = []
+    several = False
+    for argument in command.arguments:
+        if not argument.names[0].startswith("-"):
+            several = argument.options.get("nargs", "?") != "?"
+            label = argument.options.get("metavar", argument.names[0])
+            found += [(label, complete) for complete in argument.complete.split("|")]
+    return found if several else [*found, ("", "")]
 
 
-def _live(complete: str) -> str:
-    return f"regenctl completion --values {complete} 2>/dev/null"
+def _live(complete: str, key: str = "") -> str:
+    return f"regenctl completion --values {key if complete == SETTING else complete} 2>/dev/null"
 
 
 def _takes_value(argument: Argument) -> bool:
     return argument.options.get("action") not in ("store_true", "store_const")
 
 
+def _either(command: str, flags: Iterable[Argument]) -> str:
+    """Return a pattern of bash for a command, or any if it is empty, with any name of any of the flags behind it."""
+    return "|".join(f'"{command} {name}"' if command else f'*" {name}"' for flag in flags for name in flag.names)
+
+
+def _valued(command: Command) -> list[Argument]:
+    return [flag for flag in command.arguments if flag.names[0].startswith("-") and _takes_value(flag)]
+
+
 def _bash_words(complete: str) -> str:
     if complete in ("file", "directory"):
         return f'COMPREPLY=($(compgen -A {complete} -- "$cur")); compopt -o filenames'
-    if complete in LIVE:
+    if complete in (*LIVE, SETTING):
         files = ' $(compgen -A directory -- "$cur")' if complete == "roots" else ""
-        return f'COMPREPLY=($(compgen -W "$({_live(complete)})" -- "$cur"){files})'
+        live = _live(complete, '"${words[1]}"')
+        return f'COMPREPLY=($(compgen -W "$({live})" -- "$cur"){files})'
+    if not complete:
+        return ":"
     if complete == "commands":
         complete = " ".join(command.name for command in COMMANDS)
     return f'COMPREPLY=($(compgen -W "{complete}" -- "$cur"))'
@@ -80,33 +119,33 @@ def bash() -> str:
         "# regenctl completion for bash. Use: source <(regenctl completion bash)",
         "_regenctl() {",
         '    local cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}" command="" i',
+        "    local -a words=()",
         "    COMPREPLY=()",
         "    for ((i = 1; i < COMP_CWORD; i++)); do",
-        '        case "${COMP_WORDS[i]}" in',
-        "            --socket) ((i++)) ;;",
-        "            -*) ;;",
-        '            *) command="${COMP_WORDS[i]}"; break ;;',
+        '        case "$command ${COMP_WORDS[i]}" in',
+        f"            {_either('', filter(_takes_value, GLOBAL))}) ((i++)) ;;",
+        *(f"            {_either(c.name, _valued(c))}) ((i++)) ;;" for c in COMMANDS if _valued(c)),
+        '            *" -"*) ;;',
+        '            " "*) command="${COMP_WORDS[i]}" ;;',
+        '            *) words+=("${COMP_WORDS[i]}") ;;',
         "        esac",
         "    done",
         '    case "$command $prev" in',
-        f'        *" --socket") {_bash_words("file")}; return ;;',
     ]
-    for command in COMMANDS:
-        for flag in _flags(command):
-            if _takes_value(flag) and flag.names[0] != "--socket":
-                action = _bash_words(flag.complete) if flag.complete else ":"
-                out.append(f'        "{command.name} {flag.names[0]}") {action}; return ;;')
+    owned = [("", flag) for flag in GLOBAL if _takes_value(flag)]
+    owned += [(command.name, flag) for command in COMMANDS for flag in _valued(command)]
+    out += [f"        {_either(owner, [flag])}) {_bash_words(flag.complete)}; return ;;" for owner, flag in owned]
     out += ["    esac", '    case "$command" in']
     names = " ".join(command.name for command in COMMANDS)
     globals_ = " ".join(flag.names[0] for flag in GLOBAL)
     out.append(f'        "") COMPREPLY=($(compgen -W "{names} {globals_} --help --version" -- "$cur")) ;;')
     for command in COMMANDS:
         flags = " ".join(flag.names[0] for flag in _flags(command))
-        positional = _positional(command)
-        rest = _bash_words(positional.complete) if positional and positional.complete else ":"
+        *first, last = [_bash_words(complete) for _, complete in _places(command)]
+        words = " ".join(f"{at}) {action} ;;" for at, action in enumerate(first))
         out.append(
             f'        {command.name}) if [[ "$cur" == -* ]]; then COMPREPLY=($(compgen -W "{flags}" -- "$cur")); '
-            f"else {rest}; fi ;;"
+            f'else case "${{#words[@]}}" in {words} *) {last} ;; esac; fi ;;'
         )
     out += ["    esac", "}", "complete -F _regenctl regenctl"]
     return "\n".join(out)
@@ -118,8 +157,8 @@ def _quote(text: str) -> str:
 
 
 def _zsh_action(complete: str) -> str:
-    if complete in LIVE:
-        return f'{{compadd -- ${{(f)"$({_live(complete)})"}}}}'
+    if complete in (*LIVE, SETTING):
+        return f'{{compadd -- ${{(f)"$({_live(complete, "$words[3]")})"}}}}'
     if complete == "commands":
         complete = " ".join(command.name for command in COMMANDS)
     return {"file": "_files", "directory": "_files -/", "": " "}.get(complete, f"({complete})")
@@ -130,7 +169,10 @@ def _zsh_flag(flag: Argument) -> str:
     value = (
         f":{_quote(flag.options.get('metavar', 'value'))}:{_zsh_action(flag.complete)}" if _takes_value(flag) else ""
     )
-    return f"'{flag.names[0]}[{help_text}]{value}'"
+    if len(flag.names) == 1:
+        return f"'{flag.names[0]}[{help_text}]{value}'"
+    again = "*" if flag.options.get("action") == "append" else f"({' '.join(flag.names)})"
+    return f"'{again}'{{{','.join(flag.names)}}}'[{help_text}]{value}'"
 
 
 def zsh() -> str:
@@ -149,9 +191,11 @@ def zsh() -> str:
     out += ["        '1: :_regenctl_commands' '*:: :->rest' && return 0", '    case "$line[1]" in']
     for command in COMMANDS:
         parts = [_zsh_flag(flag) for flag in _flags(command)]
-        if positional := _positional(command):
-            label = _quote(positional.options.get("metavar", positional.names[0])).replace(" -", "-")
-            parts.append(f"'*:{label}:{_zsh_action(positional.complete)}'")
+        places = _places(command)
+        for at, (label, complete) in enumerate(places, 1):
+            if label:
+                place = "*" if at == len(places) else str(at)
+                parts.append(f"'{place}:{_quote(label).replace(' -', '-')}:{_zsh_action(complete)}'")
         out.append(f"        {command.name}) _arguments {' '.join(parts)} ;;")
     out += [
         "    esac",
@@ -165,16 +209,17 @@ def _fish_action(complete: str) -> str:
     words = complete
     if complete == "directory":
         words = "(__fish_complete_directories)"
-    elif complete in LIVE:
-        words = f"({_live(complete)})" + (" (__fish_complete_directories)" if complete == "roots" else "")
+    elif complete in (*LIVE, SETTING):
+        words = f"({_live(complete, '(commandline -opc)[-1]')})" + (
+            " (__fish_complete_directories)" if complete == "roots" else ""
+        )
     elif complete == "commands":
         words = " ".join(command.name for command in COMMANDS)
     return {"file": "-F", "": "-x"}.get(complete, f"-x -a '{words}'")
 
 
 def _fish_flag(flag: Argument) -> str:
-    name = flag.names[0]
-    form = f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}"
+    form = " ".join(f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in flag.names)
     value = f" -r {_fish_action(flag.complete)}" if _takes_value(flag) else ""
     return f"{form} -d '{_quote(flag.options.get('help', ''))}'{value}"
 
@@ -189,7 +234,11 @@ def fish() -> str:
         out += [
             f"complete -c regenctl {seen} {_fish_flag(flag)}" for flag in _flags(command) if flag not in GLOBAL
         ]  # fmt: skip
-        positional = _positional(command)
-        if positional and positional.complete:
-            out.append(f"complete -c regenctl {seen} {_fish_action(positional.complete)}")
+        places = _places(command)
+        for at, (_, complete) in enumerate(places, 1):
+            if complete:
+                words = "(count (commandline -opc | string match -v -- '-*'))"
+                test = f"{words} {'-gt' if at == len(places) else '-eq'} {at if at == len(places) else at + 1}"
+                here = f'-n "__fish_seen_subcommand_from {command.name}; and test {test}"'
+                out.append(f"complete -c regenctl {here} {_fish_action(complete)}")
     return "\n".join(out)

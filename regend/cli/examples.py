@@ -93,6 +93,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("regenctl start", "start the daemon in the background"),
         ("regenctl start && regenctl add .", "and index the working directory"),
     ),
+    "http": (
+        ("regenctl http", "print the link to the page"),
+        ("regenctl http --header", "print the header for curl and other clients"),
+    ),
     "stop": (
         ("regenctl stop", "end the daemon; the index stays on disk"),
         ("regenctl --socket /tmp/x/s stop", "end the daemon on this socket"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from regend.cli.call import call, client, connected
 from regend.cli.progress import Progress, Watched, remaining
-from regend.cli.terminal import printable, say, show, terminal_width
+from regend.cli.terminal import print_json, printable, say, show, terminal_width
 from regend.errors import RegendError, RpcError, count_text
 
 TYPE_CHECKING = False
@@ -100,3 +102,26 @@ def run_service(arguments: argparse.Namespace) -> int:
 
     rest = [word for word in arguments.rest if word != "--json"]
     return service_command(rest, arguments.json or len(rest) < len(arguments.rest))
+
+
+def run_http(arguments: argparse.Namespace) -> int:
+    """Print the link to the gateway's page, with its token."""
+    from regend.gateway.token import read_token
+
+    status = call(arguments, "status")
+    if not (address := status.get("http", "")):
+        raise RegendError(
+            "The HTTP gateway does not run; turn it on with `regenctl config set http.listen 127.0.0.1:7433` and "
+            "`regenctl restart`, or see `regenctl logs`."
+        )
+    token = read_token(Path(status["state_dir"]))
+    header = f"Authorization: Bearer {token}"
+    if arguments.json:
+        print_json({"address": address, "link": f"{address}/?token={token}", "header": header})
+    elif arguments.header:
+        print(header)
+    elif address.startswith("unix:"):
+        print(f"curl --unix-socket {address.removeprefix('unix:')} -H '{header}' http://localhost/api/status")
+    else:
+        print(f"{address}/?token={token}")
+    return 0

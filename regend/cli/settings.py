@@ -20,6 +20,7 @@ from regend.config import (
 )
 from regend.errors import ConfigError, DaemonNotRunningError, PathError
 from regend.fields import lines_of_keys, similar_key
+from regend.overrides import overrides, scalar_of, variable_of
 from regend.paths import default_socket_path, default_state_dir
 
 TYPE_CHECKING = False
@@ -77,6 +78,8 @@ def _show(arguments: argparse.Namespace) -> int:
     if running is not None and (other := _differences(config, running)):
         named = ", ".join(other[:3]) + (", …" if len(other) > 3 else "")
         print(f"note: the running daemon has other values ({named}); `regenctl restart` takes these", file=sys.stderr)
+        if overrides(os.environ, known_keys()):
+            print("note: a daemon that runs as a service does not see the variables of this shell", file=sys.stderr)
     return 0
 
 
@@ -95,11 +98,16 @@ def _page(config: dict[str, Any], every: bool, of_daemon: bool) -> Iterator[str]
     if of_daemon:
         yield "# of the running daemon; the file is wrong, see below"
     lines = lines_of_keys(file.read_bytes()) if file.exists() else {}
+    given = {} if of_daemon else overrides(os.environ, known_keys())
     default = asdict(Config())
     is_changed = False
     for table, values in config.items():
         usual = default.get(table, {})
-        shown = {key: value for key, value in values.items() if every or _plain(value) != _plain(usual.get(key))}
+        shown = {
+            key: value
+            for key, value in values.items()
+            if every or f"{table}.{key}" in given or _plain(value) != _plain(usual.get(key))
+        }
         if shown:
             is_changed = True
             yield ""
@@ -107,6 +115,8 @@ def _page(config: dict[str, Any], every: bool, of_daemon: bool) -> Iterator[str]
         for key, value in shown.items():
             line = lines.get(f"{table}.{key}")
             origin = f"line {line}" if line else "default" if _plain(value) == _plain(usual.get(key)) else "set"
+            if f"{table}.{key}" in given:
+                origin = variable_of(f"{table}.{key}") + (f" over line {line}" if line else "")
             was = f", default {toml(usual[key])}" if key in usual and _plain(value) != _plain(usual[key]) else ""
             yield f"{key} = {toml(value)}  # {origin}{was}"
     if not is_changed:
@@ -184,6 +194,8 @@ def _change(arguments: argparse.Namespace, key: str, words: list[str] | None) ->
     _write(file, text)
     value = asdict(config)[table][name]
     print(f"{key} = {toml(value)}" + ("" if words is not None else ", the default"))
+    if os.environ.get(variable_of(key)):
+        print(f"note: {variable_of(key)} is set and overrides the file", file=sys.stderr)
     if table != "client" and _running(arguments) is not None:
         print("`regenctl restart` takes it", file=sys.stderr)
     return 0
@@ -196,16 +208,7 @@ def _value(key: str, words: list[str]) -> object:
         return list(words)
     if len(words) > 1:
         raise ConfigError(f"`{key}` takes one value, not {len(words)}.")
-    (word,) = words
-    try:
-        if isinstance(usual, bool):
-            return {"true": True, "false": False}[word.lower()]
-        if isinstance(usual, int):
-            return int(word)
-        return float(word) if isinstance(usual, float) else word
-    except (KeyError, ValueError):
-        kind = "`true` or `false`" if isinstance(usual, bool) else "a number"
-        raise ConfigError(f"`{key}` must be {kind}, not {word!r}.") from None
+    return scalar_of(words[0], usual, "", key)
 
 
 def _edit(arguments: argparse.Namespace) -> int:

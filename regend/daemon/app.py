@@ -11,11 +11,12 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -91,6 +92,7 @@ class App:
             self._first, self._stronger = EmbeddingConfig(), [configured]
             self._provider = open_provider(self._first, self._workers.embed)
         self._stop = asyncio.Event()
+        self._http_address: Callable[[], str] = str
 
     def stop(self) -> None:
         """Ask `run` to end."""
@@ -173,7 +175,7 @@ class App:
             OperationMethods(config, self.stop),
             StatusMethod(
                 self._places.socket, state_dir, started_at, states, EmbedStatus(pipeline, reads, models),
-                self._workers, driver.inbox, times, governor, lambda: server.counters(),
+                self._workers, driver.inbox, times, governor, lambda: server.counters(), lambda: self._http_address(),
             ),
             VerifyMethod(roots, driver, reads, queries),
             WhyMethod(roots, pipeline, reads),
@@ -194,7 +196,7 @@ class App:
         _collect_garbage()
         allowed = partial(roots_at, reads, remote_paths)
         stronger = [bring_in(model, config.embedding, indexer, driver, allowed) for model in models[1:]]
-        background = [governor.run(), indexer.wait(), *stronger]
+        background = [governor.run(), indexer.wait(), *self._gateway(), *stronger]
         for task in [tasks.create_task(work) for work in background]:
             closing.callback(task.cancel)
         # Language data are files. Read them now, or the first filter by language reads them on the event loop.
@@ -211,6 +213,16 @@ class App:
         for model in models:
             closing.push_async_callback(model.close)
         return models
+
+    def _gateway(self) -> list[Coroutine[Any, Any, None]]:
+        """Return the work that keeps the HTTP gateway running, if there is to be one."""
+        if not self._config.http.listen:
+            return []
+        from regend.gateway.child import GatewayProcess
+
+        gateway = GatewayProcess(self._config.http, self._places.socket, self._places.state_dir)
+        self._http_address = lambda: gateway.address
+        return [gateway.run()]
 
     async def _remote_paths(self, roots: Roots) -> frozenset[str]:
         """Return the real paths of the roots whose text may leave the machine."""

@@ -131,16 +131,17 @@ def encoded(message: Mapping[str, Any]) -> bytes:
     try:
         return msgspec.json.encode(whole) + b"\n"
     except UnicodeEncodeError:
-        return msgspec.json.encode(_readable(whole)) + b"\n"
+        return msgspec.json.encode(readable(whole)) + b"\n"
 
 
-def _readable(value: Any) -> Any:
+def readable(value: Any) -> Any:
+    """Return a value with U+FFFD in its texts for each byte that is not UTF-8."""
     if isinstance(value, str):
         return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace") if not value.isascii() else value
     if isinstance(value, dict):
-        return {_readable(key): _readable(item) for key, item in value.items()}
+        return {readable(key): readable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_readable(item) for item in value]
+        return [readable(item) for item in value]
     return value
 
 

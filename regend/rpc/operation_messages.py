@@ -187,7 +187,7 @@ class WhyResponse:
     root: str = declare("absolute path of the root; empty when outside")
     state: str = declare(" ".join(f"`{state}`" for state in WHY_STATES), choices=WHY_STATES)
     reason: str = declare("one sentence")
-    rule: IgnoreRule | None = declare("the `IgnoreRule` that decided, or null")  # noqa: RUF009 - declare() makes a field.
+    rule: IgnoreRule | None = declare("the `IgnoreRule` that decided, or would but for git; or null")  # noqa: RUF009 - declare() makes a field.
     language: str = declare("language name, if known")
     chunks: int = declare("number of chunks")
     degraded: str = declare("`generated`, or why it was chunked by lines and not by syntax; else empty")
@@ -247,6 +247,9 @@ class StatusResponse:
         "sentences that say why indexing or vectors are held back now, or why no worker can be started; empty if they "
         "are not",
         (),
+    )
+    http: str = declare(
+        "where the HTTP gateway serves, such as `http://127.0.0.1:7433`; empty while it does not run", ""
     )
     hot_files: tuple[HotFile, ...] = declare(
         "changed files that wait because they change without end, soonest first, at most 100; each is a `HotFile`", ()

@@ -176,6 +176,7 @@ class SymbolsRequest(Checked):
     lang: str = declare(_LANG, "")
     under: tuple[str, ...] = declare("as in `search`", ())
     globs: tuple[str, ...] = declare("as in `search`", ())
+    kind: str = declare("only this kind, such as `function`, or several with commas; empty for any", "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ It owns a small cache of scopes and no other state, so any number of threads may
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from regend.errors import EmbeddingError
@@ -24,7 +24,7 @@ from regend.search.legs.named import located
 from regend.search.legs.scope import Scope, ScopeResolver
 from regend.search.options import RelatedOptions, SearchOptions
 from regend.search.overlay import OverlaidSnapshot
-from regend.search.query.filters import Filters
+from regend.search.query.filters import Filters, canonical_kind
 from regend.search.query.parse import Query
 from regend.search.query.spelling import Correction, correct
 from regend.search.query.words import forms
@@ -200,9 +200,16 @@ class Engine:
         """Return what finds scopes: the cache, which goes by generation, does not serve overlays."""
         return ScopeResolver() if isinstance(snapshot, OverlaidSnapshot) else self._scopes
 
-    def symbols(self, snapshot: Snapshot, name: str, k: int = 10, filters: Filters | None = None) -> SearchOutcome:
-        """Return definitions by name; see `lookups.symbols`."""
-        return lookups.symbols(snapshot, name, k, self._scopes.resolve(snapshot, filters or Filters()))
+    def symbols(
+        self, snapshot: Snapshot, name: str, k: int = 10, filters: Filters | None = None, kinds: Iterable[str] = ()
+    ) -> SearchOutcome:
+        """Return definitions by name; see `lookups.symbols`.
+
+        Raises:
+            FilterError: a kind is unknown.
+        """
+        scope = self._scopes.resolve(snapshot, filters or Filters())
+        return lookups.symbols(snapshot, name, k, scope, frozenset(map(canonical_kind, kinds)))
 
     def related(self, snapshot: Snapshot, options: RelatedOptions) -> SearchOutcome:
         """Return chunks like the one at a line, or files like a file; see `related.related`."""

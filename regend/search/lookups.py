@@ -14,9 +14,15 @@ from regend.search.query.words import file_role
 from regend.search.results.outcome import Definition, Outline, SearchOutcome, SearchResult
 from regend.store.base import ChunkView, Entry, Snapshot, SymbolView
 
+MAX_OF_A_KIND = 2_000
+"""Maximum definitions of which those of a kind are taken: more than one name has in a large repository."""
 
-def symbols(snapshot: Snapshot, name: str, k: int, scope: Scope) -> SearchOutcome:
+
+def symbols(snapshot: Snapshot, name: str, k: int, scope: Scope, kinds: frozenset[str] = frozenset()) -> SearchOutcome:
     """Return definitions by name: exact, then equal but for case, then by prefix; in each, tests and the like last.
+
+    Args:
+        kinds: only these kinds; empty for any.
 
     Raises:
         QueryError: the name is empty.
@@ -25,9 +31,10 @@ def symbols(snapshot: Snapshot, name: str, k: int, scope: Scope) -> SearchOutcom
     if not wanted:
         raise QueryError("The symbol name is empty; give a name such as `parse` or `Parser.parse`.")
     found: list[tuple[float, str, str, SymbolView, Entry]] = []
-    for view in snapshot.symbols(wanted, k, within=scope.holds if scope.limited else None):
+    limit = max(k, MAX_OF_A_KIND) if kinds else k
+    for view in snapshot.symbols(wanted, limit, within=scope.holds if scope.limited else None):
         entry = scope.entry(view.entry_id)
-        if entry is not None:
+        if entry is not None and (not kinds or view.kind in kinds):
             score = name_grade(view, wanted) - (0.1 if file_role(entry.path) != "source" else 0.0)
             found.append((score, scope.shown_root(snapshot, entry), entry.path, view, entry))
     found.sort(key=lambda row: (-row[0], row[1], row[2], row[3].start_line))

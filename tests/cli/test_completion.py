@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +21,8 @@ def complete(*words: str) -> list[str]:
         f"{bash()}\ncompopt() {{ :; }}\nCOMP_WORDS=({' '.join(repr(w) for w in words)})\n"
         f'COMP_CWORD={len(words) - 1}\n_regenctl\nprintf "%s\\n" "${{COMPREPLY[@]}}"'
     )
-    done = subprocess.run(["bash", "--norc", "-c", script], capture_output=True, text=True, check=True)
+    environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "--norc", "-c", script], capture_output=True, text=True, check=True, env=environ)
     assert done.stderr == ""
     return done.stdout.split()
 
@@ -37,6 +41,20 @@ def complete(*words: str) -> list[str]:
         (("regenctl", "completion", "z"), ["zsh"]),
         (("regenctl", "add", "/et"), ["/etc"]),
         (("regenctl", "search", "--root", "/et"), ["/etc"]),
+        (("regenctl", "search", "word", "/et"), ["/etc"]),
+        (("regenctl", "search", "-k", "3", "/et"), []),
+        (("regenctl", "--color", "al"), ["always"]),
+        (("regenctl", "search", "x", "--color", "n"), ["never"]),
+        (("regenctl", "config", "va"), ["validate"]),
+        (("regenctl", "config", "set", "workers.mo"), ["workers.mode"]),
+        (("regenctl", "config", "set", "workers.mode", "p"), ["parallel", "pipeline"]),
+        (("regenctl", "config", "set", "client.autostart", ""), ["true", "false"]),
+        (("regenctl", "mcp", "install", "co"), ["codex", "copilot", "continue"]),
+        (("regenctl", "mcp", "--root", "/", "install", "codex", "gem"), ["gemini"]),
+        (("regenctl", "symbols", "--kind", "fu"), ["function"]),
+        (("regenctl", "search", "x", "-t", "pytho"), ["python"]),
+        (("regenctl", "search", "x", "--type", "pytho"), ["python"]),
+        (("regenctl", "help", "comp"), ["completion"]),
     ],
 )
 def test_bash_offers(words: tuple[str, ...], expected: list[str]) -> None:
@@ -46,6 +64,21 @@ def test_bash_offers(words: tuple[str, ...], expected: list[str]) -> None:
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
 def test_bash_offers_every_command() -> None:
     assert {command.name for command in COMMANDS} < set(complete("regenctl", ""))
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_bash_offers_every_choice_under_every_name_of_an_option() -> None:
+    asked = 0
+    for command in COMMANDS:
+        for argument in command.arguments:
+            for name in argument.names:
+                if "choices" in argument.options and name.startswith("-"):
+                    assert complete("regenctl", command.name, name, "") == list(argument.options["choices"]), name
+                    asked += 1
+                elif "choices" in argument.options and argument is command.arguments[0]:
+                    assert set(complete("regenctl", command.name, "")) == set(argument.options["choices"]), command.name
+                    asked += 1
+    assert asked > 5
 
 
 @pytest.mark.parametrize(("shell", "script"), [("bash", bash), ("zsh", zsh), ("fish", fish)])

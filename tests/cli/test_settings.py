@@ -83,7 +83,7 @@ def test_a_first_setting_makes_the_file_for_its_user_only(file: Path, capsys: py
     [
         (("set", "watch.quiet_sm", "1"), "There is no key `watch.quiet_sm`; did you mean `watch.quiet_ms`?"),
         (("get", "quiet_ms"), "did you mean `watch.quiet_ms`?"),
-        (("set", "watch.quiet_ms", "soon"), "`watch.quiet_ms` must be a number, not 'soon'."),
+        (("set", "watch.quiet_ms", "soon"), "`watch.quiet_ms` must be a whole number, not 'soon'."),
         (("set", "watch.quiet_ms", "-1"), "`watch.quiet_ms` is -1; it must be at least 0."),
         (("set", "client.autostart", "perhaps"), "`client.autostart` must be `true` or `false`"),
         (("set", "workers.mode", "fast"), "it must be one of 'auto', 'sequential'"),
@@ -123,6 +123,22 @@ def test_a_broken_file_is_named_with_its_line(
     file.write_text(text)
     assert sentence in run(capsys, "validate", code=2)[1]
     assert sentence in run(capsys, code=2)[1]
+
+
+def test_a_variable_is_shown_as_the_origin(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(COMMENTED)
+    monkeypatch.setenv("REGEND_WATCH__QUIET_MS", "5")
+    monkeypatch.setenv("REGEND_WORKERS__COUNT", "0")
+    out, _ = run(capsys)
+    assert "quiet_ms = 5  # REGEND_WATCH__QUIET_MS over line 4, default 40\n" in out
+    assert "count = 0  # REGEND_WORKERS__COUNT\n" in out
+    assert run(capsys, "get", "watch.quiet_ms")[0] == "5\n"
+    assert "REGEND_WATCH__QUIET_MS is set and overrides the file" in run(capsys, "set", "watch.quiet_ms", "9")[1]
+    assert tomllib.loads(file.read_text())["watch"] == {"quiet_ms": 9}
+    monkeypatch.setenv("REGEND_WORKERS__COUNT", "two")
+    assert "REGEND_WORKERS__COUNT: `workers.count` must be a whole number, not 'two'." in run(capsys, code=2)[1]
 
 
 @pytest.fixture

@@ -256,4 +256,6 @@ def test_places_and_globs_limit_every_question(served: Daemon) -> None:
 def test_symbols_have_their_line_and_outlines_say_whether_they_are_complete(served: Daemon) -> None:
     (found,) = served.call("symbols", name="RetryPolicy", k=1)["symbols"]
     assert found["text"] == "class RetryPolicy:"
+    for kind, names in (("class", ["RetryPolicy"]), ("fn,class", ["RetryPolicy"]), ("function", [])):
+        assert [s["name"] for s in served.call("symbols", name="RetryPolicy", kind=kind)["symbols"]] == names
     assert served.call("outline", file=f"{served.status()['roots'][0]['path']}/src/jobs/retry.py")["complete"]

@@ -27,8 +27,9 @@ def needs(program: str, package: str = "") -> pytest.MarkDecorator:
     return pytest.mark.skipif(shutil.which(program) is None, reason=reason)
 
 
-def example(language: str) -> str:
-    (found,) = re.findall(rf"```{language}\n(.*?)```", EDITORS, re.DOTALL)
+def example(language: str, section: str) -> str:
+    text = EDITORS.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    (found,) = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
     return str(found)
 
 
@@ -41,8 +42,8 @@ QUICKFIX = "map(getqflist(), '[bufname(v:val.bufnr), v:val.lnum, v:val.col, v:va
 @pytest.mark.parametrize(
     "commands",
     [
-        [*example("vim").splitlines()[:1], "silent grep! JobQueue"],
-        [example("vim").splitlines()[1].replace("debounce quiet time", "JobQueue")],
+        [*example("vim", "Vim").splitlines()[:1], "silent grep! JobQueue"],
+        [example("vim", "Vim").splitlines()[1].replace("debounce quiet time", "JobQueue")],
         ["set grepformat=%f:%l:%c:%m grepprg=regenctl\\ search\\ --vimgrep\\ $*", "silent grep! JobQueue"],
     ],
     ids=["grepprg", "cexpr", "vimgrep"],
@@ -68,7 +69,7 @@ def test_grep_mode_of_emacs(place: Place) -> None:
                 (next-error)
                 (with-current-buffer (window-buffer) (princ (format "%s:%d" buffer-file-name (line-number-at-pos)))))"""
     done = place.run(
-        "app/src", "emacs", "-Q", "--batch", "--eval", f"(progn (require 'grep) {example('elisp')} {show})"
+        "app/src", "emacs", "-Q", "--batch", "--eval", f"(progn (require 'grep) {example('elisp', 'Emacs')} {show})"
     )
     assert f"grep-mode {place.base}/app/src/jobs/queue.py:4" in done.stdout, done.stderr
 
@@ -78,7 +79,7 @@ def test_fzf_filters_and_previews(place: Place, tmp_path: Path) -> None:
     listed = place.run("app", "regenctl", "search", "queue of jobs").stdout
     chosen = place.run("app", "fzf", "--delimiter", ":", "--filter", "class JobQueue", text=listed).stdout
     assert chosen.splitlines()[0] == "src/jobs/queue.py:4:class JobQueue:"
-    preview = re.search(r"--preview '(.*?)'", example("bash"))
+    preview = re.search(r"--preview '(.*?)'", example("bash", "fzf"))
     assert preview is not None
     seen = tmp_path / "seen"
     command = f"regenctl search -k 1 JobQueue | fzf --delimiter : --preview '{preview[1]} > {seen}; echo shown'"
@@ -89,7 +90,7 @@ def test_fzf_filters_and_previews(place: Place, tmp_path: Path) -> None:
 
 @needs("fzf")
 def test_fzf_asks_again_as_one_types(place: Place) -> None:
-    command = example("bash").strip()
+    command = example("bash", "fzf").strip()
     shown, _ = place.on_terminal(
         "app", "bash", "-c", f"{command} --query JobQueue", until="class JobQueue:", keys=b"\x1b"
     )

@@ -37,12 +37,18 @@ def fresh_files(subject: Daemon, root: Path) -> list[str]:
         return files(fresh, root)
 
 
-def expect(subject: Daemon, root: Path, expected: list[str], what: str) -> None:
-    """Flush until the index holds these files, which are those of a fresh daemon."""
+def reach(subject: Daemon, root: Path, expected: list[str], what: str) -> None:
+    """Flush until the index holds these files."""
     deadline = time.monotonic() + LIMIT_S
     while subject.flush()["complete"] and files(subject, root) != expected and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert files(subject, root) == expected == fresh_files(subject, root), what
+    assert files(subject, root) == expected, what
+
+
+def expect(subject: Daemon, root: Path, expected: list[str], what: str) -> None:
+    """Flush until the index holds these files, which are those of a fresh daemon."""
+    reach(subject, root, expected, what)
+    assert fresh_files(subject, root) == expected, what
 
 
 def test_each_rule_beside_the_root_is_followed(tmp_path: Path) -> None:
@@ -74,6 +80,36 @@ def test_each_rule_beside_the_root_is_followed(tmp_path: Path) -> None:
         main.rename(tmp_path / "main2")
         (subject.home / "more").unlink()
         expect(subject, root, ["app.py", "gen/api.py", "late.py", "note.py", "tmp_x.py"], "that directory is gone")
+
+
+def test_what_git_tracks_is_followed(tmp_path: Path) -> None:
+    root = lay(tmp_path.resolve() / "root", "app.py", "build/out/kept.py", "build/out/junk.py", "old.log", "build/.env")
+    (root / ".gitignore").write_text("build/\n*.log\n")
+    git(root, "init", "-q", "-b", "main")
+    git(root, "add", ".")
+    git(root, "commit", "-qm", "one")
+    with daemon() as subject:
+        subject.start(root)
+        reach(subject, root, [".gitignore", "app.py"], "at the start")
+
+        git(root, "checkout", "-qb", "forced")
+        git(root, "add", "-f", "build/out/kept.py", "old.log", "build/.env")
+        reach(subject, root, [".gitignore", "app.py", "build/out/kept.py", "old.log"], "added by force")
+        said = subject.call("why", file="build/out/kept.py", root=str(root))
+        assert said["state"] == "indexed"
+        assert said["rule"]["line"] == 1
+        assert said["reason"].endswith("`build/` in .gitignore:1 does not exclude it, because git tracks it.")
+        said = subject.call("why", file="build/out", root=str(root))
+        assert said["reason"] == "`build/` in .gitignore:1 excludes it, except for what git tracks in it."
+        assert subject.call("why", file="build/out/junk.py", root=str(root))["state"] == "ignored"
+
+        git(root, "commit", "-qm", "two")
+        git(root, "checkout", "-q", "main")
+        reach(subject, root, [".gitignore", "app.py"], "another branch")
+        git(root, "checkout", "-q", "forced")
+        reach(subject, root, [".gitignore", "app.py", "build/out/kept.py", "old.log"], "back again")
+        git(root, "rm", "-q", "--cached", "old.log")
+        expect(subject, root, [".gitignore", "app.py", "build/out/kept.py"], "no longer tracked")
 
 
 def test_repositories_that_appear_bring_in_no_data_of_git(tmp_path: Path) -> None:

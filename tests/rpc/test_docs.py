@@ -121,6 +121,14 @@ def test_the_shell_examples_run() -> None:
             assert "core/debounce.py" in done.stdout
 
 
+def snippets() -> list[str]:
+    """The snippets that do without the plugin."""
+    page = EDITORS_PAGE.read_text()
+    return re.findall(
+        r"```lua\n(.*?)```", page[page.index("## Neovim without the plugin") : page.index("## Vim")], re.S
+    )
+
+
 @pytest.mark.skipif(shutil.which("nvim") is None, reason="neovim is not installed (Debian: apt-get install neovim)")
 class TestNeovim:
     """The snippets for Neovim, run by Neovim."""
@@ -134,7 +142,7 @@ class TestNeovim:
         return done.stdout + done.stderr
 
     def test_the_snippet_fills_the_quickfix_list(self) -> None:
-        snippet, _, _ = blocks(EDITORS_PAGE, "lua")
+        snippet, _ = snippets()
         assert len(snippet.strip().splitlines()) <= 10
         with short_directory() as directory, ServerThread(directory / "s") as served:
             out = self.run(
@@ -150,7 +158,7 @@ class TestNeovim:
         with short_directory() as directory, ServerThread(directory / "s") as served:
             self.run(
                 directory,
-                "".join(blocks(EDITORS_PAGE, "lua")[:2]),
+                "".join(snippets()),
                 "vim.cmd('Regend first')\n"
                 f"vim.cmd('edit {directory}/new.py')\n"
                 "vim.api.nvim_buf_set_lines(0, 0, -1, false, { 'x = 1', 'y = 2' })\n"
@@ -167,7 +175,7 @@ class TestNeovim:
             ]
 
     def test_neovim_shows_the_daemons_message(self) -> None:
-        snippet, _, _ = blocks(EDITORS_PAGE, "lua")
+        snippet, _ = snippets()
         with short_directory() as directory, ServerThread(directory / "s"):
             out = self.run(
                 directory, snippet, "print(pcall(vim.fn.rpcrequest, regend(), 'remove', { path = '/nope' }))"
@@ -175,7 +183,7 @@ class TestNeovim:
             assert "root_error: /nope is not a root; add it with `regenctl add /nope`." in out
 
     def test_all_forms_of_no_parameters_work(self) -> None:
-        snippet, _, _ = blocks(EDITORS_PAGE, "lua")
+        snippet, _ = snippets()
         calls = ("'list'", "'list', {}", "'list', vim.empty_dict()")
         with short_directory() as directory, ServerThread(directory / "s"):
             out = self.run(
@@ -186,7 +194,7 @@ class TestNeovim:
 
 def test_clients_without_our_package_look_for_the_socket_where_the_daemon_listens() -> None:
     """Each reads `XDG_RUNTIME_DIR` by itself when `REGEND_SOCKET` is not set, and Neovim the state directory, too."""
-    python, lua = blocks(EDITORS_PAGE, "python")[-1], blocks(EDITORS_PAGE, "lua")[0]
+    python, lua = blocks(EDITORS_PAGE, "python")[-1], snippets()[0]
     with short_directory() as directory:
         environ = {"HOME": "/home/x", "XDG_RUNTIME_DIR": str(directory)}
         place = default_socket_path(environ)

@@ -4,7 +4,7 @@ import pytest
 
 from regend.errors import PathError
 from regend.search.engine import Engine
-from regend.search.errors import QueryError
+from regend.search.errors import FilterError, QueryError
 from regend.search.query.filters import Filters
 from tests.search.conftest import Corpus
 from tests.search.memory import hashed_vector
@@ -40,6 +40,18 @@ def test_symbols_are_filtered_before_they_are_counted(project: Corpus) -> None:
     project.put(root, "zone/last.py", "def thing():\n    return 99\n")
     assert names(project, "thing", 1, path="zone/**") == [("zone/last.py", "thing")]
     assert len(names(project, "thing", 5)) == 5
+
+
+def test_symbols_of_a_kind_are_found_behind_any_number_of_others(project: Corpus) -> None:
+    root = next(iter(project.snapshot.roots))
+    project.fill(root, [(f"other/m{i}.py", f"def Thing():\n    return {i}\n", "python") for i in range(60)])
+    project.put(root, "zone/last.py", "class Thing:\n    pass\n")
+    for kind in ("class", "Class", "trait,class"):
+        found = ENGINE.symbols(project.snapshot, "thing", 2, kinds=kind.split(","))
+        assert [(r.path, r.kind) for r in found.results] == [("zone/last.py", "class")], kind
+    assert len(ENGINE.symbols(project.snapshot, "thing", 5, kinds=["fn"]).results) == 5
+    with pytest.raises(FilterError, match="No kind is called 'klass'; there are block, class"):
+        ENGINE.symbols(project.snapshot, "thing", kinds=["klass"])
 
 
 def test_symbol_results_show_their_lines(project: Corpus) -> None:

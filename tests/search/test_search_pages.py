@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from regend.search.query.filters import KINDS
+from regend.limits import KINDS
 from regend.search.ranking.features import FEATURES
 from regend.search.ranking.files import FILE_VECTOR
 from regend.search.ranking.weights import WEIGHTS

@@ -11,7 +11,7 @@ import pytest
 
 from regend.core.events import PathChanged, RescanNeeded, RootBusy
 from regend.types import RootId
-from tests.disk.ignore_zoo import bare_git_dir
+from tests.disk.ignore_zoo import bare_git_dir, git
 from tests.watch.watch_rig import ROOT, Rig, rig, wait_for, watched_directories
 
 
@@ -186,6 +186,32 @@ def test_global_excludes_are_noticed_by_check(tmp_path: Path, top: Path, monkeyp
         wait_for(lambda: made.rescans() == [""], "a rescan")
         assert rules.decide("src/deep", True).ignored
         assert watched_directories(made) == {"", "src"}
+
+
+def test_directories_with_tracked_files_are_watched_while_they_have_some(tmp_path: Path, top: Path) -> None:
+    (top / "build/deep/down").mkdir(parents=True)
+    (top / "build/other").mkdir()
+    (top / "build/deep/down/kept.c").write_text("")
+    (top / ".gitignore").write_text("build/\n")
+    git(top, "init", "-q", home=tmp_path)
+    with rig(tmp_path / "cookies") as made:
+        rules = made.watch(top)
+        assert "build" not in watched_directories(made)
+        git(top, "add", "-f", "build/deep/down/kept.c", home=tmp_path)
+        made.barrier()
+        assert made.covered("build/deep/down/kept.c")
+        assert watched_directories(made) >= {"build", "build/deep", "build/deep/down"}
+        assert "build/other" not in watched_directories(made)
+        made.events.clear()
+        (top / "build/deep/down/kept.c").write_text("edited")
+        (top / "build/deep/down/junk.c").write_text("")
+        made.barrier()
+        assert made.paths() == {"build/deep/down/kept.c"}
+        git(top, "rm", "-q", "-f", "--cached", "build/deep/down/kept.c", home=tmp_path)
+        made.barrier()
+        assert set(made.rescans()) == {""}
+        assert rules.decide("build", True).ignored
+        assert "build" not in watched_directories(made)
 
 
 def test_git_lock_makes_the_root_busy(tmp_path: Path, top: Path) -> None:

@@ -36,6 +36,7 @@ _WHERE = (
     ),
     arg("--lang", "-t", "--type", metavar="NAME", complete="languages", help="only this language, such as python"),
 )  # fmt: skip
+_KIND = arg("--kind", metavar="KIND", complete="kinds", help="only this kind of definition, such as function")
 _PATHS = arg(
     "paths", nargs="*", metavar="PATH", complete="file", help="only what lies in this file or directory"
 )  # fmt: skip
@@ -68,10 +69,10 @@ _PAGE = (
 
 SEARCH = (
     arg(
-        "query", nargs="+", metavar="QUERY",
+        "query", nargs="+", metavar="QUERY", complete="|file",
         help="words, an identifier, or a question; behind it, files and directories to search in",
     ),
-    _K, *_WHERE,
+    _K, *_WHERE, _KIND,
     arg("--sync", action="store_true", help="include every write that finished before this command"),
     arg("--explain", action="store_true", help="show what each ranking feature and each stage contributed"),
     arg("--files", action="store_true", help="one result per file, ranked as a whole"),
@@ -82,7 +83,8 @@ SEARCH = (
     *_SHOW, *_FORMAT, *_PAGE,
 )  # fmt: skip
 SYMBOLS = (
-    arg("name", metavar="NAME", help="a name, or a dotted end of a qualified name"), _PATHS, _K, *_WHERE, *_FORMAT,
+    arg("name", metavar="NAME", help="a name, or a dotted end of a qualified name"), _PATHS, _K, *_WHERE, _KIND,
+    *_FORMAT,
 )  # fmt: skip
 RELATED = (
     arg("place", metavar="FILE[:LINE]", complete="file", help="a file, or a line in it"), _PATHS,

@@ -43,7 +43,8 @@ def _asked(query: str, arguments: argparse.Namespace) -> str:
     """Return the query with what the options say in its own language."""
     if arguments.regex:
         query = "content:/" + re.sub(r"\\.|/", lambda found: "\\/" if found[0] == "/" else found[0], query) + "/"
-    return f"{query} in:{arguments.group}" if arguments.group else query
+    query += f" in:{arguments.group}" if arguments.group else ""
+    return f"{query} kind:{arguments.kind}" if arguments.kind else query
 
 
 def run_related(arguments: argparse.Namespace) -> int:
@@ -60,7 +61,7 @@ def run_related(arguments: argparse.Namespace) -> int:
 def run_symbols(arguments: argparse.Namespace) -> int:
     with connected(arguments) as daemon:
         where = asked_where(arguments, daemon, arguments.paths)
-        answer = daemon.call("symbols", name=arguments.name, **_limits(arguments, where))
+        answer = daemon.call("symbols", name=arguments.name, **_limits(arguments, where), **given(kind=arguments.kind))
     none = f"no definition of {printable(arguments.name)} {_named(where)}"
     return _show_listed(arguments, answer, answer["symbols"], none)
 

@@ -136,7 +136,8 @@ class QueryMethods:
         app = self._app
         filters = await self._filters(request)
         name = readable(request.name)
-        outcome = await self._runner.run(lambda snapshot: app.engine.symbols(snapshot, name, request.k, filters))
+        kinds = tuple(filter(None, request.kind.split(",")))
+        outcome = await self._runner.run(lambda snapshot: app.engine.symbols(snapshot, name, request.k, filters, kinds))
         found = tuple(
             rpc.SymbolResult(
                 r.root,

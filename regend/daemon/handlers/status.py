@@ -180,6 +180,7 @@ class StatusMethod:
     times: StageTimes
     governor: Governor
     server_counters: Callable[[], dict[str, int]]
+    http_address: Callable[[], str]
 
     async def status(self, _: Connection, request: Empty) -> StatusResponse:
         """Return everything that `regenctl status` shows."""
@@ -209,6 +210,7 @@ class StatusMethod:
             socket=str(self.socket),
             state_dir=str(self.state_dir),
             held_back=(*self.governor.held_back, *_without_workers(self.workers), *states.spent_files(now)),
+            http=self.http_address(),
             hot_files=states.hot_files(now),
         )
 

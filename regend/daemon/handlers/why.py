@@ -70,21 +70,27 @@ def _explain(
     exists = full.is_symlink() or full.exists()
     is_dir = full.is_dir() and not full.is_symlink()
     decision = served.rules.decide(relative, is_dir)
+    rule = (
+        IgnoreRule(decision.source, decision.line, decision.pattern) if decision.ignored or decision.tracked else None
+    )
+    named = f"`{decision.pattern}` in {decision.source}" + (f":{decision.line}" if decision.line else "")
     if decision.ignored:
-        rule = IgnoreRule(decision.source, decision.line, decision.pattern)
-        where = f"{decision.source}:{decision.line}" if decision.line else decision.source
-        return answer("ignored", f"`{decision.pattern}` in {where} excludes it.", rule)
+        return answer("ignored", f"{named} excludes it.", rule)
     if not is_utf8(relative):
         return answer("skipped", f"name_not_utf8: {_REASONS['name_not_utf8']}") if exists else answer(*_MISSING)
     row = reads.file_row(served.record.root, relative)
     unsure = f"It is not read now, because {decision.unsure}." if decision.unsure else ""
     if is_dir:
-        return answer("pending", unsure) if unsure else answer("indexed", "It is a directory that is not ignored.")
+        said = "It is a directory that is not ignored."
+        if decision.tracked:
+            said = f"{named} excludes it, except for what git tracks in it."
+        return answer("pending", unsure) if unsure else answer("indexed", said, rule)
     if row is not None and row.state == "indexed":
         said = f"It is searchable as {count_text(row.chunk_count, 'chunk')}."
         said += _refused(served.record.root, relative, reads, refused)
         said += f" {unsure}" if unsure else ""
-        return answer("indexed", said, None, row.language, row.chunk_count, row.degraded_reason)
+        said += f" {named} does not exclude it, because git tracks it." if decision.tracked else ""
+        return answer("indexed", said, rule, row.language, row.chunk_count, row.degraded_reason)
     if row is not None and row.reason.startswith("quarantined"):
         quarantined = quarantined or row.reason
     if quarantined:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from regend.disk.ignore.builtin import STATE_MARK
 from regend.disk.ignore.rule_list import RuleList
+from regend.disk.ignore.tracked import TrackedFiles
 from regend.disk.inputs import Inputs
+from regend.disk.repository import REPOSITORY_CONFIG_NAME
+
+RULE_FILE_NAMES = frozenset((".gitignore", ".regenignore", ".git", STATE_MARK))
+SHAPE_NAMES = frozenset(("HEAD", "commondir", "config", "objects", "refs"))
+"""A directory becomes or ceases to be a git directory by these."""
+MARKS = RULE_FILE_NAMES | SHAPE_NAMES | {REPOSITORY_CONFIG_NAME}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +28,7 @@ class Decision:
         line: the rule's line in it, from 1; 0 where there is no rule.
         pattern: the rule as written.
         unsure: why a rule file that may exclude the path is not known, or empty. Its index entries may stay.
+        tracked: the rule would exclude the file, or the directory, but git tracks it, or files in it.
     """
 
     ignored: bool
@@ -26,6 +36,7 @@ class Decision:
     line: int = 0
     pattern: str = ""
     unsure: str = ""
+    tracked: bool = False
 
 
 NOT_IGNORED = Decision(False)
@@ -37,6 +48,8 @@ class Frame:
 
     Attributes:
         marks: which names that mean something to the rules were in it.
+        tracked: what git tracks in the repository that it belongs to.
+        shut: git's rules exclude it, and so all in it that git does not track.
         inputs: what a decision on its content depends on beyond the tree.
     """
 
@@ -44,6 +57,8 @@ class Frame:
     git: tuple[RuleList, ...] = ()
     own: tuple[RuleList, ...] = ()
     marks: frozenset[str] = frozenset()
+    tracked: TrackedFiles | None = None
+    shut: Decision | None = None
     inputs: Inputs | None = None
     children: set[str] = field(default_factory=set)
 
@@ -61,3 +76,13 @@ def first_match(lists: Iterable[RuleList], path: str, name: str, is_dir: bool) -
         if rule is not None:
             return Decision(not rule.negated, rules.source, rule.line, rule.text)
     return None
+
+
+def marks_in(directory: str) -> frozenset[str]:
+    """Return which of `MARKS` lie in a directory: one listing is cheaper than a question for each."""
+    try:
+        return MARKS.intersection(os.listdir(directory))  # noqa: PTH208  (called for every directory of a walk)
+    except (FileNotFoundError, NotADirectoryError):
+        return frozenset()
+    except OSError:  # A directory that may not be listed may have readable files all the same.
+        return frozenset(name for name in MARKS if os.path.lexists(f"{directory}/{name}"))

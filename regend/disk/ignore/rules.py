@@ -3,15 +3,15 @@
 Order, each group overriding the ones before it wherever one of its own rules matches (within a group the last match of
 the deepest file wins, as in git):
 
-1. git: global excludes, `info/exclude`, then `.gitignore` from the worktree's top down, equal to
-   `git check-ignore --no-index` (a tracked file that a rule excludes is excluded here; git keeps tracking it);
+1. git: global excludes, `info/exclude`, then `.gitignore` from the worktree's top down, equal to `git check-ignore`:
+   these rules exclude no file that git tracks (`tracked`), nor a directory above one, where all else stays excluded;
 2. `.regenignore`, in any directory, and `[ignore] patterns` of the root's `.regend.toml`. A ``!`` there brings back
    what git ignores, as ripgrep's `.rgignore` does: it is how a team gets generated code searchable;
 3. the user's configuration. It comes last, so that no repository can bring back what its user excludes;
 4. the built-in lists (`builtin`) and state directories of this or another regend stand above all: nothing brings
    back a secret. A root that lies in a directory for secrets, or in this daemon's state, is ignored as a whole.
 
-A directory that is ignored takes everything below it along; nothing below can be brought back. Nested repositories and
+A directory that is ignored takes everything below it along; no rule brings that back. Nested repositories and
 submodules follow the git rules of their own top down (groups 2 to 4 go on as before). A linked worktree of the root's
 own repository is left out: its files are the same files again, and it can be a root itself. Where the root is a
 subdirectory of a worktree, the rules above it hold, unless they ignore the root itself: its user wants it indexed.
@@ -23,7 +23,8 @@ nothing: what it governs is `unsure`.
 Decisions depend on more than the tree, which is watched. `Inputs` holds every file beside it that was consulted: the
 `.git` of the root and of the directories above it, what makes its target a git directory, `commondir`, `info/exclude`,
 git's configuration with all that it includes, the global excludes, and the ignore files between the worktree's top and
-the root; for each repository below the root, the same of its own. `refresh_if_outside_changed` compares all of them.
+the root; for each repository below the root, the same of its own. `refresh_if_outside_changed` compares all of them,
+and the index of each.
 
 Threads: any may ask. Decisions come from immutable frames, one for each directory, found in a dict without a lock;
 building frames and dropping them takes a lock, so what is asked after `invalidate` returned sees the new files.
@@ -31,7 +32,6 @@ building frames and dropping them takes a lock, so what is asked after `invalida
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterable
 from dataclasses import replace
@@ -45,9 +45,20 @@ from regend.disk.ignore.builtin import (
     secret_directory,
     version_control_directory,
 )
-from regend.disk.ignore.decision import NOT_IGNORED, Decision, Frame, compile_patterns, first_match
+from regend.disk.ignore.decision import (
+    MARKS,
+    NOT_IGNORED,
+    RULE_FILE_NAMES,
+    SHAPE_NAMES,
+    Decision,
+    Frame,
+    compile_patterns,
+    first_match,
+    marks_in,
+)
 from regend.disk.ignore.rule_list import RuleList, as_bytes_text
 from regend.disk.ignore.sources import GitSettings, RuleReader, git_settings
+from regend.disk.ignore.tracked import TrackedFiles
 from regend.disk.inputs import Inputs
 from regend.disk.repository import (
     REPOSITORY_CONFIG_NAME,
@@ -60,10 +71,6 @@ from regend.disk.repository import (
 )
 from regend.errors import ConfigError
 
-RULE_FILE_NAMES = frozenset((".gitignore", ".regenignore", ".git", STATE_MARK))
-_SHAPE_NAMES = frozenset(("HEAD", "commondir", "config", "objects", "refs"))
-"""A directory becomes or ceases to be a git directory by these."""
-_MARKS = RULE_FILE_NAMES | _SHAPE_NAMES | {REPOSITORY_CONFIG_NAME}
 _MAX_BELOW = 256
 """Maximum repositories below the root that one `refresh_if_outside_changed` compares; the others take their turns. Each
 costs some five calls of `stat`, so this bounds it to about 2 ms."""
@@ -104,7 +111,9 @@ class IgnoreRules:
             self._whole = Decision(True, "state directory", 0, str(above[0]))
         self._lock = threading.RLock()
         self._frames: dict[str, Frame] = {}
-        self._below: dict[str, Inputs] = {}
+        self._below: dict[str, tuple[Inputs, TrackedFiles | None]] = {}
+        self._indexes: dict[Repository, TrackedFiles] = {}
+        self._index_changed = False
         self._turn = 0
         self._inputs = Inputs()
         self._repository: Repository | None = None
@@ -114,12 +123,17 @@ class IgnoreRules:
         self._config: tuple[RuleList, ...] | None = None
         self._prefix = ""
         self.git_dir: Path | None = None
-        self.problem = ""
+        self._problem = ""
         self.version = 0
         if read:
             self.refresh()
         else:
             self._frames[""] = Frame(Decision(True, "rules that could not be read yet"))
+
+    @property
+    def problem(self) -> str:
+        index = self._frames[""].tracked
+        return self._problem or (index.problem if index is not None else "")
 
     def decide(self, path: str, is_dir: bool) -> Decision:
         """Decide about a path relative to the root, with ``/``; names that are not UTF-8 carry surrogates.
@@ -138,7 +152,7 @@ class IgnoreRules:
     def is_rule_file(self, path: str) -> bool:
         """Tell whether a change of this path can change decisions; if so, call `invalidate` with it."""
         parent, _, name = path.rpartition("/")
-        if name in _SHAPE_NAMES:
+        if name in SHAPE_NAMES:
             frame = self._frames.get(parent)
             known = frame is not None and frame.decision.source == VERSION_CONTROL_SOURCE
             if frame is None or frame.decision.ignored != known:
@@ -163,7 +177,7 @@ class IgnoreRules:
         that excludes it, and the event that says so may still be to come.
         """
         frame = self._frame(directory)
-        stale = frame.decision.unsure or frame.marks != _MARKS.intersection(names)
+        stale = frame.decision.unsure or frame.marks != MARKS.intersection(names)
         if not frame.decision.ignored and (stale or (frame.inputs is not None and frame.inputs.changed())):
             self._forget(directory)
             frame = self._frame(directory)
@@ -178,21 +192,27 @@ class IgnoreRules:
         with self._lock:
             own, below = (self._inputs, self._settings_inputs), list(self._below.items())
         # No lock is held meanwhile: a file system that does not answer must not hold up who asks for decisions.
-        if any(inputs is None or inputs.changed() for inputs in own):
+        if any(inputs is None or inputs.changed() for inputs in own) or self._follow_index():
             self.refresh()
+            self._index_changed = False
             return True
         first = self._turn if self._turn < len(below) else 0
         self._turn = first + _MAX_BELOW
-        stale = [(path, inputs) for path, inputs in below[first : self._turn] if inputs.changed()]
+        stale = [
+            (path, known)
+            for path, known in below[first : self._turn]
+            if known[0].changed() or (known[1] is not None and known[1].follow(self._matters))
+        ]
         with self._lock:
-            for path, inputs in stale:
-                if self._below.get(path) is inputs:
+            for path, known in stale:
+                if self._below.get(path) is known:
                     self._drop(path)
         return bool(stale)
 
     def refresh(self) -> None:
         """Forget everything; the next questions read all rule files again."""
         with self._lock:
+            self._index_changed = self._follow_index()
             self.version += 1
             inputs = Inputs()
             repository = find_repository(self._root, inputs)
@@ -204,11 +224,11 @@ class IgnoreRules:
             self._inputs, self._repository = inputs, repository
             self.git_dir = repository.git_dir if repository else None
             self._own_data = frozenset((str(repository.git_dir), str(repository.common_dir)) if repository else ())
-            self.problem = self._settings.problem
+            self._problem = self._settings.problem
             reader = RuleReader((self._settings.problem if self._settings.unknown else "") or inputs.problem)
             # A rule below `top` sees the path from `top`; `_prefix` is what lies between top and root.
             self._prefix = ""
-            git = self._base_lists(repository, 0, reader, inputs)
+            git = reader.read_base(self._settings, repository, self._root, 0, inputs)
             if repository is not None and repository.top != self._root:
                 inner = as_bytes_text(self._root.relative_to(repository.top).as_posix()) + "/"
                 outer = self._outer_lists(repository.top, inner, git, reader)
@@ -216,26 +236,12 @@ class IgnoreRules:
                     self._prefix, git = inner, outer
             whole = self._whole
             if data := version_control_directory(self._root, inputs):
-                self.problem = f"{self._root} is or lies in {data}, which holds {VERSION_CONTROL_SOURCE}; remove it."
+                self._problem = f"{self._root} is or lies in {data}, which holds {VERSION_CONTROL_SOURCE}; remove it."
                 whole = Decision(True, VERSION_CONTROL_SOURCE, 0, data)
             self._below = {}
-            marks = _marks(str(self._root))
-            self._frames = {"": self._open("", whole, git, self._config_lists(reader), marks, reader, None)}
-
-    def _base_lists(
-        self, repository: Repository | None, skip: int, reader: RuleReader, inputs: Inputs
-    ) -> tuple[RuleList, ...]:
-        """Read `info/exclude` and the global excludes, which are relative to the top of the repository."""
-        fold, excludes = self._settings.fold, self._settings.excludes_file
-        lists: tuple[RuleList, ...] = ()
-        if excludes is not None:
-            self._inputs.note(str(excludes))
-            lists = reader.read(excludes, str(excludes), fold, skip, follow=True)
-        if repository is not None:
-            file = repository.common_dir / "info" / "exclude"
-            inputs.note(str(file))
-            lists = reader.read(file, self._shown(file), fold, skip, follow=True) + lists
-        return lists
+            index = None if repository is None else self._index(repository, "")
+            frame = Frame(whole, git, self._config_lists(reader), marks_in(str(self._root)), index)
+            self._frames = {"": self._open("", frame, reader)}
 
     def _outer_lists(
         self, top: Path, inner: str, git: tuple[RuleList, ...], reader: RuleReader
@@ -260,16 +266,13 @@ class IgnoreRules:
             patterns = load_repository_config(self._root).patterns
         except ConfigError as error:
             # The patterns read before, or the excludes in spite of the mistake, stay in force: else these paths got in.
-            self.problem = str(error)
+            self._problem = str(error)
             excludes = error.excludes if isinstance(error, RepositoryConfigError) else ()
             if self._config is None and not isinstance(error, RepositoryConfigError):
                 reader.problem = str(error)  # Its patterns were never known.
             return (*compile_patterns(len(self._prefix), excludes, REPOSITORY_CONFIG_NAME), *(self._config or ()))
         self._config = compile_patterns(len(self._prefix), patterns, REPOSITORY_CONFIG_NAME)
         return self._config
-
-    def _shown(self, file: Path) -> str:
-        return file.relative_to(self._root).as_posix() if file.is_relative_to(self._root) else str(file)
 
     def _frame(self, path: str) -> Frame:
         found = self._frames.get(path)
@@ -298,7 +301,7 @@ class IgnoreRules:
             decision = Decision(True, VERSION_CONTROL_SOURCE, 0, path)
         if decision.ignored:
             return Frame(decision)
-        marks = _marks(here)
+        marks = marks_in(here)
         inputs = Inputs()
         if STATE_MARK in marks:
             inputs.note_presence(f"{here}/{STATE_MARK}")
@@ -306,57 +309,71 @@ class IgnoreRules:
         elif "HEAD" in marks and holds_git_data(here, inputs):
             decision = Decision(True, VERSION_CONTROL_SOURCE, 0, f"{path}/HEAD")
         if decision.ignored:
-            self._below[path] = inputs
+            self._below[path] = inputs, None
             return Frame(decision, marks=marks, inputs=inputs)
+        frame = Frame(decision, parent.git, parent.own, marks, parent.tracked)
+        if decision.tracked:
+            frame.shut = replace(decision, ignored=True, tracked=False)
         if ".git" not in marks:
-            return self._open(path, decision, parent.git, parent.own, marks, RuleReader(decision.unsure), None)
-        self._below[path] = inputs = Inputs()
-        nested, git = repository_at(Path(here), inputs), parent.git
+            return self._open(path, frame, RuleReader(decision.unsure))
+        nested = repository_at(Path(here), inputs := Inputs())
         reader = RuleReader(decision.unsure or inputs.problem)
-        if nested is not None:
-            if nested.common_dir == (self._repository and self._repository.common_dir):
-                return Frame(Decision(True, "nested_worktree", 0, str(nested.git_dir)), marks=marks, inputs=inputs)
-            git = self._base_lists(nested, len(self._prefix) + len(as_bytes_text(path)) + 1, reader, inputs)
-        return self._open(path, decision, git, parent.own, marks, reader, inputs)
+        frame.inputs = inputs
+        if nested is not None and nested.common_dir == (self._repository and self._repository.common_dir):
+            frame = Frame(Decision(True, "nested_worktree", 0, str(nested.git_dir)), marks=marks, inputs=inputs)
+        elif nested is not None:
+            skip = len(self._prefix) + len(as_bytes_text(path)) + 1
+            frame.git = reader.read_base(self._settings, nested, self._root, skip, inputs)
+            frame.tracked, frame.shut = self._index(nested, f"{path}/"), None
+        self._below[path] = inputs, frame.tracked if nested is not None else None
+        return frame if frame.decision.ignored else self._open(path, frame, reader)
 
-    def _open(
-        self,
-        path: str,
-        decision: Decision,
-        git: tuple[RuleList, ...],
-        own: tuple[RuleList, ...],
-        marks: frozenset[str],
-        reader: RuleReader,
-        inputs: Inputs | None,
-    ) -> Frame:
-        """Read the rule files in a directory that is not ignored."""
+    def _index(self, repository: Repository, at: str) -> TrackedFiles:
+        """Return what git tracks in a repository whose worktree holds the root, or lies `at` a directory of it."""
+        below = "" if at or repository.top == self._root else f"{self._root.relative_to(repository.top).as_posix()}/"
+        if len(self._indexes) >= _MAX_BELOW and repository not in self._indexes:
+            self._indexes.clear()
+        return self._indexes.setdefault(repository, TrackedFiles(repository, below, at))
+
+    def _follow_index(self) -> bool:
+        """Tell whether git tracks other files than it did when `refresh_if_outside_changed` last was asked."""
+        top = self._frames.get("")
+        return self._index_changed or bool(top and top.tracked and top.tracked.follow(self._matters))
+
+    def _open(self, path: str, frame: Frame, reader: RuleReader) -> Frame:
+        """Read the rule files in a directory that is not ignored; `frame` has what holds for it without them."""
         skip = len(self._prefix) + (len(as_bytes_text(path)) + 1 if path else 0)
         shown = f"{path}/" if path else ""
-        if ".gitignore" in marks:
+        if ".gitignore" in frame.marks:
             name = f"{shown}.gitignore"
-            git = reader.read(self._root / name, name, self._settings.fold, skip) + git
-        if ".regenignore" in marks:
+            frame.git = reader.read(self._root / name, name, self._settings.fold, skip) + frame.git
+        if ".regenignore" in frame.marks:
             name = f"{shown}.regenignore"
-            own = reader.read(self._root / name, name, False, skip) + own
-        return Frame(replace(decision, unsure=reader.problem), git, own, marks, inputs)
+            frame.own = reader.read(self._root / name, name, False, skip) + frame.own
+        frame.decision = replace(frame.decision, unsure=reader.problem)
+        return frame
 
     def _match(self, frame: Frame, path: str, name: str, is_dir: bool) -> Decision:
         if is_version_control(name, is_dir):
             return Decision(True, VERSION_CONTROL_SOURCE, 0, name)
+        plain = path
         if not path.isascii():
             path, name = as_bytes_text(path), as_bytes_text(name)
         rule = SECRETS.match(path, name, is_dir)
         if rule is not None and not rule.negated:
             return Decision(True, SECRETS.source, 0, rule.text)
         full = self._prefix + path
-        found = (
-            first_match(self._user, path, name, is_dir)
-            or first_match(frame.own, full, name, is_dir)
-            or first_match(frame.git, full, name, is_dir)
-            or NOT_IGNORED
-        )
+        found = first_match(self._user, path, name, is_dir) or first_match(frame.own, full, name, is_dir)
+        if found is None or (frame.shut and not found.ignored):
+            found = frame.shut or first_match(frame.git, full, name, is_dir) or NOT_IGNORED
+            if found.ignored and frame.tracked is not None and frame.tracked.concerns(plain, is_dir):
+                found = replace(found, ignored=False, tracked=True)
         unsure = frame.decision.unsure
         return replace(found, unsure=unsure) if unsure and not found.ignored else found
+
+    def _matters(self, path: str) -> bool:
+        decision = self.decide(path, False)
+        return decision.ignored or decision.tracked
 
     def _forget(self, directory: str) -> None:
         with self._lock:
@@ -377,13 +394,3 @@ class IgnoreRules:
             gone = self._frames.pop(dropped, None)
             if gone is not None:
                 waiting.extend(gone.children)
-
-
-def _marks(directory: str) -> frozenset[str]:
-    """Return which of `_MARKS` lie in a directory: one listing is cheaper than a question for each."""
-    try:
-        return _MARKS.intersection(os.listdir(directory))  # noqa: PTH208  (called for every directory of a walk)
-    except (FileNotFoundError, NotADirectoryError):
-        return frozenset()
-    except OSError:  # A directory that may not be listed may have readable files all the same.
-        return frozenset(name for name in _MARKS if os.path.lexists(f"{directory}/{name}"))

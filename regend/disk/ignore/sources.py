@@ -68,6 +68,26 @@ class RuleReader:
         rules = RuleList(content, source, fold, skip)
         return (rules,) if rules.rules else ()
 
+    def read_base(
+        self, settings: GitSettings, repository: Repository | None, root: Path, skip: int, inputs: Inputs
+    ) -> tuple[RuleList, ...]:
+        """Read `info/exclude` and the global excludes, which are relative to the top of the repository.
+
+        Args:
+            root: files within it are named from there.
+            inputs: takes note of both.
+        """
+        lists: tuple[RuleList, ...] = ()
+        if (file := settings.excludes_file) is not None:
+            inputs.note(str(file))
+            lists = self.read(file, str(file), settings.fold, skip, follow=True)
+        if repository is not None:
+            file = repository.common_dir / "info" / "exclude"
+            inputs.note(str(file))
+            shown = file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)
+            lists = self.read(file, shown, settings.fold, skip, follow=True) + lists
+        return lists
+
 
 def git_settings(directory: Path, repository: Repository | None, inputs: Inputs) -> GitSettings:
     """Ask git for `core.excludesFile` and `core.ignoreCase` as they hold in `directory`.

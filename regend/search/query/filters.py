@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from regend.chunking.detection import language_called
 from regend.chunking.tokens import MARKS
+from regend.limits import KINDS
 from regend.search.errors import FilterError
 from regend.search.query.languages import canonical_language
 from regend.search.query.pasted import has_capital_syntax, pasted_kind
@@ -23,12 +24,6 @@ from regend.search.query.spelling import edits
 KEYS = ("lang", "path", "kind", "root", "file", "sym", "in")
 GROUPS = ("code", "docs", "config")
 """Values of ``in``: what a file is for a person."""
-KINDS = frozenset({
-    "block", "class", "constant", "constructor", "element", "enum", "extension", "field", "function", "impl", "index",
-    "interface", "key", "macro", "method", "module", "object", "protocol", "rule", "section", "struct", "table",
-    "test", "trait", "type", "union", "variable", "window",
-})  # fmt: skip
-"""Kinds of definitions in any language, and of chunks without one."""
 _KIND_ALIASES = {
     "const": "constant", "ctor": "constructor", "def": "function", "fn": "function", "func": "function",
     "heading": "section", "iface": "interface", "meth": "method", "mod": "module", "namespace": "module",
@@ -378,12 +373,21 @@ def _language(name: str) -> str:
         raise FilterError(f'{error} To search for the text itself, write "lang:{name}" in double quotes.') from error
 
 
-def _kind(name: str) -> str:
+def canonical_kind(name: str) -> str:
+    """Return the name by which a kind is stored: ``fn`` -> ``function``.
+
+    Raises:
+        FilterError: there is no kind of that name; the message lists those there are.
+    """
     lowered = name.lower()
     kind = _KIND_ALIASES.get(lowered, lowered)
     if kind not in KINDS:
-        raise FilterError(
-            f"The filter `kind:{name}` names no kind; there are {', '.join(sorted(KINDS))}. To search for the text "
-            f'itself, write "kind:{name}" in double quotes.'
-        )
+        raise FilterError(f"No kind is called {name!r}; there are {', '.join(sorted(KINDS))}.")
     return kind
+
+
+def _kind(name: str) -> str:
+    try:
+        return canonical_kind(name)
+    except FilterError as error:
+        raise FilterError(f'{error} To search for the text itself, write "kind:{name}" in double quotes.') from error

@@ -3,8 +3,9 @@
 import pytest
 
 from regend.chunking.grammars import language_names
+from regend.limits import KINDS
 from regend.search.errors import FilterError
-from regend.search.query.filters import KINDS, Filters, Inline, Split, doubts, split_filters
+from regend.search.query.filters import Filters, Inline, Split, doubts, split_filters
 from tests.chunking.samples import kinds_of
 
 
@@ -47,7 +48,7 @@ def test_exclusions() -> None:
 
 
 def test_an_unknown_kind_is_named_with_those_there_are() -> None:
-    with pytest.raises(FilterError, match=r"kind:Deployment.*function.*double quotes"):
+    with pytest.raises(FilterError, match=r"Deployment.*function.*kind:Deployment.*double quotes"):
         split_filters("x kind:Deployment")
 
 
