@@ -101,7 +101,8 @@ def folded(text: str) -> str:
     if text.isascii():
         return text.lower()
     # Most texts have few other letters, and the same ones again and again.
-    text, parts, at = text.lower(), [], 0
+    text, at = text.lower(), 0
+    parts: list[str] = []
     for run in _FOREIGN.finditer(text):
         begin = max(at, run.start() - 1)  # The letter before may bear an accent.
         parts += (text[at:begin], _folded_run(text[begin : run.end()]))

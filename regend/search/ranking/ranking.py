@@ -25,6 +25,7 @@ from regend.search.ranking.features import (
     FeatureShare,
     FileFacts,
     QueryContext,
+    add_pairs,
     names_in,
     symbol_fit,
 )
@@ -272,10 +273,11 @@ def rank(
     by_file: dict[FileFacts, list[Candidate]] = {}
     for candidate in candidates:
         by_file.setdefault(candidate.file, []).append(candidate)
-    bases: dict[FileFacts, float] = {}
     for file, own in by_file.items():
         _read(file, own, context)
-        bases[file] = _sum(table.read, own[0], context)
+    if "pairs" in table.names:
+        add_pairs({file: own[0] for file, own in by_file.items()}, context)
+    bases = {file: _sum(table.read, own[0], context) for file, own in by_file.items()}
     scored = []
     for candidate in candidates:
         view = candidate.view

@@ -25,7 +25,8 @@ _ENOUGH_SYMBOLS = 1_000
 _PLACES_AT_ONCE = 128
 """Three values each; SQLite takes 999 in older builds."""
 _RECENT_CHARS = 8_000_000
-"""Characters of chunks kept in memory. On twelve repositories 61 to 95 % of what 80 questions read had been read before."""
+"""Characters of chunks kept in memory. On twelve repositories 61 to 95 % of what 80 questions read had been read
+before."""
 _RECENT_OVERHEAD = 400
 """Bytes of a chunk in memory beside its text."""
 _LAST_CODE_POINT = "\U0010ffff"
@@ -121,9 +122,9 @@ class Reader:
         known = {place[0]: get(place[0]) for place in places}
         lacking = [place for place in places if known[place[0]] is None]
         for first in range(0, len(lacking), _PLACES_AT_ONCE):
-            for view in self._read(lacking[first : first + _PLACES_AT_ONCE]):
-                known[view.doc] = view
-                self._recent.put(view)
+            for found in self._read(lacking[first : first + _PLACES_AT_ONCE]):
+                known[found.doc] = found
+                self._recent.put(found)
         return [view for place in places if (view := known[place[0]]) is not None]
 
     def _read(self, places: Sequence[tuple[int, int, int]]) -> Iterator[ChunkView]:
