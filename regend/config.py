@@ -6,23 +6,21 @@ these keys; `disk/repository.py` says what they may set.
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields, is_dataclass
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, get_type_hints
 
 from regend.errors import ConfigError, PathError
-from regend.fields import declare, fault, lines_of_keys, similar_key
+from regend.fields import declare, from_table, lines_of_keys
 from regend.gateway.settings import HttpConfig, parse_address
 from regend.overrides import overrides, source_of
 from regend.paths import absolute, default_config_path
 
-_T = TypeVar("_T")
 _QUOTED_KEY = re.compile(r"`([\w.-]+)`")
 
 
@@ -67,7 +65,12 @@ class LimitConfig:
 class WorkerConfig:
     """The warm worker processes."""
 
-    count: int = declare("maximum number of workers; 0: one per core, at most 8", 0, "processes", low=0)
+    count: int = declare(
+        "maximum number of workers; 0: one for each core that the daemon may use, fewer in little memory, at most 8",
+        0,
+        "processes",
+        low=0,
+    )
     window: int = declare("files sent ahead to each worker", 4, "files", low=1)
     rss_cap_mb: int = declare("a worker that grows beyond this is replaced after its current file", 512, "MB", low=1)
     deadline_s: float = declare("a worker that takes longer for one file is killed and replaced", 20.0, "s", above=0)
@@ -258,11 +261,11 @@ def config_from_text(raw: bytes, file: Path, environ: Mapping[str, str] = Mappin
     """
     table = parse_toml(raw, f"Configuration file {file}")
     try:
-        _build(Config, table, str(file), "")
+        _built(table, str(file))
         given = overrides(environ, known_keys())
         for key, value in given.items():
             section, _, name = key.partition(".")
-            _build(Config, {section: {name: value}}, source_of(key), "")
+            _built({section: {name: value}}, source_of(key))
             table.setdefault(section, {})[name] = value
         both = f"{file} and the environment" if raw else "The environment"
         return config_from_table(table, both if given else str(file))
@@ -335,7 +338,7 @@ def config_from_table(table: Mapping[str, Any], source: str) -> Config:
     Raises:
         ConfigError: a key is unknown or removed, or a value has the wrong type, is not allowed, or needs another key.
     """
-    config = _build(Config, table, source, "")
+    config = _built(table, source)
     embedding = config.embedding
     if embedding.provider == "http" and not (embedding.urls and embedding.model):
         raise ConfigError(f"{source}: provider `http` lacks a server; set `embedding.urls` and `embedding.model`.")
@@ -355,45 +358,5 @@ _REMOVED = {
 """Keys of earlier versions, and what to write instead."""
 
 
-def _build(cls: type[_T], table: Mapping[str, Any], source: str, prefix: str) -> _T:
-    hints = get_type_hints(cls)
-    known = {item.name: item for item in fields(cls)}  # type: ignore[arg-type]
-    values: dict[str, Any] = {}
-    for key, value in table.items():
-        name = f"{prefix}{key}"
-        if name in _REMOVED:
-            raise ConfigError(f"{source}: `{name}` is {value!r}, but this key was removed; {_REMOVED[name]}.")
-        if key not in known:
-            near = similar_key(name, known_keys())
-            meant = f"did you mean `{near}`? Known" if near else "known"
-            raise ConfigError(f"{source}: unknown key `{name}`; {meant} here: {', '.join(sorted(known))}.")
-        want = hints[key]
-        if is_dataclass(want):
-            if not isinstance(value, Mapping):
-                raise ConfigError(f"{source}: `{name}` must be a table, not {value!r}.")
-            values[key] = _build(want, value, source, f"{name}.")  # type: ignore[arg-type]
-            continue
-        values[key] = _scalar(want, value, source, name)
-        if wrong := fault(known[key], values[key]):
-            raise ConfigError(f"{source}: `{name}` {wrong}.")
-    return cls(**values)
-
-
-def _scalar(want: Any, value: Any, source: str, name: str) -> Any:
-    if want is float and type(value) in (int, float):
-        try:
-            return float(value)
-        except OverflowError:
-            return math.inf  # A whole number of hundreds of digits; `fault` refuses it.
-    if want is int and type(value) is int:
-        return value
-    if want is str and isinstance(value, str):
-        return value
-    if want == tuple[str, ...] and isinstance(value, list) and all(isinstance(v, str) for v in value):
-        return tuple(value)
-    if want is bool and isinstance(value, bool):
-        return value
-    wanted = {float: "a number", int: "a whole number", str: "a string", bool: "`true` or `false`"}.get(
-        want, "a list of strings"
-    )
-    raise ConfigError(f"{source}: `{name}` must be {wanted}, not {value!r}.")
+def _built(table: Mapping[str, Any], source: str) -> Config:
+    return from_table(Config, table, source, known_keys(), _REMOVED)

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
-from dataclasses import Field, field, fields
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import Field, field, fields, is_dataclass
+from typing import Any, TypeVar, get_type_hints
+
+from regend.errors import ConfigError
+
+_T = TypeVar("_T")
 
 _TABLE = re.compile(r"\s*\[\s*([\w.-]+)\s*\]")
 _KEY = re.compile(r"\s*([\w.-]+)\s*=")
@@ -71,6 +75,67 @@ def fault(item: Field[Any], value: Any) -> str:
             verb = "has" if isinstance(value, tuple) else "is"
             return f"{verb} {word!r}; it must be one of {', '.join(map(repr, choices))}"
     return ""
+
+
+def from_table(
+    cls: type[_T],
+    table: Mapping[str, Any],
+    source: str,
+    keys: Collection[str],
+    removed: Mapping[str, str],
+    prefix: str = "",
+) -> _T:
+    """Build a dataclass of declared fields, and those within it, from a table of a TOML file.
+
+    Args:
+        source: name of the table's origin, with which every error begins.
+        keys: every key by its full name.
+        removed: keys of earlier versions, and what to write instead.
+
+    Raises:
+        ConfigError: a key is unknown or removed, or a value has the wrong type or is not allowed.
+    """
+    hints = get_type_hints(cls)
+    known = {item.name: item for item in fields(cls)}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        name = f"{prefix}{key}"
+        if name in removed:
+            raise ConfigError(f"{source}: `{name}` is {value!r}, but this key was removed; {removed[name]}.")
+        if key not in known:
+            near = similar_key(name, keys)
+            meant = f"did you mean `{near}`? Known" if near else "known"
+            raise ConfigError(f"{source}: unknown key `{name}`; {meant} here: {', '.join(sorted(known))}.")
+        want = hints[key]
+        if is_dataclass(want):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{source}: `{name}` must be a table, not {value!r}.")
+            values[key] = from_table(want, value, source, keys, removed, f"{name}.")  # type: ignore[arg-type]
+            continue
+        values[key] = _scalar(want, value, source, name)
+        if wrong := fault(known[key], values[key]):
+            raise ConfigError(f"{source}: `{name}` {wrong}.")
+    return cls(**values)
+
+
+def _scalar(want: Any, value: Any, source: str, name: str) -> Any:
+    if want is float and type(value) in (int, float):
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf  # A whole number of hundreds of digits; `fault` refuses it.
+    if want is int and type(value) is int:
+        return value
+    if want is str and isinstance(value, str):
+        return value
+    if want == tuple[str, ...] and isinstance(value, list) and all(isinstance(v, str) for v in value):
+        return tuple(value)
+    if want is bool and isinstance(value, bool):
+        return value
+    wanted = {float: "a number", int: "a whole number", str: "a string", bool: "`true` or `false`"}.get(
+        want, "a list of strings"
+    )
+    raise ConfigError(f"{source}: `{name}` must be {wanted}, not {value!r}.")
 
 
 class Checked:

@@ -47,11 +47,13 @@ EDGES: dict[str, tuple[str, ...]] = {
     "regend.interpreter": (),
     "regend.paths": ("regend.errors",),
     # One way to declare a checked field, for the configuration and for the wire.
-    "regend.fields": (),
+    "regend.fields": ("regend.errors",),
     "regend.overrides": ("regend.errors", "regend.fields"),
     "regend.config": (
         "regend.errors", "regend.fields", "regend.overrides", "regend.paths", "regend.gateway.settings",
     ),
+    # The share of the machine that a process may use.
+    "regend.machine": (),
     # Pure: decides, and does nothing itself.
     "regend.core": (*BASICS, "regend.core.*"),
     # `LimitConfig` is a plain value; a second class with the same fields would be a synonym.
@@ -77,7 +79,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     ),
     # Warm processes: they read and chunk files and run the local model.
     "regend.workers": (
-        *BASICS, "regend.interpreter", "regend.config", "regend.workers.*", "regend.chunking.chunker",
+        *BASICS, "regend.interpreter", "regend.config", "regend.machine", "regend.workers.*", "regend.chunking.chunker",
         "regend.chunking.notebooks", "regend.disk.blob_names", "regend.disk.safe_read", "regend.embedding.base",
         "regend.embedding.registry",
     ),

@@ -10,7 +10,6 @@ timer: it costs nothing.
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ import structlog
 
 from regend.config import LimitConfig, WorkerConfig
 from regend.errors import ChunkError, NoWorkerError, ProviderRejectedError, ProviderUnavailableError, WorkerError
+from regend.machine import Machine, this_machine
 from regend.types import ChunkedFile, Lane
 from regend.workers.frames import ChunkReply, ChunkTask, EmbedReply, EmbedTask, Failure, Reply, frame
 from regend.workers.process import CLOSING, FIRST_PAUSE_S, LONGEST_PAUSE_S, Job, Spawner, Worker
@@ -34,6 +34,10 @@ _STALL_S = 1.0
 """Minimum delay of a check that means that this process stood still; its deadlines then stood still, too."""
 _UNABLE_PAUSE_S = 10.0
 """Pause before texts are given again to workers that could not load the model."""
+_DAEMON_BYTES = 256_000_000
+"""Memory of a small machine or container that is left to the daemon itself."""
+_WORKER_BYTES = 192_000_000
+"""Memory that each worker may need; measured: 110 to 130 MB with the built-in model."""
 _CLOSE_TIMEOUT_S = 5.0
 _START_AT_LEAST_S = 10.0
 """Minimum time that a process has to start on a busy machine, however short the deadline of an item is."""
@@ -49,11 +53,15 @@ class Dispatcher:
         on_trouble: called when `trouble` may have changed.
     """
 
-    def __init__(self, config: WorkerConfig) -> None:
+    def __init__(self, config: WorkerConfig, machine: Machine | None = None) -> None:
+        """`machine`: what the workers may use of it; None: this one."""
+        machine = machine or this_machine()
         self._config = config
         self._start_deadline_s = max(config.deadline_s, _START_AT_LEAST_S)
-        self._size = min(config.count or _usable_cores(), MAX_WORKERS)
+        self._size = min(config.count or worker_count(machine), MAX_WORKERS)
         self._rss_cap_bytes = config.rss_cap_mb * 1_000_000
+        if machine.memory_bytes:  # In a small container, a worker at the usual cap would end the daemon, too.
+            self._rss_cap_bytes = min(self._rss_cap_bytes, max(_WORKER_BYTES, machine.memory_bytes // 2))
         self._spawner = Spawner(self._rss_cap_bytes, self._on_reply, self._on_end)
         self._workers: list[Worker] = []
         self._unable: dict[str, str] = {}  # Files that wait for the machine or the installation, and why.
@@ -362,7 +370,9 @@ def _fail(job: Job, reason: str) -> None:
         job.future.set_exception(WorkerError(reason))
 
 
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def worker_count(machine: Machine) -> int:
+    """Return how many workers suit a machine: one for each core, fewer where memory is short."""
+    if not machine.memory_bytes:
+        return machine.workers
+    fit = (machine.memory_bytes - _DAEMON_BYTES) // _WORKER_BYTES
+    return max(1, min(machine.workers, fit))

@@ -232,3 +232,5 @@ async def test_a_warm_worker_is_small_and_starts_fast() -> None:
         assert "tree_sitter" in loaded
         assert not [name for name in ("numpy", "hnswlib", "tantivy", "aiohttp") if name in loaded]
         assert process.name() == "regend-worker" and process.nice() > 0
+        score = await asyncio.to_thread(Path(f"/proc/{report.pid}/oom_score_adj").read_text)
+        assert score == "500\n", "it ends before the daemon does when memory runs out"
