@@ -20,6 +20,7 @@ from regend.fields import declare, from_table, lines_of_keys
 from regend.gateway.settings import HttpConfig, parse_address
 from regend.overrides import overrides, source_of
 from regend.paths import absolute, default_config_path
+from regend.sharing.settings import SharedConfig
 
 _QUOTED_KEY = re.compile(r"`([\w.-]+)`")
 
@@ -221,6 +222,7 @@ class Config:
     limits: LimitConfig = field(default_factory=LimitConfig)
     workers: WorkerConfig = field(default_factory=WorkerConfig)
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
+    shared: SharedConfig = field(default_factory=SharedConfig)
     resources: ResourceConfig = field(default_factory=ResourceConfig)
     ignore: IgnoreConfig = field(default_factory=IgnoreConfig)
     client: ClientConfig = field(default_factory=ClientConfig)
@@ -348,7 +350,27 @@ def config_from_table(table: Mapping[str, Any], source: str) -> Config:
     named = [("model_dir", embedding.model_dir), ("api_key_file", embedding.api_key_file)]
     for key, path in [*named, *(("remote_roots", path) for path in embedding.remote_roots)]:
         user_path(path, f"embedding.{key}", source)
+    for path in config.shared.roots:
+        user_path(path, "shared.roots", source)
     return config
+
+
+def shared_pools(config: SharedConfig, source: str = "configuration") -> dict[Path, str]:
+    """Return each root that shares vectors, with the name that the user gives its pool (empty: the repository's own).
+
+    Raises:
+        ConfigError: a value cannot be used.
+    """
+    found = {user_path(path, "shared.roots", source): "" for path in config.roots if path}
+    for value in config.pools:
+        name, _, path = value.partition("=")
+        root = user_path(path, "shared.pools", source)
+        if not name or root not in found:
+            raise ConfigError(
+                f"{source}: `shared.pools` holds {value!r}; write `NAME=PATH` with a path of `shared.roots`."
+            )
+        found[root] = name
+    return found
 
 
 _REMOVED = {

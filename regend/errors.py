@@ -15,7 +15,9 @@
     │   ├── StoreLockedError   another daemon holds it
     │   ├── StoreVersionError  it was written by a newer regend
     │   ├── EnvelopeError      a cache file failed its check and must be rebuilt
-    │   └── LexicalWriteError  the lexical index could not be written (store/lexical/index.py)
+    │   ├── LexicalWriteError  the lexical index could not be written (store/lexical/index.py)
+    │   └── SharedStoreError   a shared store refuses, or cannot be used
+    │       └── SharedStoreAwayError   worth a retry later (connection refused or lost, too slow)
     ├── EmbeddingError         an embedding provider gave no usable vectors
     │   ├── ProviderUnavailableError   worth a retry later (timeout, 429, 5xx, connection refused)
     │   └── ProviderRejectedError      not worth a retry with the same input (4xx, wrong shape, NaN)
@@ -83,6 +85,14 @@ class StoreVersionError(StoreError):
 
 class EnvelopeError(StoreError):
     code = "envelope_error"
+
+
+class SharedStoreError(StoreError):
+    code = "shared_store"
+
+
+class SharedStoreAwayError(SharedStoreError):
+    code = "shared_store_away"
 
 
 class EmbeddingError(RegendError):

@@ -51,6 +51,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     "regend.overrides": ("regend.errors", "regend.fields"),
     "regend.config": (
         "regend.errors", "regend.fields", "regend.overrides", "regend.paths", "regend.gateway.settings",
+        "regend.sharing.settings",
     ),
     # The share of the machine that a process may use.
     "regend.machine": (),
@@ -91,6 +92,9 @@ EDGES: dict[str, tuple[str, ...]] = {
     "regend.embedding": (*BASICS, "regend.embedding.*", "regend.config", "regend.chunking.tokens"),
     # Rates, retries and breakers are decided by pure parts; the adapters carry out what these say.
     "regend.embedding.pacing": (*BASICS, "regend.embedding.pacing.*"),
+    # Vectors by the hash of their text, for many daemons. It reads the index and never writes it.
+    "regend.sharing.settings": ("regend.fields",),
+    "regend.sharing": (*BASICS, "regend.sharing.*", "regend.store.reads", "regend.embedding.base"),
     # Reads snapshots through the protocol; no adapter is known here. A filter's language is one of the data files'.
     "regend.search": (
         *BASICS, "regend.limits", "regend.search.*", "regend.store.base", "regend.embedding.base",
@@ -121,7 +125,7 @@ EDGES: dict[str, tuple[str, ...]] = {
         "regend.chunking.*", "regend.disk.*", "regend.watch.*", "regend.workers.*", "regend.search.*", "regend.rpc.*",
         "regend.store.base", "regend.store.reads", "regend.store.store", "regend.store.lock",
         "regend.embedding.base",
-        "regend.embedding.registry",
+        "regend.embedding.registry", "regend.sharing.*",
     ),
     "regend.__main__": (
         "regend", "regend.interpreter", "regend.errors", "regend.paths", "regend.config", "regend.daemon.*",
@@ -131,6 +135,10 @@ EDGES: dict[str, tuple[str, ...]] = {
         "regend", "regend.interpreter", "regend.errors", "regend.limits", "regend.paths", "regend.config",
         "regend.fields", "regend.overrides", "regend.rpc.*", "regend.cli.*", "regend.mcp.*", "regend.lsp.*",
         "regend.gateway.token",
+    ),
+    # The one command that asks something else than the daemon.
+    "regend.cli.shared": (
+        "regend.errors", "regend.config", "regend.cli.terminal", "regend.cli.shared.*", "regend.sharing.*",
     ),
     # The server for agents: a client of the socket that is started with each agent, so it loads little.
     "regend.mcp": (
@@ -151,6 +159,7 @@ EDGES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 FOREIGN: dict[str, tuple[str, ...]] = {
+    "asyncpg": ("regend.sharing",),
     "aiohttp": ("regend.embedding.remote", "regend.gateway"),
     "hnswlib": ("regend.store.vectors",),
     "msgpack": ("regend.rpc",),
@@ -160,15 +169,15 @@ FOREIGN: dict[str, tuple[str, ...]] = {
     "msgspec": ("regend.rpc", "regend.client", "regend.workers", "regend.embedding", "regend.gateway", "regend.mcp"),
     "prometheus_client": ("regend.gateway",),
     "pygments": ("regend.gateway",),
-    "numpy": ("regend.store", "regend.embedding", "regend.search", "regend.daemon", "regend.workers"),
+    "numpy": ("regend.sharing", "regend.store", "regend.embedding", "regend.search", "regend.daemon", "regend.workers"),
     "onnxruntime": ("regend.embedding",),
     "pathspec": ("regend.disk.ignore",),
     "psutil": ("regend.daemon",),
     "re2": ("regend.search.query",),
     "rich": ("regend.cli",),
     "structlog": (
-        "regend.daemon", "regend.store", "regend.embedding", "regend.rpc", "regend.watch", "regend.workers",
-        "regend.disk", "regend.gateway.child", "regend.__main__",
+        "regend.daemon", "regend.store", "regend.embedding", "regend.rpc", "regend.sharing", "regend.watch",
+        "regend.workers", "regend.disk", "regend.gateway.child", "regend.__main__",
     ),
     "tantivy": ("regend.store.lexical",),
     "tokenizers": ("regend.embedding",),
@@ -189,6 +198,10 @@ PURE: dict[str, frozenset[str]] = {
     "regend.limits": frozenset(),
     "regend.core": frozenset(),
     "regend.embedding.pacing": frozenset(),
+    "regend.sharing.naming": frozenset(("urllib",)),
+    "regend.sharing.reach": frozenset(),
+    "regend.sharing.address": frozenset(("ipaddress", "urllib")),
+    "regend.sharing.schema": frozenset(),
     "regend.disk.ignore.wildmatch": frozenset(),
     "regend.chunking": frozenset(("tree_sitter",)),
     # Stops a parse that takes too long; only the clock can tell.
@@ -276,124 +289,3 @@ def test_the_daemon_is_small_and_flat() -> None:
 
 def test_names_say_what_a_module_is_for() -> None:
     assert [str(file) for file in python_files() if FORBIDDEN_NAMES & set(file.stem.lower().split("_"))] == []
-
-
-# --- the checker itself -----------------------------------------------------------------------------------------------
-
-
-def test_edges_by_the_longest_row() -> None:
-    edges = {"regend": (), "regend.a": ("regend.a.*", "regend.b.seam"), "regend.a.base": (), "regend.b": ()}
-    sources = {
-        "regend": "",
-        "regend.a": "",
-        "regend.a.base": "",
-        "regend.a.one": "from regend.a.base import X\nfrom regend.b import seam\nimport os, numpy",
-        "regend.b": "",
-        "regend.b.seam": "",
-        "regend.b.deep": "",
-    }
-    assert list(forbidden_edges(sources, edges)) == []
-    rows = [
-        ("regend.a.one", "import regend.b.deep", "regend.a.one:1 imports regend.b.deep, which `regend.a` may not"),
-        ("regend.a.one", "from regend.b import deep", "regend.a.one:1 imports regend.b.deep"),
-        ("regend.a.one", "from regend import b", "regend.a.one:1 imports regend.b"),
-        ("regend.a.one", "from ..b import deep", "regend.a.one:1 imports regend.b.deep"),
-        ("regend.a.one", "def f():\n    import regend.b", "regend.a.one:2 imports regend.b"),
-        ("regend.a.one", "if TYPE_CHECKING:\n    from regend.b.deep import X", "regend.a.one:2 imports regend.b.deep"),
-        ("regend.a.one", "import_module('regend.b')", "regend.a.one:1 imports regend.b"),
-        ("regend.a.base", "from regend.a import one", "regend.a.base:1 imports regend.a.one, which `regend.a.base`"),
-        ("regend.a", "from .base import X\nfrom ..b import Y", "regend.a:2 imports regend.b"),
-        ("regend.c", "", "regend.c has no row"),
-    ]
-    for name, source, expected in rows:
-        (found,) = forbidden_edges({**sources, name: source}, edges)
-        assert found.startswith(expected), source
-
-
-def test_cycles() -> None:
-    sources = {"regend.a": "import regend.b", "regend.b": "def f():\n    from regend.c import X", "regend.c": ""}
-    assert cycle(sources) == []
-    sources["regend.c"] = "if typing.TYPE_CHECKING:\n    from regend import a"
-    assert cycle(sources) == ["regend.a", "regend.b", "regend.c", "regend.a"]
-    assert cycle({"regend.a": "import regend.a"}) == ["regend.a", "regend.a"]
-
-
-@pytest.mark.parametrize("module", sorted(("asyncio", "threading", "time", "os", "socket", "random", "logging")))
-def test_io_in_the_core(module: str) -> None:
-    for source in (f"import {module}", f"from {module} import x", f"def f():\n    import {module}.y"):
-        assert len(list(impure({"regend.core.x": source}, PURE, IO, BUILTINS))) == 1, source
-        assert list(impure({"regend.daemon.x": source}, PURE, IO, BUILTINS)) == []
-
-
-@pytest.mark.parametrize("module", ["watchdog", "aiohttp", "hnswlib", "msgpack", "numpy", "tree_sitter", "structlog"])
-def test_foreign_packages_in_the_core(module: str) -> None:
-    assert len(list(impure({"regend.core.x": f"import {module}"}, PURE, IO, BUILTINS))) == 1
-
-
-def test_builtins_that_do_io() -> None:
-    assert list(impure({"regend.core.x": "def f(): return open('/x')"}, PURE, IO, BUILTINS)) == [
-        "regend.core.x:1 calls open(), but it must be pure"
-    ]
-
-
-def test_what_is_pure_in_chunking() -> None:
-    assert list(impure({"regend.chunking.x": "import tree_sitter, re"}, PURE, IO, BUILTINS)) == []
-    assert len(list(impure({"regend.chunking.x": "import hnswlib, socket"}, PURE, IO, BUILTINS))) == 2
-    assert list(impure({"regend.chunking.grammars": "import tree_sitter_language_pack"}, PURE, IO, BUILTINS)) == []
-    assert len(list(impure({"regend.chunking.x": "import time, tree_sitter_language_pack"}, PURE, IO, BUILTINS))) == 2
-    assert list(impure({"regend.chunking.structure": "import time"}, PURE, IO, BUILTINS)) == []
-    assert len(list(impure({"regend.chunking.grammars": "import socket"}, PURE, IO, BUILTINS))) == 1
-
-
-def test_what_is_loaded_at_start() -> None:
-    sources = {
-        "regend": "",
-        "regend.cli": "import aiohttp",
-        "regend.cli.main": "from regend.paths import X\nimport json\ndef f():\n    import rich\n    import regend.big",
-        "regend.paths": "if TYPE_CHECKING:\n    import hnswlib\nelse:\n    import msgpack",
-        "regend.big": "import numpy",
-    }
-    loaded = loaded_by("regend.cli.main", sources)
-    assert {top for name in loaded if (top := third_party(name))} == {"aiohttp", "msgpack"}
-    assert "regend.big" not in loaded
-
-
-def test_owners_of_foreign_packages() -> None:
-    owners = {"numpy": ("regend.store",)}
-    assert list(foreign_imports({"regend.store.x": "import numpy.typing, os"}, owners)) == []
-    assert list(foreign_imports({"regend.search.x": "import numpy"}, owners)) == [
-        "regend.search.x:1 imports numpy, which is for regend.store"
-    ]
-    assert list(foreign_imports({"regend.store.x": "import requests"}, owners)) == [
-        "regend.store.x:1 imports requests, which no row allows"
-    ]
-
-
-def test_chains() -> None:
-    sources = {
-        "p": "",
-        "p.top": "import p.inner.door\nimport p.low",
-        "p.inner": "",
-        "p.inner.door": "from p.inner import room",
-        "p.inner.room": "import p.middle",
-        "p.middle": "def f():\n    from p import low",
-        "p.low": "import q.other",
-        "q.other": "",
-    }
-    assert longest_chain(sources, "p") == ["p.top", "p.middle", "p.low"]
-    assert longest_chain(sources, "p.inner") == ["p.inner.door", "p.inner.room"]
-    assert longest_chain(sources, "elsewhere") == []
-
-
-def test_crowds() -> None:
-    sources = dict.fromkeys(("p", "p.a", "p.b", "p.c", "p.d", "p.d.x", "p.d.y"), "")
-    assert list(crowded_folders(sources, 3)) == []
-    (found,) = crowded_folders(sources, 2)
-    assert found.startswith("p has 3 modules")
-
-
-def test_length(tmp_path: Path) -> None:
-    (tmp_path / "good.py").write_text("x\n" * 400)
-    (tmp_path / "bad.py").write_text("x\n" * 401)
-    (found,) = long_modules(sorted(tmp_path.iterdir()), 400)
-    assert "bad.py has 401 lines" in found

@@ -162,7 +162,8 @@ def test_numbers_are_finite(value: float) -> None:
     [
         (
             {"wathc": {}},
-            "here: unknown key `wathc`; known here: client, embedding, http, ignore, limits, resources, watch, workers",
+            "here: unknown key `wathc`; known here: client, embedding, http, ignore, limits, resources, shared, watch, "
+            "workers",
         ),
         ({"watch": {"quiet": 1}}, "unknown key `watch.quiet`; did you mean `watch.quiet_ms`? Known here: busy_limit_s"),
         ({"watch": 5}, "`watch` must be a table, not 5"),

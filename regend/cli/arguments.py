@@ -102,6 +102,14 @@ COMMANDS = (
         arg("--header", action="store_true", help="print the header that other HTTP clients must send instead"),
     )),
     Command("savings", "show how many tokens the answers to agents saved", "mcp", ()),
+    Command("store", "look after the store that daemons share", "shared.store", (
+        arg("action", nargs="?", default="status", choices=("status", "setup", "sweep"), complete="status setup sweep",
+            metavar="ACTION",
+            help="status (default): what the store holds; setup: make its tables, as an administrator; sweep: remove "
+            "what no daemon needs any more"),
+        arg("--url", metavar="URL", help="the store (else `shared.url` of the configuration)"),
+        arg("--pool", metavar="NAME", help="with sweep: only this pool"),
+    )),
     Command("start", "start the daemon in the background", "starting", ()),
     Command("stop", "shut the daemon down", "operations", ()),
     Command("restart", "shut the daemon down and start it again", "starting", ()),

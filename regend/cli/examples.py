@@ -34,6 +34,11 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("regenctl lsp", "serve an editor, which starts it itself"),
         ("regenctl lsp --document-symbols", "also answer with the definitions of an open file"),
     ),
+    "store": (
+        ("regenctl store", "see which pools the shared store holds"),
+        ("regenctl store setup --url postgresql://admin@db.example.org/regend", "prepare a database, once"),
+        ("regenctl store sweep", "remove vectors that no daemon needs any more"),
+    ),
     "savings": (
         ("regenctl savings", "see what the answers to agents saved"),
         ("regenctl savings --json", "the same for a program"),

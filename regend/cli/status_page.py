@@ -24,6 +24,7 @@ def status_lines(status: dict[str, Any], style: Style, width: int = 0) -> list[s
         f"model    {_model(status['model'])}",
         *_embedding(status["model"], style),
         *_upgrade(status["model"], style),
+        *_shared(status.get("shared") or {}, style),
         f"memory   {_memory(status)}",
         *_disk(status),
     ]
@@ -96,6 +97,18 @@ def _embedding(model: dict[str, Any], style: Style) -> list[str]:
         said = f"{count_text(model['refused_chunks'], 'chunk')} without a vector (`regenctl why FILE`), the first: "
         lines.append(style(f"         {said}{printable(refused['reason'])}", "yellow"))
     return lines
+
+
+def _shared(shared: dict[str, Any], style: Style) -> list[str]:
+    """Return what is shared with other daemons, and what keeps it from being shared."""
+    if not shared:
+        return []
+    counted = [f"{shared['reused']:,} reused", f"{shared['pushed']:,} given"]
+    waiting = sum(root["waiting"] for root in shared["roots"])
+    counted += [f"{waiting:,} waiting"] if waiting else []
+    lines = [f"shared   {printable(shared['store'])}, {', '.join(counted)}"]
+    problems = [shared["error"], *(f"{root['path']}: {root['error']}" for root in shared["roots"] if root["error"])]
+    return lines + [style(f"         {printable(problem)}", "yellow") for problem in problems if problem]
 
 
 def _memory(status: dict[str, Any]) -> str:

@@ -22,8 +22,9 @@ import structlog
 
 from regend import __version__
 from regend.chunking.grammars import language_names
-from regend.config import Config, EmbeddingConfig, user_path
+from regend.config import Config, EmbeddingConfig, shared_pools, user_path
 from regend.core import events as ev
+from regend.core.commands import Commit, PutVectors
 from regend.core.pipeline import Pipeline
 from regend.daemon.admission import Admission, roots_at
 from regend.daemon.driver import Driver, Outlets
@@ -45,17 +46,22 @@ from regend.daemon.models import ServedModel
 from regend.daemon.notify import Notifier
 from regend.daemon.purger import Purger
 from regend.daemon.roots import Roots
+from regend.daemon.secret_scan import secret_in
 from regend.daemon.settings import pipeline_config
 from regend.daemon.telemetry import StageTimes
 from regend.daemon.threads import Threads
 from regend.daemon.upgrader import bring_in
 from regend.disk.calls import RootCalls
+from regend.disk.remotes import origins_of
 from regend.embedding.base import EmbeddingProvider
 from regend.embedding.registry import known_words, open_provider, query_encoder, word_importance
 from regend.errors import count_text
 from regend.rpc.listen import Listener, open_listener
 from regend.rpc.server import RpcServer
 from regend.search.engine import Engine
+from regend.sharing.address import parse_address
+from regend.sharing.naming import pool_name
+from regend.sharing.sharing import Sharing
 from regend.store.reads import Reads
 from regend.types import FIRST_TRACK, Track
 from regend.watch.watcher import Watcher
@@ -91,6 +97,7 @@ class App:
         if config.embedding.provider != "builtin" and config.embedding.role == "upgrade":
             self._first, self._stronger = EmbeddingConfig(), [configured]
             self._provider = open_provider(self._first, self._workers.embed)
+        self._shared = parse_address(config.shared.url) if config.shared.url and config.shared.roots else None
         self._stop = asyncio.Event()
         self._http_address: Callable[[], str] = str
 
@@ -153,7 +160,10 @@ class App:
         outlets = Outlets(self._workers, [model.embedder for model in models], indexer, watcher, roots, calls)
         driver = Driver(pipeline, tasks, times, outlets)
         closing.callback(driver.close)
-        remote_paths = await self._remote_paths(roots) if self._is_remote else None
+        remote_paths = None
+        if self._is_remote:
+            remote_paths = frozenset(await _real_paths(roots, config.embedding.remote_roots, "embedding.remote_roots"))
+        sharing = await self._sharing(reads, roots, models, closing)
         admission = Admission(roots, indexer, driver, watcher, calls, remote_paths, models[-1].track)
         governor = Governor(
             config.resources, state_dir, self._workers.slots, lambda slots: driver.send(ev.CapacityChanged(slots))
@@ -176,13 +186,14 @@ class App:
             StatusMethod(
                 self._places.socket, state_dir, started_at, states, EmbedStatus(pipeline, reads, models),
                 self._workers, driver.inbox, times, governor, lambda: server.counters(), lambda: self._http_address(),
+                sharing,
             ),
             VerifyMethod(roots, driver, reads, queries),
             WhyMethod(roots, pipeline, reads),
         )  # fmt: skip
         server = RpcServer(handlers, version=__version__)
         closing.push_async_callback(server.close)
-        _tell(driver, self._workers, Notices(server, states), EmbedReport(pipeline, models))
+        _tell(driver, self._workers, Notices(server, states), EmbedReport(pipeline, models), sharing)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # As `nohup` asks for.
                 asyncio.get_running_loop().add_signal_handler(number, self.stop)
@@ -197,6 +208,8 @@ class App:
         allowed = partial(roots_at, reads, remote_paths)
         stronger = [bring_in(model, config.embedding, indexer, driver, allowed) for model in models[1:]]
         background = [governor.run(), indexer.wait(), *self._gateway(), *stronger]
+        if sharing is not None:
+            background.append(sharing.run())
         for task in [tasks.create_task(work) for work in background]:
             closing.callback(task.cancel)
         # Language data are files. Read them now, or the first filter by language reads them on the event loop.
@@ -214,6 +227,26 @@ class App:
             closing.push_async_callback(model.close)
         return models
 
+    async def _sharing(
+        self, reads: Reads, roots: Roots, models: Sequence[ServedModel], closing: AsyncExitStack
+    ) -> Sharing | None:
+        """Let the models ask the shared store, where one is configured."""
+        config = self._config.shared
+        named = shared_pools(config)
+        if self._shared is None:
+            return None
+        real = await _real_paths(roots, list(map(str, named)), "shared.roots")
+        pools = dict(zip(real, named.values(), strict=True))
+        sharing = Sharing(
+            self._shared, pools, config.timeout_ms / 1e3, self._places.state_dir, reads, _repository_name,
+            lambda: [model.shared_model for model in models if model.provider.info.dim],
+            lambda text: bool(secret_in(text)),
+        )  # fmt: skip
+        closing.push_async_callback(sharing.close)
+        for model in models:
+            model.embedder.reuse = sharing.reuse
+        return sharing
+
     def _gateway(self) -> list[Coroutine[Any, Any, None]]:
         """Return the work that keeps the HTTP gateway running, if there is to be one."""
         if not self._config.http.listen:
@@ -223,14 +256,6 @@ class App:
         gateway = GatewayProcess(self._config.http, self._places.socket, self._places.state_dir)
         self._http_address = lambda: gateway.address
         return [gateway.run()]
-
-    async def _remote_paths(self, roots: Roots) -> frozenset[str]:
-        """Return the real paths of the roots whose text may leave the machine."""
-        paths = [user_path(path, "embedding.remote_roots") for path in self._config.embedding.remote_roots]
-        found = await asyncio.gather(*map(roots.real_path, paths), return_exceptions=True)
-        # A file system that does not answer: the path as it was written, which is real for most roots.
-        real = [path if isinstance(done, BaseException) else done for path, done in zip(paths, found, strict=True)]
-        return frozenset(map(str, real))
 
     async def _look_after(self, watcher: Watcher, purger: Purger, notifier: Notifier) -> None:
         """Check the watchers and feed the service manager's watchdog until `stop`."""
@@ -246,14 +271,32 @@ class App:
                 continue
 
 
-def _tell(driver: Driver, workers: Dispatcher, notices: Notices, report: EmbedReport) -> None:
-    """Tell subscribers and the log what happens in the driver and to the workers."""
+async def _real_paths(roots: Roots, values: Sequence[str], key: str) -> list[str]:
+    """Return the real paths of paths of the configuration, in order."""
+    paths = [user_path(path, key) for path in values]
+    found = await asyncio.gather(*map(roots.real_path, paths), return_exceptions=True)
+    # A file system that does not answer: the path as it was written, which is real for most roots.
+    return [str(path if isinstance(done, BaseException) else done) for path, done in zip(paths, found, strict=True)]
+
+
+async def _repository_name(root: str) -> str:
+    origins = await asyncio.to_thread(origins_of, Path(root))
+    return pool_name(origins.remotes, origins.root_commits)
+
+
+def _tell(driver: Driver, workers: Dispatcher, notices: Notices, report: EmbedReport, sharing: Sharing | None) -> None:
+    """Tell the parts that follow what happens in the driver and to the workers."""
+
+    def committed(commit: Commit, done: ev.Committed) -> None:
+        notices.committed(commit, done)
+        if sharing is not None and any(isinstance(op, PutVectors) for op in commit.ops):
+            sharing.wake()
 
     def changed() -> None:
         notices.changed()
         report.changed()
 
-    driver.on_committed = notices.committed
+    driver.on_committed = committed
     driver.on_changed = changed
     workers.on_trouble = notices.changed
 

@@ -23,6 +23,7 @@ from regend.core.events import Embedded, EmbedFailed
 from regend.daemon.secret_scan import secret_in
 from regend.embedding.base import EmbeddingProvider, Matrix
 from regend.errors import EmbeddingError, ProviderRejectedError, ProviderUnavailableError, StoreError
+from regend.sharing.reuse import Reuse
 from regend.types import FIRST_TRACK, ChunkId, Lane, Track
 
 REFUSED_PAUSE_S = 30.0
@@ -74,6 +75,9 @@ class Embedder:
 
     Args:
         fetch_texts: reads the texts of chunks from the store, in order; called in a thread.
+
+    Attributes:
+        reuse: asks the pools that are shared with other daemons before a text is embedded; None where none is.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class Embedder:
         self._provider = provider
         self._fetch_texts = fetch_texts
         self._refusals = _DOUBT_AFTER
+        self.reuse: Reuse | None = None
         self.counters = EmbedCounters()
 
     async def run(self, command: Embed) -> Embedded | EmbedFailed:
@@ -98,7 +103,10 @@ class Embedder:
             for row, kind in secrets.items():
                 outcome.failed[row] = f"Kept on this machine, because it looks like a secret ({kind})."
             self.counters.withheld += len(secrets)
-            await self._embed(texts, [row for row in range(len(texts)) if row not in secrets], command.lane, outcome)
+            if self.reuse is not None:
+                outcome.vectors.update(await self.reuse.fetch(self._provider.info, command.chunks, texts))
+            settled = secrets.keys() | outcome.vectors.keys()
+            await self._embed(texts, [row for row in range(len(texts)) if row not in settled], command.lane, outcome)
             return self._embedded(command, outcome)
         except ProviderRejectedError as error:
             # The provider is at fault and not the texts, so refusals of single texts do not count.

@@ -8,6 +8,7 @@ from regend.daemon.embedder import Embedder
 from regend.daemon.query_vectors import QueryVectors
 from regend.embedding.base import EmbeddingProvider
 from regend.embedding.registry import QueryEncoder
+from regend.sharing.base import SharedModel
 from regend.types import ChunkId, Track
 
 QUERY_EMBED_TIMEOUT_S = 2.0
@@ -36,6 +37,11 @@ class ServedModel:
         self.error = ""
         self.embedder = Embedder(provider, fetch_texts, track)
         self.query_vectors = QueryVectors(provider, QUERY_EMBED_TIMEOUT_S, encode)
+
+    @property
+    def shared_model(self) -> SharedModel:
+        """The model as shared stores name it."""
+        return SharedModel(self.provider.info.model_id, self.provider.info.dim)
 
     async def close(self) -> None:
         """Drop the queries in progress and close the provider."""

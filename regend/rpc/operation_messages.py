@@ -243,6 +243,10 @@ class StatusResponse:
     paused: bool = declare("whether the user paused indexing")
     socket: str = declare("path of this socket")
     state_dir: str = declare("path of the state directory")
+    shared: Mapping[str, Any] = declare(
+        "the shared store: its address, its error, totals of vectors reused and pushed, and by root the pool and how "
+        "many chunks wait to be sent; empty where none is configured",
+    )
     held_back: tuple[str, ...] = declare(
         "sentences that say why indexing or vectors are held back now, or why no worker can be started; empty if they "
         "are not",

@@ -43,6 +43,18 @@ class Reads:
         """Return the texts to embed for these chunks, in order; a deleted chunk has an empty text."""
         return self._reader.texts(chunks)
 
+    def chunks_in(self, root: RootId, chunks: Sequence[ChunkId]) -> set[ChunkId]:
+        """Return those of `chunks` that a file of the root's tree has."""
+        return self._reader.chunks_in(root, chunks)
+
+    def embedded_chunks(self, root: RootId, model_id: str, dim: int) -> set[ChunkId]:
+        """Return all chunks of a root's tree that have a vector of the model."""
+        return self._reader.embedded_chunks(root, model_id, dim)
+
+    def vectors(self, chunks: Sequence[ChunkId], model_id: str, dim: int) -> list[tuple[ChunkId, bytes]]:
+        """Return the stored vectors (float16 [dim], little endian) of those of `chunks` that have one of the model."""
+        return self._reader.vectors(chunks, model_id, dim)
+
     def listing(self, root: RootId) -> dict[str, tuple[bytes | None, str]]:
         """Return `path -> (blob, reason)` of a whole tree."""
         return self._reader.listing(root)

@@ -115,7 +115,7 @@ class Script:
             queues={"chunk": 4, "embed": 0},
             stages={"chunk": {"count": 120, "p50_ms": 1.5, "p95_ms": 9.0, "max_ms": 80.0}},
             workers=(ops.WorkerStatus(4243, "busy", 52_428_800, 120),), memory={"rss_bytes": 104_857_600},
-            counters={"embedded_chunks": 900}, generation=self.generation, complete=not self.pending,
+            counters={"embedded_chunks": 900}, shared={}, generation=self.generation, complete=not self.pending,
             paused=self.paused, socket="/run/regend.sock", state_dir="/state/regend",
         )  # fmt: skip
 

@@ -22,6 +22,7 @@ from regend.daemon.telemetry import StageTimes
 from regend.errors import count_text
 from regend.rpc.connection import Connection
 from regend.rpc.operation_messages import Empty, HotFile, RootStatus, StatusResponse, WorkerStatus
+from regend.sharing.sharing import Sharing
 from regend.store.reads import Reads
 from regend.types import FIRST_TRACK
 from regend.watch.place import WatchHealth
@@ -181,6 +182,7 @@ class StatusMethod:
     governor: Governor
     server_counters: Callable[[], dict[str, int]]
     http_address: Callable[[], str]
+    sharing: Sharing | None = None
 
     async def status(self, _: Connection, request: Empty) -> StatusResponse:
         """Return everything that `regenctl status` shows."""
@@ -212,6 +214,7 @@ class StatusMethod:
             held_back=(*self.governor.held_back, *_without_workers(self.workers), *states.spent_files(now)),
             http=self.http_address(),
             hot_files=states.hot_files(now),
+            shared={} if self.sharing is None else await self.sharing.status(),
         )
 
 

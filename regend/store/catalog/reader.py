@@ -17,7 +17,7 @@ from typing import Literal
 from regend.chunking.tokens import lexical_tokens
 from regend.errors import StoreError
 from regend.store.base import ChunkView, SymbolView
-from regend.store.catalog.schema import open_reader
+from regend.store.catalog.schema import MODEL_SHIFT, open_reader
 from regend.store.catalog.textcodec import unpack
 from regend.types import BlobId, ChunkId, PoolId, RootId, chunk_id
 
@@ -250,6 +250,46 @@ class Reader:
         execute = self.connection.execute
         rows = (execute("SELECT text FROM chunks WHERE chunk = ?", (chunk,)).fetchone() for chunk in chunks)
         return ["" if row is None else unpack(row[0]) for row in rows]
+
+    def chunks_in(self, root: RootId, chunks: Sequence[ChunkId]) -> set[ChunkId]:
+        """Return those of `chunks` that a file of the root's tree has."""
+        found = set[ChunkId]()
+        for first in range(0, len(chunks), _PLACES_AT_ONCE):
+            asked = chunks[first : first + _PLACES_AT_ONCE]
+            marks = ",".join("?" * len(asked))
+            rows = self.connection.execute(
+                f"SELECT c.chunk FROM chunks c WHERE c.chunk IN ({marks}) AND EXISTS ("  # noqa: S608 - marks only.
+                "SELECT 1 FROM blob_chunks b JOIN entries e USING (blob_key) "
+                "JOIN trees t ON t.root = ? AND t.path = e.path AND t.entry_id = e.entry_id "
+                "WHERE b.chunk_key = c.chunk_key)",
+                (*asked, root),
+            )
+            found.update(ChunkId(chunk) for (chunk,) in rows.fetchall())
+        return found
+
+    def embedded_chunks(self, root: RootId, model_id: str, dim: int) -> set[ChunkId]:
+        """Return all chunks of a root's tree that have a vector of the model: 0.5 s for 100,000."""
+        rows = self.connection.execute(
+            "SELECT DISTINCT c.chunk FROM trees t JOIN entries e USING (entry_id) JOIN blob_chunks b USING (blob_key) "
+            "JOIN chunks c USING (chunk_key) JOIN models m ON m.model_id = ? AND m.dim = ? "
+            "JOIN vectors v ON v.vector_key = (m.model << ? | c.chunk_key) WHERE t.root = ?",
+            (model_id, dim, MODEL_SHIFT, root),
+        )
+        return {ChunkId(chunk) for (chunk,) in rows.fetchall()}
+
+    def vectors(self, chunks: Sequence[ChunkId], model_id: str, dim: int) -> list[tuple[ChunkId, bytes]]:
+        """Return the stored vectors (float16 [dim], little endian) of those of `chunks` that have one of the model."""
+        found: list[tuple[ChunkId, bytes]] = []
+        for first in range(0, len(chunks), _PLACES_AT_ONCE):
+            asked = chunks[first : first + _PLACES_AT_ONCE]
+            marks = ",".join("?" * len(asked))
+            rows = self.connection.execute(
+                "SELECT c.chunk, v.vector FROM chunks c JOIN models m ON m.model_id = ? AND m.dim = ? "  # noqa: S608
+                f"JOIN vectors v ON v.vector_key = (m.model << ? | c.chunk_key) WHERE c.chunk IN ({marks})",
+                (model_id, dim, MODEL_SHIFT, *asked),
+            )
+            found += [(ChunkId(chunk), vector) for chunk, vector in rows.fetchall() if len(vector) == 2 * dim]
+        return found
 
     _FILES = (
         "SELECT t.path, CASE WHEN t.entry_id IS NULL THEN 'skipped' ELSE 'indexed' END, t.reason, t.blob, "

@@ -1,0 +1,61 @@
+"""Reads by what a repository and its clones know each other: remotes and first commits. It asks git, where it is.
+
+git is given the files to read and runs nothing that a repository's own configuration names.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from regend.disk.repository import find_repository
+
+_GIT_TIMEOUT_S = 20.0
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "SYSTEMROOT")
+
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Facts by which clones of a repository know each other.
+
+    Attributes:
+        remotes: name of each remote -> its URL.
+        root_commits: commits without a parent; none in a shallow clone, which knows no first commit.
+    """
+
+    remotes: dict[str, str]
+    root_commits: tuple[str, ...]
+
+
+def origins_of(root: Path) -> Origins:
+    """Read the facts of the repository that contains `root`; they are empty for a plain folder."""
+    repository = find_repository(root)
+    if repository is None:
+        return Origins({}, ())
+    config = repository.common_dir / "config"
+    listed = _git("config", "--file", str(config), "--null", "--get-regexp", r"^remote\..*\.url$")
+    remotes: dict[str, str] = {}
+    for entry in listed.split("\0"):
+        key, _, url = entry.partition("\n")
+        if url:
+            remotes.setdefault(key.removeprefix("remote.").removesuffix(".url"), url)
+    if (repository.common_dir / "shallow").exists():
+        return Origins(remotes, ())
+    commits = _git("--git-dir", str(repository.git_dir), "rev-list", "--max-parents=0", "HEAD")
+    return Origins(remotes, tuple(commits.split()))
+
+
+def _git(*arguments: str) -> str:
+    """Return what git prints; empty where it fails."""
+    environ = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    environ |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}
+    try:
+        done = subprocess.run(
+            ["git", *arguments], env=environ, stdin=subprocess.DEVNULL, capture_output=True, timeout=_GIT_TIMEOUT_S,
+            check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return os.fsdecode(done.stdout) if done.returncode == 0 else ""

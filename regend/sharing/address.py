@@ -1,0 +1,87 @@
+"""URLs of shared stores: which kind it is, how a connection is protected, and how it is shown. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from regend.errors import ConfigError
+
+_SAFE_MODES = ("require", "verify-ca", "verify-full")
+_POSTGRES = ("postgres", "postgresql")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A shared store's URL, checked.
+
+    Attributes:
+        kind: ``postgresql`` or ``sqlite``.
+        url: as the user wrote it; it may hold a password.
+        path: file of an SQLite store.
+        tls: ``sslmode`` of a connection; empty where none leaves this machine.
+        shown: the URL without user and password.
+    """
+
+    kind: str
+    url: str
+    path: str
+    tls: str
+    shown: str
+
+
+def parse_address(url: str) -> Address:
+    """Check a URL such as ``postgresql://ada@db.example.org/regend`` or ``sqlite:///srv/regend/shared.db``.
+
+    Raises:
+        ConfigError: it names no store, or a connection to another machine would be without TLS.
+    """
+    try:
+        parts = urlsplit(url)
+        query = parse_qs(parts.query, keep_blank_values=True)
+        hosts = _hosts(parts.netloc.rpartition("@")[2], query)
+    except ValueError as error:
+        raise ConfigError(f"`shared.url` is not a URL ({error}); write it as the documentation shows.") from None
+    if parts.scheme == "sqlite":
+        if parts.netloc or not parts.path.startswith("/") or parts.path == "/":
+            raise ConfigError(
+                "`shared.url` of an SQLite store needs an absolute path: `sqlite:///srv/regend/shared.db`."
+            )
+        return Address("sqlite", url, unquote(parts.path), "", url)
+    if parts.scheme not in _POSTGRES:
+        raise ConfigError("`shared.url` must begin with `postgresql://` or `sqlite:///`.")
+    if not hosts or "service" in query:
+        raise ConfigError("`shared.url` names no host; write it out, as in `postgresql://ada@db.example.org/regend`.")
+    shown = f"postgresql://{','.join(hosts)}{parts.path}"
+    mode = query.get("sslmode", [""])[-1]
+    if all(map(_is_local, hosts)):
+        return Address("postgresql", url, "", mode if mode in _SAFE_MODES else "", shown)
+    if mode and mode not in _SAFE_MODES:
+        raise ConfigError(
+            f"`shared.url` has `sslmode={mode}`, but {shown} is not this machine, and without TLS anyone on the way "
+            f"could read and change vectors; use one of: {', '.join(_SAFE_MODES)}."
+        )
+    return Address("postgresql", url, "", mode or "verify-full", shown)
+
+
+def _hosts(netloc: str, query: dict[str, list[str]]) -> list[str]:
+    """Return each host that a connection may go to, with its port where it is given."""
+    named = (value for key in ("host", "hostaddr") for value in query.get(key, []))
+    return [unquote(host) for part in (netloc, *named) for host in part.split(",") if host]
+
+
+def _is_local(host: str) -> bool:
+    """Tell whether a host is a Unix socket or a loopback address."""
+    if host.startswith(("/", "@")):
+        return True
+    if host.startswith("["):
+        host = host[1:].partition("]")[0]
+    elif host.count(":") == 1:
+        host = host.partition(":")[0]
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

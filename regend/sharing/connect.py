@@ -1,0 +1,168 @@
+"""Connections to PostgreSQL: TLS, the schema's version, half-precision vectors on the wire, and errors by their remedy.
+
+`asyncpg` is an extra, so this module is imported where a PostgreSQL store is opened and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from regend.errors import SharedStoreAwayError, SharedStoreError
+from regend.sharing.address import Address
+from regend.sharing.base import HalfMatrix
+from regend.sharing.schema import SCHEMA_VERSION, SETUP
+
+try:
+    import asyncpg
+except ImportError as error:
+    raise SharedStoreError(
+        "A shared store in PostgreSQL needs the package `asyncpg`; install it with `pip install 'regend[postgres]'`."
+    ) from error
+
+CONNECT_TIMEOUT_S = 5.0
+STATEMENT_TIMEOUT_S = 60.0
+MAX_CONNECTIONS = 4
+_HEADER_BYTES = 4
+"""Bytes before the numbers of a `halfvec`: its length, and two that are unused."""
+
+Connection: TypeAlias = Any
+"""`asyncpg.Connection`, or the pool's stand-in for it; asyncpg ships no type information."""
+_AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,
+    OSError,
+    TimeoutError,
+)
+"""A later try may help: the server is gone, starts, is full, was told to stop, or is a replica for the moment."""
+
+
+class Connections:
+    """A few connections to one server, made when they are needed. Used on one event loop."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._pool: asyncpg.Pool | None = None
+        self._opening = asyncio.Lock()
+
+    @asynccontextmanager
+    async def take(self) -> AsyncIterator[Connection]:
+        """Lend a connection to a database whose tables have our version.
+
+        Raises:
+            SharedStoreAwayError: there is none now, or it was lost during its use.
+            SharedStoreError: the server refuses.
+        """
+        with _translated(self._address.shown):
+            async with (await self._opened()).acquire(timeout=CONNECT_TIMEOUT_S) as connection:
+                yield connection
+
+    async def setup(self) -> bool:
+        """Make the tables, as an administrator; return False where they exist."""
+        with _translated(self._address.shown):
+            connection = await self._connect()
+            try:
+                if await connection.fetchval("SELECT to_regclass('regend.about') IS NOT NULL"):
+                    await _check(connection)
+                    return False
+                for statement in SETUP:
+                    await connection.execute(statement)
+                return True
+            finally:
+                await connection.close(timeout=CONNECT_TIMEOUT_S)
+
+    async def close(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.terminate()
+
+    async def _opened(self) -> asyncpg.Pool:
+        async with self._opening:
+            if self._pool is None:
+                self._pool = await asyncpg.create_pool(
+                    self._address.url,
+                    ssl=self._address.tls or None,
+                    min_size=0,
+                    max_size=MAX_CONNECTIONS,
+                    timeout=CONNECT_TIMEOUT_S,
+                    command_timeout=STATEMENT_TIMEOUT_S,
+                    init=_check,
+                    server_settings={"application_name": "regend"},
+                )
+            return self._pool
+
+    async def _connect(self) -> asyncpg.Connection:
+        return await asyncpg.connect(
+            self._address.url,
+            ssl=self._address.tls or None,
+            timeout=CONNECT_TIMEOUT_S,
+            command_timeout=STATEMENT_TIMEOUT_S,
+        )
+
+
+async def _check(connection: asyncpg.Connection) -> None:
+    """Refuse tables of another version, and let vectors travel as they are stored."""
+    extension_schema, is_set_up = await connection.fetchrow(
+        "SELECT (SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace "
+        "WHERE e.extname = 'vector'), to_regclass('regend.about') IS NOT NULL"
+    )
+    if not is_set_up or extension_schema is None:
+        raise SharedStoreError(
+            "The database has no tables of regend; an administrator makes them: `regenctl store setup`."
+        )
+    version = await connection.fetchval("SELECT schema_version FROM regend.about")
+    if version != SCHEMA_VERSION:
+        newer = version is not None and version > SCHEMA_VERSION
+        remedy = "use the newer regend" if newer else "set up another database with `regenctl store setup`"
+        raise SharedStoreError(
+            f"The shared store's tables have version {version}, but this regend knows {SCHEMA_VERSION}; {remedy}."
+        )
+    await connection.set_type_codec("halfvec", schema=extension_schema, encoder=bytes, decoder=bytes, format="binary")
+
+
+def encoded(vectors: HalfMatrix) -> list[bytes]:
+    """Return each row as the wire has a `halfvec`: length, nothing, and the numbers, all big-endian."""
+    count, dim = vectors.shape
+    rows = np.zeros((count, _HEADER_BYTES + 2 * dim), np.uint8)
+    rows[:, :2] = np.frombuffer(dim.to_bytes(2, "big"), np.uint8)
+    rows[:, _HEADER_BYTES:] = np.ascontiguousarray(vectors.astype(">f2")).view(np.uint8).reshape(count, 2 * dim)
+    return [row.tobytes() for row in rows]
+
+
+def decoded(rows: Sequence[bytes], dim: int) -> HalfMatrix:
+    """Return the vectors of the wire: float16 [n, dim]."""
+    raw = np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), _HEADER_BYTES + 2 * dim)
+    return np.ascontiguousarray(raw[:, _HEADER_BYTES:]).view(">f2").astype(np.float16)
+
+
+class _translated:  # noqa: N801 - used as a statement, as `contextlib.suppress` is.
+    """Turn errors of asyncpg into ours."""
+
+    def __init__(self, shown: str) -> None:
+        self._shown = shown
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None or isinstance(error, SharedStoreError):
+            return
+        if isinstance(error, ssl.SSLError):
+            raise SharedStoreError(
+                f"{self._shown}: TLS failed ({error}); name the authority's file with `sslrootcert=` in `shared.url`, "
+                "or let the server use a certificate that this machine trusts."
+            ) from error
+        if isinstance(error, _AWAY):
+            reason = str(error) or type(error).__name__
+            raise SharedStoreAwayError(f"{self._shown} does not answer: {reason}.") from error
+        if isinstance(error, asyncpg.PostgresError | asyncpg.InternalClientError | ValueError):
+            raise SharedStoreError(f"{self._shown} refuses: {error}.") from error
