@@ -127,6 +127,34 @@ class ChunkedFile:
     degraded_reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class PackedFile:
+    """A `ChunkedFile` on its way from a worker to the store, packed by `chunking.packing`; its own fields as there.
+
+    Attributes:
+        chunk_count: chunks in it.
+        rows: of `chunking.packing.Rows`; empty without chunks and definitions.
+        model_id: the model that made the vectors, or empty.
+        vectors: float16 [chunk_count, dim], little-endian, rows L2-normalised; empty where chunks are embedded later.
+    """
+
+    blob: BlobId
+    sig: StatSig
+    language: str
+    line_count: int
+    chunk_count: int
+    rows: bytes
+    skip_reason: str = ""
+    degraded_reason: str = ""
+    model_id: str = ""
+    vectors: bytes = b""
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that it takes while it waits."""
+        return len(self.rows) + len(self.vectors)
+
+
 def blob_id(content: bytes, language: str, chunker_version: int) -> BlobId:
     """Name a file's content: BLAKE2b-128 keyed by what else its chunks depend on (RFC 7693)."""
     key = f"{chunker_version}:{language}".encode()[:64]

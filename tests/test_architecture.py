@@ -81,13 +81,13 @@ EDGES: dict[str, tuple[str, ...]] = {
     # Warm processes: they read and chunk files and run the local model.
     "regend.workers": (
         *BASICS, "regend.interpreter", "regend.config", "regend.machine", "regend.workers.*", "regend.chunking.chunker",
-        "regend.chunking.notebooks", "regend.disk.blob_names", "regend.disk.safe_read", "regend.embedding.base",
-        "regend.embedding.registry",
+        "regend.chunking.notebooks", "regend.chunking.packing", "regend.disk.blob_names",
+        "regend.disk.safe_read", "regend.embedding.base", "regend.embedding.registry",
     ),
     # Adapters. The store applies the core's commands and answers with its events, hence these two.
     "regend.store": (
         *BASICS, "regend.paths", "regend.store.*", "regend.core.commands", "regend.core.events",
-        "regend.embedding.base", "regend.chunking.grammars", "regend.chunking.tokens",
+        "regend.embedding.base", "regend.chunking.grammars", "regend.chunking.packing", "regend.chunking.tokens",
     ),
     "regend.embedding": (*BASICS, "regend.embedding.*", "regend.config", "regend.chunking.tokens"),
     # Rates, retries and breakers are decided by pure parts; the adapters carry out what these say.
@@ -121,11 +121,9 @@ EDGES: dict[str, tuple[str, ...]] = {
     # Joins everything, but picks adapters by their registries only.
     "regend.daemon": (
         *BASICS, "regend.config", "regend.gateway.child", "regend.limits", "regend.paths", "regend.daemon.*",
-        "regend.core.*",
-        "regend.chunking.*", "regend.disk.*", "regend.watch.*", "regend.workers.*", "regend.search.*", "regend.rpc.*",
-        "regend.store.base", "regend.store.reads", "regend.store.store", "regend.store.lock",
-        "regend.embedding.base",
-        "regend.embedding.registry", "regend.sharing.*",
+        "regend.core.*", "regend.chunking.*", "regend.disk.*", "regend.watch.*", "regend.workers.*", "regend.search.*",
+        "regend.rpc.*", "regend.store.base", "regend.store.reads", "regend.store.store", "regend.store.lock",
+        "regend.embedding.base", "regend.embedding.registry", "regend.sharing.*",
     ),
     "regend.__main__": (
         "regend", "regend.interpreter", "regend.errors", "regend.paths", "regend.config", "regend.daemon.*",
@@ -143,8 +141,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     # The server for agents: a client of the socket that is started with each agent, so it loads little.
     "regend.mcp": (
         "regend", "regend.interpreter", "regend.errors", "regend.fields", "regend.limits", "regend.paths",
-        "regend.mcp.*",
-        "regend.rpc.client", "regend.rpc.query_messages", "regend.cli.asking.here",
+        "regend.mcp.*", "regend.rpc.client", "regend.rpc.query_messages", "regend.cli.asking.here",
     ),
     # HTTP, in a process of its own that asks over the socket. Agents that come by HTTP get the answers of `mcp`.
     "regend.gateway": (
@@ -166,7 +163,8 @@ FOREIGN: dict[str, tuple[str, ...]] = {
     "lsprotocol": ("regend.lsp",),
     "pygls": ("regend.lsp",),
     "keyring": ("regend.embedding.remote",),
-    "msgspec": ("regend.rpc", "regend.client", "regend.workers", "regend.embedding", "regend.gateway", "regend.mcp"),
+    "msgspec": ("regend.rpc", "regend.client", "regend.workers", "regend.embedding", "regend.gateway", "regend.mcp",
+                "regend.chunking.packing"),
     "prometheus_client": ("regend.gateway",),
     "pygments": ("regend.gateway",),
     "numpy": ("regend.sharing", "regend.store", "regend.embedding", "regend.search", "regend.daemon", "regend.workers"),
@@ -175,6 +173,7 @@ FOREIGN: dict[str, tuple[str, ...]] = {
     "psutil": ("regend.daemon",),
     "re2": ("regend.search.query",),
     "rich": ("regend.cli",),
+    "simsimd": ("regend.store.vectors",),
     "structlog": (
         "regend.daemon", "regend.store", "regend.embedding", "regend.rpc", "regend.sharing", "regend.watch",
         "regend.workers", "regend.disk", "regend.gateway.child", "regend.__main__",
@@ -204,6 +203,7 @@ PURE: dict[str, frozenset[str]] = {
     "regend.sharing.schema": frozenset(),
     "regend.disk.ignore.wildmatch": frozenset(),
     "regend.chunking": frozenset(("tree_sitter",)),
+    "regend.chunking.packing": frozenset(("msgspec",)),
     # Stops a parse that takes too long; only the clock can tell.
     "regend.chunking.structure": frozenset(("tree_sitter", "time")),
     # Loads grammars and, through importlib, the languages' data files, once per process.

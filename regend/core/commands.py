@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from regend.types import FIRST_TRACK, BlobId, ChunkedFile, ChunkId, Lane, RootId, StatSig, Track
+from regend.types import FIRST_TRACK, BlobId, ChunkId, Lane, PackedFile, RootId, StatSig, Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class ChunkFile:
 
     Attributes:
         alone: this file failed before: give it a worker with nothing else in its window.
+        is_new: the tree has no such path, so its chunks are likely new, too.
     """
 
     root: RootId
@@ -39,6 +40,7 @@ class ChunkFile:
     version: int
     lane: Lane
     alone: bool = False
+    is_new: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class PutFile:
     path: str
     sig: StatSig
     blob: BlobId
-    chunked: ChunkedFile | None
+    chunked: PackedFile | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from regend.core.batcher import BatchConfig
-from regend.types import FIRST_TRACK, BlobId, ChunkedFile, ChunkId, PoolId, RootId, StatSig, Track
+from regend.types import FIRST_TRACK, BlobId, ChunkId, PackedFile, PoolId, RootId, StatSig, Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class Chunked:
     root: RootId
     path: str
     version: int
-    result: ChunkedFile
+    result: PackedFile
 
 
 @dataclass(frozen=True, slots=True)

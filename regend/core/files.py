@@ -221,9 +221,14 @@ class FileWork:
         return bool(self._inflight.waiting or self._inflight.running)
 
     @property
+    def is_busy(self) -> bool:
+        """A scan or a file is in flight and may bring operations."""
+        return bool(self._scans.count() or self.is_chunking)
+
+    @property
     def expects_chunks(self) -> bool:
         """A scan, file or operation is in flight and may bring chunks without a vector."""
-        return bool(self._scans.count() or self.is_chunking or self._commits.brings_chunks)
+        return self.is_busy or self._commits.brings_chunks
 
     def failures(self) -> tuple[tuple[RootId, str, str], ...]:
         """Return (root, path, reason) of every file and place that the index lacks, sorted."""
@@ -280,7 +285,9 @@ class FileWork:
             self._heat.charge((root, path), PASS_S + seen.size_bytes * PASS_S_PER_BYTE, now)
             lane = Lane.EDIT if scan.is_edit else Lane.BULK
             scan.work += 1
-            self._inflight.add(WorkItem(root, path, scan.scan_id, decision.blob, decision.sig, lane, [scan]))
+            is_new = self._planner.planned_sig(root, path) is None
+            item = WorkItem(root, path, scan.scan_id, decision.blob, decision.sig, lane, [scan], is_new=is_new)
+            self._inflight.add(item)
             return
         self._planner.accept(root, path, scan.scan_id)
         if not scan.trust:

@@ -28,6 +28,7 @@ class WorkItem:
         scans: scans that wait for it.
         attempts: attempts on the path that failed in a row; a newer version takes them over, or a file that changes
             without end would fail without end.
+        is_new: the tree has no such path.
     """
 
     root: RootId
@@ -38,6 +39,7 @@ class WorkItem:
     lane: Lane
     scans: list[Scan] = field(default_factory=list)
     attempts: int = 0
+    is_new: bool = False
 
     @property
     def key(self) -> Key:
@@ -77,7 +79,7 @@ class Inflight:
         del self._waiting[item.lane][item.key]
         self._running[item.key] = item
         self._last = item.key
-        return ChunkFile(item.root, item.path, item.version, item.lane, alone=item.attempts > 0)
+        return ChunkFile(item.root, item.path, item.version, item.lane, item.attempts > 0, item.is_new)
 
     def finish(self, root: RootId, path: str, version: int) -> WorkItem | None:
         """Take the item that the worker answered; None when the pipeline no longer waits for the answer."""

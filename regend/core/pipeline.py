@@ -186,9 +186,10 @@ class Pipeline:
                 work.expect_backlog()
 
     def _record_vectors(self, event: ev.VectorEvent, now: float) -> None:
-        put = None
+        put, lane = None, Lane.BULK
         match event:
             case ev.Embedded():
+                lane = self._tracks[event.track].lane_of(event.batch_id)
                 put = self._tracks[event.track].embedded(event, now)
             case ev.EmbedFailed():
                 put = self._tracks[event.track].failed(event, now)
@@ -201,7 +202,7 @@ class Pipeline:
             case _ as unreachable:
                 assert_never(unreachable)
         if put is not None:
-            self._commits.add_vectors(put)
+            self._commits.add_vectors(put, lane)
 
     def _record_flush(self, event: ev.FlushEvent) -> None:
         match event:
@@ -237,11 +238,17 @@ class Pipeline:
                 self._scans.request(scan)
             yield from self._files.take_due()
         self._files.settle()
-        if (commit := self._commits.start(now)) is not None:
+        expects_more = self._files.is_busy or self._vectors.running > 0
+        if (commit := self._commits.start(now, expects_more and not self._is_awaited)) is not None:
             yield commit
         yield from self._resolve()
         for work in self._may_embed():
             yield from work.take_due(now, self._files.expects_chunks or work.backlog)
+
+    @property
+    def _is_awaited(self) -> bool:
+        """A flush or a `sync` query waits."""
+        return bool(self._watermark.waiting or any(work.tickets.waiting for work in self._tracks))
 
     def _may_embed(self) -> Iterator[VectorWork]:
         """Yield the tracks that may begin a batch. The mode rules the first; each other one waits for all else."""

@@ -131,6 +131,10 @@ class VectorWork:
         self._running[batch_id] = (batch, attempts)
         return Embed(batch_id, tuple(c.chunk for c in batch.items), batch.token_count, batch.lane, self._track)
 
+    def lane_of(self, batch_id: int) -> Lane:
+        """Return the lane of a batch in flight."""
+        return self._running[batch_id][0].lane
+
     def embedded(self, event: Embedded, now: float) -> PutVectors | None:
         """Return the vectors to commit; their chunks stay held until `stored`."""
         batch, attempts = self._running.pop(event.batch_id)

@@ -29,7 +29,7 @@ from regend.disk.calls import RootCalls, progress
 from regend.disk.repository import REPOSITORY_CONFIG_NAME
 from regend.disk.scanner import scan
 from regend.errors import ChunkError, RpcError, WorkerError
-from regend.types import STAGES, RootId
+from regend.types import FIRST_TRACK, STAGES, Lane, RootId
 from regend.watch.watcher import Watcher
 from regend.workers.dispatcher import Dispatcher
 
@@ -278,10 +278,14 @@ class Driver:
             return
         event: ev.Event
         try:
+            embedder = outlets.embedders[FIRST_TRACK]
+            encode = command.is_new and command.lane is Lane.BULK and embedder.is_quick
             with self._times.timed("chunk"):
                 result = await outlets.workers.chunk(
-                    str(known.identity.path), path, known.limits, command.lane, command.alone
+                    str(known.identity.path), path, known.limits, command.lane, command.alone, encode=encode
                 )
+            if encode:
+                embedder.counters.embedded_chunks += result.chunk_count
             event = ev.Chunked(root, path, version, result)
         except MemoryError:
             # This process is short of it, not the worker, which answers for itself. The core takes late answers.

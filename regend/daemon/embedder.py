@@ -93,6 +93,11 @@ class Embedder:
         self.reuse: Reuse | None = None
         self.counters = EmbedCounters()
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether workers give a new file's chunks their vectors when they read it."""
+        return self._provider.info.quick
+
     async def run(self, command: Embed) -> Embedded | EmbedFailed:
         """Embed one batch. Raises nothing but `CancelledError`."""
         batch = command.batch_id

@@ -32,6 +32,7 @@ class ModelInfo:
         max_items: maximum texts per request.
         max_tokens: maximum tokens per request.
         concurrency: maximum requests in progress at once.
+        quick: every worker has it, and its vectors cost less than the text's way through the pipeline.
     """
 
     model_id: str
@@ -41,6 +42,7 @@ class ModelInfo:
     max_items: int = 64
     max_tokens: int = 32_000
     concurrency: int = 2
+    quick: bool = False
 
 
 class EmbeddingProvider(Protocol):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from itertools import pairwise
 
@@ -66,13 +66,11 @@ class StaticEncoder:
             self.residual = int(arrays["residual"])
             keys = arrays["keys"]
         self.vocabulary = Vocabulary(keys, len(self.table) - len(keys))
-        norms = np.linalg.norm(self.table[: len(keys)].astype(np.float32), axis=1)
-        self._importance = norms * self.query_weights[: len(keys)]
-        self._unknown = float(np.percentile(self._importance, _RARE_PERCENT))
         self.info = ModelInfo(
             model_id=f"{model_id}-w{VERSION}",
             dim=self.table.shape[1],
             local=True,
+            quick=True,
             note="built in: word vectors learnt from permissively licensed code; nothing leaves this machine",
         )
 
@@ -82,12 +80,21 @@ class StaticEncoder:
 
     def importance(self, words: Sequence[str]) -> list[float]:
         """Return how much each word turns the vector of a query that it is in; an unknown word counts as a rare one."""
+        importance, unknown = self._importance
         parts = words_of([word.encode() for word in words])
         text, first = np.unique(parts.text, return_index=True)
         found = self.vocabulary.find(parts.hashes[first])
-        worth = np.full(len(words), self._unknown)
-        worth[text[found > 0]] = self._importance[found[found > 0] - 1]
+        worth = np.full(len(words), unknown)
+        worth[text[found > 0]] = importance[found[found > 0] - 1]
         return [float(each) for each in worth]
+
+    @cached_property
+    def _importance(self) -> tuple[npt.NDArray[np.float64], float]:
+        """The importance of each known word, and of an unknown one. Workers, which see no query, never need it."""
+        rows = self.table[: len(self.vocabulary.keys)]
+        squares = np.concatenate([np.sum(part.astype(np.float32) ** 2, axis=1) for part in np.array_split(rows, 32)])
+        importance = np.sqrt(squares) * self.query_weights[: len(rows)]
+        return importance, float(np.percentile(importance, _RARE_PERCENT))
 
     def encode(self, texts: Sequence[str], task: Task) -> npt.NDArray[np.float32]:
         """See `LocalEncoder.encode`."""

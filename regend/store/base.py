@@ -16,8 +16,10 @@ import numpy.typing as npt
 from regend.types import BlobId, ChunkId, PoolId, RootId
 
 FloatMatrix = npt.NDArray[np.float32]
+HalfMatrix = npt.NDArray[np.float16]
 FloatVector = npt.NDArray[np.float32]
 KeyArray = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 NO_THREAD_PAUSE_S = 10.0
 """Pause after the system refused a thread for background work."""
 

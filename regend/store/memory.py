@@ -303,7 +303,7 @@ class Memory:
         for track, vectors in zip(pool.tracks, effect.vectors, strict=True):
             track.follow(effect.born_keys, effect.killed_keys, vectors)
         # Before entries change: these counted their chunks as pending, entries born now will not.
-        pool.count_vectors(effect.vectors[FIRST_TRACK][0].tolist(), self._counts)
+        pool.count_vectors(effect.vectors[FIRST_TRACK][0], self._counts)
         for entry_id in effect.born:
             staged = staging.entries[entry_id]
             pool.facts.add(entry_id, staged.entry.path, staged.blob_key, staged.keys)

@@ -63,7 +63,8 @@ class Pool:
         self.live.set(entry.entry_id, replace(entry, roots=roots) if roots else None)
 
     def _count_pending(self, entry_id: int) -> int:
-        return sum(key not in self.slab for key in self.facts.keys(entry_id).tolist())
+        keys = self.facts.keys(entry_id)
+        return len(keys) - int(self.slab.holds(keys).sum())
 
     def count_loaded(self, entry: Entry, counts: dict[RootId, RootCounts]) -> None:
         """Count a live entry that was read from the catalog, once slab and facts are loaded."""
@@ -75,10 +76,10 @@ class Pool:
             counts[root].chunks += chunk_count
             counts[root].pending += pending
 
-    def count_vectors(self, keys: Iterable[int], counts: dict[RootId, RootCounts]) -> None:
+    def count_vectors(self, keys: KeyArray, counts: dict[RootId, RootCounts]) -> None:
         """Count these chunks as embedded; until now they lacked vectors. Call after the slab got them."""
-        for key in keys:
-            for doc in self.facts.docs(key):
+        for docs in self.facts.docs_of(keys):
+            for doc in docs:
                 entry = self.live.get(doc >> DOC_ORDINAL_BITS)
                 if entry is not None and self.pending_of_entry.get(entry.entry_id, 0):
                     self.pending_of_entry[entry.entry_id] -= 1

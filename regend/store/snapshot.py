@@ -101,20 +101,12 @@ class PoolView:
         allow: frozenset[int] | None,
     ) -> list[Hit]:
         """Return the live documents of keys that come best first."""
-        docs_of_key, entries, make = self.facts.docs_of_key, self.entries, Hit._make
+        entries, make = self.entries, Hit._make
         hits: list[Hit] = []
-        for key, score in zip(keys.tolist(), np.clip(scores, -1.0, 1.0).tolist(), strict=True):
-            found = docs_of_key.get(key)
-            if found is None:
-                continue
+        for docs, score in zip(self.facts.docs_of(keys), np.clip(scores, -1.0, 1.0).tolist(), strict=True):
             if len(hits) >= limit and score < hits[-1].score:
                 break
-            if isinstance(found, int):
-                entry_id = found >> DOC_ORDINAL_BITS
-                if entry_id in entries and (allow is None or entry_id in allow):
-                    hits.append(make((found, score)))
-                continue
-            for doc in found:
+            for doc in docs:
                 entry_id = doc >> DOC_ORDINAL_BITS
                 if entry_id in entries and (allow is None or entry_id in allow):
                     hits.append(make((doc, score)))
@@ -261,12 +253,13 @@ class StoreSnapshot:
         keys: dict[int, int] = {}
         for pool in self.pools.values():
             keys |= pool.keys(docs)
-        known = [pool.facts.docs_of_key.get for pool in self.pools.values()]
+        asked = np.unique(np.fromiter(keys.values(), np.int64, len(keys)))
         found: dict[int, list[int]] = {}
-        for key in set(keys.values()):
+        for key, *held in zip(
+            asked.tolist(), *(pool.facts.docs_of(asked) for pool in self.pools.values()), strict=True
+        ):
             # Nearly every chunk has one document only.
-            held = [one for get in known if (one := get(key)) is not None]
-            if len(held) > 1 or not isinstance(held[0], int):
+            if sum(map(len, held)) > 1:
                 found[key] = self._docs(key)
         return {doc: found[key] for doc, key in keys.items() if len(found.get(key, ())) > 1}
 

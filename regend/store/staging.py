@@ -12,12 +12,13 @@ from typing import assert_never
 import numpy as np
 import structlog
 
+from regend.chunking.packing import Rows, rows_of
 from regend.core.commands import DeleteFile, Op, PutFile, PutVectors, SkipFile, TouchFile
 from regend.core.events import FileVersion, PendingChunk
 from regend.embedding.base import unit_vectors
 from regend.errors import ProviderRejectedError, StoreError
-from regend.store.base import Entry, KeyArray, RootRecord
-from regend.store.catalog.loading import decode_vectors
+from regend.store.base import Entry, KeyArray, Mask, RootRecord
+from regend.store.catalog.loading import decode_vectors, positions
 from regend.store.catalog.writer import Catalog
 from regend.store.pool import Pool
 from regend.store.vectors.slab import NO_VECTORS, KeyedVectors, Slab
@@ -28,7 +29,7 @@ from regend.types import (
     GENERATED,
     MAX_CHUNKS_PER_BLOB,
     BlobId,
-    ChunkedFile,
+    PackedFile,
     PoolId,
     RootId,
     StatSig,
@@ -102,8 +103,9 @@ class Staging:
         self._pool_of: dict[int, PoolId] = {}
         self._staged_keys: dict[PoolId, set[int]] = {}
         self.entries: dict[int, StagedEntry] = {}
-        self.fresh: dict[int, ChunkedFile] = {}
-        """blob key -> the file whose chunks were stored just now."""
+        self.fresh: dict[int, Rows] = {}
+        """blob key -> the rows that were stored just now."""
+        self._given: list[KeyedVectors] = []
         self.counts: list[FileCount] = []
         self.missing: list[tuple[RootId, str]] = []
         self.pending: tuple[PendingChunk, ...] = ()
@@ -154,14 +156,16 @@ class Staging:
             if op.chunked is None:
                 self.missing.append((op.root, op.path))
                 return
-            if len(op.chunked.chunks) >= MAX_CHUNKS_PER_BLOB:
+            if op.chunked.chunk_count >= MAX_CHUNKS_PER_BLOB:
                 raise StoreError(
-                    f"{op.path} has {len(op.chunked.chunks)} chunks where {MAX_CHUNKS_PER_BLOB - 1} are possible; "
+                    f"{op.path} has {op.chunked.chunk_count} chunks where {MAX_CHUNKS_PER_BLOB - 1} are possible; "
                     "lower `limits.max_file_bytes`."
                 )
-            row, keys = self._catalog.add_blob(op.chunked)
+            rows = rows_of(op.chunked)
+            row, keys, is_new = self._catalog.add_blob(op.chunked, rows)
             self._keys_of_blob[row.blob_key] = keys
-            self.fresh[row.blob_key] = op.chunked
+            self.fresh[row.blob_key] = rows
+            self._take_vectors(op.chunked, keys, is_new)
         if row.skip_reason:
             self._replace(op.root, op.path, op.sig, blob, row.skip_reason, None)
             return
@@ -173,6 +177,22 @@ class Staging:
             self.entries[entry_id] = StagedEntry(entry, row.blob_key, keys)
         self._put_entries.add(entry_id)
         self._replace(op.root, op.path, op.sig, blob, "", entry_id)
+
+    def _take_vectors(self, file: PackedFile, keys: KeyArray, is_new: Mask) -> None:
+        """Take the vectors of new chunks that came with the file; chunks that are known have theirs, or are pending."""
+        track = self._tracks[FIRST_TRACK]
+        if file.vectors and file.model_id == track.model.model_id:
+            halves = np.frombuffer(file.vectors, "<f2").reshape(len(keys), track.model.dim)
+            self._given.append((keys[is_new], halves[is_new]))
+
+    def _store_given(self) -> KeyedVectors:
+        """Store the vectors that came with files; return them, keys ascending."""
+        if not self._given:
+            return NO_VECTORS
+        keys = np.concatenate([keys for keys, _ in self._given])
+        halves = np.concatenate([halves for _, halves in self._given])
+        self._catalog.add_vectors(keys.tolist(), halves, self._tracks[FIRST_TRACK].number)
+        return keys, halves
 
     def _keys_of(self, pool: PoolId, blob_key: int) -> KeyArray:
         keys = self._keys_of_blob.get(blob_key)
@@ -234,6 +254,7 @@ class Staging:
 
     def settle(self) -> dict[PoolId, PoolEffects]:
         """Bring entries and pending chunks in line with the trees; return what memory must do, by pool."""
+        given = self._store_given()
         for entry_id, staged in self.entries.items():
             if self._roots_after[entry_id]:
                 self._staged_keys.setdefault(staged.entry.pool, set()).update(staged.keys.tolist())
@@ -245,7 +266,7 @@ class Staging:
         for pool_id, effect in effects.items():
             self._catalog.set_live(effect.born, self._generation)
             self._catalog.set_unused(effect.died, self._generation)
-            self._settle_chunks(self._pools[pool_id], effect)
+            self._settle_chunks(self._pools[pool_id], effect, given)
         self._collect_pending(effects)
         return effects
 
@@ -270,23 +291,35 @@ class Staging:
         self._catalog.set_unused(stillborn, self._generation)
         return effects
 
-    def _settle_chunks(self, pool: Pool, effect: PoolEffects) -> None:
+    def _settle_chunks(self, pool: Pool, effect: PoolEffects, given: KeyedVectors) -> None:
         """Find out which chunks were born and killed, and which stored vectors memory lacks."""
         born = effect.born_keys = {key for entry_id in effect.born for key in self.entries[entry_id].keys.tolist()}
         died = {key for entry_id in effect.died for key in pool.facts.keys(entry_id).tolist()} - born
         effect.killed_keys = [key for key in sorted(died) if not self._alive_after(pool, key)]
-        for track, keys in zip(pool.tracks, self._vector_keys, strict=True):
+        for number, (track, keys) in enumerate(zip(pool.tracks, self._vector_keys, strict=True)):
             wanted = born | {key for key in keys if self._alive_after(pool, key)}
-            effect.vectors.append(self._stored(wanted, track))
+            effect.vectors.append(self._stored(wanted, track, given if number == FIRST_TRACK else NO_VECTORS))
         self._catalog.add_pending(sorted(_lacking(born, pool.slab, effect.vectors[FIRST_TRACK])))
         others = [other for other in self._pools.values() if other is not pool]
         gone = [key for key in effect.killed_keys if not any(self._alive_after(other, key) for other in others)]
         self._catalog.remove_pending(gone)
 
-    def _stored(self, wanted_keys: set[int], pool: PoolTrack) -> KeyedVectors:
-        """Read a model's stored vectors of those of these chunks that its slab does not hold."""
-        rows = self._catalog.vectors_of(sorted(key for key in wanted_keys if key not in pool.slab), pool.track.number)
-        return decode_vectors(sorted(rows.items()), pool.track.model.dim) if rows else NO_VECTORS
+    def _stored(self, wanted_keys: set[int], pool: PoolTrack, given: KeyedVectors) -> KeyedVectors:
+        """Return a model's stored vectors of those of these chunks that its slab does not hold.
+
+        Args:
+            given: those that came with this commit's files, so that they are not read back.
+        """
+        wanted = np.array(sorted(wanted_keys), np.int64)
+        wanted = wanted[~pool.slab.holds(wanted)]
+        at = positions(given[0], wanted)
+        rows = self._catalog.vectors_of(wanted[at < 0].tolist(), pool.track.number)
+        parts = [(given[0][at[at >= 0]], given[1][at[at >= 0]])] if (at >= 0).any() else []
+        if rows:
+            parts.append(decode_vectors(sorted(rows.items()), pool.track.model.dim))
+        if not parts:
+            return NO_VECTORS
+        return np.concatenate([keys for keys, _ in parts]), np.concatenate([vectors for _, vectors in parts])
 
     def _collect_pending(self, effects: Mapping[PoolId, PoolEffects]) -> None:
         """List the chunks of the files that were put which still need a vector."""
@@ -319,8 +352,8 @@ class Staging:
 
 def _lacking(keys: Iterable[int], slab: Slab, entering: KeyedVectors) -> set[int]:
     """Return those of `keys` that neither have a vector in the slab nor get one now."""
-    held = set(entering[0].tolist())
-    return {key for key in keys if key not in slab and key not in held}
+    asked = np.array(sorted(keys), np.int64)
+    return set(asked[~(slab.holds(asked) | np.isin(asked, entering[0]))].tolist())
 
 
 def _is_utf8(path: str) -> bool:

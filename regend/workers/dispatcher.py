@@ -21,7 +21,7 @@ import structlog
 from regend.config import LimitConfig, WorkerConfig
 from regend.errors import ChunkError, NoWorkerError, ProviderRejectedError, ProviderUnavailableError, WorkerError
 from regend.machine import Machine, this_machine
-from regend.types import ChunkedFile, Lane
+from regend.types import Lane, PackedFile
 from regend.workers.frames import ChunkReply, ChunkTask, EmbedReply, EmbedTask, Failure, Reply, frame
 from regend.workers.process import CLOSING, FIRST_PAUSE_S, LONGEST_PAUSE_S, Job, Spawner, Worker
 
@@ -123,13 +123,21 @@ class Dispatcher:
         await self._spawner.reap_all(_CLOSE_TIMEOUT_S)
 
     async def chunk(
-        self, root_path: str, path: str, limits: LimitConfig, lane: Lane, alone: bool, content: bytes | None = None
-    ) -> ChunkedFile:
+        self,
+        root_path: str,
+        path: str,
+        limits: LimitConfig,
+        lane: Lane,
+        alone: bool,
+        content: bytes | None = None,
+        encode: bool = False,
+    ) -> PackedFile:
         """Read, hash and chunk one file.
 
         Args:
             alone: nothing else is in the worker's window meanwhile.
             content: the text to chunk instead of the one on disk.
+            encode: give the chunks their vectors, too, with the built-in model.
 
         A file on disk waits as long as no worker can be started, or workers are unable to read any.
 
@@ -143,7 +151,7 @@ class Dispatcher:
         try:
             while True:
                 reply = await self._submit(
-                    lambda job: frame(ChunkTask(job, root_path, path, limits, content)),
+                    lambda job: frame(ChunkTask(job, root_path, path, limits, content, encode)),
                     lane,
                     alone,
                     root_path if content is None else "",
@@ -225,6 +233,9 @@ class Dispatcher:
     def _dispatch(self) -> None:
         """Fill the windows with edits, then bulk; grow when more items wait than the present workers can take."""
         if self._closing:
+            return
+        if not self._waiting:
+            self._reserved = None
             return
         self._place_alone()
         for queue in (self._queues[False, lane] for lane in Lane):

@@ -11,7 +11,7 @@ import struct
 import msgspec
 
 from regend.config import LimitConfig
-from regend.types import ChunkedFile
+from regend.types import PackedFile
 
 LENGTH = struct.Struct("!I")
 """The length of a message in bytes, big-endian, in front of it."""
@@ -20,13 +20,18 @@ MAX_FRAME_BYTES = 256 * 1024 * 1024
 
 
 class ChunkTask(msgspec.Struct, tag="chunk", frozen=True):
-    """Read, hash and chunk one file, or `content` instead."""
+    """Read, hash and chunk one file, or `content` instead.
+
+    Attributes:
+        encode: give the chunks their vectors, too, with the built-in model.
+    """
 
     job: int
     root_path: str
     path: str
     limits: LimitConfig
     content: bytes | None = None
+    encode: bool = False
 
 
 class EmbedTask(msgspec.Struct, tag="embed", frozen=True):
@@ -47,7 +52,7 @@ class ChunkReply(msgspec.Struct, tag="chunked", frozen=True):
     """Answer to `ChunkTask`."""
 
     job: int
-    result: ChunkedFile
+    result: PackedFile
     rss_bytes: int
 
 

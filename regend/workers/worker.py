@@ -25,10 +25,11 @@ import msgspec
 
 from regend.chunking.chunker import chunk_content
 from regend.chunking.notebooks import largest_bytes
+from regend.chunking.packing import pack, texts_of
 from regend.disk.blob_names import name_blob
 from regend.disk.safe_read import FileRefusedError, read_file
 from regend.errors import RegendError
-from regend.types import UNSURE
+from regend.types import UNSURE, ChunkedFile, PackedFile
 from regend.workers.frames import (
     LENGTH,
     ChunkReply,
@@ -94,13 +95,26 @@ def _do(task: Task) -> Reply:
             else:
                 content, sig = task.content, UNSURE
             _, language = name_blob(task.path, content)
-            return ChunkReply(task.job, chunk_content(content, language, sig, task.limits), rss_bytes())
+            packed = _packed(chunk_content(content, language, sig, task.limits), task.encode)
+            return ChunkReply(task.job, packed, rss_bytes())
         case EmbedTask():
             encoder = _encoder(task.spec)
             vectors = encoder.encode(task.texts, "document")
             return EmbedReply(task.job, encoder.info.dim, vectors.astype("<f4").tobytes(), rss_bytes())
         case _ as unreachable:
             assert_never(unreachable)
+
+
+def _packed(file: ChunkedFile, encode: bool) -> PackedFile:
+    texts = texts_of(file)
+    if not (encode and texts):
+        return pack(file, texts)
+    from regend.embedding.base import unit_vectors  # Brings numpy; see the module's docstring.
+
+    encoder = _encoder("")
+    # The same steps, and so the same bits, as with vectors that the daemon asks for later.
+    vectors = unit_vectors(encoder.encode(texts, "document"), len(texts), encoder.info.dim, "The built-in model")
+    return pack(file, texts, encoder.info.model_id, vectors.astype("<f2").tobytes())
 
 
 @cache

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
+from regend.chunking.packing import pack, rows_of
 from regend.core import commands as cmd
 from regend.core import events as ev
-from regend.types import FIRST_TRACK, BlobId, Chunk, ChunkedFile, ChunkId, PoolId, RootId, StatSig, Track
+from regend.types import FIRST_TRACK, BlobId, Chunk, ChunkedFile, ChunkId, PackedFile, PoolId, RootId, StatSig, Track
 
 SECOND_TRACK = Track(1)
 TRACKS = (FIRST_TRACK, SECOND_TRACK)
@@ -36,14 +37,14 @@ def blob_of(content: Content) -> BlobId:
     return BlobId(digest("\n".join(content)))
 
 
-def chunked(content: Content, sig: StatSig) -> ChunkedFile:
+def chunked(content: Content, sig: StatSig) -> PackedFile:
     if BINARY in content:
-        return ChunkedFile(blob_of(content), sig, "text", len(content), (), (), skip_reason=SKIPS[BINARY])
+        return pack(ChunkedFile(blob_of(content), sig, "text", len(content), (), (), skip_reason=SKIPS[BINARY]))
     chunks = tuple(
         Chunk(ChunkId(digest("chunk " + line)), n, n + 1, n + 1, "", "window", 3, line, line)
         for n, line in enumerate(content)
     )
-    return ChunkedFile(blob_of(content), sig, "text", len(content), chunks, ())
+    return pack(ChunkedFile(blob_of(content), sig, "text", len(content), chunks, ()))
 
 
 @dataclass
@@ -102,7 +103,7 @@ class Store:
             key = (op.root, op.path)
             if isinstance(op, cmd.PutFile):
                 if op.chunked is not None:
-                    blobs[op.blob] = tuple(c.chunk_id for c in op.chunked.chunks)
+                    blobs[op.blob] = tuple(ChunkId(c[0]) for c in rows_of(op.chunked).chunks)
                     if op.chunked.skip_reason:
                         self.skips[op.blob] = op.chunked.skip_reason
                 elif op.blob not in blobs:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from regend.chunking.packing import pack
 from regend.core.commands import Commit, DeleteFile, PutFile, PutVectors, SkipFile, TouchFile
-from regend.core.commits import COMMIT_PAUSE_S, MAX_OPS, Commits, PendingOp
+from regend.core.commits import BULK_LINGER_S, COMMIT_PAUSE_S, MAX_BYTES, MAX_OPS, Commits, PendingOp
 from regend.core.scans import EDIT_FILES, Scan
-from regend.types import BlobId, Chunk, ChunkedFile, ChunkId, Lane, RootId, StatSig
+from regend.types import BlobId, Chunk, ChunkedFile, ChunkId, Lane, PackedFile, RootId, StatSig
 
 R, S = RootId(1), RootId(2)
 SIG, LATER = StatSig(1, 1, 1, 1), StatSig(2, 2, 2, 2)
 BLOB = BlobId(b"b")
 
 
-def chunked(text: str) -> ChunkedFile:
+def chunked(text: str) -> PackedFile:
     chunk = Chunk(ChunkId(b"c"), 0, 1, 1, "", "window", 1, text, text)
-    return ChunkedFile(BLOB, SIG, "text", 1, (chunk,), ())
+    return pack(ChunkedFile(BLOB, SIG, "text", 1, (chunk,), ()))
 
 
 def put(path: str, text: str | None = None) -> PutFile:
@@ -27,7 +30,7 @@ def test_one_commit_at_a_time_and_deletes_last() -> None:
     commits.add(PendingOp(DeleteFile(R, "old")))
     commits.add(PendingOp(put("new")))
     vectors = PutVectors((ChunkId(b"c"),), None)
-    commits.add_vectors(vectors)
+    commits.add_vectors(vectors, Lane.BULK)
     assert commits.waiting == 3
     assert commits.start(0.0) == Commit(0, (put("new"), DeleteFile(R, "old"), vectors))
     commits.add(PendingOp(put("next")))
@@ -53,7 +56,7 @@ def test_bytes_are_counted_and_a_commit_is_bounded() -> None:
     commits = Commits()
     commits.add(PendingOp(put("f", "12345")))
     commits.add(PendingOp(put("f", "123")))
-    assert commits.waiting_bytes == 3
+    assert commits.waiting_bytes == chunked("123").size_bytes
     for n in range(MAX_OPS + 5):
         commits.add(PendingOp(put(f"p{n}")))
     first = commits.start(0.0)
@@ -66,11 +69,11 @@ def test_a_failed_commit_waits_again_below_what_came_since() -> None:
     commits = Commits()
     commits.add(PendingOp(put("f", "text")))
     commits.add(PendingOp(put("g", "old")))
-    commits.add_vectors(PutVectors((), 1))
+    commits.add_vectors(PutVectors((), 1), Lane.BULK)
     assert commits.start(0.0) is not None
     commits.add(PendingOp(TouchFile(R, "f", LATER)))
     commits.add(PendingOp(put("g", "newer")))
-    commits.add_vectors(PutVectors((), 2))
+    commits.add_vectors(PutVectors((), 2), Lane.BULK)
     assert commits.paths(R) == ["f", "g", "f", "g"]
     commits.fail(0, 0.0)
     assert commits.start(0.0) is None and commits.next_deadline() == COMMIT_PAUSE_S
@@ -106,6 +109,48 @@ def test_a_removed_root_is_dropped() -> None:
     commits.drop(R)
     assert commits.waiting_bytes == 0
     assert commits.start(0.0) == Commit(0, (PutFile(S, "f", SIG, BLOB, None),))
+
+
+def test_bulk_lingers_while_more_is_expected() -> None:
+    commits = Commits()
+    assert commits.start(0.0, expects_more=True) is None and commits.next_deadline() is None
+    commits.add(PendingOp(put("f")))
+    assert commits.start(0.0, expects_more=True) is None
+    assert commits.next_deadline() == BULK_LINGER_S
+    commits.add(PendingOp(put("g")))
+    commits.add_vectors(PutVectors((), 1), Lane.BULK)
+    assert commits.start(BULK_LINGER_S / 2, expects_more=True) is None
+    assert commits.next_deadline() == BULK_LINGER_S, "it lingers from the first on"
+    commit = commits.start(BULK_LINGER_S, expects_more=True)
+    assert commit is not None and len(commit.ops) == 3
+    commits.finish(0)
+    commits.add(PendingOp(put("h")))
+    assert commits.start(BULK_LINGER_S, expects_more=True) is None
+    assert commits.start(BULK_LINGER_S) is not None, "nothing more is expected"
+
+
+def test_full_or_urgent_commits_do_not_linger() -> None:
+    heavy = replace(chunked("text"), vectors=b"0" * MAX_BYTES)
+    for pending in (PendingOp(PutFile(R, "f", SIG, BLOB, heavy)), PendingOp(put("f"), [edit()])):
+        commits = Commits()
+        commits.add(pending)
+        assert commits.start(0.0, expects_more=True) is not None
+    commits = Commits()
+    for n in range(MAX_OPS):
+        commits.add(PendingOp(put(f"p{n}")))
+    assert commits.start(0.0, expects_more=True) is not None
+
+
+def test_vectors_of_edits_do_not_wait_for_bulk() -> None:
+    commits = Commits()
+    commits.add(PendingOp(put("f")))
+    commits.add_vectors(PutVectors((), 1), Lane.EDIT)
+    assert commits.start(0.0, expects_more=True) == Commit(0, (PutVectors((), 1),)), "bulk stays"
+    commits.fail(0, 0.0)
+    assert commits.start(COMMIT_PAUSE_S, expects_more=True) == Commit(1, (put("f"), PutVectors((), 1))), "in turn"
+    commits.finish(1)
+    commits.add(PendingOp(put("g")))
+    assert commits.start(COMMIT_PAUSE_S, expects_more=True) is None
 
 
 def edit() -> Scan:

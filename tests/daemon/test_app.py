@@ -69,6 +69,7 @@ def test_the_error_of_any_task_ends_the_daemon_with_its_own_name(
     async def fail_later(*_: object) -> NoReturn:
         fail()
 
+    monkeypatch.setattr("regend.daemon.embedder.Embedder.is_quick", False)  # Chunks are embedded by themselves.
     root = tmp_path.resolve() / "root"
     root.mkdir()
     (root / "a.py").write_text("def apple():\n    return 1\n")

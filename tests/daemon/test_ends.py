@@ -81,6 +81,7 @@ async def test_a_lost_event_ends_the_daemon(
     tmp_path: Path, socket: Path, monkeypatch: pytest.MonkeyPatch, owner: type, name: str, on: type | None
 ) -> None:
     """Whoever posted it: a thread, a request, a timer or a task."""
+    monkeypatch.setattr("regend.daemon.embedder.Embedder.is_quick", False)
     failing(monkeypatch, owner, name, MistakeError("the pipeline"), on)
     with pytest.raises(MistakeError, match="the pipeline"):
         await run(App(Config(), Places(tmp_path / "state", socket), [root_with_a_file(tmp_path)]))
@@ -117,6 +118,7 @@ def once(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> list[int]:
 async def test_memory_that_is_short_for_a_while(
     tmp_path: Path, socket: Path, monkeypatch: pytest.MonkeyPatch, owner: type, name: str
 ) -> None:
+    monkeypatch.setattr("regend.daemon.embedder.Embedder.is_quick", False)
     monkeypatch.setattr(driver, "_MEMORY_PAUSE_S", 0.01)
     monkeypatch.setattr("regend.core.commits.COMMIT_PAUSE_S", 0.01)
     monkeypatch.setattr("regend.daemon.embedder.REFUSED_PAUSE_S", 0.01)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from aiohttp import web
 
+from regend.chunking.packing import decompress
 from regend.store.catalog.schema import MODEL_SHIFT
-from regend.store.catalog.textcodec import unpack
 from tests.e2e.embedding import embedding_process, embedding_server
 from tests.e2e.rig import Daemon, daemon, wait_for
 from tests.e2e.test_upgrade import config, write_tree
@@ -31,7 +31,7 @@ def vector_count(of: Daemon) -> int:
             ((1 << MODEL_SHIFT) - 1,),
         ).fetchall()
     got = np.stack([np.frombuffer(vector, "<f2") for _, vector in rows]).astype(np.float32)
-    expected = HashingEncoder().encode([unpack(text) for text, _ in rows], "document")
+    expected = HashingEncoder().encode([decompress(text) for text, _ in rows], "document")
     np.testing.assert_allclose(got, expected, atol=1e-3)
     return len(rows)
 

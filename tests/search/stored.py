@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from regend.chunking.packing import pack
 from regend.core.commands import Commit, PutFile, PutVectors
 from regend.embedding.base import ModelInfo
 from regend.store.base import Entry, Snapshot
@@ -47,7 +48,7 @@ class StoredCorpus:
             sig = StatSig(1, 1, len(text), 1)
             lines = text.count("\n") + 1
             file = ChunkedFile(blob, sig, language, lines, tuple(chunks), tuple(symbols))
-            ops.append(PutFile(root, path, sig, blob, file))
+            ops.append(PutFile(root, path, sig, blob, pack(file)))
             texts.update((chunk.chunk_id, f"{chunk.symbol}\n{chunk.text}") for chunk in chunks)
         if vectors and texts:
             ops.append(PutVectors(tuple(texts), np.stack([hashed_vector(text) for text in texts.values()])))

@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 
+from regend.chunking.packing import pack
 from regend.core.commands import Commit, Op, PutFile, PutVectors
 from regend.embedding.base import ModelInfo
 from regend.store.store import Store
@@ -39,7 +40,7 @@ def chunked(bodies: list[str], language: str = "python", skip_reason: str = "") 
 
 
 def put(root: RootId, path: str, file: ChunkedFile, number: int = 1, *, known: bool = False) -> PutFile:
-    return PutFile(root, path, sig(number), file.blob, None if known else file)
+    return PutFile(root, path, sig(number), file.blob, None if known else pack(file))
 
 
 def vector_of(chunk: ChunkId) -> npt.NDArray[np.float32]:

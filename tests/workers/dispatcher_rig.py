@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from regend.chunking.packing import unpack
 from regend.config import LimitConfig, WorkerConfig
 from regend.types import ChunkedFile, Lane
 from regend.workers.dispatcher import Dispatcher
@@ -38,7 +39,11 @@ def chunk(
     workers: Dispatcher, root: Path, path: str, lane: Lane = Lane.BULK, alone: bool = False
 ) -> asyncio.Task[ChunkedFile]:
     """Begin to chunk one file."""
-    return asyncio.create_task(workers.chunk(str(root), path, LIMITS, lane, alone), name=path)
+
+    async def unpacked() -> ChunkedFile:
+        return unpack(await workers.chunk(str(root), path, LIMITS, lane, alone))
+
+    return asyncio.create_task(unpacked(), name=path)
 
 
 async def until(condition: Callable[[], object], what: str) -> None:

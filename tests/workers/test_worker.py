@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from regend.chunking.packing import unpack
 from regend.config import LimitConfig
 from regend.errors import ChunkError
 from regend.workers import worker
@@ -87,7 +88,7 @@ def test_answers_in_order(line: Line, tmp_path: Path) -> None:
     )
     chunked, embedded, gone, failed, nothing, refused = replies
     assert isinstance(chunked, ChunkReply) and chunked.job == 1 and chunked.rss_bytes > 1_000_000
-    assert [(c.text, c.symbol) for c in chunked.result.chunks] == [("def f():\n    return 1", "f")]
+    assert [(c.text, c.symbol) for c in unpack(chunked.result).chunks] == [("def f():\n    return 1", "f")]
     assert isinstance(embedded, EmbedReply) and (embedded.dim, len(embedded.data)) == (256, 2 * 256 * 4)
     assert isinstance(gone, Failure) and (gone.job, gone.kind) == (3, "gone")
     assert (

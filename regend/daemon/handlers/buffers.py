@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import structlog
 
+from regend.chunking.packing import unpack
 from regend.daemon.roots import Roots, ServedRoot
 from regend.disk.blob_names import name_blob
 from regend.disk.names import skip_reason_of
@@ -103,12 +104,13 @@ class Buffers:
             held.move_to_end((root, path))
             return before, ""
         try:
-            file = await self._workers.chunk(
+            packed = await self._workers.chunk(
                 str(Path(buffer.served.path)), path, buffer.served.limits, Lane.EDIT, alone=False, content=content
             )
         except (ChunkError, WorkerError) as error:
             log.warning("buffer_not_chunked", reason=str(error))
             return None, f"The unsaved text of {path} could not be read ({error}); its saved text was searched."
+        file = unpack(packed)
         vectors, note = await self._vectors(file, {} if before is None else dict(before.vectors))
         overlay = held[root, path] = OverlayFile(root, path, file, vectors)
         held.move_to_end((root, path))

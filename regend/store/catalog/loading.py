@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from regend.store.base import FloatMatrix, KeyArray
+from regend.store.base import HalfMatrix, KeyArray
 from regend.store.catalog.schema import MODEL_SHIFT
 from regend.types import BlobId, PoolId, RootId
 
@@ -57,8 +57,8 @@ def live_blob_keys(connection: sqlite3.Connection) -> dict[int, KeyArray]:
     return dict(zip(blobs.tolist(), parts, strict=True))
 
 
-def vector_blocks(connection: sqlite3.Connection, model: int, dim: int) -> Iterator[tuple[KeyArray, FloatMatrix]]:
-    """Yield the stored vectors of a model in blocks: `(keys int64 [n] ascending, vectors float32 [n, dim])`.
+def vector_blocks(connection: sqlite3.Connection, model: int, dim: int) -> Iterator[tuple[KeyArray, HalfMatrix]]:
+    """Yield the stored vectors of a model in blocks: `(keys int64 [n] ascending, vectors float16 [n, dim])`.
 
     A row of another length than `dim` (a damaged page that SQLite did not notice) is left out.
     """
@@ -78,13 +78,12 @@ def positions(ascending: KeyArray, keys: KeyArray) -> KeyArray:
     return np.where(ascending[at] == keys, at, -1).astype(np.int64)
 
 
-def decode_vectors(rows: Sequence[tuple[int, bytes]], dim: int) -> tuple[KeyArray, FloatMatrix]:
-    """Convert stored float16 rows to `(keys int64 [n], vectors float32 [n, dim])`; drop rows of another length."""
+def decode_vectors(rows: Sequence[tuple[int, bytes]], dim: int) -> tuple[KeyArray, HalfMatrix]:
+    """Convert stored float16 rows to `(keys int64 [n], vectors float16 [n, dim])`; drop rows of another length."""
     if any(len(vector) != 2 * dim for _, vector in rows):
         rows = [(key, vector) for key, vector in rows if len(vector) == 2 * dim]
     keys = np.fromiter((key for key, _ in rows), np.int64, len(rows))
-    halves = np.frombuffer(b"".join([vector for _, vector in rows]), "<f2").reshape(len(rows), dim)
-    return keys, halves.astype(np.float32)
+    return keys, np.frombuffer(b"".join([vector for _, vector in rows]), "<f2").reshape(len(rows), dim)
 
 
 def entries_changed_since(connection: sqlite3.Connection, pool: PoolId, generation: int) -> tuple[list[int], list[int]]:

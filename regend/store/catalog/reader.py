@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from regend.chunking.packing import decompress, split_text
 from regend.chunking.tokens import lexical_tokens
 from regend.errors import StoreError
 from regend.store.base import ChunkView, SymbolView
 from regend.store.catalog.schema import MODEL_SHIFT, open_reader
-from regend.store.catalog.textcodec import unpack
 from regend.types import BlobId, ChunkId, PoolId, RootId, chunk_id
 
 _ENOUGH_SYMBOLS = 1_000
@@ -142,11 +142,7 @@ class Reader:
             [value for place in places for value in place],
         )
         for doc, chunk, start, end, symbol, kind, tokens, packed in rows.fetchall():
-            # The stored text is what is embedded: the symbol's line comes first, an outline may come last.
-            text, outline = unpack(packed)[len(symbol) + 1 if symbol else 0 :], ""
-            if text.count("\n") > end - start:
-                *lines, outline = text.split("\n", end - start + 1)
-                text = "\n".join(lines)
+            text, outline = split_text(decompress(packed), symbol, start, end)
             yield ChunkView(doc, chunk, start, end, symbol, kind, tokens, text, outline)
 
     def keys_of(self, chunks: Sequence[ChunkId]) -> dict[ChunkId, int]:
@@ -175,7 +171,7 @@ class Reader:
             "WHERE b.blob_key = ? AND b.ordinal = ?",
             (blob_key, ordinal),
         ).fetchone()
-        return None if row is None else (len(unpack(row[0]).split()), len(lexical_tokens(row[1]).split()))
+        return None if row is None else (len(decompress(row[0]).split()), len(lexical_tokens(row[1]).split()))
 
     def outline(self, entry_id: int, blob_key: int, within: str = "") -> list[SymbolView]:
         """Return the definitions of a blob in order of lines; those in one of them only, where that is named."""
@@ -249,7 +245,7 @@ class Reader:
         """Return the texts to embed for these chunks, in order; a deleted chunk has an empty text."""
         execute = self.connection.execute
         rows = (execute("SELECT text FROM chunks WHERE chunk = ?", (chunk,)).fetchone() for chunk in chunks)
-        return ["" if row is None else unpack(row[0]) for row in rows]
+        return ["" if row is None else decompress(row[0]) for row in rows]
 
     def chunks_in(self, root: RootId, chunks: Sequence[ChunkId]) -> set[ChunkId]:
         """Return those of `chunks` that a file of the root's tree has."""
@@ -346,7 +342,7 @@ class Reader:
             ).fetchall():
                 last = rows[-1][0]
                 for key, chunk, text in rows:
-                    if chunk_id("", unpack(text)) != chunk:
+                    if chunk_id("", decompress(text)) != chunk:
                         return f"the text of chunk {key} is not the one that it is named by"
         except (sqlite3.DatabaseError, zlib.error, UnicodeDecodeError, TypeError) as error:
             return f"{type(error).__name__} in the texts of chunks"

@@ -13,24 +13,15 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from regend.chunking.packing import Rows
 from regend.core.events import FileState, FileVersion, PendingChunk
-from regend.store.base import KeyArray, RootRecord
+from regend.store.base import KeyArray, Mask, RootRecord
+from regend.store.catalog.blobs import BlobRow, add_blob, slices
 from regend.store.catalog.schema import MODEL_SHIFT
 from regend.store.catalog.sums import read_sum, settle
-from regend.store.catalog.textcodec import pack
-from regend.types import BlobId, ChunkedFile, ChunkId, PoolId, RootId, StatSig, embedded_text
+from regend.types import BlobId, ChunkId, PackedFile, PoolId, RootId, StatSig
 
-_VARIABLES = 500  # per statement; SQLite's own limit is far above, but short statements are cached
 _KEY_MASK = (1 << MODEL_SHIFT) - 1
-
-
-class BlobRow(NamedTuple):
-    """A blob that the catalog holds."""
-
-    blob_key: int
-    language: str
-    skip_reason: str
-    degraded_reason: str
 
 
 class TreeRow(NamedTuple):
@@ -38,12 +29,6 @@ class TreeRow(NamedTuple):
 
     entry_id: int | None
     reason: str
-
-
-def _slices(keys: Sequence[int]) -> Iterator[tuple[str, Sequence[int]]]:
-    for start in range(0, len(keys), _VARIABLES):
-        part = keys[start : start + _VARIABLES]
-        yield ",".join("?" * len(part)), part
 
 
 class Catalog:
@@ -203,53 +188,9 @@ class Catalog:
         row = self._sql.execute(find, (blob,)).fetchone()
         return None if row is None else BlobRow(*row)
 
-    def add_blob(self, file: ChunkedFile) -> tuple[BlobRow, KeyArray]:
-        """Store a blob's chunks and symbols.
-
-        Returns:
-            Its row, and its chunk keys in order (int64 [n]).
-        """
-        sql = self._sql
-        texts = [embedded_text(chunk.symbol, chunk.text, chunk.outline) for chunk in file.chunks]
-        sizes = [len(text.encode("utf-8", "surrogatepass")) for text in texts]
-        cursor = sql.execute(
-            "INSERT INTO blobs(blob, language, line_count, skip_reason, degraded_reason, chunk_count, size_bytes) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                file.blob, file.language, file.line_count, file.skip_reason, file.degraded_reason,
-                len(file.chunks), sum(sizes),
-            ),
-        )  # fmt: skip
-        blob_key = int(cursor.lastrowid or 0)
-        keys: list[int] = []
-        for chunk, text, size in zip(file.chunks, texts, sizes, strict=True):
-            lexical = pack(chunk.lexical)
-            row = sql.execute("SELECT chunk_key, lexical FROM chunks WHERE chunk = ?", (chunk.chunk_id,)).fetchone()
-            if row is None:
-                added = sql.execute(
-                    "INSERT INTO chunks(chunk, token_count, size_bytes, text, lexical) VALUES (?, ?, ?, ?, ?)",
-                    (chunk.chunk_id, chunk.token_count, size, pack(text), lexical),
-                )
-                keys.append(int(added.lastrowid or 0))
-            else:
-                keys.append(int(row[0]))
-                if row[1] != lexical:  # An older version weighted its words differently.
-                    sql.execute("UPDATE chunks SET lexical = ? WHERE chunk_key = ?", (lexical, row[0]))
-        sql.executemany(
-            "INSERT INTO blob_chunks VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                (blob_key, ordinal, key, chunk.start_line, chunk.end_line, chunk.symbol, chunk.kind)
-                for ordinal, (key, chunk) in enumerate(zip(keys, file.chunks, strict=True))
-            ],
-        )
-        sql.executemany(
-            "INSERT INTO symbols VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (blob_key, ordinal, s.name, s.name.casefold(), s.path, s.kind, s.start_line, s.end_line)
-                for ordinal, s in enumerate(file.symbols)
-            ],
-        )
-        return BlobRow(blob_key, file.language, file.skip_reason, file.degraded_reason), np.array(keys, np.int64)
+    def add_blob(self, file: PackedFile, rows: Rows) -> tuple[BlobRow, KeyArray, Mask]:
+        """Store a blob; see `blobs.add_blob`."""
+        return add_blob(self._sql, file, rows)
 
     def blob_keys(self, blob_key: int) -> KeyArray:
         """Return the chunk keys of a blob, in order."""
@@ -291,19 +232,24 @@ class Catalog:
 
     def put_vectors(self, keys: Sequence[int], halves: npt.NDArray[np.float16], model: int) -> None:
         """Store vectors (float16 [n, dim]) of a model; the first one of a chunk stays."""
-        prefix = model << MODEL_SHIFT
-        self._sql.executemany(
-            "INSERT OR IGNORE INTO vectors(vector_key, vector) VALUES (?, ?)",
-            [(prefix | key, half.tobytes()) for key, half in zip(keys, halves.astype("<f2"), strict=True)],
-        )
+        self.add_vectors(keys, halves, model)
         if model == self.model:
             self.remove_pending(keys)
+
+    def add_vectors(self, keys: Sequence[int], halves: npt.NDArray[np.float16], model: int) -> None:
+        """Store vectors of chunks that are not pending; see `put_vectors`."""
+        prefix = model << MODEL_SHIFT
+        raw = halves.astype("<f2").view(f"V{2 * halves.shape[1]}")[:, 0].tolist()
+        self._sql.executemany(
+            "INSERT OR IGNORE INTO vectors(vector_key, vector) VALUES (?, ?)",
+            zip((prefix | key for key in keys), raw, strict=True),
+        )
 
     def vectors_of(self, keys: Sequence[int], model: int) -> dict[int, bytes]:
         """Return a model's stored vectors of these chunks, by key."""
         prefix = model << MODEL_SHIFT
         found: dict[int, bytes] = {}
-        for marks, part in _slices(keys):
+        for marks, part in slices(keys):
             rows = self._sql.execute(
                 f"SELECT vector_key, vector FROM vectors WHERE vector_key IN ({marks})",  # noqa: S608
                 [prefix | key for key in part],
@@ -330,7 +276,7 @@ class Catalog:
         )
 
     def _described(self, keys: Sequence[int], condition: str) -> Iterator[tuple[int, PendingChunk]]:
-        for marks, part in _slices(keys):
+        for marks, part in slices(keys):
             rows = self._sql.execute(
                 f"SELECT chunk_key, chunk, token_count, size_bytes FROM chunks c WHERE chunk_key IN ({marks}) "  # noqa: S608
                 f"{condition} ORDER BY chunk_key",

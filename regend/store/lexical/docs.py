@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import sqlite3
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
 from tantivy import Document, Schema, SchemaBuilder
 
+from regend.chunking.packing import Rows, Words, decompress, words_of
 from regend.chunking.tokens import lexical_tokens
-from regend.store.catalog.textcodec import unpack
-from regend.types import ChunkedFile, doc_id
+from regend.types import doc_id
 
 FIELDS = ("body", "symbol", "path")
-ChunkFields = tuple[int, str, str, int, int, str]
-"""A chunk's ordinal, symbol, kind, first and last line, and its text as tokens."""
 
 
-def _docs_of_entry(
-    entry_id: int, path: str, chunks: Iterable[ChunkFields], definitions: Iterable[tuple[int, str]]
-) -> Iterator[Document]:
-    """Build the documents of one entry.
-
-    Args:
-        chunks: those of its blob.
-        definitions: first line and kind of each, in any order.
-    """
+def _docs_of_entry(entry_id: int, path: str, words: Iterable[Words]) -> Iterator[Document]:
+    """Build the documents of one entry, of all of its chunks' words in order."""
     path = lexical_tokens(path)
-    ordered = sorted(definitions)
-    lines = [line for line, _ in ordered]
-    for ordinal, symbol, kind, first, last, body in chunks:
-        inside = ordered[bisect_left(lines, first) : bisect_right(lines, last)]
-        kinds = " ".join(sorted({kind, *(found for _, found in inside)}))
-        yield document(entry_id, ordinal, body, lexical_tokens(symbol), path, kinds)
+    for ordinal, (body, symbol, kinds) in enumerate(words):
+        yield document(entry_id, ordinal, body, symbol, path, kinds)
 
 
 def build_schema() -> Schema:
@@ -78,21 +64,18 @@ def lexical_docs(connection: sqlite3.Connection, entry_ids: Sequence[int]) -> It
             (entry_id,),
         ).fetchall()
         path = rows[0][-1] if rows else ""
-        yield from _docs_of_entry(entry_id, path, ((*row[:5], unpack(row[5])) for row in rows), definitions)
+        words = words_of(((*row[:5], decompress(row[5])) for row in rows), definitions)
+        yield from _docs_of_entry(entry_id, path, words)
 
 
-def born_docs(
-    connection: sqlite3.Connection, born: Iterable[tuple[int, str, ChunkedFile | None]]
-) -> Iterator[Document]:
+def born_docs(connection: sqlite3.Connection, born: Iterable[tuple[int, str, Rows | None]]) -> Iterator[Document]:
     """Stream the documents of entries that a commit brought to life.
 
     Args:
-        born: entry id, path, and the file if this very commit brought its chunks; others are read from the catalog.
+        born: entry id, path, and the rows if this very commit brought the chunks; others are read from the catalog.
     """
-    for entry_id, path, file in born:
-        if file is None:
+    for entry_id, path, rows in born:
+        if rows is None:
             yield from lexical_docs(connection, (entry_id,))
-            continue
-        chunks = ((n, c.symbol, c.kind, c.start_line, c.end_line, c.lexical) for n, c in enumerate(file.chunks))
-        definitions = ((symbol.start_line, symbol.kind) for symbol in file.symbols)
-        yield from _docs_of_entry(entry_id, path, chunks, definitions)
+        else:
+            yield from _docs_of_entry(entry_id, path, rows.words)

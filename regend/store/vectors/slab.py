@@ -6,20 +6,20 @@ changed (one byte per row). A view sees the rows below its own length and stays 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from regend.store.base import FloatMatrix, FloatVector, KeyArray
+from regend.store.base import FloatMatrix, FloatVector, HalfMatrix, KeyArray, Mask
+from regend.store.vectors.exact import KeyRows, nearest
 from regend.store.vectors.hnsw import HnswBase
 
-Mask = npt.NDArray[np.bool_]
-KeyedVectors = tuple[KeyArray, FloatMatrix]
-"""Chunk keys (int64 [n]) and their vectors (float32 [n, dim], unit rows)."""
+KeyedVectors = tuple[KeyArray, HalfMatrix]
+"""Chunk keys (int64 [n]) and their vectors (float16 [n, dim], unit rows), as they are stored."""
 
-NO_VECTORS: KeyedVectors = (np.empty(0, np.int64), np.empty((0, 0), np.float32))
+_NO_KEYS: KeyArray = np.empty(0, np.int64)
+NO_VECTORS: KeyedVectors = (np.empty(0, np.int64), np.empty((0, 0), np.float16))
 _FIRST_CAPACITY = 256
 _EXTRA = 16
 _SCAN_SHARE = 0.5
@@ -33,10 +33,10 @@ class SlabView:
         base: the HNSW base, or None while everything is exact.
         base_dead: tombstones of the base's rows.
         keys: int64 [>= count], the delta's chunk keys.
-        vectors: float32 [>= count, dim], unit rows of the delta.
+        vectors: float16 [>= count, dim], unit rows of the delta, to the bit as they are stored.
         dead: bool [>= count], tombstones of the delta.
         count: rows of the delta that belong to this view.
-        row_of: chunk key -> row of the delta; shared with the writer, so it may name rows beyond `count`.
+        row_of: of the delta's chunk keys; it may name rows beyond `count`.
     """
 
     dim: int
@@ -44,11 +44,11 @@ class SlabView:
     base_dead: Mask
     base_dead_count: int
     keys: KeyArray
-    vectors: FloatMatrix
+    vectors: HalfMatrix
     dead: Mask
     dead_count: int
     count: int
-    row_of: Mapping[int, int]
+    row_of: KeyRows
 
     @property
     def live_count(self) -> int:
@@ -69,12 +69,9 @@ class SlabView:
 
     def _search_delta(self, vector: FloatVector, limit: int) -> tuple[KeyArray, FloatVector]:
         count = self.count
-        scores = self.vectors[:count] @ vector
-        keys = self.keys[:count]
-        if self.dead_count:
-            alive = ~self.dead[:count]
-            keys, scores = keys[alive], scores[alive]
-        return _best(keys, scores, limit)
+        dead = np.flatnonzero(self.dead[:count]) if self.dead_count else _NO_KEYS
+        rows, scores = nearest(self.vectors[:count], vector, limit, dead)
+        return self.keys[rows], scores
 
     def _search_base(self, base: HnswBase, vector: FloatVector, limit: int) -> tuple[KeyArray, FloatVector]:
         total = len(base.keys)
@@ -86,9 +83,9 @@ class SlabView:
             if int(alive.sum()) >= limit:
                 return base.keys[rows[alive]], scores[alive]
             fetch = min(total, fetch * 4)
-        # Half of the rows or more are wanted: one pass over the matrix is cheaper than the graph, and exact.
+        # Half of the rows or more are wanted: one pass over all of them is cheaper than the graph, and exact.
         alive = ~self.base_dead
-        return _best(base.keys[alive], (base.vectors @ vector)[alive], limit)
+        return _best(base.keys[alive], base.scores(vector)[alive], limit)
 
     def search_among(self, vector: FloatVector, keys: KeyArray, limit: int) -> tuple[KeyArray, FloatVector]:
         """Find the `limit` nearest among `keys` (unique), exactly; keys without a live vector are left out."""
@@ -97,14 +94,8 @@ class SlabView:
 
     def vector(self, key: int) -> FloatVector | None:
         """Return the unit vector of a live key, or None."""
-        row = self.row_of.get(key, -1)
-        if 0 <= row < self.count:
-            return None if self.dead[row] else np.asarray(self.vectors[row])
-        if self.base is not None:
-            row = int(self.base.rows_of(np.array([key], np.int64))[0])
-            if row >= 0 and not self.base_dead[row]:
-                return np.asarray(self.base.vectors[row])
-        return None
+        vectors, known = self.gather(np.array([key], np.int64))
+        return vectors[0] if known[0] else None
 
     def scores(self, vector: FloatVector, keys: KeyArray) -> tuple[FloatVector, Mask]:
         """Return exact cosines of `keys`, and which keys have a live vector (the other cosines mean nothing)."""
@@ -114,29 +105,35 @@ class SlabView:
     def gather(self, keys: KeyArray) -> tuple[FloatMatrix, Mask]:
         """Return the vectors of `keys` (float32 [n, dim]) and which of them are live; the other rows are zero."""
         vectors, known = np.zeros((len(keys), self.dim), np.float32), np.zeros(len(keys), np.bool_)
-        row_of, count = self.row_of, self.count
-        rows = np.fromiter((row_of.get(key, count) for key in keys.tolist()), np.int64, len(keys))
-        at = np.flatnonzero(rows < count)
+        rows = self.row_of.find(keys)
+        at = np.flatnonzero((rows >= 0) & (rows < self.count))
         at = at[~self.dead[rows[at]]]
         vectors[at], known[at] = self.vectors[rows[at]], True
         if self.base is not None:
             rows = self.base.rows_of(keys)
             at = np.flatnonzero(rows >= 0)
             at = at[~self.base_dead[rows[at]]]
-            vectors[at], known[at] = self.base.vectors[rows[at]], True
+            vectors[at], known[at] = self.base.vectors_of(keys[at]), True
         return vectors, known
 
-    def live_rows(self) -> tuple[KeyArray, FloatMatrix]:
-        """Copy all live keys and vectors."""
+    def live_keys(self) -> KeyArray:
+        """Copy all live keys."""
+        keys = self.keys[: self.count][~self.dead[: self.count]]
+        return keys if self.base is None else np.concatenate((self.base.keys[~self.base_dead], keys))
+
+    def live_delta(self) -> tuple[KeyArray, HalfMatrix]:
+        """Copy the live keys and vectors of the delta."""
         alive = ~self.dead[: self.count]
-        keys, vectors = self.keys[: self.count][alive], self.vectors[: self.count][alive]
+        return self.keys[: self.count][alive], self.vectors[: self.count][alive]
+
+    def live_rows(self) -> tuple[KeyArray, HalfMatrix]:
+        """Copy all live keys and vectors."""
+        keys, vectors = self.live_delta()
         if self.base is None:
             return keys, vectors
-        base_alive = ~self.base_dead
-        return (
-            np.concatenate((self.base.keys[base_alive], keys)),
-            np.concatenate((self.base.vectors[base_alive], vectors)),
-        )
+        base_keys = self.base.keys[~self.base_dead]
+        held = self.base.vectors_of(base_keys).astype(np.float16)
+        return np.concatenate((base_keys, keys)), np.concatenate((held, vectors))
 
 
 def _best(keys: KeyArray, scores: FloatVector, limit: int) -> tuple[KeyArray, FloatVector]:
@@ -161,15 +158,20 @@ class Slab:
 
     def _reset_delta(self, capacity: int) -> None:
         self._keys: KeyArray = np.zeros(capacity, np.int64)
-        self._vectors: FloatMatrix = np.empty((capacity, self._dim), np.float32)
+        self._vectors: HalfMatrix = np.empty((capacity, self._dim), np.float16)
         self._dead: Mask = np.zeros(capacity, np.bool_)
         self._dead_count = 0
         self._count = 0
-        self._row_of: dict[int, int] = {}
+        self._row_of = KeyRows()
 
     def __contains__(self, key: int) -> bool:
         """Return whether the slab holds a vector for `key`, live or dead."""
-        return key in self._row_of or self._base_row(key) >= 0
+        return self._row_of.row(key) >= 0 or self._base_row(key) >= 0
+
+    def holds(self, keys: KeyArray) -> Mask:
+        """Return which of `keys` (int64 [n]) the slab holds a vector for, live or dead: bool [n]."""
+        held: Mask = self._row_of.find(keys) >= 0
+        return held if self._base is None else held | (self._base.rows_of(keys) >= 0)
 
     def _base_row(self, key: int) -> int:
         if self._base is None:
@@ -178,13 +180,13 @@ class Slab:
         row = int(keys.searchsorted(key))
         return row if row < len(keys) and keys[row] == key else -1
 
-    def add(self, keys: KeyArray, vectors: FloatMatrix) -> None:
-        """Append rows for new keys: live at once in the next view. `vectors`: float32 [n, dim], unit rows."""
+    def add(self, keys: KeyArray, vectors: FloatMatrix | HalfMatrix) -> None:
+        """Append rows for new keys: live at once in the next view. `vectors`: float [n, dim], unit rows."""
         needed = self._count + len(keys)
         self.reserve(needed)
         self._keys[self._count : needed] = keys
         self._vectors[self._count : needed] = vectors
-        self._row_of.update(zip(keys.tolist(), range(self._count, needed), strict=True))
+        self._row_of = self._row_of.with_rows(keys, self._count)
         self._count = needed
         self._view = None
 
@@ -192,10 +194,10 @@ class Slab:
         """Make room for this many rows of the delta in total. Views keep the old arrays."""
         if rows <= len(self._keys):
             return
-        count, capacity = self._count, max(rows, 2 * len(self._keys))
+        count, capacity = self._count, max(rows, len(self._keys) + len(self._keys) // 2)
         keys, vectors, dead = self._keys, self._vectors, self._dead
         self._keys, self._dead = np.zeros(capacity, np.int64), np.zeros(capacity, np.bool_)
-        self._vectors = np.empty((capacity, self._dim), np.float32)
+        self._vectors = np.empty((capacity, self._dim), np.float16)
         self._keys[:count], self._vectors[:count], self._dead[:count] = keys[:count], vectors[:count], dead[:count]
 
     def follow(self, born: Iterable[int], killed: Iterable[int], entering: KeyedVectors) -> None:
@@ -216,7 +218,7 @@ class Slab:
     def _set_dead(self, keys: Iterable[int], *, dead: bool) -> None:
         step = 1 if dead else -1
         for key in keys:
-            row = self._row_of.get(key, -1)
+            row = self._row_of.row(key)
             if row >= 0:
                 if self._dead[row] != dead:
                     self._own_masks()
@@ -248,7 +250,7 @@ class Slab:
     def install(self, base: HnswBase | None) -> None:
         """Replace the base; move live rows that it does not hold to a new delta."""
         view = self.view()
-        live_keys, live_vectors = view.live_rows()
+        live_keys = view.live_keys()
         self._shared_masks = False
         self._base = base
         if base is None:
@@ -260,8 +262,9 @@ class Slab:
             self._base_dead = np.ones(len(base.keys), np.bool_)
             self._base_dead[rows[~outside]] = False
             self._base_dead_count = int(self._base_dead.sum())
-        self._reset_delta(max(_FIRST_CAPACITY, 2 * int(outside.sum())))
-        self.add(live_keys[outside], live_vectors[outside])
+        left_keys = live_keys[outside]
+        self._reset_delta(max(_FIRST_CAPACITY, len(left_keys)))
+        self.add(left_keys, view.gather(left_keys)[0])
 
     def compact(self) -> None:
         """Drop the delta's dead rows."""

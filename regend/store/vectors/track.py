@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from regend.embedding.base import ModelInfo
 from regend.store.vectors import merge
 from regend.store.vectors.file_vectors import FileVectors
@@ -54,7 +56,8 @@ class PoolTrack:
     def follow(self, born: Set[int], killed: Sequence[int], entering: KeyedVectors) -> None:
         """Follow a durable transaction, as `Slab.follow` does, and note what still lacks a vector."""
         self.slab.follow(born, killed, entering)
-        self.lacking |= {key for key in born if key not in self.slab}
+        keys = np.array(sorted(born), np.int64)
+        self.lacking |= set(keys[~self.slab.holds(keys)].tolist())
         self.lacking.difference_update(killed, entering[0].tolist(), self.track.forgone)
 
     def serving(self) -> SlabView | None:

@@ -13,12 +13,13 @@ from typing import Any, cast
 import pytest
 
 from regend.chunking.chunker import chunk_content
+from regend.chunking.packing import pack
 from regend.config import LimitConfig
 from regend.daemon.handlers.buffers import MAX_BUFFERS, Buffer, Buffers
 from regend.daemon.roots import ServedRoot
 from regend.disk.ignore.decision import Decision
 from regend.rpc.connection import Connection
-from regend.types import UNSURE, ChunkedFile, RootId
+from regend.types import UNSURE, PackedFile, RootId
 
 
 class Peer:
@@ -43,11 +44,9 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     """Buffers over real chunking, without a model, and an index in which nothing is."""
     chunked: list[str] = []
 
-    async def chunk(
-        root: str, path: str, limits: LimitConfig, lane: object, alone: bool, content: bytes
-    ) -> ChunkedFile:
+    async def chunk(root: str, path: str, limits: LimitConfig, lane: object, alone: bool, content: bytes) -> PackedFile:
         chunked.append(path)
-        return chunk_content(content, "python", UNSURE, limits)
+        return pack(chunk_content(content, "python", UNSURE, limits))
 
     served: Any = SimpleNamespace(
         record=SimpleNamespace(root=RootId(1), pool=1), path=str(tmp_path), limits=LimitConfig(),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from regend.chunking.packing import pack
 from regend.core.commands import Commit, PutFile
 from regend.search.engine import Engine
 from regend.search.options import SearchOptions
@@ -89,7 +90,7 @@ def test_the_mark_of_generated_files_outlives_a_restart(tmp_path: Path) -> None:
     chunks, symbols = split_source(text)
     blob = blob_id(text.encode(), "python", 1)
     file = ChunkedFile(blob, UNSURE, "python", 2, tuple(chunks), tuple(symbols), degraded_reason=GENERATED)
-    stored.store.apply(Commit(1, (PutFile(root, "a.py", UNSURE, blob, file),)))
+    stored.store.apply(Commit(1, (PutFile(root, "a.py", UNSURE, blob, pack(file)),)))
     assert [entry.generated for entry in entries_of(stored)] == [True]
     stored.close()
     again = StoredCorpus(tmp_path)

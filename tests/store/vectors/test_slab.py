@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from regend.store.vectors import hnsw
+from regend.store.vectors.exact import KeyRows, nearest
 from regend.store.vectors.slab import Slab, SlabView
 from tests.store.samples import clustered
 
 DIM = 32
 COUNT = 3_000
-VECTORS = clustered(COUNT, DIM, seed=1)
+VECTORS = clustered(COUNT, DIM, seed=1).astype(np.float16).astype(np.float32)
 KEYS = np.arange(10, 10 + 7 * COUNT, 7, dtype=np.int64)
 QUERIES = clustered(40, DIM, seed=1)[:20]
 
@@ -134,3 +135,37 @@ def test_a_stopped_build_says_so() -> None:
     stop.set()
     with pytest.raises(hnsw.BuildStoppedError):
         hnsw.build(KEYS, VECTORS, stop)
+
+
+def test_rows_of_keys_in_any_order() -> None:
+    rng = np.random.default_rng(4)
+    keys = rng.permutation(20_000).astype(np.int64) * 3
+    known, first = KeyRows(), 0
+    views: list[tuple[int, KeyRows]] = []
+    while first < len(keys):
+        last = min(len(keys), first + int(rng.integers(1, 3_000)))
+        known = known.with_rows(keys[first:last], first)
+        first = last
+        views.append((first, known))
+    rows = np.arange(len(keys))
+    for count, view in views:
+        assert np.array_equal(view.find(keys[:count]), rows[:count])
+        assert [view.row(int(key)) for key in keys[:count:997]] == list(range(0, count, 997))
+        assert np.all(view.find(keys[:50] + 1) == -1) and view.row(1) == -1
+    assert KeyRows().find(keys[:3]).tolist() == [-1, -1, -1]
+
+
+@pytest.mark.parametrize("limit", [1, 20, 2_999, 3_000, 5_000])
+@pytest.mark.parametrize("without", [False, True])
+def test_exact_search_skips_rows(limit: int, without: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if without:
+        monkeypatch.setattr("regend.store.vectors.exact._HAS_SIMSIMD", False)
+    halves = VECTORS.astype(np.float16)
+    skip = np.arange(0, COUNT, 3)
+    for query in QUERIES[:5]:
+        rows, scores = nearest(halves, query, limit, skip)
+        wanted = np.setdiff1d(np.argsort(-(VECTORS @ query), kind="stable"), skip, assume_unique=True)
+        best = np.sort((VECTORS @ query)[wanted])[::-1][:limit]
+        assert len(rows) == len(set(rows.tolist())) == len(best) and not np.isin(rows, skip).any()
+        np.testing.assert_allclose(np.sort(scores)[::-1], best, atol=1e-5)
+    assert len(nearest(halves[:3], QUERIES[0], limit, np.arange(3))[0]) == 0
