@@ -111,6 +111,7 @@ class Reader:
     def close(self) -> None:
         """Refuse further reads and close this thread's connection; others close with their threads."""
         self._closed = True
+        self._recent.clear()
         found: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if found is not None:
             found.close()
