@@ -253,7 +253,8 @@ def split_source(text: str) -> tuple[list[Chunk], list[Symbol]]:
             for number, line in enumerate(body, start + 1):
                 word, _, rest = line.strip().partition(" ")
                 if word in ("def", "class"):
-                    name = rest.split("(")[0].split(":")[0].strip()
+                    name, given, _ = rest.partition("(")
+                    name = name.strip() if given else name.split(":")[0].strip()
                     nested = line.startswith(" ") and owner
                     owner = name if word == "class" and not nested else owner
                     path = f"{owner}.{name}" if nested else name
