@@ -274,7 +274,10 @@ Failures are shown as messages.  Return the process."
   (let ((items (regend--xrefs answer))
         (first t))
     (if (null items)
-        (unless (alist-get 'notes answer) (message "Regend: nothing found"))
+        (unless (alist-get 'notes answer)
+          (message (if (alist-get 'complete answer)
+                       "Regend: nothing found"
+                     "Regend: nothing found yet; the index is not complete")))
       (funcall xref-show-xrefs-function
                (lambda ()
                  (if first

@@ -318,6 +318,14 @@ function mcpServers(): vscode.McpServerDefinitionProvider {
   };
 }
 
+/** What agents get. Editors that are built from VS Code may lack one interface or the other. */
+function forModels(asking: Asking): vscode.Disposable[] {
+  const models: Partial<typeof vscode.lm> | undefined = vscode.lm;
+  const tools = models?.registerTool ? registerTools(asking) : [];
+  const server = models?.registerMcpServerDefinitionProvider?.('regend', mcpServers());
+  return server ? [...tools, server] : tools;
+}
+
 export function activate(context: vscode.ExtensionContext): void {
   const status = new Status(vscode.window.createStatusBarItem('regend', vscode.StatusBarAlignment.Left, 0));
   const client = new Client(() => socketPlaces(process.env, setting('socket', '')), {
@@ -341,7 +349,8 @@ export function activate(context: vscode.ExtensionContext): void {
   const show = (title: string, answer: SearchAnswer) => {
     results.show(answer);
     view.title = title;
-    view.message = answer.results.length ? answer.notes.join(' ') || undefined : answer.notes.join(' ') || 'Nothing found.';
+    const nothing = answer.complete ? 'Nothing found.' : 'Nothing found yet: the index is not complete.';
+    view.message = answer.notes.join(' ') || (answer.results.length ? undefined : nothing);
     return vscode.commands.executeCommand('regend.results.focus');
   };
   const commands: Record<string, (...given: never[]) => unknown> = {
@@ -407,8 +416,7 @@ export function activate(context: vscode.ExtensionContext): void {
             })
           : [],
     }),
-    vscode.lm.registerMcpServerDefinitionProvider('regend', mcpServers()),
-    ...registerTools(asking),
+    ...forModels(asking),
     ...Object.entries(commands).map(([name, run]) =>
       vscode.commands.registerCommand(name, run as (...given: unknown[]) => unknown),
     ),
