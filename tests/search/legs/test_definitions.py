@@ -66,7 +66,8 @@ def test_a_lone_definition_keeps_its_grade_whatever_its_place(corpus: Corpus) ->
 @pytest.mark.parametrize(
     ("name", "asked"),
     [
-        ("valid?", "valid"), ("save!", "save"), ("name=", "name"), ("reload:", "reload"), ("observe:of:change:", "observe"),
+        ("valid?", "valid"), ("save!", "save"), ("name=", "name"), ("reload:", "reload"),
+        ("observe:of:change:", "observe"),
         ("valid?", "Model.valid"), ("observe:of:", "Model.observe"), ("valid", "valid"), ("observe:of:", "observe:of:"),
     ],
 )  # fmt: skip
