@@ -43,7 +43,7 @@ _MOST_DEFINITIONS = 1_000
 _NOT_MAIN = 0.9
 """Factor of the grade of a definition behind the main one of its name. A guess."""
 _ENDINGS = ("?", "!", "=", ":")
-"""Parts of names in Ruby, Elixir and Objective-C that nobody types who asks for the name."""
+"""Endings of names in Ruby, Elixir and Objective-C that a user may leave out."""
 _BODY_LINES = 2
 """A definition of fewer further lines has no body worth the name, if another one has."""
 _DATA_KINDS = frozenset({"key", "element"})
