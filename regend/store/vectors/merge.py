@@ -27,7 +27,7 @@ from regend.types import PoolId
 EXACT_ROWS = 50_000
 """Slabs below this are searched exactly: 1.1 ms at 50,000 rows of 256, where HNSW takes 0.2 ms (k=200) and 15 s of CPU
 to build."""
-BUILD_AFTER_S = 2.0
+BUILD_AFTER_S = 5.0
 """Time without a commit after which a base is built: a bulk index needs the core, and would outgrow the base."""
 _DROP_SHARE = 0.5
 _MIN_DELTA_ROWS = 4_000
