@@ -174,7 +174,7 @@ def _list(arguments: argparse.Namespace) -> int:
 def _command(arguments: argparse.Namespace) -> Command:
     from regend.mcp.install.installing import own_command
 
-    socket = Path(absolute(arguments.socket)) if arguments.socket else socket_places()[0]
+    socket = Path(absolute(arguments.socket) if arguments.socket else socket_places()[0])
     root = absolute(arguments.root) if arguments.root else ""
     return own_command(socket, root, arguments.add, arguments.manage)
 
