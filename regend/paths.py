@@ -1,15 +1,19 @@
 """Where regend keeps its files, following the XDG base directory specification.
 
-Only the standard library and the errors are imported, because `regenctl` uses this too.
+Only the standard library and the errors are imported, because `regenctl` uses this too; and `pathlib` only where a path
+is asked for as one, because it takes `regenctl` a tenth of its start-up.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from pathlib import Path
 
 from regend.errors import PathError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 CATALOG = "index.db"
 """Name of the SQLite file in the state directory; it is the truth."""
@@ -20,20 +24,36 @@ APPLICATION_ID = 0x7267_6E64  # "rgnd"
 
 def known_home(environ: Mapping[str, str] = os.environ) -> Path | None:
     """Return `$HOME`, else the home directory in the password database; None for a user with neither."""
-    try:
-        return Path(environ.get("HOME") or Path.home())
-    except RuntimeError:
-        return None
+    from pathlib import Path
+
+    home = _known_home(environ)
+    return Path(home) if home else None
+
+
+def _known_home(environ: Mapping[str, str]) -> str:
+    home = environ.get("HOME") or os.path.expanduser("~")  # noqa: PTH111
+    return "" if home.startswith("~") else home
 
 
 def home_directory(environ: Mapping[str, str]) -> Path:
     """Return the home directory.
 
     Raises:
+        PathError: none is known.
+    """
+    from pathlib import Path
+
+    return Path(_home_directory(environ))
+
+
+def _home_directory(environ: Mapping[str, str]) -> str:
+    """Return the home directory.
+
+    Raises:
         PathError: none is known, as in a container with an arbitrary user id.
     """
-    home = known_home(environ)
-    if home is None:
+    home = _known_home(environ)
+    if not home:
         raise PathError(
             "No home directory is known: HOME is not set, and the user is not in the password database; set HOME, or "
             "REGEND_CONFIG, REGEND_STATE_DIR and REGEND_SOCKET."
@@ -47,8 +67,13 @@ def absolute(path: Path) -> Path:
     Raises:
         PathError: it is relative, and the working directory was deleted, or may not be looked at.
     """
+    return type(path)(from_root(str(path)))
+
+
+def from_root(path: str) -> str:
+    """Return the name of a path from the root on, as `absolute` does."""
     try:
-        return path.absolute()
+        return path if path.startswith("/") else os.path.join(os.getcwd(), path)  # noqa: PTH109, PTH118
     except OSError as error:
         raise PathError(
             f"{path} is a relative path, and the working directory cannot be found ({error.strerror}); go to a "
@@ -56,10 +81,21 @@ def absolute(path: Path) -> Path:
         ) from error
 
 
-def xdg_directory(environ: Mapping[str, str], name: str, fallback: str) -> Path:
+def _xdg_directory(environ: Mapping[str, str], name: str, fallback: str) -> str:
     """Return the directory that an XDG variable names, else `fallback` in the home directory."""
     value = environ.get(name, "")
-    return Path(value) if value.startswith("/") else home_directory(environ) / fallback
+    return value.rstrip("/") if value.startswith("/") else f"{_home_directory(environ).rstrip('/')}/{fallback}"
+
+
+def xdg_directory(environ: Mapping[str, str], name: str, fallback: str) -> Path:
+    """Return the directory that an XDG variable names, else `fallback` in the home directory.
+
+    Raises:
+        PathError: no home directory is known.
+    """
+    from pathlib import Path
+
+    return Path(_xdg_directory(environ, name, fallback))
 
 
 def default_config_path(environ: Mapping[str, str] = os.environ) -> Path:
@@ -69,35 +105,47 @@ def default_config_path(environ: Mapping[str, str] = os.environ) -> Path:
 
 def default_state_dir(environ: Mapping[str, str] = os.environ) -> Path:
     """Return `$REGEND_STATE_DIR`, else `$XDG_STATE_HOME/regend`."""
+    from pathlib import Path
+
+    return Path(_state_dir(environ))
+
+
+def _state_dir(environ: Mapping[str, str]) -> str:
     if environ.get("REGEND_STATE_DIR"):
-        return absolute(Path(environ["REGEND_STATE_DIR"]))
-    return xdg_directory(environ, "XDG_STATE_HOME", ".local/state") / "regend"
+        return from_root(environ["REGEND_STATE_DIR"])
+    return _xdg_directory(environ, "XDG_STATE_HOME", ".local/state") + "/regend"
 
 
 def default_socket_path(environ: Mapping[str, str] = os.environ) -> Path:
     """Return `$REGEND_SOCKET`, else `$XDG_RUNTIME_DIR/regend/regend.sock`, else `run/regend.sock` of the state."""
+    from pathlib import Path
+
+    return Path(_socket(environ))
+
+
+def _socket(environ: Mapping[str, str]) -> str:
     if environ.get("REGEND_SOCKET"):
-        return absolute(Path(environ["REGEND_SOCKET"]))
+        return from_root(environ["REGEND_SOCKET"])
     runtime = environ.get("XDG_RUNTIME_DIR", "")
     if runtime.startswith("/"):
-        return Path(runtime) / "regend" / "regend.sock"
-    return default_state_dir(environ) / "run" / "regend.sock"
+        return f"{runtime.rstrip('/')}/regend/regend.sock"
+    return f"{_state_dir(environ)}/run/regend.sock"
 
 
-def socket_places(environ: Mapping[str, str] = os.environ) -> list[Path]:
+def socket_places(environ: Mapping[str, str] = os.environ) -> list[str]:
     """Return where a client looks for the daemon: its own default, then those of other environments.
 
     Sandboxes and remote shells strip the environment, so the client may lack the variables that the daemon was started
     with. A socket that `$REGEND_SOCKET` names is the only place.
     """
-    places = [default_socket_path(environ)]
+    places = [_socket(environ)]
     if environ.get("REGEND_SOCKET"):
         return places
     # With another home or state directory the caller means another daemon.
     if not (environ.get("XDG_RUNTIME_DIR") or environ.get("REGEND_STATE_DIR")) and _has_own_home(environ):
-        places.append(Path(f"/run/user/{os.geteuid()}/regend/regend.sock"))  # Where systemd has it.
+        places.append(f"/run/user/{os.geteuid()}/regend/regend.sock")  # Where systemd has it.
     try:
-        places.append(default_state_dir(environ) / "run" / "regend.sock")
+        places.append(f"{_state_dir(environ)}/run/regend.sock")
     except PathError:
         pass  # The user has no home directory, so the runtime directory is the only place.
     return list(dict.fromkeys(places))

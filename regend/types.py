@@ -175,3 +175,7 @@ def chunk_id(symbol: str, text: str, outline: str = "") -> ChunkId:
 def doc_id(entry_id: int, ordinal: int) -> int:
     """Number one indexed occurrence of a chunk by its pool entry and its position in the blob. Fits 63 bits."""
     return entry_id << DOC_ORDINAL_BITS | ordinal
+
+
+LONG_RUN = "…"
+"""Stands in the index for a run that is too long for a word: a search for a piece of a word must read such texts."""

@@ -123,7 +123,7 @@ EDGES: dict[str, tuple[str, ...]] = {
         *BASICS, "regend.config", "regend.gateway.child", "regend.limits", "regend.paths", "regend.daemon.*",
         "regend.core.*", "regend.chunking.*", "regend.disk.*", "regend.watch.*", "regend.workers.*", "regend.search.*",
         "regend.rpc.*", "regend.store.base", "regend.store.reads", "regend.store.store", "regend.store.lock",
-        "regend.embedding.base", "regend.embedding.registry", "regend.sharing.*",
+        "regend.embedding.base", "regend.embedding.registry", "regend.machine", "regend.sharing.*",
     ),
     "regend.__main__": (
         "regend", "regend.interpreter", "regend.errors", "regend.paths", "regend.config", "regend.daemon.*",
@@ -136,7 +136,8 @@ EDGES: dict[str, tuple[str, ...]] = {
     ),
     # The one command that asks something else than the daemon.
     "regend.cli.shared": (
-        "regend.errors", "regend.config", "regend.cli.terminal", "regend.cli.shared.*", "regend.sharing.*",
+        "regend.errors", "regend.config", "regend.overrides", "regend.rpc.*", "regend.cli.terminal",
+        "regend.cli.shared.*", "regend.sharing.*", "regend.disk.remotes",
     ),
     # The server for agents: a client of the socket that is started with each agent, so it loads little.
     "regend.mcp": (

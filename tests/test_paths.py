@@ -102,11 +102,11 @@ def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOME", raising=False)
     for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "REGEND_CONFIG", "REGEND_STATE_DIR"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(Path, "home", classmethod(no_home))
+    monkeypatch.setattr("pwd.getpwuid", unknown_user)
 
 
-def no_home(_: type[Path]) -> Path:
-    raise RuntimeError("Could not determine home directory.")
+def unknown_user(_: int) -> object:
+    raise KeyError
 
 
 @pytest.mark.usefixtures("homeless")

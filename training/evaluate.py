@@ -138,7 +138,7 @@ class SearchQuestions:
                 if not file.is_file() or file.is_symlink() or "/.git/" in f"/{name}":
                     continue
                 content = file.read_bytes()
-                language = detect_language(name, content[:200])
+                language = detect_language(name, content)
                 for chunk in chunk_content(content, language, UNSURE, LimitConfig()).chunks:
                     paths.append(name)
                     texts.append(embedded_text(chunk.symbol, chunk.text, chunk.outline))

@@ -33,7 +33,6 @@ TYPES = frozenset(
     )
 )
 """Kinds of definitions that questions are about."""
-_HEAD_BYTES = 4_096
 _PARSE_S = 5.0
 T = TypeVar("T")
 
@@ -88,14 +87,14 @@ class Material:
             path
             for path, content in sorted(self.contents.items())
             if path not in self.ignored
-            and is_source(path, content[:_HEAD_BYTES])
+            and is_source(path, content)
             and (text := self.text(path))
             and not is_generated(text)
         )
         self.source_set = frozenset(self.sources)
 
     def language(self, path: str) -> str:
-        return detect_language(path, self.contents[path][:_HEAD_BYTES])
+        return detect_language(path, self.contents[path])
 
     def text(self, path: str) -> str:
         """Return a file's text, empty for a binary file."""

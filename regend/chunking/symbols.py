@@ -146,7 +146,7 @@ def _level(marks: list[Node], adornments: list[str]) -> int:
 def _extent(node: Node, spec: LanguageSpec) -> tuple[Node, Node]:
     """Return the nodes with which a definition begins and ends."""
     if spec.wrappers:
-        while (around := node.parent) is not None and around.type in spec.wrappers and _holds_one(around, node):
+        while (around := node.parent) is not None and around.type in spec.wrappers and _holds_one(around, node, spec):
             node = around
     if spec.tails:
         tail = node.next_named_sibling
@@ -172,11 +172,11 @@ def _definition(
     return Definition(normalised(parts[-1]), normalised(path), kind, first_row, start_row, end_row, depth, is_scope)
 
 
-def _holds_one(wrapper: Node, node: Node) -> bool:
-    """Tell whether a wrapper holds no other node of this type; where it holds several, each has its own lines."""
+def _holds_one(wrapper: Node, node: Node, spec: LanguageSpec) -> bool:
+    """Tell whether a wrapper holds no other definition; where it holds several, each has its own lines."""
     if wrapper.named_child_count < 2:
         return True
-    return sum(child.type == node.type for child in wrapper.named_children) < 2
+    return sum(child.type == node.type or child.type in spec.definitions for child in wrapper.named_children) < 2
 
 
 def _own_rows(node: Node) -> range:

@@ -12,6 +12,8 @@ import unicodedata
 from functools import lru_cache
 from itertools import pairwise
 
+from regend.types import LONG_RUN
+
 MAX_TOKEN_CHARS = 64
 """Longer runs are encoded data, not words."""
 MARKS = "".join(
@@ -165,7 +167,7 @@ def _asked(word: str) -> list[str]:
 def _indexed(word: str) -> list[str]:
     """Return the tokens of one of `words_in`; every character of a run may be asked for alone."""
     if not _UNSPACED_CHAR.match(word):
-        return _asked(word)
+        return _asked(word) or [LONG_RUN]
     units = characters_of(word)
     return _paired(units) + units if len(units) > 1 else units
 
@@ -192,13 +194,11 @@ def lexical_tokens(text: str) -> str:
     if is_unspaced(text):
         return " ".join([token for word in words_in(text) for token in _indexed(word)])
     words = _WORD.findall(text) if text.isascii() else _WIDE_WORD.findall(text)
-    return " ".join([_tokens_of(word) for word in words if len(word) <= MAX_TOKEN_CHARS])
+    return " ".join([_tokens_of(word) if len(word) <= MAX_TOKEN_CHARS else LONG_RUN for word in words])
 
 
 def asked_tokens(text: str) -> str:
-    """Return the tokens by which a query asks for a text: as `lexical_tokens`, but pairs stand for their characters."""
-    if text.isascii():
-        return lexical_tokens(text)
+    """Return the tokens by which a query asks for a text: pairs stand for their characters, long runs for nothing."""
     return " ".join([token for word in words_in(text) for token in _asked(word)])
 
 

@@ -38,6 +38,7 @@ COMMANDS = (
     Command("symbols", "find definitions by name", asking.MODULE, asking.SYMBOLS),
     Command("related", "find code like the code at a line, or files like a file", asking.MODULE, asking.RELATED),
     Command("outline", "list a file's definitions", asking.MODULE, asking.OUTLINE),
+    Command("fzf", "search as you type in fzf, and open the choice in $EDITOR", asking.FZF_MODULE, asking.FZF),
     Command("status", "show what is indexed, what is not and why", "operations", (
         arg("--watch", action="store_true", help="update it live, with progress bars, until Ctrl-C"),
         arg("--until-ready", action="store_true", help="with --watch: end when everything is indexed"),
@@ -62,7 +63,11 @@ COMMANDS = (
         arg("--files", metavar="ROOT", complete="roots", help="list this root's files"),
         arg("--state", choices=("indexed", "skipped"), complete="indexed skipped", help="only files in this state"),
     )),
-    Command("reindex", "read every file of a root again", "roots", (_DIRECTORY,)),
+    Command("reindex", "read every file of a root again", "roots", (
+        _DIRECTORY,
+        arg("--mode", choices=limits.MODES, complete=" ".join(limits.MODES), default="",
+            help="how, until nothing waits (default: as configured)"),
+    )),
     Command("pause", "stop indexing; queries are still answered", "operations", ()),
     Command("resume", "resume indexing", "operations", ()),
     Command("why", "say whether a file is indexed, and if not, why", "roots", (
@@ -103,12 +108,17 @@ COMMANDS = (
     )),
     Command("savings", "show how many tokens the answers to agents saved", "mcp", ()),
     Command("store", "look after the store that daemons share", "shared.store", (
-        arg("action", nargs="?", default="status", choices=("status", "setup", "sweep"), complete="status setup sweep",
-            metavar="ACTION",
+        arg("action", nargs="?", default="status", choices=("status", "setup", "sweep", "migrate"), metavar="ACTION",
+            complete="status setup sweep migrate",
             help="status (default): what the store holds; setup: make its tables, as an administrator; sweep: remove "
-            "what no daemon needs any more"),
+            "what no daemon needs any more; migrate: copy its vectors to another store"),
         arg("--url", metavar="URL", help="the store (else `shared.url` of the configuration)"),
-        arg("--pool", metavar="NAME", help="with sweep: only this pool"),
+        arg("--to", metavar="URL", help="migrate: the store that gets the vectors"),
+        arg("--pool", metavar="NAME", help="sweep and migrate: only this pool"),
+    )),
+    Command("push", "give the shared store the vectors of a commit, so that no other daemon embeds it", "shared.push", (
+        arg("--commit", default="HEAD", metavar="REV", help="the commit (default HEAD)"),
+        arg("--timeout", type=_SECONDS, default=3600.0, metavar="S", help="maximum seconds to wait (default 3600)"),
     )),
     Command("start", "start the daemon in the background", "starting", ()),
     Command("stop", "shut the daemon down", "operations", ()),
@@ -163,7 +173,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         chosen.rest = rest
         return chosen
     parser = command_parser(command)
-    if command.module == asking.MODULE:
+    if command.module in (asking.MODULE, asking.FZF_MODULE):
         return asking.parse(parser, rest, chosen)
     # Options may stand between the words of `mcp`.
     return parser.parse_intermixed_args(rest, chosen) if command.name == "mcp" else parser.parse_args(rest, chosen)

@@ -20,6 +20,11 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("regenctl outline src/retry.py", "list what a file defines"),
         ("regenctl outline src/retry.py --json", "the same for a program"),
     ),
+    "fzf": (
+        ("regenctl fzf", "search as you type, with a preview; Enter opens the line in $EDITOR"),
+        ("regenctl fzf -t python retry", "begin with a word, in one language"),
+        ("regenctl fzf --print", "print path:line of the choice, for a script"),
+    ),
     "status": (
         ("regenctl status", "see what is indexed, what is not, and the work in progress"),
         ("regenctl status --watch", "watch it with progress bars"),
@@ -37,7 +42,11 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "store": (
         ("regenctl store", "see which pools the shared store holds"),
         ("regenctl store setup --url postgresql://admin@db.example.org/regend", "prepare a database, once"),
-        ("regenctl store sweep", "remove vectors that no daemon needs any more"),
+        ("regenctl store migrate --to sqlite:///srv/regend/shared.db", "copy all vectors to another store"),
+    ),
+    "push": (
+        ("regenctl push", "give the shared store the vectors of HEAD, as a job of CI does"),
+        ("regenctl push --commit v1.4", "those of another commit"),
     ),
     "savings": (
         ("regenctl savings", "see what the answers to agents saved"),
@@ -67,6 +76,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "reindex": (
         ("regenctl reindex ~/src/app", "read every file again, even those whose time did not change"),
         ("regenctl reindex app", "name the root by the last part of its path"),
+        ("regenctl reindex app --mode sequential", "one file at a time, with the least memory"),
     ),
     "pause": (
         ("regenctl pause", "leave the machine to other programs"),

@@ -10,6 +10,7 @@ from regend.interpreter import settle
 if __name__ == "__main__":
     settle()
 
+import gc
 import os
 import sys
 from importlib import import_module
@@ -65,6 +66,8 @@ def _run(arguments: argparse.Namespace) -> int:
     """Run the command's function, `run_NAME(arguments)` of its module."""
     try:
         module = import_module(f"regend.cli.{arguments.command.module}")
+        gc.freeze()
+        gc.enable()
         code: int = getattr(module, f"run_{arguments.command.name}")(arguments)
         return code
     except RegendError as error:

@@ -15,10 +15,11 @@ from regend.paths import default_state_dir, socket_places
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from regend.mcp.install.clients import Client, Command
+    from regend.mcp.install.installing import Change
 
 ACTIONS = ("serve", "install", "uninstall", "list", "hook", "plugin")
 
@@ -102,22 +103,39 @@ def _install(arguments: argparse.Namespace) -> int:
     trouble = "" if arguments.dry_run else installing.lists_tools(command, os.environ)
     if trouble:
         raise RegendError(f"The server does not work, so nothing was installed: {trouble}.")
+
+    def added(client: Client, change: Change) -> None:
+        said = "is there already" if change.changes_nothing else "added"
+        _say(client, f"{said}: {change.file}; {_checked(client)}")
+        if arguments.skill and client.skills:
+            _say(client, f"skill: {put_skill(client.skills(os.environ))}")
+
+    status = _changed(arguments, chosen, lambda client: installing.installation(client, os.environ, command), added)
+    _rewrite(arguments, with_block)
+    return status
+
+
+def _changed(
+    arguments: argparse.Namespace,
+    clients: Sequence[Client],
+    change_of: Callable[[Client], Change],
+    done: Callable[[Client, Change], None],
+) -> int:
+    """Change the configuration of each client, or show what would change; return the exit code."""
+    from regend.mcp.install.installing import carry_out
+
     failed = False
-    for client in chosen:
+    for client in clients:
         try:
-            change = installing.installation(client, os.environ, command)
+            change = change_of(client)
             if arguments.dry_run:
                 sys.stdout.write(change.shown())
                 continue
             if not change.changes_nothing:
-                installing.carry_out(change, os.environ)
-            said = "is there already" if change.changes_nothing else "added"
-            _say(client, f"{said}: {change.file}; {_checked(client)}")
-            if arguments.skill and client.skills:
-                _say(client, f"skill: {put_skill(client.skills(os.environ))}")
+                carry_out(change, os.environ)
+            done(client, change)
         except RegendError as error:
             failed = _complain(client, error)
-    _rewrite(arguments, with_block)
     return 2 if failed else 0
 
 
@@ -127,24 +145,19 @@ def _uninstall(arguments: argparse.Namespace) -> int:
     from regend.mcp.install.guidance import drop_skill, without_block
 
     command = _command(arguments)
-    failed = False
-    for client in _chosen(arguments.clients) if arguments.clients else CLIENTS:
-        try:
-            change = installing.removal(client, os.environ, command)
-            if arguments.dry_run:
-                sys.stdout.write(change.shown())
-                continue
-            if not change.changes_nothing:
-                installing.carry_out(change, os.environ)
-                _say(client, f"removed: {change.file}")
-            elif arguments.clients:
-                _say(client, "is not installed")
-            if client.skills and drop_skill(client.skills(os.environ)):
-                _say(client, "skill removed")
-        except RegendError as error:
-            failed = _complain(client, error)
+    chosen = _chosen(arguments.clients) if arguments.clients else CLIENTS
+
+    def removed(client: Client, change: Change) -> None:
+        if not change.changes_nothing:
+            _say(client, f"removed: {change.file}")
+        elif arguments.clients:
+            _say(client, "is not installed")
+        if client.skills and drop_skill(client.skills(os.environ)):
+            _say(client, "skill removed")
+
+    status = _changed(arguments, chosen, lambda client: installing.removal(client, os.environ, command), removed)
     _rewrite(arguments, without_block)
-    return 2 if failed else 0
+    return status
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -174,7 +187,7 @@ def _list(arguments: argparse.Namespace) -> int:
 def _command(arguments: argparse.Namespace) -> Command:
     from regend.mcp.install.installing import own_command
 
-    socket = Path(absolute(arguments.socket)) if arguments.socket else socket_places()[0]
+    socket = Path(absolute(arguments.socket) if arguments.socket else socket_places()[0])
     root = absolute(arguments.root) if arguments.root else ""
     return own_command(socket, root, arguments.add, arguments.manage)
 

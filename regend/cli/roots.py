@@ -118,7 +118,7 @@ def run_remove(arguments: argparse.Namespace) -> int:
 
 
 def run_reindex(arguments: argparse.Namespace) -> int:
-    answer = call(arguments, "reindex", path=root_named(arguments, arguments.directory))
+    answer = call(arguments, "reindex", path=root_named(arguments, arguments.directory), mode=arguments.mode)
     return say(arguments, answer, f"reading {answer['root']} again; see `regenctl status --watch`")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from regend.core.batcher import BatchConfig
+from regend.core.modes import Mode
 from regend.types import FIRST_TRACK, BlobId, ChunkId, PackedFile, PoolId, RootId, StatSig, Track
 
 
@@ -84,11 +85,13 @@ class RescanNeeded:
 
     Attributes:
         rehash: read every file, even where its signature is unchanged.
+        mode: work in this mode until nothing waits, with `rehash` only; None: as before.
     """
 
     root: RootId
     path: str = ""
     rehash: bool = False
+    mode: Mode | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,9 +216,13 @@ class FileWork:
         return any(state.unsure or state.lost for state in self._roots.values())
 
     @property
+    def chunking_count(self) -> int:
+        """How many files wait for a worker or are in one."""
+        return self._inflight.waiting + self._inflight.running
+
+    @property
     def is_chunking(self) -> bool:
-        """A file waits for a worker or is in one."""
-        return bool(self._inflight.waiting or self._inflight.running)
+        return self.chunking_count > 0
 
     @property
     def is_busy(self) -> bool:

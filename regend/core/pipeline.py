@@ -23,6 +23,7 @@ from regend.core.commits import Commits
 from regend.core.debouncer import DebounceConfig, Debouncer
 from regend.core.files import FileWork
 from regend.core.heat import Heat, Key
+from regend.core.modes import Mode, Surroundings, choose_mode
 from regend.core.scans import Scan, Scans
 from regend.core.vectors import URGENT_SLOTS, VectorWork
 from regend.core.watermark import Watermark
@@ -34,8 +35,9 @@ class PipelineConfig:
     """Bounds and times of all queues.
 
     Attributes:
-        mode: ``sequential`` does one thing at a time, ``parallel`` embeds once everything is chunked, ``pipeline``
-            overlaps all stages. All give the same index.
+        mode: ``sequential`` does one thing at a time, ``parallel`` embeds bulk once everything is chunked, ``pipeline``
+            overlaps all stages, ``auto`` chooses. All give the same index.
+        surroundings: what ``auto`` chooses by, besides the files at hand.
         commit_backlog_bytes: no further file is chunked while more text than this waits to be committed.
         embed_limit: chunks without a vector kept in memory; the others wait in the store.
         texts_per_file_hour: maximum chunks of a file that a remote model gets in an hour; 0: no bound.
@@ -43,7 +45,8 @@ class PipelineConfig:
 
     debounce: DebounceConfig = field(default_factory=DebounceConfig)
     batch: BatchConfig = field(default_factory=BatchConfig)
-    mode: Literal["sequential", "parallel", "pipeline"] = "pipeline"
+    mode: Mode | Literal["auto"] = "pipeline"
+    surroundings: Surroundings = field(default_factory=Surroundings)
     scan_slots: int = 2
     chunk_slots: int = 4
     embed_slots: int = 2
@@ -56,30 +59,32 @@ class Pipeline:
     """Sole owner and mutator of all indexing state."""
 
     def __init__(self, config: PipelineConfig) -> None:
-        one = config.mode == "sequential"
         self._config = config
+        self._capacity = config.chunk_slots
+        self._wanted: Mode | None = None
+        self.mode: Mode = "pipeline"
         self._watermark = Watermark()
         heat = Heat()
         self._debouncer = Debouncer(config.debounce, self._watermark, heat)
         self._commits = Commits()
-        self._scans = Scans(1 if one else config.scan_slots, config.debounce.storm_paths)
+        self._scans = Scans(config.scan_slots, config.debounce.storm_paths)
         self._files = FileWork(
             self._watermark,
             self._commits,
             self._scans,
             heat,
-            1 if one else config.chunk_slots,
+            config.chunk_slots,
             config.commit_backlog_bytes,
         )
-        slots, urgent_slots = (1, 0) if one else (config.embed_slots, URGENT_SLOTS)
         self._vectors = VectorWork(
-            config.batch, slots, config.embed_limit, urgent_slots, texts_per_file_hour=config.texts_per_file_hour
+            config.batch, config.embed_slots, config.embed_limit, texts_per_file_hour=config.texts_per_file_hour
         )
         self._tracks = [self._vectors]
         self._wants_vectors: set[int] = set()
         self.generation = 0
         self.paused = False
         self.commit_error = ""
+        self._choose_mode()
 
     def handle(self, event: ev.Event, now: float) -> list[Command]:
         """Record one fact and return the commands that are due now."""
@@ -112,8 +117,8 @@ class Pipeline:
             case ev.PauseRequested(paused):
                 self.paused = paused
             case ev.CapacityChanged(chunk_slots):
-                one = self._config.mode == "sequential"
-                self._files.chunk_slots = min(1, chunk_slots) if one else chunk_slots
+                self._capacity = chunk_slots
+                self._set_slots()
             case ev.Tick():
                 pass
             case _ as unreachable:
@@ -125,7 +130,8 @@ class Pipeline:
                 self._debouncer.add_path(root, path, now)
             case ev.RescanNeeded(root, path, rehash=False):
                 self._debouncer.add_rescan(root, path, now)
-            case ev.RescanNeeded(root, path):
+            case ev.RescanNeeded(root, path, mode=mode):
+                self._wanted = mode or self._wanted
                 self._look(root, path, rehash=True)
             case ev.RootBusy(root, busy):
                 self._debouncer.set_busy(root, busy, now)
@@ -228,9 +234,29 @@ class Pipeline:
         self._debouncer.drop(root)
         self._files.lose(root)
 
+    def _choose_mode(self) -> None:
+        """Work in the mode that was asked for until nothing waits, then in the configured one."""
+        if self._wanted is not None and self.is_idle():
+            self._wanted = None
+        usual = self._config.mode
+        if usual == "auto":
+            usual = choose_mode(self._files.chunking_count, self._config.surroundings)
+        mode = self._wanted or usual
+        if mode != self.mode:
+            self.mode = mode
+            self._set_slots()
+
+    def _set_slots(self) -> None:
+        config = self._config
+        one = self.mode == "sequential"
+        self._scans.slots = 1 if one else config.scan_slots
+        self._files.chunk_slots = min(1, self._capacity) if one else self._capacity
+        self._vectors.slots, self._vectors.urgent_slots = (1, 0) if one else (config.embed_slots, URGENT_SLOTS)
+
     # -- commands out ----------------------------------------------------------------------------------------------
 
     def _pump(self, now: float) -> Iterator[Command]:
+        self._choose_mode()
         if not self.paused:
             for root, path in self._files.take_unsure(now):
                 self._debouncer.add_rescan(root, path, now)
@@ -252,8 +278,10 @@ class Pipeline:
 
     def _may_embed(self) -> Iterator[VectorWork]:
         """Yield the tracks that may begin a batch. The mode rules the first; each other one waits for all else."""
-        if self.paused or (self._config.mode != "pipeline" and self._files.is_chunking):
+        is_chunking = self._files.is_chunking
+        if self.paused or (self.mode == "sequential" and is_chunking):
             return
+        self._vectors.edits_only = self.mode == "parallel" and is_chunking
         for work in self._tracks:
             yield work
             if self._files.expects_chunks or not work.is_idle:

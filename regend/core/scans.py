@@ -67,7 +67,7 @@ class Scans:
     """Owns all scans that are not finished."""
 
     def __init__(self, slots: int, max_scopes: int) -> None:
-        self._slots = slots
+        self.slots = slots
         self._max_scopes = max_scopes
         self._next_id = 0
         self._waiting: list[Scan] = []
@@ -93,9 +93,9 @@ class Scans:
         Narrow scans go first, and only one scan of a whole root runs at a time, so that an edit is never held up by it.
         A path that changes without end must not hold up the whole root either, so narrow scans in a row are bounded.
         """
-        if len(self._listing) >= self._slots or not self._waiting:
+        if len(self._listing) >= self.slots or not self._waiting:
             return None
-        has_room = self._slots == 1 or not any(s.whole for s in self._listing.values())
+        has_room = self.slots == 1 or not any(s.whole for s in self._listing.values())
         narrow = next((s for s in self._waiting if not s.whole), None)
         whole = next((s for s in self._waiting if s.whole), None) if has_room else None
         scan = whole if narrow is None or (whole is not None and self._overtaken >= MAX_OVERTAKEN) else narrow
@@ -153,7 +153,7 @@ class Scans:
         return sum(1 for s in (*self._waiting, *self._listing.values()) if root is None or s.root == root)
 
     def check_invariants(self) -> None:
-        assert len(self._listing) <= self._slots
+        assert len(self._listing) <= self.slots
         for scan in self._open.values():
             assert scan.work >= 0 and scan.ops >= 0 and not scan.dropped
             assert scan.listed == (scan.scan_id not in self._listing)

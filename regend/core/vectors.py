@@ -37,7 +37,13 @@ class _Retry:
 
 
 class VectorWork:
-    """Owns which chunks wait for a vector, are being embedded, or were given up."""
+    """Owns which chunks wait for a vector, are being embedded, or were given up.
+
+    Attributes:
+        slots: batches in flight; those that run when it is lowered go on.
+        urgent_slots: batches of edits in flight beyond them.
+        edits_only: bulk waits.
+    """
 
     def __init__(
         self,
@@ -50,8 +56,10 @@ class VectorWork:
     ) -> None:
         self._track = track
         self._batcher = Batcher[PendingChunk](config)
-        self._slots = slots
-        self._urgent_slots = urgent_slots
+        self.slots = slots
+        self.urgent_slots = urgent_slots
+        self._most_running, self._most_bulk = slots + urgent_slots, slots
+        self.edits_only = False
         self._limit = limit
         self._allowance = Allowance(texts_per_file_hour)
         self._held: dict[ChunkId, int] = {}
@@ -93,7 +101,7 @@ class VectorWork:
 
     def fetch(self) -> FetchUnembedded | None:
         """Ask the store for more when at least half of the limit is free."""
-        if not self.backlog or self._fetching or len(self._held) * 2 > self._limit:
+        if self.edits_only or not self.backlog or self._fetching or len(self._held) * 2 > self._limit:
             return None
         self._fetching = True
         self._backlog_grew = False
@@ -255,8 +263,8 @@ class VectorWork:
         self._batcher.check_invariants()
         self.tickets.check_invariants()
         self._allowance.check_invariants()
-        assert len(self._running) <= self._slots + self._urgent_slots
-        assert sum(batch.lane is Lane.BULK for batch, _ in self._running.values()) <= self._slots
+        assert len(self._running) <= self._most_running
+        assert sum(batch.lane is Lane.BULK for batch, _ in self._running.values()) <= self._most_bulk
         assert self.waiting + self.running <= len(self._held) <= self._limit
         assert not (self._held.keys() & self.given_up.keys())
 
@@ -266,9 +274,9 @@ class VectorWork:
 
     def _last_lane(self) -> Lane | None:
         """Return the last lane of which a batch may begin now; None: no slot is free."""
-        if len(self._running) < self._slots:
+        if len(self._running) < self.slots and not self.edits_only:
             return Lane.BULK
-        return Lane.EDIT if len(self._running) < self._slots + self._urgent_slots else None
+        return Lane.EDIT if len(self._running) < self.slots + self.urgent_slots else None
 
     def _next(self, last: Lane, now: float) -> tuple[Batch[PendingChunk] | None, int]:
         for retry in self._retries:

@@ -95,8 +95,8 @@ class Embedder:
 
     @property
     def is_quick(self) -> bool:
-        """Whether workers give a new file's chunks their vectors when they read it."""
-        return self._provider.info.quick
+        """Whether workers give a new file's chunks their vectors when they read it; not where pools are asked first."""
+        return self._provider.info.quick and self.reuse is None
 
     async def run(self, command: Embed) -> Embedded | EmbedFailed:
         """Embed one batch. Raises nothing but `CancelledError`."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from regend.config import Config, EmbeddingConfig
 from regend.core.batcher import BatchConfig
 from regend.core.debouncer import DebounceConfig
+from regend.core.modes import Surroundings
 from regend.core.pipeline import PipelineConfig
 from regend.embedding.base import ModelInfo
+from regend.machine import this_machine
 from regend.workers.dispatcher import Dispatcher
 
 
@@ -15,11 +17,12 @@ def pipeline_config(
 ) -> PipelineConfig:
     """Return the core's bounds; `embedding` configures the first model."""
     watch = config.watch
-    mode = config.workers.mode
+    machine = this_machine()
     return PipelineConfig(
         debounce=DebounceConfig(watch.quiet_ms / 1e3, watch.max_delay_ms / 1e3, watch.storm_paths, watch.busy_limit_s),
         batch=batch_config(embedding, model),
-        mode="pipeline" if mode == "auto" else mode,  # type: ignore[arg-type]
+        mode=config.workers.mode,  # type: ignore[arg-type]
+        surroundings=Surroundings(machine.cores, machine.memory_bytes, not model.local),
         chunk_slots=workers.slots,
         embed_slots=embedding.concurrency or model.concurrency,
         texts_per_file_hour=config.embedding.texts_per_file_hour,

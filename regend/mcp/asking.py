@@ -215,8 +215,9 @@ def _index_repository(daemon: Daemon, question: Question, report: Report) -> Ans
         raise PathError("`root` names no directory; give the absolute path of the one to index.")
     known = scope_of(directory, daemon.call("list")["roots"])
     root = known.roots[0] if known.roots else daemon.call("add", path=known.unknown)["root"]
-    if known.roots and question.arguments.get("again"):
-        daemon.call("reindex", path=root)
+    mode = question.arguments.get("mode", "")
+    if known.roots and (mode or question.arguments.get("again")):
+        daemon.call("reindex", path=root, mode=mode)
     deadline = time.monotonic() + _INDEX_WAIT_S
     while True:
         state = next((row for row in daemon.call("status")["roots"] if row["path"] == root), None)

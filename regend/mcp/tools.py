@@ -13,6 +13,7 @@ import msgspec
 
 from regend.errors import RpcError
 from regend.fields import Checked, declare
+from regend.limits import MODES
 from regend.rpc import query_messages as asks
 
 DEFAULT_BUDGET_TOKENS = 2_000
@@ -48,6 +49,9 @@ class StatusArguments(Checked):
 class IndexArguments(Checked):
     root: str = declare("absolute path of the directory to index; left out: the current project", "")
     again: bool = declare("read every file again, if it is indexed already", False)
+    mode: str = declare(
+        "read every file again in this mode: `sequential`, `parallel` or `pipeline`", "", choices=("", *MODES)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +168,7 @@ _READERS = (
 _INDEX = Tool(
     "index_repository", "Index a repository",
     "Add a directory to the index, or read it again. The answer says how far it is; search works meanwhile.",
-    IndexArguments, ("root", "again"), changes=True,
+    IndexArguments, ("root", "again", "mode"), changes=True,
 )  # fmt: skip
 
 

@@ -54,7 +54,7 @@ class AsyncClient:
         cls, path: str | Path | None = None, timeout_s: float = sync.DEFAULT_TIMEOUT_S, name: str = "python"
     ) -> Self:
         """Connect and say hello; arguments and errors are those of `client.Client`."""
-        places = [str(path)] if path is not None else list(map(str, socket_places()))
+        places = [str(path)] if path is not None else socket_places()
         failure: DaemonNotRunningError | None = None
         for where in places:
             try:

@@ -179,7 +179,7 @@ class Client:
     def __init__(
         self, path: str | Path | None = None, timeout_s: float = DEFAULT_TIMEOUT_S, name: str = "python"
     ) -> None:
-        self._places = [str(path)] if path is not None else list(map(str, socket_places()))
+        self._places = [str(path)] if path is not None else socket_places()
         self.path = self._places[0]
         self.timeout_s = timeout_s
         self.server: dict[str, Any] = {}

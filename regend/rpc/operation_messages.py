@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from regend.fields import Checked, declare
-from regend.limits import MAX_LISTED, MAX_WAIT_S
+from regend.limits import MAX_LISTED, MAX_WAIT_S, MODES
 from regend.rpc.codec import PROTOCOL_VERSION
 
 TOPICS = ("progress", "index", "state")
@@ -117,6 +117,16 @@ class RemoveRequest(Checked):
 @dataclass(frozen=True, slots=True)
 class RootRequest(Checked):
     path: str = declare("absolute path of a root")
+
+
+@dataclass(frozen=True, slots=True)
+class ReindexRequest(Checked):
+    path: str = declare("absolute path of a root")
+    mode: str = declare(
+        "how files are indexed until nothing waits; every mode gives the same index; empty: as configured",
+        "",
+        choices=("", *MODES),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +251,7 @@ class StatusResponse:
     generation: int = declare("generation of the current snapshot")
     complete: bool = declare("true if every root is complete")
     paused: bool = declare("whether the user paused indexing")
+    mode: str = declare("how files are indexed now: `sequential`, `parallel` or `pipeline`")
     socket: str = declare("path of this socket")
     state_dir: str = declare("path of the state directory")
     shared: Mapping[str, Any] = declare(

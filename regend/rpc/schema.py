@@ -74,7 +74,7 @@ _METHODS = (
         ("root_error",),
     ),
     Method("list", ops.Empty, ops.ListResponse, "List the roots."),
-    Method("reindex", ops.RootRequest, ops.RootResponse, "Read every file of a root again.", ("root_error",)),
+    Method("reindex", ops.ReindexRequest, ops.RootResponse, "Read every file of a root again.", ("root_error",)),
     Method(
         "verify", ops.VerifyRequest, ops.VerifyResponse,
         "Compare the index with the disk, and index again what differs.",

@@ -1,7 +1,8 @@
 """Exact search: chunks whose text matches expressions, or in which a definition of a name begins.
 
-The index keeps neither positions nor parts of words, so texts are read one by one: those that the words of the query
-find first, then the others, source before tests. It ends with enough results or when its time is up, and says which.
+The index keeps no positions, so texts are read one by one, but only those that have a word with each piece that the
+expressions demand: those that the words of the query find first, then the others, source before tests. It ends with
+enough results or when its time is up, and says which.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from regend.search.legs.legs import find_definitions
 from regend.search.legs.locate import Place, chunks_at
 from regend.search.legs.scope import Scope
 from regend.search.options import SearchOptions
+from regend.search.query.literals import MAX_GROUPS
 from regend.search.query.patterns import Matcher
 from regend.search.query.words import path_words, standing
 from regend.search.ranking.features import Candidate, FileFacts
@@ -83,7 +85,9 @@ def exact_search(
 
 def _docs(snapshot: Snapshot, scope: Scope, options: SearchOptions) -> list[int]:
     """Return the documents in scope that may match, in the order in which they are read."""
-    conditions = conditions_of(options.query, options.filters, ())
+    groups = {group for pattern in options.query.patterns if not pattern.negated for group in pattern.pieces()}
+    pieces = tuple(sorted(groups, key=sorted)[:MAX_GROUPS])
+    conditions = replace(conditions_of(options.query, options.filters, ()), pieces=pieces)
     if options.filters.names:
         found = find_definitions(snapshot, scope, options.filters.names, conditions)
         places = [Place(view.entry_id, view.start_line) for view in found.views]

@@ -97,6 +97,7 @@ class _Document:
             and not any(map(self.holds, conditions.without))
             and (not conditions.kinds or not conditions.kinds.isdisjoint(self.kinds))
             and conditions.without_kinds.isdisjoint(self.kinds)
+            and (not conditions.pieces or conditions.fit(self.terms[0]))
         )
 
 

@@ -75,19 +75,27 @@ class Swept:
     chunks: int = 0
 
 
+class ModelCount(NamedTuple):
+    """How many vectors of a model a pool holds."""
+
+    model_id: str
+    dim: int
+    vectors: int
+
+
 @dataclass(frozen=True, slots=True)
 class PoolHealth:
     """Counts of one pool.
 
     Attributes:
-        vectors: by model id.
+        vectors: by model, without models of which there there is no vector.
         trees: those whose lease has not ended.
     """
 
     name: str
     chunks: int
     trees: int
-    vectors: dict[str, int]
+    vectors: tuple[ModelCount, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +134,10 @@ class SharedVectors(Protocol):
 
     async def fetch(self, pool: str, model: SharedModel, chunks: Sequence[ChunkId]) -> tuple[list[ChunkId], HalfMatrix]:
         """Return those of `chunks` that have a vector, in any order, and their vectors."""
+        ...
+
+    async def page(self, pool: str, model: SharedModel, after: bytes, limit: int) -> list[ChunkId]:
+        """Return up to `limit` chunks that have a vector, in order of their hashes, beyond `after`."""
         ...
 
     async def nearest(self, pool: str, model: SharedModel, vector: FloatVector, limit: int, tree: str) -> list[Near]:

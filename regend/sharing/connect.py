@@ -10,6 +10,7 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 
@@ -36,6 +37,7 @@ Connection: TypeAlias = Any
 _AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # A connection that broke in the middle of an answer.
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
     asyncpg.TransactionRollbackError,
@@ -91,7 +93,7 @@ class Connections:
             if self._pool is None:
                 self._pool = await asyncpg.create_pool(
                     self._address.url,
-                    ssl=self._address.tls or None,
+                    ssl=tls_context(self._address),
                     min_size=0,
                     max_size=MAX_CONNECTIONS,
                     timeout=CONNECT_TIMEOUT_S,
@@ -104,10 +106,33 @@ class Connections:
     async def _connect(self) -> asyncpg.Connection:
         return await asyncpg.connect(
             self._address.url,
-            ssl=self._address.tls or None,
+            ssl=tls_context(self._address),
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=STATEMENT_TIMEOUT_S,
         )
+
+
+def tls_context(address: Address) -> ssl.SSLContext | None:
+    """Return how connections are protected; None where none leaves this machine.
+
+    The authorities are those of this machine, or that of `sslrootcert=` in the URL.
+
+    Raises:
+        SharedStoreError: a file that the URL names cannot be used.
+    """
+    if not address.tls:
+        return None
+    named = {key: values[-1] for key, values in parse_qs(urlsplit(address.url).query).items()}
+    try:
+        context = ssl.create_default_context(cafile=named.get("sslrootcert"))
+        if "sslcert" in named:
+            context.load_cert_chain(named["sslcert"], named.get("sslkey"), named.get("sslpassword"))
+    except OSError as error:
+        raise SharedStoreError(f"{address.shown}: a certificate of `shared.url` cannot be used: {error}.") from error
+    context.check_hostname = address.tls == "verify-full"
+    if address.tls == "require":
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 async def _check(connection: asyncpg.Connection) -> None:
@@ -164,5 +189,5 @@ class _translated:  # noqa: N801 - used as a statement, as `contextlib.suppress`
         if isinstance(error, _AWAY):
             reason = str(error) or type(error).__name__
             raise SharedStoreAwayError(f"{self._shown} does not answer: {reason}.") from error
-        if isinstance(error, asyncpg.PostgresError | asyncpg.InternalClientError | ValueError):
+        if isinstance(error, asyncpg.PostgresError | ValueError):
             raise SharedStoreError(f"{self._shown} refuses: {error}.") from error

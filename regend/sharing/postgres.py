@@ -22,6 +22,7 @@ from regend.sharing.base import (
     FloatVector,
     HalfMatrix,
     Health,
+    ModelCount,
     Near,
     PoolHealth,
     SharedModel,
@@ -30,6 +31,7 @@ from regend.sharing.base import (
     TreeCommitted,
 )
 from regend.sharing.connect import Connection, Connections, decoded, encoded
+from regend.sharing.nearest import build_graph, nearest
 from regend.sharing.schema import SCHEMA_VERSION
 from regend.types import ChunkId
 
@@ -37,8 +39,8 @@ _T = TypeVar("_T")
 _ASKED_AT_ONCE = 5_000
 _PUT_AT_ONCE = 2_000
 """Rows of one transaction: other writers of the pool wait for its end."""
-EXACT_ROWS = 20_000
-"""Trees up to this size are searched exactly."""
+_KEPT_TREES = 16
+"""Bitmaps that are kept for queries."""
 
 
 class PostgresStore:
@@ -48,6 +50,7 @@ class PostgresStore:
         self._connections = Connections(address)
         self._pools: dict[str, int] = {}
         self._models: dict[SharedModel, int] = {}
+        self._trees: dict[tuple[int, str], tuple[str, bytes]] = {}
 
     async def setup(self) -> bool:
         """Make the tables, as an administrator; return False where they exist."""
@@ -65,6 +68,7 @@ class PostgresStore:
             # The server may have been restored from a backup, whose numbers of pools and models differ.
             self._pools.clear()
             self._models.clear()
+            self._trees.clear()
             raise
 
     # Vectors.
@@ -109,19 +113,23 @@ class PostgresStore:
                 vectors += [row[1] for row in rows]
         return found, decoded(vectors, model.dim)
 
+    async def page(self, pool: str, model: SharedModel, after: bytes, limit: int) -> list[ChunkId]:
+        """See `SharedVectors.page`."""
+        async with self._take() as sql:
+            rows = await sql.fetch(
+                f"SELECT c.chunk FROM regend.chunks c JOIN {await self._table(sql, model)} v "  # noqa: S608
+                "ON v.pool = c.pool AND v.seq = c.seq WHERE c.pool = $1 AND c.chunk > $2 ORDER BY c.chunk LIMIT $3",
+                await self._pool(sql, pool), after, limit,
+            )  # fmt: skip
+        return [ChunkId(chunk) for (chunk,) in rows]
+
     async def nearest(self, pool: str, model: SharedModel, vector: FloatVector, limit: int, tree: str) -> list[Near]:
         """See `SharedVectors.nearest`."""
         async with self._take() as sql:
-            number, table = await self._pool(sql, pool), await self._table(sql, model)
-            bits = await sql.fetchval("SELECT bits FROM regend.trees WHERE pool = $1 AND tree = $2", number, tree)
-            seqs = _members(bits or b"")
-            rows = await sql.fetch(
-                f"SELECT c.chunk, 1 - n.distance FROM (SELECT v.seq, v.vector <=> $2 AS distance FROM {table} v "  # noqa: S608
-                "WHERE v.pool = $1 AND v.seq = ANY($3::int[]) ORDER BY distance, v.seq LIMIT $4) n "
-                "JOIN regend.chunks c ON c.pool = $1 AND c.seq = n.seq ORDER BY n.distance, c.chunk",
-                number, _half(vector), seqs.tolist(), limit,
-            )  # fmt: skip
-        return [Near(ChunkId(chunk), float(score)) for chunk, score in rows]
+            number = await self._pool(sql, pool)
+            await self._table(sql, model)
+            bits = await self._bits(sql, number, tree)
+            return await nearest(sql, number, self._models[model], _half(vector), limit, _members(bits), bits)
 
     async def similarity(
         self, pool: str, model: SharedModel, vector: FloatVector, chunks: Sequence[ChunkId]
@@ -194,6 +202,8 @@ class PostgresStore:
                 dead = [seq for (seq,) in rows if not live[seq]]
                 for table in (*tables, "regend.chunks"):
                     await sql.execute(f"DELETE FROM {table} WHERE pool = $1 AND seq = ANY($2::int[])", number, dead)  # noqa: S608
+            for (model,) in await sql.fetch("SELECT model FROM regend.models"):
+                await build_graph(sql, number, model)
         return Swept(int(ended.rpartition(" ")[2]), len(dead))
 
     async def health(self) -> Health:
@@ -206,13 +216,33 @@ class PostgresStore:
                 "(SELECT count(*) FROM regend.trees t WHERE t.pool = p.pool AND t.lease_until >= now()) "
                 "FROM regend.pools p ORDER BY p.name"
             )
-            counts: dict[int, dict[str, int]] = {}
-            for model, model_id in await sql.fetch("SELECT model, model_id FROM regend.models ORDER BY model"):
+            counts: dict[int, list[ModelCount]] = {}
+            for model, model_id, dim in await sql.fetch(
+                "SELECT model, model_id, dim FROM regend.models ORDER BY model"
+            ):
                 grouped = f"SELECT pool, count(*) FROM regend.vectors_{model} GROUP BY pool"  # noqa: S608
                 for pool, count in await sql.fetch(grouped):
-                    counts.setdefault(pool, {})[model_id] = count
-        pools = tuple(PoolHealth(name, chunks, trees, counts.get(pool, {})) for pool, name, chunks, trees in rows)
+                    counts.setdefault(pool, []).append(ModelCount(model_id, dim, count))
+        pools = tuple(
+            PoolHealth(name, chunks, trees, tuple(counts.get(pool, ()))) for pool, name, chunks, trees in rows
+        )
         return Health(f"PostgreSQL {version.split()[0]}, pgvector {vector}", SCHEMA_VERSION, pools)
+
+    async def _bits(self, sql: Connection, pool: int, tree: str) -> bytes:
+        """Return a tree's bitmap; one that is known here by its revision does not travel again."""
+        revision, bits = self._trees.get((pool, tree), ("", b""))
+        row = await sql.fetchrow(
+            "SELECT revision, CASE WHEN revision <> $3 THEN bits END FROM regend.trees WHERE pool = $1 AND tree = $2",
+            pool, tree, revision,
+        )  # fmt: skip
+        if row is None:
+            return b""
+        if row[1] is not None:
+            revision, bits = row
+            if len(self._trees) >= _KEPT_TREES:
+                self._trees.clear()
+            self._trees[pool, tree] = revision, bits
+        return bits
 
     async def _pool(self, sql: Connection, name: str) -> int:
         if name not in self._pools:

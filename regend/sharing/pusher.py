@@ -84,19 +84,23 @@ class Pusher:
         """Send until cancelled; failures of the store are shown in `status` and tried again."""
         while True:
             self._woken.clear()
-            left_s = LONGEST_PAUSE_S
-            for root in await self._roots():
-                try:
-                    if self._reach.may_ask(root.pool, time.monotonic()) and await self._look_after(root):
-                        left_s = 0.0
-                except SharedStoreAwayError as error:
-                    self._reach.failed(str(error), time.monotonic())
-                except SharedStoreError as error:
-                    self._reach.refused(root.pool, str(error), time.monotonic())
-                except Exception:
-                    log.exception("push_failed", root=root.path)
-            if left_s:
-                await self._wait(left_s)
+            try:
+                more = [await self._try(root) for root in await self._roots()]
+            except Exception:  # The disk, mostly; the daemon goes on without sharing.
+                log.exception("push_failed")
+                more = []
+            if not any(more):
+                await self._wait(LONGEST_PAUSE_S)
+
+    async def _try(self, root: SharedRoot) -> bool:
+        """Look after a root unless the store is to be left alone; return whether more may be left."""
+        try:
+            return self._reach.may_ask(root.pool, time.monotonic()) and await self._look_after(root)
+        except SharedStoreAwayError as error:
+            self._reach.failed(str(error), time.monotonic())
+        except SharedStoreError as error:
+            self._reach.refused(root.pool, str(error), time.monotonic())
+        return False
 
     async def _wait(self, timeout_s: float) -> None:
         if pause_s := self._reach.pause_left_s(time.monotonic()):

@@ -15,7 +15,7 @@ import structlog
 
 from regend.embedding.base import Matrix, ModelInfo
 from regend.errors import SharedStoreAwayError, SharedStoreError
-from regend.sharing.base import SharedModel, SharedStore
+from regend.sharing.base import HalfMatrix, SharedModel, SharedStore
 from regend.sharing.outbox import Outbox
 from regend.sharing.reach import Reach
 from regend.store.reads import Reads
@@ -87,17 +87,18 @@ class Reuse:
         self._roots = roots
         self._is_secret = is_secret
         self._noted = noted
+        self._dropped: set[asyncio.Task[tuple[list[ChunkId], HalfMatrix]]] = set()
 
     async def fetch(self, model: ModelInfo, chunks: Sequence[ChunkId], texts: Sequence[str]) -> dict[int, Matrix]:
         """Return the vectors that shared pools have, by row: float32 [dim], L2-normalised. Never raises.
 
         All chunks that belong to a shared root and do not look like secrets are noted for the store.
         """
-        roots = await self._roots()
-        if not roots:
-            return {}
         shared = SharedModel(model.model_id, model.dim)
         try:
+            roots = await self._roots()
+            if not roots:
+                return {}
             places = await asyncio.to_thread(self._note, roots, shared, chunks, texts)
         except Exception as error:
             # The outbox is a convenience, and a comparison of the whole tree finds what it lacks.
@@ -130,19 +131,34 @@ class Reuse:
                 places.setdefault(root.pool, set()).update(own)
         return places
 
+    def _drop(self, asked: asyncio.Task[tuple[list[ChunkId], HalfMatrix]]) -> None:
+        """Give a call up without waiting for its end, which takes seconds where the server hangs."""
+        if not asked.done():
+            asked.cancel()
+            self._dropped.add(asked)
+            asked.add_done_callback(self._forget)
+
+    def _forget(self, asked: asyncio.Task[tuple[list[ChunkId], HalfMatrix]]) -> None:
+        self._dropped.discard(asked)
+        if not asked.cancelled():
+            asked.exception()  # It was given up, so it interests no caller.
+
     async def _fetch(self, pool: str, model: SharedModel, chunks: Sequence[ChunkId]) -> dict[ChunkId, Matrix]:
+        asked = asyncio.create_task(self._store.fetch(pool, model, chunks))
         try:
-            async with asyncio.timeout(self._timeout_s):
-                found, halves = await self._store.fetch(pool, model, chunks)
-        except TimeoutError:
-            self._reach.failed(f"It did not answer within {self._timeout_s:g} s.", time.monotonic())
-            return {}
+            await asyncio.wait({asked}, timeout=self._timeout_s)
+            if not asked.done():
+                self._reach.failed(f"It did not answer within {self._timeout_s:g} s.", time.monotonic())
+                return {}
+            found, halves = asked.result()
         except SharedStoreAwayError as error:
             self._reach.failed(str(error), time.monotonic())
             return {}
         except SharedStoreError as error:
             self._reach.refused(pool, str(error), time.monotonic())
             return {}
+        finally:
+            self._drop(asked)
         self._reach.answered(pool)
         vectors = halves.astype(np.float32)
         norms = np.linalg.norm(vectors, axis=1)

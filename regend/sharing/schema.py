@@ -31,6 +31,10 @@ SETUP: tuple[str, ...] = (
     """CREATE TABLE regend.trees(
          pool int NOT NULL, tree text NOT NULL, revision text NOT NULL, bits bytea NOT NULL,
          lease_until timestamptz NOT NULL, PRIMARY KEY (pool, tree))""",
+    # The HNSW indexes of pools, over the chunks with numbers below `below`; `row_count` is how many these were.
+    """CREATE TABLE regend.graphs(
+         pool int NOT NULL, model int NOT NULL, name text NOT NULL, below int NOT NULL, row_count int NOT NULL,
+         PRIMARY KEY (pool, model, name))""",
     """CREATE FUNCTION regend.my_pools() RETURNS int[] LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$
          SELECT coalesce(array_agg(m.pool), '{}') FROM regend.members m
          JOIN pg_catalog.pg_roles r ON r.rolname = m.role
@@ -92,7 +96,7 @@ SETUP: tuple[str, ...] = (
     "ALTER TABLE regend.pools ENABLE ROW LEVEL SECURITY",
     f"CREATE POLICY own_pools ON regend.pools USING ({_OWN_POOLS})",
     "GRANT SELECT, UPDATE (next_seq) ON regend.pools TO PUBLIC",
-    "GRANT SELECT ON regend.about, regend.models TO PUBLIC",
+    "GRANT SELECT ON regend.about, regend.models, regend.graphs TO PUBLIC",
     "GRANT USAGE ON SCHEMA regend TO PUBLIC",
     f"INSERT INTO regend.about(id, schema_version) VALUES (1, {SCHEMA_VERSION})",  # noqa: S608
 )  # fmt: skip

@@ -7,6 +7,7 @@ vectors where a text looks like a secret.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -86,17 +87,20 @@ class Sharing:
 
     async def status(self) -> dict[str, Any]:
         """Return the state of the store and of each root that shares."""
-        roots = []
-        for root in await self._roots():
-            refusal, _ = self._reach.refusals.get(root.pool, ("", 0.0))
-            tree = await asyncio.to_thread(self._outbox.tree, root.place)
-            waiting = await asyncio.to_thread(self._outbox.count, root.place)
-            roots.append(
-                {"path": root.path, "pool": root.pool, "waiting": waiting, "whole": bool(tree.whole), "error": refusal}
-            )
+        error, roots = self._reach.error, []
+        try:
+            roots = [await self._state(root) for root in await self._roots()]
+        except sqlite3.Error as failure:
+            error = f"The outbox cannot be used: {failure}; check the disk of the state directory."
         unnamed = [record.path for record in self._reads.roots() if self._names.get(record.root) == ""]
         roots += [{"path": path, "pool": "", "waiting": 0, "whole": False, "error": _UNNAMED} for path in unnamed]
-        return {"store": self._address.shown, "error": self._reach.error, **asdict(self.counters), "roots": roots}
+        return {"store": self._address.shown, "error": error, **asdict(self.counters), "roots": roots}
+
+    async def _state(self, root: SharedRoot) -> dict[str, Any]:
+        refusal, _ = self._reach.refusals.get(root.pool, ("", 0.0))
+        tree = await asyncio.to_thread(self._outbox.tree, root.place)
+        waiting = await asyncio.to_thread(self._outbox.count, root.place)
+        return {"path": root.path, "pool": root.pool, "waiting": waiting, "whole": bool(tree.whole), "error": refusal}
 
     async def _roots(self) -> list[SharedRoot]:
         """Return the served roots that share and have a pool."""

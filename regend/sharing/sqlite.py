@@ -24,6 +24,7 @@ from regend.sharing.base import (
     FloatVector,
     HalfMatrix,
     Health,
+    ModelCount,
     Near,
     PoolHealth,
     SharedModel,
@@ -113,6 +114,17 @@ class SqliteStore:
     async def fetch(self, pool: str, model: SharedModel, chunks: Sequence[ChunkId]) -> tuple[list[ChunkId], HalfMatrix]:
         """See `SharedVectors.fetch`."""
         return _decoded(await self._run(lambda sql: _vectors(sql, pool, model, chunks)), model.dim)
+
+    async def page(self, pool: str, model: SharedModel, after: bytes, limit: int) -> list[ChunkId]:
+        """See `SharedVectors.page`."""
+        rows = await self._run(
+            lambda sql: sql.execute(
+                "SELECT c.chunk FROM chunks c JOIN vectors v ON v.seq = c.seq AND v.model = ? "
+                "WHERE c.pool = ? AND c.chunk > ? ORDER BY c.chunk LIMIT ?",
+                (_model(sql, model), _pool(sql, pool), after, limit),
+            ).fetchall()
+        )
+        return [ChunkId(chunk) for (chunk,) in rows]
 
     async def nearest(self, pool: str, model: SharedModel, vector: FloatVector, limit: int, tree: str) -> list[Near]:
         """See `SharedVectors.nearest`."""
@@ -213,11 +225,11 @@ class SqliteStore:
                     "SELECT count(*) FROM trees WHERE pool = ? AND lease_until_utc >= ?", (pool, time.time())
                 ).fetchone()
                 vectors = sql.execute(
-                    "SELECT m.model_id, count(*) FROM chunks c JOIN vectors v USING (seq) JOIN models m USING (model) "
-                    "WHERE c.pool = ? GROUP BY m.model ORDER BY m.model",
+                    "SELECT m.model_id, m.dim, count(*) FROM chunks c JOIN vectors v USING (seq) "
+                    "JOIN models m USING (model) WHERE c.pool = ? GROUP BY m.model ORDER BY m.model",
                     (pool,),
                 )
-                pools.append(PoolHealth(name, chunks, trees, dict(vectors.fetchall())))
+                pools.append(PoolHealth(name, chunks, trees, tuple(ModelCount(*row) for row in vectors.fetchall())))
             return Health(f"SQLite {sqlite3.sqlite_version}", SCHEMA_VERSION, tuple(pools))
 
         return await self._run(read)

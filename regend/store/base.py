@@ -6,14 +6,14 @@ it. It must never block on, lock, or be changed by the writer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from regend.types import BlobId, ChunkId, PoolId, RootId
+from regend.types import LONG_RUN, BlobId, ChunkId, PoolId, RootId
 
 FloatMatrix = npt.NDArray[np.float32]
 HalfMatrix = npt.NDArray[np.float16]
@@ -103,6 +103,7 @@ class ChunkConditions:
         without: none occurs in its text, symbol or path.
         kinds: one of them is the chunk's own kind or that of a definition that begins in it; empty: any.
         without_kinds: none of them is.
+        pieces: of each group, one piece is in a word of the chunk's text, or the text may hold it elsewhere.
         sifted: the caller filters the hits further, by what the index does not know, so it needs more of them.
     """
 
@@ -110,10 +111,17 @@ class ChunkConditions:
     without: tuple[str, ...] = ()
     kinds: frozenset[str] = frozenset()
     without_kinds: frozenset[str] = frozenset()
+    pieces: tuple[frozenset[str], ...] = ()
     sifted: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.words or self.without or self.kinds or self.without_kinds)
+        return bool(self.words or self.without or self.kinds or self.without_kinds or self.pieces)
+
+    def fit(self, words: Collection[str]) -> bool:
+        """Tell whether a chunk whose text has these words meets `pieces`."""
+        return all(
+            LONG_RUN in words or any(piece in word for word in words for piece in group) for group in self.pieces
+        )
 
 
 NO_CONDITIONS = ChunkConditions()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 
@@ -68,6 +69,58 @@ def test_branches_that_open_the_same_brace(conditional: str, first: str, second:
 def test_branches_that_stand_for_themselves_all_count() -> None:
     text = "#ifdef A\nint one(void) { return 1; }\n#else\nint two(void) { return 2; }\n#endif\n"
     assert [path for _, path, _, _ in rows(text, "c")] == ["one", "two"]
+
+
+CONDITIONALS = ["#if DEBUG\n{}\n#else\n{}\n#endif", "#if DEBUG\n{}\n#elif X\n{}\n#endif"]
+
+
+@pytest.mark.parametrize("conditional", CONDITIONALS)
+@pytest.mark.parametrize(
+    ("language", "text", "first", "second", "expected"),
+    [
+        ("csharp", "interface I\n{{\n{}\n  return 1;\n}}\n\nvoid Last();\n}}\n", "int Split()\n{{",
+         "int Split(int a)\n{{",
+         ["I", "I.Split", "I.Last"]),
+        ("swift", "class C {{\n{}\n  run()\n}}\n\nfunc last() {{}}\n}}\n", "func split() {{", "func split(_ a: Int) {{",
+         ["C", "C.split", "C.last"]),
+    ],
+)  # fmt: skip
+def test_conditionals_of_other_languages(
+    conditional: str, language: str, text: str, first: str, second: str, expected: list[str]
+) -> None:
+    if language == "swift":
+        conditional = conditional.replace("#elif", "#elseif")
+    branches = conditional.format(first.format(), second.format())
+    assert [path for _, path, _, _ in rows(text.format(branches), language)] == expected
+
+
+@pytest.mark.parametrize("above", ["#define RUN(x) do { x; } while (0)", "#if defined(X)", "FOO(a)", "int x = f(1)"])
+@pytest.mark.parametrize("name", ["TEST(A, B)", "TEST_F(A, B)", "TYPED_TEST(A, B)"])
+def test_a_line_that_ends_with_a_parenthesis_hides_no_test_below_it(above: str, name: str) -> None:
+    end = "\n#endif" if above.startswith("#if") else ""
+    assert ("test", "A.B", 2, 4) in rows(f"{above}\n{name} {{\n  run();\n}}{end}\n", "cpp")
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_each_member_of_a_group_has_its_own_lines(order: tuple[int, ...]) -> None:
+    members = ["A struct{ X int }", "B = map[string]int", "C interface{ Do() }", "D int"]
+    lines = [members[at] for at in order]
+    found = {
+        path: (start, end) for _, path, start, end in rows("package a\ntype (\n" + "\n".join(lines) + "\n)\n", "go")
+    }
+    for at, line in enumerate(lines, 3):
+        assert found[line[0]] == (at, at), line
+    assert {"A.X", "C.Do"} < found.keys()
+
+
+def test_names_of_lua_and_sql_in_quotes_and_brackets() -> None:
+    lua = 'local M = {}\nlocal e, f = function() end, 1\nM["quoted name"] = function() end\n'
+    assert [path for _, path, _, _ in rows(lua, "lua")] == ["M", "e", "quoted name"]
+    sql = (
+        "CREATE PROCEDURE [dbo].[Do It Now] @x int AS BEGIN SELECT 1 END\nGO\n"
+        "CREATE OR ALTER TRIGGER [dbo].[tr 1] ON x AFTER INSERT AS BEGIN SELECT 1 END\n"
+    )
+    assert [path for _, path, _, _ in rows(sql, "sql")] == ["dbo.Do It Now", "dbo.tr 1"]
 
 
 def test_masking_moves_nothing() -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal, TypeVar
 
-import pytest
-
 from regend.core import commands as cmd
 from regend.core import events as ev
 from regend.core.batcher import BatchConfig
 from regend.core.commits import COMMIT_PAUSE_S
 from regend.core.debouncer import DebounceConfig
 from regend.core.files import UNSURE_PAUSE_S
+from regend.core.modes import Mode, Surroundings
 from regend.core.pipeline import Pipeline, PipelineConfig
 from regend.types import FIRST_TRACK, BlobId, ChunkId, PoolId, RootId, StatSig
 from tests.core.store_model import blob_of, chunked, digest
@@ -34,12 +33,14 @@ class Story:
         self,
         files: Mapping[str, ev.FileState] | None = None,
         blobs: frozenset[BlobId] = frozenset(),
-        mode: Literal["sequential", "parallel", "pipeline"] = "pipeline",
+        mode: Mode | Literal["auto"] = "pipeline",
         make: Callable[[PipelineConfig], Pipeline] = Pipeline,
+        surroundings: Surroundings | None = None,
     ) -> None:
         config = PipelineConfig(
-            debounce=DebounceConfig(1.0, 5.0, 10, 10.0), batch=BatchConfig(items=64, linger_s=0.5), mode=mode
-        )
+            debounce=DebounceConfig(1.0, 5.0, 10, 10.0), batch=BatchConfig(items=64, linger_s=0.5), mode=mode,
+            surroundings=surroundings or Surroundings(),
+        )  # fmt: skip
         self.pipeline = make(config)
         self.now = 0.0
         self.out: list[cmd.Command] = []
@@ -369,20 +370,3 @@ def test_a_whole_scan_is_bulk_and_many_edits_turn_into_bulk() -> None:
     story.observed(story.change("d"), *files)
     lanes = [c.lane for c in story.out if isinstance(c, cmd.ChunkFile)]
     assert lanes.count(cmd.Lane.EDIT) == 64 and lanes.count(cmd.Lane.BULK) == 36
-
-
-@pytest.mark.parametrize("mode", ["sequential", "parallel"])
-def test_other_modes_embed_once_nothing_is_left_to_chunk(mode: Literal["sequential", "parallel"]) -> None:
-    story = Story(mode=mode)
-    story.tell(ev.CapacityChanged(2))
-    files = (ev.Observation("a", SIG, blob_of(TEXT)), ev.Observation("b", SIG, blob_of(OTHER)))
-    story.observed(story.change("a", "b"), *files)
-    first = story.take(cmd.ChunkFile)
-    assert story.has(cmd.ChunkFile) == (mode == "parallel")
-    story.tell(ev.Chunked(R, "a", first.version, chunked(TEXT, SIG)))
-    story.committed("one")
-    story.wait(story.now + 5.0)
-    assert not story.has(cmd.Embed)
-    second = story.take(cmd.ChunkFile)
-    story.tell(ev.Chunked(R, "b", second.version, chunked(OTHER, SIG)))
-    assert story.has(cmd.Embed)

@@ -14,6 +14,7 @@ import pytest
 
 from regend.core import events as ev
 from regend.core.heat import Heat, Key
+from regend.core.modes import Mode
 from regend.core.planner import Planner
 from regend.types import PoolId, RootId
 from tests.core.chaos import Chaos
@@ -93,7 +94,8 @@ def disturb(world: World, root: RootId) -> None:
     elif roll < chaos.crash + chaos.root_lost + chaos.forget_blob:
         world.forget_blob()
     elif roll < 0.1:
-        world.send(ev.RescanNeeded(root, rehash=world.rng.random() < 0.5))
+        mode: Mode | None = world.luck.choice((None, "sequential", "parallel", "pipeline"))
+        world.send(ev.RescanNeeded(root, rehash=world.rng.random() < 0.5, mode=mode))
     elif roll < 0.13:
         world.send(ev.PauseRequested(True))
         world.later(0.3, lambda: world.send(ev.PauseRequested(False)), survives=True)

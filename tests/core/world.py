@@ -74,7 +74,7 @@ class World:
         self.config = PipelineConfig(
             debounce=DebounceConfig(0.04, 0.4, self.rng.choice((2, 5, 512)), 1.0),
             batch=BatchConfig(self.rng.choice((1, 3, 64)), 1000, 1000, 0.01),
-            mode=self.rng.choice(("sequential", "parallel", "pipeline")),
+            mode=self.luck.choice(("sequential", "parallel", "pipeline", "auto")),
             scan_slots=self.rng.choice((1, 2)),
             chunk_slots=self.rng.choice((1, 4)),
             embed_slots=self.rng.choice((1, 2)),

@@ -29,7 +29,7 @@ def needs(program: str, package: str = "") -> pytest.MarkDecorator:
 
 def example(language: str, section: str) -> str:
     text = EDITORS.split(f"\n## {section}\n")[1].split("\n## ")[0]
-    (found,) = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    *_, found = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
     return str(found)
 
 
@@ -62,7 +62,7 @@ def test_the_quickfix_list(place: Place, editor: str, commands: list[str], tmp_p
 
 @needs("emacs", "emacs-nox")
 def test_grep_mode_of_emacs(place: Place) -> None:
-    show = """(with-current-buffer (regend-search "JobQueue")
+    show = """(with-current-buffer (regend-grep "JobQueue")
                 (while (get-buffer-process (current-buffer)) (accept-process-output nil 0.1))
                 (princ (format "%s " major-mode))
                 (setq next-error-last-buffer (current-buffer))

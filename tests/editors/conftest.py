@@ -22,13 +22,18 @@ class Served:
         return self.daemon.socket
 
 
-@pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    root = tmp_path_factory.mktemp("editors").resolve() / "app"
+def fill(root: Path) -> None:
+    """Write the repository that the tests ask."""
     files = {"src/jobs/queue.py": QUEUE, "src/net/retry.py": RETRY, "README.md": README, "tests/queue.py": TEST_QUEUE}
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    root = tmp_path_factory.mktemp("editors").resolve() / "app"
+    fill(root)
     with daemon() as running:
         running.start(root)
         running.flush()

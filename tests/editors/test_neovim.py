@@ -110,7 +110,7 @@ def test_mistakes_are_explained(editor: Neovim) -> None:
         ("Regend search ++wrong x", "no option `++wrong`"),
         ("Regend search lang:klingon x", "klingon"),
         ("Regend outline", "is no file"),
-        ('Regend search "qqqzzz"', "nothing found"),
+        ("Regend search path:none/** job", "nothing found"),
     ):
         editor.forget()
         editor.command(command)
@@ -149,7 +149,8 @@ def test_unsaved_text_is_found(editor: Neovim, served: Served) -> None:
     editor.command("Regend search unsaved_wombat")
     (first, *_) = editor.until(QUICKFIX)
     assert first.startswith("src/jobs/queue.py:") and first.endswith("[unsaved]")
-    assert served.daemon.paths('"unsaved_wombat"') == []
+    saved = served.daemon.call("search", query='"unsaved_wombat"')["results"]
+    assert not any("unsaved_wombat" in result["snippet"] for result in saved)
 
 
 def test_a_saved_file_is_found_without_a_gap(editor: Neovim, served: Served) -> None:
@@ -207,7 +208,10 @@ def test_the_help_file_has_every_subcommand_and_option(editor: Neovim, tmp_path:
 
 def test_a_daemon_that_stops_and_starts_again(served: Served) -> None:
     setup = "vim.g.regend = { reconnect_ms = 20, reconnect_max_ms = 100 }\n"
-    with neovim(served.root, served.socket, setup=setup) as editor:
+    with (
+        neovim(served.root, served.socket, setup=setup) as editor,
+        neovim(served.root, served.socket, setup=setup) as early,
+    ):
         editor.command("Regend search JobQueue")
         editor.until(QUICKFIX)
         assert served.daemon.stop() == 0
@@ -216,8 +220,12 @@ def test_a_daemon_that_stops_and_starts_again(served: Served) -> None:
             editor.until("return require('regend').statusline() == 'regend: off'")
             editor.command("Regend search JobQueue")
             editor.until("return table.concat(_G.notified):find('start it with `:Regend start`', 1, true)")
+            early.until("return require('regend').statusline() == 'regend: off'")
         finally:
             served.daemon.start()
+            served.daemon.flush()
+        early.until("return require('regend').statusline() == 'regend'")
+        assert early.notified() == []
         editor.until("return table.concat(_G.notified):find('connected to the daemon again', 1, true)")
         editor.lua("vim.fn.setqflist({}, 'r')")
         editor.command("Regend search JobQueue")
@@ -229,7 +237,8 @@ def test_a_daemon_that_stops_and_starts_again(served: Served) -> None:
 def test_a_thousand_queries_leave_nothing(served: Served) -> None:
     """The memory after 1,000 more searches, each with an unsaved buffer, against that after the first 200."""
     ask = """
-        local source, left = require('regend.source').search({}), ...
+        local source, left = require('regend.source'), ...
+        source = source.search(source.where(true))
         _G.asked = false
         local function again()
           if left == 0 then
@@ -269,7 +278,7 @@ local function round(number)
   local function ask(stop)
     require('regend.overlay').collect = of_disk and function() return {} end or overlays
     local typed, ended
-    typed, ended = source.as_typed(source.search({}), function(err, items)
+    typed, ended = source.as_typed(source.search(source.where(true)), function(err, items)
       ended()
       if items[1] and items[1].text:find(word, 1, true) then
         table.insert(_G.times, (vim.uv.hrtime() - began) / 1e6)
@@ -319,6 +328,21 @@ def test_the_installation_and_the_settings_of_the_page(served: Served, tmp_path:
     assert set(re.findall(r"\| `:Regend (\w+)", section)) == {
         "live", "search", "symbols", "related", "outline", "status",
     }  # fmt: skip
+
+
+def test_the_language_server_of_the_page(served: Served) -> None:
+    section = (REPOSITORY / "docs/editors.md").read_text().split("\n## The Language Server Protocol\n")[1]
+    (snippet,) = re.findall(r"```lua\n(.*?)```", section, re.S)
+    with neovim(served.root, served.socket) as editor:
+        editor.lua(snippet)
+        editor.command("edit src/jobs/queue.py")
+        editor.until("local client = vim.lsp.get_clients({ name = 'regend' })[1]; return client and client.initialized")
+        names = editor.until(
+            "local client = vim.lsp.get_clients({ name = 'regend' })[1]\n"
+            "local answer = client:request_sync('workspace/symbol', { query = 'JobQueue' })\n"
+            "return answer and vim.tbl_map(function(symbol) return symbol.name end, answer.result)"
+        )
+    assert names[0] == "JobQueue"
 
 
 OLD = shutil.which("nvim", path="/usr/bin:/usr/local/bin")

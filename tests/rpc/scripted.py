@@ -116,7 +116,7 @@ class Script:
             stages={"chunk": {"count": 120, "p50_ms": 1.5, "p95_ms": 9.0, "max_ms": 80.0}},
             workers=(ops.WorkerStatus(4243, "busy", 52_428_800, 120),), memory={"rss_bytes": 104_857_600},
             counters={"embedded_chunks": 900}, shared={}, generation=self.generation, complete=not self.pending,
-            paused=self.paused, socket="/run/regend.sock", state_dir="/state/regend",
+            paused=self.paused, mode="pipeline", socket="/run/regend.sock", state_dir="/state/regend",
         )  # fmt: skip
 
     async def on_files(self, _: Connection, request: ops.FilesRequest) -> ops.FilesResponse:
@@ -149,7 +149,7 @@ class Script:
         self.roots = [root for root in self.roots if root != gone]
         return ops.RootResponse(request.path)
 
-    async def on_reindex(self, _: Connection, request: ops.RootRequest) -> ops.RootResponse:
+    async def on_reindex(self, _: Connection, request: ops.ReindexRequest) -> ops.RootResponse:
         return ops.RootResponse(self._known(request.path))
 
     async def on_list(self, _: Connection, request: ops.Empty) -> ops.ListResponse:

@@ -105,6 +105,7 @@ class MemoryPool:
             and words.isdisjoint(conditions.without)
             and (not conditions.kinds or not kinds.isdisjoint(conditions.kinds))
             and kinds.isdisjoint(conditions.without_kinds)
+            and conditions.fit(self._fields(doc)[0])
         )
 
     def entry_at(self, root: RootId, path: str) -> Entry | None:

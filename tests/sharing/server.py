@@ -63,13 +63,15 @@ class Server:
         hba = "local all all trust\nhost all all 127.0.0.1/32 trust\nhostssl all all ::1/128 trust\n"
         (self._data / "pg_hba.conf").write_text(hba)
         self._process: subprocess.Popen[bytes] | None = None
+        self._settings: tuple[str, ...] = ()
         self._log = (home / "log").open("ab")
 
     def dsn(self, database: str = "postgres", user: str = "postgres") -> str:
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
     def start(self, *settings: str) -> None:
-        """Start, and wait until it answers."""
+        """Start, and wait until it answers; without settings, with those of the last start."""
+        self._settings = settings = settings or self._settings
         options = [f"-cport={self.port}", "-clisten_addresses=127.0.0.1", f"-cunix_socket_directories={self.home}"]
         options += ["-clogging_collector=off", *(f"-c{setting}" for setting in settings)]
         self._process = subprocess.Popen(
@@ -91,15 +93,41 @@ class Server:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
+    def place(self, *files: Path) -> list[Path]:
+        """Copy files to where only the server may read them."""
+        placed = []
+        for file in files:
+            copy = self.home / file.name
+            shutil.copy(file, copy)
+            copy.chmod(0o600)
+            if self._as:
+                os.chown(copy, _NOBODY, _NOBODY)
+            placed.append(copy)
+        return placed
+
     def kill(self) -> None:
         """End it as a crash of the machine's would; every process of it is gone afterwards."""
-        assert self._process is not None
+        if self._process is None:
+            return
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
+        self._process = None
         deadline = time.monotonic() + START_LIMIT_S
-        while _holds(self._data):  # Its children notice on their own.
+        while _processes(self._data):  # Its children notice on their own.
             assert time.monotonic() < deadline, "PostgreSQL's processes do not end"
             time.sleep(0.02)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let every process of the server stand still, as one does whose machine swaps or whose disk hangs."""
+        frozen = _processes(self._data)
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in frozen:
+                os.kill(pid, signal.SIGCONT)
 
     def stop(self) -> None:
         if self._process is not None:
@@ -126,15 +154,16 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _holds(data: Path) -> bool:
-    """Tell whether a process works in the data directory; every process of a server does."""
+def _processes(data: Path) -> list[int]:
+    """Return the processes that work in the data directory, as every process of a server does."""
+    found = []
     for entry in Path("/proc").glob("[0-9]*/cwd"):
         try:
             if entry.readlink() == data:
-                return True
+                found.append(int(entry.parent.name))
         except OSError:
             continue
-    return False
+    return found
 
 
 @contextmanager
@@ -148,6 +177,6 @@ def serving(*settings: str) -> Iterator[Server]:
             server.start(*settings)
             yield server
         finally:
-            server.stop()
+            server.kill()  # Its files are of no use any more.
     finally:
         shutil.rmtree(home, ignore_errors=True)

@@ -197,8 +197,19 @@ async def test_health_counts_by_pool(store: SharedStore, pool: str) -> None:
     await store.commit_tree(pool, whole(chunk_ids(1)))
     health = await store.health()
     (own,) = (one for one in health.pools if one.name == pool)
-    assert (own.chunks, own.trees, own.vectors) == (3, 1, {MODEL.model_id: 3})
+    assert (own.chunks, own.trees, own.vectors) == (3, 1, ((*MODEL, 3),))
     assert health.kind and health.schema == 1
+
+
+async def test_pages_go_through_a_pool_in_order(store: SharedStore, pool: str) -> None:
+    chunks = chunk_ids(*range(7))
+    await store.put(pool, MODEL, chunks[::-1], vectors(7))
+    await store.put(f"{pool}/other", MODEL, chunk_ids(100), vectors(1))
+    found, after = list[ChunkId](), b""
+    while page := await store.page(pool, MODEL, after, 3):
+        assert len(page) <= 3
+        found, after = found + page, page[-1]
+    assert found == chunks
 
 
 async def test_setup_is_harmless_to_repeat(store: SharedStore) -> None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 MODULE = "asking.queries"
 """The module that runs them, in `regend.cli`."""
+FZF_MODULE = "asking.fzf"
+"""The module that runs `fzf`."""
 FORMATS = ("human", "grep", "vimgrep", "json", "jsonl")
 
 _COUNT = number(int, "results", 1, limits.MAX_RESULTS)
@@ -63,7 +65,7 @@ _PAGE = (
     ),
     arg(
         "--overlay", action="append", metavar="FILE=COPY", complete="file",
-        help="search the unsaved text in COPY (- is standard input) instead of FILE",
+        help="search the unsaved text in COPY (- is standard input) instead of FILE; a mere - reads several as JSON",
     ),
 )  # fmt: skip
 
@@ -91,6 +93,13 @@ RELATED = (
     _K, *_WHERE, *_SHOW, *_FORMAT, *_PAGE,
 )  # fmt: skip
 OUTLINE = (arg("file", metavar="FILE", complete="file"), *_FORMAT)
+
+FZF = (
+    arg("query", nargs="*", metavar="QUERY", help="the words to begin with"),
+    _K, *_WHERE,
+    arg("--print", action="store_true", help="print path:line of the choice instead of opening it in $EDITOR"),
+    arg("--list", action="store_true", help="print the results in the form that fzf reads here, and end"),
+)  # fmt: skip
 
 
 def parse(parser: argparse.ArgumentParser, words: list[str], values: argparse.Namespace) -> argparse.Namespace:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 else:
     Where = namedtuple("Where", "root under anchor")
 
-_MAGIC = "*?[{"
 _MAX_POINTER_BYTES = 4_096
 
 
@@ -225,26 +224,29 @@ def _glob(value: str, root: str, here: str) -> str:
     sign, glob = ("!", value[1:]) if value.startswith("!") else ("", value)
     if not glob.strip():
         return value  # The daemon says what is wrong with it.
-    is_path = not any(c in glob for c in _MAGIC) and os.path.lexists(os.path.join(here, glob))  # noqa: PTH118
-    if not is_path and "/" not in glob.rstrip("/"):
+    is_path = os.path.lexists(os.path.join(here, glob))  # noqa: PTH118 - even `[id].tsx`, as a shell would take it.
+    if is_path:
+        glob = _literal(glob)
+    elif "/" not in glob.rstrip("/"):
         return value
     if glob.startswith("/"):
         anchored = os.path.normpath(glob)
-        if not root or not _holds(root, anchored):
-            return value  # As in `.gitignore`: from the root on.
+        if not root or not _holds(_literal(root) if is_path else root, anchored):
+            return sign + glob  # As in `.gitignore`: from the root on.
+        root = _literal(root) if is_path else root
     elif root and _holds(root, here):
         anchored = os.path.normpath(os.path.join(_literal(here), glob))  # noqa: PTH118
         if not _holds(_literal(root), anchored):
             raise PathError(f"The glob {glob!r} leads out of the root {root}; name that place as a path instead.")
         root = _literal(root)
     else:
-        return value
+        return sign + glob
     return sign + (anchored[len(root.rstrip("/")) :] or "/**")
 
 
 def _literal(path: str) -> str:
     """Return a glob that matches a path to the letter."""
-    return "".join(f"[{c}]" if c in "*?[" else c for c in path)
+    return "".join(f"[{c}]" if c in "*?[{" else c for c in path)
 
 
 def shown_path(root: str, path: str, here: str) -> str:

@@ -91,7 +91,7 @@ def _limits(arguments: argparse.Namespace, where: Where) -> dict[str, Any]:
 
 
 def _page(arguments: argparse.Namespace) -> dict[str, Any]:
-    overlays = [_overlay(pair) for pair in arguments.overlay or ()]
+    overlays = [overlay for pair in arguments.overlay or () for overlay in _overlays(pair)]
     size_bytes = sum(len(overlay["text"].encode("utf-8", "surrogateescape")) for overlay in overlays)
     if size_bytes > MAX_OVERLAY_BYTES:
         raise RegendError(
@@ -109,20 +109,41 @@ def _page(arguments: argparse.Namespace) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def _overlay(pair: str) -> dict[str, str]:
-    """Read ``FILE=COPY`` as an overlay: the path of FILE and the text of COPY."""
+def _overlays(pair: str) -> list[dict[str, str]]:
+    """Read ``FILE=COPY`` as an overlay, the path of FILE and the text of COPY; or ``-`` as those on standard input."""
+    if pair == "-":
+        return _overlays_of_json(_contents("-"))
     file, equals, copy = pair.rpartition("=")
     if not equals or not file:
         raise RegendError(f"`--overlay {pair}` names no copy; write FILE=COPY, or FILE=- for standard input.")
+    return [{"path": absolute(file), "text": _contents(copy).decode("utf-8", "surrogateescape")}]
+
+
+def _overlays_of_json(data: bytes) -> list[dict[str, str]]:
+    import json
+
+    wrong = RegendError('`--overlay -` reads a JSON array of {"path": FILE, "text": TEXT} from standard input.')
+    try:
+        overlays = json.loads(data)
+    except ValueError as error:
+        raise wrong from error
+    if not isinstance(overlays, list):
+        raise wrong
+    for overlay in overlays:
+        if not isinstance(overlay, dict) or not all(isinstance(overlay.get(key), str) for key in ("path", "text")):
+            raise wrong
+    return [{"path": absolute(overlay["path"]), "text": overlay["text"]} for overlay in overlays]
+
+
+def _contents(copy: str) -> bytes:
+    """Return the bytes of a file, or with ``-`` those of standard input."""
     try:
         if copy == "-":
-            data = sys.stdin.buffer.read()
-        else:
-            with open(copy, "rb") as stream:  # noqa: PTH123 - pathlib is slower to import.
-                data = stream.read()
+            return sys.stdin.buffer.read()
+        with open(copy, "rb") as stream:  # noqa: PTH123 - pathlib is slower to import.
+            return stream.read()
     except OSError as error:
         raise RegendError(f"The copy {copy} cannot be read: {error.strerror}.") from error
-    return {"path": absolute(file), "text": data.decode("utf-8", "surrogateescape")}
 
 
 def _named(where: Where) -> str:

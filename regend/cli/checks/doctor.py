@@ -91,6 +91,7 @@ def run_checks(socket: Path, environ: Mapping[str, str]) -> Iterator[Check]:
         yield from check_files_of(status)
     yield daemon
     yield from check_roots(status)
+    yield from check_shared(status)
 
 
 def check_python(version: tuple[int, ...]) -> Check:
@@ -285,6 +286,21 @@ def check_daemon(socket: Path) -> tuple[dict[str, Any], Check]:
     if status.get("held_back"):
         return status, Check("daemon", "warn", f"{detail}, indexing is held back", " ".join(status["held_back"]))
     return status, Check("daemon", "ok", detail)
+
+
+def check_shared(status: Mapping[str, Any]) -> Iterator[Check]:
+    """Yield the findings about the shared store, from the daemon's `status`; nothing where none is configured."""
+    shared = status.get("shared")
+    if not shared:
+        return
+    waiting = sum(root["waiting"] for root in shared["roots"])
+    detail = f"{shared['store']}: {shared['reused']:,} reused, {shared['pushed']:,} given, {waiting:,} waiting"
+    problems = [shared["error"], *(f"{root['path']}: {root['error']}" for root in shared["roots"] if root["error"])]
+    if any(problems):
+        remedy = "Ask it with `regenctl store`; texts are embedded here until it answers."
+        yield Check("shared store", "warn", f"{detail}; {' '.join(filter(None, problems))}", remedy)
+    else:
+        yield Check("shared store", "ok", detail)
 
 
 def check_roots(status: Mapping[str, Any]) -> Iterator[Check]:

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Any
 
-    from regend.sharing.base import Health, SharedStore
+    from regend.sharing.base import Health, PoolHealth, SharedStore
+
+
+EXIT_DIFFERS = 2
 
 
 def run_store(arguments: argparse.Namespace) -> int:
@@ -24,13 +27,16 @@ def run_store(arguments: argparse.Namespace) -> int:
         "setup": _setup,
         "status": _status,
         "sweep": _sweep,
+        "migrate": _migrate,
     }
+    if (arguments.action == "migrate") != bool(arguments.to):
+        raise ConfigError("`regenctl store migrate --to URL` names the store that gets the vectors.")
     answer, lines = asyncio.run(_ask(arguments, actions[arguments.action]))
     if arguments.json:
         print_json(answer)
     else:
         print("\n".join(map(printable, lines)))
-    return 0
+    return EXIT_DIFFERS if answer.get("differs") else 0
 
 
 async def _ask(
@@ -65,20 +71,50 @@ async def _status(store: SharedStore, _: argparse.Namespace) -> tuple[dict[str, 
 def _health_lines(health: Health) -> list[str]:
     rows = [("pool", "chunks", "trees", "vectors")]
     for pool in health.pools:
-        vectors = ", ".join(f"{count:,} of {model_id}" for model_id, count in pool.vectors.items())
+        vectors = ", ".join(f"{model.vectors:,} of {model.model_id}" for model in pool.vectors)
         rows.append((pool.name, f"{pool.chunks:,}", f"{pool.trees:,}", vectors))
     table = columns(rows, frozenset({1, 2})) if health.pools else ["no pools that this user may see"]
     return [f"{health.kind}, schema {health.schema}", *table]
 
 
-async def _sweep(store: SharedStore, arguments: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
-    known = [pool.name for pool in (await store.health()).pools]
-    if arguments.pool and arguments.pool not in known:
+async def _named(store: SharedStore, arguments: argparse.Namespace) -> list[PoolHealth]:
+    """Return the pool that the command line names, or all."""
+    pools = [pool for pool in (await store.health()).pools if arguments.pool in (None, pool.name)]
+    if arguments.pool and not pools:
         raise ConfigError(f"The store has no pool {arguments.pool!r} that this user may see; `regenctl store status`.")
+    return pools
+
+
+async def _sweep(store: SharedStore, arguments: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     done: dict[str, Any] = {}
     lines = []
-    for pool in [arguments.pool] if arguments.pool else known:
-        swept = await store.sweep(pool)
-        done[pool] = asdict(swept)
-        lines.append(f"{pool}: {count_text(swept.trees, 'tree')} and {count_text(swept.chunks, 'chunk')} removed")
+    for pool in await _named(store, arguments):
+        swept = await store.sweep(pool.name)
+        done[pool.name] = asdict(swept)
+        lines.append(f"{pool.name}: {count_text(swept.trees, 'tree')} and {count_text(swept.chunks, 'chunk')} removed")
     return {"pools": done}, lines or ["no pools that this user may see"]
+
+
+async def _migrate(store: SharedStore, arguments: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    from regend.sharing.address import parse_address
+    from regend.sharing.base import SharedModel
+    from regend.sharing.migrate import copy_pool
+    from regend.sharing.registry import open_shared
+
+    target = open_shared(parse_address(arguments.to))
+    try:
+        await target.setup()
+        done = [
+            await copy_pool(store, target, pool.name, SharedModel(model.model_id, model.dim))
+            for pool in await _named(store, arguments)
+            for model in pool.vectors
+        ]
+    finally:
+        await target.close()
+    differs = any(copied.there < copied.found or copied.differing for copied in done)
+    lines = [
+        f"{copied.pool}, {copied.model_id}: {count_text(copied.found, 'vector')}, {copied.new:,} new, "
+        f"{copied.found - copied.there:,} missing, {copied.differing:,} of {copied.sampled:,} compared differ"
+        for copied in done
+    ]
+    return {"copied": [asdict(copied) for copied in done], "differs": differs}, lines or ["no vectors to copy"]

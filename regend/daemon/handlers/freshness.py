@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import cast
 
 from regend.core import events as ev
+from regend.core.modes import Mode
 from regend.daemon.driver import Driver
 from regend.daemon.roots import Roots
 from regend.rpc import operation_messages as rpc
@@ -34,9 +36,9 @@ class FreshnessMethods:
         done = await self.driver.flush(wait_vectors=False, timeout_s=request.timeout_s)
         return rpc.SyncResponse(done.generation, _ms_since(started_at))
 
-    async def reindex(self, _: Connection, request: rpc.RootRequest) -> rpc.RootResponse:
+    async def reindex(self, _: Connection, request: rpc.ReindexRequest) -> rpc.RootResponse:
         served = await self.roots.by_path(request.path)
-        self.driver.send(ev.RescanNeeded(served.record.root, rehash=True))
+        self.driver.send(ev.RescanNeeded(served.record.root, rehash=True, mode=cast(Mode | None, request.mode or None)))
         return rpc.RootResponse(served.path)
 
     async def pause(self, _: Connection, request: rpc.Empty) -> rpc.PausedResponse:

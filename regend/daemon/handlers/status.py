@@ -209,6 +209,7 @@ class StatusMethod:
             generation=states.reads.snapshot.generation,
             complete=states.is_complete(),
             paused=pipeline.paused,
+            mode=pipeline.mode,
             socket=str(self.socket),
             state_dir=str(self.state_dir),
             held_back=(*self.governor.held_back, *_without_workers(self.workers), *states.spent_files(now)),

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from regend.errors import ConfigError
+from regend.mcp.install.jsonc import value_at
 
 
 def toml_parsed(text: str) -> Any:
@@ -25,10 +26,7 @@ def toml_parsed(text: str) -> Any:
 
 def toml_entry(text: str, keys: Sequence[str]) -> Any:
     """Return the table below the keys, or None."""
-    value = toml_parsed(text)
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
+    return value_at(toml_parsed(text), keys)
 
 
 def toml_added(text: str, keys: Sequence[str], value: Mapping[str, Any]) -> str:

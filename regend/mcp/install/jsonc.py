@@ -118,7 +118,11 @@ def parsed(text: str) -> Any:
 
 def entry(text: str, keys: Sequence[str]) -> Any:
     """Return the value below the keys, or None."""
-    value = parsed(text)
+    return value_at(parsed(text), keys)
+
+
+def value_at(value: Any, keys: Sequence[str]) -> Any:
+    """Return the value below the keys of nested objects, or None."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value

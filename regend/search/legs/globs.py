@@ -37,8 +37,11 @@ def compile_glob(glob: str) -> PathMatcher:
         raise FilterError(f"The path glob {glob!r} matches nothing; give one such as `src/**` or `*.py`.")
     if len(glob) > _MAX_GLOB_CHARS:
         raise FilterError(f"The path glob has {len(glob)} characters; give at most {_MAX_GLOB_CHARS}.")
-    translated = filter(None, map(_translated, _without_braces(glob)))
-    expression = re.compile(f"(?:{'|'.join(translated) or '(?!)'})(?:/.*)?", re.DOTALL)
+    translated = [found for one in _without_braces(glob) if (found := _translated(one)) is not None]
+    # Signs of globs may stand in names, too: `app/[id]/page.tsx` is a path before it is a glob.
+    plain = glob.removeprefix("./").rstrip("/")
+    translated.append(("" if "/" in glob else "(?:.*/)?") + re.escape(plain.removeprefix("/")))
+    expression = re.compile(f"(?:{'|'.join(translated)})(?:/.*)?", re.DOTALL)
     return lambda path: expression.fullmatch(path) is not None
 
 

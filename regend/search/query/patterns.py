@@ -14,6 +14,7 @@ from typing import Protocol
 import re2
 
 from regend.search.errors import QueryError
+from regend.search.query.literals import Pieces, pieces_of
 
 MAX_PATTERNS = 16
 _MAX_MEMORY_BYTES = 8 << 20
@@ -57,6 +58,10 @@ class TextPattern:
             QueryError: it is no expression of RE2.
         """
         return _compiled(self.expression, self.case)
+
+    def pieces(self) -> tuple[Pieces, ...]:
+        """Return groups of pieces of words; a text that matches has a word with a piece of each."""
+        return pieces_of(self.expression)
 
 
 def literal(text: str) -> str:

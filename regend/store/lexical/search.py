@@ -9,7 +9,7 @@ from tantivy import Occur, Query, Schema
 from regend.store.base import ChunkConditions, Hit, LexicalQuery
 from regend.store.lexical.docs import FIELDS
 from regend.store.lexical.index import LexicalView
-from regend.types import DOC_ORDINAL_BITS
+from regend.types import DOC_ORDINAL_BITS, LONG_RUN
 
 TERM_SET_LIMIT = 1_000
 """Up to this many allowed entries are part of the query; more are filtered afterwards from a longer list."""
@@ -92,6 +92,7 @@ def _clauses(schema: Schema, conditions: ChunkConditions) -> list[tuple[Occur, Q
     """Return the conditions as clauses that do not change scores."""
     clauses = [(Occur.Must, Query.const_score_query(_anywhere(schema, word), 0.0)) for word in conditions.words]
     clauses += [(Occur.MustNot, _anywhere(schema, word)) for word in conditions.without]
+    clauses += [(Occur.Must, Query.const_score_query(_with_piece(schema, group), 0.0)) for group in conditions.pieces]
     if conditions.kinds:
         clauses.append((Occur.Must, Query.const_score_query(_of_kind(schema, conditions.kinds), 0.0)))
     if conditions.without_kinds:
@@ -101,6 +102,12 @@ def _clauses(schema: Schema, conditions: ChunkConditions) -> list[tuple[Occur, Q
 
 def _anywhere(schema: Schema, word: str) -> Query:
     return Query.boolean_query([(Occur.Should, Query.term_query(schema, name, word, "freq")) for name in FIELDS])
+
+
+def _with_piece(schema: Schema, pieces: frozenset[str]) -> Query:
+    """Return a query for the words that hold one of the pieces, which are ASCII letters, digits and underscores."""
+    words = [Query.regex_query(schema, "body", f".*{piece}.*") for piece in sorted(pieces)]
+    return Query.boolean_query([(Occur.Should, word) for word in (*words, Query.term_query(schema, "body", LONG_RUN))])
 
 
 def _of_kind(schema: Schema, kinds: frozenset[str]) -> Query:

@@ -27,6 +27,7 @@ from regend.cli.checks.doctor import (
     check_packages,
     check_python,
     check_roots,
+    check_shared,
     doctor_command,
 )
 from regend.cli.checks.finding import Check
@@ -261,3 +262,15 @@ def test_nothing_is_verified_without_a_daemon(socket_path: Path) -> None:
     (check,) = check_index(socket_path)
     assert check.result == "fail"
     assert "regenctl start" in check.remedy
+
+
+def test_a_shared_store() -> None:
+    assert list(check_shared({})) == list(check_shared({"shared": {}})) == []
+    own = {"path": "/src/web", "waiting": 1_200, "error": ""}
+    shared = {"store": "postgresql://db/r", "error": "", "reused": 5, "pushed": 7, "roots": [own]}
+    (check,) = check_shared({"shared": shared})
+    assert (check.result, check.detail) == ("ok", "postgresql://db/r: 5 reused, 7 given, 1,200 waiting")
+    away = {**shared, "error": "It does not answer.", "roots": [{**own, "error": "role ada is no member"}]}
+    (check,) = check_shared({"shared": away})
+    assert check.result == "warn"
+    assert check.detail.endswith("It does not answer. /src/web: role ada is no member")

@@ -1,7 +1,7 @@
 -- The one connection to the daemon: MessagePack-RPC over a pipe, without waiting anywhere.
 --
 -- Owns the pipe, the requests that wait for an answer, and the timer of the next attempt. All callbacks run on the main
--- loop (`vim.schedule`), in the order of the answers. After a loss it connects again by itself.
+-- loop (`vim.schedule`), in the order of the answers. Once it was needed, it tries again until a daemon answers.
 
 local config = require('regend.config')
 
@@ -114,7 +114,7 @@ local function lost(reason)
     return
   end
   close_pipe()
-  state = connected_before and 'lost' or 'idle'
+  state = 'lost'
   fail_all({ code = 'disconnected', message = reason })
   if was == 'ready' then
     say('regend: the daemon has stopped; the plugin connects again as soon as it answers', vim.log.levels.WARN)
@@ -122,9 +122,7 @@ local function lost(reason)
       publish('state', { root = '', state = 'stopped', reason = reason })
     end)
   end
-  if state == 'lost' then
-    retry_later()
-  end
+  retry_later()
 end
 
 local function send(message)

@@ -35,7 +35,8 @@ local function show(asked, title, items, answer)
     vim.notify('regend: ' .. note, vim.log.levels.INFO, { title = 'regend' })
   end
   if #items == 0 then
-    return vim.notify('regend: nothing found', vim.log.levels.WARN, { title = 'regend' })
+    local yet = answer and answer.complete == false and ' yet: the index is not complete' or ''
+    return vim.notify('regend: nothing found' .. yet, vim.log.levels.WARN, { title = 'regend' })
   end
   local where = asked.open or config.get('open')
   if where == 'picker' then
@@ -44,30 +45,15 @@ local function show(asked, title, items, answer)
   fill(where, title, items)
 end
 
-local function ask(asked, make, query, title)
-  source.where(asked.all, function(err, under)
+local function ask(asked, made, query)
+  made.ask(query, function(err, items, answer)
     if err then
       return complain_of(err)
     end
-    local made = make(under)
-    made.ask(query, function(failure, items, answer)
-      if failure then
-        return complain_of(failure)
-      end
-      show(asked, title or made.title, items, answer)
-      if asked.done then
-        asked.done(items, answer)
-      end
-    end)
-  end)
-end
-
-local function live(asked, make)
-  source.where(asked.all, function(err, under)
-    if err then
-      return complain_of(err)
+    show(asked, query == '' and made.title or made.title .. ' ' .. query, items, answer)
+    if asked.done then
+      asked.done(items, answer)
     end
-    require('regend.picker').live(make(under), asked.query or '')
   end)
 end
 
@@ -76,20 +62,24 @@ function M.search(query, asked)
   if not query or not query:match('%S') then
     return M.live(asked)
   end
-  ask(asked or {}, source.search, query, 'regend search ' .. query)
+  asked = asked or {}
+  ask(asked, source.search(source.where(asked.all)), query)
 end
 
 --- Search as you type. `asked` may hold `all` and `query`.
 function M.live(asked)
-  live(asked or {}, source.search)
+  asked = asked or {}
+  require('regend.picker').live(source.search(source.where(asked.all)), asked.query or '')
 end
 
 --- Find definitions by name; without a name, as you type.
 function M.symbols(name, asked)
+  asked = asked or {}
+  local made = source.symbols(source.where(asked.all))
   if not name or name == '' then
-    return live(asked or {}, source.symbols)
+    return require('regend.picker').live(made, '')
   end
-  ask(asked or {}, source.symbols, name, 'regend symbols ' .. name)
+  ask(asked, made, name)
 end
 
 local function current_file()
@@ -105,9 +95,8 @@ end
 function M.related(asked)
   local file, line = current_file(), vim.api.nvim_win_get_cursor(0)[1]
   if file then
-    ask(asked or {}, function(under)
-      return source.related(under, file, line)
-    end, '')
+    asked = asked or {}
+    ask(asked, source.related(source.where(asked.all), file, line), '')
   end
 end
 
@@ -115,10 +104,7 @@ end
 function M.outline(asked)
   local file = current_file()
   if file then
-    asked = vim.tbl_extend('keep', asked or {}, { all = true, open = 'loclist' })
-    ask(asked, function()
-      return source.outline(file)
-    end, '')
+    ask(vim.tbl_extend('keep', asked or {}, { open = 'loclist' }), source.outline(file), '')
   end
 end
 

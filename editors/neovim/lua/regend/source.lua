@@ -23,39 +23,52 @@ local function innermost(place, roots)
   return found
 end
 
---- Call `callback(err, under)` with the places to ask: the root of the current file, else that of the working directory.
---- With `all`, every root.
-function M.where(all, callback)
-  if all then
-    return callback(nil, {})
+local function not_indexed(here)
+  return {
+    code = 'root_error',
+    message = ('%s is not indexed; add it with `:Regend add`, or ask all roots with `:Regend!`'):format(here),
+  }
+end
+
+local function around(name, here, roots)
+  for _, place in ipairs({ name, here }) do
+    local real = place ~= '' and vim.uv.fs_realpath(place) or place
+    local root = innermost(place, roots) or innermost(real, roots)
+    if root then
+      return { root }
+    end
   end
+  local below = {}
+  for _, root in ipairs(roots) do
+    if is_in(root.path, here) then
+      table.insert(below, root.path)
+    end
+  end
+  return #below <= 64 and below or {}
+end
+
+--- Return `place(callback)`, which calls `callback(err, under)` with the places to ask: the root of the current file, else
+--- that of the working directory; with `all`, every root. The daemon is asked once, at the first call.
+function M.where(all)
   local here = vim.uv.cwd() or '/'
   local name = vim.bo.buftype == '' and vim.api.nvim_buf_get_name(0) or ''
-  client.call('list', {}, function(err, answer)
-    if err then
-      return callback(err)
+  local known = all and {} or nil
+  return function(callback)
+    if known then
+      return callback(nil, known)
     end
-    for _, place in ipairs({ name, here }) do
-      local real = place ~= '' and vim.uv.fs_realpath(place) or place
-      local root = innermost(place, answer.roots) or innermost(real, answer.roots)
-      if root then
-        return callback(nil, { root })
+    client.call('list', {}, function(err, answer)
+      if err then
+        return callback(err)
       end
-    end
-    local below = {}
-    for _, root in ipairs(answer.roots) do
-      if is_in(root.path, here) then
-        table.insert(below, root.path)
+      local found = around(name, here, answer.roots)
+      if #found == 0 then
+        return callback(not_indexed(here))
       end
-    end
-    if #below > 0 and #below <= 64 then
-      return callback(nil, below)
-    end
-    callback({
-      code = 'root_error',
-      message = ('%s is not indexed; add it with `:Regend add`, or ask all roots with `:Regend!`'):format(here),
-    })
-  end)
+      known = found
+      callback(nil, known)
+    end)
+  end
 end
 
 local function finished(callback, of)
@@ -67,52 +80,61 @@ local function finished(callback, of)
   end
 end
 
---- A search for words, below `under`.
-function M.search(under)
+-- Send a request below the places, or report why there are none.
+local function send(place, method, params, of, callback)
+  place(function(err, under)
+    if err then
+      return callback(err, {}, nil)
+    end
+    params.under = under
+    client.call(method, params, finished(callback, of))
+  end)
+end
+
+--- A search for words at a place.
+function M.search(place)
   return {
     title = 'regend search',
     ask = function(query, callback)
       if not query:match('%S') then
         return callback(nil, {}, nil)
       end
-      client.call('search', {
+      send(place, 'search', {
         query = query,
         k = config.get('results'),
-        under = under,
         lines = PREVIEW_LINES,
         overlays = overlay.collect(),
-      }, finished(callback, results.of_search))
+      }, results.of_search, callback)
     end,
   }
 end
 
---- A search for names of definitions, below `under`.
-function M.symbols(under)
+--- A search for names of definitions at a place.
+function M.symbols(place)
   return {
     title = 'regend symbols',
     ask = function(name, callback)
       if not name:match('%S') then
         return callback(nil, {}, nil)
       end
-      local asked = { name = vim.trim(name), k = config.get('results'), under = under }
-      client.call('symbols', asked, finished(callback, results.of_symbols))
+      local asked = { name = vim.trim(name), k = config.get('results') }
+      send(place, 'symbols', asked, results.of_symbols, callback)
     end,
   }
 end
 
---- Code like the code at a line of a file, below `under`.
-function M.related(under, file, line)
+--- Code like the code at a line of a file, at a place.
+function M.related(place, file, line)
   return {
     title = ('regend related %s:%d'):format(vim.fn.fnamemodify(file, ':t'), line),
     ask = function(_, callback)
-      client.call('related', {
+      send(place, 'related', {
         file = file,
         line = line,
         k = config.get('results'),
-        under = under,
         lines = PREVIEW_LINES,
         overlays = overlay.collect(),
-      }, finished(callback, results.of_search))
+      }, results.of_search, callback)
     end,
   }
 end
