@@ -48,7 +48,7 @@ from regend.daemon.purger import Purger
 from regend.daemon.roots import Roots
 from regend.daemon.secret_scan import secret_in
 from regend.daemon.settings import pipeline_config
-from regend.daemon.telemetry import StageTimes
+from regend.daemon.telemetry import StageTimes, Trace
 from regend.daemon.threads import Threads
 from regend.daemon.upgrader import bring_in
 from regend.disk.calls import RootCalls
@@ -81,6 +81,7 @@ class Places:
 
     state_dir: Path
     socket: Path
+    trace: Path | None = None
 
 
 class App:
@@ -131,7 +132,10 @@ class App:
     ) -> None:
         """Start the parts in order. Each is closed by `closing`, in the reverse order of what is pushed there."""
         config, state_dir = self._config, self._places.state_dir
-        started_at, times = time.monotonic(), StageTimes()
+        trace = Trace(self._places.trace) if self._places.trace else None
+        if trace is not None:
+            closing.callback(trace.write)
+        started_at, times = time.monotonic(), StageTimes(trace)
         asyncio.get_running_loop().set_default_executor(Threads("regend-thread"))
         last_threads = Threads("regend-stop")
         if not self._provider.info.dim:
