@@ -12,7 +12,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import speed
+from benchmarks import page, speed
 from regend.limits import MAX_BUDGET_TOKENS, MIN_BUDGET_TOKENS
 
 HERE = Path(__file__).resolve().parent
@@ -22,6 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments and arguments[0] in speed.NAMES:
         return speed.main(arguments)
+    if arguments and arguments[0] == "page":
+        return page.main([Path(name) for name in arguments[1:]])
     # Each of the others needs packages that a machine for measuring speed may lack.
     from benchmarks import chunks, demo, embedding, encoding, fit, questions, retrieval, tokens
     from benchmarks.corpus import making
@@ -33,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         "name",
         choices=(
             *speed.NAMES,
+            "page",
             "demo",
             "questions",
             "retrieval",

@@ -50,3 +50,23 @@ def lines(title: str, ticks: Sequence[str], series: Mapping[str, Sequence[float]
         above = min(points[-1][1] + 4, above - _LABEL_GAP)
         parts.append(f'<text x="{right + 10}" y="{above:.1f}" fill="{colour}">{escape(name)}</text>')
     return "\n".join((*parts, "</svg>", ""))
+
+
+def bars(title: str, values: Mapping[str, float]) -> str:
+    """Draw one horizontal bar for each name, in order, with its value; values are at least 0."""
+    height, step = 56 + 34 * len(values), 34
+    longest = max(values.values(), default=0.0) or 1.0
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" '
+        f'font-family="sans-serif" font-size="13" fill="{_GREY}">',
+        f"<title>{escape(title)}</title>",
+        f'<text x="16" y="24" font-size="15">{escape(title)}</text>',
+    ]
+    for n, (name, value) in enumerate(values.items()):
+        y, width = 44 + n * step, max(1.0, value / longest * (_WIDTH - 2 * _RIGHT))
+        parts.append(f'<text x="{_RIGHT - 60}" y="{y + 15}" text-anchor="end">{escape(name)}</text>')
+        parts.append(
+            f'<rect x="{_RIGHT - 50}" y="{y}" width="{width:.1f}" height="22" fill="{_COLOURS[n % len(_COLOURS)]}"/>'
+        )
+        parts.append(f'<text x="{_RIGHT - 42 + width:.1f}" y="{y + 15}">{value:.3g}</text>')
+    return "\n".join((*parts, "</svg>", ""))

@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--log-format", choices=("console", "json"), default="console")
     made.add_argument("--log-file", type=Path, metavar="F", help="log to this file, which is rotated, not to stderr")
+    made.add_argument("--trace", type=Path, metavar="F", help="at the end, write there when each stage ran (Perfetto)")
     made.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
     made.add_argument("--version", action="version", version=f"regend {__version__}")
     return made
@@ -134,6 +135,7 @@ def _serve(config: object, options: argparse.Namespace) -> int:
     places = Places(
         state_dir=absolute(options.state_dir or default_state_dir()),
         socket=absolute(options.socket or default_socket_path()),
+        trace=absolute(options.trace) if options.trace else None,
     )
 
     roots, ended = [absolute(root) for root in options.root], False

@@ -186,6 +186,11 @@ class EmbeddingConfig:
         "for `onnx`: how the tokens' vectors become one; `auto`: as the model's own files say", "auto",
         choices=("auto", "mean", "cls", "last"),
     )  # fmt: skip
+    device: str = declare(
+        "for `onnx`: where the model runs; `auto`: CUDA if onnxruntime has it, else the CPU", "auto",
+        choices=("auto", "cpu", "cuda", "coreml"),
+    )  # fmt: skip
+    device_batch: int = declare("for `onnx`: texts that run together; 0: as suits the device", 0, "texts", low=0)
     threads: int = declare("for `onnx`: threads of each process that runs the model", 1, "threads", low=1)
     cache_mb: int = declare(
         "maximum size of texts and vectors that no tree uses; the least recently used are deleted first",

@@ -24,7 +24,7 @@ from regend import __version__
 from regend.chunking.grammars import language_names
 from regend.config import Config, EmbeddingConfig, shared_pools, user_path
 from regend.core import events as ev
-from regend.core.commands import Commit, PutVectors
+from regend.core.commands import Commit, Op, PutFile, PutVectors
 from regend.core.pipeline import Pipeline
 from regend.daemon.admission import Admission, roots_at
 from regend.daemon.driver import Driver, Outlets
@@ -48,7 +48,7 @@ from regend.daemon.purger import Purger
 from regend.daemon.roots import Roots
 from regend.daemon.secret_scan import secret_in
 from regend.daemon.settings import pipeline_config
-from regend.daemon.telemetry import StageTimes
+from regend.daemon.telemetry import StageTimes, Trace
 from regend.daemon.threads import Threads
 from regend.daemon.upgrader import bring_in
 from regend.disk.calls import RootCalls
@@ -81,6 +81,7 @@ class Places:
 
     state_dir: Path
     socket: Path
+    trace: Path | None = None
 
 
 class App:
@@ -131,7 +132,10 @@ class App:
     ) -> None:
         """Start the parts in order. Each is closed by `closing`, in the reverse order of what is pushed there."""
         config, state_dir = self._config, self._places.state_dir
-        started_at, times = time.monotonic(), StageTimes()
+        trace = Trace(self._places.trace) if self._places.trace else None
+        if trace is not None:
+            closing.callback(trace.write)
+        started_at, times = time.monotonic(), StageTimes(trace)
         asyncio.get_running_loop().set_default_executor(Threads("regend-thread"))
         last_threads = Threads("regend-stop")
         if not self._provider.info.dim:
@@ -289,7 +293,7 @@ def _tell(driver: Driver, workers: Dispatcher, notices: Notices, report: EmbedRe
 
     def committed(commit: Commit, done: ev.Committed) -> None:
         notices.committed(commit, done)
-        if sharing is not None and any(isinstance(op, PutVectors) for op in commit.ops):
+        if sharing is not None and any(map(_brings_vectors, commit.ops)):
             sharing.wake()
 
     def changed() -> None:
@@ -299,6 +303,10 @@ def _tell(driver: Driver, workers: Dispatcher, notices: Notices, report: EmbedRe
     driver.on_committed = committed
     driver.on_changed = changed
     workers.on_trouble = notices.changed
+
+
+def _brings_vectors(op: Op) -> bool:
+    return isinstance(op, PutVectors) or (isinstance(op, PutFile) and bool(op.chunked and op.chunked.vectors))
 
 
 def _announce_stop(notifier: Notifier, server: RpcServer, threads: Threads) -> None:

@@ -22,7 +22,7 @@ def pipeline_config(
         debounce=DebounceConfig(watch.quiet_ms / 1e3, watch.max_delay_ms / 1e3, watch.storm_paths, watch.busy_limit_s),
         batch=batch_config(embedding, model),
         mode=config.workers.mode,  # type: ignore[arg-type]
-        surroundings=Surroundings(machine.cores, machine.memory_bytes, not model.local),
+        surroundings=Surroundings(machine.cores, machine.memory_bytes, model.accelerated or not model.local),
         chunk_slots=workers.slots,
         embed_slots=embedding.concurrency or model.concurrency,
         texts_per_file_hour=config.embedding.texts_per_file_hour,

@@ -32,6 +32,7 @@ class ModelInfo:
         max_items: maximum texts per request.
         max_tokens: maximum tokens per request.
         concurrency: maximum requests in progress at once.
+        accelerated: it runs on an accelerator, so that the workers' cores are free.
         quick: every worker has it, and its vectors cost less than the text's way through the pipeline.
     """
 
@@ -42,6 +43,7 @@ class ModelInfo:
     max_items: int = 64
     max_tokens: int = 32_000
     concurrency: int = 2
+    accelerated: bool = False
     quick: bool = False
 
 

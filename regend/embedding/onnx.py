@@ -2,7 +2,8 @@
 
 Documents are embedded in the warm workers, queries in a thread of the daemon. Each text is run by itself: models that
 are quantised dynamically scale by the whole batch, so in company a text would get other bits, and on one thread a batch
-of long texts is hardly quicker than its texts one by one. Many processes make up for it.
+of long texts is hardly quicker than its texts one by one. Many processes make up for it. An accelerator takes batches,
+in the daemon's process alone; vectors of the same text then differ in their last bits.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import hashlib
 import importlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import numpy as np
 
 from regend.config import EmbeddingConfig, user_path
 from regend.embedding.base import EmbedInWorkers, Matrix, ModelInfo, Task, embed_parts, unit_vectors
+from regend.embedding.devices import CPU, Device, in_batches, open_session
 from regend.embedding.remote.presets import Style, style_for
 from regend.embedding.remote.texts import TokenCounter
 from regend.errors import ConfigError, ProviderRejectedError
@@ -45,6 +47,7 @@ class OnnxSettings:
         dim: vectors are cut to this length, for models that were trained for it; 0: not cut.
         text_tokens: maximum tokens of a text; a longer one is cut at a line.
         fingerprint: of the model's file.
+        device: as configured.
     """
 
     model_dir: str
@@ -55,10 +58,16 @@ class OnnxSettings:
     dim: int
     threads: int
     fingerprint: str
+    device: str = CPU.name
+    batch_items: int = 0
 
 
 class OnnxEncoder:
     """Implements `LocalEncoder`.
+
+    Attributes:
+        device: where the model runs.
+        fallback: why that is not the device that was asked for; empty if it is.
 
     Raises:
         ConfigError: the package is not installed, or the files are not what they must be.
@@ -68,52 +77,67 @@ class OnnxEncoder:
         self._settings = settings
         directory = Path(settings.model_dir)
         self._counter = TokenCounter(str(directory / _TOKENIZER))
-        self._session = _session(directory / _MODEL, settings.threads)
+        self._session, self.device, self.fallback = _session(directory / _MODEL, settings)
         self._inputs = _inputs(self._session)
+        if self.device.is_accelerator and "attention_mask" not in self._inputs:
+            self._batch_items = 1  # Padding would count as text.
+        else:
+            self._batch_items = settings.batch_items or self.device.batch_items
         self._output, self._is_pooled = _output(self._session)
         self._pooling = settings.pooling
-        dim = len(self._vector("def f(): pass"))
+        dim = len(self._vectors([self._ids("def f(): pass")])[0])
         shaped = f"{settings.pooling}\0{settings.document_prefix}\0{settings.query_prefix}\0{settings.text_tokens}"
         mark = hashlib.blake2b(f"{settings.fingerprint}\0{shaped}".encode(), digest_size=6).hexdigest()
         self.info = ModelInfo(
             model_id=f"onnx-{directory.name}-{mark}@{dim}",
             dim=dim,
             local=True,
-            note=f"{directory.name} on this machine (onnxruntime, pooling {self._pooling})",
-            max_items=_BATCH_ITEMS,
-            max_tokens=_BATCH_ITEMS * settings.text_tokens,
+            note=f"{directory.name} on this machine (onnxruntime on {self.device.name}, pooling {self._pooling})",
+            max_items=max(_BATCH_ITEMS, self._batch_items),
+            max_tokens=max(_BATCH_ITEMS, self._batch_items) * settings.text_tokens,
+            accelerated=self.device.is_accelerator,
         )
 
     def encode(self, texts: Sequence[str], task: Task) -> Matrix:
         """See `LocalEncoder.encode`."""
         prefix = self._settings.query_prefix if task == "query" else self._settings.document_prefix
-        vectors = np.zeros((len(texts), self.info.dim), np.float32)
-        for row, text in enumerate(texts):
-            vectors[row] = self._vector(prefix + text)
-        return unit_vectors(vectors, len(texts), self.info.dim, self.info.note)
+        rows = [self._ids(prefix + text) for text in texts]
+        vectors = in_batches(rows, self._batch_items, self._vectors)
+        return unit_vectors(np.array(vectors, np.float32), len(texts), self.info.dim, self.info.note)
 
-    def _vector(self, text: str) -> Matrix:
+    def _ids(self, text: str) -> list[int]:
         ids = self._counter.ids(text, self._settings.text_tokens)
         if not ids:
             raise ProviderRejectedError("The tokenizer finds no token in the text.", "refused")
+        return ids
+
+    def _vectors(self, rows: Sequence[Sequence[int]]) -> list[Matrix]:
+        """Run the model on rows of tokens, padded to the longest."""
+        lengths = np.array([len(ids) for ids in rows])
+        shape = (len(rows), int(lengths.max()))
+        positions = np.broadcast_to(np.arange(shape[1], dtype=np.int64), shape)
+        mask = (positions < lengths[:, None]).astype(np.int64)
+        padded = np.zeros(shape, np.int64)
+        for row, ids in enumerate(rows):
+            padded[row, : len(ids)] = ids
         known = {
-            "input_ids": np.array([ids], np.int64),
-            "attention_mask": np.ones((1, len(ids)), np.int64),
-            "token_type_ids": np.zeros((1, len(ids)), np.int64),
-            "position_ids": np.arange(len(ids), dtype=np.int64)[None],
+            "input_ids": padded,
+            "attention_mask": mask,
+            "token_type_ids": np.zeros(shape, np.int64),
+            "position_ids": np.ascontiguousarray(positions),
         }
         try:
             (output,) = self._session.run([self._output], {name: known[name] for name in self._inputs})
         except Exception as error:  # The package raises exceptions of its own, without a common base.
             raise ProviderRejectedError(f"{self._settings.model_dir} cannot run: {_first_line(error)}.") from error
-        vector = np.asarray(output[0], np.float32)
+        vectors = [np.asarray(vector, np.float32) for vector in output]
         if not self._is_pooled:
-            vector = _pooled(vector, self._pooling)
-        return vector[: self._settings.dim] if self._settings.dim else vector
+            vectors = [_pooled(tokens[:length], self._pooling) for tokens, length in zip(vectors, lengths, strict=True)]
+        return [vector[: self._settings.dim] if self._settings.dim else vector for vector in vectors]
 
 
 def _pooled(tokens: Matrix, pooling: str) -> Matrix:
-    """Make one vector of a text's tokens (float32 [n, dim]); nothing is padded, so all of them count."""
+    """Make one vector of a text's own tokens, without padding (float32 [n, dim])."""
     pooled = {"cls": tokens[0], "last": tokens[-1], "mean": tokens.mean(axis=0)}
     return np.asarray(pooled[pooling], np.float32)
 
@@ -137,30 +161,35 @@ class OnnxProvider:
 
     async def prepare(self) -> ModelInfo:
         """See `EmbeddingProvider.prepare`: loads the model."""
-        await self._loaded()
+        await self.load()
         return self.info
 
     async def embed(self, texts: Sequence[str], task: Task, lane: Lane = Lane.BULK) -> Matrix:
         """See `EmbeddingProvider.embed`."""
-        encoder = await self._loaded()
-        if task == "query":
+        encoder = await self.load()
+        if task == "query" or encoder.device.is_accelerator:
             return await asyncio.to_thread(encoder.encode, texts, task)
         parts = [texts[at : at + _TASK_TEXTS] for at in range(0, len(texts), _TASK_TEXTS)]
         return await embed_parts((self._embed_in_workers(part, lane, self._spec) for part in parts), self.info.dim)
 
     def status(self) -> dict[str, Any]:
-        """See `EmbeddingProvider.status`; the workers have their own."""
-        return {}
+        """See `EmbeddingProvider.status`; nothing is known before the model is loaded."""
+        if self._encoder is None:
+            return {}
+        fallback = {"device_reason": self._encoder.fallback} if self._encoder.fallback else {}
+        return {"device": self._encoder.device.name, **fallback}
 
     async def close(self) -> None:
         self._encoder = None
 
-    async def _loaded(self) -> OnnxEncoder:
+    async def load(self) -> OnnxEncoder:
+        """Load the model if it is not loaded."""
         async with self._loading:
             if self._encoder is None:
                 settings = await asyncio.to_thread(_settings, self._config, self._directory, self._style)
-                self._spec = msgspec.json.encode(settings).decode()
                 self._encoder = await asyncio.to_thread(OnnxEncoder, settings)
+                # Workers run the model only where there is no accelerator.
+                self._spec = msgspec.json.encode(replace(settings, device=CPU.name)).decode()
                 self.info = self._encoder.info
             return self._encoder
 
@@ -180,6 +209,8 @@ def _settings(config: EmbeddingConfig, directory: Path, style: Style) -> OnnxSet
         dim=config.dim,
         threads=config.threads,
         fingerprint=_fingerprint(directory),
+        device=config.device,
+        batch_items=config.device_batch,
     )
 
 
@@ -220,21 +251,29 @@ def _known_length(directory: Path) -> int:
     return _MAX_TOKENS
 
 
-def _session(path: Path, threads: int) -> Any:
+def _session(path: Path, settings: OnnxSettings) -> tuple[Any, Device, str]:
+    """Open the model; return the session, its device, and why it is not the wanted device."""
     try:
         runtime = importlib.import_module("onnxruntime")
     except ImportError as error:
         raise ConfigError("Provider onnx needs the package `onnxruntime`: install `regend[onnx]`.") from error
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # An arena keeps what the longest text needed; without it memory is given back after each run.
-    options.enable_cpu_mem_arena = False
-    options.enable_mem_pattern = False
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
+    available = runtime.get_available_providers()
+
+    def make(device: Device) -> Any:
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = settings.threads
+        options.inter_op_num_threads = 1
+        # An arena keeps what the longest text needed; without it memory is given back after each run.
+        options.enable_cpu_mem_arena = False
+        options.enable_mem_pattern = False
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        # Operators that an accelerator lacks run on the CPU.
+        providers = [(device.provider, dict(device.options)), *([CPU.provider] if device.is_accelerator else [])]
+        return runtime.InferenceSession(str(path), options, providers=providers)
+
     try:
-        return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return open_session(settings.device, available, make)
     except Exception as error:  # The package raises exceptions of its own, without a common base.
         raise ConfigError(f"`embedding.model_dir`: {path} cannot be loaded: {_first_line(error)}.") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import importlib.util
 import json
 import subprocess
@@ -236,3 +237,24 @@ def test_threads_are_bounded(model_dir: Path) -> None:
     )
     assert int(done.stdout) <= 3
     assert json.loads(spec)["threads"] == 1
+
+
+async def test_padded_batches_give_the_vectors_of_single_texts(model_dir: Path) -> None:
+    """As on an accelerator: the model is not quantised, so only rounding differs."""
+    alone = local_encoder(await spec_of(config(model_dir)))
+    together = local_encoder(await spec_of(config(model_dir, device_batch=4)))
+    np.testing.assert_allclose(together.encode(TEXTS, "document"), alone.encode(TEXTS, "document"), atol=1e-5)
+
+
+async def test_a_device_that_is_not_there_is_said_in_the_status(model_dir: Path) -> None:
+    if "CUDAExecutionProvider" in importlib.import_module("onnxruntime").get_available_providers():
+        pytest.skip("this machine has CUDA")
+    provider = OnnxProvider(config(model_dir, device="cuda"), no_workers)
+    assert provider.status() == {}
+    info = await provider.prepare()
+    assert provider.status()["device"] == "cpu" and not info.accelerated
+    assert "onnxruntime has no CUDAExecutionProvider here" in provider.status()["device_reason"]
+    assert "onnxruntime on cpu" in info.note
+    plain = OnnxProvider(config(model_dir), no_workers)
+    assert (await plain.prepare()).model_id == info.model_id, "the device is no other model"
+    assert plain.status() == {"device": "cpu"}
