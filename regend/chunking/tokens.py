@@ -136,7 +136,7 @@ def words_in(text: str) -> list[str]:
     return _WIDE_WORD.findall(text)
 
 
-@lru_cache(maxsize=200_000)
+@lru_cache(maxsize=20_000)
 def _tokens_of(word: str) -> str:
     """Return one identifier's tokens, space-joined: itself, its parts where there are several, and all unaccented."""
     parts = _parts(word)
