@@ -24,7 +24,7 @@ from regend import __version__
 from regend.chunking.grammars import language_names
 from regend.config import Config, EmbeddingConfig, shared_pools, user_path
 from regend.core import events as ev
-from regend.core.commands import Commit, PutVectors
+from regend.core.commands import Commit, Op, PutFile, PutVectors
 from regend.core.pipeline import Pipeline
 from regend.daemon.admission import Admission, roots_at
 from regend.daemon.driver import Driver, Outlets
@@ -296,7 +296,7 @@ def _tell(
 
     def committed(commit: Commit, done: ev.Committed) -> None:
         notices.committed(commit, done)
-        if sharing is not None and any(isinstance(op, PutVectors) for op in commit.ops):
+        if sharing is not None and any(map(_brings_vectors, commit.ops)):
             sharing.wake()
 
     def changed() -> None:
@@ -307,6 +307,10 @@ def _tell(
     driver.on_committed = committed
     driver.on_changed = changed
     workers.on_trouble = notices.changed
+
+
+def _brings_vectors(op: Op) -> bool:
+    return isinstance(op, PutVectors) or (isinstance(op, PutFile) and bool(op.chunked and op.chunked.vectors))
 
 
 def _announce_stop(notifier: Notifier, server: RpcServer, threads: Threads) -> None:

@@ -98,6 +98,26 @@ def test_words_are_searched_as_they_are_typed(editor: Neovim) -> None:
     assert editor.lua("return vim.api.nvim_get_mode().mode") == "n"
 
 
+def test_the_preview_marks_the_best_line(editor: Neovim) -> None:
+    editor.lua("vim.o.columns, vim.o.lines = 140, 40")
+    try:
+        editor.command("Regend live class JobQueue")
+        editor.until(LIVE, "src/jobs/queue.py:4:")
+        marked = editor.until("""
+            for _, window in ipairs(vim.api.nvim_list_wins()) do
+              local buffer = vim.api.nvim_win_get_buf(window)
+              if vim.api.nvim_buf_get_lines(buffer, 0, 1, false)[1]:find('Jobs that wait', 1, true) then
+                local row = vim.api.nvim_win_get_cursor(window)[1]
+                return vim.wo[window].cursorline and vim.api.nvim_buf_get_lines(buffer, row - 1, row, false)[1]
+              end
+            end
+        """)
+        assert marked == "class JobQueue:"
+    finally:
+        editor.keys("<Esc>")
+        editor.lua("vim.o.columns, vim.o.lines = 80, 24")
+
+
 def test_names_are_completed(editor: Neovim) -> None:
     assert editor.lua("return vim.fn.getcompletion('Regend s', 'cmdline')") == ["search", "start", "status", "symbols"]
     assert editor.lua("return vim.fn.getcompletion('Regend symbols JobQ', 'cmdline')") == ["JobQueue"]

@@ -64,6 +64,9 @@ function View:show_preview()
     vim.bo[self.preview_buffer].syntax = kind or ''
   end
   mark_words(self.preview_buffer, lines, self.words)
+  local best = item and found.snippet_line and item.lnum - found.snippet_line + 1 or 1
+  vim.api.nvim_win_set_cursor(self.preview, { math.min(math.max(best, 1), #lines), 0 })
+  vim.wo[self.preview].cursorline = item ~= nil
 end
 
 function View:choose(index)
