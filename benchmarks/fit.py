@@ -8,11 +8,13 @@ latter. Nothing is chosen by the third part.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.annotations import Answers, Repository, by_category, by_language, load, overall, table
+from benchmarks.boosting import learn
 from benchmarks.daemons import machine, private_daemon
 from benchmarks.fitting import Asked, Vector, by_repository, fit, judged, without
 from benchmarks.metrics import Found
@@ -23,11 +25,13 @@ from regend.search.options import SearchOptions
 from regend.search.query.parse import parse_query
 from regend.search.ranking import weights as table_module
 from regend.search.ranking.features import FEATURES
+from regend.search.ranking.pairs import FILE as PAIRS
 from regend.store.base import Snapshot
 
 HELD = frozenset(
-    ("rare_word", "whole_definition", "named_path", "named_line", "exact_phrase", "same_file_again", "best_of_file",
-     "chunk_meaning", "chunk_words", "chunk_symbol", "unasked_translation", "unasked_vendor", "unasked_generated")
+    ("rare_word", "whole_definition", "named_path", "named_line", "exact_phrase", "pairs", "same_file_again",
+     "best_of_file", "chunk_meaning", "chunk_words", "chunk_symbol", "unasked_translation", "unasked_vendor",
+     "unasked_generated")
 )  # fmt: skip
 """Weights that these questions cannot settle: some are promises (a name finds its definition), some are about queries
 that no question has (paths, quotes), some choose among the chunks of one file, while most answers here are files."""
@@ -42,7 +46,9 @@ def collect(snapshot: Snapshot, repositories: Sequence[Repository], encoder: Sta
     """Ask the engine each question and keep its candidates' feature values."""
     engine = Engine(lambda text: np.asarray(encoder.encode([text], "query")[0]), importance=encoder.importance)
     columns = [_NAMES.index(name) for name in FITTED]
-    held = np.array([0.0 if f.name not in HELD or f.scope == "order" else f.weight for f in FEATURES])
+    held = np.array(
+        [0.0 if f.name not in HELD or f.name == "pairs" or f.scope == "order" else f.weight for f in FEATURES]
+    )
     asked = []
     for repository in repositories:
         for question in repository.questions:
@@ -129,6 +135,7 @@ def run(
     *,
     ablate: bool = False,
     write: bool = False,
+    pairs: bool = False,
 ) -> None:
     """Fit, print the figures, and put the weights into the package where asked."""
     print(f"{machine()}, model {built_in().info.model_id}\n")
@@ -139,7 +146,15 @@ def run(
     print("\n" + "\n".join(f"{name:<24}{weight:8.3f}" for name, weight in zip(FITTED, weights, strict=True)))
     if ablate:
         print("\n" + ablation(learnt, judging, weights))
+    place = Path(table_module.__file__)
     if write:
-        place = Path(table_module.__file__)
         place.write_text(rewritten(place.read_text(), weights))
+        print(f"\nwritten to {place}")
+    if pairs:
+        trees = learn(learnt, weights, FITTED)
+        judged_too = [replace(one, held=one.held + trees.values(one.values)) for one in judging]
+        print("\n" + page({f"{judge.stem} with pairs": judged_too}, weights))
+    if pairs and write:
+        place = place.with_name(PAIRS)
+        place.write_text(trees.dumped())
         print(f"\nwritten to {place}")

@@ -110,14 +110,17 @@ def parsed(text: str, language: str, timeout_s: float) -> Tree | None:
 
 def _parsed(raw: bytes, parser: Parser, deadline: float) -> Tree | None:
     whole = memoryview(raw)
-    lent: list[memoryview] = []
+    lent: dict[int, memoryview] = {}
     parsing = True
 
     def read(at: int, _point: object) -> bytes | memoryview:
         if not parsing:
             return raw[at : at + _NAME_STEP]  # A node's text is asked for, mostly a name.
-        part = whole[at : at + _PARSE_STEP]
-        lent.append(part)
+        if at >= len(raw):
+            return b""
+        part = lent.get(at)
+        if part is None:
+            part = lent[at] = whole[at : at + _PARSE_STEP]
         return part
 
     def overdue(_at: int, _has_error: bool) -> bool:
@@ -130,8 +133,9 @@ def _parsed(raw: bytes, parser: Parser, deadline: float) -> Tree | None:
         return None
     finally:
         parsing = False
-        # tree-sitter 0.26 forgets to let go of what it was given: of copies, hundreds of megabytes for a Scala file.
-        for part in lent:
+        # tree-sitter 0.26 forgets to let go of what it was given: of copies, hundreds of megabytes for a Scala file. A
+        # view takes 184 bytes even so; hence each place is lent once.
+        for part in lent.values():
             part.release()
 
 

@@ -52,6 +52,7 @@ other names in code."""
 _ACCENTED = re.compile("[\u00c0-\u06ff\u1e00-\u1fff]")
 _ACCENTS = re.compile("(?<!и)\u0306|[\u0300-\u0305\u0307-\u036f\u0483-\u0487\u0591-\u05c7\u0640\u064b-\u065f\u0670]")
 """Marks and the Arabic stretching sign; the Cyrillic й is a letter of its own."""
+_FOREIGN = re.compile(r"[^\x00-\x7f]+")
 _PLAIN_LETTERS = str.maketrans({
     "æ": "ae", "ð": "d", "ø": "o", "þ": "th", "đ": "d", "ħ": "h", "ı": "i", "ł": "l", "ŋ": "n", "œ": "oe", "ŧ": "t",
 })  # fmt: skip
@@ -101,6 +102,18 @@ def folded(text: str) -> str:
     """Return the normalised text without case and accents: "Größe" becomes "grosse", "Ёлка" "елка"."""
     if text.isascii():
         return text.lower()
+    # Most texts have few other letters, and the same ones again and again.
+    text, at = text.lower(), 0
+    parts: list[str] = []
+    for run in _FOREIGN.finditer(text):
+        begin = max(at, run.start() - 1)  # The letter before may bear an accent.
+        parts += (text[at:begin], _folded_run(text[begin : run.end()]))
+        at = run.end()
+    return "".join((*parts, text[at:]))
+
+
+@lru_cache(maxsize=1_024)
+def _folded_run(text: str) -> str:
     text = normalised(text).casefold()
     if _ACCENTED.search(text) is None:
         return text
@@ -123,7 +136,7 @@ def words_in(text: str) -> list[str]:
     return _WIDE_WORD.findall(text)
 
 
-@lru_cache(maxsize=200_000)
+@lru_cache(maxsize=20_000)
 def _tokens_of(word: str) -> str:
     """Return one identifier's tokens, space-joined: itself, its parts where there are several, and all unaccented."""
     parts = _parts(word)

@@ -18,7 +18,7 @@ from regend.types import Lane, RootId
 
 COMMIT_PAUSE_S = 1.0
 """Pause after a failed commit before the next attempt."""
-BULK_LINGER_S = 1.0
+BULK_LINGER_S = 2.0
 """Maximum time that bulk waits for more of it. Without it, Django took 333 commits, each about 10 ms of CPU."""
 MAX_OPS = 1_024
 MAX_BYTES = 8_000_000

@@ -7,6 +7,7 @@ meanwhile and dropped if it is older.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from regend.core.commands import ChunkFile
@@ -53,12 +54,15 @@ class Inflight:
         self._waiting: dict[Lane, dict[Key, WorkItem]] = {lane: {} for lane in Lane}
         self._running: dict[Key, WorkItem] = {}
         self._last: Key | None = None
+        self._counts: Counter[RootId] = Counter()
 
     def add(self, item: WorkItem) -> None:
         """Queue the item for a worker; it takes the place and the scans of another version that still waits."""
+        self._counts[item.root] += 1
         for lane, queue in self._waiting.items():
             other = queue.get(item.key)
             if other is not None:
+                self._counts[item.root] -= 1
                 if other.version > item.version:
                     item.version, item.blob, item.sig = other.version, other.blob, other.sig
                 item.attempts = max(item.attempts, other.attempts)
@@ -84,7 +88,10 @@ class Inflight:
     def finish(self, root: RootId, path: str, version: int) -> WorkItem | None:
         """Take the item that the worker answered; None when the pipeline no longer waits for the answer."""
         item = self._running.get((root, path))
-        return self._running.pop(item.key) if item is not None and item.version == version else None
+        if item is None or item.version != version:
+            return None
+        self._counts[root] -= 1
+        return self._running.pop(item.key)
 
     def newest(self, root: RootId, path: str) -> WorkItem | None:
         """Return the item of this path, waiting or running, that will be decided last."""
@@ -98,6 +105,7 @@ class Inflight:
         for queue in self._waiting.values():
             for key in [key for key in queue if key[0] == root]:
                 del queue[key]
+                self._counts[root] -= 1
 
     @property
     def running(self) -> int:
@@ -109,12 +117,12 @@ class Inflight:
 
     def count(self, root: RootId) -> int:
         """Return how many items of the root wait or run."""
-        waiting = sum(1 for queue in self._waiting.values() for key in queue if key[0] == root)
-        return waiting + sum(1 for run in self._running if run[0] == root)
+        return self._counts[root]
 
     def check_invariants(self) -> None:
         keys = [key for queue in self._waiting.values() for key in queue]
         assert len(keys) == len(set(keys)), "a path waits in one lane only"
+        assert +self._counts == Counter(root for root, _ in (*keys, *self._running))
         for lane, queue in self._waiting.items():
             assert all(item.lane == lane and item.key == key for key, item in queue.items())
         assert all(item.key == key for key, item in self._running.items())

@@ -24,11 +24,11 @@ from regend import __version__
 from regend.chunking.grammars import language_names
 from regend.config import Config, EmbeddingConfig, shared_pools, user_path
 from regend.core import events as ev
-from regend.core.commands import Commit, PutVectors
+from regend.core.commands import Commit, Op, PutFile, PutVectors
 from regend.core.pipeline import Pipeline
 from regend.daemon.admission import Admission, roots_at
 from regend.daemon.driver import Driver, Outlets
-from regend.daemon.governor import Governor
+from regend.daemon.governor import Governor, Pace
 from regend.daemon.handlers.asking import QueryMethods, QueryParts
 from regend.daemon.handlers.buffers import Buffers
 from regend.daemon.handlers.embed_status import EmbedReport, EmbedStatus
@@ -100,11 +100,13 @@ class App:
             self._provider = open_provider(self._first, self._workers.embed)
         self._shared = parse_address(config.shared.url) if config.shared.url and config.shared.roots else None
         self._stop = asyncio.Event()
+        self._pace = Pace()
         self._http_address: Callable[[], str] = str
 
     def stop(self) -> None:
         """Ask `run` to end."""
         self._stop.set()
+        self._pace.wake()
 
     async def run(self, notifier: Notifier) -> None:
         """Serve until stopped.
@@ -197,7 +199,7 @@ class App:
         )  # fmt: skip
         server = RpcServer(handlers, version=__version__)
         closing.push_async_callback(server.close)
-        _tell(driver, self._workers, Notices(server, states), EmbedReport(pipeline, models), sharing)
+        _tell(driver, self._workers, Notices(server, states), EmbedReport(pipeline, models), sharing, self._pace)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # As `nohup` asks for.
                 asyncio.get_running_loop().add_signal_handler(number, self.stop)
@@ -211,7 +213,7 @@ class App:
         _collect_garbage()
         allowed = partial(roots_at, reads, remote_paths)
         stronger = [bring_in(model, config.embedding, indexer, driver, allowed) for model in models[1:]]
-        background = [governor.run(), indexer.wait(), *self._gateway(), *stronger]
+        background = [governor.run(self._pace), indexer.wait(), *self._gateway(), *stronger]
         if sharing is not None:
             background.append(sharing.run())
         for task in [tasks.create_task(work) for work in background]:
@@ -263,16 +265,15 @@ class App:
 
     async def _look_after(self, watcher: Watcher, purger: Purger, notifier: Notifier) -> None:
         """Check the watchers and feed the service manager's watchdog until `stop`."""
-        interval_s = min(CHECK_INTERVAL_S, (notifier.watchdog_interval_s or 60.0) / 2)
+        longest_s = (notifier.watchdog_interval_s or 60.0) / 2
+        paused_s = 0.0
         while not self._stop.is_set():
-            watcher.check(time.monotonic())
+            watcher.check(time.monotonic(), paused_s)
             purger.check(time.monotonic())
             notifier.watchdog()
-            try:
-                async with asyncio.timeout(interval_s):
-                    await self._stop.wait()
-            except TimeoutError:
-                continue
+            if purger.waits:
+                self._pace.stir()
+            paused_s = await self._pace.pause(min(CHECK_INTERVAL_S, longest_s), longest_s)
 
 
 async def _real_paths(roots: Roots, values: Sequence[str], key: str) -> list[str]:
@@ -288,21 +289,28 @@ async def _repository_name(root: str) -> str:
     return pool_name(origins.remotes, origins.root_commits)
 
 
-def _tell(driver: Driver, workers: Dispatcher, notices: Notices, report: EmbedReport, sharing: Sharing | None) -> None:
+def _tell(
+    driver: Driver, workers: Dispatcher, notices: Notices, report: EmbedReport, sharing: Sharing | None, pace: Pace
+) -> None:
     """Tell the parts that follow what happens in the driver and to the workers."""
 
     def committed(commit: Commit, done: ev.Committed) -> None:
         notices.committed(commit, done)
-        if sharing is not None and any(isinstance(op, PutVectors) for op in commit.ops):
+        if sharing is not None and any(map(_brings_vectors, commit.ops)):
             sharing.wake()
 
     def changed() -> None:
+        pace.stir()
         notices.changed()
         report.changed()
 
     driver.on_committed = committed
     driver.on_changed = changed
     workers.on_trouble = notices.changed
+
+
+def _brings_vectors(op: Op) -> bool:
+    return isinstance(op, PutVectors) or (isinstance(op, PutFile) and bool(op.chunked and op.chunked.vectors))
 
 
 def _announce_stop(notifier: Notifier, server: RpcServer, threads: Threads) -> None:

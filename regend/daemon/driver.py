@@ -280,6 +280,7 @@ class Driver:
         try:
             embedder = outlets.embedders[FIRST_TRACK]
             encode = command.is_new and command.lane is Lane.BULK and embedder.is_quick
+            encode = encode and not embedder.asks_first(known.record.path)
             with self._times.timed("chunk"):
                 result = await outlets.workers.chunk(
                     str(known.identity.path), path, known.limits, command.lane, command.alone, encode=encode

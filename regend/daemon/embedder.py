@@ -95,8 +95,12 @@ class Embedder:
 
     @property
     def is_quick(self) -> bool:
-        """Whether workers give a new file's chunks their vectors when they read it; not where pools are asked first."""
-        return self._provider.info.quick and self.reuse is None
+        """Whether workers give a new file's chunks their vectors when they read it."""
+        return self._provider.info.quick
+
+    def asks_first(self, root_path: str) -> bool:
+        """Return whether a shared pool is asked for the vectors of a root."""
+        return self.reuse is not None and self.reuse.shares(root_path)
 
     async def run(self, command: Embed) -> Embedded | EmbedFailed:
         """Embed one batch. Raises nothing but `CancelledError`."""

@@ -8,10 +8,12 @@ everything else while the disk is full, because they too must be written.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +25,9 @@ from regend.workers.rss import rss_bytes
 PRESSURE = Path("/proc/pressure")
 POWER = Path("/sys/class/power_supply")
 CHECK_INTERVAL_S = 2.0
+CALM_AFTER_S = 30.0
+CALM_INTERVAL_S = 10.0
+"""Pause between checks while nothing happens: each wakes a processor."""
 _SIZE_INTERVAL_S = 10.0
 _RELIEF = 0.5
 """Share of the limit to which pressure must fall before bulk work continues in full, or the two would alternate."""
@@ -31,6 +36,40 @@ _SIGNS = {"memory": "some", "io": "full"}
 (https://docs.kernel.org/accounting/psi.html)."""
 
 log = structlog.get_logger(__name__)
+
+
+class Pace:
+    """How often the daemon looks for what nothing reports: seldom after a while of calm, in which nothing happened.
+
+    Owned by the event loop.
+    """
+
+    def __init__(self) -> None:
+        self._stirred_at = time.monotonic()
+        self._woken = asyncio.Event()
+
+    def stir(self) -> None:
+        """Note that something happened, and end the long pauses."""
+        if self.is_calm:
+            self._woken.set()
+        self._stirred_at = time.monotonic()
+
+    def wake(self) -> None:
+        """End every pause."""
+        self._woken.set()
+
+    @property
+    def is_calm(self) -> bool:
+        return time.monotonic() - self._stirred_at >= CALM_AFTER_S
+
+    async def pause(self, usual_s: float, longest_s: float = math.inf) -> float:
+        """Wait for `usual_s`, or longer while it is calm; return the seconds that were meant."""
+        meant_s = max(usual_s, min(CALM_INTERVAL_S, longest_s)) if self.is_calm else usual_s
+        self._woken.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(meant_s):
+                await self._woken.wait()
+        return meant_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +121,11 @@ class Governor:
         self._state_bytes = 0
         self.held_back: tuple[str, ...] = ()
 
-    async def run(self) -> None:
-        """Measure and decide every `CHECK_INTERVAL_S` until cancelled."""
+    async def run(self, pace: Pace) -> None:
+        """Measure and decide every `CHECK_INTERVAL_S`, less often while it is calm, until cancelled."""
         while True:
             self.decide(await asyncio.to_thread(self.measure, time.monotonic()))
-            await asyncio.sleep(CHECK_INTERVAL_S)
+            await pace.pause(CHECK_INTERVAL_S)
 
     def measure(self, now: float) -> Readings:
         """Measure what the configuration limits; one thread at a time. `now`: monotonic seconds."""

@@ -37,6 +37,11 @@ class Purger:
         self._due_at: float | None = None
         self._running: Future[bool] | None = None
 
+    @property
+    def waits(self) -> bool:
+        """A purge runs or will."""
+        return self._running is not None or self._due_at is not None
+
     def check(self, now: float) -> None:
         """Begin a purge if one is due; call it about every second. `now`: monotonic seconds."""
         versions = {served.record.root: served.rules.version for served in self._roots.all()}

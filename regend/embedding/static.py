@@ -81,8 +81,12 @@ class StaticEncoder:
     def importance(self, words: Sequence[str]) -> list[float]:
         """Return how much each word turns the vector of a query that it is in; an unknown word counts as a rare one."""
         importance, unknown = self._importance
-        found = [self.vocabulary.find(words_of([word.encode()]).hashes[:1]) for word in words]
-        return [float(importance[first[0] - 1]) if first.any() else unknown for first in found]
+        parts = words_of([word.encode() for word in words])
+        text, first = np.unique(parts.text, return_index=True)
+        found = self.vocabulary.find(parts.hashes[first])
+        worth = np.full(len(words), unknown)
+        worth[text[found > 0]] = importance[found[found > 0] - 1]
+        return [float(each) for each in worth]
 
     @cached_property
     def _importance(self) -> tuple[npt.NDArray[np.float64], float]:

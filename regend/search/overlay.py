@@ -305,11 +305,12 @@ class OverlaidSnapshot:
         norm = float(np.linalg.norm(np.sum(known, axis=0))) if known else 0.0
         return np.asarray(np.sum(known, axis=0) / norm, np.float32) if norm > 0.0 else None
 
-    def outline(self, entry: Entry) -> list[SymbolView]:
-        """Return all definitions of the entry's file in order of lines."""
+    def outline(self, entry: Entry, within: str = "") -> list[SymbolView]:
+        """Return definitions of the entry's file; see `Snapshot.outline`."""
         if not is_overlay(entry.entry_id):
-            return self._base.outline(entry)
+            return self._base.outline(entry, within)
         views = self._symbols_of(entry.entry_id)
+        views = [view for view in views if not within or view.path.startswith(within + ".")]
         return sorted(views, key=lambda view: (view.start_line, -view.end_line))
 
     def symbols(

@@ -61,6 +61,7 @@ class Reuse:
     """Answers embedders; used on the event loop.
 
     Args:
+        shares: tells whether the root of this real path shares.
         roots: the roots that share, now.
         is_secret: tells whether a text looks like a secret.
         noted: called after chunks were noted.
@@ -74,6 +75,7 @@ class Reuse:
         reach: Reach,
         counters: SharedCounters,
         timeout_s: float,
+        shares: Callable[[str], bool],
         roots: Callable[[], Awaitable[Sequence[SharedRoot]]],
         is_secret: Callable[[str], bool],
         noted: Callable[[], None],
@@ -84,6 +86,7 @@ class Reuse:
         self._reach = reach
         self._counters = counters
         self._timeout_s = timeout_s
+        self.shares = shares
         self._roots = roots
         self._is_secret = is_secret
         self._noted = noted

@@ -69,7 +69,8 @@ class Sharing:
             self._store, self._outbox, reads, self._reach, self.counters, self._roots, models, is_secret
         )
         self.reuse = Reuse(
-            self._store, self._outbox, reads, self._reach, self.counters, timeout_s, self._roots, is_secret,
+            self._store, self._outbox, reads, self._reach, self.counters, timeout_s,
+            lambda path: path in pools, self._roots, is_secret,
             self._pusher.wake,
         )  # fmt: skip
 

@@ -262,8 +262,12 @@ class Snapshot(Protocol):
         """
         ...
 
-    def outline(self, entry: Entry) -> list[SymbolView]:
-        """Return all definitions of the entry's blob in order of lines."""
+    def outline(self, entry: Entry, within: str = "") -> list[SymbolView]:
+        """Return all definitions of the entry's blob in order of lines.
+
+        Args:
+            within: qualified name of a definition; only those in it are wanted.
+        """
         ...
 
     def symbols(

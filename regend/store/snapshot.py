@@ -295,10 +295,10 @@ class StoreSnapshot:
                     self.file_vector(entry)
                     yield
 
-    def outline(self, entry: Entry) -> list[SymbolView]:
-        """Return all definitions of the entry's blob in order of lines."""
+    def outline(self, entry: Entry, within: str = "") -> list[SymbolView]:
+        """Return definitions of the entry's blob; see `store.base.Snapshot.outline`."""
         blob_key = self._blob_key(entry.entry_id)
-        return [] if blob_key is None else self.reader.outline(entry.entry_id, blob_key)
+        return [] if blob_key is None else self.reader.outline(entry.entry_id, blob_key, within)
 
     def symbols(
         self, name: str, limit: int, *, prefix: bool = True, within: Callable[[int], bool] | None = None

@@ -24,6 +24,8 @@ _BUSY_DELAY_S = 0.2
 _WRITER_IDLE_S = 5.0
 _GARBAGE_INTERVAL_S = 300.0
 _PURGE_IDLE_S = 1.0
+_REWRITE_IDLE_S = 5.0
+"""Longer than bulk commits may be apart: rewritten amid a bulk index, a large index is scattered again soon."""
 _WARM_IDLE_S = 1.0
 _WARM_SLICE_S = 0.02
 _SMALL_DOCS = 5_000
@@ -124,7 +126,7 @@ class Upkeep:
                 changed.add(pool_id)
                 continue
             self._purged = False
-            if not self._busy:
+            if not self._busy and time.monotonic() - (self._idle_since or 0.0) >= _REWRITE_IDLE_S:
                 entry_ids = sorted(entry.entry_id for entry in pool.live.values())
                 self._rebuilder.start(pool_id, pool.lexical.directory, entry_ids, generation)
         return changed

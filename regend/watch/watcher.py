@@ -41,7 +41,7 @@ behind has so much to report that a rescan costs no more."""
 CHECKS_PER_S = 16
 """Maximum roots that are looked after in a second: with more, each has its turn less often."""
 _STILL_S = 3.0
-"""Time between two checks that means that this process stood still, and the calls in progress with it."""
+"""Delay of a check that means that this process stood still, and the calls in progress with it."""
 _STOP_LIMIT_S = 2.0
 """How long `stop` waits for the roots' lanes, which a hung file system may hold."""
 _log = structlog.get_logger(__name__)
@@ -146,15 +146,16 @@ class Watcher:
         """Return the mount point of the file system that holds `path`, by name; empty if unknown."""
         return self._mounts.over(path)
 
-    def check(self, now: float) -> None:
-        """Look after all roots; to be called about every second.
+    def check(self, now: float, paused_s: float = 0.0) -> None:
+        """Look after all roots; to be called about every second, or less often while nothing happens.
 
         Args:
             now: monotonic seconds.
+            paused_s: how long the caller meant to wait since the last check.
         """
         if not self._check_waits:
             self._check_waits = True
-            self._jobs.put(partial(self._check_all, now))
+            self._jobs.put(partial(self._check_all, now, paused_s))
 
     def barrier(self, token: int, done: Callable[[int], None]) -> None:
         """Call `done(token)` once, after every event that the kernel queued before now has been posted.
@@ -211,7 +212,7 @@ class Watcher:
                     entry.rescan_instead(name)
             self._barriers.settle(name)
 
-    def _check_all(self, now: float) -> None:
+    def _check_all(self, now: float, paused_s: float) -> None:
         self._check_waits = False
         self._cookies_due |= self._barriers.prepare()
         if self._cookies_due:
@@ -221,7 +222,7 @@ class Watcher:
             except (OSError, WatchLimitError) as error:  # Barriers rescan meanwhile; the next check tries again.
                 _log.warning("cookies_not_watched", reason=str(error))
         before, self._checked_at = self._checked_at, time.monotonic()
-        if self._checked_at - before > _STILL_S:
+        if self._checked_at - before > _STILL_S + paused_s:
             self._calls.forgive()
         hung, entries = self._calls.hung(), self._entries()
         for entry in entries:

@@ -346,12 +346,22 @@ class Dispatcher:
 
     def _watch(self) -> None:
         """Keep a timer as long as anything can become due."""
-        calm = [worker.state for worker in self._workers] == ["idle"] and self._spawner.process_count == 1
-        if self._timer is None and not self._closing and (self._waiting or not calm):
-            # Without a worker there is nothing to check until the next start.
-            delay_s = CHECK_INTERVAL_S if self._workers else max(CHECK_INTERVAL_S, self._spawner.pause_s)
-            self._due_at = time.monotonic() + delay_s
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._check)
+        if self._closing:
+            return
+        now, delay_s = time.monotonic(), CHECK_INTERVAL_S
+        idle = all(worker.state == "idle" for worker in self._workers)
+        if not self._workers:  # There is nothing to check until the next start.
+            delay_s = max(delay_s, self._spawner.pause_s)
+        elif idle and not self._waiting and self._spawner.process_count == len(self._workers):
+            if len(self._workers) == 1:
+                return
+            delay_s = max(delay_s, self._busy_at + self._config.idle_shrink_s - now)
+        if self._timer is not None:
+            if self._due_at <= now + delay_s:
+                return
+            self._timer.cancel()
+        self._due_at = now + delay_s
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._check)
 
     def _check(self) -> None:
         """Look after deadlines, starts that had to wait, and workers that are not needed."""

@@ -146,19 +146,20 @@ class Worker(asyncio.Protocol):
         if not self.is_ready and not self._skip_said():
             return
         at = 0
-        while len(buffer) - at >= LENGTH.size:
-            (size_bytes,) = LENGTH.unpack_from(buffer, at)
-            if size_bytes > MAX_FRAME_BYTES:
-                self.kill("answer too large")
-                return
-            start, end = at + LENGTH.size, at + LENGTH.size + size_bytes
-            if len(buffer) < end:
-                break
-            body = bytes(buffer[start:end])
-            at = end
-            self._answered(body)
-            if self.end_reason:
-                return
+        with memoryview(buffer) as view:
+            while len(buffer) - at >= LENGTH.size:
+                (size_bytes,) = LENGTH.unpack_from(buffer, at)
+                if size_bytes > MAX_FRAME_BYTES:
+                    self.kill("answer too large")
+                    return
+                start, end = at + LENGTH.size, at + LENGTH.size + size_bytes
+                if len(buffer) < end:
+                    break
+                at = end
+                with view[start:end] as body:
+                    self._answered(body)
+                if self.end_reason:
+                    return
         del buffer[:at]
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -174,7 +175,7 @@ class Worker(asyncio.Protocol):
         del buffer[:end]
         return start >= 0
 
-    def _answered(self, body: bytes) -> None:
+    def _answered(self, body: memoryview) -> None:
         try:
             reply = self._decoder.decode(body)
         except msgspec.MsgspecError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from regend.config import Config, ResourceConfig
-from regend.daemon.governor import CHECK_INTERVAL_S, Governor, size_bytes, stalled_percent
+from regend.daemon import governor
+from regend.daemon.governor import CHECK_INTERVAL_S, Governor, Pace, size_bytes, stalled_percent
 from regend.daemon.roots import Roots
 from regend.disk.calls import RootCalls
 from regend.errors import RootError
@@ -160,3 +162,18 @@ def test_workers_are_polite(tmp_path: Path) -> None:
         wait_for(lambda: [worker["state"] for worker in subject.status()["workers"]] == ["idle"], "a worker is ready")
         for pid in subject.worker_pids():
             assert os.getpriority(os.PRIO_PROCESS, pid) > os.getpriority(os.PRIO_PROCESS, subject.process.pid)
+
+
+async def test_checks_are_rare_while_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    pace = Pace()
+    monkeypatch.setattr(governor, "CALM_INTERVAL_S", 0.05)
+    assert await pace.pause(0.001) == 0.001
+    monkeypatch.setattr(governor, "CALM_AFTER_S", 0.0)
+    assert pace.is_calm
+    assert await pace.pause(0.001) == 0.05
+    assert await pace.pause(0.001, longest_s=0.02) == 0.02, "the service manager waits no longer"
+    monkeypatch.setattr(governor, "CALM_INTERVAL_S", 3_600.0)
+    for end in (pace.stir, pace.wake):
+        asyncio.get_running_loop().call_soon(end)
+        async with asyncio.timeout(5.0):
+            await pace.pause(0.001)

@@ -151,6 +151,7 @@ def case(top: Path, kind: str, nth: int, start: Oracle, faults: ctypes.CDLL) -> 
 def main(top: str) -> None:
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     merge.EXACT_ROWS = EXACT_ROWS
+    merge.BUILD_AFTER_S = 0.0
     memory.MEMORY_DOCS = 0  # Words are files, which faults can strike.
     upkeep._PURGE_IDLE_S = upkeep._WRITER_IDLE_S = -1.0
     faults, directory = ctypes.CDLL(None), Path(top)

@@ -206,8 +206,8 @@ class MemoryStore:
         norm = float(np.linalg.norm(mean))
         return None if norm == 0.0 else np.asarray(mean / norm, np.float32)
 
-    def outline(self, entry: Entry) -> list[SymbolView]:
-        found = self._symbols[entry.entry_id]
+    def outline(self, entry: Entry, within: str = "") -> list[SymbolView]:
+        found = [s for s in self._symbols[entry.entry_id] if not within or s.path.startswith(within + ".")]
         return [SymbolView(entry.entry_id, s.name, s.path, s.kind, s.start_line, s.end_line) for s in found]
 
     def statistics(self, pool: PoolId, terms: Sequence[str]) -> FieldStatistics:
@@ -254,7 +254,8 @@ def split_source(text: str) -> tuple[list[Chunk], list[Symbol]]:
             for number, line in enumerate(body, start + 1):
                 word, _, rest = line.strip().partition(" ")
                 if word in ("def", "class"):
-                    name = rest.split("(")[0].split(":")[0].strip()
+                    name, given, _ = rest.partition("(")
+                    name = name.strip() if given else name.split(":")[0].strip()
                     nested = line.startswith(" ") and owner
                     owner = name if word == "class" and not nested else owner
                     path = f"{owner}.{name}" if nested else name

@@ -25,6 +25,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="co
 def _small_words_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("regend.store.memory.MEMORY_DOCS", 20)
     monkeypatch.setattr("regend.store.upkeep._PURGE_IDLE_S", 0.0)
+    monkeypatch.setattr("regend.store.upkeep._REWRITE_IDLE_S", 0.0)
 
 
 def threads() -> int:

@@ -42,6 +42,8 @@ _MOST_DEFINITIONS = 1_000
 """Maximum definitions of a name among which the main one is looked for."""
 _NOT_MAIN = 0.9
 """Factor of the grade of a definition behind the main one of its name. A guess."""
+_ENDINGS = ("?", "!", "=", ":")
+"""Endings of names in Ruby, Elixir and Objective-C that a user may leave out."""
 _BODY_LINES = 2
 """A definition of fewer further lines has no body worth the name, if another one has."""
 _DATA_KINDS = frozenset({"key", "element"})
@@ -240,8 +242,12 @@ def _definitions(graded: list[tuple[float, SymbolView]]) -> Definitions:
 def _matching(
     snapshot: Snapshot, scope: Scope, name: str, grade: float, conditions: ChunkConditions
 ) -> list[tuple[float, SymbolView]]:
+    find = partial(snapshot.symbols, limit=_MOST_DEFINITIONS, within=scope.holds if scope.limited else None)
+    views = find(name, prefix=False)
+    if not views and name[-1:].isalnum():
+        views = [view for ending in _ENDINGS for view in find(name + ending, prefix=ending == ":")]
     found = []
-    for view in snapshot.symbols(name, _MOST_DEFINITIONS, prefix=False, within=scope.holds if scope.limited else None):
+    for view in views:
         match = name_grade(view, name)
         wanted = not conditions.kinds or view.kind in conditions.kinds
         if match >= 0.8 and wanted and view.kind not in conditions.without_kinds and scope.holds(view.entry_id):
@@ -276,11 +282,13 @@ def _main_first(scope: Scope, found: list[tuple[float, SymbolView]]) -> list[tup
 def name_grade(view: SymbolView, name: str) -> float:
     """Return how well a definition's name matches: 1 exact, 0.8 equal but for case, 0.5 otherwise (a prefix).
 
-    The final ``?``, ``!`` or ``=`` of Ruby and Elixir names need not be typed.
+    The final ``?``, ``!`` or ``=`` of Ruby and Elixir names need not be typed, nor the arguments of a selector.
     """
     path = view.path or view.name
-    if name in (view.name, view.name.rstrip("?!="), path) or path == name or path.endswith("." + name):
-        return 1.0
+    ending = len(view.name) - len(view.name.partition(":")[0] if view.name.endswith(":") else view.name.rstrip("?!="))
+    for full in {path, path[: len(path) - ending]} if ending < len(view.name) else {path}:
+        if full == name or full.endswith("." + name):
+            return 1.0
     lowered, folded = name.casefold(), path.casefold()
     if view.name.casefold() == lowered or folded == lowered or folded.endswith("." + lowered):
         return 0.8

@@ -70,6 +70,7 @@ class Scope:
     pools: tuple[tuple[PoolSnapshot, frozenset[int] | None], ...]
     roots: frozenset[RootId] | None
     inner: Mapping[RootId, tuple[InnerRoot, ...]] = field(default_factory=dict)
+    _counts: dict[str, int] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     @property
     def empty(self) -> bool:
@@ -99,7 +100,12 @@ class Scope:
 
     def frequencies(self, terms: Sequence[str]) -> list[int]:
         """Return for each term about how many chunks of all pools in scope hold it; 0 is certain."""
-        return [sum(counts) for counts in zip(*(pool.frequencies(terms) for pool, _ in self.pools), strict=True)]
+        known = self._counts
+        new = [term for term in dict.fromkeys(terms) if term not in known]
+        for pool, _ in self.pools if new else ():
+            for term, count in zip(new, pool.frequencies(new), strict=True):
+                known[term] = known.get(term, 0) + count
+        return [known.get(term, 0) for term in terms]
 
     def holds(self, entry_id: int) -> bool:
         """Return whether the entry is live and in scope."""

@@ -159,11 +159,20 @@ _ROLE_FOLDERS = {
     **dict.fromkeys(
         ("vendor", "vendored", "node_modules", "third_party", "thirdparty", "third-party", "_vendor", "site-packages",
          "externals", "bower_components"), "vendor"),
-    **dict.fromkeys(("generated", "gen", "__generated__", "dist", "autogen"), "generated"),
+    **dict.fromkeys(("generated", "__generated__", "dist", "autogen"), "generated"),
     **dict.fromkeys(
         ("example", "examples", "demo", "demos", "sample", "samples", "tutorial", "tutorials", "benchmark",
          "benchmarks", "bench", "playground"), "example"),
 }  # fmt: skip
+_ROLE_FILES = {
+    "spec": re.compile(
+        r".*\.(?:rb|[cm]?[jt]sx?|coffee|vue|lua|moon|cr|php|erl|exs?|sh|bash|el|hs|ml|ya?ml|json|txt|snap)"
+    ),
+    "dist": re.compile(r".*\.(?:[cm]?js|css|map|d\.[cm]?ts|html?|json|svg|wasm)"),
+}
+"""The files for which a folder with another meaning tells the role: in Go and Java, `spec` often holds the code of a
+specification, and `dist` that of a distribution. A folder `gen` tells nothing, because what a tool wrote says so."""
+_ROLE_FILES["specs"] = _ROLE_FILES["spec"]
 _ROLE_NAMES = (
     ("generated", re.compile(r".*(_pb2(_grpc)?\.pyi?|\.pb\.(go|cc|h)|\.min\.(js|css)|\.g\.(dart|cs)|\.designer\.cs"
                              r"|[._-]generated\.\w+|\.lock|-lock\.(json|yaml)|\.snap|go\.sum)", re.IGNORECASE)),
@@ -196,7 +205,7 @@ def file_role(path: str) -> str:
     *folders, base = path.split("/")
     for folder in folders:
         role = _ROLE_FOLDERS.get(folder.lower())
-        if role is not None:
+        if role is not None and ((files := _ROLE_FILES.get(folder.lower())) is None or files.fullmatch(base.lower())):
             return role
     return name_role(base)
 

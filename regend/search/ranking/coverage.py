@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import log
+from typing import NamedTuple
 
 from regend.chunking.tokens import folded, is_unspaced
 from regend.search.query.words import stem
@@ -22,21 +23,32 @@ class WordWeights:
     Attributes:
         shares: by stem; they sum to 1, unless there are no stems.
         spellings: what to look for, by stem: the stem itself, and the word as typed where that begins otherwise.
+        bits: one for each stem, so that a number says which of them there are.
     """
 
     shares: Mapping[str, float]
     spellings: Mapping[str, tuple[str, ...]]
+    bits: Mapping[str, int]
+    _sums: dict[int, float] = field(init=False, repr=False, compare=False, default_factory=dict)
 
-    def share_of(self, stems: Iterable[str]) -> float:
-        """Return the share that these stems have."""
-        known, total = self.shares, 0.0
+    def held(self, stems: Iterable[str]) -> int:
+        """Return the bits of those stems that are in the query."""
+        bits, found = self.bits, 0
         for each in stems:
-            if each in known:
-                total += known[each]
-        return total
+            if each in bits:
+                found |= bits[each]
+        return found
+
+    def share_of(self, held: int) -> float:
+        """Return the share that the stems with these bits have."""
+        known = self._sums.get(held)
+        if known is None:  # Few of all combinations occur.
+            known = sum((share for own, share in self.shares.items() if held & self.bits[own]), 0.0)
+            self._sums[held] = known
+        return known
 
 
-NO_WEIGHTS = WordWeights({}, {})
+NO_WEIGHTS = WordWeights({}, {}, {})
 
 
 def word_weights(worth: Mapping[str, float]) -> WordWeights:
@@ -50,7 +62,8 @@ def word_weights(worth: Mapping[str, float]) -> WordWeights:
         if not term.startswith(known):
             spellings[own] = (*known, term)
     total = sum(by_stem.values()) or 1.0
-    return WordWeights({own: value / total for own, value in by_stem.items()}, spellings)
+    shares = {own: value / total for own, value in by_stem.items()}
+    return WordWeights(shares, spellings, {own: 1 << number for number, own in enumerate(spellings)})
 
 
 def rarity(count: int, chunks: int) -> float:
@@ -58,16 +71,15 @@ def rarity(count: int, chunks: int) -> float:
     return log(1.0 + (max(0, chunks - count) + 0.5) / (count + 0.5)) if count else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Coverage:
+class Coverage(NamedTuple):
     """The words of a query that a text has.
 
     Attributes:
-        stems: those of the words it has.
+        held: bits of those words, see `WordWeights.bits`.
         together: the share of neighbours in the query that stand together in the text, too, 0..1.
     """
 
-    stems: frozenset[str]
+    held: int
     together: float
 
 
@@ -76,26 +88,21 @@ def coverage_of(text: str, weights: WordWeights) -> Coverage:
     lowered = folded(text)
     if len(lowered) != len(text):  # As that of a Turkish dotted capital I.
         text = lowered
-    find = lowered.find
-    places: dict[str, list[int]] = {}
+    find, bits = lowered.find, weights.bits
+    held = together = most = 0
+    earlier: list[int] = []
     for own, spellings in weights.spellings.items():
+        here: list[int] = []
         for spelling in spellings:
             at = find(spelling)
             if at >= 0:
-                found = _beginnings(text, lowered, spelling, at)
-                if found:
-                    places[own] = places[own] + found if own in places else found
-    if len(places) < 2:
-        return Coverage(frozenset(places), 0.0)
-    together = 0
-    earlier: list[int] | None = None
-    most = 0
-    for own in weights.spellings:
-        here = places.get(own)
-        if here is not None and earlier is not None:
-            together += any(0 < after - before < most for before in earlier for after in here)
+                here += _beginnings(text, lowered, spelling, at)
+        if here:
+            held |= bits[own]
+            if earlier and any(0 < after - before < most for before in earlier for after in here):
+                together += 1
         earlier, most = here, len(own) + _GAP_CHARS
-    return Coverage(frozenset(places), together / (len(weights.spellings) - 1))
+    return Coverage(held, together / max(1, len(bits) - 1))
 
 
 def _beginnings(text: str, lowered: str, spelling: str, at: int) -> list[int]:

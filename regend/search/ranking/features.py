@@ -3,16 +3,18 @@
 A score is the sum of `weight * value` over `FEATURES`; nothing else changes the order, so `explain` shows all of it.
 To add a feature: write one function from `(Candidate, QueryContext)` to a number in -1..1, add one row. Its `scope`
 says how expensive it is: ``file`` features see the path and what all legs say of the file and run once per file,
-``chunk`` features see the legs' scores, ``text`` features see the hydrated chunk and run only for the candidates that
-reach the last round, ``order`` features see how the others have ordered them. A feature that a query cannot ask for is
-not evaluated, see `Feature.asked`.
+``chunk`` features see the legs' scores, ``read`` features see what the texts that reach the last round say of their
+file, once per file, ``text`` features see each of these chunks, ``order`` features see how the others have ordered
+them. A feature that a query cannot ask for is not evaluated, see `Feature.asked`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
+
+import numpy as np
 
 from regend.chunking.tokens import normalised
 from regend.search.legs.fusion import KIND_FACTORS
@@ -20,6 +22,7 @@ from regend.search.query.parse import Query
 from regend.search.query.translations import Spoken, spoken
 from regend.search.query.words import ROLE_WORDS, PathWords, identifier_stems, plain
 from regend.search.ranking.coverage import NO_WEIGHTS, WordWeights
+from regend.search.ranking.pairs import TREES
 from regend.search.ranking.weights import WEIGHTS
 from regend.store.base import ChunkView, Entry
 
@@ -59,6 +62,7 @@ class FileFacts:
         names: the share of the query's names that a chunk has, spelt exactly so, 0..1.
         symbol: how well the name of an enclosing definition fits the query, 0..1.
         tokens: of the longest chunk.
+        pairs: what pairs of its features say together, see `pairs`.
     """
 
     entry: Entry
@@ -75,6 +79,7 @@ class FileFacts:
     names: float = 0.0
     symbol: float = 0.0
     tokens: int = 0
+    pairs: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -203,7 +208,7 @@ def names_in(text: str, context: QueryContext) -> float:
     return sum(name in text for name in context.names) / len(context.names)
 
 
-FeatureScope = Literal["file", "chunk", "text", "order"]
+FeatureScope = Literal["file", "chunk", "read", "text", "order"]
 
 
 class Feature(NamedTuple):
@@ -246,7 +251,7 @@ FEATURES: tuple[Feature, ...] = (
     _row("chunk_meaning", "chunk", lambda chunk, _: chunk.meaning),
     _row("chunk_words", "text", lambda chunk, _: max(chunk.covered, chunk.defines)),
     _row("chunk_symbol", "text", lambda chunk, _: chunk.symbol),
-    _row("symbol_words", "text", lambda chunk, _: chunk.file.symbol),
+    _row("symbol_words", "read", lambda chunk, _: chunk.file.symbol),
     _row("file_name", "file", file_name),
     _row("named_path", "file", named_path, lambda context: bool(context.query.path)),
     _row("named_line", "text", named_line, lambda context: bool(context.query.line)),
@@ -258,16 +263,28 @@ FEATURES: tuple[Feature, ...] = (
     # Its weight exceeds what a translation with more examples than the original may have on top, on purpose.
     _row("unasked_translation", "file", translated),
     # A file that has all of the query's words beats one that BM25 likes for having a rare one often.
-    _row("words_present", "text", lambda chunk, _: chunk.file.present),
-    _row("words_covered", "text", lambda chunk, _: chunk.file.covered),
+    _row("words_present", "read", lambda chunk, _: chunk.file.present),
+    _row("words_covered", "read", lambda chunk, _: chunk.file.covered),
     _row(
-        "words_together", "text", lambda chunk, _: chunk.file.together, lambda context: len(context.weights.shares) > 1
+        "words_together", "read", lambda chunk, _: chunk.file.together, lambda context: len(context.weights.shares) > 1
     ),
     _row("exact_phrase", "text", exact_phrase, lambda context: bool(context.phrases)),
-    _row("verbatim_name", "text", lambda chunk, _: chunk.file.names, lambda context: bool(context.names)),
+    _row("verbatim_name", "read", lambda chunk, _: chunk.file.names, lambda context: bool(context.names)),
     # BM25 favours short chunks, and an import line or a closing brace answers nothing.
-    _row("too_short", "text", lambda chunk, _: min(0.0, chunk.file.tokens / _SHORT_TOKENS - 1.0)),
+    _row("too_short", "read", lambda chunk, _: min(0.0, chunk.file.tokens / _SHORT_TOKENS - 1.0)),
+    # Two features may say together what neither says alone: a name that fits says more of source code.
+    _row("pairs", "read", lambda chunk, _: chunk.file.pairs),
     # One file should not fill the page: each further chunk of it adds less that is new.
     _row("same_file_again", "order", lambda chunk, _: 0.5**chunk.repeat - 1.0),
 )  # fmt: skip
 """Weights come from `weights`, which a script fits; docs/search.md says what each row is worth."""
+
+_VALUES = {feature.name: feature.value for feature in FEATURES}
+_PAIRED = tuple(_VALUES[name] for name in TREES.features)
+
+
+def add_pairs(files: Mapping[FileFacts, Candidate], context: QueryContext) -> None:
+    """Set what pairs of features say of each file, of which one candidate is given; its other features are known."""
+    rows = np.array([[value(one, context) for value in _PAIRED] for one in files.values()])
+    for file, value in zip(files, TREES.values(rows).tolist() if files else (), strict=True):
+        file.pairs = value

@@ -25,6 +25,7 @@ from regend.search.ranking.features import (
     FeatureShare,
     FileFacts,
     QueryContext,
+    add_pairs,
     names_in,
     symbol_fit,
 )
@@ -56,13 +57,13 @@ class RankingTable:
     """The features in use, evaluated and explained in the given order. Leave rows out to see what each is worth.
 
     Attributes:
-        file, chunk, text, order: the weights with functions of each scope.
+        file, chunk, read, text, order: the weights with functions of each scope.
     """
 
     def __init__(self, features: Iterable[Feature]) -> None:
         self.features = tuple(features)
         self.names = frozenset(feature.name for feature in self.features)
-        self.file, self.chunk, self.text, self.order = map(self._in_scope, get_args(FeatureScope))
+        self.file, self.chunk, self.read, self.text, self.order = map(self._in_scope, get_args(FeatureScope))
 
     def _in_scope(self, scope: FeatureScope) -> _Weighed:
         return tuple((feature.weight, feature.value) for feature in self.features if feature.scope == scope)
@@ -274,11 +275,14 @@ def rank(
         by_file.setdefault(candidate.file, []).append(candidate)
     for file, own in by_file.items():
         _read(file, own, context)
+    if "pairs" in table.names:
+        add_pairs({file: own[0] for file, own in by_file.items()}, context)
+    bases = {file: _sum(table.read, own[0], context) for file, own in by_file.items()}
     scored = []
     for candidate in candidates:
         view = candidate.view
         assert view is not None, "rank() is for hydrated candidates"
-        score = candidate.base + _sum(table.text, candidate, context)
+        score = candidate.base + bases[candidate.file] + _sum(table.text, candidate, context)
         place = (root_of(candidate.entry), candidate.entry.path)
         scored.append((score, place, view.start_line, candidate))
     return [Ranked(score, place[0], candidate) for score, place, _, candidate in _spread(scored, context, table)]
@@ -287,19 +291,21 @@ def rank(
 def _read(file: FileFacts, candidates: list[Candidate], context: QueryContext) -> None:
     """Set what the candidates' texts say of them and of their file."""
     weights = context.weights
-    held = set(file.path.name | file.path.folders)
+    name = weights.held(file.path.name)
+    held = name | weights.held(file.path.folders)
     for candidate in candidates:
         view = candidate.view
         assert view is not None, "rank() is for hydrated candidates"
         found = coverage_of(view.text, weights)
-        held |= found.stems
-        candidate.covered = weights.share_of(found.stems | identifier_stems(view.symbol) | file.path.name)
+        held |= found.held
+        candidate.covered = weights.share_of(found.held | name | weights.held(identifier_stems(view.symbol)))
+        candidate.symbol = symbol_fit(view.symbol, context)
         file.covered = max(file.covered, candidate.covered)
         file.together = max(file.together, found.together)
-        file.names = max(file.names, names_in(view.text, context))
-        candidate.symbol = symbol_fit(view.symbol, context)
         file.symbol = max(file.symbol, candidate.symbol)
         file.tokens = max(file.tokens, view.token_count)
+        if context.names:
+            file.names = max(file.names, names_in(view.text, context))
     file.present = weights.share_of(held)
     for candidate in candidates:
         candidate.covered /= file.covered or 1.0

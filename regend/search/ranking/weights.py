@@ -11,12 +11,12 @@ MODEL_STRENGTH = 0.5
 """Worth of the built-in model beside BM25 on questions in words, see `fusion.vector_weight`."""
 
 WEIGHTS: Mapping[str, float] = {
-    "rare_word": 100.0,
+    "rare_word": 120.0,
     "words": 0.194,
     "meaning": 0.409,
     "all_words": 0.174,
     "neighbours": 0.0936,
-    "whole_definition": 10.0,
+    "whole_definition": 13.0,
     "best_of_file": 0.07,
     "chunk_meaning": 0.14,
     "chunk_words": 0.1,
@@ -41,5 +41,6 @@ WEIGHTS: Mapping[str, float] = {
     "exact_phrase": 1.0,
     "verbatim_name": 0.0696,
     "too_short": 0.0479,
+    "pairs": 1.0,
     "same_file_again": 2.0,
 }

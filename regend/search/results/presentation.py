@@ -101,7 +101,7 @@ class Show:
         named = self._named(view)
         found = self.lines(view) if shown is None else shown
         if shown is None and view.outline:
-            beyond = members(self.snapshot.outline(entry), view, self.terms)
+            beyond = members(self.snapshot.outline(entry, view.symbol), view, self.terms)
             found = found._replace(matches=(*found.matches, *beyond)[:MATCHED_LINES])
         return SearchResult(
             root=chosen.root,

@@ -27,7 +27,8 @@ from regend.types import PoolId
 EXACT_ROWS = 50_000
 """Slabs below this are searched exactly: 1.1 ms at 50,000 rows of 256, where HNSW takes 0.2 ms (k=200) and 15 s of CPU
 to build."""
-
+BUILD_AFTER_S = 5.0
+"""Time without a commit after which a base is built: a bulk index needs the core, and would outgrow the base."""
 _DROP_SHARE = 0.5
 _MIN_DELTA_ROWS = 4_000
 _DELTA_SHARE = 0.2
@@ -66,6 +67,8 @@ class SlabMerger:
         self._to_load = list(slabs())
         self._thread: threading.Thread | None = None
         self._start_at = 0.0
+        self._generation = -1
+        self._changed_at = 0.0
         self._stop = threading.Event()
         self._results: list[tuple[PoolId, HnswBase | None]] = []
         self._files: dict[PoolId, Path] = {}
@@ -102,6 +105,8 @@ class SlabMerger:
             The pools whose slabs have changed.
         """
         slabs = self._slabs()
+        if generation != self._generation:
+            self._generation, self._changed_at = generation, time.monotonic()
         changed = self._install(slabs)
         while self._to_load and self._thread is None and time.monotonic() >= self._start_at:
             pool = self._to_load.pop()
@@ -117,7 +122,7 @@ class SlabMerger:
             elif view.dead_count > max(_DEAD_ROWS_MIN, view.count // 2):
                 slab.compact()
                 changed.add(pool)
-            elif not self.busy:
+            elif not self.busy and time.monotonic() - self._changed_at >= BUILD_AFTER_S:
                 self._consider(pool, view, generation)
         return changed
 

@@ -122,12 +122,14 @@ class SlabView:
         return keys if self.base is None else np.concatenate((self.base.keys[~self.base_dead], keys))
 
     def live_delta(self) -> tuple[KeyArray, HalfMatrix]:
-        """Copy the live keys and vectors of the delta."""
+        """Return the live keys and vectors of the delta."""
+        if not self.dead_count:  # These rows never change, so there is no need for a copy.
+            return self.keys[: self.count], self.vectors[: self.count]
         alive = ~self.dead[: self.count]
         return self.keys[: self.count][alive], self.vectors[: self.count][alive]
 
     def live_rows(self) -> tuple[KeyArray, HalfMatrix]:
-        """Copy all live keys and vectors."""
+        """Return all live keys and vectors."""
         keys, vectors = self.live_delta()
         if self.base is None:
             return keys, vectors

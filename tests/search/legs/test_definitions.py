@@ -61,3 +61,27 @@ def test_a_lone_definition_keeps_its_grade_whatever_its_place(corpus: Corpus) ->
     corpus.fill(corpus.add_root("/repo"), [("tests/fwd.py", DECLARATION, "python")])
     scope = ScopeResolver().resolve(corpus.snapshot, Filters())
     assert set(find_definitions(corpus.snapshot, scope, ("Router",)).grades.values()) == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("valid?", "valid"), ("save!", "save"), ("name=", "name"), ("reload:", "reload"),
+        ("observe:of:change:", "observe"),
+        ("valid?", "Model.valid"), ("observe:of:", "Model.observe"), ("valid", "valid"), ("observe:of:", "observe:of:"),
+    ],
+)  # fmt: skip
+def test_the_ending_of_a_name_need_not_be_typed(corpus: Corpus, name: str, asked: str) -> None:
+    uses = [(f"use{n}.py", f"def f{n}(model):\n    return model.{name} + observe + valid", "python") for n in range(20)]
+    corpus.fill(
+        corpus.add_root("/repo"), [("model.py", f"class Model:\n    def {name}(self):\n        pass", "python"), *uses]
+    )
+    assert defining(corpus, asked) == ["model.py"]
+    assert first(corpus, asked) == "model.py"
+
+
+def test_a_name_without_an_ending_comes_before_one_with_it(corpus: Corpus) -> None:
+    root = corpus.add_root("/repo")
+    corpus.fill(root, [("a.py", "def valid?(x):\n    pass", "python"), ("b.py", "def valid(x):\n    pass", "python")])
+    assert defining(corpus, "valid") == ["b.py"]
+    assert defining(corpus, "validate") == []

@@ -128,7 +128,7 @@ def test_a_rare_word_outweighs_everything_else() -> None:
     weights = {feature.name: feature.weight for feature in FEATURES}
     penalties = {"too_short", "same_file_again", *(name for name in weights if name.startswith("unasked_"))}
     others = sum(weight for name, weight in weights.items() if name not in penalties | {"rare_word"})
-    assert weights["rare_word"] / MAX_WORDS - sum(weights[name] for name in penalties) > others
+    assert weights["rare_word"] / MAX_WORDS - sum(weights[name] for name in penalties | {"pairs"}) > others
 
 
 def test_a_definition_of_the_whole_query_outweighs_everything_else() -> None:
@@ -140,4 +140,4 @@ def test_a_definition_of_the_whole_query_outweighs_everything_else() -> None:
     }  # fmt: skip
     penalties = {"too_short", "same_file_again", *(name for name in weights if name.startswith("unasked_"))}
     best_use = sum(w for name, w in weights.items() if name not in never_for_a_name | penalties)
-    assert 0.8 * weights["whole_definition"] - sum(weights[name] for name in penalties) > best_use
+    assert 0.8 * weights["whole_definition"] - sum(weights[name] for name in penalties | {"pairs"}) > best_use

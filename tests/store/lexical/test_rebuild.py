@@ -29,6 +29,7 @@ FILES = [chunked([f"word{n}x{c} body" for c in range(5)]) for n in range(40)]
 def _everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("regend.store.upkeep._SMALL_DOCS", 10)
     monkeypatch.setattr("regend.store.upkeep._PURGE_IDLE_S", 0.0)
+    monkeypatch.setattr("regend.store.upkeep._REWRITE_IDLE_S", 0.0)
 
 
 @pytest.fixture
@@ -172,6 +173,7 @@ def test_a_disk_that_refuses_leaves_what_was_there(tmp_path: Path, monkeypatch: 
         monkeypatch.undo()
         monkeypatch.setattr("regend.store.upkeep._SMALL_DOCS", 10)
         monkeypatch.setattr("regend.store.upkeep._PURGE_IDLE_S", 0.0)
+        monkeypatch.setattr("regend.store.upkeep._REWRITE_IDLE_S", 0.0)
         apply(store, put(root, "f20.py", FILES[20]))
         maintain_until(store, settled(store))
         assert [found(store, n) for n in range(21)] == [5] * 21
