@@ -116,6 +116,7 @@ def test_a_port_that_is_taken_is_told_and_tried_again(root: Path) -> None:
             served.start(root)
             wait_for(lambda: "gateway_ended" in served.log(), "the log says so", LIMIT_S)
             assert f"cannot listen on 127.0.0.1:{port}" in served.log()
+            served.flush()
             assert served.search("next_delay") == ["retry.py:1-2"]
             taken.close()
             wait_for(lambda: bool(served.status()["http"]), "the gateway serves", LIMIT_S)
