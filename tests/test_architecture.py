@@ -147,7 +147,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     # HTTP, in a process of its own that asks over the socket. Agents that come by HTTP get the answers of `mcp`.
     "regend.gateway": (
         "regend", "regend.interpreter", "regend.errors", "regend.fields", "regend.limits", "regend.gateway.*",
-        "regend.mcp.*", "regend.rpc.aio", "regend.rpc.schema", "regend.rpc.operation_messages",
+        "regend.mcp.*", "regend.rpc.aio", "regend.rpc.parameters", "regend.rpc.schema", "regend.rpc.operation_messages",
     ),
     # The configuration knows which addresses are allowed, and the daemon how the process is kept running.
     "regend.gateway.settings": ("regend.errors", "regend.fields"),

@@ -96,6 +96,7 @@ COMMANDS = (
         arg("--root", metavar="DIR", complete="directory", help="the repository to search unless an agent names one"),
         arg("--add", action="store_true", help="index the agent's repository if it is not indexed"),
         arg("--manage", action="store_true", help="also offer a tool that adds and re-reads repositories"),
+        arg("--http", action="store_true", help="print the configuration of clients that come by HTTP"),
         arg("--dry-run", action="store_true", help="show what would change, and change nothing"),
         arg("--skill", action="store_true", help="also install the skill that says when to use which tool"),
         arg("--guide", metavar="FILE", complete="file", help="also keep a marked block in FILE, such as AGENTS.md"),

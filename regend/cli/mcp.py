@@ -70,6 +70,8 @@ def _savings_lines(found: dict[str, Any]) -> list[str]:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    if arguments.http:
+        return _http(arguments)
     from regend.mcp.stdio import Settings, serve
 
     root = absolute(arguments.root) if arguments.root else ""
@@ -77,6 +79,21 @@ def _serve(arguments: argparse.Namespace) -> int:
     status = serve(Settings(socket, root, arguments.add, arguments.manage))
     # Calls that hang in threads must not hold up the end.
     os._exit(status)
+
+
+def _http(arguments: argparse.Namespace) -> int:
+    """Print the entry of a client's configuration for the gateway's endpoint, in the form that most clients take."""
+    from urllib.parse import quote
+
+    from regend.cli.operations import http_access
+
+    address, token = http_access(arguments)
+    if address.startswith("unix:"):
+        raise RegendError("Agents cannot use a Unix socket by HTTP; set `http.listen` to an address.")
+    root = f"?root={quote(absolute(arguments.root))}" if arguments.root else ""
+    entry = {"type": "http", "url": f"{address}/mcp{root}", "headers": {"Authorization": f"Bearer {token}"}}
+    print_json({"mcpServers": {"regend": entry}})
+    return 0
 
 
 def _hook(arguments: argparse.Namespace) -> int:

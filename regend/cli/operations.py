@@ -106,15 +106,7 @@ def run_service(arguments: argparse.Namespace) -> int:
 
 def run_http(arguments: argparse.Namespace) -> int:
     """Print the link to the gateway's page, with its token."""
-    from regend.gateway.token import read_token
-
-    status = call(arguments, "status")
-    if not (address := status.get("http", "")):
-        raise RegendError(
-            "The HTTP gateway does not run; turn it on with `regenctl config set http.listen 127.0.0.1:7433` and "
-            "`regenctl restart`, or see `regenctl logs`."
-        )
-    token = read_token(Path(status["state_dir"]))
+    address, token = http_access(arguments)
     header = f"Authorization: Bearer {token}"
     if arguments.json:
         print_json({"address": address, "link": f"{address}/?token={token}", "header": header})
@@ -125,3 +117,20 @@ def run_http(arguments: argparse.Namespace) -> int:
     else:
         print(f"{address}/?token={token}")
     return 0
+
+
+def http_access(arguments: argparse.Namespace) -> tuple[str, str]:
+    """Return the gateway's address and token.
+
+    Raises:
+        RegendError: it does not run.
+    """
+    from regend.gateway.token import read_token
+
+    status = call(arguments, "status")
+    if not (address := status.get("http", "")):
+        raise RegendError(
+            "The HTTP gateway does not run; turn it on with `regenctl config set http.listen 127.0.0.1:7433` and "
+            "`regenctl restart`, or see `regenctl logs`."
+        )
+    return address, read_token(Path(status["state_dir"]))

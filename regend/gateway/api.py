@@ -1,6 +1,6 @@
 """The JSON endpoints: every method of the socket that asks and changes nothing, with the same parameters and answers.
 
-The daemon checks the parameters of a body. Those of a URL are texts, and get their types here.
+Parameters are checked as on the socket. Those of a URL are texts, and get their types here.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from aiohttp import web
 from regend.errors import RpcError
 from regend.gateway.answers import json_answer
 from regend.gateway.upstream import Upstream
+from regend.rpc.parameters import invalid, request_of
 from regend.rpc.schema import METHODS, Method
 
 ASKED = ("search", "symbols", "related", "outline", "why", "status", "list", "files")
@@ -57,7 +58,8 @@ class Api:
 
     def _answer_body(self, method: Method) -> Any:
         async def answer(request: web.Request) -> web.Response:
-            return json_answer(await self._upstream.call(method.name, await body_params(request)))
+            params = await body_params(request, method)
+            return json_answer(await self._upstream.call(method.name, params))
 
         return answer
 
@@ -74,35 +76,39 @@ def url_params(method: Method, query: Mapping[str, str]) -> dict[str, Any]:
         texts.setdefault(name, []).append(value)
     values: dict[str, Any] = {}
     for name, given in texts.items():
-        if name not in known:
-            takes = f"it takes {', '.join(known)}" if known else "it takes none"
-            raise _invalid(method, f"has no parameter `{name[:64]}`; {takes}", name[:64])
-        if hints[name] == tuple[str, ...]:
+        if name in hints and name not in known:
+            raise invalid(method, f"takes `{name}` in a body only; send it by POST", name)
+        if hints.get(name) == tuple[str, ...]:
             values[name] = given
         elif len(given) > 1:
-            raise _invalid(method, f"takes one `{name}`, not {len(given)}", name)
+            raise invalid(method, f"takes one `{name[:64]}`, not {len(given)}", name[:64])
         else:
             values[name] = given[0]
-    try:
-        request: Any = msgspec.convert(values, method.request, strict=False)
-    except msgspec.ValidationError as error:
-        raise _invalid(method, f"has a wrong parameter: {error}") from error
-    return {name: getattr(request, name) for name in values}
+    return _given(request_of(method, values, strict=False), values)
 
 
-async def body_params(request: web.Request) -> dict[str, Any]:
-    """Return the JSON object in a request's body; the empty object for an empty body.
+async def body_params(request: web.Request, method: Method) -> dict[str, Any]:
+    """Return the parameters in a request's body, which is a JSON object; an empty body means none.
 
     Raises:
-        RpcError: it is too large, takes too long, or is no JSON object.
+        RpcError: the body is too large, takes too long, is no JSON object, or a parameter is wrong.
     """
-    value = await json_body(request)
+    value = await _json_body(request)
     if not isinstance(value, dict):
         raise RpcError("The body must be a JSON object with the parameters.", code="invalid_params")
-    return value
+    # To JSON, `3.0` is a whole number, and some clients write all numbers so.
+    values = {
+        name: int(item) if isinstance(item, float) and item.is_integer() else item for name, item in value.items()
+    }
+    return _given(request_of(method, values), values)
 
 
-async def json_body(request: web.Request) -> object:
+def _given(request: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the checked values of the parameters that were given."""
+    return {name: msgspec.to_builtins(getattr(request, name)) for name in values}
+
+
+async def _json_body(request: web.Request) -> object:
     """Return the JSON value in a request's body; `{}` for an empty one. Errors are those of `body_params`."""
     raw = await raw_body(request)
     if not raw:
@@ -125,8 +131,3 @@ async def raw_body(request: web.Request) -> bytes:
         raise RpcError(f"The body did not arrive within {BODY_LIMIT_S:g} s.", code="timeout") from error
     except web.HTTPRequestEntityTooLarge as error:
         raise RpcError(f"The body is larger than {MAX_BODY_BYTES:,} bytes; send less.", code="too_large") from error
-
-
-def _invalid(method: Method, what: str, field: str | None = None) -> RpcError:
-    data = None if field is None else {"field": field}
-    return RpcError(f"`{method.name}` {what}.", code="invalid_params", data=data)

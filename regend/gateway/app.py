@@ -11,6 +11,8 @@ from typing import Any
 from aiohttp import web
 
 from regend.errors import RegendError, RpcError
+from regend.gateway.agents import PATH as AGENTS
+from regend.gateway.agents import Agents
 from regend.gateway.answers import HEADERS, error_answer, json_answer
 from regend.gateway.api import MAX_BODY_BYTES, Api
 from regend.gateway.events import PATH as EVENTS
@@ -28,19 +30,29 @@ OPEN_PREFIX = "/static/"
 """Paths without a token: they tell nothing of the index. The page itself is such; its questions are not."""
 ANSWER_LIMIT_S = 40.0
 """Longest time for an answer; longer than the limit of the question to the daemon."""
+_STREAMS = frozenset((EVENTS, AGENTS))
+"""Paths whose answers may go on without end; they bound their own waits."""
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def application(upstream: Upstream, guard: Guard, editor_link: str) -> web.Application:
-    """Build the application; it closes `upstream` at its end."""
-    metrics, events = Metrics(upstream), Events(upstream)
-    made = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_counted(metrics), _answered(guard)])
+def application(
+    upstream: Upstream, guard: Guard, editor_link: str, asked: Callable[[web.Request], None]
+) -> web.Application:
+    """Build the application; it closes `upstream` at its end.
+
+    Args:
+        asked: is told of each request whose header has come.
+    """
+    metrics, events, agents = Metrics(upstream), Events(upstream), Agents(upstream.socket)
+    made = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_counted(metrics, asked), _answered(guard)])
     made.add_routes([*Api(upstream).routes(), *Pages(upstream, guard, editor_link).routes(), *_probes(upstream)])
     made.add_routes([web.get(EVENTS, events.stream), web.get(OPENAPI, _described), web.get(METRICS, metrics.answer)])
+    made.add_routes([web.post(AGENTS, agents.post)])
     made.on_response_prepare.append(_add_headers)
 
     async def close(_: web.Application) -> None:
         await events.close()
+        await agents.close()
         await upstream.close()
 
     made.on_shutdown.append(close)
@@ -51,11 +63,12 @@ async def _described(_: web.Request) -> web.Response:
     return json_answer(document())
 
 
-def _counted(metrics: Metrics) -> Any:
+def _counted(metrics: Metrics, asked: Callable[[web.Request], None]) -> Any:
     """Return the outermost layer: it counts answers and their times."""
 
     @web.middleware
     async def answer(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        asked(request)
         started_at = time.perf_counter()
         response = await handler(request)
         metrics.count(request, response.status, time.perf_counter() - started_at)
@@ -73,7 +86,7 @@ def _answered(guard: Guard) -> Any:
             guard.check_place(request.host, request.headers)
             if request.path not in OPEN_PATHS and not request.path.startswith(OPEN_PREFIX):
                 guard.check_token(request.headers, request.cookies)
-            async with asyncio.timeout(None if request.path == EVENTS else ANSWER_LIMIT_S):
+            async with asyncio.timeout(None if request.path in _STREAMS else ANSWER_LIMIT_S):
                 return await handler(request)
         except RegendError as error:
             return error_answer(error)

@@ -13,7 +13,7 @@ from typing import Any
 from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name, get_lexer_for_filename
 from pygments.lexers.special import TextLexer
-from pygments.token import STANDARD_TYPES, Token
+from pygments.token import STANDARD_TYPES
 from pygments.util import ClassNotFound
 
 Run = tuple[str, str] | tuple[str, str, int]
@@ -39,8 +39,7 @@ def runs(text: str, language: str, path: str, words: Sequence[str]) -> list[list
     """
     mark = _mark(tuple(words[:64]))
     lines: list[list[Run]] = [[]]
-    for token, piece in _tokens(text, language, path):
-        name = _class_of(token)
+    for name, piece in _tokens(text, language, path.rpartition("/")[2]):
         for number, part in enumerate(piece.split("\n")):
             if number:
                 lines.append([])
@@ -59,13 +58,15 @@ def coloured(answer: dict[str, Any]) -> dict[str, Any]:
     return {**answer, "results": results}
 
 
-def _tokens(text: str, language: str, path: str) -> Iterator[tuple[Any, str]]:
-    if len(text) > MAX_CHARS:
-        return iter([(Token.Text, text)])
-    tokens = list(_lexer(language, path.rpartition("/")[2]).get_tokens(text))
-    # Lexers normalise line ends; where the text would not be what it was, colours are not worth it.
-    whole = "".join(piece for _, piece in tokens)
-    return iter(tokens) if whole == text else iter([(Token.Text, text)])
+@lru_cache(128)  # Some 2 MB. While a query is typed, the same snippets come again and again.
+def _tokens(text: str, language: str, name: str) -> tuple[tuple[str, str], ...]:
+    """Return class and text of each token; the whole text as one where it cannot be coloured."""
+    if len(text) <= MAX_CHARS:
+        tokens = tuple((_class_of(token), piece) for token, piece in _lexer(language, name).get_tokens(text))
+        # Lexers normalise line ends; where the text would not be what it was, colours are not worth it.
+        if "".join(piece for _, piece in tokens) == text:
+            return tokens
+    return (("", text),)
 
 
 @lru_cache(256)

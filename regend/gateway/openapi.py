@@ -19,6 +19,8 @@ PATH = "/api/openapi.json"
 _REFERENCE = "#/components/schemas/{name}"
 _EVERYWHERE = ("invalid_params", "not_json", "unauthorized", "wrong_host", "wrong_origin", "internal_error")
 _AWAY = ("daemon_not_running", "connection_lost", "stopping", "timeout", "embedding_error", "store_error")
+_LARGEST = 2**63 - 1
+"""Largest number that MessagePack and every client can hold."""
 _OWN_ERRORS = {
     "not_json": "the body is not valid JSON",
     "not_json_type": "the body has another content type than `application/json`",
@@ -92,7 +94,8 @@ def _described(schema: dict[str, Any], cls: Any) -> None:
 def _restrict(property_: dict[str, Any], item: Field[Any]) -> None:
     declared = item.metadata
     property_["description"] = declared["doc"]
-    bounds = {"minimum": declared["low"], "exclusiveMinimum": declared["above"], "maximum": declared["high"]}
+    high = declared["high"]
+    bounds = {"minimum": declared["low"], "exclusiveMinimum": declared["above"], "maximum": high or _LARGEST}
     for kind in [property_, *property_.get("anyOf", ())]:
         if kind.get("type") in ("integer", "number"):
             kind |= {name: bound for name, bound in bounds.items() if bound is not None}

@@ -12,18 +12,20 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from regend import __version__
-from regend.errors import RpcError
-from regend.gateway.answers import json_answer
+from regend.errors import RegendError, RpcError
+from regend.gateway.answers import STATUS_OF, json_answer
 from regend.gateway.api import body_params
 from regend.gateway.guard import Guard
 from regend.gateway.highlight import coloured
 from regend.gateway.upstream import Upstream
+from regend.rpc.schema import METHODS
 
 _TYPES = {
     ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".txt": "text/plain",
 }  # fmt: skip
 _YEAR_S = 31_536_000
 PREFIX = "/page/"
+_NOTHING: dict[str, Any] = {"results": [], "notes": [], "complete": True, "took_ms": 0.0, "next_offset": None}
 
 
 class Pages:
@@ -79,7 +81,13 @@ class Pages:
 
     def _asked(self, method: str) -> Any:
         async def answer(request: web.Request) -> web.Response:
-            found = await self._upstream.call(method, await body_params(request))
+            try:
+                found = await self._upstream.call(method, await body_params(request, METHODS[method]))
+            except RegendError as error:
+                if STATUS_OF.get(error.code) != 422:
+                    raise
+                # Half a filter is nothing unusual while it is typed, and browsers log other statuses as errors.
+                return json_answer({**_NOTHING, "trouble": str(error)})
             # Lexers are slow, and other requests must not wait for them.
             return json_answer(await asyncio.to_thread(coloured, found))
 

@@ -18,7 +18,7 @@ class Upstream:
     """Asks the daemon; owns the connection."""
 
     def __init__(self, socket: Path) -> None:
-        self._socket = socket
+        self.socket = socket
         self._client: AsyncClient | None = None
         self._connecting = asyncio.Lock()
         self._room = asyncio.Semaphore(MAX_IN_FLIGHT)
@@ -39,7 +39,7 @@ class Upstream:
 
     async def subscribed(self, topics: tuple[str, ...]) -> AsyncClient:
         """Return a connection of its own with notifications of these topics; the caller closes it."""
-        client = await AsyncClient.connect(self._socket, TIMEOUT_S, name="http")
+        client = await AsyncClient.connect(self.socket, TIMEOUT_S, name="http")
         try:
             await client.call("subscribe", topics=topics)
         except BaseException:
@@ -58,5 +58,5 @@ class Upstream:
             if self._client is not None and self._client is not instead_of:
                 return self._client
             await self.close()
-            self._client = await AsyncClient.connect(self._socket, TIMEOUT_S, name="http")
+            self._client = await AsyncClient.connect(self.socket, TIMEOUT_S, name="http")
             return self._client

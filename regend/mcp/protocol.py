@@ -6,12 +6,14 @@ which knows no connection state; any other is of the revisions that begin with `
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import base64
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from regend.mcp import messages as rpc
-from regend.mcp.messages import FaultError, Notification, Reply, Request
+from regend.mcp.messages import FaultError, Message, Notification, Reply, Request
 
 MODERN = ("2026-07-28",)
 LEGACY = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
@@ -20,6 +22,9 @@ _PREFIX = "io.modelcontextprotocol/"
 _CACHED_MS = 3_600_000
 """How long a client may keep a list; the tools change with a new release only."""
 _ROOTS_ID = "regend-roots"
+_NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+"""The parameter that the header `Mcp-Name` repeats, by method."""
+_CODED = re.compile(r"=\?base64\?(.*)\?=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +76,32 @@ class Session:
         """Yield what follows from a line: bytes to send, calls to run, calls to cancel."""
         for message in rpc.messages(line):
             try:
-                match message:
-                    case FaultError():
-                        raise message
-                    case Request():
-                        yield self._answer_or_call(message)
-                    case Notification():
-                        yield from self._noted(message)
-                    case Reply(id=id_, result=result) if id_ == _ROOTS_ID:
-                        self.awaits_roots = False
-                        self.directories = _directories(result or {})
-                    case Reply():
-                        pass  # Nothing else is asked of a client.
+                yield from self.steps(message)
             except FaultError as fault:
-                if fault.id is None and isinstance(message, Request):
-                    fault.id = message.id
                 yield rpc.error_line(fault)
+
+    def steps(self, message: Message | FaultError) -> Iterator[bytes | Call | Cancel]:
+        """Yield what follows from a message.
+
+        Raises:
+            FaultError: the message is to be answered with an error.
+        """
+        match message:
+            case FaultError():
+                raise message
+            case Request():
+                try:
+                    yield self._answer_or_call(message)
+                except FaultError as fault:
+                    fault.id = message.id
+                    raise
+            case Notification():
+                yield from self._noted(message)
+            case Reply(id=id_, result=result) if id_ == _ROOTS_ID:
+                self.awaits_roots = False
+                self.directories = _directories(result or {})
+            case Reply():
+                pass  # Nothing else is asked of a client.
 
     def answer(self, call: Call, text: str, facts: Mapping[str, Any] | None, failed: bool) -> bytes:
         """Return the answer to a call: its text, and the facts behind it.
@@ -107,9 +122,7 @@ class Session:
     def _answer_or_call(self, request: Request) -> bytes | Call:
         meta = request.params.get("_meta")
         meta = meta if isinstance(meta, dict) else {}
-        modern = request.method != "initialize" and (
-            f"{_PREFIX}protocolVersion" in meta or request.method == "server/discover"
-        )
+        modern = is_modern(request)
         if modern:
             _check_envelope(meta)
         if request.method == "tools/call":
@@ -194,6 +207,53 @@ class Session:
 
     def _info(self) -> dict[str, str]:
         return {"name": "regend", "title": "regend code search", "version": self.server.version}
+
+
+def is_modern(request: Request) -> bool:
+    """Say whether a request is of the revisions without connection state."""
+    meta = request.params.get("_meta")
+    named = isinstance(meta, dict) and f"{_PREFIX}protocolVersion" in meta
+    return request.method != "initialize" and (named or request.method == "server/discover")
+
+
+def check_headers(request: Request, header: Callable[[str], Sequence[str]]) -> None:
+    """Refuse a request by HTTP whose headers say something else than its body.
+
+    https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http
+
+    Args:
+        header: returns all values of a header.
+
+    Raises:
+        FaultError: a header is missing, there twice, or different; or an older client names an unknown revision.
+    """
+    versions = header("MCP-Protocol-Version")
+    if not is_modern(request):
+        if request.method != "initialize" and versions and versions[0] not in (*LEGACY, *MODERN):
+            data = {"supported": [*MODERN, *LEGACY], "requested": versions[0]}
+            raise FaultError(rpc.UNSUPPORTED_VERSION, "Unsupported protocol version", data, request.id)
+        return
+    meta = request.params.get("_meta")
+    version = meta.get(f"{_PREFIX}protocolVersion") if isinstance(meta, dict) else None
+    if version is None:
+        return  # The request lacks what each must have, which is said first.
+    wanted = {"MCP-Protocol-Version": version, "Mcp-Method": request.method}
+    if (key := _NAMED.get(request.method)) and isinstance(request.params.get(key), str):
+        wanted["Mcp-Name"] = request.params[key]
+    for name, value in wanted.items():
+        if [_header_text(given) for given in header(name)] != [value]:
+            raise FaultError(rpc.HEADER_MISMATCH, f"The header {name} does not say what the body says.", id=request.id)
+
+
+def _header_text(value: str) -> str | None:
+    """Return the text of a header; those that are not plain ASCII come as ``=?base64?...?=``."""
+    coded = _CODED.fullmatch(value)
+    if coded is None:
+        return value
+    try:
+        return base64.b64decode(coded[1], validate=True).decode()
+    except ValueError:
+        return None
 
 
 def _check_envelope(meta: Mapping[str, Any]) -> None:

@@ -13,15 +13,12 @@ from collections import deque
 from dataclasses import dataclass
 
 from regend import __version__
-from regend.errors import RegendError
-from regend.mcp import savings
-from regend.mcp.asking import Answer, Question, ask, trouble
+from regend.mcp.answering import Answerer, CancelledCall
 from regend.mcp.link import Link
 from regend.mcp.messages import INTERNAL_ERROR, FaultError, Lines, error_line
 from regend.mcp.protocol import Call, Cancel, Server, Session
 from regend.mcp.scope import Places
-from regend.mcp.text import tokens_of
-from regend.mcp.tools import INSTRUCTIONS, Tool, tools
+from regend.mcp.tools import INSTRUCTIONS, tools
 
 MAX_RUNNING = 8
 """Maximum calls that are answered at the same time; further ones wait in order."""
@@ -51,10 +48,6 @@ class Settings:
     manages: bool
 
 
-class CancelledCall(Exception):  # noqa: N818 - it is no error.
-    """The client does not want the answer any more."""
-
-
 def serve(settings: Settings) -> int:
     """Serve the client on standard input and output until it is gone; return the exit status."""
     wire_in, wire_out = _claim_streams()
@@ -62,7 +55,7 @@ def serve(settings: Settings) -> int:
     shown = {name: tool.shown() for name, tool in offered.items()}
     places = Places.of_process(settings.root)
     server = _Stdio(Session(Server(__version__, INSTRUCTIONS, shown)), wire_out, Link(settings.socket))
-    server.serve(wire_in, _Calls(server, offered, places, settings.adds))
+    server.serve(wire_in, _Calls(server, Answerer(server.link, offered, settings.adds), places))
     return 0
 
 
@@ -151,16 +144,14 @@ class _Parent:
 class _Calls:
     """Answers calls in threads; owns which wait and which are being answered."""
 
-    def __init__(self, host: _Stdio, offered: dict[str, Tool], places: Places, adds: bool) -> None:
+    def __init__(self, host: _Stdio, answerer: Answerer, places: Places) -> None:
         self._host = host
-        self._offered = offered
+        self._answerer = answerer
         self._places = places
-        self._adds = adds
         self._waiting: deque[Call] = deque()
         self._running: dict[str | int, Call] = {}
         self._changed = threading.Condition()
         self._client_roots: tuple[str, ...] = ()
-        self._state_dir: str | None = None
 
     def take(self, step: Call | Cancel) -> None:
         """Note a call, to be started by `start`, or forget one."""
@@ -205,19 +196,7 @@ class _Calls:
             if call.progress_token is not None:
                 self._host.send(session.progress(call, done, total, message))
 
-        try:
-            arguments = self._offered[call.tool].checked(call.arguments)
-            question = Question(call.tool, arguments, self._places, self._client_roots, self._adds)
-            answer = ask(self._host.link, question, report)
-            self._count(call.tool, answer)
-            line = session.answer(call, answer.text, answer.facts, failed=False)
-        except CancelledCall:
-            line = b""
-        except RegendError as error:
-            line = session.answer(call, trouble(error), {"error": error.code}, failed=True)
-        except Exception as error:
-            fault = f"A mistake of regend's own ({type(error).__name__}); please report it."
-            line = error_line(FaultError(INTERNAL_ERROR, fault, id=call.id))
+        line = self._answerer.answer(session, call, self._places, self._client_roots, report)
         with self._changed:
             wanted = self._running.get(call.id) is call
             if wanted:
@@ -227,20 +206,6 @@ class _Calls:
         self.start(self._client_roots)
         with self._changed:
             self._changed.notify_all()
-
-    def _count(self, tool: str, answer: Answer) -> None:
-        """Add the answer to what `regenctl savings` shows, if the user lets us."""
-        if not answer.files:
-            return
-        if self._state_dir is None:
-            # A daemon of an older release has no such setting.
-            counted = self._host.link.call("config")["config"].get("client", {}).get("savings")
-            self._state_dir = self._host.link.call("status")["state_dir"] if counted else ""
-        if self._state_dir:
-            try:
-                savings.record(self._state_dir, tool, tokens_of(answer.text), answer.files)
-            except OSError:
-                pass  # The answer counts more than its count.
 
     def _wanted(self, call: Call) -> bool:
         with self._changed:

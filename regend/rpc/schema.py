@@ -85,6 +85,7 @@ _METHODS = (
     Method(
         "why", ops.WhyRequest, ops.WhyResponse,
         "Say whether a file is indexed, and if not, which rule or error says so.",
+        ("path_error",),
     ),
     Method("config", ops.Empty, ops.ConfigResponse, "Show the effective configuration."),
     Method("subscribe", ops.SubscribeRequest, ops.SubscribedResponse, "Start notifications on this connection."),

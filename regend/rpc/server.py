@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import resource
 import socket
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -22,6 +21,7 @@ from regend.rpc import operation_messages as ops
 from regend.rpc.codec import PROTOCOL_VERSION, Request, encode
 from regend.rpc.connection import STOPPING, Connection, Handler, PeerCredentials, ServerLimits
 from regend.rpc.listen import BACKLOG, peer_credentials
+from regend.rpc.parameters import invalid, request_of
 from regend.rpc.schema import METHODS, Method
 
 __all__ = ["Connection", "Handler", "RpcServer", "ServerLimits"]
@@ -34,8 +34,6 @@ _MAX_PARTING = 64
 _CANCEL_S = 0.5
 """How long cancelled handlers have to end when the server closes."""
 _encoder = msgspec.msgpack.Encoder()
-_FIELD = re.compile(r"(?:\$\.|required field `|^`)(\w+)")
-"""Finds the parameter in a message of msgspec or of `fields.Checked`."""
 
 
 def limits_of_process(open_files: int) -> ServerLimits:
@@ -84,9 +82,8 @@ class RpcServer:
         self._version = version
         self._pid = os.getpid() if pid is None else pid
         self._credentials = credentials
-        self._handlers: dict[str, tuple[Method, Handler, frozenset[str]]] = {
-            name: (METHODS[name], handler, frozenset(field.name for field in fields(METHODS[name].request)))
-            for name, handler in {**own, **handlers}.items()
+        self._handlers: dict[str, tuple[Method, Handler]] = {
+            name: (METHODS[name], handler) for name, handler in {**own, **handlers}.items()
         }
         self._connections: set[Connection] = set()
         self._parting: set[Connection] = set()
@@ -179,8 +176,8 @@ class RpcServer:
             raise RpcError(
                 f"There is no method `{request.method[:64]}`; `hello` lists the methods.", code="method_not_found"
             )
-        method, handler, names = found
-        response = await handler(connection, _convert(method, names, request.params))
+        method, handler = found
+        response = await handler(connection, _convert(method, request.params))
         return _encoded((1, request.id, None, response))
 
     def _note_closed(self) -> None:
@@ -208,30 +205,15 @@ class RpcServer:
         return ops.SubscribedResponse(tuple(sorted(connection.subscriptions)))
 
 
-def _convert(method: Method, names: frozenset[str], params: list[Any]) -> Any:
+def _convert(method: Method, params: list[Any]) -> Any:
     """Return the request's dataclass. No parameters, nil and an empty array (Lua's empty table) mean the empty map."""
     if len(params) > 1:
-        raise _invalid(method, f"takes one map of parameters, not {len(params)} values")
+        raise invalid(method, f"takes one map of parameters, not {len(params)} values")
     raw = (params[0] if params else None) or {}
     if not isinstance(raw, dict):
-        raise _invalid(method, "takes one map of parameters")
+        raise invalid(method, "takes one map of parameters")
     values = {_text(key): _text(value) for key, value in raw.items()}
-    unknown = sorted(str(name) for name in values.keys() - names)
-    if unknown:
-        known = f"known are {', '.join(sorted(names))}" if names else "it takes none"
-        raise _invalid(method, f"has no parameter `{unknown[0][:64]}`; {known}", unknown[0])
-    try:
-        return msgspec.convert(values, method.request, strict=True)
-    except msgspec.ValidationError as error:
-        field = _FIELD.search(str(error))
-        raise _invalid(method, f"has a wrong parameter: {error}", field and field.group(1)) from error
-    except UnicodeEncodeError as error:  # A string that is not UTF-8 where something else than a string is expected.
-        raise _invalid(method, "has a wrong parameter: a string that is not UTF-8 instead of another type") from error
-
-
-def _invalid(method: Method, what: str, field: str | None = None) -> RpcError:
-    data = None if field is None else {"field": field}
-    return RpcError(f"`{method.name}` {what}.", code="invalid_params", data=data)
+    return request_of(method, values)
 
 
 def _text(value: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import re
 import socket as sockets
@@ -10,8 +12,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from aiohttp import web
 
+from regend.gateway import listening
 from regend.gateway.api import ASKED, MAX_BODY_BYTES
+from regend.gateway.settings import Address
 from regend.rpc.client import Client
 from tests.gateway.rig import Gateway, gateway
 from tests.rpc.scripted import ROOT, ServerThread, short_directory
@@ -57,6 +62,12 @@ def test_each_endpoint_answers_as_the_socket(served: Gateway, socket: Path, meth
 
 def test_lists_in_a_url_are_parameters_that_come_several_times(served: Gateway) -> None:
     assert served.get(f"/api/search?query=x&globs=*.py&globs=!tests&under={ROOT}").status == 200
+
+
+def test_a_whole_number_may_be_written_as_a_fraction(served: Gateway) -> None:
+    assert served.post("/api/search", {"query": "x", "k": 3.0}).status == 200
+    assert served.post("/api/search", {"query": "x", "k": 3.5}).code == "invalid_params"
+    assert served.ask("POST", "/api/search", b'{"query": "x", "k": 1e400}').code in ("invalid_params", "not_json")
 
 
 def test_an_empty_body_is_no_parameters(served: Gateway) -> None:
@@ -180,6 +191,36 @@ def test_a_request_that_comes_slowly_or_broken_holds_nothing_up(served: Gateway)
             broken.sendall(b"\x00\x01nonsense\r\n\r\n")
             assert b" 400 " in broken.recv(4_096)
         assert served.get("/api/status").status == 200
+
+
+async def test_a_connection_that_asks_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "FIRST_REQUEST_S", 0.2)
+    monkeypatch.setattr(listening, "MAX_CONNECTIONS", 2)
+    accepted = listening.Listening()
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        accepted.note(request)
+        return web.Response(text="ok")
+
+    listener, shown = listening.open_socket(Address(host="127.0.0.1"))
+    server = web.Server(answer)
+    await accepted.start(server, listener)
+    port = int(shown.rpartition(":")[2])
+    try:
+        silent, _ = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b"200 OK" in await asyncio.wait_for(reader.readline(), 5)
+        further, _ = await asyncio.open_connection("127.0.0.1", port)
+        assert await asyncio.wait_for(further.read(), 5) == b""
+        with contextlib.suppress(ConnectionError):
+            assert await asyncio.wait_for(silent.read(), 5) == b""
+        await reader.readuntil(b"ok")
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b"200 OK" in await asyncio.wait_for(reader.readline(), 5)
+    finally:
+        accepted.stop()
+        await server.shutdown(1)
 
 
 def test_coloured_snippets_say_the_same_as_plain_ones(served: Gateway) -> None:

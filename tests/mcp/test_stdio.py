@@ -313,7 +313,7 @@ def test_a_call_without_a_thread_is_answered_with_an_error(monkeypatch: pytest.M
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    calls = stdio._Calls(Host(), {}, None, False)  # type: ignore[arg-type]
+    calls = stdio._Calls(Host(), None, None)  # type: ignore[arg-type]
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse)
         for number in range(3):

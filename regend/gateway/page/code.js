@@ -5,7 +5,7 @@ import { html, useEffect, useRef } from "./vendor/preact-htm.js";
 /** Show lines of runs, each `[class, text]` or `[class, text, 1]` if the query names the text. */
 export function Code({ runs, first, best, label }) {
   const width = String(first + runs.length).length;
-  return html`<pre class="code" tabindex="0" role="region" aria-label=${`Code of ${label}`}><code>${runs.map(
+  return html`<pre class="code" tabindex="0" role="group" aria-label=${`Code of ${label}`}><code>${runs.map(
     (line, number) => html`<span class=${first + number === best ? "row best" : "row"}><span class="number"
       aria-hidden="true">${String(first + number).padStart(width)}</span>${line.map(([name, text, marked]) =>
       marked ? html`<mark class=${name}>${text}</mark>` : name ? html`<span class=${name}>${text}</span>` : text,

@@ -7,14 +7,15 @@ import { Code } from "./code.js";
 const PARTS = ["Code", "Why", "Related", "Outline"];
 const LINES = 200;
 
-export function Opened({ found, query, close }) {
+export function Opened({ found, query, place, close }) {
   const [part, setPart] = useState("Code");
   const [whole, setWhole] = useState(null);
   const heading = useRef(null);
   useEffect(() => {
     heading.current.focus();
+    const offset = 10 * Math.floor(place / 10);
     const lines = Math.min(LINES, found.end_line - found.start_line + 1);
-    ask("/page/search", { query, k: 20, explain: true, lines }).then(
+    ask("/page/search", { query, k: 10, offset, explain: true, lines }).then(
       (answer) => setWhole(answer.results.find((other) => placeOf(other) === placeOf(found)) || null),
       () => setWhole(null),
     );

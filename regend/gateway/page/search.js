@@ -1,13 +1,13 @@
 // The box and its results. The view's state is the address: `q` is the query, `at` the open result.
 
 import { html, useEffect, useRef, useState } from "./vendor/preact-htm.js";
-import { ask, editorLink, fileOf, lastPart, lineOf, link, placeOf, read, Refusal, short } from "./ask.js";
+import { ask, editorLink, fileOf, lastPart, lineOf, link, placeOf, read, short } from "./ask.js";
 import { Code, Copied, copy } from "./code.js";
 import { filtersIn, offered, toggled } from "./filters.js";
 import { Opened } from "./opened.js";
 
-const PAUSE_MS = 25;
-const PAGE = 20;
+const PATIENCE_MS = 150; // An older question that takes longer is given up for the newest.
+const PAGE = 10;
 
 function addressed() {
   const params = new URLSearchParams(location.search);
@@ -35,6 +35,7 @@ export function Search({ onAway }) {
   const [roots, setRoots] = useState(0);
   const [copied, setCopied] = useState("");
   const asking = useRef(null);
+  const wanted = useRef("");
 
   useEffect(() => {
     read("/api/list").then((found) => setRoots(found.roots.length), onAway);
@@ -46,28 +47,38 @@ export function Search({ onAway }) {
     return () => removeEventListener("popstate", back);
   }, []);
 
-  useEffect(() => {
-    if (asking.current) asking.current.abort();
-    if (!query.trim()) {
-      setAnswer(null);
-      setTrouble("");
-      return undefined;
-    }
-    const own = (asking.current = new AbortController());
-    const timer = setTimeout(() => {
-      ask("/page/search", { query, k: PAGE }, own.signal).then(
+  // One question at a time: the first key asks at once, and the newest text follows when its answer is there.
+  const look = () => {
+    const own = (asking.current = { text: wanted.current, abort: new AbortController() });
+    ask("/page/search", { query: own.text, k: PAGE }, own.abort.signal)
+      .then(
         (found) => {
           setAnswer(found);
-          setTrouble("");
+          setTrouble(found.trouble || "");
+          dispatchEvent(new Event("answered"));
         },
         (error) => {
           if (error.name === "AbortError") return;
           setTrouble(error.message);
-          if (error instanceof Refusal && !["query_error", "filter_error"].includes(error.code)) onAway(error);
+          onAway(error);
         },
-      );
-    }, PAUSE_MS);
-    return () => clearTimeout(timer);
+      )
+      .finally(() => {
+        asking.current = null;
+        if (wanted.current.trim() && wanted.current !== own.text) look();
+      });
+  };
+  useEffect(() => {
+    wanted.current = query;
+    if (!query.trim()) {
+      setAnswer(null);
+      setTrouble("");
+    } else if (asking.current) {
+      const slow = asking.current;
+      const timer = setTimeout(() => slow.abort.abort(), PATIENCE_MS);
+      return () => clearTimeout(timer);
+    } else look();
+    return undefined;
   }, [query]);
 
   const change = (text) => {
@@ -130,7 +141,7 @@ export function Search({ onAway }) {
         placeholder="words, a name, or a question" onInput=${(event) => change(event.target.value)} />
     </div>
     <${Chips} query=${query} results=${results} roots=${roots} change=${change} />
-    <p class="said" role="status">${said(query, answer, trouble)}</p>
+    <p class="said" role="status">${said(query, answer, trouble, at && !shown)}</p>
     <div class=${shown ? "columns open" : "columns"}>
       <div>
         <ol class="results" aria-label="Results">
@@ -141,19 +152,20 @@ export function Search({ onAway }) {
           ? html`<button type="button" class="more" onClick=${more}>More results</button>` : null}
         ${query.trim() ? null : html`<${Hints} />`}
       </div>
-      ${shown ? html`<${Opened} key=${at} found=${shown} query=${query} close=${close} />` : null}
+      ${shown ? html`<${Opened} key=${at} found=${shown} query=${query} place=${results.indexOf(shown)}
+        close=${close} />` : null}
     </div>
     <${Copied} text=${copied} />`;
 }
 
-function said(query, answer, trouble) {
+function said(query, answer, trouble, lost) {
   if (trouble) return html`<span class="trouble">${trouble}</span>`;
   if (!answer || !query.trim()) return "";
   const count = answer.results.length;
   const parts = [count ? `${count}${answer.next_offset ? " or more" : ""} results` : "Nothing was found"];
   parts.push(`${answer.took_ms.toFixed(1)} ms`);
   if (!answer.complete) parts.push("the index is not complete yet");
-  return [parts.join(", "), ...answer.notes].join(". ");
+  return [parts.join(", "), ...answer.notes, ...(lost ? ["The linked result is not among these"] : [])].join(". ");
 }
 
 function Chips({ query, results, roots, change }) {
@@ -185,8 +197,8 @@ function Result({ found, query, open, copyPlace, isOpen }) {
       <span class="about">${[found.symbol, found.kind, lastPart(found.root)].filter(Boolean).join(" · ")}</span>
       <span class="acts">
         <button type="button" onClick=${() => copyPlace(found)}
-          aria-label=${`Copy ${found.path}:${lineOf(found)}`}>copy</button>
-        ${href ? html`<a href=${href} aria-label=${`Open ${found.path} in the editor`}>edit</a>` : null}
+          aria-label=${`copy ${found.path}:${lineOf(found)}`}>copy</button>
+        ${href ? html`<a href=${href} aria-label=${`edit ${found.path}`}>edit</a>` : null}
       </span>
     </h2>
     <${Code} runs=${found.runs} first=${found.snippet_line} best=${found.line} label=${found.path} />

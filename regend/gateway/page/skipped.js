@@ -7,8 +7,31 @@ const PAGE = 100;
 
 export function Skipped({ roots }) {
   const some = roots.filter((root) => root.files_skipped);
-  if (!some.length) return html`<h2>Skipped files</h2><p>No file is skipped.</p>`;
-  return html`<h2>Skipped files</h2>${some.map((root) => html`<${OfRoot} key=${root.path} root=${root} />`)}`;
+  return html`<h2>Skipped files</h2>
+    ${some.length ? some.map((root) => html`<${OfRoot} key=${root.path} root=${root} />`) : html`<p>No file is skipped.</p>`}
+    <${Asked} root=${roots.length ? roots[0].path : ""} />`;
+}
+
+/** Ask about any file: ignored files are in no list. */
+function Asked({ root }) {
+  const [why, setWhy] = useState(null);
+  const look = (event) => {
+    event.preventDefault();
+    const file = new FormData(event.target).get("file").trim();
+    if (file) ask("/api/why", { root, file }).then(setWhy, (error) => setWhy({ state: "", reason: error.message, rule: null }));
+  };
+  return html`<form class="asked" onSubmit=${look}>
+    <label for="asked">Is a file indexed, and if not, why?</label>
+    <input id="asked" name="file" placeholder="path, absolute or in the first root" autocomplete="off" spellcheck=${false} />
+    <button>Ask</button>
+    <p role="status">${why ? html`<b>${why.state}</b> <${Reason} why=${why} />` : null}</p>
+  </form>`;
+}
+
+function Reason({ why }) {
+  const rule = why.rule && !why.reason.includes(why.rule.pattern);
+  return html`<span>${why.reason}${rule ? html` Rule <code>${why.rule.pattern}</code> in
+    ${" "}${short(why.rule.source)}${why.rule.line ? `:${why.rule.line}` : ""}.` : null}</span>`;
 }
 
 function OfRoot({ root }) {
@@ -36,10 +59,9 @@ function File({ root, file }) {
   const [why, setWhy] = useState(null);
   const look = () => ask("/api/why", { root, file: file.path }).then(setWhy, (error) => setWhy({ reason: error.message, rule: null }));
   return html`<li>
-    <span class="path">${file.path}</span> <span class="kind">${file.reason}</span>
+    <span class="path">${file.path}</span> ${why ? null : html`<span class="kind">${file.reason}</span>`}
     ${" "}${why
-      ? html`<span>${why.reason}${why.rule ? html` Rule <code>${why.rule.pattern}</code> in
-          ${" "}${short(why.rule.source)}${why.rule.line ? `:${why.rule.line}` : ""}.` : null}</span>`
+      ? html`<${Reason} why=${why} />`
       : html`<button type="button" onClick=${look} aria-label=${`Why is ${file.path} skipped?`}>why?</button>`}
   </li>`;
 }

@@ -78,7 +78,7 @@ function duration(seconds) {
 }
 
 function Table({ caption, heads, rows }) {
-  return html`<div class="scroll" tabindex="0" role="region" aria-label=${caption}><table>
+  return html`<div class="scroll" tabindex="0" role="group" aria-label=${caption}><table>
     <caption class="hidden">${caption}</caption>
     <thead><tr>${heads.map((head) => html`<th scope="col">${head}</th>`)}</tr></thead>
     <tbody>${rows.map(([first, ...cells]) => html`<tr key=${first}><th scope="row">${first}</th>

@@ -3,6 +3,7 @@
 import { html, useEffect, useRef } from "./vendor/preact-htm.js";
 
 const HEIGHT = 180;
+const SHOWN_S = 60; // The least time that the plot shows.
 let loading = null;
 
 function loaded() {
@@ -48,7 +49,7 @@ export function Throughput({ samples }) {
       plot.current = new uPlot({
         width: place.current.clientWidth,
         height: HEIGHT,
-        scales: { y: { range: (_, low, high) => [0, Math.max(1, high)] } },
+        scales: { x: { range: (_, low, high) => (high == null ? [0, SHOWN_S] : [Math.min(low, high - SHOWN_S), high]) }, y: { range: (_, low, high) => [0, Math.max(1, high)] } },
         axes: [axis, axis],
         series: [
           {},
