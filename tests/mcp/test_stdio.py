@@ -170,7 +170,7 @@ def test_progress_is_told_to_those_who_ask() -> None:
         ServerThread(directory / "s", script) as served,
         agent("--root", ROOT, "--manage", socket=served.path) as client,
     ):
-        asked = {"name": "index_repository", "arguments": {"again": True}}
+        asked = {"name": "index_repository", "arguments": {"again": True, "mode": "parallel"}}
         sent = client.request("tools/call", **asked, _meta={"progressToken": "p"})
         noted = client.receive()
         assert noted["method"] == "notifications/progress"
@@ -179,7 +179,7 @@ def test_progress_is_told_to_those_who_ask() -> None:
         script.pending = 0
         while (last := client.receive()).get("id") != sent:
             assert last["method"] == "notifications/progress"
-        assert any(isinstance(request, ops.RootRequest) for request in script.seen)
+        assert ops.ReindexRequest(ROOT, "parallel") in script.seen
         assert client.request("tools/call", **asked) == client.receive()["id"]
 
 
