@@ -249,7 +249,7 @@ class Pipeline:
     def _set_slots(self) -> None:
         config = self._config
         one = self.mode == "sequential"
-        self._scans.slots = 1 if one else config.scan_slots
+        self._scans.limit(1 if one else config.scan_slots)
         self._files.chunk_slots = min(1, self._capacity) if one else self._capacity
         self._vectors.slots, self._vectors.urgent_slots = (1, 0) if one else (config.embed_slots, URGENT_SLOTS)
 

@@ -67,7 +67,7 @@ class Scans:
     """Owns all scans that are not finished."""
 
     def __init__(self, slots: int, max_scopes: int) -> None:
-        self.slots = slots
+        self.slots = self._most = slots
         self._max_scopes = max_scopes
         self._next_id = 0
         self._waiting: list[Scan] = []
@@ -115,7 +115,12 @@ class Scans:
     def listed(self, scan: Scan) -> None:
         """Record that the last part arrived, and free the slot."""
         del self._listing[scan.scan_id]
+        self._most = max(self.slots, len(self._listing))
         scan.listed = True
+
+    def limit(self, slots: int) -> None:
+        """Set how many scans may be listed at once; those that are being listed go on."""
+        self.slots, self._most = slots, max(slots, len(self._listing))
 
     def take_finished(self) -> list[Scan]:
         """Close and return the finished scans."""
@@ -153,7 +158,7 @@ class Scans:
         return sum(1 for s in (*self._waiting, *self._listing.values()) if root is None or s.root == root)
 
     def check_invariants(self) -> None:
-        assert len(self._listing) <= self.slots
+        assert len(self._listing) <= self._most
         for scan in self._open.values():
             assert scan.work >= 0 and scan.ops >= 0 and not scan.dropped
             assert scan.listed == (scan.scan_id not in self._listing)
