@@ -32,7 +32,7 @@ from regend.search.ranking.coverage import WordWeights, rarity, word_weights
 from regend.search.ranking.features import QueryContext, query_context
 from regend.search.ranking.files import select_files
 from regend.search.ranking.ranking import RANKING, Ranked, RankingTable
-from regend.search.ranking.selection import FIRST_LOOK, Question, chunk_of, page_of, ranked
+from regend.search.ranking.selection import FIRST_LOOK, Question, ResultPage, chunk_of, page_of, ranked
 from regend.search.ranking.weights import MODEL_STRENGTH
 from regend.search.related import related
 from regend.search.results.budget import rows_for, shown
@@ -129,24 +129,24 @@ class Engine:
             )
         if not query.terms and not question.definitions.views:
             raise QueryError(f"Nothing is called {query.text!r}; give a name, a path, or words that describe the code.")
-        rows, more = _select(question, options, clock)
-        if not rows and question.phrases:
+        page = _select(question, options, clock)
+        if not page.rows and not page.beyond and question.phrases:
             # A word at either end of the text may be a part of one in the file, as in a message that goes on.
             loose = conditions_of(query, filters, question.phrases, whole_words=False)
-            rows, more = _select(replace(question, conditions=loose), options, clock)
-        if not rows and question.phrases:
+            page = _select(replace(question, conditions=loose), options, clock)
+        if not page.rows and not page.beyond and question.phrases:
             # The nearest chunks are better than nothing; the note says that they are not what was asked for.
             question = replace(question, conditions=conditions_of(query, filters, ()), phrases=())
-            rows, more = _select(question, options, clock)
+            page = _select(question, options, clock)
             how = "to the letter" if loose.words else "as whole words"
-            nearest = "; these come nearest" if rows else ""
+            nearest = "; these come nearest" if page.rows else ""
             notes.append(f"No chunk was found that holds {_quoted(query.phrases)} {how}{nearest}.")
         explained = (question.context, self._table) if options.explain else None
         show = Show(
             snapshot, scope, query.terms, question.definitions, options.context, options.lines, explained, places
         )
-        outcome = shown(rows, more, options, show)
-        if rows and not outcome.results:
+        outcome = shown(page.rows, page.more, options, show)
+        if page.rows and not outcome.results:
             notes.append(f"Not even the first result fits into {options.budget} tokens; give more.")
         clock.lap("snippets")
         return replace(outcome, notes=(*notes, *query.doubts), stage_ms=clock.wall_ms, cpu_ms=clock.cpu_ms)
@@ -221,7 +221,7 @@ class Engine:
         return lookups.outline(snapshot, root, path)
 
 
-def _select(question: Question, options: SearchOptions, clock: StageClock) -> tuple[list[Ranked], bool]:
+def _select(question: Question, options: SearchOptions, clock: StageClock) -> ResultPage:
     count = rows_for(options)
     if not options.files:
         return page_of(lambda depth: ranked(question, depth, clock), chunk_of, options.offset, count)

@@ -17,7 +17,7 @@ from regend.search.query.words import QUESTION_WORDS
 from regend.search.ranking.features import query_context
 from regend.search.ranking.files import select_files
 from regend.search.ranking.ranking import RANKING, Ranked, RankingTable
-from regend.search.ranking.selection import Question, chunk_of, page_of, ranked
+from regend.search.ranking.selection import Question, ResultPage, chunk_of, page_of, ranked
 from regend.search.results.budget import rows_for, shown
 from regend.search.results.outcome import SearchOutcome
 from regend.search.results.presentation import Show
@@ -60,14 +60,14 @@ def related(snapshot: Snapshot, options: RelatedOptions, scope: Scope, model_str
     terms = distinctive_terms("\n".join(view.text for view in views))
     question = _question(snapshot, scope, origin, terms, vector, model_strength)
     if options.line:
-        rows, more = _chunks_like(question, origin, views[0], options, clock)
+        page = _chunks_like(question, origin, views[0], options, clock)
     else:
-        rows, more = _files_like(question, origin, options, clock)
+        page = _files_like(question, origin, options, clock)
     show = Show(snapshot, scope, terms, NO_DEFINITIONS, options.context, options.lines)
     notes = () if vector is not None else (lacking,)
     if scope.empty:
         notes = (*notes, f"No indexed file matches {options.filters}; loosen the filter.")
-    return replace(shown(rows, more, options, show), notes=notes)
+    return replace(shown(page.rows, page.more, options, show), notes=notes)
 
 
 def _question(
@@ -83,7 +83,7 @@ def _question(
 
 def _chunks_like(
     question: Question, origin: Entry, here: ChunkView, options: RelatedOptions, clock: StageClock
-) -> tuple[list[Ranked], bool]:
+) -> ResultPage:
     others = replace(question, skipped=lambda doc: doc == here.doc)
 
     def look(depth: int) -> list[Ranked]:
@@ -94,9 +94,7 @@ def _chunks_like(
     return page_of(look, chunk_of, options.offset, rows_for(options))
 
 
-def _files_like(
-    question: Question, origin: Entry, options: RelatedOptions, clock: StageClock
-) -> tuple[list[Ranked], bool]:
+def _files_like(question: Question, origin: Entry, options: RelatedOptions, clock: StageClock) -> ResultPage:
     def is_origin(doc: int) -> bool:
         entry = question.scope.entry(doc >> DOC_ORDINAL_BITS)
         return entry is not None and entry.pool == origin.pool and entry.path == origin.path

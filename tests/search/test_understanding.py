@@ -82,6 +82,20 @@ def test_quoted_text_that_is_nowhere_gives_the_nearest_and_says_so(project: Corp
     assert found.notes == ('No chunk was found that holds "append the job" to the letter; these come nearest.',)
 
 
+@pytest.mark.parametrize("files", [False, True])
+@pytest.mark.parametrize("query", ['"append a job" queue', '"append the job"', '"a jo" queue', "JobQueue", "job -mock"])
+def test_a_page_beyond_the_last_result_is_empty(project: Corpus, query: str, files: bool) -> None:
+    """Nor does it ask in another way, which would find what the pages before have not."""
+    whole = ask(project, query, k=200, files=files)
+    assert 0 < len(whole.results) < 200
+    for beyond in (0, 1, 60):
+        page = ask(project, query, k=10, offset=len(whole.results) + beyond, files=files)
+        assert page.results == ()
+    first = ask(project, query, k=1, files=files)
+    assert first.results == whole.results[:1]
+    assert first.notes == whole.notes
+
+
 def test_only_exclusions_are_searched_for(project: Corpus) -> None:
     assert paths(project, "-backoff")[0] == "src/jobs/retry.py"
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from regend.search.ranking.features import FeatureShare
 from regend.search.ranking.likeness import likeness_of
 from regend.search.ranking.ranking import Ranked
-from regend.search.ranking.selection import MAX_DEPTH, Question, page_of, ranked
+from regend.search.ranking.selection import MAX_DEPTH, Question, ResultPage, page_of, ranked
 from regend.search.stages import StageClock
 
 FILE_VECTOR = "file_vector"
@@ -19,10 +19,8 @@ _DEEPER = 5
 _UNITS = 10_000
 
 
-def select_files(
-    question: Question, offset: int, count: int, file_weight: float, clock: StageClock
-) -> tuple[list[Ranked], bool]:
-    """Return one page of files in order, each with its best chunk; and whether there are more.
+def select_files(question: Question, offset: int, count: int, file_weight: float, clock: StageClock) -> ResultPage:
+    """Return one page of files in order, each with its best chunk.
 
     Args:
         file_weight: what the likeness of the whole file to the question adds to a score, at most.

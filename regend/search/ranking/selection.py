@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 from regend.search.legs.conditions import holds, passing, verified
 from regend.search.legs.fusion import Scores
@@ -87,10 +88,23 @@ def chunk_of(row: Ranked) -> Hashable:
     return row.candidate.doc
 
 
+class ResultPage(NamedTuple):
+    """Some of a question's results.
+
+    Attributes:
+        more: whether there are more after these.
+        beyond: the page is empty because it begins behind the last result, of which there is at least one.
+    """
+
+    rows: list[Ranked]
+    more: bool
+    beyond: bool
+
+
 def page_of(
     look: Callable[[int], list[Ranked]], name_of: Callable[[Ranked], Hashable], offset: int, count: int
-) -> tuple[list[Ranked], bool]:
-    """Return `count` results after the first `offset`, and whether there are more.
+) -> ResultPage:
+    """Return `count` results after the first `offset`.
 
     A deeper look orders the best results a little differently, because it sees more of each file. So each look only
     appends to what a smaller one has found. The depths are the same for each request, so the first results are, too,
@@ -109,8 +123,8 @@ def page_of(
         order += rows[:room]
         known.update(map(name_of, rows[:room]))
         if len(order) >= end or len(rows) <= room:
-            return order[offset:end], len(order) > end or len(rows) > room
-    return order[offset:end], False
+            return ResultPage(order[offset:end], len(order) > end or len(rows) > room, 0 < len(order) <= offset)
+    return ResultPage(order[offset:end], more=False, beyond=0 < len(order) <= offset)
 
 
 def ranked(question: Question, depth: int, clock: StageClock) -> list[Ranked]:
