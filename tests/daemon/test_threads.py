@@ -29,8 +29,8 @@ from tests.store import test_upkeep
 from tests.store.lexical import test_rebuild
 
 PRODUCT = Path(regend.__file__).parent
-LEFT_OUT = ("cli", "watch")
-"""`regenctl` is no daemon; `tests/watch` strikes the threads of watches."""
+LEFT_OUT = ("cli", "gateway", "watch")
+"""`regenctl` and the gateway are processes beside the daemon; `tests/watch` strikes the threads of watches."""
 OURS = ("regend-thread", "regend-stop", "regend-query", "regend-files", "regend-slab", "regend-lexical")
 SHORT = "can't start new thread"
 
