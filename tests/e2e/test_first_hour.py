@@ -11,6 +11,9 @@ import pytest
 
 from tests.e2e.shell import Shell, shell
 
+pytestmark = pytest.mark.xdist_group("first hour")
+"""Each test goes on where the one before has ended."""
+
 FILES = {
     "src/net/retry.py": "def retry_limit(attempts):\n    # Limits the repeats of a request.\n    return attempts < 5\n",
     "src/net/pool.py": "class Pool:\n    def take(self):\n        return self.free.pop()\n",

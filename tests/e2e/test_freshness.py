@@ -158,14 +158,22 @@ def test_a_root_deleted_and_recreated(served: Daemon, root: Path) -> None:
     assert_as_fresh(served, root)
 
 
-def test_a_new_ignore_rule_purges_and_its_removal_brings_back(served: Daemon, root: Path) -> None:
-    (root / ".gitignore").write_text("pkg2/\n")
+@pytest.mark.parametrize("rules", [".gitignore", ".regenignore"])
+def test_a_new_ignore_rule_purges_and_its_removal_brings_back(served: Daemon, root: Path, rules: str) -> None:
+    (root / "loose").mkdir()
+    (root / "loose" / "new.py").write_text("def untracked_thing():\n    return 1\n")
     served.flush()
-    assert not any(path.startswith("pkg2/") for path in served.paths("Thing2 Thing6", k=200))
-    assert served.call("why", file=str(root / "pkg2" / "mod2.py"))["rule"]["pattern"] == "pkg2/"
+    assert served.paths("untracked_thing")[0] == "loose/new.py"
+    (root / rules).write_text("loose/\npkg2/\n")
+    served.flush()
+    assert "loose/new.py" not in served.paths("untracked_thing", k=200)
+    # Files that git tracks are left out by regend's own rules only.
+    assert ("pkg2/mod2.py" in served.paths("Thing2 Thing6", k=200)) == (rules == ".gitignore")
+    assert served.call("why", file=str(root / "loose" / "new.py"))["rule"]["pattern"] == "loose/"
     assert_as_fresh(served, root)
-    (root / ".gitignore").write_text("")
+    (root / rules).write_text("")
     served.flush()
+    assert served.paths("untracked_thing")[0] == "loose/new.py"
     assert "pkg2/mod2.py" in served.paths("Thing2")
     assert_as_fresh(served, root)
 
