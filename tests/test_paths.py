@@ -64,6 +64,7 @@ def test_socket(environ: dict[str, str], expected: str) -> None:
 def test_a_client_looks_where_a_daemon_of_another_environment_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     of_user, of_state = f"/run/user/{os.geteuid()}/regend/regend.sock", "{}/.local/state/regend/run/regend.sock"
     own = pwd.getpwuid(os.geteuid()).pw_dir
+    monkeypatch.setenv("HOME", own)
     rows = [
         ({"HOME": own}, [of_state.format(own), of_user]),
         ({}, [of_state.format(own), of_user]),
