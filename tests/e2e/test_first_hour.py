@@ -11,9 +11,6 @@ import pytest
 
 from tests.e2e.shell import Shell, shell
 
-pytestmark = pytest.mark.xdist_group("first hour")
-"""Each test goes on where the one before has ended."""
-
 FILES = {
     "src/net/retry.py": "def retry_limit(attempts):\n    # Limits the repeats of a request.\n    return attempts < 5\n",
     "src/net/pool.py": "class Pool:\n    def take(self):\n        return self.free.pop()\n",
@@ -49,7 +46,7 @@ def clone(user: Shell, name: str) -> Path:
     return user.home / name
 
 
-def test_1_without_a_daemon_a_script_in_ci_is_told_how_to_start_one(user: Shell) -> None:
+def step_1_without_a_daemon_a_script_in_ci_is_told_how_to_start_one(user: Shell) -> None:
     user.here = clone(user, "app")
     done = user.pipe("regenctl", "search", "retry limits", CI="true")
     assert done.code == 3 and done.shown == ""
@@ -58,7 +55,7 @@ def test_1_without_a_daemon_a_script_in_ci_is_told_how_to_start_one(user: Shell)
         assert user.pipe("regenctl", command).code == 3, f"{command} starts no daemon"
 
 
-def test_2_the_first_search_starts_the_daemon_and_says_so_once(user: Shell) -> None:
+def step_2_the_first_search_starts_the_daemon_and_says_so_once(user: Shell) -> None:
     first, second = (user.type("regenctl", "search", "retry limits") for _ in range(2))
     assert re.search(r"started regend in the background \(pid \d+\)", first.shown.replace("\n", ""))
     assert "regenctl add" in first.shown, "nothing is added by itself; the page says how to add it"
@@ -66,7 +63,7 @@ def test_2_the_first_search_starts_the_daemon_and_says_so_once(user: Shell) -> N
     assert user.pipe("regenctl", "list").shown == "no roots; add one with `regenctl add DIR`\n"
 
 
-def test_3_start_is_single_and_names_its_log(user: Shell) -> None:
+def step_3_start_is_single_and_names_its_log(user: Shell) -> None:
     done = user.type("regenctl", "start")
     log = user.home / ".local/state/regend/regend.log"
     assert done.code == 0
@@ -77,7 +74,7 @@ def test_3_start_is_single_and_names_its_log(user: Shell) -> None:
     assert followed.code == 130
 
 
-def test_4_add_takes_the_working_directory_and_waits_until_it_is_searchable(user: Shell) -> None:
+def step_4_add_takes_the_working_directory_and_waits_until_it_is_searchable(user: Shell) -> None:
     done = user.type("regenctl", "add")
     assert done.code == 0
     assert f"added {user.here}; 4 files, searchable now" in done.shown
@@ -86,22 +83,26 @@ def test_4_add_takes_the_working_directory_and_waits_until_it_is_searchable(user
     assert again.shown == f"already added: {user.here}; 4 files, searchable now\n"
 
 
-@pytest.mark.parametrize(
-    ("named", "sentence"),
-    [
-        ("README.md", "README.md is not a directory, and a root is one; add {here} or a directory above it."),
-        ("/proc", "/proc is refused: it is the kernel's view of this machine, not a source tree."),
-        ("ap", "There is no directory {here}/ap; check the path."),
-        ("..", "is or holds your home directory, with far more than source code in it; add the repositories below it"),
-    ],
+REFUSED = (
+    ("README.md", "README.md is not a directory, and a root is one; add {here} or a directory above it."),
+    ("/proc", "/proc is refused: it is the kernel's view of this machine, not a source tree."),
+    ("ap", "There is no directory {here}/ap; check the path."),
+    ("..", "is or holds your home directory, with far more than source code in it; add the repositories below it"),
 )
-def test_5_what_cannot_be_added_is_refused_with_the_right_sentence(user: Shell, named: str, sentence: str) -> None:
+
+
+def step_5_what_cannot_be_added_is_refused_with_the_right_sentence(user: Shell) -> None:
+    for named, sentence in REFUSED:
+        refused(user, named, sentence)
+
+
+def refused(user: Shell, named: str, sentence: str) -> None:
     done = user.pipe("regenctl", "add", named)
     assert done.code == 2
     assert sentence.format(here=user.here) in done.errors
 
 
-def test_6_several_directories_and_nested_ones(user: Shell) -> None:
+def step_6_several_directories_and_nested_ones(user: Shell) -> None:
     other = clone(user, "other")
     done = user.pipe("regenctl", "add", str(other), "src/net", "--json")
     assert done.shown.count('"pool"') == 2
@@ -116,7 +117,7 @@ def test_6_several_directories_and_nested_ones(user: Shell) -> None:
     assert user.pipe("regenctl", "list").shown == f"{user.here}  ready  4 files\n"
 
 
-def test_7_flush_and_status(user: Shell) -> None:
+def step_7_flush_and_status(user: Shell) -> None:
     (user.here / "src/net/slow.py").write_text("def backoff_seconds(n):\n    return 2**n\n")
     assert "searchable at generation" in user.type("regenctl", "flush").shown
     assert "slow.py" in user.pipe("regenctl", "search", "backoff_seconds").shown
@@ -133,7 +134,7 @@ def test_7_flush_and_status(user: Shell) -> None:
     assert all(len(line) <= 50 for line in roots.splitlines()), roots
 
 
-def test_8_a_root_whose_rules_leave_out_everything_says_which_one(user: Shell) -> None:
+def step_8_a_root_whose_rules_leave_out_everything_says_which_one(user: Shell) -> None:
     kernel = user.home / "kernel"
     (kernel / "fs").mkdir(parents=True)
     (kernel / "fs/inode.c").write_text("int inode;\n")
@@ -146,7 +147,7 @@ def test_8_a_root_whose_rules_leave_out_everything_says_which_one(user: Shell) -
     user.pipe("regenctl", "remove", "kernel")
 
 
-def test_9_restart_and_stop(user: Shell) -> None:
+def step_9_restart_and_stop(user: Shell) -> None:
     restarted = user.type("regenctl", "restart")
     found = re.search(r"started again \(pid (\d+), before (\d+)\)", " ".join(restarted.shown.split()))
     assert found and found[1] != found[2], restarted
@@ -154,3 +155,22 @@ def test_9_restart_and_stop(user: Shell) -> None:
     assert user.pipe("regenctl", "list").shown == f"{user.here}  ready  5 files\n"
     assert user.type("regenctl", "stop").shown.strip() == f"stopped (pid {found[1]})"
     assert user.pipe("regenctl", "status").code == 3
+
+
+STEPS = (
+    step_1_without_a_daemon_a_script_in_ci_is_told_how_to_start_one,
+    step_2_the_first_search_starts_the_daemon_and_says_so_once,
+    step_3_start_is_single_and_names_its_log,
+    step_4_add_takes_the_working_directory_and_waits_until_it_is_searchable,
+    step_5_what_cannot_be_added_is_refused_with_the_right_sentence,
+    step_6_several_directories_and_nested_ones,
+    step_7_flush_and_status,
+    step_8_a_root_whose_rules_leave_out_everything_says_which_one,
+    step_9_restart_and_stop,
+)
+
+
+def test_the_first_hour(user: Shell) -> None:
+    """Each step goes on where the one before has ended."""
+    for step in STEPS:
+        step(user)
