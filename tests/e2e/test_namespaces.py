@@ -207,6 +207,7 @@ def test_the_kernel_has_no_watches_left(tmp_path: Path) -> None:
             (root / f"dir{n}" / "file.py").write_text(module(n))
         assert_as_fresh(subject, root, queries=5)
         wait_for(lambda: subject.root(root)["watching"].startswith("polled"), "it says that it polls")
+        wait_for(lambda: subject.root(root)["state"] != "indexing", "it has read what came")
         said = subject.root(root)
         assert said["state"] == "degraded" and "max_user_watches" in said["reason"], said
         for n in range(0, 60, 7):  # The daemon hears nothing of these.

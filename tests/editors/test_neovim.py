@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.rig import wait_for
 from tests.editors.conftest import Served
 from tests.editors.neovim import PINNED, PLUGIN, REPOSITORY, Neovim, neovim
 
@@ -203,6 +204,7 @@ def test_the_status_window_and_line(editor: Neovim, served: Served) -> None:
 
 
 def test_the_health_check(editor: Neovim, served: Served) -> None:
+    wait_for(lambda: served.daemon.root(served.root)["state"] == "ready", "what other tests wrote is read")
     editor.command("checkhealth regend")
     text = "\n".join(editor.request("nvim_buf_get_lines", 0, 0, -1, False))
     assert f"answers at {served.socket}" in text
