@@ -72,8 +72,6 @@ AGENTS := @anthropic-ai/claude-code@2.1.332 @openai/codex@0.171.0 @google/gemini
   @modelcontextprotocol/inspector@2.12.0
 # Pickers of Neovim, to which its plugin adapts, and packages of Emacs: folder, repository, commit.
 EDITOR_PLUGINS := neovim:folke/snacks.nvim@ad9ede6a9cddf16cedbd31b8932d6dcdee9b716e \
-  neovim:nvim-telescope/telescope.nvim@7d324792b7943e4aa16ad007212e6acc6f9fe335 \
-  neovim:nvim-lua/plenary.nvim@b9fd5226c2f76c951fc8ed5923d85e4de065e509 \
   neovim:ibhagwan/fzf-lua@9ad7340dcc6d2afc30e64fb4088597c7573ed62c \
   neovim:echasnovski/mini.pick@ebe3dacb352bb054607e5ed0fd461e2251a7a280 \
   emacs:minad/consult@48d09c200c683ffb09ad5863d5496e230b9fe3f9 \

@@ -23,7 +23,6 @@ end
 """
 PICKERS = {
     "snacks": (("snacks.nvim",), "require('snacks').setup({ picker = {} })"),
-    "telescope": (("plenary.nvim", "telescope.nvim"), ""),
     "fzf-lua": (("fzf-lua",), ""),
     "mini": (("mini.pick",), "require('mini.pick').setup()"),
 }
