@@ -355,8 +355,7 @@ def config_from_table(table: Mapping[str, Any], source: str) -> Config:
     named = [("model_dir", embedding.model_dir), ("api_key_file", embedding.api_key_file)]
     for key, path in [*named, *(("remote_roots", path) for path in embedding.remote_roots)]:
         user_path(path, f"embedding.{key}", source)
-    for path in config.shared.roots:
-        user_path(path, "shared.roots", source)
+    search_roots(config.shared, source)
     return config
 
 
@@ -375,6 +374,15 @@ def shared_pools(config: SharedConfig, source: str = "configuration") -> dict[Pa
                 f"{source}: `shared.pools` holds {value!r}; write `NAME=PATH` with a path of `shared.roots`."
             )
         found[root] = name
+    return found
+
+
+def search_roots(config: SharedConfig, source: str = "configuration") -> list[Path]:
+    """Return the roots that the shared store searches by meaning; raise `ConfigError` for one that does not share."""
+    shared = {user_path(path, "shared.roots", source) for path in config.roots}
+    found = [user_path(path, "shared.search_roots", source) for path in config.search_roots]
+    if other := next((root for root in found if root not in shared), None):
+        raise ConfigError(f"{source}: `shared.search_roots` holds {other}; list it in `shared.roots`, too.")
     return found
 
 
