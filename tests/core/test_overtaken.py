@@ -37,7 +37,7 @@ def test_a_second_scan_asks_for_no_file_that_is_in_work() -> None:
     story = Story()
     story.tell(ev.RescanNeeded(R))
     story.wait(story.now + 1.0)
-    files = [ev.Observation(name, SIG, blob_of(TEXT + (name,))) for name in "abc"]
+    files = [ev.Observation(name, SIG, blob_of((*TEXT, name))) for name in "abc"]
     story.observed(story.take(cmd.Observe), *files)
     story.tell(ev.RescanNeeded(R))
     story.wait(story.now + 1.0)
