@@ -355,7 +355,8 @@ def config_from_table(table: Mapping[str, Any], source: str) -> Config:
     named = [("model_dir", embedding.model_dir), ("api_key_file", embedding.api_key_file)]
     for key, path in [*named, *(("remote_roots", path) for path in embedding.remote_roots)]:
         user_path(path, f"embedding.{key}", source)
-    search_roots(config.shared, source)
+    for path in config.shared.roots:
+        user_path(path, "shared.roots", source)
     return config
 
 
