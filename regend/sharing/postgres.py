@@ -22,6 +22,7 @@ from regend.sharing.base import (
     FloatVector,
     HalfMatrix,
     Health,
+    KnownTree,
     ModelCount,
     Near,
     PoolHealth,
@@ -185,6 +186,28 @@ class PostgresStore:
                 await self._pool(sql, pool), tree, lease_s,
             )  # fmt: skip
         return str(revision or "")
+
+    async def trees(self, pool: str) -> list[KnownTree]:
+        """See `SharedTrees.trees`."""
+        async with self._take() as sql:
+            rows = await sql.fetch(
+                "SELECT tree, revision, extract(epoch FROM lease_until - now())::float8 FROM regend.trees "
+                "WHERE pool = $1 AND lease_until >= now() ORDER BY tree",
+                await self._pool(sql, pool),
+            )  # fmt: skip
+        return [KnownTree(*row) for row in rows]
+
+    async def tree_chunks(self, pool: str, tree: str) -> set[ChunkId]:
+        """See `SharedTrees.tree_chunks`."""
+        found = set[ChunkId]()
+        async with self._take() as sql:
+            number = await self._pool(sql, pool)
+            for part in _parts(_members(await self._bits(sql, number, tree)).tolist(), _ASKED_AT_ONCE):
+                rows = await sql.fetch(
+                    "SELECT chunk FROM regend.chunks WHERE pool = $1 AND seq = ANY($2::int[])", number, part
+                )
+                found.update(ChunkId(chunk) for (chunk,) in rows)
+        return found
 
     async def sweep(self, pool: str, grace_s: float = GRACE_S) -> Swept:
         """See `SharedTrees.sweep`."""
