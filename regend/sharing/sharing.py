@@ -144,7 +144,7 @@ class Sharing:
         except sqlite3.Error as failure:
             error = f"The outbox cannot be used: {failure}; check the disk of the state directory."
         unnamed = [record.path for record in self._reads.roots() if self._names.get(record.root) == ""]
-        roots += [{"path": path, "pool": "", "waiting": 0, "whole": False, "error": _UNNAMED} for path in unnamed]
+        roots += [{**_NOTHING, "path": path, "error": _UNNAMED} for path in unnamed]
         search = "" if error else self._search.reach.error
         return {
             "store": self._address.shown, "error": error, "search_error": search, **asdict(self.counters),
@@ -193,4 +193,9 @@ class Sharing:
         return found
 
 
+_NOTHING = {
+    "path": "", "pool": "", "waiting": 0, "whole": False, "lag_s": 0.0, "lease_s": None, "search": "here",
+    "in_memory": 0, "error": "",
+}  # fmt: skip
+"""State of a root without a pool."""
 _UNNAMED = "No remote and no first commit names its pool beyond this machine; name it in `shared.pools`."
