@@ -58,6 +58,7 @@ class Sharing:
         models: the models that serve now.
         is_secret: tells whether a text looks like a secret.
         searched: the roots that the store searches by meaning.
+        replica: of the store, for reads.
 
     Raises:
         SharedStoreError: a package is missing.
@@ -75,6 +76,7 @@ class Sharing:
         is_secret: Callable[[str], bool],
         searched: Searched,
         search_timeout_s: float,
+        replica: Address | None = None,
     ) -> None:
         self._address = address
         self._searched = searched
@@ -84,7 +86,7 @@ class Sharing:
         self._repository_name = repository_name
         self._names: dict[RootId, str] = {}
         self._naming = asyncio.Lock()
-        self._store = open_shared(address)
+        self._store = open_shared(address, replica)
         self._outbox = Outbox(state_dir / OUTBOX)
         self._reach = Reach()
         # A query waits for less time than a batch, so what one of them meets says little of the other.
