@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -48,11 +49,8 @@ def run_tune(arguments: argparse.Namespace) -> int:
         best: dict[str, object] = {}
         measure(sample, config, {})  # The first run finds a cold machine, so it does not count.
         for key, values in tried.items():
-            base = dict(best)
-            group = _trials(
-                key, (now[key], *(value for value in values if value != now[key])), arguments.rounds,
-                lambda value, key=key, base=base: measure(sample, config, {**base, key: value}),
-            )  # fmt: skip
+            run = partial(_run, sample, config, dict(best), key)
+            group = _trials(key, [now[key], *(value for value in values if value != now[key])], arguments.rounds, run)
             trials += group
             if not (winner := chosen(group)).is_usual:
                 best[key] = winner.value
@@ -138,6 +136,10 @@ def _sampled(arguments: argparse.Namespace, into: Path) -> tuple[str, int, int]:
             "name a larger root."
         )
     return root, copied, len(paths)
+
+
+def _run(sample: Path, config: dict[str, dict[str, Any]], others: dict[str, object], key: str, value: object) -> Run:
+    return measure(sample, config, {**others, key: value})
 
 
 def _trials(key: str, values: Sequence[object], rounds: int, run: Callable[[object], Run]) -> list[Trial]:
