@@ -357,6 +357,8 @@ class Pipeline:
 
     def is_idle(self, track: Track = FIRST_TRACK) -> bool:
         """Return whether nothing waits or runs, except hot files and vectors of tracks after this one."""
+        if self._files.is_busy:
+            return False
         work_count = sum(self._files_queues().values()) - len(self.hot_files())
         return not work_count and all(work.is_idle for work in self._tracks[: track + 1])
 
