@@ -176,6 +176,22 @@ class GarbageLimits:
     min_age_s: int = 60
 
 
+class Elsewhere(Protocol):
+    """Which roots a shared store searches by meaning, so that their vectors stay on disk. Any thread may ask."""
+
+    def has(self, root_path: str) -> bool:
+        """Return whether the store searches a root."""
+        ...
+
+    def changes(self, root_path: str) -> int:
+        """Return how often the answer of `held` may have changed; 0 while it is not known."""
+        ...
+
+    def held(self, root_path: str, model_id: str, dim: int, chunks: Sequence[ChunkId]) -> set[ChunkId]:
+        """Return those of `chunks` that the store finds for the root."""
+        ...
+
+
 class PoolSnapshot(Protocol):
     """One pool at one generation.
 
