@@ -1,4 +1,4 @@
-"""What the modes are worth on an embedding server that takes 100 ms a request: time of each, and how stages overlap.
+"""The modes on an embedding server that takes 100 ms a request: the time of each, and how stages overlap.
 
 A first run, on a server that answers at once, tells how long this machine takes to chunk the tree. Batches are then of
 a size at which the server takes about as long as that: the case in which overlap can gain most.
