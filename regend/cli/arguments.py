@@ -113,6 +113,7 @@ COMMANDS = (
     Command("lsp", "serve editors on standard input and output (LSP)", "mcp", (
         arg("--document-symbols", action="store_true", help="also list the definitions of the open file"),
     )),
+    Command("pipe", "answer commands that come on standard input, for programs", "asking.pipe", ()),
     Command("http", "print the link to the page in the browser", "operations", (
         arg("--header", action="store_true", help="print the header that other HTTP clients must send instead"),
     )),
