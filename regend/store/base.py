@@ -54,7 +54,7 @@ class Entry:
 
     Attributes:
         chunk_count: chunks of the blob.
-        generated: its first lines say that a tool wrote it.
+        marks: words that its first lines (`GENERATED`) and `.gitattributes` (`Declared`) say of it, among others.
     """
 
     entry_id: int
@@ -64,7 +64,7 @@ class Entry:
     language: str
     roots: frozenset[RootId]
     chunk_count: int = 0
-    generated: bool = False
+    marks: str = ""
 
 
 @dataclass(frozen=True, slots=True)

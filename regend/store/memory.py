@@ -33,7 +33,7 @@ from regend.store.staging import PoolEffects, Staging
 from regend.store.vectors.disk import DiskSlabs
 from regend.store.vectors.slab import Slab
 from regend.store.vectors.track import ModelTrack, PoolTrack
-from regend.types import DOC_ORDINAL_BITS, FIRST_TRACK, GENERATED, PoolId, RootId, Track
+from regend.types import DOC_ORDINAL_BITS, FIRST_TRACK, PoolId, RootId, Track
 
 MEMORY_DOCS = 256
 """Maximum documents of a lexical index in memory. Each takes 0.6 kB there; all of them add 20 ms to a start."""
@@ -109,9 +109,9 @@ class Memory:
             if roots:
                 blob_of_entry[row.entry_id] = row.blob_key
                 count = len(keys_of_blob.get(row.blob_key, ()))
-                generated = row.degraded_reason == GENERATED
+                marks = row.degraded_reason
                 entries[row.pool].append(
-                    Entry(row.entry_id, row.pool, row.path, row.blob, row.language, roots, count, generated)
+                    Entry(row.entry_id, row.pool, row.path, row.blob, row.language, roots, count, marks)
                 )
         for pool_id, pool in self.pools.items():
             pool.facts = facts_of(entries[pool_id], blob_of_entry, keys_of_blob)

@@ -225,9 +225,9 @@ function pick(title: string, placeholder: string, ask: (query: string) => Promis
     }
   });
   box.onDidAccept(() => {
-    const place = box.selectedItems[0]?.place;
-    box.hide();
+    const place = (box.selectedItems[0] ?? box.activeItems[0])?.place;
     if (place) {
+      box.hide();
       void reveal(place.file, place.line);
     }
   });
