@@ -81,6 +81,9 @@ def test_answers_are_those_of_a_search_in_memory(url: str, stack: ExitStack) -> 
     same()
     asked = bob.shared["searched"]
     assert asked >= 14 and bob.shared["search_failures"] == 0
+    # Nothing that looks like a secret is sent, not even as a vector.
+    assert bob.ask("deploy ghp_" + "a1B2c3D4e5" * 4)["results"] is not None
+    assert bob.shared["searched"] == asked
     # After a restart, too, although no vector is read into memory.
     bob.daemon.stop()
     bob.daemon.start(bob.root)
