@@ -56,6 +56,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("regenctl savings", "see what the answers to agents saved"),
         ("regenctl savings --json", "the same for a program"),
     ),
+    "tune": (
+        ("regenctl tune", "measure with the repository around the working directory; about two minutes"),
+        ("regenctl tune ~/src/app --out proposal.toml", "keep the proposal and the figures behind it"),
+    ),
     "flush": (
         ("regenctl flush", "make every file that was saved so far searchable"),
         ("regenctl flush --timeout 300", "wait longer, after a large checkout"),

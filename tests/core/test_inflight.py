@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import random
+
+import pytest
+
 from regend.core.commands import ChunkFile
 from regend.core.inflight import Inflight, WorkItem
 from regend.core.scans import Scan
@@ -124,3 +128,24 @@ def test_a_dropped_root_answers_into_the_void_only_for_what_waits() -> None:
     assert inflight.waiting == 0
     assert inflight.finish(R, "waiting", 1) is None
     assert inflight.finish(R, "running", 1) is not None
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_large_files_of_bulk_go_first_and_edits_before_all(seed: int) -> None:
+    rng, inflight = random.Random(seed), Inflight()
+    sizes = {}
+    for n in range(60):
+        lane = rng.choice((Lane.EDIT, Lane.BULK))
+        added = item(f"f{rng.randrange(40)}", n, lane)
+        added.size_bytes = rng.choice((0, 3_999, 4_000, 15_999, 16_000, 63_999, 64_000, 10_000_000))
+        inflight.add(added)
+        inflight.check_invariants()
+        sizes[added.path] = (added.lane, added.size_bytes)
+    order = []
+    while (started := inflight.start()) is not None:
+        order.append(sizes[started.path])
+    assert len(order) == len(sizes) and not inflight.waiting
+    steps = [
+        (lane, lane is Lane.BULK and sum(size < bound for bound in (64_000, 16_000, 4_000))) for lane, size in order
+    ]
+    assert steps == sorted(steps)
