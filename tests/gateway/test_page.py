@@ -52,7 +52,7 @@ def _fill_with(root: Path, chunks: int) -> None:
 
 
 def _driven(what: str, served: Daemon, pictures: Path) -> dict[str, Any]:
-    """What the page did in Chromium."""
+    """Drive the page in Chromium, and return what it did."""
     chromium, node = shutil.which("chromium"), shutil.which("node")
     if not chromium or not node:
         pytest.skip("chromium or node is missing (Debian packages chromium and nodejs)")
