@@ -100,7 +100,9 @@ def test_what_is_confirmed_leaves_memory_and_is_found(tmp_path: Path, seed: int)
             store.maintain(idle=bool(rng.randrange(2)))
             asked = VECTORS[rng.choice(CHUNKS)]
             (pool,) = plain.reads.snapshot.pools.values()
-            assert answered(store.reads.snapshot, asked, elsewhere.chunks) == pool.nearest(asked, 40)
+            mine, plain_hits = answered(store.reads.snapshot, asked, elsewhere.chunks), pool.nearest(asked, 40)
+            assert [hit.doc for hit in mine] == [hit.doc for hit in plain_hits]
+            assert np.allclose([hit.score for hit in mine], [hit.score for hit in plain_hits], atol=1e-6)
         held = {chunk.chunk_id for number in live for chunk in FILES[number].chunks}
         elsewhere.confirm()
         settle(store, len(held - elsewhere.chunks))
