@@ -26,15 +26,16 @@ def served() -> Iterator[ServerThread]:
         yield made
 
 
-def answers(served: ServerThread, lines: Sequence[str]) -> list[dict[str, Any]]:
-    """The answers of one process, which must end well with its input."""
+def answers(served: ServerThread, lines: Sequence[str | bytes]) -> list[dict[str, Any]]:
+    """The answers of one process, which must end well with its input. It gets the socket by a relative path."""
+    raw = b"".join((line if isinstance(line, bytes) else line.encode()) + b"\n" for line in lines)
+    environ = {**os.environ, "REGEND_CONFIG": os.devnull, "PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(
-        [sys.executable, "-m", "regend.cli.main", "--socket", str(served.path), "pipe"],
-        input="".join(line + "\n" for line in lines), capture_output=True, text=True, timeout=60, cwd=REPOSITORY,
-        env={**os.environ, "REGEND_CONFIG": os.devnull},
+        [sys.executable, "-m", "regend.cli.main", "--socket", served.path.name, "pipe"],
+        input=raw, capture_output=True, timeout=60, cwd=served.path.parent, env=environ,
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, done.stderr) == (0, b"")
+    return [json.loads(line) for line in done.stdout.split(b"\n")[:-1]]
 
 
 def ask(*words: str, **more: object) -> str:
@@ -63,18 +64,23 @@ def test_the_answers_are_those_of_the_commands_in_their_order(served: ServerThre
 
 def test_a_command_has_a_directory_and_an_input_of_its_own(served: ServerThread, tmp_path: Path) -> None:
     overlay = [{"path": f"{ROOT}/a.py", "text": "caf\u00e9 = 1\n"}]
-    first, second, third = answers(
+    bytes_in_name = os.fsdecode(b"caf\xe9")
+    (tmp_path / bytes_in_name).mkdir()
+    raw = ask("search", "--all", "x", directory="HERE").encode().replace(b"HERE", os.fsencode(tmp_path) + b"/caf\xe9")
+    first, second, third, fourth = answers(
         served,
         [
             ask("search", "--all", "--overlay", "-", "x", input=json.dumps(overlay)),
             ask("search", "--all", "x", directory=str(tmp_path)),
             ask("search", "--all", "x", directory=str(tmp_path / "none")),
+            raw,
         ],
     )
+    assert fourth["results"]
     assert first["results"] and second["results"]
     assert "cannot be entered" in third["error"]["message"]
-    sent = [wire(one) for one in served.script.seen[-2:]]
-    assert [one["overlays"] for one in sent] == [tuple(overlay), ()]
+    sent = [wire(one) for one in served.script.seen[-3:]]
+    assert [one["overlays"] for one in sent] == [tuple(overlay), (), ()]
 
 
 def test_without_a_daemon_each_line_says_so_and_the_next_one_finds_it() -> None:
@@ -111,7 +117,10 @@ VALUES = st.recursive(
 )
 LINES = st.lists(
     st.one_of(
-        VALUES.map(json.dumps), st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), max_size=20),
+        VALUES.map(json.dumps), st.binary(max_size=12).map(lambda data: data.replace(b"\n", b"").replace(b"\r", b"")),
+        st.text(max_size=6).map(lambda text: ask("search", "--all", "x", directory=text, input=text)),
+        st.sampled_from((b'{"words": ["search", "--all", "caf\xe9"]}', ask("search", "--all", "\ud800"), "[" * 9_999)),
+        st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), max_size=20),
         st.lists(st.text(max_size=6), max_size=4).map(lambda words: ask(*words)),
         st.lists(st.text(max_size=6), max_size=4).map(lambda words: ask("search", "--all", *words)),
     ),
@@ -121,7 +130,7 @@ LINES = st.lists(
 
 @settings(max_examples=6, deadline=None)
 @given(LINES)
-def test_every_line_is_answered_by_one_line(served: ServerThread, lines: list[str]) -> None:
+def test_every_line_is_answered_by_one_line(served: ServerThread, lines: list[str | bytes]) -> None:
     found = answers(served, [*lines, ask("list")])
     assert len(found) == len(lines) + 1
     assert all(isinstance(answer, dict) for answer in found)
