@@ -223,8 +223,8 @@ def _by_name(name: str) -> tuple[str, str]:
         if extension in extensions:
             return extensions[extension], extension
     if parts[-1] in _TEMPLATE_SUFFIXES and any(parts[:-1]):
-        found = _by_name(".".join(parts[:-1]))
-        return found if found[0] else (_TEMPLATES.get(parts[-1], ""), "." + parts[-1])
+        inner = _by_name(".".join(parts[:-1]))
+        return inner if inner[0] else (_TEMPLATES.get(parts[-1], ""), "." + parts[-1])
     return _variant(name), "." + parts[-1]
 
 

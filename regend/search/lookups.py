@@ -19,7 +19,7 @@ MAX_OF_A_KIND = 2_000
 MAX_OF_A_NAME = 500
 """Minimum definitions of which the best are taken: the index orders them only by how well the name fits."""
 _OPENED_AGAIN = 0.05
-"""What a namespace loses: many files open the same one, and hide the class that has its name."""
+"""The score that a namespace loses: many files open the same one, and hide the class that has its name."""
 
 
 def symbols(snapshot: Snapshot, name: str, k: int, scope: Scope, kinds: frozenset[str] = frozenset()) -> SearchOutcome:
