@@ -1,14 +1,15 @@
 """`python -m benchmarks.searched --questions FILE --checkouts DIR`: whether a shared store answers as memory does.
 
-Two daemons index the same directories. One keeps its vectors in memory; the other one keeps them on disk and lets a
-PostgreSQL server of this program's own search them (`shared.search_roots`). Both are asked all questions. It prints how
-many of the first ten results they have in common, what the answers were worth, and how long they took.
+A daemon indexes the directories and lets a PostgreSQL server of this program's own search them (`shared.search_roots`).
+It is asked all questions, and once more with all vectors in memory. It prints how many of the first ten results both
+have in common, what the answers were worth, and how long they took.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import time
 from pathlib import Path
 
@@ -39,8 +40,8 @@ async def swept(url: str) -> list[str]:
 
 
 def config(url: str, repositories: list[Repository]) -> str:
-    roots = [str(repository.directory) for repository in repositories]
-    pools = [f"{repository.name}={repository.directory}" for repository in repositories]
+    roots = json.dumps([str(repository.directory) for repository in repositories])
+    pools = json.dumps([f"{repository.name}={repository.directory}" for repository in repositories])
     return (
         f'[shared]\nurl = "{url}"\nroots = {roots}\nsearch_roots = {roots}\npools = {pools}\n'
         f"search_timeout_ms = {DEADLINE_MS}\n"
@@ -82,28 +83,29 @@ def asked(
 def measure(server: Server, repositories: list[Repository]) -> None:
     url = server.dsn()
     asyncio.run(set_up(url))
-    directories = [repository.directory for repository in repositories]
     found = {}
-    for where in ("memory", "store"):
-        with private_daemon() as daemon:
-            if where == "store":
-                (daemon.home / "regend").mkdir()
-                (daemon.home / "regend" / "config.toml").write_text(config(url, repositories).replace("'", '"'))
-            daemon.start(*directories)
+    with private_daemon() as daemon:
+        settings = daemon.home / "regend" / "config.toml"
+        settings.parent.mkdir()
+        settings.write_text(config(url, repositories))
+        daemon.start(*(repository.directory for repository in repositories))
+        daemon.flush()
+        wait_until_on_disk(daemon)
+        print("; ".join(asyncio.run(swept(url))), flush=True)
+        # Both answer from the same index, so that nothing but the vectors' place differs.
+        for where in ("store", "memory"):
+            daemon.stop()
+            if where == "memory":
+                settings.unlink()
+            daemon.start()
             daemon.flush()
             if where == "store":
                 wait_until_on_disk(daemon)
-                print("; ".join(asyncio.run(swept(url))), flush=True)
-                daemon.stop()
-                daemon.start()
-                daemon.flush()
-                wait_until_on_disk(daemon)
             found[where] = asked(daemon, repositories)
-            _, _, times_ms = found[where]
+            judged, _, times_ms = found[where]
             p50_ms, p95_ms = np.percentile(times_ms, (50, 95))
-            value = overall(found[where][0])
             print(
-                f"| {where} | {len(times_ms)} questions | NDCG@10 {value.ndcg:.4f} | p50 {p50_ms:.1f} ms, "
+                f"| {where} | {len(times_ms)} questions | NDCG@10 {overall(judged).ndcg:.4f} | p50 {p50_ms:.1f} ms, "
                 f"p95 {p95_ms:.1f} ms | daemon {rss_mb(daemon.pid):.0f} MB |",
                 flush=True,
             )
