@@ -16,8 +16,10 @@ from regend.core.scans import Scan
 from regend.types import BlobId, Lane, RootId, StatSig
 
 _LARGE_BYTES = (64_000, 16_000, 4_000)
-"""Sizes from which a file of bulk goes before all smaller ones. The largest files take a worker longest, so none of
-them may be the last; and an embedding server gets most of its chunks early."""
+"""Bounds of the sizes by which files of bulk wait. The largest one and the smallest one that wait go in turn: a large
+file takes a worker long, so none of them may be the last; but if all workers began with them, the first chunks would
+come late, and in large commits."""
+_STEPS = len(_LARGE_BYTES) + 1
 MAX_ATTEMPTS = 2
 """Maximum attempts on a path in a row: the first, and one alone in a worker; then the file is quarantined."""
 
@@ -64,10 +66,11 @@ class Inflight:
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[Lane, int], dict[Key, WorkItem]] = {
-            (lane, step): {} for lane in Lane for step in range(len(_LARGE_BYTES) + 1 if lane is Lane.BULK else 1)
+            (lane, step): {} for lane in Lane for step in range(_STEPS if lane is Lane.BULK else 1)
         }
         self._running: dict[Key, WorkItem] = {}
         self._last: Key | None = None
+        self._small_next = False
         self._counts: Counter[RootId] = Counter()
 
     def add(self, item: WorkItem) -> None:
@@ -89,11 +92,14 @@ class Inflight:
         self._waiting[item.place][item.key] = item
 
     def start(self) -> WorkItem | None:
-        """Hand out the next item: edits before bulk, and large files of bulk before small ones.
+        """Hand out the next item: edits before bulk, and of bulk a large and a small file in turn.
 
         Otherwise, first come, first served; no path twice in a row if others wait.
         """
-        ready = (item for queue in self._waiting.values() for key, item in queue.items() if key not in self._running)
+        queues = list(self._waiting.values())
+        if self._small_next:
+            queues[-_STEPS:] = reversed(queues[-_STEPS:])
+        ready = (item for queue in queues for key, item in queue.items() if key not in self._running)
         item = next(ready, None)
         if item is not None and item.key == self._last:
             item = next(ready, item)
@@ -102,6 +108,7 @@ class Inflight:
         del self._waiting[item.place][item.key]
         self._running[item.key] = item
         self._last = item.key
+        self._small_next ^= item.lane is Lane.BULK
         return item
 
     def finish(self, root: RootId, path: str, version: int) -> WorkItem | None:

@@ -131,21 +131,22 @@ def test_a_dropped_root_answers_into_the_void_only_for_what_waits() -> None:
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_large_files_of_bulk_go_first_and_edits_before_all(seed: int) -> None:
+def test_a_large_and_a_small_file_of_bulk_go_in_turn_and_edits_before_all(seed: int) -> None:
     rng, inflight = random.Random(seed), Inflight()
-    sizes = {}
+    left: dict[str, tuple[Lane, int]] = {}
     for n in range(60):
-        lane = rng.choice((Lane.EDIT, Lane.BULK))
-        added = item(f"f{rng.randrange(40)}", n, lane)
+        added = item(f"f{rng.randrange(40)}", n, rng.choice((Lane.EDIT, Lane.BULK)))
         added.size_bytes = rng.choice((0, 3_999, 4_000, 15_999, 16_000, 63_999, 64_000, 10_000_000))
         inflight.add(added)
         inflight.check_invariants()
-        sizes[added.path] = (added.lane, added.size_bytes)
-    order = []
+        steps = sum(added.size_bytes < bound for bound in (64_000, 16_000, 4_000))
+        left[added.path] = (added.lane, steps if added.lane is Lane.BULK else 0)
+    small = False
     while (started := inflight.start()) is not None:
-        order.append(sizes[started.path])
-    assert len(order) == len(sizes) and not inflight.waiting
-    steps = [
-        (lane, lane is Lane.BULK and sum(size < bound for bound in (64_000, 16_000, 4_000))) for lane, size in order
-    ]
-    assert steps == sorted(steps)
+        lane, step = left[started.path]
+        assert lane == min(place[0] for place in left.values())
+        if lane is Lane.BULK:
+            assert step == (max if small else min)(place[1] for place in left.values())
+            small = not small
+        del left[started.path]
+    assert not left and not inflight.waiting
