@@ -15,12 +15,15 @@ import pytest
 
 from regend.sharing.address import parse_address
 from regend.sharing.base import Health, SharedModel
+from regend.sharing.reach import LONGEST_PAUSE_S
 from regend.sharing.registry import open_shared
 from tests.e2e.rig import Daemon, daemon, wait_for
 from tests.sharing.server import Server
 
 POOL = "example.org/acme/web"
 FILES = 12
+CATCH_UP_LIMIT_S = LONGEST_PAUSE_S + 40.0
+"""A store that was away for long is left alone for up to `LONGEST_PAUSE_S`."""
 FUNCTION = '''def {name}(value):
     """{words}"""
     return value * {number}
@@ -75,7 +78,7 @@ class Colleague:
     def chunks(self) -> int:
         return self.daemon.root(self.root)["chunks"]
 
-    def wait_until_sent(self, limit_s: float = 20.0) -> None:
+    def wait_until_sent(self, limit_s: float = CATCH_UP_LIMIT_S) -> None:
         def sent() -> bool:
             (root,) = self.shared["roots"]
             return not (root["waiting"] or root["whole"])
@@ -182,7 +185,7 @@ def test_a_daemon_catches_up_with_a_server_that_was_away(postgres: Server, datab
         (found,) = health_of(url).pools
         return (found.chunks, found.trees) == (ada.chunks, 1)
 
-    wait_for(is_back, "the daemon sends everything again")
+    wait_for(is_back, "the daemon sends everything again", CATCH_UP_LIMIT_S)
     assert ada.shared["error"] == ""
 
 
