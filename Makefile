@@ -67,9 +67,11 @@ test: lint
 # fuzzed inputs, 10,000 sync queries, strange and huge trees, ten minutes of soak (REGEND_SOAK_S=3600 for an hour), long
 # property runs, simulated schedules, models with real weights. At its end stands the table of all faults.
 LEDGER := build/ledger.jsonl
-# Coding agents, as `regend/mcp/install/clients.py` says they were tried, and the inspector of MCP; about 1.4 GB.
+# Coding agents, as `regend/mcp/install/clients.py` says they were tried; the inspector and the conformance suite of MCP; and
+# what drives and checks the page in Chromium. About 1.4 GB.
 AGENTS := @anthropic-ai/claude-code@2.1.332 @openai/codex@0.171.0 @google/gemini-cli@0.61.0 opencode-ai@1.18.33 \
-  @modelcontextprotocol/inspector@2.12.0
+  @modelcontextprotocol/inspector@2.12.0 @modelcontextprotocol/conformance@0.2.0-alpha.12 playwright-core@1.65.1 \
+  axe-core@4.14.1
 # Pickers of Neovim, to which its plugin adapts, and packages of Emacs: folder, repository, commit.
 EDITOR_PLUGINS := neovim:folke/snacks.nvim@ad9ede6a9cddf16cedbd31b8932d6dcdee9b716e \
   neovim:ibhagwan/fzf-lua@9ad7340dcc6d2afc30e64fb4088597c7573ed62c \
@@ -89,6 +91,8 @@ test-all: $(DEV)
 	  echo "npm is missing or cannot install the agents; the tests that run them are skipped" >&2
 	@command -v npm >/dev/null && cd editors/vscode && npm ci --silent --no-audit --no-fund || \
 	  echo "npm is missing or cannot install what builds the extension for VS Code; its tests are skipped" >&2
+	@$(BIN)/python -m tests.editors.code_server || \
+	  echo "code-server cannot be installed; the tests that need it are skipped" >&2
 	@for one in $(EDITOR_PLUGINS); do from=$${one%@*}; from=$${from#*:}; place=build/$${one%%:*}/$${from#*/}; \
 	  test -e $$place/.git/FETCH_HEAD || { git init --quiet $$place && \
 	  git -C $$place fetch --quiet --depth 1 https://github.com/$$from $${one#*@} && \

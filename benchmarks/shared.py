@@ -86,9 +86,9 @@ async def search(
     asked = asked + 0.03 * np.random.default_rng(6).normal(size=asked.shape).astype(np.float32)
     asked /= np.linalg.norm(asked, axis=1, keepdims=True)
     for vector in asked[:5]:
-        await store.nearest(POOL, model, vector, LIMIT, name)
+        await store.nearest(POOL, model, vector, LIMIT, {name: ""})
     found, began_cpu_s, began_s = 0, cpu_s(server), time.perf_counter()
-    near = [await store.nearest(POOL, model, vector, LIMIT, name) for vector in asked]
+    near = [await store.nearest(POOL, model, vector, LIMIT, {name: ""}) for vector in asked]
     spent_s, took_s = cpu_s(server) - began_cpu_s, time.perf_counter() - began_s
     for vector, answer in zip(asked, near, strict=True):
         scores = singles @ vector

@@ -378,6 +378,15 @@ def shared_pools(config: SharedConfig, source: str = "configuration") -> dict[Pa
     return found
 
 
+def search_roots(config: SharedConfig, source: str = "configuration") -> list[Path]:
+    """Return the roots that the shared store searches by meaning; raise `ConfigError` for one that does not share."""
+    shared = {user_path(path, "shared.roots", source) for path in config.roots}
+    found = [user_path(path, "shared.search_roots", source) for path in config.search_roots]
+    if other := next((root for root in found if root not in shared), None):
+        raise ConfigError(f"{source}: `shared.search_roots` holds {other}; list it in `shared.roots`, too.")
+    return found
+
+
 _REMOVED = {
     "embedding.url": "list the server's URL in `embedding.urls`",
     "embedding.fail_fast": "set `embedding.attempts` to 1 for one request per try",

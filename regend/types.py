@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import zlib
 from dataclasses import dataclass
 from typing import NamedTuple, NewType
 
 RootId = NewType("RootId", int)
 PoolId = NewType("PoolId", int)
 BlobId = NewType("BlobId", bytes)
-"""16 bytes: names a file's content together with its language and the chunker version (see `blob_id`)."""
+"""16 bytes: names a file's content together with its language, marks and the chunker version (see `blob_id`)."""
 ChunkId = NewType("ChunkId", bytes)
 """16 bytes: names the text that is embedded (see `chunk_id`)."""
 
@@ -53,6 +54,28 @@ class StatSig(NamedTuple):
 
 
 UNSURE = StatSig(0, 0, 0, 0)
+
+
+class Declared(NamedTuple):
+    """The language and the marks that `.gitattributes` gives a file, whatever its name and its text say.
+
+    Attributes:
+        language: the name as written there, or empty.
+        marks: ``detectable documentation generated vendored``, those that are said, in order and with spaces between
+            them; with a ``-`` before each that is denied.
+    """
+
+    language: str = ""
+    marks: str = ""
+
+    def sign(self, sig: StatSig) -> StatSig:
+        """Return the signature of a file of which this is said, so that it changes when other things are said."""
+        if self == NOT_DECLARED or sig == UNSURE:
+            return sig
+        return sig._replace(inode=sig.inode ^ zlib.crc32(f"{self.language} {self.marks}".encode()))
+
+
+NOT_DECLARED = Declared()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +137,7 @@ class ChunkedFile:
         language: language name, such as ``python``; ``text`` where no grammar fits.
         skip_reason: why there are no chunks (``binary``, ``too_large``, …), or empty.
         degraded_reason: why the chunks are worth less: `GENERATED`, or why line windows were used instead of syntax
-            (``parse_timeout``, …); or empty.
+            (``parse_timeout``, …); after it, and a space, the marks that are declared of the file; or empty.
     """
 
     blob: BlobId
@@ -155,10 +178,11 @@ class PackedFile:
         return len(self.rows) + len(self.vectors)
 
 
-def blob_id(content: bytes, language: str, chunker_version: int) -> BlobId:
-    """Name a file's content: BLAKE2b-128 keyed by what else its chunks depend on (RFC 7693)."""
+def blob_id(content: bytes, language: str, chunker_version: int, marks: str = "") -> BlobId:
+    """Name a file's content: BLAKE2b-128 keyed by what else its chunks depend on, salted by its marks (RFC 7693)."""
     key = f"{chunker_version}:{language}".encode()[:64]
-    return BlobId(hashlib.blake2b(content, digest_size=16, key=key).digest())
+    salt = hashlib.blake2b(marks.encode(), digest_size=16).digest() if marks else b""
+    return BlobId(hashlib.blake2b(content, digest_size=16, key=key, salt=salt).digest())
 
 
 def embedded_text(symbol: str, text: str, outline: str = "") -> str:

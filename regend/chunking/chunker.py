@@ -48,19 +48,20 @@ _GENERATED = re.compile(
 """The beginning of a sentence, in lower case; a file that only speaks of generated code says so elsewhere."""
 
 
-def chunk_content(content: bytes, language: str, sig: StatSig, limits: LimitConfig) -> ChunkedFile:
+def chunk_content(content: bytes, language: str, sig: StatSig, limits: LimitConfig, marks: str = "") -> ChunkedFile:
     """Chunk one file.
 
     Args:
         content: the bytes as read; the blob is named by them.
         language: from `detection.detect_language`.
         sig: handed through to the result.
+        marks: as `Declared` has them.
 
     Returns:
         Chunks that cover every line which is not blank, in order, disjoint unless `limits.overlap_lines` asks for
         overlap; or a `skip_reason`: ``lfs_pointer``, ``binary``, ``minified``, ``too_large``, ``too_many_chunks``.
     """
-    blob = blob_id(content, language, CHUNKER_VERSION)
+    blob = blob_id(content, language, CHUNKER_VERSION, marks)
     empty = ChunkedFile(blob, sig, language, 0, (), ())
     if is_lfs_pointer(content):
         return replace(empty, skip_reason="lfs_pointer")
@@ -95,9 +96,9 @@ def chunk_content(content: bytes, language: str, sig: StatSig, limits: LimitConf
     if len(chunks) > MAX_CHUNKS_PER_BLOB:
         return replace(empty, skip_reason="too_many_chunks")
     symbols = tuple(dict.fromkeys(d.symbol() for d in definitions if not d.scope_only))
-    if is_generated(decoded.text, language):
+    if GENERATED not in marks and is_generated(decoded.text, language):
         degraded = GENERATED
-    return replace(empty, chunks=chunks, symbols=symbols, degraded_reason=degraded)
+    return replace(empty, chunks=chunks, symbols=symbols, degraded_reason=f"{degraded} {marks}".strip())
 
 
 def is_lfs_pointer(content: bytes) -> bool:

@@ -12,32 +12,34 @@ from regend.chunking.grammars import TEXT, language_names, languages_by
 
 ALIASES = {
     "actionscript3": "actionscript", "ansible": "yaml", "asp": "html", "assembler": "asm", "assembly": "asm",
-    "automake": "make", "bat": "batch", "batchfile": "batch", "bazel": "starlark",
-    "bsdmake": "make", "buck": "starlark", "bun": "javascript", "c#": "csharp", "c++": "cpp", "c/c++": "cpp",
-    "cfg": "ini", "cl": "commonlisp", "cmd": "batch", "common-lisp": "commonlisp", "conf": "ini",
-    "containerfile": "dockerfile", "cperl": "perl", "cplusplus": "cpp", "cuda": "cpp", "cython": "python",
-    "dash": "bash", "delphi": "pascal", "deno": "typescript", "docker": "dockerfile", "docker-compose": "yaml",
-    "dosbatch": "batch", "dosini": "ini", "dotnet": "csharp", "ecmascript": "javascript",
-    "emacs-lisp": "elisp", "enh-ruby": "ruby", "es6": "javascript", "escript": "erlang", "f#": "fsharp",
-    "f90": "fortran", "gas": "asm", "gawk": "awk", "gfm": "markdown", "gmake": "make", "gnumake": "make",
-    "golang": "go", "gradle": "groovy", "ipython": "python", "java-ts": "java", "javascriptreact": "javascript",
-    "jruby": "ruby", "js2": "javascript", "js3": "javascript", "jsonl": "json", "jsp": "html", "jsx": "javascript",
-    "jupyter": "python", "jython": "python", "kotlinscript": "kotlin", "lisp": "commonlisp", "luajit": "lua",
-    "makefile": "make", "mawk": "awk", "mkd": "markdown", "mysql": "sql", "nasm": "asm", "nawk": "awk",
-    "node": "javascript", "nodejs": "javascript", "notebook": "python", "nroff": "text", "objc++": "objc",
-    "objective-c": "objc", "objective-c++": "objc", "objective-cpp": "objc", "objectivec": "objc",
-    "objectivecpp": "objc", "objectpascal": "pascal", "octave": "matlab", "opentofu": "hcl", "plain": "text",
-    "plaintext": "text", "plpgsql": "sql", "plsql": "sql", "posh": "powershell", "postgres": "sql",
-    "postgresql": "sql", "protobuf": "proto", "proto3": "proto", "pwsh": "powershell", "py2": "python",
-    "py3": "python", "pypy": "python", "python2": "python", "python3": "python", "rbx": "ruby", "react": "tsx",
-    "rest": "restructuredtext", "rlang": "r", "rmarkdown": "markdown", "rscript": "r", "runghc": "haskell",
-    "runhaskell": "haskell", "rust-script": "rust", "sass": "scss", "sh": "bash", "shell": "bash",
+    "automake": "make", "bat": "batch", "batchfile": "batch", "bazel": "starlark", "bsdmake": "make",
+    "buck": "starlark", "bun": "javascript", "c#": "csharp", "c++": "cpp", "c/c++": "cpp", "cfg": "ini",
+    "cl": "commonlisp", "cmd": "batch", "common-lisp": "commonlisp", "conf": "ini", "containerfile": "dockerfile",
+    "cperl": "perl", "cplusplus": "cpp", "cuda": "cpp", "cython": "python", "dash": "bash", "delphi": "pascal",
+    "deno": "typescript", "django": "jinja", "docker": "dockerfile", "docker-compose": "yaml", "dosbatch": "batch",
+    "dosini": "ini", "dotnet": "csharp", "ecmascript": "javascript", "emacs-lisp": "elisp", "enh-ruby": "ruby",
+    "es6": "javascript", "escript": "erlang", "f#": "fsharp", "f90": "fortran", "fortran-free-form": "fortran",
+    "gas": "asm", "gawk": "awk", "gfm": "markdown", "git-config": "ini", "gmake": "make", "gnumake": "make",
+    "golang": "go", "gradle": "groovy", "ipython": "python", "java-properties": "properties",
+    "java-server-pages": "html", "java-ts": "java", "javascriptreact": "javascript", "jruby": "ruby",
+    "js2": "javascript", "js3": "javascript", "json-with-comments": "json", "jsonl": "json", "jsonld": "json",
+    "jsp": "html", "jsx": "javascript", "jupyter": "python", "jupyter-notebook": "python", "jython": "python",
+    "kotlinscript": "kotlin", "lisp": "commonlisp", "luajit": "lua", "makefile": "make", "maven-pom": "xml",
+    "mawk": "awk", "mkd": "markdown", "mysql": "sql", "nasm": "asm", "nawk": "awk", "node": "javascript",
+    "nodejs": "javascript", "notebook": "python", "nroff": "text", "objc++": "objc", "objective-c": "objc",
+    "objective-c++": "objc", "objective-cpp": "objc", "objectivec": "objc", "objectivecpp": "objc",
+    "objectpascal": "pascal", "octave": "matlab", "opentofu": "hcl", "plain": "text", "plaintext": "text",
+    "plpgsql": "sql", "plsql": "sql", "posh": "powershell", "postgres": "sql", "postgresql": "sql",
+    "protobuf": "proto", "protocol-buffer": "proto", "protocol-buffers": "proto", "proto3": "proto",
+    "pwsh": "powershell", "py2": "python", "py3": "python", "pypy": "python", "python2": "python", "python3": "python",
+    "rbx": "ruby", "react": "tsx", "rest": "restructuredtext", "rlang": "r", "rmarkdown": "markdown", "rscript": "r",
+    "runghc": "haskell", "runhaskell": "haskell", "rust-script": "rust", "sass": "scss", "sh": "bash", "shell": "bash",
     "shell-script": "bash", "shellscript": "bash", "skylark": "starlark", "sqlite": "sql", "sv": "verilog",
-    "swipl": "prolog",
-    "systemverilog": "verilog", "tclsh": "tcl", "terraform": "hcl", "tex": "latex", "ts-node": "typescript",
-    "tsql": "sql", "typescriptreact": "tsx", "typescript-tsx": "tsx", "txt": "text", "vb.net": "vb",
-    "vim-script": "vim", "viml": "vim", "vimscript": "vim", "visualbasic": "vb", "vlang": "v", "wish": "tcl",
-    "yarn": "javascript", "zsh": "bash",
+    "swipl": "prolog", "systemverilog": "verilog", "tclsh": "tcl", "terraform": "hcl", "tex": "latex",
+    "ts-node": "typescript", "tsql": "sql", "typescriptreact": "tsx", "typescript-tsx": "tsx", "txt": "text",
+    "unity3d-asset": "yaml", "unix-assembly": "asm", "vb.net": "vb", "vim-script": "vim", "viml": "vim",
+    "vimscript": "vim", "visual-basic-.net": "vb", "visualbasic": "vb", "vlang": "v", "wish": "tcl",
+    "xml-property-list": "xml", "yarn": "javascript", "zsh": "bash",
 }  # fmt: skip
 """Names that people, editors and first lines have for languages, beside their own names and extensions."""
 _TEMPLATE_SUFFIXES = frozenset(
@@ -181,6 +183,30 @@ def detect_language(path: str, content: bytes = b"") -> str:
     if not found:
         found = "xml" if content.startswith(b"<?xml") else "php" if content.startswith(b"<?php") else TEXT
     return found if found in language_names() else TEXT
+
+
+def declared_language(declared: str, found: str) -> str:
+    """Return the language of a file for which `.gitattributes` declares one.
+
+    Args:
+        declared: a name as GitHub Linguist has it, with hyphens for spaces; one that is not known here means text.
+        found: the language that `detect_language` returns.
+    """
+    name = declared.lower().replace("_", "-")
+    bare = name.replace("-", "")
+    outer, _, inner = name.partition("+")
+    asked = (name, bare, inner, outer)
+    language = next(filter(None, map(language_called, asked)), TEXT)
+    return found if language in _HELD.get(found, ()) else language
+
+
+_HELD = {
+    "notebook": frozenset({"python", "json", "r", "julia", "notebook"}),
+    "tsx": frozenset({"typescript", "javascript"}),
+    **dict.fromkeys(("vue", "svelte", "astro"), frozenset({"javascript", "typescript", "html"})),
+    "cython": frozenset({"python"}),
+}
+"""Languages that are read as they are, also where `.gitattributes` counts them with one of these."""
 
 
 def _by_name(name: str) -> tuple[str, str]:

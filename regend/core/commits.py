@@ -71,6 +71,7 @@ class Commits:
         self._vectors: list[PutVectors] = []
         self._urgent_vectors = False
         self._underway: Underway | None = None
+        self._underway_ops: dict[Key, PendingOp] = {}
         self._next_id = 0
         self._last_lane = Lane.BULK
         self._start_at = 0.0
@@ -99,9 +100,7 @@ class Commits:
         for queue in self._waiting.values():
             if key in queue:
                 return queue[key]
-        if self._underway is not None:
-            return next((p for p in self._underway.ops if p.key == key), None)
-        return None
+        return self._underway_ops.get(key)
 
     def start(self, now: float, expects_more: bool = False) -> Commit | None:
         """Begin the next commit; None while one is in progress, the pause after a failure lasts, or nothing is due.
@@ -129,6 +128,7 @@ class Commits:
         taken.sort(key=lambda p: isinstance(p.op, DeleteFile))  # Stable: deletes last, all else in order.
         vectors, self._vectors, self._urgent_vectors = tuple(self._vectors), [], False
         self._underway = Underway(self._next_id, tuple(taken), vectors, lane)
+        self._underway_ops = {pending.key: pending for pending in taken}
         self._last_lane = lane
         self._next_id += 1
         return Commit(self._underway.commit_id, (*(p.op for p in taken), *vectors))
@@ -152,7 +152,7 @@ class Commits:
         """Return the commit that was answered; the next one may begin."""
         done = self._underway
         assert done is not None and done.commit_id == commit_id, "commits are answered once, in order"
-        self._underway = None
+        self._underway, self._underway_ops = None, {}
         return done
 
     def fail(self, commit_id: int, now: float) -> None:

@@ -9,15 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from regend.core import events as ev
-from regend.core.commands import (
-    ChunkFile,
-    DeleteFile,
-    FileOp,
-    Observe,
-    PutFile,
-    SkipFile,
-    TouchFile,
-)
+from regend.core.commands import ChunkFile, DeleteFile, FileOp, Observe, PutFile, SkipFile, TouchFile
 from regend.core.commits import Commits, PendingOp, Underway
 from regend.core.heat import FAILURE_S, LOOK_S, PASS_S, PASS_S_PER_BYTE, Heat, Key
 from regend.core.inflight import MAX_ATTEMPTS, Inflight, WorkItem
@@ -36,13 +28,7 @@ class FileWork:
     """Owns the roots, the scans, the planned trees and the files in work; hands accepted operations to the commits."""
 
     def __init__(
-        self,
-        watermark: Watermark,
-        commits: Commits,
-        scans: Scans,
-        heat: Heat,
-        chunk_slots: int,
-        backlog_bytes: int,
+        self, watermark: Watermark, commits: Commits, scans: Scans, heat: Heat, chunk_slots: int, backlog_bytes: int
     ) -> None:
         self._watermark = watermark
         self._roots: dict[RootId, RootState] = {}
@@ -193,9 +179,10 @@ class FileWork:
         while (
             self._inflight.running < self.chunk_slots
             and self._commits.waiting_bytes < self._backlog_bytes
-            and (chunk_file := self._inflight.start()) is not None
+            and (item := self._inflight.start()) is not None
         ):
-            yield chunk_file
+            if not self._is_known_now(item):
+                yield item.command(is_new=self._planner.planned_sig(*item.key) is None)
 
     def next_look_at(self) -> float | None:
         """Return when the next unreadable place must be looked at again."""
@@ -289,9 +276,7 @@ class FileWork:
             self._heat.charge((root, path), PASS_S + seen.size_bytes * PASS_S_PER_BYTE, now)
             lane = Lane.EDIT if scan.is_edit else Lane.BULK
             scan.work += 1
-            is_new = self._planner.planned_sig(root, path) is None
-            item = WorkItem(root, path, scan.scan_id, decision.blob, decision.sig, lane, [scan], is_new=is_new)
-            self._inflight.add(item)
+            self._inflight.add(WorkItem(root, path, scan.scan_id, decision.blob, decision.sig, lane, [scan]))
             return
         self._planner.accept(root, path, scan.scan_id)
         if not scan.trust:
@@ -334,19 +319,37 @@ class FileWork:
         item = self._inflight.finish(root, path, version)
         return item if item is not None and self.serves(root) else None
 
-    def _decide(self, item: WorkItem, op: FileOp, skip_reason: str = "") -> bool:
-        """Accept the result unless a newer one was accepted; return whether it was accepted."""
+    def _is_known_now(self, item: WorkItem) -> bool:
+        """Decide an item without a worker if its content became known while it waited; return whether it did.
+
+        Two scans in a row see the files that are in work, as at a start: the second asks for what the first brings.
+        """
+        seen = ev.Observation(item.path, item.sig, item.blob)
+        decision = self._planner.diff(item.root, seen, any(scan.rehash for scan in item.scans))
+        if isinstance(decision, Read):
+            return False
+        self._inflight.finish(item.root, item.path, item.version)
+        self._decide(item, decision)
+        return True
+
+    def _decide(self, item: WorkItem, op: FileOp | None, skip_reason: str = "") -> bool:
+        """Accept the result unless a newer one was accepted; return whether it was accepted.
+
+        Args:
+            op: None where the planned tree holds the file as it is.
+        """
         for scan in item.scans:
             scan.work -= 1
         if self._planner.is_stale(item.root, item.path, item.version):
             self._follow_newest(item.key, item.scans, item.version)
             return False
         self._planner.accept(item.root, item.path, item.version)
-        if skip_reason and self._planner.is_skipped_for(item.root, item.path, skip_reason):
-            self._planner.plan(op, skip_reason)  # The store has the reason; what it has not is not worth a commit.
-            self._follow_planned(item.key, item.scans)
-        else:
+        if op is not None and not (skip_reason and self._planner.is_skipped_for(*item.key, skip_reason)):
             self._accept(op, item.scans, skip_reason)
+            return True
+        if op is not None:
+            self._planner.plan(op, skip_reason)  # The store has the reason; what it has not is not worth a commit.
+        self._follow_planned(item.key, item.scans)
         return True
 
     def _accept(self, op: FileOp, scans: list[Scan], skip_reason: str = "") -> None:

@@ -29,7 +29,6 @@ class WorkItem:
         scans: scans that wait for it.
         attempts: attempts on the path that failed in a row; a newer version takes them over, or a file that changes
             without end would fail without end.
-        is_new: the tree has no such path.
     """
 
     root: RootId
@@ -40,11 +39,14 @@ class WorkItem:
     lane: Lane
     scans: list[Scan] = field(default_factory=list)
     attempts: int = 0
-    is_new: bool = False
 
     @property
     def key(self) -> Key:
         return self.root, self.path
+
+    def command(self, is_new: bool) -> ChunkFile:
+        """Return what a worker is to do; `is_new`: the tree has no such path."""
+        return ChunkFile(self.root, self.path, self.version, self.lane, self.attempts > 0, is_new)
 
 
 class Inflight:
@@ -72,7 +74,7 @@ class Inflight:
                     del queue[item.key]
         self._waiting[item.lane][item.key] = item
 
-    def start(self) -> ChunkFile | None:
+    def start(self) -> WorkItem | None:
         """Hand out the next item: edits before bulk, first come first served, no path twice in a row if others wait."""
         ready = (item for queue in self._waiting.values() for key, item in queue.items() if key not in self._running)
         item = next(ready, None)
@@ -83,7 +85,7 @@ class Inflight:
         del self._waiting[item.lane][item.key]
         self._running[item.key] = item
         self._last = item.key
-        return ChunkFile(item.root, item.path, item.version, item.lane, item.attempts > 0, item.is_new)
+        return item
 
     def finish(self, root: RootId, path: str, version: int) -> WorkItem | None:
         """Take the item that the worker answered; None when the pipeline no longer waits for the answer."""

@@ -37,7 +37,8 @@ class Step:
 
     Attributes:
         starts: empty: the root was not served before.
-        causes: events, commands, or ``settle``: all other work of a scan is ready; empty: any of them.
+        causes: events, commands, ``settle`` (all other work of a scan is ready) or ``known`` (a waiting file needs no
+            worker any more); empty: any of them.
         reason: when this happens, for a reader.
     """
 
@@ -70,6 +71,8 @@ STEPS = (
     Step((State.LOOKING,), ("Observed",), (State.READING, State.COMMITTING), "Nothing is new, and work that began "
          "earlier goes on."),
     Step((State.WAITING,), ("ChunkFile",), (State.READING,), "A worker is free."),
+    Step((State.WAITING,), ("known",), (State.ACCEPTED, State.COMMITTING, *SETTLED), "A worker is free, but the "
+         "content became known meanwhile: an earlier scan had seen the same, or the pool got it with another path."),
     Step((State.READING,), ("ChunkFailed",), (State.WAITING,), "The first failure: one retry, alone in a worker."),
     Step((State.READING,), ("Chunked", "ChunkFailed"), (State.ACCEPTED,), "The chunks are ready; or the second "
          "failure quarantines the file; or the path is gone meanwhile."),

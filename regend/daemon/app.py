@@ -22,7 +22,7 @@ import structlog
 
 from regend import __version__
 from regend.chunking.grammars import language_names
-from regend.config import Config, EmbeddingConfig, shared_pools, user_path
+from regend.config import Config, EmbeddingConfig, search_roots, shared_pools, user_path
 from regend.core import events as ev
 from regend.core.commands import Commit, Op, PutFile, PutVectors
 from regend.core.pipeline import Pipeline
@@ -61,6 +61,7 @@ from regend.rpc.server import RpcServer
 from regend.search.engine import Engine
 from regend.sharing.address import parse_address
 from regend.sharing.naming import pool_name
+from regend.sharing.searched import Searched
 from regend.sharing.sharing import Sharing
 from regend.store.reads import Reads
 from regend.types import FIRST_TRACK, Track
@@ -147,7 +148,10 @@ class App:
         def post(event: ev.Event) -> None:
             driver.post(event)  # Made last; nothing is posted before the first root is added.
 
-        indexer = Indexer(state_dir, self._provider.info, post, config.embedding.cache_mb * 1_000_000)
+        searched = Searched(
+            list(map(str, search_roots(config.shared))) if self._shared else (), lambda: indexer.call(lambda _: None)
+        )
+        indexer = Indexer(state_dir, self._provider.info, post, config.embedding.cache_mb * 1_000_000, searched)
         # Queries do not need a worker, so it starts beside the store and may be ready after the first answer.
         starting = tasks.create_task(self._workers.start())
         reads = await asyncio.to_thread(indexer.start)
@@ -169,7 +173,7 @@ class App:
         remote_paths = None
         if self._is_remote:
             remote_paths = frozenset(await _real_paths(roots, config.embedding.remote_roots, "embedding.remote_roots"))
-        sharing = await self._sharing(reads, roots, models, closing)
+        sharing = await self._sharing(reads, roots, models, closing, searched)
         admission = Admission(roots, indexer, driver, watcher, calls, remote_paths, models[-1].track)
         governor = Governor(
             config.resources, state_dir, self._workers.slots, lambda slots: driver.send(ev.CapacityChanged(slots))
@@ -179,7 +183,7 @@ class App:
         engine = Engine(
             models[FIRST_TRACK].query_vectors.encoded, knows=known_words(self._first), importance=word_importance
         )
-        asked = QueryParts(states, driver, reads, engine, models, sends_queries)
+        asked = QueryParts(states, driver, reads, engine, models, sends_queries, sharing)
         handlers = method_table(
             QueryMethods(
                 asked,
@@ -234,7 +238,7 @@ class App:
         return models
 
     async def _sharing(
-        self, reads: Reads, roots: Roots, models: Sequence[ServedModel], closing: AsyncExitStack
+        self, reads: Reads, roots: Roots, models: Sequence[ServedModel], closing: AsyncExitStack, searched: Searched
     ) -> Sharing | None:
         """Let the models ask the shared store, where one is configured."""
         config = self._config.shared
@@ -243,10 +247,12 @@ class App:
             return None
         real = await _real_paths(roots, list(map(str, named)), "shared.roots")
         pools = dict(zip(real, named.values(), strict=True))
+        on_disk = await _real_paths(roots, list(map(str, search_roots(config))), "shared.search_roots")
+        searched.paths |= frozenset(on_disk)
         sharing = Sharing(
             self._shared, pools, config.timeout_ms / 1e3, self._places.state_dir, reads, _repository_name,
             lambda: [model.shared_model for model in models if model.provider.info.dim],
-            lambda text: bool(secret_in(text)),
+            lambda text: bool(secret_in(text)), searched, config.search_timeout_ms / 1e3,
         )  # fmt: skip
         closing.push_async_callback(sharing.close)
         for model in models:

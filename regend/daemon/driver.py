@@ -281,9 +281,14 @@ class Driver:
             embedder = outlets.embedders[FIRST_TRACK]
             encode = command.is_new and command.lane is Lane.BULK and embedder.is_quick
             encode = encode and not embedder.asks_first(known.record.path)
+            attributes = known.rules.attributes_at_once(path)
+            if attributes is None:
+                attributes = await asyncio.to_thread(known.rules.attributes, path)
+            said = attributes.declared(path)
+            place, lane, alone = str(known.identity.path), command.lane, command.alone
             with self._times.timed("chunk"):
                 result = await outlets.workers.chunk(
-                    str(known.identity.path), path, known.limits, command.lane, command.alone, encode=encode
+                    place, path, known.limits, lane, alone, encode=encode, declared=said
                 )
             if encode:
                 embedder.counters.embedded_chunks += result.chunk_count

@@ -24,7 +24,7 @@ from regend.core.events import CommitFailed, Event, UnembeddedFound
 from regend.daemon.threads import start_first
 from regend.embedding.base import ModelInfo
 from regend.errors import StoreError
-from regend.store.base import GarbageLimits
+from regend.store.base import Elsewhere, GarbageLimits
 from regend.store.reads import Reads
 from regend.store.store import Store, open_store
 
@@ -53,8 +53,14 @@ class Indexer:
     """
 
     def __init__(
-        self, state_dir: Path, model: ModelInfo, post: Callable[[Event], None], max_unused_bytes: int = 1_000_000_000
+        self,
+        state_dir: Path,
+        model: ModelInfo,
+        post: Callable[[Event], None],
+        max_unused_bytes: int = 1_000_000_000,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
+        self._elsewhere = elsewhere
         self._limits = GarbageLimits(max_unused_bytes)
         self._state_dir = state_dir
         self._model = model
@@ -132,7 +138,7 @@ class Indexer:
     def _run(self) -> None:
         _yield_to_queries()
         try:
-            store = open_store(self._state_dir, self._model, self._limits)
+            store = open_store(self._state_dir, self._model, self._limits, self._elsewhere)
         except BaseException as error:
             self._opened.set_exception(error)
             return

@@ -33,10 +33,14 @@ _EDITOR_FILES = re.compile(
 these, too, and Vim's `4913` is empty and gone at once."""
 
 
-def skip_reason_of(path: str) -> str:
-    """Return why a file of this name is skipped: ``generated``, ``editor_file``, or an empty string."""
+def skip_reason_of(path: str, marks: str = "") -> str:
+    """Return why a file of this name is skipped: ``generated``, ``editor_file``, or an empty string.
+
+    Args:
+        marks: as `Declared` has them.
+    """
     name = path.rpartition("/")[2]
-    if _GENERATED.fullmatch(name):
+    if _GENERATED.fullmatch(name) and "-generated" not in marks:
         return "generated"
     return "editor_file" if _EDITOR_FILES.fullmatch(name) else ""
 

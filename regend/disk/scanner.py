@@ -22,7 +22,7 @@ from regend.disk.linked import LinkedFiles
 from regend.disk.names import is_utf8, printable_name, skip_reason_of
 from regend.disk.repository import RootIdentity, marker_of
 from regend.disk.safe_read import FileRefusedError, open_directory, open_root, read_at, signature
-from regend.types import StatSig
+from regend.types import Declared, StatSig
 
 PART_FILES = 256
 MAX_DEPTH = 256
@@ -206,7 +206,8 @@ class _Look:
                 yield name, child, found
 
     def _file(self, directory: int, name: str, path: str, found: os.stat_result) -> None:
-        sig = signature(found)
+        said = self._rules.attributes(path).declared(path)
+        sig = said.sign(signature(found))
         if found.st_nlink > 1 and self._linked is not None and stat.S_ISREG(found.st_mode):
             self._linked.note(self._command.root, path, found)
         if stat.S_ISLNK(found.st_mode):
@@ -215,16 +216,16 @@ class _Look:
             self._skip(path, sig, "not_regular")
         elif (found.st_dev, found.st_ino) in self._own_files:
             self._skip(path, sig, "own_log")
-        elif reason := skip_reason_of(name):
+        elif reason := skip_reason_of(name, said.marks):
             self._skip(path, sig, reason)
         elif found.st_size > largest_bytes(name, self._max_file_bytes):
             self._skip(path, sig, "too_large")
         elif self._command.known.get(path) == sig:
             self._report(Observation(path, sig, unchanged=True))
         else:
-            self._read(directory, name, path, sig)
+            self._read(directory, name, path, sig, said)
 
-    def _read(self, directory: int, name: str, path: str, sig: StatSig) -> None:
+    def _read(self, directory: int, name: str, path: str, sig: StatSig, said: Declared) -> None:
         try:
             content, read_sig = read_at(directory, name, largest_bytes(name, self._max_file_bytes), path)
         except FileNotFoundError:
@@ -234,7 +235,8 @@ class _Look:
         except OSError as error:
             self._unsure.append((path, _reason(error)))
         else:
-            self._report(Observation(path, read_sig, name_blob(path, content)[0], size_bytes=len(content)))
+            blob, _ = name_blob(path, content, said)
+            self._report(Observation(path, said.sign(read_sig), blob, size_bytes=len(content)))
 
     def _skip(self, path: str, sig: StatSig, reason: str) -> None:
         self._report(Observation(path, sig, skip_reason=reason))

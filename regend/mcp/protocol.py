@@ -22,6 +22,8 @@ _PREFIX = "io.modelcontextprotocol/"
 _CACHED_MS = 3_600_000
 """How long a client may keep a list; the tools change with a new release only."""
 _ROOTS_ID = "regend-roots"
+_MODERN_METHODS = ("server/discover", "tools/list", "tools/call", "subscriptions/listen")
+"""Methods of the newer revision: it has no `initialize` and no `ping`, and a server answers only what it declares."""
 _NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 """The parameter that the header `Mcp-Name` repeats, by method."""
 _CODED = re.compile(r"=\?base64\?(.*)\?=")
@@ -125,6 +127,8 @@ class Session:
         modern = is_modern(request)
         if modern:
             _check_envelope(meta)
+            if request.method not in _MODERN_METHODS:
+                raise _unknown(request.method)
         if request.method == "tools/call":
             return self._call(request, meta, modern)
         if request.method == "subscriptions/listen" and modern:
@@ -157,7 +161,7 @@ class Session:
             case "resources/read" | "prompts/get":
                 raise FaultError(rpc.INVALID_PARAMS, "This server has tools only, no resources and no prompts.")
             case _:
-                raise FaultError(rpc.METHOD_NOT_FOUND, f"There is no method `{request.method[:64]}`.")
+                raise _unknown(request.method)
 
     def _initialize(self, params: Mapping[str, Any]) -> dict[str, Any]:
         wanted = params.get("protocolVersion")
@@ -213,7 +217,11 @@ def is_modern(request: Request) -> bool:
     """Say whether a request is of the revisions without connection state."""
     meta = request.params.get("_meta")
     named = isinstance(meta, dict) and f"{_PREFIX}protocolVersion" in meta
-    return request.method != "initialize" and (named or request.method == "server/discover")
+    return named or request.method == "server/discover"
+
+
+def _unknown(method: str) -> FaultError:
+    return FaultError(rpc.METHOD_NOT_FOUND, f"There is no method `{method[:64]}`.")
 
 
 def check_headers(request: Request, header: Callable[[str], Sequence[str]]) -> None:

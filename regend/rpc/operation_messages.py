@@ -196,7 +196,7 @@ class WhyResponse:
     path: str = declare("relative to the root, with `/`; absolute when outside of all roots")
     root: str = declare("absolute path of the root; empty when outside")
     state: str = declare(" ".join(f"`{state}`" for state in WHY_STATES), choices=WHY_STATES)
-    reason: str = declare("one sentence")
+    reason: str = declare("a sentence, and one for each line of `.gitattributes` that holds for the file")
     rule: IgnoreRule | None = declare("the `IgnoreRule` that decided, or would but for git; or null")  # noqa: RUF009 - declare() makes a field.
     language: str = declare("language name, if known")
     chunks: int = declare("number of chunks")

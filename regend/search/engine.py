@@ -163,6 +163,15 @@ class Engine:
         clock.lap("snippets")
         return replace(outcome, notes=(*notes, *query.doubts), stage_ms=clock.wall_ms, cpu_ms=clock.cpu_ms)
 
+    def embedded_text(self, snapshot: Snapshot, options: SearchOptions) -> str:
+        """Return the text whose vector `search` compares chunks with; empty where it needs none."""
+        scope = self._resolver(snapshot).resolve(snapshot, options.filters)
+        if scope.empty or options.query.is_exact:
+            return ""
+        query, _ = located(scope, options.query)
+        query, _ = _spelt(query, scope)
+        return query.text if vector_weight(self._model_strength, query.kind) > 0.0 else ""
+
     def candidates(self, snapshot: Snapshot, options: SearchOptions) -> tuple[QueryContext, list[Ranked]]:
         """Return all candidates of the first look at a query, in order, for those who fit the weights."""
         scope = self._resolver(snapshot).resolve(snapshot, options.filters)

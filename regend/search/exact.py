@@ -114,7 +114,7 @@ def _all_docs(scope: Scope) -> Iterator[int]:
         for entry in (pool.entries.values() if allow is None else map(pool.entries.get, allow))
         if entry is not None and (not scope.inner or scope.roots_of(entry))
     ]
-    entries.sort(key=lambda entry: (standing(entry.path, generated=entry.generated), entry.path, entry.entry_id))
+    entries.sort(key=lambda entry: (standing(entry.path, marks=entry.marks), entry.path, entry.entry_id))
     for entry in entries:
         yield from range(doc_id(entry.entry_id, 0), doc_id(entry.entry_id, 0) + entry.chunk_count)
 
@@ -138,5 +138,5 @@ def _row(snapshot: Snapshot, scope: Scope, view: ChunkView, rank: int) -> Ranked
         return None
     same = snapshot.copies([view.doc]).get(view.doc, ())
     copies = tuple(doc for doc in same if doc != view.doc and scope.holds(doc >> DOC_ORDINAL_BITS))
-    candidate = Candidate(view.doc, FileFacts(entry, path_words(entry.path)), view=view, copies=copies)
+    candidate = Candidate(view.doc, FileFacts(entry, path_words(entry.path, entry.marks)), view=view, copies=copies)
     return Ranked(1.0 / (1 + rank), scope.shown_root(snapshot, entry), candidate)

@@ -35,7 +35,7 @@ def symbols(snapshot: Snapshot, name: str, k: int, scope: Scope, kinds: frozense
     for view in snapshot.symbols(wanted, limit, within=scope.holds if scope.limited else None):
         entry = scope.entry(view.entry_id)
         if entry is not None and (not kinds or view.kind in kinds):
-            score = name_grade(view, wanted) - (0.1 if file_role(entry.path) != "source" else 0.0)
+            score = name_grade(view, wanted) - (0.1 if file_role(entry.path, entry.marks) != "source" else 0.0)
             found.append((score, scope.shown_root(snapshot, entry), entry.path, view, entry))
     found.sort(key=lambda row: (-row[0], row[1], row[2], row[3].start_line))
     found = found[:k]

@@ -30,7 +30,6 @@ from regend.store.base import (
 )
 from regend.types import (
     DOC_ORDINAL_BITS,
-    GENERATED,
     Chunk,
     ChunkedFile,
     ChunkId,
@@ -154,7 +153,7 @@ class OverlaidPool:
                 file.language,
                 frozenset({overlay.root}),
                 len(file.chunks),
-                file.degraded_reason == GENERATED,
+                file.degraded_reason,
             )
             changed[entry_id] = self._places[overlay.root, overlay.path] = entry
             for chunk in file.chunks:

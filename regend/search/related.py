@@ -42,17 +42,7 @@ def related(snapshot: Snapshot, options: RelatedOptions, scope: Scope, model_str
         RootError, PathError: no such indexed file, or it has no chunks.
     """
     clock = StageClock()
-    _, origin = find_file(snapshot, options.root, options.path)
-    if options.line:
-        place = Place(origin.entry_id, options.line)
-        here = chunks_at(snapshot, [place]).get(place)
-        views = [] if here is None else [here]
-        vector = None if here is None else snapshot.pools[origin.pool].vector(here.doc)
-        lacking = "This chunk has no vector yet; compared by words only."
-    else:
-        views = _spread_over(snapshot, origin)
-        vector = snapshot.file_vector(origin)
-        lacking = "This file has no vector yet; compared by words only."
+    origin, views, vector = origin_of(snapshot, options)
     if not views:
         raise PathError(
             f"File {options.path!r} has no chunks to compare with; it is empty or was skipped (`regenctl why`)."
@@ -64,10 +54,27 @@ def related(snapshot: Snapshot, options: RelatedOptions, scope: Scope, model_str
     else:
         page = _files_like(question, origin, options, clock)
     show = Show(snapshot, scope, terms, NO_DEFINITIONS, options.context, options.lines)
+    lacking = f"This {'chunk' if options.line else 'file'} has no vector yet; compared by words only."
     notes = () if vector is not None else (lacking,)
     if scope.empty:
         notes = (*notes, f"No indexed file matches {options.filters}; loosen the filter.")
     return replace(shown(page.rows, page.more, options, show), notes=notes)
+
+
+def origin_of(snapshot: Snapshot, options: RelatedOptions) -> tuple[Entry, list[ChunkView], Vector | None]:
+    """Return what is compared with: the file, its chunk at the line or some of its chunks, and their vector.
+
+    Raises:
+        RootError, PathError: no such indexed file.
+    """
+    _, origin = find_file(snapshot, options.root, options.path)
+    if not options.line:
+        return origin, _spread_over(snapshot, origin), snapshot.file_vector(origin)
+    place = Place(origin.entry_id, options.line)
+    here = chunks_at(snapshot, [place]).get(place)
+    if here is None:
+        return origin, [], None
+    return origin, [here], snapshot.pools[origin.pool].vector(here.doc)
 
 
 def _question(

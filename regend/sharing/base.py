@@ -6,7 +6,7 @@ answer about one pool depends on what another one holds. Each implementation pas
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -140,8 +140,14 @@ class SharedVectors(Protocol):
         """Return up to `limit` chunks that have a vector, in order of their hashes, beyond `after`."""
         ...
 
-    async def nearest(self, pool: str, model: SharedModel, vector: FloatVector, limit: int, tree: str) -> list[Near]:
-        """Find the `limit` nearest chunks of a tree, best first; empty for an unknown tree."""
+    async def nearest(
+        self, pool: str, model: SharedModel, vector: FloatVector, limit: int, trees: Mapping[str, str]
+    ) -> list[Near]:
+        """Find the `limit` nearest chunks of some trees, best first; unknown trees are left out.
+
+        Args:
+            trees: name -> the revision that a replica must have to be asked; empty: any will do.
+        """
         ...
 
     async def similarity(

@@ -11,7 +11,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +75,8 @@ class Outbox:
 
     def __init__(self, path: Path, limit: int = MAX_WAITING) -> None:
         self._path = path
+        self.named: dict[str, tuple[str, str]] = {}
+        """Name and confirmed revision of each place's tree, once it was asked for."""
         self._limit = limit
         self._lock = threading.Lock()
         try:
@@ -93,7 +95,9 @@ class Outbox:
         with self._transaction() as sql:
             sql.execute("INSERT OR IGNORE INTO trees(place, tree) VALUES (?, ?)", (place, secrets.token_hex(16)))
             find = "SELECT tree, revision, whole, generation FROM trees WHERE place = ?"
-            return SentTree(*sql.execute(find, (place,)).fetchone())
+            found = SentTree(*sql.execute(find, (place,)).fetchone())
+            self.named[place] = found.tree, found.revision
+            return found
 
     def note(self, place: str, model: SharedModel, chunks: Iterable[ChunkId]) -> None:
         """Note that these chunks get, or have, a vector that the store is to have."""
@@ -123,15 +127,29 @@ class Outbox:
             found.setdefault(SharedModel(model_id, dim), {})[ChunkId(chunk)] = noted_utc
         return [Waiting(model, chunks) for model, chunks in found.items()]
 
-    def count(self, place: str) -> int:
-        """Return how many chunks wait."""
+    def backlog(self, place: str) -> tuple[int, float]:
+        """Return how many chunks wait, and since when the first of them does (`time.time()`; 0 where none does)."""
         with self._transaction() as sql:
-            return _count(sql, _id(sql, place))
+            find = "SELECT count(*), coalesce(min(noted_utc), 0) FROM waiting WHERE id = ?"
+            count, since_utc = sql.execute(find, (_id(sql, place),)).fetchone()
+            return int(count), float(since_utc)
 
     def sent(self, place: str) -> set[ChunkId]:
         """Return the chunks that the tree names in the store."""
         with self._transaction() as sql:
             rows = sql.execute("SELECT chunk FROM sent WHERE id = ?", (_id(sql, place),))
+            return {ChunkId(chunk) for (chunk,) in rows}
+
+    def confirmed(self, place: str, model: SharedModel, chunks: Sequence[ChunkId]) -> set[ChunkId]:
+        """Return those of `chunks` that the tree names in the store, and whose vectors of the model do not wait."""
+        marks = ",".join("?" * len(chunks))
+        with self._transaction() as sql:
+            number = _id(sql, place)
+            rows = sql.execute(
+                f"SELECT s.chunk FROM sent s WHERE s.id = ? AND s.chunk IN ({marks}) AND NOT EXISTS "  # noqa: S608
+                "(SELECT 1 FROM waiting w WHERE w.id = s.id AND w.model_id = ? AND w.dim = ? AND w.chunk = s.chunk)",
+                (number, *chunks, *model),
+            )
             return {ChunkId(chunk) for (chunk,) in rows}
 
     def done(
@@ -151,6 +169,7 @@ class Outbox:
                 )
             sql.executemany("INSERT OR IGNORE INTO sent VALUES (?, ?)", [(number, chunk) for chunk in named])
             sql.execute("UPDATE trees SET revision = ? WHERE id = ?", (revision, number))
+        self.named[place] = self.named[place][0], revision
 
     def done_whole(self, place: str, named: Collection[ChunkId], revision: str, generation: int, whole: int) -> None:
         """Record that the store's tree names exactly these.
@@ -166,6 +185,7 @@ class Outbox:
                 "UPDATE trees SET revision = ?, generation = ?, whole = whole - ? WHERE id = ?",
                 (revision, generation, whole, number),
             )
+        self.named[place] = self.named[place][0], revision
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -7,7 +7,7 @@ end in a deadlock.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -123,12 +123,14 @@ class PostgresStore:
             )  # fmt: skip
         return [ChunkId(chunk) for (chunk,) in rows]
 
-    async def nearest(self, pool: str, model: SharedModel, vector: FloatVector, limit: int, tree: str) -> list[Near]:
+    async def nearest(
+        self, pool: str, model: SharedModel, vector: FloatVector, limit: int, trees: Mapping[str, str]
+    ) -> list[Near]:
         """See `SharedVectors.nearest`."""
         async with self._take() as sql:
             number = await self._pool(sql, pool)
             await self._table(sql, model)
-            bits = await self._bits(sql, number, tree)
+            bits = _union([await self._bits(sql, number, tree) for tree in trees])
             return await nearest(sql, number, self._models[model], _half(vector), limit, _members(bits), bits)
 
     async def similarity(
@@ -301,6 +303,14 @@ def _mask(bits: bytes, size: int) -> npt.NDArray[np.bool_]:
     held = np.unpackbits(np.frombuffer(bits, np.uint8), count=min(size, 8 * len(bits)), bitorder="little")
     mask[: len(held)] = held
     return mask
+
+
+def _union(bitmaps: Sequence[bytes]) -> bytes:
+    size = max(map(len, bitmaps), default=0)
+    found = np.zeros(size, np.uint8)
+    for bits in bitmaps:
+        found[: len(bits)] |= np.frombuffer(bits, np.uint8)
+    return found.tobytes()
 
 
 def _members(bits: bytes) -> npt.NDArray[np.int64]:

@@ -16,7 +16,7 @@ import numpy as np
 import structlog
 
 from regend.errors import SharedStoreAwayError, SharedStoreError
-from regend.sharing.base import HalfMatrix, SharedModel, SharedStore, TreeChange
+from regend.sharing.base import LEASE_S, HalfMatrix, SharedModel, SharedStore, TreeChange
 from regend.sharing.outbox import Outbox, SentTree, Waiting
 from regend.sharing.reach import LONGEST_PAUSE_S, Reach
 from regend.sharing.reuse import SharedCounters, SharedRoot
@@ -43,6 +43,7 @@ class _Tree:
 
     compared_at: float = -COMPARE_INTERVAL_S
     renewed_at: float = -RENEW_INTERVAL_S
+    leased_at: float | None = None
     losses: int = -1
 
 
@@ -52,6 +53,7 @@ class Pusher:
     Args:
         roots: the roots that share, now.
         models: the models whose vectors are shared, now.
+        confirmed: called with what the outbox calls a root, after the store confirmed chunks of it.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Pusher:
         roots: Callable[[], Awaitable[Sequence[SharedRoot]]],
         models: Callable[[], Sequence[SharedModel]],
         is_secret: Callable[[str], bool],
+        confirmed: Callable[[str], None] = lambda _place: None,
     ) -> None:
         self._store = store
         self._outbox = outbox
@@ -73,12 +76,18 @@ class Pusher:
         self._roots = roots
         self._models = models
         self._is_secret = is_secret
+        self._confirmed = confirmed
         self._woken = asyncio.Event()
         self._trees: dict[str, _Tree] = {}
 
     def wake(self) -> None:
         """Say that there may be something to send."""
         self._woken.set()
+
+    def lease_left_s(self, place: str, now: float) -> float | None:
+        """Return the seconds for which the tree's lease still runs; None before the store's first answer."""
+        own = self._trees.get(place)
+        return None if own is None or own.leased_at is None else round(own.leased_at + LEASE_S - now)
 
     async def run(self) -> None:
         """Send until cancelled; failures of the store are shown in `status` and tried again."""
@@ -123,6 +132,7 @@ class Pusher:
             revision = await self._store.renew(root.pool, sent.tree)
             self._reach.answered(root.pool)
             own.losses, own.renewed_at = self._reach.losses, now
+            own.leased_at = now if revision else None
             if revision != sent.revision:
                 await asyncio.to_thread(self._outbox.mark_whole, root.place)
                 return True
@@ -159,6 +169,7 @@ class Pusher:
         else:
             revision = sent.revision
         await asyncio.to_thread(self._outbox.done, root.place, gone, named, revision)
+        self._settled(root)
         return True
 
     async def _push_whole(self, root: SharedRoot, sent: SentTree, generation: int) -> None:
@@ -181,8 +192,14 @@ class Pusher:
                 await asyncio.to_thread(self._outbox.mark_whole, root.place)
                 named -= missing
         await asyncio.to_thread(self._outbox.done_whole, root.place, named, revision, generation, sent.whole)
+        self._settled(root)
         took_s = round(time.monotonic() - started_at, 2)
         log.info("tree_shared", root=root.path, pool=root.pool, chunks=len(named), took_s=took_s)
+
+    def _settled(self, root: SharedRoot) -> None:
+        """Note that the store confirmed a change of the tree, which renews its lease."""
+        self._trees[root.place].leased_at = time.monotonic()
+        self._confirmed(root.place)
 
     async def _put(self, pool: str, model: SharedModel, chunks: Sequence[ChunkId]) -> set[ChunkId]:
         """Put what the pool lacks; return the chunks that it still lacks, because they have no vector or a secret."""

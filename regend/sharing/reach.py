@@ -15,7 +15,8 @@ class Reach:
         losses: how often the store went away; after each its trees are checked.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, longest_pause_s: float = LONGEST_PAUSE_S) -> None:
+        self._longest_pause_s = longest_pause_s
         self.error = ""
         self.refusals: dict[str, tuple[str, float]] = {}
         self.losses = 0
@@ -33,7 +34,7 @@ class Reach:
 
     def refused(self, pool: str, reason: str, now: float) -> None:
         """Note that the store answers, but not about this pool: a role without membership, another version."""
-        self.refusals[pool] = (reason, now + LONGEST_PAUSE_S)
+        self.refusals[pool] = (reason, now + self._longest_pause_s)
 
     def failed(self, reason: str, now: float) -> None:
         """Note a failure; those of calls that began before the pause count once."""
@@ -41,7 +42,7 @@ class Reach:
             self.losses += 1
         if not self.error or now >= self._ask_at:
             self._ask_at = now + self._pause_s
-            self._pause_s = min(LONGEST_PAUSE_S, 2.0 * self._pause_s)
+            self._pause_s = min(self._longest_pause_s, 2.0 * self._pause_s)
         self.error = reason
 
     def answered(self, pool: str) -> None:

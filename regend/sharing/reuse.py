@@ -14,9 +14,9 @@ import numpy as np
 import structlog
 
 from regend.embedding.base import Matrix, ModelInfo
-from regend.errors import SharedStoreAwayError, SharedStoreError
-from regend.sharing.base import HalfMatrix, SharedModel, SharedStore
+from regend.sharing.base import SharedModel, SharedStore
 from regend.sharing.outbox import Outbox
+from regend.sharing.patience import Patience
 from regend.sharing.reach import Reach
 from regend.store.reads import Reads
 from regend.types import ChunkId, RootId
@@ -50,11 +50,15 @@ class SharedCounters:
         reused: chunks whose vectors came from the store, and were not embedded.
         pushed: vectors that were given to the store and were new there.
         withheld: chunks that were not asked for or given, because they look like secrets.
+        searched: queries that the store answered.
+        search_failures: queries that it did not answer in time.
     """
 
     reused: int = 0
     pushed: int = 0
     withheld: int = 0
+    searched: int = 0
+    search_failures: int = 0
 
 
 class Reuse:
@@ -90,7 +94,7 @@ class Reuse:
         self._roots = roots
         self._is_secret = is_secret
         self._noted = noted
-        self._dropped: set[asyncio.Task[tuple[list[ChunkId], HalfMatrix]]] = set()
+        self._patience = Patience(reach)
 
     async def fetch(self, model: ModelInfo, chunks: Sequence[ChunkId], texts: Sequence[str]) -> dict[int, Matrix]:
         """Return the vectors that shared pools have, by row: float32 [dim], L2-normalised. Never raises.
@@ -134,35 +138,11 @@ class Reuse:
                 places.setdefault(root.pool, set()).update(own)
         return places
 
-    def _drop(self, asked: asyncio.Task[tuple[list[ChunkId], HalfMatrix]]) -> None:
-        """Give a call up without waiting for its end, which takes seconds where the server hangs."""
-        if not asked.done():
-            asked.cancel()
-            self._dropped.add(asked)
-            asked.add_done_callback(self._forget)
-
-    def _forget(self, asked: asyncio.Task[tuple[list[ChunkId], HalfMatrix]]) -> None:
-        self._dropped.discard(asked)
-        if not asked.cancelled():
-            asked.exception()  # It was given up, so it interests no caller.
-
     async def _fetch(self, pool: str, model: SharedModel, chunks: Sequence[ChunkId]) -> dict[ChunkId, Matrix]:
-        asked = asyncio.create_task(self._store.fetch(pool, model, chunks))
-        try:
-            await asyncio.wait({asked}, timeout=self._timeout_s)
-            if not asked.done():
-                self._reach.failed(f"It did not answer within {self._timeout_s:g} s.", time.monotonic())
-                return {}
-            found, halves = asked.result()
-        except SharedStoreAwayError as error:
-            self._reach.failed(str(error), time.monotonic())
+        answer = await self._patience.wait_for(pool, self._store.fetch(pool, model, chunks), self._timeout_s)
+        if answer is None:
             return {}
-        except SharedStoreError as error:
-            self._reach.refused(pool, str(error), time.monotonic())
-            return {}
-        finally:
-            self._drop(asked)
-        self._reach.answered(pool)
+        found, halves = answer
         vectors = halves.astype(np.float32)
         norms = np.linalg.norm(vectors, axis=1)
         usable = np.abs(norms - 1.0) <= _NORM_ERROR

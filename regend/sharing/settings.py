@@ -20,6 +20,12 @@ class SharedConfig:
     pools: tuple[str, ...] = declare(
         "names of pools other than the repository's own, such as `acme/web=/home/ada/src/web`", (), "`NAME=PATH`"
     )
+    search_roots: tuple[str, ...] = declare(
+        "those of `roots` whose vectors stay on disk here, because the store searches them by meaning", (), "paths"
+    )
+    search_timeout_ms: int = declare(
+        "a query is answered by words when the store has not answered within this time", 150, "ms", low=1
+    )
     timeout_ms: int = declare(
         "a batch is embedded here when the store has not answered within this time", 1_000, "ms", low=1
     )

@@ -9,7 +9,7 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -126,13 +126,15 @@ class SqliteStore:
         )
         return [ChunkId(chunk) for (chunk,) in rows]
 
-    async def nearest(self, pool: str, model: SharedModel, vector: FloatVector, limit: int, tree: str) -> list[Near]:
+    async def nearest(
+        self, pool: str, model: SharedModel, vector: FloatVector, limit: int, trees: Mapping[str, str]
+    ) -> list[Near]:
         """See `SharedVectors.nearest`."""
         rows = await self._run(
             lambda sql: sql.execute(
-                "SELECT c.chunk, v.vector FROM members m JOIN vectors v USING (seq) JOIN chunks c USING (seq) "
-                "WHERE m.pool = ? AND m.tree = ? AND v.model = ?",
-                (_pool(sql, pool), tree, _model(sql, model)),
+                "SELECT DISTINCT c.chunk, v.vector FROM members m JOIN vectors v USING (seq) JOIN chunks c USING (seq) "  # noqa: S608
+                f"WHERE m.pool = ? AND v.model = ? AND m.tree IN ({','.join('?' * len(trees))})",
+                (_pool(sql, pool), _model(sql, model), *trees),
             ).fetchall()
         )
         chunks, vectors = _decoded(rows, model.dim)

@@ -54,7 +54,7 @@ class Entry:
 
     Attributes:
         chunk_count: chunks of the blob.
-        generated: its first lines say that a tool wrote it.
+        marks: words that its first lines (`GENERATED`) and `.gitattributes` (`Declared`) say of it, among others.
     """
 
     entry_id: int
@@ -64,7 +64,7 @@ class Entry:
     language: str
     roots: frozenset[RootId]
     chunk_count: int = 0
-    generated: bool = False
+    marks: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +174,22 @@ class GarbageLimits:
     max_unused_bytes: int = 1_000_000_000
     max_age_s: int = 30 * 86_400
     min_age_s: int = 60
+
+
+class Elsewhere(Protocol):
+    """Which roots a shared store searches by meaning, so that their vectors stay on disk. Any thread may ask."""
+
+    def has(self, root_path: str) -> bool:
+        """Return whether the store searches a root."""
+        ...
+
+    def changes(self, root_path: str) -> int:
+        """Return how often the answer of `held` may have changed; 0 while it is not known."""
+        ...
+
+    def held(self, root_path: str, model_id: str, dim: int, chunks: Sequence[ChunkId]) -> set[ChunkId]:
+        """Return those of `chunks` that the store finds for the root."""
+        ...
 
 
 class PoolSnapshot(Protocol):

@@ -18,7 +18,7 @@ import structlog
 
 from regend.core.events import FileVersion
 from regend.store.allocator import give_back
-from regend.store.base import Entry, RootRecord
+from regend.store.base import Elsewhere, Entry, KeyArray, RootRecord
 from regend.store.catalog import loading
 from regend.store.catalog.reader import Reader
 from regend.store.catalog.writer import Catalog
@@ -30,9 +30,10 @@ from regend.store.lexical.mean_lengths import MeanLengths
 from regend.store.pool import Pool
 from regend.store.snapshot import PoolView, StoreSnapshot, TrackState
 from regend.store.staging import PoolEffects, Staging
+from regend.store.vectors.disk import DiskSlabs
 from regend.store.vectors.slab import Slab
 from regend.store.vectors.track import ModelTrack, PoolTrack
-from regend.types import DOC_ORDINAL_BITS, FIRST_TRACK, GENERATED, PoolId, RootId, Track
+from regend.types import DOC_ORDINAL_BITS, FIRST_TRACK, PoolId, RootId, Track
 
 MEMORY_DOCS = 256
 """Maximum documents of a lexical index in memory. Each takes 0.6 kB there; all of them add 20 ms to a start."""
@@ -44,8 +45,15 @@ class Memory:
     """All pools. Use: `load` once, then `staging`, `install`, `publish` per transaction."""
 
     def __init__(
-        self, state_dir: Path, connection: sqlite3.Connection, catalog: Catalog, reader: Reader, first: ModelTrack
+        self,
+        state_dir: Path,
+        connection: sqlite3.Connection,
+        catalog: Catalog,
+        reader: Reader,
+        first: ModelTrack,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
+        self._elsewhere = elsewhere
         self._lexical_dir = state_dir / "lexical"
         self._connection = connection
         self._catalog = catalog
@@ -101,9 +109,9 @@ class Memory:
             if roots:
                 blob_of_entry[row.entry_id] = row.blob_key
                 count = len(keys_of_blob.get(row.blob_key, ()))
-                generated = row.degraded_reason == GENERATED
+                marks = row.degraded_reason
                 entries[row.pool].append(
-                    Entry(row.entry_id, row.pool, row.path, row.blob, row.language, roots, count, generated)
+                    Entry(row.entry_id, row.pool, row.path, row.blob, row.language, roots, count, marks)
                 )
         for pool_id, pool in self.pools.items():
             pool.facts = facts_of(entries[pool_id], blob_of_entry, keys_of_blob)
@@ -114,15 +122,22 @@ class Memory:
         track = self.tracks[number]
         live_keys = {pool_id: pool.live_keys() for pool_id, pool in self.pools.items()}
         lacks = {pool_id: np.ones(len(keys), np.bool_) for pool_id, keys in live_keys.items()}
-        slabs = self.slabs(number)
+        slabs, disk = self.slabs(number), self.disk_slabs(number)
+        on_disk: dict[PoolId, list[KeyArray]] = {pool_id: [] for pool_id in slabs if disk.keeps(pool_id)}
         for pool_id, slab in slabs.items():
-            slab.reserve(len(live_keys[pool_id]))
+            if pool_id not in on_disk:
+                slab.reserve(len(live_keys[pool_id]))
         for keys, vectors in loading.vector_blocks(self._connection, track.number, track.model.dim):
             for pool_id, slab in slabs.items():
                 rows = loading.positions(live_keys[pool_id], keys)
                 inside = rows >= 0
-                slab.add(keys[inside], vectors[inside])
                 lacks[pool_id][rows[inside]] = False
+                if pool_id in on_disk:
+                    on_disk[pool_id].append(keys[inside])
+                else:
+                    slab.add(keys[inside], vectors[inside])
+        for pool_id, parts in on_disk.items():
+            slabs[pool_id].begin(disk.base(np.concatenate([np.empty(0, np.int64), *parts])))
         for pool_id, pool in self.pools.items():
             pool.tracks[number].lacking = set(live_keys[pool_id][lacks[pool_id]].tolist()) - track.forgone
         self.allow()
@@ -130,6 +145,14 @@ class Memory:
     def slabs(self, track: Track) -> dict[PoolId, Slab]:
         """Return a track's slabs, by pool."""
         return {pool_id: pool.tracks[track].slab for pool_id, pool in self.pools.items()}
+
+    def disk_slabs(self, number: Track) -> DiskSlabs:
+        """Return what decides which vectors of a track stay on disk."""
+        track = self.tracks[number]
+        return DiskSlabs(self._reader, track.model, track.number, self._elsewhere, self._paths_of)
+
+    def _paths_of(self, pool: PoolId) -> list[str]:
+        return [record.path for record in self._roots.values() if record.pool == pool]
 
     # Tracks.
 

@@ -14,7 +14,7 @@ from regend.store.base import RootRecord
 from regend.store.catalog.reader import FileRow, Reader
 from regend.store.catalog.recovery import distrust
 from regend.store.counts import RootStats
-from regend.store.snapshot import StoreSnapshot
+from regend.store.snapshot import StoreSnapshot as StoreSnapshot
 from regend.types import ChunkId, PoolId, RootId
 
 

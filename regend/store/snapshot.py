@@ -30,6 +30,7 @@ from regend.store.facts import LiveEntries, PoolFacts
 from regend.store.lexical.index import LexicalView
 from regend.store.lexical.mean_lengths import MeanLengths
 from regend.store.lexical.search import field_frequencies, frequency, lexical_search, passing
+from regend.store.vectors.disk import DiskBase
 from regend.store.vectors.file_vectors import FileVectors
 from regend.store.vectors.slab import SlabView
 from regend.types import DOC_ORDINAL_BITS, FIRST_TRACK, ChunkId, PoolId, RootId, Track
@@ -238,6 +239,26 @@ class StoreSnapshot:
                 return None
             views[pool] = view
         return replace(self, pools=views, track=track)
+
+    def on_disk(self, root: RootId | None) -> dict[PoolId, DiskBase]:
+        """Return the pools, of one root or all, whose vectors stay on disk, because a shared store searches them."""
+        asked = self.pools if root is None else {self.roots[root].pool} & self.pools.keys()
+        bases = {pool: self.pools[pool].slab.base for pool in asked}
+        return {pool: base for pool, base in bases.items() if isinstance(base, DiskBase)}
+
+    def slab_of(self, root: RootId) -> SlabView | None:
+        """Return the vectors of the pool of a root."""
+        record = self.roots.get(root)
+        return self.pools[record.pool].slab if record is not None and record.pool in self.pools else None
+
+    def with_found(self, vector: FloatVector, found: Mapping[PoolId, Sequence[ChunkId]]) -> StoreSnapshot:
+        """Return this snapshot for one query, for whose vector a shared store found these chunks of pools on disk."""
+        views = dict(self.pools)
+        for pool, base in self.on_disk(None).items():
+            keys = np.array(list(self.reader.keys_of(found.get(pool, ())).values()), np.int64)
+            slab = replace(views[pool].slab, base=base.answered(keys, vector))
+            views[pool] = replace(views[pool], slab=slab)
+        return replace(self, pools=views)
 
     def chunks(self, docs: Sequence[int]) -> list[ChunkView]:
         """Return chunks in the order of `docs`, without documents that no longer exist."""

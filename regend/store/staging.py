@@ -26,7 +26,6 @@ from regend.store.vectors.track import ModelTrack, PoolTrack
 from regend.types import (
     DOC_ORDINAL_BITS,
     FIRST_TRACK,
-    GENERATED,
     MAX_CHUNKS_PER_BLOB,
     BlobId,
     PackedFile,
@@ -172,8 +171,8 @@ class Staging:
         entry_id = self._catalog.entry(record.pool, op.path, row.blob_key, self._generation)
         if entry_id not in self.entries:
             keys = self._keys_of(record.pool, row.blob_key)
-            generated = row.degraded_reason == GENERATED
-            entry = Entry(entry_id, record.pool, op.path, blob, row.language, frozenset(), len(keys), generated)
+            marks = row.degraded_reason
+            entry = Entry(entry_id, record.pool, op.path, blob, row.language, frozenset(), len(keys), marks)
             self.entries[entry_id] = StagedEntry(entry, row.blob_key, keys)
         self._put_entries.add(entry_id)
         self._replace(op.root, op.path, op.sig, blob, "", entry_id)

@@ -20,7 +20,7 @@ from regend.core.events import Committed, FileState, UnembeddedFound
 from regend.embedding.base import ModelInfo
 from regend.errors import RootError, StoreError
 from regend.store.allocator import bound_arenas
-from regend.store.base import GarbageLimits, RootRecord
+from regend.store.base import Elsewhere, GarbageLimits, RootRecord
 from regend.store.catalog.reader import Reader
 from regend.store.catalog.recovery import abandon, begin_anew, is_damage, open_or_recover, remember_roots
 from regend.store.catalog.sums import beside, forget_sum, guard
@@ -38,8 +38,13 @@ _MAX_LOG_BYTES = 64_000_000
 log = structlog.get_logger(__name__)
 
 
-def open_store(state_dir: Path, model: ModelInfo, limits: GarbageLimits | None = None) -> Store:
+def open_store(
+    state_dir: Path, model: ModelInfo, limits: GarbageLimits | None = None, elsewhere: Elsewhere | None = None
+) -> Store:
     """Open or create the store in `state_dir` and lock it.
+
+    Args:
+        elsewhere: says which vectors stay on disk; None: all are searched here.
 
     Raises:
         StoreLockedError: another process holds it.
@@ -52,7 +57,7 @@ def open_store(state_dir: Path, model: ModelInfo, limits: GarbageLimits | None =
     lock = StateLock(state_dir)
     try:
         sweep(state_dir)
-        return Store(state_dir, model, lock, limits or GarbageLimits())
+        return Store(state_dir, model, lock, limits or GarbageLimits(), elsewhere)
     except BaseException:
         lock.release()
         raise
@@ -61,7 +66,15 @@ def open_store(state_dir: Path, model: ModelInfo, limits: GarbageLimits | None =
 class Store:
     """Writes the index. Owned by the index thread, and so are all methods; `reads` is what other threads get."""
 
-    def __init__(self, state_dir: Path, model: ModelInfo, lock: StateLock, limits: GarbageLimits) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        model: ModelInfo,
+        lock: StateLock,
+        limits: GarbageLimits,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
+        self._elsewhere = elsewhere
         self._lock = lock
         self._model = model
         self._catalog_path = state_dir / "index.db"
@@ -96,7 +109,7 @@ class Store:
             self._catalog.use_chunker(CHUNKER_VERSION)
         first = ModelTrack(model, self._catalog.model)
         self._reader = Reader(self._catalog_path)
-        self._memory = Memory(state_dir, connection, self._catalog, self._reader, first)
+        self._memory = Memory(state_dir, connection, self._catalog, self._reader, first, self._elsewhere)
         self._snapshot = self._memory.load()
         self._upkeep = Upkeep(state_dir, connection, self._catalog, self._memory, limits)
 

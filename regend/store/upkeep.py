@@ -68,7 +68,8 @@ class Upkeep:
         """Look after the slabs of this track, too."""
         directory, path, track = self._state_dir / "vectors", self._state_dir / "index.db", self._memory.tracks[number]
         slabs = partial(self._memory.slabs, number)
-        merger = SlabMerger(directory, path, track.model, track.number, self._catalog.catalog_id, slabs)
+        disk = self._memory.disk_slabs(number)
+        merger = SlabMerger(directory, path, track.model, track.number, self._catalog.catalog_id, slabs, disk)
         merger.check_age(self._catalog.generation)
         self._mergers.append(merger)
 

@@ -21,7 +21,7 @@ import structlog
 from regend.config import LimitConfig, WorkerConfig
 from regend.errors import ChunkError, NoWorkerError, ProviderRejectedError, ProviderUnavailableError, WorkerError
 from regend.machine import Machine, this_machine
-from regend.types import Lane, PackedFile
+from regend.types import NOT_DECLARED, Declared, Lane, PackedFile
 from regend.workers.frames import ChunkReply, ChunkTask, EmbedReply, EmbedTask, Failure, Reply, frame
 from regend.workers.process import CLOSING, FIRST_PAUSE_S, LONGEST_PAUSE_S, Job, Spawner, Worker
 
@@ -131,6 +131,7 @@ class Dispatcher:
         alone: bool,
         content: bytes | None = None,
         encode: bool = False,
+        declared: Declared = NOT_DECLARED,
     ) -> PackedFile:
         """Read, hash and chunk one file.
 
@@ -138,6 +139,7 @@ class Dispatcher:
             alone: nothing else is in the worker's window meanwhile.
             content: the text to chunk instead of the one on disk.
             encode: give the chunks their vectors, too, with the built-in model.
+            declared: what is said of the file.
 
         A file on disk waits as long as no worker can be started, or workers are unable to read any.
 
@@ -151,11 +153,9 @@ class Dispatcher:
         try:
             while True:
                 reply = await self._submit(
-                    lambda job: frame(ChunkTask(job, root_path, path, limits, content, encode)),
-                    lane,
-                    alone,
-                    root_path if content is None else "",
-                )
+                    lambda job: frame(ChunkTask(job, root_path, path, limits, content, encode, declared)),
+                    lane, alone, root_path if content is None else "",
+                )  # fmt: skip
                 if not isinstance(reply, Failure):
                     assert isinstance(reply, ChunkReply), "the answer is of the task's kind"
                     return reply.result

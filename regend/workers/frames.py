@@ -11,7 +11,7 @@ import struct
 import msgspec
 
 from regend.config import LimitConfig
-from regend.types import PackedFile
+from regend.types import NOT_DECLARED, Declared, PackedFile
 
 LENGTH = struct.Struct("!I")
 """The length of a message in bytes, big-endian, in front of it."""
@@ -24,6 +24,7 @@ class ChunkTask(msgspec.Struct, tag="chunk", frozen=True):
 
     Attributes:
         encode: give the chunks their vectors, too, with the built-in model.
+        declared: what is said of the file.
     """
 
     job: int
@@ -32,6 +33,7 @@ class ChunkTask(msgspec.Struct, tag="chunk", frozen=True):
     limits: LimitConfig
     content: bytes | None = None
     encode: bool = False
+    declared: Declared = NOT_DECLARED
 
 
 class EmbedTask(msgspec.Struct, tag="embed", frozen=True):

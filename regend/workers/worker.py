@@ -94,8 +94,9 @@ def _do(task: Task) -> Reply:
                 )
             else:
                 content, sig = task.content, UNSURE
-            _, language = name_blob(task.path, content)
-            packed = _packed(chunk_content(content, language, sig, task.limits), task.encode)
+            said = task.declared
+            _, language = name_blob(task.path, content, said)
+            packed = _packed(chunk_content(content, language, said.sign(sig), task.limits, said.marks), task.encode)
             return ChunkReply(task.job, packed, rss_bytes())
         case EmbedTask():
             encoder = _encoder(task.spec)

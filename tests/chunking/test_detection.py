@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from regend.chunking.detection import ALIASES, detect_language, is_file_name, language_called
+from regend.chunking.detection import ALIASES, declared_language, detect_language, is_file_name, language_called
 from regend.chunking.grammars import TEXT, language_names, languages_by
 
 
@@ -139,6 +139,25 @@ def test_names_of_languages(name: str, language: str) -> None:
     if language and language not in language_names():
         language = {"cuda": "cpp"}[language]
     assert language_called(name) == language
+
+
+@pytest.mark.parametrize(
+    ("declared", "found", "language"),
+    [
+        ("C++", "c", "cpp"), ("c#", "text", "csharp"), ("Objective-C++", "cpp", "objc"), ("F#", "ocaml", "fsharp"),
+        ("Emacs-Lisp", "commonlisp", "elisp"), ("Common_Lisp", "text", "commonlisp"), ("Vim-Script", "text", "vim"),
+        ("Shell", "text", "bash"), ("HTML+ERB", "html", "erb"), ("HTML+PHP", "html", "php"),
+        ("HTML+Django", "html", "jinja"),
+        ("Protocol-Buffers", "text", "proto"), ("JSON-with-Comments", "text", "json"),
+        ("reStructuredText", "text", "restructuredtext"),
+        ("PLpgSQL", "text", "sql"), ("Text", "python", TEXT), ("Mercury", "objc", TEXT), ("Pyhton", "perl", TEXT),
+        # Kinds of a language, and files that hold it, are read as what they are.
+        ("TypeScript", "tsx", "tsx"), ("JavaScript", "vue", "vue"), ("Python", "notebook", "notebook"),
+        ("Jupyter-Notebook", "notebook", "notebook"), ("Ruby", "vue", "ruby"),
+    ],
+)  # fmt: skip
+def test_declared_languages(declared: str, found: str, language: str) -> None:
+    assert declared_language(declared, found) == language
 
 
 def test_aliases_are_other_names() -> None:

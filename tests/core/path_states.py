@@ -12,6 +12,7 @@ from pathlib import Path
 from regend.core import events as ev
 from regend.core.commands import ChunkFile, Command, Observe
 from regend.core.heat import Key
+from regend.core.inflight import WorkItem
 from regend.core.pipeline import Pipeline, PipelineConfig
 from regend.core.planner import covers
 from regend.core.states import SETTLED, STEPS, State
@@ -35,7 +36,7 @@ class WatchedPipeline(Pipeline):
         self._keys = tuple(keys)
         self._seen = seen
         self._states: dict[Key, State] = {}
-        settle, take_due = self._files.settle, self._files.take_due
+        settle, take_due, is_known_now = self._files.settle, self._files.take_due, self._files._is_known_now
 
         def settle_and_note() -> None:
             settle()
@@ -45,6 +46,13 @@ class WatchedPipeline(Pipeline):
             self._note("due")  # Narrow scopes that became one may cover the path before the scan begins.
             return take_due()
 
+        def decide_and_note(item: WorkItem) -> bool:
+            known = is_known_now(item)
+            if known:
+                self._note("known")
+            return known
+
+        self._files._is_known_now = decide_and_note  # type: ignore[method-assign]
         self._files.settle = settle_and_note  # type: ignore[method-assign]
         self._files.take_due = note_and_take_due  # type: ignore[method-assign]
 

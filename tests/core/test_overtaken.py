@@ -32,6 +32,46 @@ def test_a_result_that_was_overtaken_by_a_blob_that_the_store_lost_waits_for_the
     assert story.pipeline.is_idle()
 
 
+def test_a_second_scan_asks_for_no_file_that_is_in_work() -> None:
+    """At a start the watch's own scan follows the first: ten files in work were read and embedded twice."""
+    story = Story()
+    story.tell(ev.RescanNeeded(R))
+    story.wait(story.now + 1.0)
+    files = [ev.Observation(name, SIG, blob_of((*TEXT, name))) for name in "abc"]
+    story.observed(story.take(cmd.Observe), *files)
+    story.tell(ev.RescanNeeded(R))
+    story.wait(story.now + 1.0)
+    work = [story.take(cmd.ChunkFile) for _ in files]
+    story.observed(story.take(cmd.Observe), *files[:2], ev.Observation("c", LATER, blob_of(OTHER)))
+    story.tell(ev.FlushRequested(7, wait_vectors=False))
+    assert not story.has(cmd.ChunkFile)
+    for command in work:
+        story.tell(ev.Chunked(R, command.path, command.version, chunked((*TEXT, command.path), SIG)))
+    again = story.take(cmd.ChunkFile)
+    assert (again.path, again.is_new) == ("c", False), "only this one changed meanwhile"
+    assert not story.has(cmd.ChunkFile) and not story.has(cmd.ResolveFlush)
+    story.tell(ev.Chunked(R, "c", again.version, chunked(OTHER, LATER)))
+    while not story.pipeline.is_idle():
+        story.committed()
+    assert story.take(cmd.ResolveFlush).ticket == 7
+    assert not story.has(cmd.ChunkFile)
+
+
+def test_a_file_whose_content_came_with_another_needs_no_worker() -> None:
+    story = Story()
+    story.observed(story.change("a"), ev.Observation("a", SIG, blob_of(TEXT)))
+    first = story.take(cmd.ChunkFile)
+    story.tell(ev.CapacityChanged(1))
+    story.observed(story.change("b", "c"), *(ev.Observation(path, LATER, blob_of(TEXT)) for path in "bc"))
+    story.tell(ev.Chunked(R, "a", first.version, chunked(TEXT, SIG)))
+    second = story.take(cmd.ChunkFile)
+    story.committed("one", "two")
+    story.tell(ev.Chunked(R, second.path, second.version, chunked(TEXT, LATER)))
+    assert not story.has(cmd.ChunkFile)
+    assert cmd.PutFile(R, "c", LATER, blob_of(TEXT), None) in story.committed().ops
+    assert not story.pipeline.pending(R)
+
+
 def test_a_quarantined_file_is_named_until_its_new_content_is_durable() -> None:
     """Found by seed 17884 of 20,000: it was accepted, its commit failed, and a flush in between said nothing of it."""
     story = Story()

@@ -64,6 +64,8 @@ def may_hang(world: World, root: RootId) -> None:
 
     def found() -> None:
         world.told.discard(root)
+        if root in world.gone:
+            return  # Lost meanwhile; the find after that counts.
         world.lost_until[root] = world.now
         world.send(ev.RootFound(root))
 

@@ -235,7 +235,7 @@ def test_cancelled_scan_concludes_nothing(top: Path) -> None:
 
 
 def test_failing_scan_concludes_nothing(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(path: str, content: bytes) -> object:
+    def fail(*_: object) -> object:
         raise ZeroDivisionError
 
     monkeypatch.setattr(scanner, "name_blob", fail)

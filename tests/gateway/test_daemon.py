@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +10,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
 
 from regend.gateway.token import read_token
 from tests.e2e.rig import REPOSITORY, Daemon, daemon, wait_for
@@ -74,6 +78,35 @@ def test_the_link_opens_the_page(running: Daemon) -> None:
     header = control(running, "http", "--header").stdout.strip()
     assert header == f"Authorization: Bearer {read_token(running.state_dir)}"
     assert asked(running.status()["http"], link.removeprefix(running.status()["http"]), "").status == 303
+
+
+async def test_the_entry_for_agents_lets_a_client_search_the_repository(running: Daemon, root: Path) -> None:
+    """The client is the SDK's, and gets nothing but what `regenctl mcp --http` prints."""
+    printed = control(running, "mcp", "--http", "--root", str(root)).stdout
+    (entry,) = json.loads(printed)["mcpServers"].values()
+    assert entry["type"] == "http"
+    async with (
+        httpx2.AsyncClient(headers=entry["headers"]) as plain,
+        Client(streamable_http_client(entry["url"], http_client=plain)) as agent,
+    ):
+        result = await agent.call_tool("search_code", {"query": "next_delay"})
+        assert not result.is_error
+        assert "\n\nretry.py:1-2  next_delay\n" in result.content[0].text  # type: ignore[union-attr]
+        assert result.meta is not None and result.meta["dev.regend/answer"]["roots"] == [str(root)]
+    assert "root=" not in json.loads(control(running, "mcp", "--http").stdout)["mcpServers"]["regend"]["url"]
+
+
+def test_without_a_gateway_or_on_a_unix_socket_agents_are_told_what_to_set(root: Path) -> None:
+    with daemon() as served:
+        served.start(root)
+        done = control(served, "mcp", "--http")
+        assert (done.returncode, "regenctl config set http.listen 127.0.0.1:7433" in done.stderr) == (2, True)
+        served.stop()
+        (served.home / "config.toml").write_text(f'[http]\nlisten = "{served.home}/run/http"\n')
+        served.start()
+        wait_for(lambda: bool(served.status()["http"]), "the gateway serves", LIMIT_S)
+        done = control(served, "mcp", "--http")
+        assert (done.returncode, "set `http.listen` to an address" in done.stderr) == (2, True)
 
 
 def test_a_gateway_that_ends_is_started_again_and_ends_with_the_daemon(running: Daemon) -> None:

@@ -88,9 +88,8 @@ async def test_mistakes_of_a_model_are_results_and_those_of_a_client_are_errors(
         assert (await client.call_tool("index_status", {})).is_error is False
 
 
-@pytest.mark.parametrize("mode", MODES)
-async def test_resources_and_prompts_are_empty(socket: Path, mode: str) -> None:
-    async with Client(parameters(socket), mode=mode) as client:
+async def test_older_clients_that_ask_for_resources_and_prompts_find_none(socket: Path) -> None:
+    async with Client(parameters(socket), mode="legacy") as client:
         assert (await client.list_resources()).resources == []
         assert (await client.list_resource_templates()).resource_templates == []
         assert (await client.list_prompts()).prompts == []

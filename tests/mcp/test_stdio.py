@@ -123,7 +123,12 @@ def test_a_subscription_is_acknowledged_and_stays_open(client: Agent) -> None:
     noted = client.receive()
     assert noted["method"] == "notifications/subscriptions/acknowledged"
     assert noted["params"]["_meta"] == {"io.modelcontextprotocol/subscriptionId": sent}
-    assert client.ask("ping", **modern())["result"]["resultType"] == "complete"
+    assert client.ask("tools/list", **modern())["result"]["resultType"] == "complete"
+
+
+@pytest.mark.parametrize("method", ["initialize", "ping", "resources/list", "prompts/list", "logging/setLevel", "nope"])
+def test_the_newer_revision_answers_only_what_it_declares(client: Agent, method: str) -> None:
+    assert client.ask(method, **modern())["error"]["code"] == -32601
 
 
 class SlowScript(Script):

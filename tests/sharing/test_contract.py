@@ -75,7 +75,7 @@ async def test_nothing_is_known_of_what_nobody_put(store: SharedStore, pool: str
     assert await store.fetch(pool, MODEL, []) is not None
     assert await store.known(pool, MODEL, []) == set()
     assert await store.put(pool, MODEL, [], vectors(0)) == 0
-    assert await store.nearest(pool, MODEL, np.ones(DIM, np.float32), 5, "no such tree") == []
+    assert await store.nearest(pool, MODEL, np.ones(DIM, np.float32), 5, {"no such tree": ""}) == []
     assert await store.renew(pool, "no such tree") == ""
 
 
@@ -112,7 +112,7 @@ async def test_nearest_is_exact_within_a_tree(store: SharedStore, pool: str) -> 
     scores = stored.astype(np.float32) @ asked
     for tree, members in (("one", range(0, 300, 2)), ("two", range(10))):
         expected = sorted(members, key=lambda row: -scores[row])[:8]
-        found = await store.nearest(pool, MODEL, asked, 8, tree)
+        found = await store.nearest(pool, MODEL, asked, 8, {tree: ""})
         assert [near.chunk for near in found] == [chunks[row] for row in expected]
         assert np.allclose([near.score for near in found], scores[expected], atol=2e-3)
 
@@ -139,10 +139,10 @@ async def test_a_tree_changes_from_the_revision_it_has(store: SharedStore, pool:
     assert not (await store.commit_tree(pool, stale)).done
     assert not (await store.commit_tree(pool, TreeChange("unknown", "r1", "r2"))).done
     assert (await store.commit_tree(pool, change)).done, "a repeat is harmless"
-    found = await store.nearest(pool, MODEL, np.ones(DIM, np.float32), 20, "one")
+    found = await store.nearest(pool, MODEL, np.ones(DIM, np.float32), 20, {"one": ""})
     assert {near.chunk for near in found} == set(chunks[1:6])
     assert (await store.commit_tree(pool, whole(chunks[7:]))).done, "a whole tree needs no base"
-    found = await store.nearest(pool, MODEL, np.ones(DIM, np.float32), 20, "one")
+    found = await store.nearest(pool, MODEL, np.ones(DIM, np.float32), 20, {"one": ""})
     assert [near.chunk for near in found] == chunks[7:]
 
 
@@ -170,7 +170,7 @@ async def test_a_sweep_removes_what_no_tree_names(store: SharedStore, pool: str)
     # A chunk that was swept may come back, under the same hash.
     assert await store.put(pool, MODEL, chunks[8:], vectors(10)[8:]) == 2
     assert await store.known(pool, MODEL, chunks) == {chunks[0], *chunks[2:6], *chunks[8:]}
-    found = await store.nearest(pool, MODEL, np.ones(DIM, np.float32), 20, "two")
+    found = await store.nearest(pool, MODEL, np.ones(DIM, np.float32), 20, {"two": ""})
     assert {near.chunk for near in found} == set(chunks[2:6])
 
 

@@ -72,7 +72,7 @@ class Writer:
                 assert time.monotonic() < deadline, "the server is not back"
                 await asyncio.sleep(0.05)
         assert await self.store.known(POOL, MODEL, sorted(self.put)) == self.put
-        near = await self.store.nearest(POOL, MODEL, self._vectors[0].astype("f4"), 100_000, self.name)
+        near = await self.store.nearest(POOL, MODEL, self._vectors[0].astype("f4"), 100_000, {self.name: ""})
         held = frozenset(one.chunk for one in near)
         if revision == self.revision:
             assert held == self.named

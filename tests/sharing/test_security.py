@@ -42,7 +42,7 @@ async def test_a_role_sees_its_own_pools_only(postgres: Server, database: str, r
         bob.known("acme/web", MODEL, chunks),
         bob.fetch("acme/web", MODEL, chunks),
         bob.put("acme/web", MODEL, chunks, vectors(20)),
-        bob.nearest("acme/web", MODEL, np.ones(DIM, np.float32), 5, "one"),
+        bob.nearest("acme/web", MODEL, np.ones(DIM, np.float32), 5, {"one": ""}),
         bob.commit_tree("acme/web", whole(chunks)),
         bob.sweep("acme/web", 0.0),
     ):

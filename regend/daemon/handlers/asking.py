@@ -15,6 +15,7 @@ from regend.daemon.driver import Driver
 from regend.daemon.handlers.buffers import Buffer, Buffers, PreparedBuffers
 from regend.daemon.handlers.named_files import absolute, locate, locate_all
 from regend.daemon.handlers.query_runner import QueryRunner
+from regend.daemon.handlers.shared_search import NOT_ASKED, SharedSearch, StoreFound
 from regend.daemon.handlers.status import RootStates
 from regend.daemon.models import ServedModel
 from regend.disk.names import readable
@@ -29,9 +30,11 @@ from regend.search.options import RelatedOptions, SearchOptions
 from regend.search.overlay import overlaid
 from regend.search.query.filters import Filters
 from regend.search.query.parse import parse_query
+from regend.search.related import origin_of
 from regend.search.results.outcome import SearchOutcome, SearchResult
+from regend.sharing.sharing import Sharing
 from regend.store.base import Snapshot
-from regend.store.reads import Reads
+from regend.store.reads import Reads, StoreSnapshot
 from regend.types import FIRST_TRACK, Track
 
 SYNC_TIMEOUT_S = 5.0
@@ -46,6 +49,7 @@ class QueryParts:
     Attributes:
         models: by track.
         sends_queries: the first model may be given queries: it is local, or some root's text may leave the machine.
+        sharing: None where no shared store is configured.
     """
 
     states: RootStates
@@ -54,6 +58,7 @@ class QueryParts:
     engine: Engine
     models: Sequence[ServedModel]
     sends_queries: bool
+    sharing: Sharing | None
 
 
 class QueryMethods:
@@ -64,6 +69,7 @@ class QueryMethods:
         self._stronger = app.models[:FIRST_TRACK:-1]
         self._buffers = buffers
         self._runner = runner
+        self._shared = SharedSearch(app.sharing)
 
     async def search(self, connection: Connection, request: rpc.SearchRequest) -> rpc.SearchResponse:
         started_at = time.perf_counter()
@@ -79,17 +85,49 @@ class QueryMethods:
         buffers = await self._prepared(connection, request.overlays, request.root)
         stronger = await self._by_stronger_model(options.root, query.text, buffers)
         if stronger is not None:
-            strong, asked = stronger
-            return await self._answer(started_at, buffers, lambda _: app.engine.search(strong, options, asked))
+            strong, asked, track = stronger
+            found = await self._found_for(strong, options.root, track, not _is_quick(options), lambda: asked)
+            answered = replace(found, vector=None)  # It is in `strong` already.
+            strong = found.on(strong)
+            return await self._answer(
+                started_at, buffers, lambda _: app.engine.search(strong, options, asked), found=answered
+            )
         vector = await app.models[FIRST_TRACK].query_vectors.vector(query.text) if self._asks_others() else None
-        return await self._answer(
-            started_at, buffers, lambda snapshot: app.engine.search(snapshot, options, vector), _is_quick(options)
+        found = await self._found_for(
+            app.reads.snapshot,
+            options.root,
+            FIRST_TRACK,
+            not _is_quick(options),
+            lambda: self._vector_for(options, vector),
         )
+        asked_by = vector if found.vector is None else found.vector
+        quick = found is NOT_ASKED and _is_quick(options)
+        return await self._answer(
+            started_at, buffers, lambda snapshot: app.engine.search(snapshot, options, asked_by), quick, found
+        )
+
+    async def _found_for(
+        self, snapshot: Snapshot, root: str, track: Track, deep: bool, vector_of: Callable[[], Vector | None]
+    ) -> StoreFound:
+        """Ask the shared store, if it searches some of what the query looks into."""
+        served = self._app.states.roots.at(Path(root)) if root else None
+        model = self._app.models[track].shared_model
+        return await self._shared.find(snapshot, served.record.root if served else None, model, vector_of, deep=deep)
+
+    def _vector_for(self, options: SearchOptions, vector: Vector | None) -> Vector | None:
+        """Return the vector that the engine would make itself; in a thread."""
+        encode = self._app.models[FIRST_TRACK].query_vectors.encoded
+        if vector is not None or encode is None:
+            return vector
+        text = self._app.engine.embedded_text(self._app.reads.snapshot, options)
+        return encode(text) if text else None
 
     async def _by_stronger_model(
         self, root: str, text: str, buffers: PreparedBuffers
-    ) -> tuple[Snapshot, Vector] | None:
-        """Return a snapshot with a stronger model's vectors, and the query's; None where the first model must answer.
+    ) -> tuple[Snapshot, Vector, Track] | None:
+        """Return a snapshot with a stronger model's vectors, the query's, and the model's track.
+
+        None where the first model must answer.
 
         That is while no stronger one is complete in all that is searched and answers in time, or it would have to be
         mixed with unsaved buffers, which the first one embeds.
@@ -99,7 +137,7 @@ class QueryMethods:
                 vector = await model.query_vectors.vector(text)
                 snapshot = self._by_track(model.track, root, buffers)
                 if vector is not None and snapshot is not None:
-                    return snapshot, vector
+                    return snapshot, vector, model.track
         return None
 
     def _by_track(self, track: Track, root: str, buffers: PreparedBuffers) -> Snapshot | None:
@@ -130,7 +168,14 @@ class QueryMethods:
         root = served.path if options.filters.root == served.path else ""
         complete = (self._by_track(model.track, root, buffers) for model in self._stronger)
         strong = next(filter(None, complete), None)
-        return await self._answer(started_at, buffers, lambda snapshot: app.engine.related(strong or snapshot, options))
+        asked = strong or app.reads.snapshot
+        track = asked.track if isinstance(asked, StoreSnapshot) else FIRST_TRACK
+        found = await self._found_for(asked, options.filters.root, track, True, lambda: origin_of(asked, options)[2])
+        strong = strong and found.on(strong)
+        return await self._answer(
+            started_at, buffers, lambda snapshot: app.engine.related(strong or snapshot, options),
+            found=found if strong is None else replace(found, vector=None),
+        )  # fmt: skip
 
     async def symbols(self, _: Connection, request: rpc.SymbolsRequest) -> rpc.SymbolsResponse:
         app = self._app
@@ -196,14 +241,15 @@ class QueryMethods:
         buffers: PreparedBuffers,
         run: Callable[[Snapshot], SearchOutcome],
         quick: bool = False,
+        found: StoreFound = NOT_ASKED,
     ) -> rpc.SearchResponse:
         if buffers.files:
-            outcome = await self._runner.run(lambda snapshot: run(overlaid(snapshot, buffers.files)))
+            outcome = await self._runner.run(lambda snapshot: run(overlaid(found.on(snapshot), buffers.files)))
         else:
-            outcome = await self._runner.run(run, quick)
+            outcome = await self._runner.run(lambda snapshot: run(found.on(snapshot)), quick)
         complete = outcome.complete and self._app.states.is_complete()
-        if buffers.notes:
-            outcome = replace(outcome, notes=(*outcome.notes, *buffers.notes))
+        if buffers.notes or found.notes:
+            outcome = replace(outcome, notes=(*outcome.notes, *buffers.notes, *found.notes))
         took_ms = round((time.perf_counter() - started_at) * 1e3, 3)
         return rpc.SearchResponse(
             tuple(_on_the_wire(result) for result in outcome.results),

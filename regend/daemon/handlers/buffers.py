@@ -91,10 +91,12 @@ class Buffers:
     async def _prepared(self, held: _Held, buffer: Buffer) -> tuple[OverlayFile | None, str]:
         """Return the buffer as an overlay (None where it is as indexed or cannot be chunked), and a note or nothing."""
         root, path = buffer.served.record.root, buffer.path
-        if reason := skip_reason_of(path):
+        attributes = await self._roots.ask(buffer.served, partial(buffer.served.rules.attributes, path))
+        said = attributes.declared(path)
+        if reason := skip_reason_of(path, said.marks):
             return None, f"The unsaved text of {path} is not searched: {reason}."
         content = buffer.text.encode("utf-8", "surrogateescape")
-        blob, _ = name_blob(path, content)
+        blob, _ = name_blob(path, content, said)
         snapshot = self._snapshot()
         indexed = snapshot.pools[buffer.served.record.pool].entry_at(root, path) if root in snapshot.roots else None
         if indexed is not None and indexed.blob == blob:
@@ -104,8 +106,9 @@ class Buffers:
             held.move_to_end((root, path))
             return before, ""
         try:
+            place, limits = str(Path(buffer.served.path)), buffer.served.limits
             packed = await self._workers.chunk(
-                str(Path(buffer.served.path)), path, buffer.served.limits, Lane.EDIT, alone=False, content=content
+                place, path, limits, Lane.EDIT, alone=False, content=content, declared=said
             )
         except (ChunkError, WorkerError) as error:
             log.warning("buffer_not_chunked", reason=str(error))

@@ -79,6 +79,9 @@ def _explain(
     if not is_utf8(relative):
         return answer("skipped", f"name_not_utf8: {_REASONS['name_not_utf8']}") if exists else answer(*_MISSING)
     row = reads.file_row(served.record.root, relative)
+    attributes = served.rules.attributes(relative)
+    declared = "".join(f" {declaration.sentence}" for declaration in attributes.declarations(relative))
+    marks = attributes.declared(relative).marks
     unsure = f"It is not read now, because {decision.unsure}." if decision.unsure else ""
     if is_dir:
         said = "It is a directory that is not ignored."
@@ -90,15 +93,16 @@ def _explain(
         said += _refused(served.record.root, relative, reads, refused)
         said += f" {unsure}" if unsure else ""
         said += f" {named} does not exclude it, because git tracks it." if decision.tracked else ""
-        return answer("indexed", said, rule, row.language, row.chunk_count, row.degraded_reason)
+        degraded = row.degraded_reason.removesuffix(marks).strip()
+        return answer("indexed", said + declared, rule, row.language, row.chunk_count, degraded)
     if row is not None and row.reason.startswith("quarantined"):
         quarantined = quarantined or row.reason
     if quarantined:
         return answer("quarantined", f"Its worker failed twice ({quarantined}); it is tried again when it changes.")
     if row is not None:
         reason = f"{row.reason}: {_REASONS.get(row.reason, 'It was not indexed.')}"
-        named = detect_language(relative) if skip_reason_of(relative) else ""
-        return answer("skipped", reason, None, row.language or named)
+        named = detect_language(relative) if skip_reason_of(relative, marks) else ""
+        return answer("skipped", reason + declared, None, row.language or named)
     return answer("pending", unsure or "It is not read yet.") if exists else answer(*_MISSING)
 
 

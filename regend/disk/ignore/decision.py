@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from regend.disk.ignore.attributes import ATTRIBUTES_NAME, NO_ATTRIBUTES, Attributes
 from regend.disk.ignore.builtin import STATE_MARK
 from regend.disk.ignore.rule_list import RuleList
 from regend.disk.ignore.tracked import TrackedFiles
 from regend.disk.inputs import Inputs
 from regend.disk.repository import REPOSITORY_CONFIG_NAME
 
-RULE_FILE_NAMES = frozenset((".gitignore", ".regenignore", ".git", STATE_MARK))
+RULE_FILE_NAMES = frozenset((".gitignore", ".regenignore", ATTRIBUTES_NAME, ".git", STATE_MARK))
 SHAPE_NAMES = frozenset(("HEAD", "commondir", "config", "objects", "refs"))
 """A directory becomes or ceases to be a git directory by these."""
 MARKS = RULE_FILE_NAMES | SHAPE_NAMES | {REPOSITORY_CONFIG_NAME}
@@ -51,6 +52,7 @@ class Frame:
         tracked: what git tracks in the repository that it belongs to.
         shut: git's rules exclude it, and so all in it that git does not track.
         inputs: what a decision on its content depends on beyond the tree.
+        attributes: what is declared of the files in it.
     """
 
     decision: Decision
@@ -60,6 +62,7 @@ class Frame:
     tracked: TrackedFiles | None = None
     shut: Decision | None = None
     inputs: Inputs | None = None
+    attributes: Attributes = NO_ATTRIBUTES
     children: set[str] = field(default_factory=set)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 import string
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pathspec import PathSpec
@@ -92,15 +93,15 @@ class RuleList:
     """The rules of one file, whose answers never change, and so safe to share between threads.
 
     Args:
-        content: the file's bytes.
+        content: the file's bytes, or what was read from it.
         source: how decisions name the file.
         fold: ASCII letters match in either case (`core.ignoreCase`).
         skip: length of the path prefix that the rules are relative to.
     """
 
-    def __init__(self, content: bytes, source: str, fold: bool = False, skip: int = 0) -> None:
+    def __init__(self, content: bytes | tuple[Rule, ...], source: str, fold: bool = False, skip: int = 0) -> None:
         self.source = source
-        self.rules = parse_rules(content)
+        self.rules = parse_rules(content) if isinstance(content, bytes) else content
         self._fold = fold
         self._skip = skip
         self._specs: dict[bool, tuple[tuple[Rule, ...], PathSpec[RegexPattern]]] = {}
@@ -131,22 +132,37 @@ class RuleList:
             name: its last component.
         """
         path = path[self._skip :]
+        if not self._may_match(path, name):
+            return None
+        rules, spec = self._compiled(is_dir)
+        index = spec.check_file(path).index
+        return None if index is None else rules[index]
+
+    def matches(self, path: str, name: str) -> Iterator[Rule]:
+        """Yield all rules that match a file, the last first; `path` and `name` as for `match`."""
+        path = path[self._skip :]
+        if self._may_match(path, name):
+            rules, spec = self._compiled(is_dir=False)
+            for rule, pattern in zip(reversed(rules), reversed(tuple(spec.patterns)), strict=True):
+                if pattern.match_file(path) is not None:
+                    yield rule
+
+    def _may_match(self, path: str, name: str) -> bool:
         plain = name.translate(_FOLD) if self._fold else name
         dot = plain.rfind(".")
-        if (
+        return (
             plain in self._names
             or (dot >= 0 and plain[dot:] in self._endings)
             or (self._name is not None and self._name.match(name) is not None)
             or (self._path is not None and self._path.match(path) is not None)
-        ):
-            if is_dir not in self._specs:
-                rules = tuple(rule for rule in self.rules if is_dir or not rule.dir_only)
-                patterns = [rule.pattern(self._fold) for rule in rules]
-                self._specs[is_dir] = rules, PathSpec(patterns, backend="simple")
-            rules, spec = self._specs[is_dir]
-            index = spec.check_file(path).index
-            return None if index is None else rules[index]
-        return None
+        )
+
+    def _compiled(self, is_dir: bool) -> tuple[tuple[Rule, ...], PathSpec[RegexPattern]]:
+        if is_dir not in self._specs:
+            rules = tuple(rule for rule in self.rules if is_dir or not rule.dir_only)
+            patterns = [rule.pattern(self._fold) for rule in rules]
+            self._specs[is_dir] = rules, PathSpec(patterns, backend="simple")
+        return self._specs[is_dir]
 
 
 def _any_of(regexes: list[str]) -> re.Pattern[str] | None:

@@ -37,6 +37,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from regend.disk.ignore.attributes import ATTRIBUTES_NAME, Attributes
 from regend.disk.ignore.builtin import (
     SECRETS,
     STATE_MARK,
@@ -57,7 +58,7 @@ from regend.disk.ignore.decision import (
     marks_in,
 )
 from regend.disk.ignore.rule_list import RuleList, as_bytes_text
-from regend.disk.ignore.sources import GitSettings, RuleReader, git_settings
+from regend.disk.ignore.sources import GitSettings, RuleReader, git_settings, read_above, read_attributes
 from regend.disk.ignore.tracked import TrackedFiles
 from regend.disk.inputs import Inputs
 from regend.disk.repository import (
@@ -149,6 +150,15 @@ class IgnoreRules:
             return frame.decision
         return self._match(frame, path, name, False)
 
+    def attributes(self, path: str) -> Attributes:
+        """Return those that hold where a file lies."""
+        return self._frame(path.rpartition("/")[0]).attributes
+
+    def attributes_at_once(self, path: str) -> Attributes | None:
+        """Return the same without a look at the disk, or None where that takes one."""
+        frame = self._frames.get(path.rpartition("/")[0])
+        return None if frame is None else frame.attributes
+
     def is_rule_file(self, path: str) -> bool:
         """Tell whether a change of this path can change decisions; if so, call `invalidate` with it."""
         parent, _, name = path.rpartition("/")
@@ -229,9 +239,10 @@ class IgnoreRules:
             # A rule below `top` sees the path from `top`; `_prefix` is what lies between top and root.
             self._prefix = ""
             git = reader.read_base(self._settings, repository, self._root, 0, inputs)
+            attributes = Attributes()
             if repository is not None and repository.top != self._root:
                 inner = as_bytes_text(self._root.relative_to(repository.top).as_posix()) + "/"
-                outer = self._outer_lists(repository.top, inner, git, reader)
+                outer, attributes = read_above(reader, repository.top, self._root, git, self._settings.fold, inputs)
                 if outer is not None:
                     self._prefix, git = inner, outer
             whole = self._whole
@@ -241,25 +252,8 @@ class IgnoreRules:
             self._below = {}
             index = None if repository is None else self._index(repository, "")
             frame = Frame(whole, git, self._config_lists(reader), marks_in(str(self._root)), index)
-            self._frames = {"": self._open("", frame, reader)}
-
-    def _outer_lists(
-        self, top: Path, inner: str, git: tuple[RuleList, ...], reader: RuleReader
-    ) -> tuple[RuleList, ...] | None:
-        """Add the `.gitignore` files from `top` down to above the root; None when they ignore the root."""
-        skip = 0
-        directory = top
-        for name in self._root.relative_to(top).parts:
-            file = directory / ".gitignore"
-            self._inputs.note(str(file))
-            git = reader.read(file, str(file), self._settings.fold, skip) + git
-            skip_after = skip + len(as_bytes_text(name))
-            decision = first_match(git, inner[:skip_after], as_bytes_text(name), True)
-            if decision is not None and decision.ignored:
-                return None
-            skip = skip_after + 1
-            directory = directory / name
-        return git
+            frame.attributes = attributes
+            self._frames = {"": self._open("", frame, reader, repository)}
 
     def _config_lists(self, reader: RuleReader) -> tuple[RuleList, ...]:
         try:
@@ -311,7 +305,7 @@ class IgnoreRules:
         if decision.ignored:
             self._below[path] = inputs, None
             return Frame(decision, marks=marks, inputs=inputs)
-        frame = Frame(decision, parent.git, parent.own, marks, parent.tracked)
+        frame = Frame(decision, parent.git, parent.own, marks, parent.tracked, attributes=parent.attributes)
         if decision.tracked:
             frame.shut = replace(decision, ignored=True, tracked=False)
         if ".git" not in marks:
@@ -325,8 +319,9 @@ class IgnoreRules:
             skip = len(self._prefix) + len(as_bytes_text(path)) + 1
             frame.git = reader.read_base(self._settings, nested, self._root, skip, inputs)
             frame.tracked, frame.shut = self._index(nested, f"{path}/"), None
+            frame.attributes = Attributes(prefix=parent.attributes.prefix)
         self._below[path] = inputs, frame.tracked if nested is not None else None
-        return frame if frame.decision.ignored else self._open(path, frame, reader)
+        return frame if frame.decision.ignored else self._open(path, frame, reader, nested)
 
     def _index(self, repository: Repository, at: str) -> TrackedFiles:
         """Return what git tracks in a repository whose worktree holds the root, or lies `at` a directory of it."""
@@ -340,8 +335,12 @@ class IgnoreRules:
         top = self._frames.get("")
         return self._index_changed or bool(top and top.tracked and top.tracked.follow(self._matters))
 
-    def _open(self, path: str, frame: Frame, reader: RuleReader) -> Frame:
-        """Read the rule files in a directory that is not ignored; `frame` has what holds for it without them."""
+    def _open(self, path: str, frame: Frame, reader: RuleReader, repository: Repository | None = None) -> Frame:
+        """Read the rule files in a directory that is not ignored; `frame` has what holds for it without them.
+
+        Args:
+            repository: the one that begins here.
+        """
         skip = len(self._prefix) + (len(as_bytes_text(path)) + 1 if path else 0)
         shown = f"{path}/" if path else ""
         if ".gitignore" in frame.marks:
@@ -350,6 +349,9 @@ class IgnoreRules:
         if ".regenignore" in frame.marks:
             name = f"{shown}.regenignore"
             frame.own = reader.read(self._root / name, name, False, skip) + frame.own
+        if ATTRIBUTES_NAME in frame.marks or repository is not None:
+            inputs, fold = self._inputs if frame.inputs is None else frame.inputs, self._settings.fold
+            frame.attributes = read_attributes(frame.attributes, self._root, path, repository, fold, inputs)
         frame.decision = replace(frame.decision, unsure=reader.problem)
         return frame
 

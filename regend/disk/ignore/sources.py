@@ -9,7 +9,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from regend.disk.ignore.rule_list import RuleList
+from regend.disk.ignore.attributes import ATTRIBUTES_NAME, Attributes
+from regend.disk.ignore.rule_list import RuleList, as_bytes_text
 from regend.disk.inputs import NOT_THERE, Inputs, read_small
 from regend.disk.repository import Repository
 from regend.paths import known_home
@@ -87,6 +88,60 @@ class RuleReader:
             shown = file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)
             lists = self.read(file, shown, settings.fold, skip, follow=True) + lists
         return lists
+
+
+def read_above(
+    reader: RuleReader, top: Path, root: Path, git: tuple[RuleList, ...], fold: bool, inputs: Inputs
+) -> tuple[tuple[RuleList, ...] | None, Attributes]:
+    """Read the files from the top of a worktree down to above the root.
+
+    Args:
+        git: rules that the `.gitignore` files override.
+        inputs: takes note of them.
+
+    Returns:
+        All rules, or None where they ignore the root; and what is declared of files in the root.
+    """
+    parts = root.relative_to(top).parts
+    inner = as_bytes_text("/".join(parts)) + "/"
+    attributes = Attributes(inner)
+    directory, skip, ignored = top, 0, False
+    for name in parts:
+        for file in (directory / ".gitignore", directory / ATTRIBUTES_NAME):
+            inputs.note(str(file))
+        file = directory / ATTRIBUTES_NAME
+        attributes = attributes.with_file(file, str(file), fold, skip, is_top=skip == 0)
+        skip_after = skip + len(as_bytes_text(name))
+        if not ignored:
+            file = directory / ".gitignore"
+            git = reader.read(file, str(file), fold, skip) + git
+            matches = (rules.match(inner[:skip_after], as_bytes_text(name), True) for rules in git)
+            rule = next((rule for rule in matches if rule is not None), None)
+            ignored = rule is not None and not rule.negated
+        skip = skip_after + 1
+        directory = directory / name
+    return None if ignored else git, attributes
+
+
+def read_attributes(
+    attributes: Attributes, root: Path, path: str, repository: Repository | None, fold: bool, inputs: Inputs
+) -> Attributes:
+    """Add what is declared in a directory to what is declared above it.
+
+    Args:
+        repository: the one whose worktree the directory is the top of, or, for the root, lies in.
+        inputs: takes note of `info/attributes`.
+    """
+    at = len(as_bytes_text(path)) + 1 if path else 0
+    shown, is_top = f"{path}/" if path else "", not path
+    if repository is not None:
+        file = repository.common_dir / "info" / "attributes"
+        inputs.note(str(file))
+        named = file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)
+        attributes = attributes.with_info(file, named, fold, len(attributes.prefix) + at if path else 0)
+        is_top = repository.top == root / path
+    file = root / path / ATTRIBUTES_NAME
+    return attributes.with_file(file, shown + ATTRIBUTES_NAME, fold, len(attributes.prefix) + at, is_top)
 
 
 def git_settings(directory: Path, repository: Repository | None, inputs: Inputs) -> GitSettings:

@@ -264,9 +264,9 @@ def _main_first(scope: Scope, found: list[tuple[float, SymbolView]]) -> list[tup
     rows: list[tuple[float, int, bool, str, SymbolView]] = []
     for grade, view in found:
         entry = scope.entry(view.entry_id)
-        path, generated = ("", False) if entry is None else (entry.path, entry.generated)
-        is_key = view.kind in _DATA_KINDS or file_role(path) == "data"
-        behind = _KEY if is_key else standing(path, generated=generated)
+        path, marks = ("", "") if entry is None else (entry.path, entry.marks)
+        is_key = view.kind in _DATA_KINDS or file_role(path, marks) == "data"
+        behind = _KEY if is_key else standing(path, marks=marks)
         rows.append((-grade, behind, view.end_line - view.start_line < _BODY_LINES, path, view))
     if any(row[1] != _KEY for row in rows):
         rows = [row for row in rows if row[1] != _KEY]

@@ -65,7 +65,7 @@ def named_entries(scope: Scope, path: str, anywhere: bool = False) -> list[Entry
         return []
     entries = [entry for count, entry in best.values() if count == most]
     entries = [entry for entry in entries if len(_parts(entry.path)) == most] or entries  # It is the whole path.
-    entries.sort(key=lambda entry: (standing(entry.path), len(entry.path), entry.path))
+    entries.sort(key=lambda entry: (standing(entry.path, marks=entry.marks), len(entry.path), entry.path))
     return entries[:MAX_NAMED]
 
 

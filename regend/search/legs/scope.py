@@ -254,7 +254,7 @@ def _in_files(values: tuple[str, ...]) -> _Test:
 
 
 def _in_groups(groups: tuple[str, ...]) -> _Test:
-    return lambda entry: file_group(entry.path, entry.language) in groups
+    return lambda entry: file_group(entry.path, entry.language, entry.marks) in groups
 
 
 def _not(test: _Test) -> _Test:

@@ -140,14 +140,14 @@ class PathWords(NamedTuple):
 
 
 @lru_cache(maxsize=65_536)
-def path_words(path: str) -> PathWords:
-    """Take a relative path apart, once."""
+def path_words(path: str, marks: str = "") -> PathWords:
+    """Take a relative path apart, once; `marks` as `file_role` takes them."""
     *folders, base = path.split("/")
     name = base.lstrip(".").split(".", 1)[0] or base
     # The name of an index file says nothing; its folder is what people call it.
     own = identifier_stems(folders[-1] if folders and name.lower() in _INDEX_NAMES else name)
     stems = frozenset[str]().union(*map(identifier_stems, folders))
-    return PathWords(own, stems, file_role(path), path.rpartition("/")[0], translation_of(path))
+    return PathWords(own, stems, file_role(path, marks), path.rpartition("/")[0], translation_of(path))
 
 
 _INDEX_NAMES = frozenset({"__init__", "index", "mod", "main", "lib", "init"})
@@ -196,35 +196,66 @@ _ROLE_NAMES = (
 )  # fmt: skip
 
 
-def file_role(path: str) -> str:
+_MARKED = {"vendored": "vendor", "documentation": "prose", "generated": "generated"}
+_DENIED = {
+    "-vendored": frozenset({"vendor"}),
+    "-generated": frozenset({"generated"}),
+    "-documentation": frozenset({"prose", "example"}),
+    "detectable": frozenset({"prose", "data"}),
+}
+"""Roles that a file with the mark does not have, whatever its path says."""
+_KEPT = frozenset({"vendor", "test"})
+"""Roles that say more of a file than that a tool wrote it."""
+
+
+def file_role(path: str, marks: str = "") -> str:
     """Return the role of a file: ``test vendor generated example stub prose data``, or ``source``.
 
     Folders decide before names, and the outermost one first: ``vendor/x/tests`` is vendored code. A folder ``testing``
     is no sign of tests: in Go and PHP frameworks it is the product.
+
+    Args:
+        marks: words that the file's first lines and `.gitattributes` say of it, which decide before its path.
     """
+    if not marks:
+        return _path_role(path)
+    said = marks.split()
+    role = _path_role(path, frozenset[str]().union(*(_DENIED.get(mark, ()) for mark in said)))
+    marked = next((role for mark, role in _MARKED.items() if mark in said), role)
+    return role if marked == "generated" and role in _KEPT else marked
+
+
+def _path_role(path: str, denied: frozenset[str] = frozenset()) -> str:
     *folders, base = path.split("/")
     for folder in folders:
         role = _ROLE_FOLDERS.get(folder.lower())
-        if role is not None and ((files := _ROLE_FILES.get(folder.lower())) is None or files.fullmatch(base.lower())):
+        if role is None or role in denied:
+            continue
+        if (files := _ROLE_FILES.get(folder.lower())) is None or files.fullmatch(base.lower()):
             return role
-    return name_role(base)
+    return name_role(base, denied)
 
 
-def name_role(name: str) -> str:
+def name_role(name: str, denied: frozenset[str] = frozenset()) -> str:
     """Return the role that a file's own name gives it, or ``source``."""
-    return next((role for role, pattern in _ROLE_NAMES if pattern.fullmatch(name)), "source")
+    return next((role for role, pattern in _ROLE_NAMES if role not in denied and pattern.fullmatch(name)), "source")
 
 
 _DOCUMENTS = frozenset({"markdown", "restructuredtext", "asciidoc", "org", "latex", "text"})
 _SETTINGS = frozenset({"json", "yaml", "toml", "ini", "xml", "hcl", "csv", "properties", "dockerfile", "nix"})
 
 
-def file_group(path: str, language: str) -> str:
-    """Return what a file is for a person: ``docs``, ``config`` or ``code``, wherever it lies."""
+def file_group(path: str, language: str, marks: str = "") -> str:
+    """Return what a file is for a person: ``docs``, ``config`` or ``code``, wherever it lies; `marks` decide first."""
+    said = marks.split()
+    if "documentation" in said:
+        return "docs"
+    if "detectable" in said:
+        return "code"
     if language in _SETTINGS:
         return "config"
     role = name_role(path.rpartition("/")[2])
-    if language in _DOCUMENTS:
+    if language in _DOCUMENTS and "-documentation" not in said:
         return "docs" if language != "text" or role == "prose" else "config" if role == "data" else "code"
     return "code"
 
@@ -235,14 +266,14 @@ _LESSER_FOLDERS = _listed(
 _STANDINGS = {"source": 0, "data": 2, "prose": 2, "example": 3, "stub": 3, "test": 4, "generated": 5, "vendor": 6}
 
 
-def standing(path: str, wanted_roles: frozenset[str] = frozenset(), generated: bool = False) -> int:
+def standing(path: str, wanted_roles: frozenset[str] = frozenset(), marks: str = "") -> int:
     """Return how far behind a file stands among others with the same text or name: 0 for source, more for most others.
 
     Args:
         wanted_roles: roles that the query asks for, which come before source.
-        generated: whether the file says that a tool wrote it.
+        marks: as `file_role` takes them.
     """
-    role = "generated" if generated else file_role(path)
+    role = file_role(path, marks)
     if role in wanted_roles:
         return -1
     if role == "source" and not _LESSER_FOLDERS.isdisjoint(path.lower().split("/")[:-1]):

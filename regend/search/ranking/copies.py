@@ -102,7 +102,7 @@ def _place(
     root = scope.shown_root(snapshot, entry)
     return (
         unnamed,
-        standing(path, context.wanted_roles, entry.generated),
+        standing(path, context.wanted_roles, entry.marks),
         len(path),
         path,
         root,

@@ -106,7 +106,7 @@ def shortlist(
     context: QueryContext,
     count: int,
     table: RankingTable = RANKING,
-    words_of: Callable[[Entry], PathWords] = lambda entry: path_words(entry.path),
+    words_of: Callable[[Entry], PathWords] = lambda entry: path_words(entry.path, entry.marks),
 ) -> tuple[list[Candidate], FoundFiles]:
     """Return the `count` most promising candidates (round one), best first, and what was found of all files.
 

@@ -39,8 +39,6 @@ _SHORTLIST = 96
 """Chunks hydrated at least."""
 _LOCATED_DEFINITIONS = 8
 """Definitions looked up by line, at most, when no leg brought their chunks."""
-_COPIED = ("vendor", "test")
-"""Roles that say more of a file than that a tool wrote it."""
 _DEEPER = 4
 """Factor by which the legs look deeper while copies leave too few texts."""
 NAMED_PLACE = "named_place"
@@ -262,11 +260,11 @@ def _added(q: Question, docs: Sequence[int], files: FoundFiles) -> Iterator[Cand
 
 def _words_of(scope: Scope, entry: Entry) -> PathWords:
     """Return what the path and the index say of a file: a translation is one only where its original is indexed."""
-    words = path_words(entry.path)
+    words = path_words(entry.path, entry.marks)
     originals = () if words.translation is None else words.translation.originals
     if originals and not any(scope.beside(entry, path) for path in originals):
         words = words._replace(translation=None)
-    return words._replace(role="generated") if entry.generated and words.role not in _COPIED else words
+    return words
 
 
 def _located(q: Question, views: dict[int, ChunkView]) -> Iterator[ChunkView]:

@@ -156,6 +156,17 @@ class Reader:
             found.update((ChunkId(chunk), key) for chunk, key in self.connection.execute(find, asked).fetchall())
         return found
 
+    def chunk_ids(self, keys: Sequence[int]) -> dict[int, ChunkId]:
+        """Return the hashes of stored chunks, by key; a few hundred at most."""
+        find = f"SELECT chunk_key, chunk FROM chunks WHERE chunk_key IN ({','.join('?' * len(keys))})"  # noqa: S608
+        return {key: ChunkId(chunk) for key, chunk in self.connection.execute(find, keys).fetchall()}
+
+    def vector_rows(self, model: int, keys: Sequence[int]) -> list[tuple[int, bytes]]:
+        """Return chunk keys with their stored vectors of a model; a few hundred at most."""
+        find = f"SELECT vector_key, vector FROM vectors WHERE vector_key IN ({','.join('?' * len(keys))})"  # noqa: S608
+        rows = self.connection.execute(find, [model << MODEL_SHIFT | key for key in keys]).fetchall()
+        return [(key & ((1 << MODEL_SHIFT) - 1), vector) for key, vector in rows]
+
     def token_counts(self, blob_key: int) -> list[int]:
         """Return the token count of each of a blob's chunks, in order."""
         rows = self.connection.execute(

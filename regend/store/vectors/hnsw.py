@@ -15,7 +15,7 @@ import hnswlib
 import numpy as np
 
 from regend.errors import EnvelopeError, count_text
-from regend.store.base import FloatMatrix, FloatVector, HalfMatrix, KeyArray
+from regend.store.base import FloatMatrix, FloatVector, HalfMatrix, KeyArray, Mask
 from regend.store.catalog.loading import positions
 from regend.store.envelope import Envelope, seal, unseal
 
@@ -26,6 +26,8 @@ _EF_CONSTRUCTION = 120
 _EF = 64
 _STEP_ROWS = 256
 _SCAN_ROWS = 4_096
+_EXTRA = 16
+_SCAN_SHARE = 0.5
 
 
 class BuildStoppedError(Exception):
@@ -59,6 +61,26 @@ class HnswBase:
         rows = np.searchsorted(self.keys, labels[0].astype(np.int64))
         return rows, (1.0 - distances[0]).astype(np.float32)
 
+    def nearest_live(
+        self, vector: FloatVector, limit: int, dead: Mask, dead_count: int
+    ) -> tuple[KeyArray, FloatVector]:
+        """Find the `limit` nearest live keys and their cosines.
+
+        Args:
+            dead: bool [n], tombstones of the rows, of which there are `dead_count`.
+        """
+        total = len(self.keys)
+        fetch = min(total, int(limit / (1.0 - dead_count / total) * 1.2) + _EXTRA)
+        while fetch < total * _SCAN_SHARE:
+            rows, scores = self.search(vector, fetch)
+            alive = ~dead[rows]
+            if int(alive.sum()) >= limit:
+                return self.keys[rows[alive]], scores[alive]
+            fetch = min(total, fetch * 4)
+        # Half of the rows or more are wanted: one pass over all of them is cheaper than the graph, and exact.
+        alive = ~dead
+        return best(self.keys[alive], self.scores(vector)[alive], limit)
+
     def vectors_of(self, keys: KeyArray) -> FloatMatrix:
         """Copy the vectors of keys that it has (float32 [n, dim]); 1 µs each."""
         if not len(keys):
@@ -74,6 +96,15 @@ class HnswBase:
     def rows_of(self, keys: KeyArray) -> KeyArray:
         """Return the row numbers of `keys` (int64 [n]), -1 where absent."""
         return positions(self.keys, keys)
+
+
+def best(keys: KeyArray, scores: FloatVector, limit: int) -> tuple[KeyArray, FloatVector]:
+    """Return the `limit` keys with the highest scores, best first; equal ones by key."""
+    if len(scores) > limit:
+        top = np.argpartition(scores, len(scores) - limit)[len(scores) - limit :]
+        keys, scores = keys[top], scores[top]
+    order = np.lexsort((keys, -scores))
+    return keys[order], scores[order]
 
 
 def build(keys: KeyArray, vectors: HalfMatrix, stop: threading.Event) -> HnswBase:

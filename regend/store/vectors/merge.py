@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import hnswlib
+import numpy as np
 import structlog
 
 from regend.embedding.base import ModelInfo
@@ -20,8 +21,9 @@ from regend.errors import EnvelopeError
 from regend.store.base import NO_THREAD_PAUSE_S, KeyArray
 from regend.store.envelope import discard, read_header
 from regend.store.vectors import hnsw
+from regend.store.vectors.disk import DiskBase, DiskSlabs
 from regend.store.vectors.hnsw import BuildStoppedError, HnswBase
-from regend.store.vectors.slab import Slab, SlabView
+from regend.store.vectors.slab import Base, Slab, SlabView
 from regend.types import PoolId
 
 EXACT_ROWS = 50_000
@@ -34,6 +36,8 @@ _MIN_DELTA_ROWS = 4_000
 _DELTA_SHARE = 0.2
 _DEAD_SHARE = 0.3
 _DEAD_ROWS_MIN = 1_000
+
+_NO_KEYS: KeyArray = np.empty(0, np.int64)
 
 log = structlog.get_logger(__name__)
 
@@ -52,12 +56,15 @@ class SlabMerger:
         number: int,
         owner: str,
         slabs: Callable[[], Mapping[PoolId, Slab]],
+        disk: DiskSlabs,
     ) -> None:
         """Args:
         number: the model's in the catalog.
         owner: names the catalog.
         slabs: returns the model's slabs by pool, as they are now.
+        disk: decides which vectors stay on disk.
         """
+        self._disk = disk
         self._directory = directory
         self._owner = owner
         self._catalog_path = catalog_path
@@ -70,7 +77,7 @@ class SlabMerger:
         self._generation = -1
         self._changed_at = 0.0
         self._stop = threading.Event()
-        self._results: list[tuple[PoolId, HnswBase | None]] = []
+        self._results: list[tuple[PoolId, Base | None]] = []
         self._files: dict[PoolId, Path] = {}
 
     def _name(self, pool: PoolId) -> str:
@@ -110,19 +117,24 @@ class SlabMerger:
         changed = self._install(slabs)
         while self._to_load and self._thread is None and time.monotonic() >= self._start_at:
             pool = self._to_load.pop()
-            if (self._directory / f"{self._name(pool)}.envelope").exists():
+            if self._disk.keeps(pool):
+                self.forget(pool)
+            elif (self._directory / f"{self._name(pool)}.envelope").exists():
                 self._start(pool, partial(self._load, pool))
                 if self._thread is None:
                     self._to_load.append(pool)
         for pool, slab in slabs.items():
             view = slab.view()
-            if view.base is not None and view.live_count < EXACT_ROWS * _DROP_SHARE:
+            if kept := self._disk.keeps(pool):
+                self._divide(pool, view)
+            on_disk = isinstance(view.base, DiskBase)
+            if not kept and (on_disk or (view.base is not None and view.live_count < EXACT_ROWS * _DROP_SHARE)):
                 self.start_over(pool)
                 changed.add(pool)
             elif view.dead_count > max(_DEAD_ROWS_MIN, view.count // 2):
                 slab.compact()
                 changed.add(pool)
-            elif not self.busy and time.monotonic() - self._changed_at >= BUILD_AFTER_S:
+            elif not kept and not self.busy and time.monotonic() - self._changed_at >= BUILD_AFTER_S:
                 self._consider(pool, view, generation)
         return changed
 
@@ -140,10 +152,20 @@ class SlabMerger:
         self._results.clear()
         return changed
 
+    def _divide(self, pool: PoolId, view: SlabView) -> None:
+        """Let vectors go that a shared store finds, and take those back that it may lack."""
+        base, fresh = view.base, view.live_delta()[0]
+        if self.busy or not self._disk.begin(pool, base, len(fresh)):
+            return
+        known = isinstance(base, DiskBase) and base.settled
+        kept = base.keys[~view.base_dead] if base is not None and known else _NO_KEYS
+        asked = fresh if known else view.live_keys()
+        self._start(pool, partial(self._disk.divide, self._disk.paths_of(pool), kept, asked))
+
     def _consider(self, pool: PoolId, view: SlabView, generation: int) -> None:
         """Start a build where the slab asks for one."""
         base, file = view.base, self._files.get(pool)
-        if view.live_count < EXACT_ROWS:
+        if view.live_count < EXACT_ROWS or isinstance(base, DiskBase):
             return
         if base is not None and view.base_dead_count <= _DEAD_SHARE * len(base.keys):
             if view.count - view.dead_count <= max(min(_MIN_DELTA_ROWS, EXACT_ROWS), _DELTA_SHARE * len(base.keys)):
@@ -155,9 +177,12 @@ class SlabMerger:
 
     def start_over(self, pool: PoolId) -> None:
         """Drop the pool's base, in memory and on disk; a new one without the dead rows is built when it pays."""
-        if pool in (slabs := self._slabs()):
+        if pool in (slabs := self._slabs()) and not self._stays_on_disk(pool, slabs[pool].view()):
             slabs[pool].install(None)
         self.forget(pool)
+
+    def _stays_on_disk(self, pool: PoolId, view: SlabView) -> bool:
+        return isinstance(view.base, DiskBase) and self._disk.keeps(pool)
 
     def forget(self, pool: PoolId) -> None:
         """Remove the pool's file, and do not load it."""
@@ -173,7 +198,7 @@ class SlabMerger:
             self._thread.join()
             self._thread = None
 
-    def _start(self, pool: PoolId, job: Callable[[], HnswBase | None]) -> None:
+    def _start(self, pool: PoolId, job: Callable[[], Base | None]) -> None:
         self._results.clear()
 
         def run() -> None:

@@ -1,4 +1,4 @@
-"""The vectors of one pool and one model: an immutable HNSW base, a small exact delta, and tombstones.
+"""The vectors of one pool and one model: an immutable base, a small exact delta, and tombstones.
 
 The writer only ever appends to arrays and replaces masks, so publishing a view copies nothing but the masks that
 changed (one byte per row). A view sees the rows below its own length and stays as it is while the writer goes on.
@@ -12,17 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from regend.store.base import FloatMatrix, FloatVector, HalfMatrix, KeyArray, Mask
+from regend.store.vectors.disk import READ_ROWS, DiskBase
 from regend.store.vectors.exact import KeyRows, nearest
-from regend.store.vectors.hnsw import HnswBase
+from regend.store.vectors.hnsw import HnswBase, best
 
 KeyedVectors = tuple[KeyArray, HalfMatrix]
 """Chunk keys (int64 [n]) and their vectors (float16 [n, dim], unit rows), as they are stored."""
 
+Base = HnswBase | DiskBase
+
 _NO_KEYS: KeyArray = np.empty(0, np.int64)
 NO_VECTORS: KeyedVectors = (np.empty(0, np.int64), np.empty((0, 0), np.float16))
 _FIRST_CAPACITY = 256
-_EXTRA = 16
-_SCAN_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class SlabView:
     """A slab at one moment; any thread may search it.
 
     Attributes:
-        base: the HNSW base, or None while everything is exact.
+        base: the HNSW base, or that of vectors on disk; None while everything is exact.
         base_dead: tombstones of the base's rows.
         keys: int64 [>= count], the delta's chunk keys.
         vectors: float16 [>= count, dim], unit rows of the delta, to the bit as they are stored.
@@ -40,7 +41,7 @@ class SlabView:
     """
 
     dim: int
-    base: HnswBase | None
+    base: Base | None
     base_dead: Mask
     base_dead_count: int
     keys: KeyArray
@@ -56,6 +57,11 @@ class SlabView:
         base_rows = 0 if self.base is None else len(self.base.keys) - self.base_dead_count
         return base_rows + self.count - self.dead_count
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether memory holds no more vectors than the shared store may lack."""
+        return isinstance(self.base, DiskBase) and self.base.settled
+
     def search(self, vector: FloatVector, limit: int) -> tuple[KeyArray, FloatVector]:
         """Find the `limit` nearest live keys and their cosines, best first; exact except for the base's recall."""
         limit = min(limit, self.live_count)
@@ -63,9 +69,9 @@ class SlabView:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         keys, scores = self._search_delta(vector, limit)
         if self.base is not None and len(self.base.keys) > self.base_dead_count:
-            base_keys, base_scores = self._search_base(self.base, vector, limit)
+            base_keys, base_scores = self.base.nearest_live(vector, limit, self.base_dead, self.base_dead_count)
             keys, scores = np.concatenate((keys, base_keys)), np.concatenate((scores, base_scores))
-        return _best(keys, scores, limit)
+        return best(keys, scores, limit)
 
     def _search_delta(self, vector: FloatVector, limit: int) -> tuple[KeyArray, FloatVector]:
         count = self.count
@@ -73,24 +79,15 @@ class SlabView:
         rows, scores = nearest(self.vectors[:count], vector, limit, dead)
         return self.keys[rows], scores
 
-    def _search_base(self, base: HnswBase, vector: FloatVector, limit: int) -> tuple[KeyArray, FloatVector]:
-        total = len(base.keys)
-        dead_share = self.base_dead_count / total
-        fetch = min(total, int(limit / (1.0 - dead_share) * 1.2) + _EXTRA)
-        while fetch < total * _SCAN_SHARE:
-            rows, scores = base.search(vector, fetch)
-            alive = ~self.base_dead[rows]
-            if int(alive.sum()) >= limit:
-                return base.keys[rows[alive]], scores[alive]
-            fetch = min(total, fetch * 4)
-        # Half of the rows or more are wanted: one pass over all of them is cheaper than the graph, and exact.
-        alive = ~self.base_dead
-        return _best(base.keys[alive], base.scores(vector)[alive], limit)
-
     def search_among(self, vector: FloatVector, keys: KeyArray, limit: int) -> tuple[KeyArray, FloatVector]:
-        """Find the `limit` nearest among `keys` (unique), exactly; keys without a live vector are left out."""
+        """Find the `limit` nearest among `keys` (unique), exactly; keys without a live vector are left out.
+
+        Where too many vectors would have to be read from disk, what the shared store found has to do.
+        """
+        if isinstance(self.base, DiskBase) and len(keys) > READ_ROWS:
+            keys = np.intersect1d(keys, np.concatenate((self.base.found, self.live_delta()[0])))
         scores, known = self.scores(vector, keys)
-        return _best(keys[known], scores[known], limit)
+        return best(keys[known], scores[known], limit)
 
     def vector(self, key: int) -> FloatVector | None:
         """Return the unit vector of a live key, or None."""
@@ -138,20 +135,12 @@ class SlabView:
         return np.concatenate((base_keys, keys)), np.concatenate((held, vectors))
 
 
-def _best(keys: KeyArray, scores: FloatVector, limit: int) -> tuple[KeyArray, FloatVector]:
-    if len(scores) > limit:
-        top = np.argpartition(scores, len(scores) - limit)[len(scores) - limit :]
-        keys, scores = keys[top], scores[top]
-    order = np.lexsort((keys, -scores))
-    return keys[order], scores[order]
-
-
 class Slab:
     """Writer of one slab. Owned by the index thread."""
 
     def __init__(self, dim: int) -> None:
         self._dim = dim
-        self._base: HnswBase | None = None
+        self._base: Base | None = None
         self._base_dead: Mask = np.zeros(0, np.bool_)
         self._base_dead_count = 0
         self._reset_delta(_FIRST_CAPACITY)
@@ -192,6 +181,10 @@ class Slab:
         self._count = needed
         self._view = None
 
+    def begin(self, base: Base) -> None:
+        """Give an empty slab a base, all of whose rows are live."""
+        self._base, self._base_dead, self._view = base, np.zeros(len(base.keys), np.bool_), None
+
     def reserve(self, rows: int) -> None:
         """Make room for this many rows of the delta in total. Views keep the old arrays."""
         if rows <= len(self._keys):
@@ -219,6 +212,7 @@ class Slab:
 
     def _set_dead(self, keys: Iterable[int], *, dead: bool) -> None:
         step = 1 if dead else -1
+        back: list[int] = []
         for key in keys:
             row = self._row_of.row(key)
             if row >= 0:
@@ -229,9 +223,15 @@ class Slab:
                 continue
             row = self._base_row(key)
             if row >= 0 and self._base_dead[row] != dead:
+                if not dead and isinstance(self._base, DiskBase):
+                    back.append(key)  # The shared store may have dropped it meanwhile.
+                    continue
                 self._own_masks()
                 self._base_dead[row] = dead
                 self._base_dead_count += step
+        if back and isinstance(self._base, DiskBase):
+            found = np.unique(np.array(back, np.int64))
+            self.add(found, self._base.vectors_of(found))
 
     def _own_masks(self) -> None:
         if self._shared_masks:
@@ -249,7 +249,7 @@ class Slab:
             )  # fmt: skip
         return self._view
 
-    def install(self, base: HnswBase | None) -> None:
+    def install(self, base: Base | None) -> None:
         """Replace the base; move live rows that it does not hold to a new delta."""
         view = self.view()
         live_keys = view.live_keys()

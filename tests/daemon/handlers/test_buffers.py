@@ -17,9 +17,10 @@ from regend.chunking.packing import pack
 from regend.config import LimitConfig
 from regend.daemon.handlers.buffers import MAX_BUFFERS, Buffer, Buffers
 from regend.daemon.roots import ServedRoot
+from regend.disk.ignore.attributes import NO_ATTRIBUTES
 from regend.disk.ignore.decision import Decision
 from regend.rpc.connection import Connection
-from regend.types import UNSURE, PackedFile, RootId
+from regend.types import NOT_DECLARED, UNSURE, Declared, PackedFile, RootId
 
 
 class Peer:
@@ -44,13 +45,19 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     """Buffers over real chunking, without a model, and an index in which nothing is."""
     chunked: list[str] = []
 
-    async def chunk(root: str, path: str, limits: LimitConfig, lane: object, alone: bool, content: bytes) -> PackedFile:
+    async def chunk(
+        _root: str, path: str, limits: LimitConfig, _lane: object, *, alone: bool, content: bytes, declared: Declared
+    ) -> PackedFile:
+        assert not alone
+        assert declared == NOT_DECLARED
         chunked.append(path)
         return pack(chunk_content(content, "python", UNSURE, limits))
 
     served: Any = SimpleNamespace(
         record=SimpleNamespace(root=RootId(1), pool=1), path=str(tmp_path), limits=LimitConfig(),
-        rules=SimpleNamespace(decide=lambda path, is_directory: Decision(path.endswith(".log"))),
+        rules=SimpleNamespace(
+            decide=lambda path, is_directory: Decision(path.endswith(".log")), attributes=lambda path: NO_ATTRIBUTES
+        ),
     )  # fmt: skip
     pool: Any = SimpleNamespace(chunk=chunk)
     model: Any = SimpleNamespace(local=False)

@@ -48,3 +48,34 @@ def test_role(role: str, paths: str) -> None:
 )  # fmt: skip
 def test_group(path: str, language: str, group: str) -> None:
     assert file_group(path, language) == group
+
+
+@pytest.mark.parametrize(
+    ("path", "marks", "role"),
+    [
+        ("src/a.go", "vendored", "vendor"), ("src/a.go", "generated", "generated"),
+        ("src/a.go", "documentation", "prose"),
+        ("vendor/a.go", "-vendored", "source"), ("vendor/x/tests/a.go", "-vendored", "test"),
+        ("vendor/a.go", "generated", "vendor"), ("tests/a.go", "generated", "test"),
+        ("a.pb.go", "-generated", "source"),
+        ("dist/lib/a.js", "-generated", "source"), ("generated/a_test.go", "-generated", "test"),
+        ("README.md", "-documentation", "source"), ("examples/a.py", "-documentation", "source"),
+        ("schema.json", "detectable", "source"), ("schema.json", "-detectable", "data"),
+        ("src/a.go", "generated vendored", "vendor"), ("src/a.go", "parse_timeout", "source"),
+        ("src/a.go", "parse_timeout vendored", "vendor"), ("vendor/a.go", "generated -vendored", "generated"),
+    ],
+)  # fmt: skip
+def test_marks_decide_before_the_path(path: str, marks: str, role: str) -> None:
+    assert file_role(path, marks) == role
+
+
+@pytest.mark.parametrize(
+    ("path", "language", "marks", "group"),
+    [
+        ("a.py", "python", "documentation", "docs"), ("a.md", "markdown", "-documentation", "code"),
+        ("a.json", "json", "detectable", "code"), ("a.json", "json", "-detectable", "config"),
+        ("a.md", "markdown", "generated", "docs"),
+    ],
+)  # fmt: skip
+def test_marks_decide_the_group(path: str, language: str, marks: str, group: str) -> None:
+    assert file_group(path, language, marks) == group

@@ -91,10 +91,10 @@ def test_the_mark_of_generated_files_outlives_a_restart(tmp_path: Path) -> None:
     blob = blob_id(text.encode(), "python", 1)
     file = ChunkedFile(blob, UNSURE, "python", 2, tuple(chunks), tuple(symbols), degraded_reason=GENERATED)
     stored.store.apply(Commit(1, (PutFile(root, "a.py", UNSURE, blob, pack(file)),)))
-    assert [entry.generated for entry in entries_of(stored)] == [True]
+    assert [entry.marks for entry in entries_of(stored)] == [GENERATED]
     stored.close()
     again = StoredCorpus(tmp_path)
-    assert [entry.generated for entry in entries_of(again)] == [True]
+    assert [entry.marks for entry in entries_of(again)] == [GENERATED]
     again.close()
 
 

@@ -1,0 +1,122 @@
+"""A root whose vectors stay on disk is searched by the shared store, and answers as one that is searched here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.rig import wait_for
+from tests.sharing.server import Server
+from tests.sharing.test_daemons import Colleague, config, health_of, source
+
+QUESTIONS = ["compute part 3 of item 7", "multiply a value by a number", "the first part of the eleventh item"]
+DEADLINE_MS = 400
+
+
+@pytest.fixture(params=[pytest.param("sqlite", marks=pytest.mark.slow), "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        found = f"sqlite://{tmp_path}/shared.db"
+    else:
+        pytest.importorskip("asyncpg", reason="the package `asyncpg` is missing")
+        found = request.getfixturevalue("postgres").dsn(request.getfixturevalue("database"))
+    health_of(found)
+    return found
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as opened:
+        yield opened
+
+
+class Searcher(Colleague):
+    """A daemon that keeps the vectors of its root on disk."""
+
+    def __init__(self, stack: ExitStack, url: str, *lines: str) -> None:
+        super().__init__(stack, url)
+        lines = (f'search_roots = ["{self.root}"]', f"search_timeout_ms = {DEADLINE_MS}", *lines)
+        (self.daemon.home / "config.toml").write_text(config(url, self.root, *lines))
+
+    def ask(self, query: str, **params: Any) -> dict[str, Any]:
+        return self.daemon.call("search", query=query, **params)
+
+    def wait_until_on_disk(self) -> None:
+        """Wait until the store finds all chunks of the root, and memory holds no vector."""
+        self.wait_until_sent()
+
+        def on_disk() -> bool:
+            (root,) = self.shared["roots"]
+            return (root["search"], root["in_memory"]) == ("store", 0)
+
+        wait_for(on_disk, "no vector is in memory")
+
+
+def places(answer: dict[str, Any]) -> list[tuple[str, int]]:
+    return [(result["path"], result["start_line"]) for result in answer["results"]]
+
+
+def test_answers_are_those_of_a_search_in_memory(url: str, stack: ExitStack) -> None:
+    ada = Colleague(stack, url).start()
+    ada.wait_until_sent()
+    bob = Searcher(stack, url).start()
+    bob.wait_until_on_disk()
+    file = str(bob.root / "part3.py")
+
+    def same() -> None:
+        for number, question in enumerate(QUESTIONS):
+            for more in ({}, {"k": 40}, {"path": "part[1-5].py"}, {"lang": "python", "offset": 5}):
+                answer, here = bob.ask(question, **more), ada.daemon.call("search", query=question, **more)
+                assert places(answer) == places(here), (number, more)
+                assert answer["notes"] == here["notes"]
+        for line in (0, 3):
+            mine = bob.daemon.call("related", file=file, line=line)
+            theirs = ada.daemon.call("related", file=str(ada.root / "part3.py"), line=line)
+            assert places(mine) == places(theirs) and not mine["notes"]
+
+    same()
+    asked = bob.shared["searched"]
+    assert asked >= 14 and bob.shared["search_failures"] == 0
+    # After a restart, too, although no vector is read into memory.
+    bob.daemon.stop()
+    bob.daemon.start(bob.root)
+    bob.daemon.flush()
+    bob.wait_until_on_disk()
+    same()
+    # An edit is found at once, with vectors that the store does not have yet; a deleted file is not found any more.
+    for one in (ada, bob):
+        (one.root / "new.py").write_text(source(70))
+        (one.root / "part5.py").unlink()
+        one.daemon.flush()
+    for question in (*QUESTIONS, "compute part 2 of item 70"):
+        assert places(bob.ask(question)) == places(ada.daemon.call("search", query=question))
+    assert bob.ask("compute part 2 of item 70")["results"][0]["path"] == "new.py"
+
+
+@pytest.mark.slow
+def test_words_answer_by_the_deadline_where_the_store_does_not(
+    postgres: Server, database: str, stack: ExitStack
+) -> None:
+    pytest.importorskip("asyncpg", reason="the package `asyncpg` is missing")
+    url = postgres.dsn(database)
+    health_of(url)
+    bob = Searcher(stack, url).start()
+    bob.wait_until_on_disk()
+    before = bob.ask(QUESTIONS[0])
+    with postgres.frozen():
+        answer = bob.ask(QUESTIONS[0])
+        assert answer["results"][0]["path"] == before["results"][0]["path"]
+        assert [f"did not answer within {DEADLINE_MS / 1e3:g} s" in note for note in answer["notes"]] == [True]
+        # Then the store is left alone for a moment, and no query waits.
+        again = bob.ask(QUESTIONS[1])
+        assert again["notes"] and again["took_ms"] < DEADLINE_MS / 2
+        # A file that is edited meanwhile is found by meaning, because its vectors are still here.
+        (bob.root / "new.py").write_text(source(71))
+        answer = bob.ask("compute part 2 of item 71", sync=True)
+        assert answer["results"][0]["path"] == "new.py"
+    wait_for(lambda: not bob.ask(QUESTIONS[0])["notes"], "the store is asked again", 30.0)
+    assert places(bob.ask(QUESTIONS[0])) == places(before)
