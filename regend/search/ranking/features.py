@@ -192,6 +192,11 @@ def translated(candidate: Candidate, context: QueryContext) -> float:
     return 0.0 if translation is None or context.spoken.fits(translation.language) else -1.0
 
 
+def declaration(candidate: Candidate, context: QueryContext) -> float:
+    """Set back a header or an interface whose implementation stands beside it, where most answers are."""
+    return -1.0 if candidate.path.implementations and "stub" not in context.wanted_roles else 0.0
+
+
 def exact_phrase(candidate: Candidate, context: QueryContext) -> float:
     """Count the quoted texts in the chunk: quotation marks mean these very words."""
     if not context.phrases or candidate.view is None:
@@ -262,6 +267,7 @@ FEATURES: tuple[Feature, ...] = (
     *(_row(f"unasked_{role}", "file", unasked(role)) for role in ROLE_WORDS if role != "source"),
     # Its weight exceeds what a translation with more examples than the original may have on top, on purpose.
     _row("unasked_translation", "file", translated),
+    _row("unasked_declaration", "file", declaration),
     # A file that has all of the query's words beats one that BM25 likes for having a rare one often.
     _row("words_present", "read", lambda chunk, _: chunk.file.present),
     _row("words_covered", "read", lambda chunk, _: chunk.file.covered),

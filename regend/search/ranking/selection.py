@@ -259,11 +259,17 @@ def _added(q: Question, docs: Sequence[int], files: FoundFiles) -> Iterator[Cand
 
 
 def _words_of(scope: Scope, entry: Entry) -> PathWords:
-    """Return what the path and the index say of a file: a translation is one only where its original is indexed."""
+    """Return what the path and the index say of a file.
+
+    A translation is one only where its original is indexed, and a declaration only where its implementation is.
+    """
     words = path_words(entry.path, entry.marks)
     originals = () if words.translation is None else words.translation.originals
     if originals and not any(scope.beside(entry, path) for path in originals):
         words = words._replace(translation=None)
+    if words.implementations:
+        there = tuple(path for path in words.implementations if scope.beside(entry, path))
+        words = words._replace(implementations=there)
     return words
 
 

@@ -35,6 +35,7 @@ WEIGHTS: Mapping[str, float] = {
     "unasked_prose": 0.701,
     "unasked_data": 0.0772,
     "unasked_translation": 0.9,
+    "unasked_declaration": 0.2,
     "words_present": 0.256,
     "words_covered": 0.244,
     "words_together": 0.202,
