@@ -62,6 +62,7 @@ class FileFacts:
         names: the share of the query's names that a chunk has, spelt exactly so, 0..1.
         symbol: how well the name of an enclosing definition fits the query, 0..1.
         tokens: of the longest chunk.
+        likeness: of the whole file's vector to the query's, as a share of the best file's, 0..1.
         pairs: what pairs of its features say together, see `pairs`.
     """
 
@@ -79,6 +80,7 @@ class FileFacts:
     names: float = 0.0
     symbol: float = 0.0
     tokens: int = 0
+    likeness: float = 0.0
     pairs: float = 0.0
 
 
@@ -244,6 +246,8 @@ FEATURES: tuple[Feature, ...] = (
     _row("meaning", "file", lambda chunk, context: chunk.file.meaning * KIND_FACTORS[context.query.kind]),
     # A file about the topic matches in several places; a chance match stands alone.
     _row("all_words", "file", lambda chunk, _: chunk.file.all_words),
+    # A passage may be like the question by chance, a whole file hardly.
+    _row("file_likeness", "read", lambda chunk, context: chunk.file.likeness * KIND_FACTORS[context.query.kind]),
     # If several files of a folder fit, the topic is at home there; a lone match elsewhere is more often chance.
     _row("neighbours", "file", lambda chunk, _: chunk.file.neighbours),
     # A user who types just a name wants its definition first. Its weight exceeds all others together, on purpose.

@@ -25,6 +25,7 @@ from regend.search.query.parse import Query
 from regend.search.query.words import PathWords, path_words
 from regend.search.ranking.copies import Grouped, grouped
 from regend.search.ranking.features import Candidate, FeatureShare, QueryContext
+from regend.search.ranking.likeness import likeness_of
 from regend.search.ranking.ranking import FoundFiles, Ranked, RankingTable, added_candidate, rank, shortlist
 from regend.search.stages import StageClock
 from regend.store.base import ChunkConditions, ChunkView, Entry, Snapshot
@@ -144,6 +145,12 @@ def ranked(question: Question, depth: int, clock: StageClock) -> list[Ranked]:
         candidate.copies = copies.get(candidate.doc, ())
     candidates = _hydrated(q, candidates, files)
     clock.lap("hydrate")
+    if q.vector is not None and q.weight > 0.0:
+        shown = {candidate.entry.entry_id: candidate.file for candidate in candidates}
+        likeness = likeness_of(q.snapshot, (file.entry for file in shown.values()), q.vector)
+        for entry_id, file in shown.items():
+            file.likeness = likeness[entry_id]
+        clock.lap("likeness")
     rows = rank(candidates, lambda entry: q.scope.shown_root(q.snapshot, entry), q.context, q.table)
     rows = _named_first(rows, q.places) if q.places else rows
     clock.lap("rank")
