@@ -1,7 +1,8 @@
 """`python -m benchmarks NAME`: run one measurement, and print its figures with the machine and the commit.
 
-`index`, `query`, `freshness`, `restart`, `memory`, `idle`, `switch`, `load` and `scale` measure speed; `all` runs them
-one after the other. They print tables, and write JSON where `--out` says; `page` makes `docs/performance.md` from it.
+`index`, `query`, `freshness`, `restart`, `memory`, `idle`, `switch`, `modes`, `load` and `scale` measure speed; `all`
+runs them one after the other. They print tables, and write JSON where `--out` says; `page` makes `docs/performance.md`
+from it.
 `retrieval` and `tokens` judge answers, `chunks DIR...` counts, `corpus` makes trees and questions below `--out`.
 """
 

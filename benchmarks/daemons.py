@@ -42,12 +42,24 @@ class PrivateDaemon:
         assert self._process is not None, "start() comes first"
         return self._process.pid
 
-    def start(self, *roots: Path) -> float:
-        """Start the daemon and wait until it answers; returns the seconds that took."""
+    def configure(self, settings: str) -> None:
+        """Write the user's configuration, as TOML, for the next start."""
+        config = self.home / "regend" / "config.toml"
+        config.parent.mkdir(exist_ok=True)
+        config.write_text(settings)
+
+    def start(self, *roots: Path, trace: Path | None = None) -> float:
+        """Start the daemon and wait until it answers; returns the seconds that took.
+
+        Args:
+            trace: file for its trace.
+        """
         began_at = time.perf_counter()
         command = [sys.executable, "-m", "regend", "--state-dir", str(self.state_dir), "--socket", str(self.socket)]
         for root in roots:
             command += ["--root", str(root)]
+        if trace is not None:
+            command += ["--trace", str(trace)]
         with (self.home / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 command, stderr=log, stdout=log, env=self._environ, preexec_fn=pinned(self._cores)

@@ -110,9 +110,7 @@ def _edit(server: EmbeddingServer, root: Path, name: str) -> float:
 
 
 def _configure(daemon: PrivateDaemon, server: EmbeddingServer, settings: str) -> None:
-    config = daemon.home / "regend" / "config.toml"
-    config.parent.mkdir(exist_ok=True)
-    config.write_text(
+    daemon.configure(
         f'[embedding]\nprovider = "http"\nrole = "only"\n'
         f'urls = ["{server.url}"]\nmodel = "m"\ndim = {DIM}\n{settings}\n'
     )

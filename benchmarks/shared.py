@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,6 +35,13 @@ QUERIES = 50
 DAEMONS, EDITS = 100, 20
 LIMIT = 24
 _TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Searched(NamedTuple):
+    """The server's CPU for one `nearest`, and how much of the exact answer it found."""
+
+    cpu_ms: float
+    recall: float
 
 
 def collected(directories: list[Path], rows: int) -> tuple[list[ChunkId], HalfMatrix]:
@@ -76,8 +84,8 @@ async def timed(what: str, count: int, call: Callable[[], Awaitable[object]]) ->
 
 async def search(
     server: Server, store: SharedStore, model: SharedModel, name: str, chunks: list[ChunkId], vectors: HalfMatrix
-) -> None:
-    """Print the cost and recall of `nearest` within a tree of these chunks."""
+) -> Searched:
+    """Print and return the cost and recall of `nearest` within a tree of these chunks."""
     done = await store.commit_tree(POOL, TreeChange(name, "", uuid.uuid4().hex, frozenset(chunks)))
     assert done.done and not done.missing
     singles = vectors.astype(np.float32)
@@ -101,9 +109,12 @@ async def search(
         f"{took_s / QUERIES * 1e3:.1f} ms | recall {recall:.3f} |",
         flush=True,
     )
+    return Searched(spent_s / QUERIES * 1e3, recall)
 
 
-async def measure(server: Server, chunks: list[ChunkId], vectors: HalfMatrix) -> None:
+async def measure(server: Server, chunks: list[ChunkId], vectors: HalfMatrix) -> dict[str, Searched]:
+    """Print all figures; return those of searches, by tree."""
+    found: dict[str, Searched] = {}
     model = SharedModel(built_in().info.model_id, built_in().info.dim)
     store = open_shared(parse_address(server.dsn()))
     await store.setup()
@@ -127,7 +138,7 @@ async def measure(server: Server, chunks: list[ChunkId], vectors: HalfMatrix) ->
     for share in SHARES:
         rows = np.sort(rng.choice(len(chunks), int(share * len(chunks)), replace=False))
         own = [chunks[row] for row in rows]
-        await search(server, store, model, f"a tree of {share:.0%}", own, vectors[rows])
+        found[f"{share:.0%}"] = await search(server, store, model, f"a tree of {share:.0%}", own, vectors[rows])
     # A pool that changed, as far as it may before the next sweep builds a new graph.
     gone = frozenset(chunks[: int(len(chunks) * 0.18)])
     left = [chunk for chunk in chunks if chunk not in gone]
@@ -138,10 +149,11 @@ async def measure(server: Server, chunks: list[ChunkId], vectors: HalfMatrix) ->
     row_of = {chunk: row for row, chunk in enumerate(chunks)}
     await store.put(POOL, model, back, vectors[[row_of[chunk] for chunk in back]])
     now = left + back
-    await search(server, store, model, "a changed pool, all", now, vectors[[row_of[chunk] for chunk in now]])
-    half = now[::2]
-    await search(server, store, model, "a changed pool, half", half, vectors[[row_of[chunk] for chunk in half]])
+    for name, own in (("changed", now), ("changed, half", now[::2])):
+        rows = np.array([row_of[chunk] for chunk in own])
+        found[name] = await search(server, store, model, f"a pool that {name}", own, vectors[rows])
     await store.close()
+    return found
 
 
 async def crowd(server: Server, chunks: list[ChunkId], vectors: HalfMatrix) -> None:

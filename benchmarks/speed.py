@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks import beside, indexing, loading, queries, resting, switching, trees
+from benchmarks import beside, indexing, loading, modes, queries, resting, switching, trees
 from benchmarks.annotations import load as load_questions
 from benchmarks.daemons import commit
 from benchmarks.figures import Section, as_json, describe, joined, table
@@ -26,6 +26,7 @@ BENCHMARKS: Mapping[str, Callable[[Setup], Section]] = {
     "memory": resting.memory,
     "idle": resting.idle,
     "switch": switching.run,
+    "modes": modes.run,
     "load": loading.load,
     "scale": loading.scale,
 }

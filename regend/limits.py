@@ -31,5 +31,7 @@ KINDS = frozenset({
     "test", "trait", "type", "union", "variable", "window",
 })  # fmt: skip
 """Kinds of definitions in any language, and of chunks without one."""
+MIN_TUNE_FILES = 100
+"""Minimum files that `regenctl tune` measures with. In fewer the order of stages makes no difference."""
 MODES = ("sequential", "parallel", "pipeline")
 """Values of `mode`."""

@@ -139,6 +139,11 @@ EDGES: dict[str, tuple[str, ...]] = {
         "regend.errors", "regend.config", "regend.overrides", "regend.rpc.*", "regend.cli.terminal",
         "regend.cli.shared.*", "regend.sharing.*", "regend.disk.remotes",
     ),
+    # It measures this machine with daemons of its own, which it asks as any client does.
+    "regend.cli.tuning": (
+        "regend.errors", "regend.config", "regend.limits", "regend.machine", "regend.rpc.client", "regend.cli.call",
+        "regend.cli.roots", "regend.cli.settings", "regend.cli.terminal", "regend.cli.tuning.*",
+    ),
     # The server for agents: a client of the socket that is started with each agent, so it loads little.
     "regend.mcp": (
         "regend", "regend.interpreter", "regend.errors", "regend.fields", "regend.limits", "regend.paths",

@@ -10,8 +10,8 @@
 ;;; Commentary:
 
 ;; Asks the regend daemon, which keeps an index of your source trees
-;; fresh, through the program `regenctl'.  Modified buffers are always
-;; searched with the rest.
+;; fresh, through the program `regenctl', which runs once.  Modified
+;; buffers are always searched with the rest.
 ;;
 ;;   M-x regend-search    list results, with `xref'
 ;;   M-x regend-find      choose a result in the minibuffer
@@ -119,20 +119,37 @@ The current buffer comes first, then the others as they were used."
 
 ;;; Asking
 
-(defun regend--parse (buffer)
-  "Return the answer in BUFFER, or signal a `user-error' with its message."
-  (with-current-buffer buffer
-    (goto-char (point-min))
-    (let* ((answer (condition-case nil
-                       (json-parse-buffer :object-type 'alist :array-type 'list :null-object nil :false-object nil)
-                     (error nil)))
-           (failure (alist-get 'error answer)))
-      (cond
-       (failure (user-error "Regend: %s" (alist-get 'message failure)))
-       ((null answer)
-        (user-error "Regend: %s gave no answer: %s" regend-program
-                    (string-trim (buffer-substring-no-properties (point-min) (min (point-max) 300)))))
-       (t answer)))))
+(defvar regend--process nil
+  "The running `regenctl pipe', which answers all questions.")
+
+(defvar regend--waiting nil
+  "Questions without an answer, oldest first, each a list of its callback.")
+
+(defvar regend--lost nil
+  "Non-nil if no daemon answered the last question.")
+
+(defun regend--parse (line)
+  "Return the answer in LINE."
+  (condition-case nil
+      (json-parse-string line :object-type 'alist :array-type 'list :null-object nil :false-object nil)
+    (error (regend--failed (format "%s gave no answer: %s" regend-program
+                                   (string-trim (substring line 0 (min 300 (length line)))))))))
+
+(defun regend--failed (text)
+  "Return the answer of a question that failed because of TEXT."
+  `((error . ((code . "no_answer") (message . ,text)))))
+
+(defun regend--checked (answer)
+  "Return ANSWER, or signal a `user-error' with its message.
+Tell once when the daemon is there again."
+  (let* ((failure (alist-get 'error answer))
+         (lost (member (alist-get 'code failure) '("daemon_not_running" "connection_lost"))))
+    (when (and regend--lost (not lost))
+      (message "Regend: the daemon answers again"))
+    (setq regend--lost lost)
+    (when failure
+      (user-error "Regend: %s" (alist-get 'message failure)))
+    answer))
 
 (defun regend--directory ()
   "Return the directory in which to ask: the root of the project, else this one."
@@ -141,41 +158,87 @@ The current buffer comes first, then the others as they were used."
   (let ((project (project-current)))
     (expand-file-name (if project (project-root project) default-directory))))
 
+(defun regend--running ()
+  "Return the process that answers; start it if it does not run."
+  (unless (and regend--process
+               (process-live-p regend--process)
+               (equal regend-program (car (process-command regend--process))))
+    (regend--stop)
+    (let ((output (generate-new-buffer " *regend*" t))
+          (errors (generate-new-buffer " *regend-errors*" t))
+          (default-directory "/")
+          (process-adaptive-read-buffering nil))
+      (condition-case failure
+          (setq regend--process
+                (make-process
+                 :name "regend" :buffer output :noquery t :connection-type 'pipe :coding 'utf-8-unix :stderr errors
+                 :command (list regend-program "pipe") :filter #'regend--received :sentinel #'regend--ended))
+        (file-missing
+         (regend--drop output)
+         (regend--drop errors)
+         (user-error "Regend: cannot run %s (%s); set `regend-program'"
+                     regend-program (error-message-string failure))))
+      (process-put regend--process 'regend-errors errors)
+      (when-let ((reader (get-buffer-process errors)))
+        (set-process-query-on-exit-flag reader nil)
+        (set-process-sentinel reader #'ignore))))
+  regend--process)
+
+(defun regend--stop ()
+  "End the process that answers; questions without an answer fail."
+  (when-let ((process regend--process))
+    (delete-process process)
+    (regend--ended process nil)))
+
+(defun regend--ended (process _)
+  "Give up the questions of PROCESS if it has ended."
+  (unless (or (process-live-p process) (not (eq process regend--process)))
+    (let* ((errors (process-get process 'regend-errors))
+           (said (and (buffer-live-p errors) (with-current-buffer errors (string-trim (buffer-string)))))
+           (waiting regend--waiting))
+      (setq regend--process nil
+            regend--waiting nil)
+      (regend--drop (process-buffer process))
+      (regend--drop errors)
+      (dolist (question waiting)
+        (regend--answer question (regend--failed (format "%s ended: %s" regend-program (or said ""))))))))
+
+(defun regend--received (process text)
+  "Take TEXT from PROCESS; each whole line answers the oldest question."
+  (when (buffer-live-p (process-buffer process))
+    (let ((lines nil))
+      (with-current-buffer (process-buffer process)
+        (goto-char (point-max))
+        (insert text)
+        (when (string-search "\n" text)
+          (goto-char (point-min))
+          (while (search-forward "\n" nil t)
+            (push (delete-and-extract-region (point-min) (point)) lines))))
+      (dolist (line (nreverse lines))
+        (regend--answer (pop regend--waiting) (regend--parse line))))))
+
+(defun regend--answer (question answer)
+  "Give ANSWER to the callback of QUESTION, unless it was forgotten."
+  (when-let ((callback (car question)))
+    (setcar question nil)
+    (funcall callback answer)))
+
+(defun regend--forget (question)
+  "Let QUESTION have no callback any more."
+  (when question (setcar question nil)))
+
 (defun regend--start (words overlays callback)
-  "Run the program with WORDS and OVERLAYS; give its output to CALLBACK.
-CALLBACK gets a buffer, which is deleted afterwards.  Return the process."
-  (let* ((output (generate-new-buffer " *regend*" t))
-         (errors (generate-new-buffer " *regend-errors*" t))
-         (process
-          (condition-case failure
-              (make-process
-               :name "regend" :buffer output :noquery t :connection-type 'pipe :coding 'utf-8-unix
-               :stderr errors
-               :command (append (list regend-program "--json" (car words))
-                                (and overlays '("--overlay" "-"))
-                                (cdr words))
-               :sentinel
-               (lambda (process _)
-                 (unless (process-live-p process)
-                   (unwind-protect
-                       (when (memq (process-status process) '(exit))
-                         (while (accept-process-output process 0))
-                         (funcall callback output))
-                     (regend--drop output)
-                     (regend--drop errors)))))
-            (file-missing
-             (regend--drop output)
-             (regend--drop errors)
-             (user-error "Regend: cannot run %s (%s); set `regend-program'"
-                         regend-program (error-message-string failure)))))
-         (reader (get-buffer-process errors)))
-    (when reader
-      (set-process-query-on-exit-flag reader nil)
-      (set-process-sentinel reader #'ignore))
-    (when overlays
-      (ignore-errors (process-send-string process overlays)))
-    (ignore-errors (process-send-eof process))
-    process))
+  "Ask with WORDS and OVERLAYS; give the answer to CALLBACK.  Return the question."
+  (let* ((process (regend--running))
+         (question (list callback))
+         (words (append (list (car words)) (and overlays '("--overlay" "-")) (cdr words)))
+         (line (condition-case nil
+                   (json-serialize `((words . ,(vconcat words)) (directory . ,(expand-file-name default-directory))
+                                     (input . ,(or overlays ""))))
+                 (error (user-error "Regend: the question is not text")))))
+    (setq regend--waiting (append regend--waiting (list question)))
+    (process-send-string process (concat (regend--as-text line) "\n"))
+    question))
 
 (defun regend--drop (buffer)
   "Delete BUFFER and the process that fills it."
@@ -186,33 +249,31 @@ CALLBACK gets a buffer, which is deleted afterwards.  Return the process."
 
 (defun regend--ask (words overlays callback)
   "Ask with WORDS and OVERLAYS; call CALLBACK with the answer.
-Failures are shown as messages.  Return the process."
+Failures are shown as messages.  Return the question."
   (regend--start words overlays
-                 (lambda (output)
+                 (lambda (answer)
                    (condition-case failure
-                       (funcall callback (regend--parse output))
+                       (funcall callback (regend--checked answer))
                      (user-error (message "%s" (error-message-string failure)))))))
 
 (defun regend--ask-now (words overlays)
   "Ask with WORDS and OVERLAYS, and return the answer."
-  (let* ((done nil)
-         (answer nil)
-         (failure nil)
-         (process (regend--start words overlays
-                                 (lambda (output)
-                                   (condition-case caught
-                                       (setq answer (regend--parse output))
-                                     (user-error (setq failure caught)))
-                                   (setq done t))))
-         (deadline (+ (float-time) regend-limit)))
+  (let* ((found nil)
+         (question (regend--start words overlays (lambda (answer) (setq found answer)))))
+    (unless (regend--wait-for question)
+      (regend--stop)
+      (user-error "Regend: no answer within %s seconds" regend-limit))
+    (regend--checked found)))
+
+(defun regend--wait-for (question)
+  "Wait for the answer to QUESTION; return nil if it takes too long."
+  (let ((deadline (+ (float-time) regend-limit)))
     (unwind-protect
-        (while (and (not done) (< (float-time) deadline))
-          (accept-process-output process 0.05))
-      (unless done (delete-process process)))
-    (cond
-     (failure (signal (car failure) (cdr failure)))
-     (done answer)
-     (t (user-error "Regend: no answer within %s seconds" regend-limit)))))
+        (while (and (car question) (< (float-time) deadline))
+          (accept-process-output regend--process 0.05))
+      (setq deadline (car question))
+      (regend--forget question))
+    (not deadline)))
 
 (defun regend--search-words (query all)
   "Return the command line that asks for QUERY, in ALL roots if non-nil."
@@ -407,12 +468,11 @@ The default is the selected text, else the symbol at point."
 ;;; As you type
 
 (defvar regend--live nil
-  "The process and the timer of the live search: (PROCESS . TIMER).")
+  "The question and the timer of the live search: (QUESTION . TIMER).")
 
 (defun regend--stop-live ()
   "Forget the question that `regend-live' has asked or is about to ask."
-  (when-let ((process (car regend--live)))
-    (when (process-live-p process) (delete-process process)))
+  (regend--forget (car regend--live))
   (when-let ((timer (cdr regend--live)))
     (cancel-timer timer))
   (setq regend--live nil))
@@ -461,8 +521,7 @@ The results are in a buffer of `grep-mode'."
               (add-hook 'after-change-functions
                         (lambda (&rest _) (regend--live-changed directory overlays all)) nil t))
           (read-string "Search code: " nil 'regend--history))
-      (when-let ((process (car regend--live)))
-        (while (process-live-p process) (accept-process-output process 0.05)))
+      (regend--wait-for (car regend--live))
       (regend--stop-live))
     (when-let ((buffer (get-buffer "*regend live*")))
       (pop-to-buffer buffer)

@@ -76,6 +76,15 @@ COMMANDS = (
     Command("doctor", "check the installation and this machine", "operations", (
         arg("--verify", action="store_true", help="also compare the index with the disk, and repair differences"),
     )),
+    Command("tune", "measure this machine, and propose settings that index faster", "tuning.tune", (
+        arg("directory", nargs="?", metavar="DIR", complete="roots",
+            help="the root whose files are measured with (default: the one around the working directory)"),
+        arg("--files", type=number(int, "files", limits.MIN_TUNE_FILES, 100_000), default=400, metavar="N",
+            help="how many of its files (default 400)"),
+        arg("--rounds", type=number(int, "rounds", 2, 100), default=3, metavar="N",
+            help="how often each value is measured (default 3)"),
+        arg("--out", metavar="FILE", complete="file", help="also write the proposal there, as TOML"),
+    )),
     Command("config", "show and change the configuration", "settings", (
         arg("action", nargs="?", choices=("get", "set", "unset", "edit", "validate"), metavar="ACTION",
             complete="get set unset edit validate",
@@ -104,6 +113,7 @@ COMMANDS = (
     Command("lsp", "serve editors on standard input and output (LSP)", "mcp", (
         arg("--document-symbols", action="store_true", help="also list the definitions of the open file"),
     )),
+    Command("pipe", "answer commands that come on standard input, for programs", "asking.pipe", ()),
     Command("http", "print the link to the page in the browser", "operations", (
         arg("--header", action="store_true", help="print the header that other HTTP clients must send instead"),
     )),

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-AUTOSTARTED = frozenset(("search", "symbols", "related", "outline", "fzf", "add", "list", "why", "flush", "sync"))
+AUTOSTARTED = frozenset(
+    ("search", "symbols", "related", "outline", "fzf", "add", "list", "why", "flush", "sync", "tune")
+)
 """Commands that start the daemon where no daemon listens."""
 
 

@@ -39,6 +39,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("regenctl lsp", "serve an editor, which starts it itself"),
         ("regenctl lsp --document-symbols", "also answer with the definitions of an open file"),
     ),
+    "pipe": (
+        ("regenctl pipe", "answer lines of JSON, as an editor sends them"),
+        ("regenctl --socket /run/other/regend.sock pipe", "the same of another daemon"),
+    ),
     "store": (
         ("regenctl store", "see which pools the shared store holds"),
         ("regenctl store setup --url postgresql://admin@db.example.org/regend", "prepare a database, once"),
@@ -51,6 +55,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "savings": (
         ("regenctl savings", "see what the answers to agents saved"),
         ("regenctl savings --json", "the same for a program"),
+    ),
+    "tune": (
+        ("regenctl tune", "measure with the repository around the working directory; about two minutes"),
+        ("regenctl tune ~/src/app --out proposal.toml", "keep the proposal and the figures behind it"),
     ),
     "flush": (
         ("regenctl flush", "make every file that was saved so far searchable"),

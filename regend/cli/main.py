@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         arguments = parse(sys.argv[1:] if argv is None else argv)
         choose_colour(arguments.color)
-        code = _run(arguments)
+        code = run(arguments)
         sys.stdout.flush()
         return code
     except BrokenPipeError:
@@ -62,12 +62,13 @@ def _discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    """Run the command's function, `run_NAME(arguments)` of its module."""
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command's function, `run_NAME(arguments)` of its module, and return its exit code."""
     try:
         module = import_module(f"regend.cli.{arguments.command.module}")
-        gc.freeze()
-        gc.enable()
+        if not gc.isenabled():
+            gc.freeze()
+            gc.enable()
         code: int = getattr(module, f"run_{arguments.command.name}")(arguments)
         return code
     except RegendError as error:

@@ -105,9 +105,18 @@ def _shared(shared: dict[str, Any], style: Style) -> list[str]:
         return []
     counted = [f"{shared['reused']:,} reused", f"{shared['pushed']:,} given"]
     waiting = sum(root["waiting"] for root in shared["roots"])
-    counted += [f"{waiting:,} waiting"] if waiting else []
+    lag_s = max((root["lag_s"] for root in shared["roots"]), default=0.0)
+    counted += [f"{waiting:,} waiting for {duration_text(lag_s)}"] if waiting else []
     lines = [f"shared   {printable(shared['store'])}, {', '.join(counted)}"]
-    problems = [shared["error"], *(f"{root['path']}: {root['error']}" for root in shared["roots"] if root["error"])]
+    if shared["searched"] or shared["search_failures"]:
+        in_memory = sum(root["in_memory"] for root in shared["roots"] if root["search"] != "here")
+        asked = f"{count_text(shared['searched'], 'query', 'queries')} answered, {shared['search_failures']:,} not"
+        lines.append(f"         {asked}, {count_text(in_memory, 'vector')} of its roots in memory")
+    problems = [
+        shared["error"],
+        shared["search_error"],
+        *(f"{root['path']}: {root['error']}" for root in shared["roots"] if root["error"]),
+    ]
     return lines + [style(f"         {printable(problem)}", "yellow") for problem in problems if problem]
 
 

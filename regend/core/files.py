@@ -253,8 +253,7 @@ class FileWork:
 
     def _unsure_places(self) -> Iterator[tuple[Key, tuple[float, str]]]:
         for root, state in self._roots.items():
-            for path, place in state.unsure.items():
-                yield (root, path), place
+            yield from (((root, path), place) for path, place in state.unsure.items())
 
     # -- decisions -------------------------------------------------------------------------------------------------
 
@@ -276,7 +275,8 @@ class FileWork:
             self._heat.charge((root, path), PASS_S + seen.size_bytes * PASS_S_PER_BYTE, now)
             lane = Lane.EDIT if scan.is_edit else Lane.BULK
             scan.work += 1
-            self._inflight.add(WorkItem(root, path, scan.scan_id, decision.blob, decision.sig, lane, [scan]))
+            at = (root, path, scan.scan_id, decision.blob, decision.sig, lane)
+            self._inflight.add(WorkItem(*at, [scan], size_bytes=seen.size_bytes))
             return
         self._planner.accept(root, path, scan.scan_id)
         if not scan.trust:

@@ -15,6 +15,11 @@ from regend.core.heat import Key
 from regend.core.scans import Scan
 from regend.types import BlobId, Lane, RootId, StatSig
 
+_LARGE_BYTES = (64_000, 16_000, 4_000)
+"""Bounds of the sizes by which files of bulk wait. The largest one and the smallest one that wait go in turn: a large
+file takes a worker long, so none of them may be the last; but if all workers began with them, the first chunks would
+come late, and in large commits."""
+_STEPS = len(_LARGE_BYTES) + 1
 MAX_ATTEMPTS = 2
 """Maximum attempts on a path in a row: the first, and one alone in a worker; then the file is quarantined."""
 
@@ -29,6 +34,7 @@ class WorkItem:
         scans: scans that wait for it.
         attempts: attempts on the path that failed in a row; a newer version takes them over, or a file that changes
             without end would fail without end.
+        size_bytes: of the file, as the scan saw it.
     """
 
     root: RootId
@@ -39,6 +45,12 @@ class WorkItem:
     lane: Lane
     scans: list[Scan] = field(default_factory=list)
     attempts: int = 0
+    size_bytes: int = 0
+
+    @property
+    def place(self) -> tuple[Lane, int]:
+        """Where it waits: its lane, and how many sizes of `_LARGE_BYTES` are above its own."""
+        return self.lane, sum(self.size_bytes < size for size in _LARGE_BYTES) if self.lane is Lane.BULK else 0
 
     @property
     def key(self) -> Key:
@@ -53,38 +65,50 @@ class Inflight:
     """Owns every work item until its result arrives."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Lane, dict[Key, WorkItem]] = {lane: {} for lane in Lane}
+        self._waiting: dict[tuple[Lane, int], dict[Key, WorkItem]] = {
+            (lane, step): {} for lane in Lane for step in range(_STEPS if lane is Lane.BULK else 1)
+        }
         self._running: dict[Key, WorkItem] = {}
         self._last: Key | None = None
+        self._small_next = False
         self._counts: Counter[RootId] = Counter()
 
     def add(self, item: WorkItem) -> None:
         """Queue the item for a worker; it takes the place and the scans of another version that still waits."""
         self._counts[item.root] += 1
-        for lane, queue in self._waiting.items():
+        for place, queue in self._waiting.items():
             other = queue.get(item.key)
             if other is not None:
                 self._counts[item.root] -= 1
                 if other.version > item.version:
                     item.version, item.blob, item.sig = other.version, other.blob, other.sig
+                    item.size_bytes = other.size_bytes
                 item.attempts = max(item.attempts, other.attempts)
                 item.scans += other.scans
-                item.lane = min(item.lane, lane)
-                if item.lane is not lane:
+                item.lane = min(item.lane, other.lane)
+                if item.place != place:
                     del queue[item.key]
-        self._waiting[item.lane][item.key] = item
+                break
+        self._waiting[item.place][item.key] = item
 
     def start(self) -> WorkItem | None:
-        """Hand out the next item: edits before bulk, first come first served, no path twice in a row if others wait."""
-        ready = (item for queue in self._waiting.values() for key, item in queue.items() if key not in self._running)
+        """Hand out the next item: edits before bulk, and of bulk a large and a small file in turn.
+
+        Otherwise, first come, first served; no path twice in a row if others wait.
+        """
+        queues = list(self._waiting.values())
+        if self._small_next:
+            queues[-_STEPS:] = reversed(queues[-_STEPS:])
+        ready = (item for queue in queues for key, item in queue.items() if key not in self._running)
         item = next(ready, None)
         if item is not None and item.key == self._last:
             item = next(ready, item)
         if item is None:
             return None
-        del self._waiting[item.lane][item.key]
+        del self._waiting[item.place][item.key]
         self._running[item.key] = item
         self._last = item.key
+        self._small_next ^= item.lane is Lane.BULK
         return item
 
     def finish(self, root: RootId, path: str, version: int) -> WorkItem | None:
@@ -125,7 +149,7 @@ class Inflight:
         keys = [key for queue in self._waiting.values() for key in queue]
         assert len(keys) == len(set(keys)), "a path waits in one lane only"
         assert +self._counts == Counter(root for root, _ in (*keys, *self._running))
-        for lane, queue in self._waiting.items():
-            assert all(item.lane == lane and item.key == key for key, item in queue.items())
+        for place, queue in self._waiting.items():
+            assert all(item.place == place and item.key == key for key, item in queue.items())
         assert all(item.key == key for key, item in self._running.items())
         assert all(item.attempts < MAX_ATTEMPTS for queue in self._waiting.values() for item in queue.values())

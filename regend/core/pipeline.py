@@ -19,7 +19,7 @@ from typing import Literal, assert_never
 from regend.core import events as ev
 from regend.core.batcher import BatchConfig, BatchStats
 from regend.core.commands import Command, ResolveFlush
-from regend.core.commits import Commits
+from regend.core.commits import BULK_LINGER_S, STARVED_LINGER_S, Commits
 from regend.core.debouncer import DebounceConfig, Debouncer
 from regend.core.files import FileWork
 from regend.core.heat import Heat, Key
@@ -264,12 +264,18 @@ class Pipeline:
                 self._scans.request(scan)
             yield from self._files.take_due()
         self._files.settle()
-        expects_more = self._files.is_busy or self._vectors.running > 0
-        if (commit := self._commits.start(now, expects_more and not self._is_awaited)) is not None:
+        if (commit := self._commits.start(now, self._linger_s())) is not None:
             yield commit
         yield from self._resolve()
         for work in self._may_embed():
             yield from work.take_due(now, self._files.expects_chunks or work.backlog)
+
+    def _linger_s(self) -> float:
+        """Return how long bulk may wait for more before it is committed."""
+        if self._is_awaited or not (self._files.is_busy or self._vectors.running):
+            return 0.0
+        overlaps = self.mode == "pipeline" and self._config.surroundings.embeds_elsewhere
+        return STARVED_LINGER_S if overlaps and self._vectors.starves else BULK_LINGER_S
 
     @property
     def _is_awaited(self) -> bool:
@@ -351,6 +357,8 @@ class Pipeline:
 
     def is_idle(self, track: Track = FIRST_TRACK) -> bool:
         """Return whether nothing waits or runs, except hot files and vectors of tracks after this one."""
+        if self._files.is_busy:
+            return False
         work_count = sum(self._files_queues().values()) - len(self.hot_files())
         return not work_count and all(work.is_idle for work in self._tracks[: track + 1])
 

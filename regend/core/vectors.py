@@ -250,6 +250,11 @@ class VectorWork:
         return sum(len(batch.items) for batch, _ in self._running.values())
 
     @property
+    def starves(self) -> bool:
+        """A slot is free, and no chunk waits for one."""
+        return len(self._running) < self.slots and not (self.waiting or self.backlog)
+
+    @property
     def is_idle(self) -> bool:
         """Nothing waits, runs, or is left in the store, except for chunks of files that have spent their hour."""
         return not (self._held or self.backlog)

@@ -100,6 +100,8 @@ class App:
             self._first, self._stronger = EmbeddingConfig(), [configured]
             self._provider = open_provider(self._first, self._workers.embed)
         self._shared = parse_address(config.shared.url) if config.shared.url and config.shared.roots else None
+        read_url = config.shared.read_url if self._shared else ""
+        self._replica = parse_address(read_url, "shared.read_url") if read_url else None
         self._stop = asyncio.Event()
         self._pace = Pace()
         self._http_address: Callable[[], str] = str
@@ -253,6 +255,7 @@ class App:
             self._shared, pools, config.timeout_ms / 1e3, self._places.state_dir, reads, _repository_name,
             lambda: [model.shared_model for model in models if model.provider.info.dim],
             lambda text: bool(secret_in(text)), searched, config.search_timeout_ms / 1e3,
+            self._replica,
         )  # fmt: skip
         closing.push_async_callback(sharing.close)
         for model in models:

@@ -85,6 +85,7 @@ class Driver:
         self.inbox = Inbox(self._loop, self._handle)
         self._outlets = outlets
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: float | None = None
         self._tickets = itertools.count(1)
         self._flushes: dict[int, asyncio.Future[cmd.ResolveFlush]] = {}
         self._commits: dict[int, tuple[cmd.Commit, float]] = {}
@@ -203,10 +204,13 @@ class Driver:
                 self.send(ev.Observed(scan_id, (), last=True, root_gone=True))
 
     def _set_timer(self) -> None:
+        deadline = self.pipeline.next_deadline()
         if self._timer is not None:
+            if deadline == self._timer_at:
+                return
             self._timer.cancel()
             self._timer = None
-        deadline = self.pipeline.next_deadline()
+        self._timer_at = deadline
         if deadline is not None and not self._closed:
             self._timer = self._loop.call_later(max(0.0, deadline - time.monotonic()), self._tick)
 

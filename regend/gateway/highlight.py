@@ -6,7 +6,7 @@ The page gets runs and no HTML, so nothing in a file can become a part of the pa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -48,14 +48,9 @@ def runs(text: str, language: str, path: str, words: Sequence[str]) -> list[list
     return lines
 
 
-def coloured(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return an answer of `search` or `related` whose results have `runs` beside their `snippet`."""
-    words = answer["words"]
-    results = [
-        {**found, "runs": runs(found["snippet"], found["language"], found["path"], words)}
-        for found in answer["results"]
-    ]
-    return {**answer, "results": results}
+def coloured_runs(found: Mapping[str, Any], words: Sequence[str]) -> list[list[Run]]:
+    """Return the runs of the snippet of a result of `search` or `related`, which was asked with these words."""
+    return runs(found["snippet"], found["language"], found["path"], words)
 
 
 @lru_cache(128)  # Some 2 MB. While a query is typed, the same snippets come again and again.

@@ -99,7 +99,7 @@ def daemon_families(status: Mapping[str, Any] | None) -> list[Metric]:
         workers.add_metric((state,), sum(worker["state"] == state for worker in status["workers"]))
     return [
         *found, memory, queues, workers, *_roots(status["roots"]), *_stages(status["stages"]),
-        *_counters(status["counters"]),
+        *_counters(status["counters"]), *shared_families(status.get("shared") or {}),
     ]  # fmt: skip
 
 
@@ -133,6 +133,32 @@ def _stages(stages: Mapping[str, Mapping[str, float]]) -> list[Metric]:
         for key, family in times.items():
             family.add_metric((stage,), figures[key] / 1e3)
     return [runs, *times.values()]
+
+
+def shared_families(shared: Mapping[str, Any]) -> list[Metric]:
+    """Return the families of the shared store; none where none is configured."""
+    if not shared:
+        return []
+    gauges = {
+        "waiting": GaugeMetricFamily("regend_shared_waiting_chunks", "Chunks of a root to be sent", labels=("root",)),
+        "lag_s": GaugeMetricFamily("regend_shared_lag_seconds", "Age of the oldest of them", labels=("root",)),
+        "lease_s": GaugeMetricFamily("regend_shared_lease_seconds", "Time left of a tree's lease", labels=("root",)),
+        "in_memory": GaugeMetricFamily("regend_shared_vectors_in_memory", "Vectors searched here", labels=("root",)),
+    }
+    for root in shared["roots"]:
+        for key, family in gauges.items():
+            if root.get(key) is not None:
+                family.add_metric((_text(root["path"]),), root[key])
+    up = GaugeMetricFamily("regend_shared_up", "Whether the shared store answered last", float(not shared["error"]))
+    counted = {
+        "reused": "Vectors that came from the shared store",
+        "pushed": "Vectors that the shared store was given and lacked",
+        "withheld": "Chunks that look like secrets and were not shared",
+        "searched": "Queries that the shared store answered",
+        "search_failures": "Queries that it did not answer in time",
+    }
+    totals = [CounterMetricFamily(f"regend_shared_{name}", doc, shared.get(name, 0)) for name, doc in counted.items()]
+    return [up, *gauges.values(), *totals]
 
 
 def _counters(counters: Mapping[str, int]) -> list[Metric]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+from contextlib import suppress
 from importlib.resources import files
 from typing import Any
 from urllib.parse import urlencode
@@ -13,10 +14,10 @@ from aiohttp import web
 
 from regend import __version__
 from regend.errors import RegendError, RpcError
-from regend.gateway.answers import STATUS_OF, json_answer
+from regend.gateway.answers import STATUS_OF, json_answer, json_bytes
 from regend.gateway.api import body_params
 from regend.gateway.guard import Guard
-from regend.gateway.highlight import coloured
+from regend.gateway.highlight import Run, coloured_runs
 from regend.gateway.upstream import Upstream
 from regend.rpc.schema import METHODS
 
@@ -25,7 +26,14 @@ _TYPES = {
 }  # fmt: skip
 _YEAR_S = 31_536_000
 PREFIX = "/page/"
-_NOTHING: dict[str, Any] = {"results": [], "notes": [], "complete": True, "took_ms": 0.0, "next_offset": None}
+_NOTHING: dict[str, Any] = {
+    "results": [],
+    "words": [],
+    "notes": [],
+    "complete": True,
+    "took_ms": 0.0,
+    "next_offset": None,
+}
 
 
 class Pages:
@@ -80,16 +88,31 @@ class Pages:
         return json_answer(self._facts)
 
     def _asked(self, method: str) -> Any:
-        async def answer(request: web.Request) -> web.Response:
+        """Return a handler whose answer has two lines: what was found, and then `runs` of each snippet.
+
+        The page shows the first at once. Lexers take longer than the search, and another thread runs them, so that no
+        other request waits.
+        """
+
+        async def answer(request: web.Request) -> web.StreamResponse:
             try:
                 found = await self._upstream.call(method, await body_params(request, METHODS[method]))
             except RegendError as error:
                 if STATUS_OF.get(error.code) != 422:
                     raise
                 # Half a filter is nothing unusual while it is typed, and browsers log other statuses as errors.
-                return json_answer({**_NOTHING, "trouble": str(error)})
-            # Lexers are slow, and other requests must not wait for them.
-            return json_answer(await asyncio.to_thread(coloured, found))
+                found = {**_NOTHING, "trouble": str(error)}
+            response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"})
+            await response.prepare(request)
+            with suppress(ConnectionError):  # The page has asked again and reads this answer no more.
+                await response.write(json_bytes(found) + b"\n")
+                coloured: list[list[list[Run]]] = []
+                for result in found["results"]:
+                    if request.transport is None or request.transport.is_closing():
+                        break
+                    coloured.append(await asyncio.to_thread(coloured_runs, result, found["words"]))
+                await response.write(json_bytes({"runs": coloured}) + b"\n")
+            return response
 
         return answer
 

@@ -255,8 +255,10 @@ class StatusResponse:
     socket: str = declare("path of this socket")
     state_dir: str = declare("path of the state directory")
     shared: Mapping[str, Any] = declare(
-        "the shared store: its address, its error, totals of vectors reused and pushed, and by root the pool and how "
-        "many chunks wait to be sent; empty where none is configured",
+        "the shared store: its address, its errors, totals of vectors reused and pushed and of queries that it "
+        "answered, and by root the pool, how many chunks wait to be sent (`waiting`) and for how long (`lag_s`), how "
+        "long the tree's lease runs (`lease_s`), where it is searched (`search`: `here`, `store`, or `comparing` "
+        "until that is known) and how many vectors are `in_memory`; empty where none is configured",
     )
     held_back: tuple[str, ...] = declare(
         "sentences that say why indexing or vectors are held back now, or why no worker can be started; empty if they "

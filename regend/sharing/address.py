@@ -31,8 +31,11 @@ class Address:
     shown: str
 
 
-def parse_address(url: str) -> Address:
+def parse_address(url: str, key: str = "shared.url") -> Address:
     """Check a URL such as ``postgresql://ada@db.example.org/regend`` or ``sqlite:///srv/regend/shared.db``.
+
+    Args:
+        key: of the configuration, which errors name.
 
     Raises:
         ConfigError: it names no store, or a connection to another machine would be without TLS.
@@ -42,24 +45,22 @@ def parse_address(url: str) -> Address:
         query = parse_qs(parts.query, keep_blank_values=True)
         hosts = _hosts(parts.netloc.rpartition("@")[2], query)
     except ValueError as error:
-        raise ConfigError(f"`shared.url` is not a URL ({error}); write it as the documentation shows.") from None
+        raise ConfigError(f"`{key}` is not a URL ({error}); write it as the documentation shows.") from None
     if parts.scheme == "sqlite":
         if parts.netloc or not parts.path.startswith("/") or parts.path == "/":
-            raise ConfigError(
-                "`shared.url` of an SQLite store needs an absolute path: `sqlite:///srv/regend/shared.db`."
-            )
+            raise ConfigError(f"`{key}` of an SQLite store needs an absolute path: `sqlite:///srv/regend/shared.db`.")
         return Address("sqlite", url, unquote(parts.path), "", url)
     if parts.scheme not in _POSTGRES:
-        raise ConfigError("`shared.url` must begin with `postgresql://` or `sqlite:///`.")
+        raise ConfigError(f"`{key}` must begin with `postgresql://` or `sqlite:///`.")
     if not hosts or "service" in query:
-        raise ConfigError("`shared.url` names no host; write it out, as in `postgresql://ada@db.example.org/regend`.")
+        raise ConfigError(f"`{key}` names no host; write it out, as in `postgresql://ada@db.example.org/regend`.")
     shown = f"postgresql://{','.join(hosts)}{parts.path}"
     mode = query.get("sslmode", [""])[-1]
     if all(map(_is_local, hosts)):
         return Address("postgresql", url, "", mode if mode in _SAFE_MODES else "", shown)
     if mode and mode not in _SAFE_MODES:
         raise ConfigError(
-            f"`shared.url` has `sslmode={mode}`, but {shown} is not this machine, and without TLS anyone on the way "
+            f"`{key}` has `sslmode={mode}`, but {shown} is not this machine, and without TLS anyone on the way "
             f"could read and change vectors; use one of: {', '.join(_SAFE_MODES)}."
         )
     return Address("postgresql", url, "", mode or "verify-full", shown)

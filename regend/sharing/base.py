@@ -67,6 +67,14 @@ class TreeCommitted:
     missing: frozenset[ChunkId] = field(default_factory=frozenset)
 
 
+class KnownTree(NamedTuple):
+    """A tree whose lease has not ended, and for how long it still runs."""
+
+    tree: str
+    revision: str
+    lease_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class Swept:
     """Counts of the rows that a sweep removed."""
@@ -166,6 +174,14 @@ class SharedTrees(Protocol):
 
     async def renew(self, pool: str, tree: str, lease_s: float = LEASE_S) -> str:
         """Renew the lease of a tree; return its revision, empty where the store does not know the tree."""
+        ...
+
+    async def trees(self, pool: str) -> list[KnownTree]:
+        """Return the trees of a pool, by name."""
+        ...
+
+    async def tree_chunks(self, pool: str, tree: str) -> set[ChunkId]:
+        """Return the chunks that a tree names; empty for an unknown tree."""
         ...
 
     async def sweep(self, pool: str, grace_s: float = GRACE_S) -> Swept:

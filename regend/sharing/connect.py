@@ -17,7 +17,7 @@ import numpy as np
 from regend.errors import SharedStoreAwayError, SharedStoreError
 from regend.sharing.address import Address
 from regend.sharing.base import HalfMatrix
-from regend.sharing.schema import SCHEMA_VERSION, SETUP
+from regend.sharing.schema import DISTRIBUTE, SCHEMA_VERSION, SETUP
 
 try:
     import asyncpg
@@ -79,6 +79,9 @@ class Connections:
                     return False
                 for statement in SETUP:
                     await connection.execute(statement)
+                if await connection.fetchval("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')"):
+                    for statement in DISTRIBUTE:
+                        await connection.execute(statement)
                 return True
             finally:
                 await connection.close(timeout=CONNECT_TIMEOUT_S)

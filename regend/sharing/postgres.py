@@ -8,7 +8,7 @@ end in a deadlock.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 import numpy as np
@@ -22,6 +22,7 @@ from regend.sharing.base import (
     FloatVector,
     HalfMatrix,
     Health,
+    KnownTree,
     ModelCount,
     Near,
     PoolHealth,
@@ -44,10 +45,15 @@ _KEPT_TREES = 16
 
 
 class PostgresStore:
-    """See `SharedStore`. Used on one event loop."""
+    """See `SharedStore`. Used on one event loop.
 
-    def __init__(self, address: Address) -> None:
+    Args:
+        replica: a read replica of the server, which answers reads as far as it has followed.
+    """
+
+    def __init__(self, address: Address, replica: Address | None = None) -> None:
         self._connections = Connections(address)
+        self._replica = None if replica is None else Connections(replica)
         self._pools: dict[str, int] = {}
         self._models: dict[SharedModel, int] = {}
         self._trees: dict[tuple[int, str], tuple[str, bytes]] = {}
@@ -58,11 +64,13 @@ class PostgresStore:
 
     async def close(self) -> None:
         await self._connections.close()
+        if self._replica is not None:
+            await self._replica.close()
 
     @asynccontextmanager
-    async def _take(self) -> AsyncIterator[Connection]:
+    async def _take(self, connections: Connections | None = None) -> AsyncIterator[Connection]:
         try:
-            async with self._connections.take() as sql:
+            async with (connections or self._connections).take() as sql:
                 yield sql
         except SharedStoreError:
             # The server may have been restored from a backup, whose numbers of pools and models differ.
@@ -101,7 +109,22 @@ class PostgresStore:
         """See `SharedVectors.fetch`."""
         found: list[ChunkId] = []
         vectors: list[bytes] = []
-        async with self._take() as sql:
+        if self._replica is not None:
+            with suppress(SharedStoreError):
+                found, vectors = await self._fetch(self._replica, pool, model, chunks)
+            there = set(found)
+            chunks = [chunk for chunk in chunks if chunk not in there]
+        if chunks:
+            more = await self._fetch(self._connections, pool, model, chunks)
+            found, vectors = found + more[0], vectors + more[1]
+        return found, decoded(vectors, model.dim)
+
+    async def _fetch(
+        self, connections: Connections, pool: str, model: SharedModel, chunks: Sequence[ChunkId]
+    ) -> tuple[list[ChunkId], list[bytes]]:
+        found: list[ChunkId] = []
+        vectors: list[bytes] = []
+        async with self._take(connections) as sql:
             number, table = await self._pool(sql, pool), await self._table(sql, model)
             for part in _parts(chunks, _ASKED_AT_ONCE):
                 rows = await sql.fetch(
@@ -111,7 +134,7 @@ class PostgresStore:
                 )  # fmt: skip
                 found += [ChunkId(row[0]) for row in rows]
                 vectors += [row[1] for row in rows]
-        return found, decoded(vectors, model.dim)
+        return found, vectors
 
     async def page(self, pool: str, model: SharedModel, after: bytes, limit: int) -> list[ChunkId]:
         """See `SharedVectors.page`."""
@@ -127,10 +150,31 @@ class PostgresStore:
         self, pool: str, model: SharedModel, vector: FloatVector, limit: int, trees: Mapping[str, str]
     ) -> list[Near]:
         """See `SharedVectors.nearest`."""
-        async with self._take() as sql:
+        if self._replica is not None and all(trees.values()):
+            with suppress(SharedStoreError):
+                found = await self._nearest(self._replica, pool, model, vector, limit, trees)
+                if found is not None:
+                    return found
+        found = await self._nearest(self._connections, pool, model, vector, limit, dict.fromkeys(trees, ""))
+        return found or []
+
+    async def _nearest(
+        self,
+        connections: Connections,
+        pool: str,
+        model: SharedModel,
+        vector: FloatVector,
+        limit: int,
+        trees: Mapping[str, str],
+    ) -> list[Near] | None:
+        """Search one server; None where it has another revision of a tree, because it has not followed so far."""
+        async with self._take(connections) as sql:
             number = await self._pool(sql, pool)
             await self._table(sql, model)
-            bits = _union([await self._bits(sql, number, tree) for tree in trees])
+            held = {tree: await self._bits(sql, number, tree) for tree in trees}
+            if any(wanted and held[tree][0] != wanted for tree, wanted in trees.items()):
+                return None
+            bits = _union([own for _, own in held.values()])
             return await nearest(sql, number, self._models[model], _half(vector), limit, _members(bits), bits)
 
     async def similarity(
@@ -186,6 +230,28 @@ class PostgresStore:
             )  # fmt: skip
         return str(revision or "")
 
+    async def trees(self, pool: str) -> list[KnownTree]:
+        """See `SharedTrees.trees`."""
+        async with self._take() as sql:
+            rows = await sql.fetch(
+                "SELECT tree, revision, extract(epoch FROM lease_until - now())::float8 FROM regend.trees "
+                "WHERE pool = $1 AND lease_until >= now() ORDER BY tree",
+                await self._pool(sql, pool),
+            )  # fmt: skip
+        return [KnownTree(*row) for row in rows]
+
+    async def tree_chunks(self, pool: str, tree: str) -> set[ChunkId]:
+        """See `SharedTrees.tree_chunks`."""
+        found = set[ChunkId]()
+        async with self._take() as sql:
+            number = await self._pool(sql, pool)
+            for part in _parts(_members((await self._bits(sql, number, tree))[1]).tolist(), _ASKED_AT_ONCE):
+                rows = await sql.fetch(
+                    "SELECT chunk FROM regend.chunks WHERE pool = $1 AND seq = ANY($2::int[])", number, part
+                )
+                found.update(ChunkId(chunk) for (chunk,) in rows)
+        return found
+
     async def sweep(self, pool: str, grace_s: float = GRACE_S) -> Swept:
         """See `SharedTrees.sweep`."""
         async with self._take() as sql:
@@ -230,21 +296,24 @@ class PostgresStore:
         )
         return Health(f"PostgreSQL {version.split()[0]}, pgvector {vector}", SCHEMA_VERSION, pools)
 
-    async def _bits(self, sql: Connection, pool: int, tree: str) -> bytes:
-        """Return a tree's bitmap; one that is known here by its revision does not travel again."""
+    async def _bits(self, sql: Connection, pool: int, tree: str) -> tuple[str, bytes]:
+        """Return a tree's revision and bitmap, empty for an unknown tree.
+
+        A bitmap that is known here by its revision does not travel again.
+        """
         revision, bits = self._trees.get((pool, tree), ("", b""))
         row = await sql.fetchrow(
             "SELECT revision, CASE WHEN revision <> $3 THEN bits END FROM regend.trees WHERE pool = $1 AND tree = $2",
             pool, tree, revision,
         )  # fmt: skip
         if row is None:
-            return b""
+            return "", b""
         if row[1] is not None:
             revision, bits = row
             if len(self._trees) >= _KEPT_TREES:
                 self._trees.clear()
             self._trees[pool, tree] = revision, bits
-        return bits
+        return revision, bits
 
     async def _pool(self, sql: Connection, name: str) -> int:
         if name not in self._pools:

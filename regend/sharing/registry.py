@@ -7,8 +7,11 @@ from regend.sharing.base import SharedStore
 from regend.sharing.sqlite import SqliteStore
 
 
-def open_shared(address: Address) -> SharedStore:
+def open_shared(address: Address, replica: Address | None = None) -> SharedStore:
     """Open the store that a URL names; nothing is connected yet.
+
+    Args:
+        replica: of a PostgreSQL server, for reads.
 
     Raises:
         SharedStoreError: a package is missing.
@@ -17,4 +20,4 @@ def open_shared(address: Address) -> SharedStore:
         return SqliteStore(address)
     from regend.sharing.postgres import PostgresStore  # Its package is an extra.
 
-    return PostgresStore(address)
+    return PostgresStore(address, replica)

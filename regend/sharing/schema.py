@@ -77,6 +77,10 @@ SETUP: tuple[str, ...] = (
            JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector';
          EXECUTE format('CREATE TABLE regend.vectors_%s(pool int NOT NULL, seq int NOT NULL, vector %s NOT NULL, '
            'PRIMARY KEY (pool, seq))', found_model, vector_type);
+         IF EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'citus') THEN
+           EXECUTE format('SELECT pg_catalog.create_distributed_table(''regend.vectors_%s'', ''pool'', '
+             'colocate_with => ''regend.chunks'')', found_model);
+         END IF;
          EXECUTE format('ALTER TABLE regend.vectors_%s ENABLE ROW LEVEL SECURITY', found_model);
          EXECUTE format('ALTER TABLE regend.vectors_%s FORCE ROW LEVEL SECURITY', found_model);
          EXECUTE format('CREATE POLICY own_pools ON regend.vectors_%s USING ({_OWN_POOLS})', found_model);
@@ -100,3 +104,11 @@ SETUP: tuple[str, ...] = (
     "GRANT USAGE ON SCHEMA regend TO PUBLIC",
     f"INSERT INTO regend.about(id, schema_version) VALUES (1, {SCHEMA_VERSION})",  # noqa: S608
 )  # fmt: skip
+DISTRIBUTE: tuple[str, ...] = (
+    "SELECT pg_catalog.create_reference_table('regend.pools')",
+    "SELECT pg_catalog.create_reference_table('regend.members')",
+    "SELECT pg_catalog.create_distributed_table('regend.chunks', 'pool')",
+    "SELECT pg_catalog.create_distributed_table('regend.trees', 'pool', colocate_with => 'regend.chunks')",
+    "SELECT pg_catalog.create_distributed_function('regend.my_pools()')",
+)
+"""Spread pools over the workers of Citus, each whole on one; sent after `SETUP` where the extension is there."""

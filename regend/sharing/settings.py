@@ -16,6 +16,7 @@ class SharedConfig:
         "`sqlite:///srv/regend/shared.db`; empty: none",
         "",
     )
+    read_url: str = declare("a read replica of the server of `url`, asked for vectors and by queries; empty: none", "")
     roots: tuple[str, ...] = declare("roots whose hashes and vectors the store is asked for and given", (), "paths")
     pools: tuple[str, ...] = declare(
         "names of pools other than the repository's own, such as `acme/web=/home/ada/src/web`", (), "`NAME=PATH`"

@@ -58,6 +58,7 @@ class Sharing:
         models: the models that serve now.
         is_secret: tells whether a text looks like a secret.
         searched: the roots that the store searches by meaning.
+        replica: of the store, for reads.
 
     Raises:
         SharedStoreError: a package is missing.
@@ -75,6 +76,7 @@ class Sharing:
         is_secret: Callable[[str], bool],
         searched: Searched,
         search_timeout_s: float,
+        replica: Address | None = None,
     ) -> None:
         self._address = address
         self._searched = searched
@@ -84,7 +86,7 @@ class Sharing:
         self._repository_name = repository_name
         self._names: dict[RootId, str] = {}
         self._naming = asyncio.Lock()
-        self._store = open_shared(address)
+        self._store = open_shared(address, replica)
         self._outbox = Outbox(state_dir / OUTBOX)
         self._reach = Reach()
         # A query waits for less time than a batch, so what one of them meets says little of the other.
@@ -144,7 +146,7 @@ class Sharing:
         except sqlite3.Error as failure:
             error = f"The outbox cannot be used: {failure}; check the disk of the state directory."
         unnamed = [record.path for record in self._reads.roots() if self._names.get(record.root) == ""]
-        roots += [{"path": path, "pool": "", "waiting": 0, "whole": False, "error": _UNNAMED} for path in unnamed]
+        roots += [{**_NOTHING, "path": path, "error": _UNNAMED} for path in unnamed]
         search = "" if error else self._search.reach.error
         return {
             "store": self._address.shown, "error": error, "search_error": search, **asdict(self.counters),
@@ -193,4 +195,9 @@ class Sharing:
         return found
 
 
+_NOTHING = {
+    "path": "", "pool": "", "waiting": 0, "whole": False, "lag_s": 0.0, "lease_s": None, "search": "here",
+    "in_memory": 0, "error": "",
+}  # fmt: skip
+"""State of a root without a pool."""
 _UNNAMED = "No remote and no first commit names its pool beyond this machine; name it in `shared.pools`."

@@ -24,6 +24,7 @@ from regend.sharing.base import (
     FloatVector,
     HalfMatrix,
     Health,
+    KnownTree,
     ModelCount,
     Near,
     PoolHealth,
@@ -194,6 +195,28 @@ class SqliteStore:
             return "" if row is None else str(row[0])
 
         return await self._run(write)
+
+    async def trees(self, pool: str) -> list[KnownTree]:
+        """See `SharedTrees.trees`."""
+        now = time.time()
+        rows = await self._run(
+            lambda sql: sql.execute(
+                "SELECT tree, revision, lease_until_utc - ? FROM trees WHERE pool = ? AND lease_until_utc >= ? "
+                "ORDER BY tree",
+                (now, _pool(sql, pool), now),
+            ).fetchall()
+        )
+        return [KnownTree(*row) for row in rows]
+
+    async def tree_chunks(self, pool: str, tree: str) -> set[ChunkId]:
+        """See `SharedTrees.tree_chunks`."""
+        rows = await self._run(
+            lambda sql: sql.execute(
+                "SELECT c.chunk FROM members m JOIN chunks c USING (seq) WHERE m.pool = ? AND m.tree = ?",
+                (_pool(sql, pool), tree),
+            ).fetchall()
+        )
+        return {ChunkId(chunk) for (chunk,) in rows}
 
     async def sweep(self, pool: str, grace_s: float = GRACE_S) -> Swept:
         """See `SharedTrees.sweep`."""

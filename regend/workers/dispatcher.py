@@ -346,9 +346,9 @@ class Dispatcher:
 
     def _watch(self) -> None:
         """Keep a timer as long as anything can become due."""
-        if self._closing:
-            return
         now, delay_s = time.monotonic(), CHECK_INTERVAL_S
+        if self._closing or (self._timer is not None and self._due_at <= now + delay_s):
+            return  # It is asked with each item, and no check comes sooner.
         idle = all(worker.state == "idle" for worker in self._workers)
         if not self._workers:  # There is nothing to check until the next start.
             delay_s = max(delay_s, self._spawner.pause_s)

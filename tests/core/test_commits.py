@@ -113,19 +113,19 @@ def test_a_removed_root_is_dropped() -> None:
 
 def test_bulk_lingers_while_more_is_expected() -> None:
     commits = Commits()
-    assert commits.start(0.0, expects_more=True) is None and commits.next_deadline() is None
+    assert commits.start(0.0, BULK_LINGER_S) is None and commits.next_deadline() is None
     commits.add(PendingOp(put("f")))
-    assert commits.start(0.0, expects_more=True) is None
+    assert commits.start(0.0, BULK_LINGER_S) is None
     assert commits.next_deadline() == BULK_LINGER_S
     commits.add(PendingOp(put("g")))
     commits.add_vectors(PutVectors((), 1), Lane.BULK)
-    assert commits.start(BULK_LINGER_S / 2, expects_more=True) is None
+    assert commits.start(BULK_LINGER_S / 2, BULK_LINGER_S) is None
     assert commits.next_deadline() == BULK_LINGER_S, "it lingers from the first on"
-    commit = commits.start(BULK_LINGER_S, expects_more=True)
+    commit = commits.start(BULK_LINGER_S, BULK_LINGER_S)
     assert commit is not None and len(commit.ops) == 3
     commits.finish(0)
     commits.add(PendingOp(put("h")))
-    assert commits.start(BULK_LINGER_S, expects_more=True) is None
+    assert commits.start(BULK_LINGER_S, BULK_LINGER_S) is None
     assert commits.start(BULK_LINGER_S) is not None, "nothing more is expected"
 
 
@@ -134,23 +134,23 @@ def test_full_or_urgent_commits_do_not_linger() -> None:
     for pending in (PendingOp(PutFile(R, "f", SIG, BLOB, heavy)), PendingOp(put("f"), [edit()])):
         commits = Commits()
         commits.add(pending)
-        assert commits.start(0.0, expects_more=True) is not None
+        assert commits.start(0.0, BULK_LINGER_S) is not None
     commits = Commits()
     for n in range(MAX_OPS):
         commits.add(PendingOp(put(f"p{n}")))
-    assert commits.start(0.0, expects_more=True) is not None
+    assert commits.start(0.0, BULK_LINGER_S) is not None
 
 
 def test_vectors_of_edits_do_not_wait_for_bulk() -> None:
     commits = Commits()
     commits.add(PendingOp(put("f")))
     commits.add_vectors(PutVectors((), 1), Lane.EDIT)
-    assert commits.start(0.0, expects_more=True) == Commit(0, (PutVectors((), 1),)), "bulk stays"
+    assert commits.start(0.0, BULK_LINGER_S) == Commit(0, (PutVectors((), 1),)), "bulk stays"
     commits.fail(0, 0.0)
-    assert commits.start(COMMIT_PAUSE_S, expects_more=True) == Commit(1, (put("f"), PutVectors((), 1))), "in turn"
+    assert commits.start(COMMIT_PAUSE_S, BULK_LINGER_S) == Commit(1, (put("f"), PutVectors((), 1))), "in turn"
     commits.finish(1)
     commits.add(PendingOp(put("g")))
-    assert commits.start(COMMIT_PAUSE_S, expects_more=True) is None
+    assert commits.start(COMMIT_PAUSE_S, BULK_LINGER_S) is None
 
 
 def edit() -> Scan:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import random
+
+import pytest
+
 from regend.core.commands import ChunkFile
 from regend.core.inflight import Inflight, WorkItem
 from regend.core.scans import Scan
@@ -124,3 +128,25 @@ def test_a_dropped_root_answers_into_the_void_only_for_what_waits() -> None:
     assert inflight.waiting == 0
     assert inflight.finish(R, "waiting", 1) is None
     assert inflight.finish(R, "running", 1) is not None
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_a_large_and_a_small_file_of_bulk_go_in_turn_and_edits_before_all(seed: int) -> None:
+    rng, inflight = random.Random(seed), Inflight()
+    left: dict[str, tuple[Lane, int]] = {}
+    for n in range(60):
+        added = item(f"f{rng.randrange(40)}", n, rng.choice((Lane.EDIT, Lane.BULK)))
+        added.size_bytes = rng.choice((0, 3_999, 4_000, 15_999, 16_000, 63_999, 64_000, 10_000_000))
+        inflight.add(added)
+        inflight.check_invariants()
+        steps = sum(added.size_bytes < bound for bound in (64_000, 16_000, 4_000))
+        left[added.path] = (added.lane, steps if added.lane is Lane.BULK else 0)
+    small = False
+    while (started := inflight.start()) is not None:
+        lane, step = left[started.path]
+        assert lane == min(place[0] for place in left.values())
+        if lane is Lane.BULK:
+            assert step == (max if small else min)(place[1] for place in left.values())
+            small = not small
+        del left[started.path]
+    assert not left and not inflight.waiting

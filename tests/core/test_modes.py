@@ -8,6 +8,7 @@ import pytest
 
 from regend.core import commands as cmd
 from regend.core import events as ev
+from regend.core.commits import BULK_LINGER_S, STARVED_LINGER_S
 from regend.core.modes import BULK_FILES, Mode, Surroundings, choose_mode
 from tests.core.store_model import blob_of, chunked
 from tests.core.test_pipeline import SIG, TEXT, R, Story
@@ -42,6 +43,38 @@ def test_bulk_is_embedded_beside_chunking_in_a_pipeline_only(mode: Mode) -> None
     assert story.has(cmd.Embed) == (mode == "pipeline")
     chunk(story, ("two",))
     assert story.has(cmd.Embed)
+
+
+@pytest.mark.parametrize(
+    ("mode", "surroundings", "linger_s"),
+    [
+        ("pipeline", SERVER, STARVED_LINGER_S),
+        ("pipeline", HERE, BULK_LINGER_S),
+        ("parallel", SERVER, BULK_LINGER_S),
+    ],
+)
+def test_a_commit_of_bulk_waits_less_for_a_server_that_has_nothing_to_do(
+    mode: Mode, surroundings: Surroundings, linger_s: float
+) -> None:
+    story = Story(mode=mode, surroundings=surroundings)
+    story.tell(ev.CapacityChanged(1))
+    story.tell(ev.RootFound(R))
+    story.observed(story.take(cmd.Observe), *bulk(4))
+
+    def commit(name: str, after_s: float) -> None:
+        work = story.take(cmd.ChunkFile)
+        story.tell(ev.Chunked(R, work.path, work.version, chunked((name,), SIG)))
+        began_at = story.now
+        story.wait(began_at + after_s - 0.01)
+        assert not story.has(cmd.Commit)
+        story.wait(began_at + after_s)
+        story.committed(name)
+        story.wait(story.now + 0.5)
+
+    commit("one", linger_s)
+    commit("two", linger_s)
+    if surroundings is SERVER and mode == "pipeline":
+        commit("three", BULK_LINGER_S)  # Both slots embed now.
 
 
 @pytest.mark.parametrize(("mode", "embeds"), [("sequential", False), ("parallel", True), ("pipeline", True)])

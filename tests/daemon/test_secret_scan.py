@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import string
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regend.daemon.secret_scan import entropy_bits, secret_in
+from regend.daemon.secret_scan import _MARKS, _NAMED, _NAMES, entropy_bits, secret_in
 
 RANDOM = random.Random(7)
 BASE64 = string.ascii_letters + string.digits + "+/"
@@ -99,3 +100,17 @@ def test_any_text(text: str) -> None:
 @pytest.mark.parametrize(("text", "bits"), [("", 0.0), ("aaaa", 0.0), ("abab", 1.0), ("abcd", 2.0)])
 def test_entropy(text: str, bits: float) -> None:
     assert entropy_bits(text) == bits
+
+
+@given(st.data(), st.sampled_from(_MARKS))
+def test_what_every_secret_of_a_kind_holds(
+    data: st.DataObject, mark: tuple[str, tuple[str, ...], re.Pattern[str]]
+) -> None:
+    _, held, pattern = mark
+    text = data.draw(st.from_regex(pattern))
+    assert any(part in text for part in held), "its pattern would not be asked"
+
+
+@given(st.from_regex(_NAMED))
+def test_what_every_named_value_holds(text: str) -> None:
+    assert any(name in text.casefold() for name in _NAMES)

@@ -1,8 +1,9 @@
 """Hours of ordinary and less ordinary use leave the daemon as it was: memory, descriptors, threads, watches and disk.
 
 Edits, branch flips, queries, flushes, killed workers, and clients that leave in the middle of a request, all at once,
-for `REGEND_SOAK_S` seconds (600; an hour is 3600). Edits come from a finite set of contents, because texts
-that no tree uses any more are kept on purpose. The last third is compared with the third before it.
+for `REGEND_SOAK_S` seconds (600; an hour is 3600), with `REGEND_SOAK_PACE` times the usual pauses. Edits come from a
+finite set of contents, because texts that no tree uses any more are kept on purpose. The last third is compared with
+the third before it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from tests.ledger import record
 __all__ = ["root"]  # A fixture.
 
 SECONDS = float(os.environ.get("REGEND_SOAK_S", "600"))
+PACE = float(os.environ.get("REGEND_SOAK_PACE", "1"))
 SAMPLE_S = 1.0
 GROWTH = {
     "rss_mb": (1.10, 15.0),
@@ -102,7 +104,7 @@ class Load:
 
     def _repeat(self, job: Callable[[random.Random], None], every_s: float) -> None:
         rng = random.Random(job.__name__)
-        while not self._stop.wait(every_s * 2 * rng.random()):
+        while not self._stop.wait(every_s * PACE * 2 * rng.random()):
             try:
                 job(rng)
             except Exception as error:

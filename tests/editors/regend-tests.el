@@ -12,14 +12,14 @@
 (defconst regend-tests-root (file-name-as-directory (getenv "ROOT")))
 
 (defmacro regend-tests-in (file &rest body)
-  "Run BODY in a buffer of FILE; leave no buffer behind."
+  "Run BODY in a buffer of FILE; leave no buffer behind but those of the process."
   (declare (indent 1))
   `(let ((before (buffer-list)))
      (unwind-protect
          (with-current-buffer (find-file-noselect (expand-file-name ,file regend-tests-root))
            ,@body)
        (dolist (buffer (buffer-list))
-         (unless (memq buffer before)
+         (unless (or (memq buffer before) (string-prefix-p " *regend" (buffer-name buffer)))
            (with-current-buffer buffer (set-buffer-modified-p nil))
            (kill-buffer buffer))))))
 
@@ -177,13 +177,46 @@
     (should (string-match-p (concat "ready .*" (directory-file-name regend-tests-root)) (buffer-string)))))
 
 (ert-deftest regend-tests-nothing-is-left ()
-  "Questions leave no buffer and no process."
+  "Questions leave one process, and no buffer but its two."
   (regend-tests-in "src/jobs/queue.py"
     (insert "# changed\n")
     (dotimes (_ (string-to-number (or (getenv "QUESTIONS") "5")))
       (regend--ask-now (regend--search-words "JobQueue" nil) (regend--overlays)))
-    (regend-tests-until (lambda () (null (process-list))))
-    (should-not (seq-filter (lambda (buffer) (string-prefix-p " *regend" (buffer-name buffer))) (buffer-list)))))
+    (should (null regend--waiting))
+    (should (= 0 (buffer-size (process-buffer regend--process))))
+    (should (equal (list regend--process (get-buffer-process (process-get regend--process 'regend-errors)))
+                   (seq-filter #'process-live-p (process-list))))
+    (should (= 2 (length (seq-filter (lambda (buffer) (string-prefix-p " *regend" (buffer-name buffer)))
+                                     (buffer-list)))))))
+
+(ert-deftest regend-tests-process-that-ends ()
+  "The process of `regenctl' is started again, and a question that it took along fails."
+  (regend-tests-in "README.md"
+    (let ((said nil))
+      (regend--ask-now '("list") nil)
+      (cl-letf (((symbol-function 'message) (lambda (text &rest words) (push (apply #'format text words) said))))
+        (regend--ask '("status") nil #'ignore)
+        (signal-process regend--process 'SIGKILL)
+        (regend-tests-until (lambda () (not regend--process))))
+      (should (string-match-p "ended" (car said)))
+      (should (alist-get 'roots (regend--ask-now '("list") nil))))))
+
+(ert-deftest regend-tests-daemon-restart ()
+  "A daemon that has stopped is told, and that it answers again."
+  (skip-unless (getenv "CONTROL"))
+  (regend-tests-in "README.md"
+    (let ((said nil))
+      (cl-letf (((symbol-function 'message) (lambda (text &rest words) (push (apply #'format text words) said))))
+        (should (regend--ask-now '("list") nil))
+        (should-not said)
+        (call-process (getenv "CONTROL") nil nil nil "stop")
+        (should (string-match-p "regenctl start"
+                                (error-message-string (should-error (regend--ask-now '("list") nil) :type 'user-error))))
+        (call-process (getenv "CONTROL") nil nil nil "start")
+        (regend-tests-until (lambda () (ignore-errors (regend--ask-now '("list") nil))))
+        (should (equal "Regend: the daemon answers again" (car said)))
+        (regend--ask-now '("list") nil)
+        (should (equal 1 (length said)))))))
 
 (provide 'regend-tests)
 ;;; regend-tests.el ends here

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.rig import REPOSITORY
-from tests.editors.conftest import Served
+from tests.editors.conftest import Served, controlled
 
 PACKAGE = REPOSITORY / "editors/emacs/regend.el"
 TESTS = Path(__file__).with_name("regend-tests.el")
+DEBIAN = Path("/usr/share/emacs/site-lisp/elpa")
 LIBRARIES = Path(os.environ.get("REGEND_EMACS_PACKAGES") or REPOSITORY / "build/emacs")
 
 pytestmark = pytest.mark.skipif(
@@ -23,9 +24,14 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def library(name: str) -> Path:
+    """Where a package of Emacs is, from Debian or in the folder of those that were fetched."""
+    return next(DEBIAN.glob(f"{name}-[0-9]*"), LIBRARIES / name)
+
+
 def emacs(home: Path, *arguments: str, libraries: tuple[str, ...] = (), limit_s: float = 60.0, **environ: str) -> str:
     """Run Emacs in batch, which must succeed, and return what it printed."""
-    loads = [word for name in libraries for word in ("-L", str(LIBRARIES / name))]
+    loads = [word for name in libraries for word in ("-L", str(library(name)))]
     done = subprocess.run(
         ["emacs", "-Q", "--batch", "-L", str(PACKAGE.parent), *loads, *arguments],
         capture_output=True, text=True, timeout=limit_s, cwd=REPOSITORY,
@@ -35,14 +41,16 @@ def emacs(home: Path, *arguments: str, libraries: tuple[str, ...] = (), limit_s:
     return done.stdout + done.stderr
 
 
-def asks(served: Served, home: Path, *arguments: str, libraries: tuple[str, ...] = (), limit_s: float = 60.0) -> str:
+def asks(
+    served: Served, home: Path, *arguments: str, libraries: tuple[str, ...] = (), limit_s: float = 60.0, **environ: str
+) -> str:
     """Run Emacs with the tests loaded, and a `regenctl` that asks the daemon under test."""
     command = home / "regenctl"
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m regend.cli.main "$@"\n')
     command.chmod(0o755)
     return emacs(
         home, "-l", str(TESTS), *arguments, libraries=libraries, limit_s=limit_s, ROOT=str(served.root),
-        REGEND_SOCKET=str(served.socket), PYTHONPATH=str(REPOSITORY),
+        REGEND_SOCKET=str(served.socket), PYTHONPATH=str(REPOSITORY), **environ,
     )  # fmt: skip
 
 
@@ -68,16 +76,27 @@ def test_the_style_of_its_comments(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_package_lint(tmp_path: Path) -> None:
     """It finds only that the package has no home page, and there is none yet."""
-    if not (LIBRARIES / "package-lint/package-lint.el").exists():
-        pytest.skip(f"package-lint is not in {LIBRARIES}")
-    libraries = ("package-lint", "compat")
+    if not (library("package-lint") / "package-lint.el").exists():
+        pytest.skip("package-lint is not installed (Debian package elpa-package-lint)")
+    libraries = ("package-lint", "let-alist", "compat")
     out = emacs(
         tmp_path, "-l", "package-lint", "--eval", f"""(with-temp-buffer
             (insert-file-contents "{PACKAGE}" t)
             (emacs-lisp-mode)
-            (princ (mapcar (lambda (found) (nth 3 found)) (package-lint-buffer))))""", libraries=libraries,
+            (dolist (found (package-lint-buffer)) (princ (format "%s\n" (nth 3 found)))))""", libraries=libraries,
     )  # fmt: skip
-    assert out == "(Package should have a Homepage or URL header.)"
+    released = "This makes the package uninstallable in all released Emacs versions."  # Debian's knows no Emacs 28.
+    assert set(out.splitlines()) - {released} == {"Package should have a Homepage or URL header."}
+
+
+def test_a_daemon_that_stops_and_starts_is_told(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[client]\nautostart = false\n")
+    with controlled(tmp_path) as (served, program):
+        out = asks(
+            served, tmp_path, "--eval", '(ert-run-tests-batch-and-exit "daemon-restart")', CONTROL=str(program),
+            REGEND_CONFIG=str(tmp_path / "config.toml"),
+        )  # fmt: skip
+    assert "1 results as expected" in out and "skipped" not in out
 
 
 @pytest.mark.slow
@@ -91,24 +110,25 @@ def test_with_consult(served: Served, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_thousand_questions_leave_nothing(served: Served, tmp_path: Path) -> None:
-    """No buffer and no process is left, and Emacs is not larger than after the first 100."""
-    measure = """(let ((size (lambda () (garbage-collect)
-                     (with-temp-buffer (insert-file-contents "/proc/self/statm")
+    """No buffer is left, and neither Emacs nor the `regenctl` that answers is larger than after the first 100."""
+    measure = """(let ((size (lambda (pid) (garbage-collect)
+                     (with-temp-buffer (insert-file-contents (format "/proc/%s/statm" pid))
                        (forward-word) (* 4 (read (current-buffer)))))))
       (setenv "QUESTIONS" "100") (ert-run-tests-batch "nothing-is-left")
-      (let ((before (funcall size)))
+      (let ((before (mapcar size (list "self" (process-id regend--process)))))
         (setenv "QUESTIONS" "1000") (ert-run-tests-batch "nothing-is-left")
-        (princ (format "KiB: %s %s" before (funcall size)))))"""
+        (princ (format "KiB: %s %s" before (mapcar size (list "self" (process-id regend--process)))))))"""
     out = asks(served, tmp_path, "--eval", measure, limit_s=400)
-    before_kib, after_kib = map(int, re.findall(r"KiB: (\d+) (\d+)", out)[0])
-    print(f"Emacs has {before_kib} KiB after 100 questions, {after_kib} after 1,100")
+    sizes = [int(size) for size in re.findall(r"\d+", out[out.rindex("KiB: ") :].split("\n")[0])]
+    print(f"Emacs and `regenctl pipe` have {sizes[:2]} KiB after 100 questions, {sizes[2:]} after 1,100")
     assert out.count("1 results as expected, 0 unexpected") == 2
-    assert after_kib < before_kib + 2048
+    assert sizes[2] < sizes[0] + 2048
+    assert sizes[3] < sizes[1] + 2048
 
 
 @pytest.mark.slow
 def test_how_soon_text_is_found(served: Served, tmp_path: Path) -> None:
-    """Unsaved text from the end of `regend-delay`, and a file from its saving; each with the start of a program."""
+    """Unsaved text from the end of `regend-delay`, and a file from its saving."""
     measure = """(regend-tests-in "src/times.py" (dolist (saved '(nil t))
       (let (times)
         (dotimes (number 15)
@@ -128,9 +148,8 @@ def test_how_soon_text_is_found(served: Served, tmp_path: Path) -> None:
     out = asks(served, tmp_path, "--eval", measure)
     unsaved, saved = (list(map(int, re.findall(rf"{which}: (\d+) ms, (\d+) ms", out)[0])) for which in ("nil", "t"))
     print(f"least and median in ms: unsaved {unsaved}, saved {saved}")
-    # The start of `regenctl` is most of it and suffers from any other load, so the least is held to the limit.
-    assert saved[0] <= 150
-    assert unsaved[0] <= 100
+    assert saved[1] <= 150
+    assert unsaved[1] <= 100
 
 
 def test_the_snippet_of_the_page(served: Served, tmp_path: Path) -> None:

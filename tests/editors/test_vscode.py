@@ -7,14 +7,13 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.rig import REPOSITORY, daemon
-from tests.editors.conftest import Served, fill
+from tests.e2e.rig import REPOSITORY
+from tests.editors.conftest import Served, controlled
 
 EXTENSION = REPOSITORY / "editors/vscode"
 LIMIT_S = 300.0
@@ -65,30 +64,11 @@ def test_the_types_fit() -> None:
 @pytest.mark.slow
 def test_the_connection_and_its_figures(tmp_path: Path) -> None:
     """Its daemon is stopped and started by the test in Node, with the commands that a user has."""
-    root = tmp_path.resolve() / "app"
-    fill(root)
-    with daemon() as running:
-        running.start(root)
-        running.flush()
-        program = f'"{sys.executable}" -m regend.cli.main --socket "{running.socket}"'
-        start = f'"{sys.executable}" -m regend --state-dir "{running.state_dir}" --socket "{running.socket}"'
-        switch = tmp_path / "switch"
-        switch.write_text(
-            "#!/bin/sh\n"
-            f'cd "{REPOSITORY}"\n'
-            f'if [ "$1" = stop ]; then exec {program} stop; fi\n'
-            f'{start} >>"{tmp_path}/log" 2>&1 </dev/null &\necho $! >"{tmp_path}/pid"\n'
-        )
-        switch.chmod(0o755)
-        try:
-            out = node_tests(
-                "client", "--expose-gc", ROOT=str(root), REGEND_SOCKET=str(running.socket), RESTART=str(switch),
-                FIGURES="1",
-            )  # fmt: skip
-        finally:
-            if (tmp_path / "pid").exists():
-                subprocess.run([sys.executable, "-m", "regend.cli.main", "--socket", str(running.socket), "stop"],
-                               cwd=REPOSITORY, timeout=20, check=False, capture_output=True)  # fmt: skip
+    with controlled(tmp_path) as (served, program):
+        out = node_tests(
+            "client", "--expose-gc", ROOT=str(served.root), REGEND_SOCKET=str(served.socket), RESTART=str(program),
+            FIGURES="1",
+        )  # fmt: skip
     print("\n".join(line for line in out.splitlines() if "medians" in line or "heap" in line))
     assert "skipped 0" in out
 

@@ -1,10 +1,11 @@
-// Drives the page in Chromium and prints what happened as JSON: node page.mjs LINK FOLDER_OF_PACKAGES PICTURES CHROMIUM
+// Drives the page in Chromium and prints what happened as JSON: node page.mjs WHAT LINK FOLDER_OF_PACKAGES PICTURES CHROMIUM
+// WHAT is `views`, or `speed` for the times from keys to results.
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
-const [link, packages, pictures, program] = process.argv.slice(2);
+const [what, link, packages, pictures, program] = process.argv.slice(2);
 const need = createRequire(pathToFileURL(`${packages}/node_modules/`));
 const { chromium } = need("playwright-core");
 const axe = readFileSync(need.resolve("axe-core/axe.min.js"), "utf8");
@@ -39,18 +40,30 @@ async function checked(page, view) {
   if (content > window_) report.wide.push(`${view}: ${content} in ${window_}`);
 }
 
-/** Type a query as one change, and return the milliseconds until its first result is painted. */
+/** Type a query as one change; return the milliseconds until its results are painted, and those of the daemon's search. */
 async function latency(page, query) {
   return page.evaluate(async (text) => {
     const box = document.getElementById("box");
-    const frame = () => new Promise((done) => requestAnimationFrame(done));
-    const answered = new Promise((done) => addEventListener("answered", done, { once: true }));
+    const answered = new Promise((done) => {
+      const told = (event) => {
+        if (event.detail !== text) return;
+        removeEventListener("answered", told);
+        done();
+      };
+      addEventListener("answered", told);
+    });
     Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(box, text);
     const began = performance.now();
     box.dispatchEvent(new InputEvent("input", { bubbles: true }));
     await answered;
-    await frame();
-    return performance.now() - began;
+    await new Promise((done) => requestAnimationFrame(done));
+    const painted = new MessageChannel(); // Its message comes after the frame.
+    await new Promise((done) => {
+      painted.port1.onmessage = done;
+      painted.port2.postMessage(null);
+    });
+    const end = performance.now();
+    return [end - began, Number(/([\d.]+) ms/.exec(document.querySelector(".said").textContent)[1])];
   }, query);
 }
 
@@ -130,19 +143,26 @@ async function walk(width, height, scheme) {
   await page.context().close();
 }
 
-for (const [width, height, scheme] of [[1280, 800, "light"], [1280, 800, "dark"], [360, 740, "light"]]) {
-  await walk(width, height, scheme);
+async function views() {
+  for (const [width, height, scheme] of [[1280, 800, "light"], [1280, 800, "dark"], [360, 740, "light"]]) {
+    await walk(width, height, scheme);
+  }
+  const refused = await browser.newPage();
+  await refused.goto(new URL(link).origin);
+  await refused.waitForSelector(".refused");
+  report.facts.refused = await refused.textContent(".refused p");
 }
-const page = await opened(1280, 800, "light");
-const words = ["batch", "ticket", "debounce quiet", "embed", "retry", "snapshot reader", "glob", "token", "worker", "lease"];
-for (let round = 0; round < 5; round += 1) {
-  const times = [];
-  for (const word of words) times.push(await latency(page, round ? `${word} ${words[round]}` : word));
-  report.latencies_ms.push(times);
+
+async function speed() {
+  const page = await opened(1280, 800, "light");
+  const words = ["batch", "ticket", "debounce quiet", "embed", "retry", "snapshot reader", "glob", "token", "worker", "lease"];
+  for (let round = 0; round < 5; round += 1) {
+    const times = [];
+    for (const word of words) times.push(await latency(page, round ? `${word} ${words[round]}` : word));
+    report.latencies_ms.push(times);
+  }
 }
-const refused = await browser.newPage();
-await refused.goto(new URL(link).origin);
-await refused.waitForSelector(".refused");
-report.facts.refused = await refused.textContent(".refused p");
+
+await (what === "speed" ? speed() : views());
 await browser.close();
 console.log(JSON.stringify(report));

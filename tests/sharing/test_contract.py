@@ -174,6 +174,32 @@ async def test_a_sweep_removes_what_no_tree_names(store: SharedStore, pool: str)
     assert {near.chunk for near in found} == set(chunks[2:6])
 
 
+async def test_trees_are_listed_with_their_chunks(store: SharedStore, pool: str) -> None:
+    chunks = chunk_ids(*range(6))
+    await store.put(pool, MODEL, chunks, vectors(6))
+    changes = whole(chunks[:4]), whole(chunks[2:], "two")
+    for change in changes:
+        await store.commit_tree(pool, change, lease_s=600.0)
+    await store.commit_tree(pool, whole(chunks, "ended"), lease_s=-1.0)
+    trees = await store.trees(pool)
+    assert [(known.tree, known.revision) for known in trees] == [(one.tree, one.revision) for one in changes]
+    assert all(500.0 < known.lease_s <= 600.0 for known in trees)
+    assert await store.tree_chunks(pool, "one") == set(chunks[:4])
+    assert await store.tree_chunks(pool, "two") == set(chunks[2:])
+    assert await store.tree_chunks(pool, "no such tree") == set()
+    assert await store.trees(f"{pool}/other") == []
+
+
+async def test_several_trees_are_searched_at_once(store: SharedStore, pool: str) -> None:
+    chunks, stored = chunk_ids(*range(60)), vectors(60)
+    await store.put(pool, MODEL, chunks, stored)
+    await store.commit_tree(pool, whole(chunks[:20]))
+    await store.commit_tree(pool, whole(chunks[10:40], "two"))
+    found = await store.nearest(pool, MODEL, stored[50].astype(np.float32), 60, {"one": "", "two": "", "three": ""})
+    assert sorted(near.chunk for near in found) == chunks[:40], "each chunk once"
+    assert await store.nearest(pool, MODEL, stored[50].astype(np.float32), 60, {}) == []
+
+
 async def test_a_tree_without_a_lease_no_longer_counts(store: SharedStore, pool: str) -> None:
     chunks = chunk_ids(*range(4))
     await store.put(pool, MODEL, chunks, vectors(4))

@@ -75,12 +75,12 @@ class Colleague:
     def chunks(self) -> int:
         return self.daemon.root(self.root)["chunks"]
 
-    def wait_until_sent(self) -> None:
+    def wait_until_sent(self, limit_s: float = 20.0) -> None:
         def sent() -> bool:
             (root,) = self.shared["roots"]
             return not (root["waiting"] or root["whole"])
 
-        wait_for(sent, "everything is sent")
+        wait_for(sent, "everything is sent", limit_s)
 
 
 def health_of(url: str) -> Health:

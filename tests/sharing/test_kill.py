@@ -16,6 +16,7 @@ from regend.sharing.address import parse_address
 from regend.sharing.base import SharedStore, TreeChange
 from regend.sharing.registry import open_shared
 from regend.types import ChunkId
+from tests.e2e.rig import wait_for
 from tests.sharing.server import Server, serving
 from tests.sharing.test_contract import MODEL, chunk_ids, vectors
 from tests.sharing.test_daemons import Colleague, health_of, source
@@ -118,6 +119,47 @@ async def test_killing_the_server_loses_nothing_that_was_confirmed(durable: Serv
     print(f"{ROUNDS} rounds, {sum(writer.confirmed for writer in writers)} confirmed commits, 0 lost, half or double")
     for writer in writers:
         await writer.store.close()
+
+
+@pytest.mark.slow
+def test_killing_the_server_under_two_daemons(durable: Server) -> None:
+    """Two daemons edit on while the server is killed again and again; both trees are whole in the end."""
+    durable.sql("CREATE DATABASE daemons")
+    url = durable.dsn("daemons")
+    health_of(url)
+    rng = random.Random(13)
+    with ExitStack() as stack:
+        daemons = [Colleague(stack, url) for _ in range(2)]
+        for one in daemons:
+            one.start()
+        for number in range(ROUNDS):
+            for one in daemons:
+                for file in range(3):
+                    (one.root / f"new{rng.randrange(30)}_{file}.py").write_text(source(1_000 + 3 * number + file))
+            time.sleep(rng.random() * 0.8)  # Any instant will do.
+            durable.kill()
+            durable.start()
+        for one in daemons:
+            one.daemon.flush()
+            one.wait_until_sent(BACK_LIMIT_S * 4)
+
+        def whole() -> bool:
+            named = durable.sql("SELECT bit_count(bits) FROM regend.trees ORDER BY 1", "daemons").split()
+            live = sorted(one.daemon.root(one.root)["chunks"] for one in daemons)
+            # A tree still names what was edited away, until it is compared with the index again.
+            return len(named) == 2 and all(int(held) >= chunks for held, chunks in zip(named, live, strict=True))
+
+        wait_for(whole, "both trees are whole", BACK_LIMIT_S)
+        (pool,) = health_of(url).pools
+        for table, other in (("chunks", "vectors_1"), ("vectors_1", "chunks")):
+            alone = durable.sql(
+                f"SELECT count(*) FROM regend.{table} t WHERE NOT EXISTS (SELECT FROM regend.{other} o "
+                f"WHERE o.pool = t.pool AND o.seq = t.seq)",
+                "daemons",
+            )
+            assert alone == "0"
+        assert pool.chunks == pool.vectors[0].vectors
+        print(f"{ROUNDS} kills under two daemons: {pool.chunks:,} chunks, 2 trees, 0 half")
 
 
 async def test_writers_of_one_pool_never_end_in_a_deadlock(postgres: Server, database: str) -> None:

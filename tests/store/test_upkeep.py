@@ -51,6 +51,13 @@ def base_rows(store: Store) -> int:
     return 0 if base is None else len(base.keys)
 
 
+def keys_of(store: Store) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Chunk keys, in the order of `CHUNKS`."""
+    rows = store._connection.execute("SELECT chunk, chunk_key FROM chunks")
+    keys = {bytes(chunk): key for chunk, key in rows}
+    return np.array([keys[chunk] for chunk in CHUNKS], np.int64)
+
+
 def maintain_until(store: Store, condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
     while not condition():
@@ -101,6 +108,30 @@ def test_a_base_is_built_saved_and_loaded_again(tmp_path: Path) -> None:
         maintain_until(store, lambda: base_rows(store) == 0)
         check_search(store, root, FILES[48:50])
         assert list((tmp_path / "vectors").iterdir()) == []
+
+
+def test_a_large_base_grows_in_pieces_that_serve_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regend.store.vectors.merge.PIECE_ROWS", 250)
+    monkeypatch.setattr("regend.store.vectors.slab._COPIED_ROWS", 64)
+    with open_store(tmp_path, MODEL) as store:
+        root = store.add_root("/r", "/r", "").root
+        add(store, root, FILES)
+        held = dict(zip(CHUNKS, only_pool(store).slab.view().gather(keys_of(store))[0], strict=True))
+        for rows in (250, 500, 750):
+            maintain_until(store, lambda rows=rows: base_rows(store) == rows)  # type: ignore[misc]
+            check_search(store, root, FILES)
+        apply(store, DeleteFile(root, "f59.py"), DeleteFile(root, "f0.py"))
+        maintain_until(store, lambda: base_rows(store) == 1000)
+        check_search(store, root, FILES[1:59])
+        view = only_pool(store).slab.view()
+        assert view.live_count == len(CHUNKS) - 40
+        vectors, known = view.gather(keys_of(store))
+        assert known.sum() == len(CHUNKS) - 40
+        for chunk, vector, is_live in zip(CHUNKS, vectors, known, strict=True):
+            assert not is_live or np.array_equal(vector, held[chunk])
+    with open_store(tmp_path, MODEL) as store:
+        maintain_until(store, lambda: base_rows(store) == 1000)
+        check_search(store, root, FILES[1:59])
 
 
 def test_a_base_waits_for_its_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -206,6 +206,9 @@ function pick(title: string, placeholder: string, ask: (query: string) => Promis
   box.title = title;
   box.placeholder = placeholder;
   box.matchOnDescription = false;
+  // Answers are ranked, and the editor would sort them by the place of the words in each line. The property is not in the
+  // stable interface; an editor without it shows the same results in its own order.
+  (box as vscode.QuickPick<Choice> & { sortByLabel?: boolean }).sortByLabel = false;
   const typed = new AsTyped<Choice[]>(
     async (query) => (query.trim() ? ask(query) : []),
     (query, found, error) => {
@@ -225,9 +228,9 @@ function pick(title: string, placeholder: string, ask: (query: string) => Promis
     }
   });
   box.onDidAccept(() => {
-    const place = box.selectedItems[0]?.place;
-    box.hide();
+    const place = (box.selectedItems[0] ?? box.activeItems[0])?.place;
     if (place) {
+      box.hide();
       void reveal(place.file, place.line);
     }
   });

@@ -73,6 +73,7 @@ export class McpStdioServerDefinition {
 export class QuickPick {
   items: { label: string; description?: string; place?: unknown }[] = [];
   selectedItems: unknown[] = [];
+  activeItems: unknown[] = [];
   value = '';
   busy = false;
   private readonly changed = new EventEmitter<string>();

@@ -38,6 +38,8 @@ LOW_DISK_BYTES = 1_000_000_000
 FULL_DISK_BYTES = 100_000_000
 _PACKAGES_TIMEOUT_S = 60.0
 _ANSWER_TIMEOUT_S = 5.0
+_LONG_LAG_S = 600.0
+"""Chunks for a shared store that wait for longer have met a fault."""
 _MAX_NAMED = 10
 _PROBE = """
 import importlib, sys
@@ -295,7 +297,13 @@ def check_shared(status: Mapping[str, Any]) -> Iterator[Check]:
         return
     waiting = sum(root["waiting"] for root in shared["roots"])
     detail = f"{shared['store']}: {shared['reused']:,} reused, {shared['pushed']:,} given, {waiting:,} waiting"
-    problems = [shared["error"], *(f"{root['path']}: {root['error']}" for root in shared["roots"] if root["error"])]
+    problems = [shared["error"], shared["search_error"]]
+    problems += [f"{root['path']}: {root['error']}" for root in shared["roots"] if root["error"]]
+    leases = [root["lease_s"] for root in shared["roots"] if root.get("lease_s") is not None]
+    if leases:
+        detail += f", leases run for {min(leases) / 86_400:.0f} days"
+    if (lag_s := max((root.get("lag_s", 0.0) for root in shared["roots"]), default=0.0)) > _LONG_LAG_S:
+        problems.append(f"Chunks wait for {lag_s / 60:.0f} minutes.")
     if any(problems):
         remedy = "Ask it with `regenctl store`; texts are embedded here until it answers."
         yield Check("shared store", "warn", f"{detail}; {' '.join(filter(None, problems))}", remedy)

@@ -98,23 +98,30 @@ async def _sweep(store: SharedStore, arguments: argparse.Namespace) -> tuple[dic
 async def _migrate(store: SharedStore, arguments: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     from regend.sharing.address import parse_address
     from regend.sharing.base import SharedModel
-    from regend.sharing.migrate import copy_pool
+    from regend.sharing.migrate import copy_pool, copy_trees
     from regend.sharing.registry import open_shared
 
     target = open_shared(parse_address(arguments.to))
     try:
         await target.setup()
-        done = [
-            await copy_pool(store, target, pool.name, SharedModel(model.model_id, model.dim))
-            for pool in await _named(store, arguments)
-            for model in pool.vectors
-        ]
+        done, trees = [], []
+        for pool in await _named(store, arguments):
+            models = [SharedModel(model.model_id, model.dim) for model in pool.vectors]
+            done += [await copy_pool(store, target, pool.name, model) for model in models]
+            trees.append(await copy_trees(store, target, pool.name, models))
     finally:
         await target.close()
     differs = any(copied.there < copied.found or copied.differing for copied in done)
+    differs |= any(copied.differing for copied in trees)
     lines = [
         f"{copied.pool}, {copied.model_id}: {count_text(copied.found, 'vector')}, {copied.new:,} new, "
         f"{copied.found - copied.there:,} missing, {copied.differing:,} of {copied.sampled:,} compared differ"
         for copied in done
     ]
-    return {"copied": [asdict(copied) for copied in done], "differs": differs}, lines or ["no vectors to copy"]
+    lines += [
+        f"{copied.pool}: {count_text(copied.found, 'tree')}, {copied.new:,} new, {copied.differing:,} differ; "
+        f"{copied.agreed:,} of {copied.asked:,} nearest chunks are the same"
+        for copied in trees
+    ]
+    answer = {"copied": [asdict(copied) for copied in done], "trees": [asdict(copied) for copied in trees]}
+    return {**answer, "differs": differs}, lines or ["no pools to copy"]

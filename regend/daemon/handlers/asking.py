@@ -18,6 +18,7 @@ from regend.daemon.handlers.query_runner import QueryRunner
 from regend.daemon.handlers.shared_search import NOT_ASKED, SharedSearch, StoreFound
 from regend.daemon.handlers.status import RootStates
 from regend.daemon.models import ServedModel
+from regend.daemon.secret_scan import secret_in
 from regend.disk.names import readable
 from regend.errors import PathError, RootError, RpcError
 from regend.limits import DEFAULT_RESULTS, MAX_OVERLAYS, MAX_PLACES, MAX_RESULTS
@@ -86,7 +87,9 @@ class QueryMethods:
         stronger = await self._by_stronger_model(options.root, query.text, buffers)
         if stronger is not None:
             strong, asked, track = stronger
-            found = await self._found_for(strong, options.root, track, not _is_quick(options), lambda: asked)
+            found = await self._found_for(
+                strong, options.root, track, not _is_quick(options), lambda: None if secret_in(query.text) else asked
+            )
             answered = replace(found, vector=None)  # It is in `strong` already.
             strong = found.on(strong)
             return await self._answer(
@@ -115,7 +118,9 @@ class QueryMethods:
         return await self._shared.find(snapshot, served.record.root if served else None, model, vector_of, deep=deep)
 
     def _vector_for(self, options: SearchOptions, vector: Vector | None) -> Vector | None:
-        """Return the vector that the engine would make itself; in a thread."""
+        """Return the vector that the engine would make itself, but none of a secret; in a thread."""
+        if secret_in(options.query.text):
+            return None
         encode = self._app.models[FIRST_TRACK].query_vectors.encoded
         if vector is not None or encode is None:
             return vector
@@ -170,7 +175,7 @@ class QueryMethods:
         strong = next(filter(None, complete), None)
         asked = strong or app.reads.snapshot
         track = asked.track if isinstance(asked, StoreSnapshot) else FIRST_TRACK
-        found = await self._found_for(asked, options.filters.root, track, True, lambda: origin_of(asked, options)[2])
+        found = await self._found_for(asked, options.filters.root, track, True, lambda: _like(asked, options))
         strong = strong and found.on(strong)
         return await self._answer(
             started_at, buffers, lambda snapshot: app.engine.related(strong or snapshot, options),
@@ -269,6 +274,15 @@ class QueryMethods:
 
     async def _root_filter(self, root: str) -> str:
         return (await self._app.states.roots.by_path(root)).path if root else ""
+
+
+def _like(snapshot: Snapshot, options: RelatedOptions) -> Vector | None:
+    """Return the vector that others are compared with, for the shared store; None for a secret or an unsaved file."""
+    try:
+        _, views, vector = origin_of(snapshot, options)
+    except (PathError, RootError):
+        return None
+    return None if any(secret_in(view.text) for view in views) else vector
 
 
 def _on_the_wire(result: SearchResult) -> rpc.SearchResult:

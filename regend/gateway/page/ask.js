@@ -28,6 +28,40 @@ export async function ask(path, params = {}, signal = undefined) {
   return answerOf(await fetched(path, { method: "POST", headers, body: JSON.stringify(params), signal }));
 }
 
+/**
+ * Ask for code by POST, and give the answer to `show` twice: as soon as it is there, and with its colours. Each result
+ * has `runs`, lines of `[class, text]` or `[class, text, 1]` if the query names the text.
+ */
+export async function askForCode(path, params, show, signal = undefined) {
+  const headers = { "Content-Type": "application/json" };
+  const response = await fetched(path, { method: "POST", headers, body: JSON.stringify(params), signal });
+  if (!response.ok) return answerOf(response);
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let answer = null;
+  let left = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    const lines = (left + (value || "")).split("\n");
+    left = lines.pop();
+    for (const line of lines) {
+      const told = JSON.parse(line);
+      const runsOf = answer ? (found, place) => told.runs[place] || found.runs : (found) => marked(found.snippet, told.words);
+      answer = { ...(answer || told), results: (answer || told).results.map((found, place) => ({ ...found, runs: runsOf(found, place) })) };
+      show(answer);
+    }
+    if (done) return answer;
+  }
+}
+
+/** Return the runs of a text without colours, as the gateway marks them. */
+function marked(text, words) {
+  const parts = words.filter((word) => word.length > 1).sort((one, other) => other.length - one.length);
+  const mark = parts.length ? new RegExp(`(${parts.map((word) => word.replace(/[^\w\s]/g, "\\$&")).join("|")})`, "i") : /(?!)/;
+  return text.split("\n").map((line) =>
+    line.split(mark).map((part, place) => (place % 2 ? ["", part, 1] : ["", part])).filter(([, part]) => part),
+  );
+}
+
 export async function read(path) {
   return answerOf(await fetched(path));
 }

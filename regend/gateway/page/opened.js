@@ -1,7 +1,7 @@
 // One result, opened: its code, why it was found, what is like it, and the outline of its file.
 
 import { html, useEffect, useRef, useState } from "./vendor/preact-htm.js";
-import { ask, fileOf, lastPart, lineOf, link, placeOf, short } from "./ask.js";
+import { ask, askForCode, fileOf, lastPart, lineOf, link, placeOf, short } from "./ask.js";
 import { Code } from "./code.js";
 
 const PARTS = ["Code", "Why", "Related", "Outline"];
@@ -15,10 +15,8 @@ export function Opened({ found, query, place, close }) {
     heading.current.focus();
     const offset = 10 * Math.floor(place / 10);
     const lines = Math.min(LINES, found.end_line - found.start_line + 1);
-    ask("/page/search", { query, k: 10, offset, explain: true, lines }).then(
-      (answer) => setWhole(answer.results.find((other) => placeOf(other) === placeOf(found)) || null),
-      () => setWhole(null),
-    );
+    const show = (answer) => setWhole(answer.results.find((other) => placeOf(other) === placeOf(found)) || null);
+    askForCode("/page/search", { query, k: 10, offset, explain: true, lines }, show).catch(() => setWhole(null));
   }, []);
   const shown = whole || found;
   const arrows = (event) => {
@@ -71,7 +69,7 @@ function Related({ found }) {
   const [answer, setAnswer] = useState(null);
   const [trouble, setTrouble] = useState("");
   useEffect(() => {
-    ask("/page/related", { file: fileOf(found), line: lineOf(found), k: 8 }).then(setAnswer, (error) =>
+    askForCode("/page/related", { file: fileOf(found), line: lineOf(found), k: 8 }, setAnswer).catch((error) =>
       setTrouble(error.message),
     );
   }, []);

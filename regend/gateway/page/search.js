@@ -1,12 +1,13 @@
 // The box and its results. The view's state is the address: `q` is the query, `at` the open result.
 
 import { html, useEffect, useRef, useState } from "./vendor/preact-htm.js";
-import { ask, editorLink, fileOf, lastPart, lineOf, link, placeOf, read, short } from "./ask.js";
+import { askForCode, editorLink, fileOf, lastPart, lineOf, link, placeOf, read, short } from "./ask.js";
 import { Code, Copied, copy } from "./code.js";
 import { filtersIn, offered, toggled } from "./filters.js";
 import { Opened } from "./opened.js";
 
-const PATIENCE_MS = 150; // An older question that takes longer is given up for the newest.
+const AT_ONCE = 2; // Questions in flight; a further text waits for the first answer.
+const PATIENCE_MS = 150; // An older question that takes longer is then given up.
 const PAGE = 10;
 
 function addressed() {
@@ -34,7 +35,7 @@ export function Search({ onAway }) {
   const [trouble, setTrouble] = useState("");
   const [roots, setRoots] = useState(0);
   const [copied, setCopied] = useState("");
-  const asking = useRef(null);
+  const asking = useRef([]);
   const wanted = useRef("");
 
   useEffect(() => {
@@ -47,41 +48,51 @@ export function Search({ onAway }) {
     return () => removeEventListener("popstate", back);
   }, []);
 
-  // One question at a time: the first key asks at once, and the newest text follows when its answer is there.
-  const look = () => {
-    const own = (asking.current = { text: wanted.current, abort: new AbortController() });
-    ask("/page/search", { query: own.text, k: PAGE }, own.abort.signal)
-      .then(
-        (found) => {
-          setAnswer(found);
-          setTrouble(found.trouble || "");
-          dispatchEvent(new Event("answered"));
-        },
-        (error) => {
-          if (error.name === "AbortError") return;
-          setTrouble(error.message);
-          onAway(error);
-        },
-      )
+  // Each key asks at once. An answer counts unless a later question was answered before.
+  const look = (text) => {
+    wanted.current = text;
+    if (!text.trim()) {
+      for (const other of asking.current) other.abort.abort();
+      setAnswer(null);
+      setTrouble("");
+      return;
+    }
+    const last = asking.current.at(-1);
+    if (last && last.text === text) return;
+    if (asking.current.length >= AT_ONCE) {
+      const [slow] = asking.current;
+      setTimeout(() => slow.abort.abort(), PATIENCE_MS);
+      return;
+    }
+    const own = { text, abort: new AbortController() };
+    asking.current.push(own);
+    const show = (found) => {
+      if (!asking.current.includes(own)) return;
+      const place = asking.current.indexOf(own);
+      for (const older of asking.current.splice(0, place)) older.abort.abort();
+      if (!wanted.current.trim()) return;
+      setAnswer(found);
+      setTrouble(found.trouble || "");
+      dispatchEvent(new CustomEvent("answered", { detail: text }));
+    };
+    askForCode("/page/search", { query: text, k: PAGE }, show, own.abort.signal)
+      .catch((error) => {
+        if (error.name === "AbortError") return;
+        setTrouble(error.message);
+        onAway(error);
+      })
       .finally(() => {
-        asking.current = null;
-        if (wanted.current.trim() && wanted.current !== own.text) look();
+        asking.current = asking.current.filter((other) => other !== own);
+        const newest = asking.current.at(-1) || own;
+        if (wanted.current !== newest.text) look(wanted.current);
       });
   };
   useEffect(() => {
-    wanted.current = query;
-    if (!query.trim()) {
-      setAnswer(null);
-      setTrouble("");
-    } else if (asking.current) {
-      const slow = asking.current;
-      const timer = setTimeout(() => slow.abort.abort(), PATIENCE_MS);
-      return () => clearTimeout(timer);
-    } else look();
-    return undefined;
+    if (wanted.current !== query) look(query);
   }, [query]);
 
   const change = (text) => {
+    look(text);
     setQuery(text);
     setAt("");
     history.replaceState(null, "", link(text));
@@ -99,10 +110,9 @@ export function Search({ onAway }) {
   };
   const copyPlace = (found) => copy(placeOf(found), setCopied);
   const more = () =>
-    ask("/page/search", { query, k: PAGE, offset: answer.next_offset }).then(
-      (found) => setAnswer({ ...found, results: [...answer.results, ...found.results] }),
-      (error) => setTrouble(error.message),
-    );
+    askForCode("/page/search", { query, k: PAGE, offset: answer.next_offset }, (found) =>
+      setAnswer({ ...found, results: [...answer.results, ...found.results] }),
+    ).catch((error) => setTrouble(error.message));
   const results = (query.trim() && answer && answer.results) || [];
 
   useEffect(() => {

@@ -11,7 +11,7 @@ MODEL_STRENGTH = 0.5
 """Worth of the built-in model beside BM25 on questions in words, see `fusion.vector_weight`."""
 
 WEIGHTS: Mapping[str, float] = {
-    "rare_word": 120.0,
+    "rare_word": 124.0,
     "words": 0.194,
     "meaning": 0.409,
     "all_words": 0.174,

@@ -18,8 +18,8 @@ from regend.types import PoolId
 
 READ_ROWS = 5_000
 """Rows that one query reads from disk, at most; 5,000 take 20 ms."""
-_MIN_ROWS = 256
-"""Rows of the delta that are worth a division: 130 kB at 256 dimensions."""
+_DELTA_SHARE = 4_096
+"""One row in so many may stay in the delta although the store has it: a division goes through all keys."""
 _AT_ONCE = 500
 
 
@@ -128,7 +128,7 @@ class DiskSlabs:
         if 0 in changes:
             return False
         if isinstance(base, DiskBase):
-            small = base.settled and len(base.keys) and fresh_count < _MIN_ROWS
+            small = base.settled and fresh_count <= len(base.keys) // _DELTA_SHARE
             if small or changes == self._divided.get(pool):
                 return False
         self._divided[pool] = changes

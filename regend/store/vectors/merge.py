@@ -29,6 +29,9 @@ from regend.types import PoolId
 EXACT_ROWS = 50_000
 """Slabs below this are searched exactly: 1.1 ms at 50,000 rows of 256, where HNSW takes 0.2 ms (k=200) and 15 s of CPU
 to build."""
+PIECE_ROWS = 200_000
+"""Maximum rows that a job adds to a graph, about 40 s of CPU. Each piece serves as soon as it is done, commits go
+between two of them, and a stop loses one at most."""
 BUILD_AFTER_S = 5.0
 """Time without a commit after which a base is built: a bulk index needs the core, and would outgrow the base."""
 _DROP_SHARE = 0.5
@@ -223,12 +226,17 @@ class SlabMerger:
         self._thread = thread
 
     def _build(self, pool: PoolId, view: SlabView, generation: int) -> HnswBase:
-        return self._saved(pool, hnsw.build(*view.live_rows(), self._stop), generation)
+        keys, vectors = view.live_rows()
+        rows = PIECE_ROWS if view.base is None else len(keys)  # Rows with a graph must not become exact again.
+        return self._saved(pool, hnsw.build(keys[:rows], vectors[:rows], self._stop), generation)
 
     def _extend(self, pool: PoolId, base: HnswBase, view: SlabView, generation: int) -> HnswBase:
         # The file is checked again, because it may have been damaged since it was written.
         _, _, checked = self._checked(pool)
-        return self._saved(pool, hnsw.extend(base, checked, *view.live_delta(), self._stop), generation)
+        keys, vectors = view.live_delta()
+        return self._saved(
+            pool, hnsw.extend(base, checked, keys[:PIECE_ROWS], vectors[:PIECE_ROWS], self._stop), generation
+        )
 
     def _saved(self, pool: PoolId, base: HnswBase, generation: int) -> HnswBase:
         try:

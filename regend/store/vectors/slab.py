@@ -24,6 +24,7 @@ Base = HnswBase | DiskBase
 _NO_KEYS: KeyArray = np.empty(0, np.int64)
 NO_VECTORS: KeyedVectors = (np.empty(0, np.int64), np.empty((0, 0), np.float16))
 _FIRST_CAPACITY = 256
+_COPIED_ROWS = 8_192
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,9 +265,19 @@ class Slab:
             self._base_dead = np.ones(len(base.keys), np.bool_)
             self._base_dead[rows[~outside]] = False
             self._base_dead_count = int(self._base_dead.sum())
-        left_keys = live_keys[outside]
-        self._reset_delta(max(_FIRST_CAPACITY, len(left_keys)))
-        self.add(left_keys, view.gather(left_keys)[0])
+        self._keep(live_keys[outside], view)
+
+    def _keep(self, keys: KeyArray, view: SlabView) -> None:
+        """Make a new delta of these live rows of the view."""
+        count = len(keys)
+        self._reset_delta(max(_FIRST_CAPACITY, count))
+        for start in range(0, count, _COPIED_ROWS):  # All at once, they would be in memory once more.
+            part = keys[start : start + _COPIED_ROWS]
+            rows = view.row_of.find(part)
+            is_fresh = rows.min() >= 0 and rows.max() < view.count and not view.dead[rows].any()
+            self._vectors[start : start + len(part)] = view.vectors[rows] if is_fresh else view.gather(part)[0]
+        self._keys[:count] = keys
+        self._row_of, self._count, self._view = KeyRows().with_rows(keys, 0), count, None
 
     def compact(self) -> None:
         """Drop the delta's dead rows."""

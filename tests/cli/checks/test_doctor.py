@@ -266,10 +266,15 @@ def test_nothing_is_verified_without_a_daemon(socket_path: Path) -> None:
 
 def test_a_shared_store() -> None:
     assert list(check_shared({})) == list(check_shared({"shared": {}})) == []
-    own = {"path": "/src/web", "waiting": 1_200, "error": ""}
-    shared = {"store": "postgresql://db/r", "error": "", "reused": 5, "pushed": 7, "roots": [own]}
+    own = {"path": "/src/web", "waiting": 1_200, "error": "", "lag_s": 3.0, "lease_s": 13.4 * 86_400}
+    shared = {"store": "postgresql://db/r", "error": "", "search_error": "", "reused": 5, "pushed": 7, "roots": [own]}
     (check,) = check_shared({"shared": shared})
-    assert (check.result, check.detail) == ("ok", "postgresql://db/r: 5 reused, 7 given, 1,200 waiting")
+    told = "postgresql://db/r: 5 reused, 7 given, 1,200 waiting, leases run for 13 days"
+    assert (check.result, check.detail) == ("ok", told)
+    (check,) = check_shared({"shared": {**shared, "roots": [{**own, "lag_s": 1_260.0, "lease_s": None}]}})
+    assert (check.result, check.detail.rpartition("; ")[2]) == ("warn", "Chunks wait for 21 minutes.")
+    (check,) = check_shared({"shared": {**shared, "search_error": "It is slow."}})
+    assert check.result == "warn" and check.detail.endswith("It is slow.")
     away = {**shared, "error": "It does not answer.", "roots": [{**own, "error": "role ada is no member"}]}
     (check,) = check_shared({"shared": away})
     assert check.result == "warn"
