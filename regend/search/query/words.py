@@ -180,7 +180,7 @@ _TEST_FOLDER = re.compile(
     r".+\.(?:\w*Tests?|Specs?)|[a-z][A-Za-z0-9]*[a-z0-9]Tests?|[A-Z][\w-]*Tests|.+[-_](?:tests|specs)"
     r"|(?:integration|unit|functional|acceptance|system|smoke|perf|performance|regression)[-_]?tests?"
 )
-"""Further names of folders of tests, such as `App.Tests`, `AppTests`, `jvmTest` and `runtime-tests`. One like
+"""Further names of folders of tests, such as `*.Tests`, `*Tests`, `jvmTest` and `runtime-tests`. One like
 `app-test` is no sign of tests: it often holds a product for testing."""
 _ROLE_FILES["specs"] = _ROLE_FILES["spec"]
 _ROLE_NAMES = (

@@ -144,13 +144,12 @@ def ranked(question: Question, depth: int, clock: StageClock) -> list[Ranked]:
     for candidate in candidates:
         candidate.copies = copies.get(candidate.doc, ())
     candidates = _hydrated(q, candidates, files)
-    clock.lap("hydrate")
     if q.vector is not None and q.weight > 0.0:
         shown = {candidate.entry.entry_id: candidate.file for candidate in candidates}
         likeness = likeness_of(q.snapshot, (file.entry for file in shown.values()), q.vector)
         for entry_id, file in shown.items():
             file.likeness = likeness[entry_id]
-        clock.lap("likeness")
+    clock.lap("hydrate")
     rows = rank(candidates, lambda entry: q.scope.shown_root(q.snapshot, entry), q.context, q.table)
     rows = _named_first(rows, q.places) if q.places else rows
     clock.lap("rank")
