@@ -49,23 +49,27 @@ def run(setup: Setup) -> Section:
         code = Path(place) / "code"
         code.mkdir()
         files = len(same_files(setup.tree, code))
-        first = _indexed(setup, code, "parallel", 0.0, _BATCHES[1])
+        for _ in range(2):  # The first one finds a cold machine.
+            first = _indexed(setup, code, "parallel", 0.0, _BATCHES[1])
         chunk_s = _length(first.chunking)
         batch = round(first.chunks * LATENCY_S / CONCURRENCY / chunk_s)
         batch = min(max(batch, _BATCHES[0]), _BATCHES[1])
         for _ in range(setup.rounds):
-            took_s = {}
+            took_s, least_s = {}, 0.0
             for mode in MODES:
                 done = _indexed(setup, code, mode, LATENCY_S, batch)
                 took_s[mode] = done.took_s
+                if mode == "parallel":
+                    least_s = max(_length(done.chunking), _length(done.embedding))
                 both_s = _length(done.chunking) + _length(done.embedding) - _length(done.chunking + done.embedding)
                 rounds.add(f"{mode}: to complete", "s", done.took_s)
                 rounds.add(f"{mode}: CPU", "s", done.cpu_s)
                 rounds.add(f"{mode}: files in workers", "s", _length(done.chunking))
                 rounds.add(f"{mode}: requests in flight", "s", _length(done.embedding))
-                rounds.add(f"{mode}: both at once", "s", both_s)
+                rounds.add(f"{mode}: both at once", "s", round(both_s, 6))
             rounds.add("parallel: times as fast as sequential", "×", took_s["sequential"] / took_s["parallel"])
             rounds.add("pipeline: times as fast as parallel", "×", took_s["parallel"] / took_s["pipeline"])
+            rounds.add("pipeline: the same if stages overlapped wholly", "×", took_s["parallel"] / least_s)
     about = {
         "tree": setup.tree.name, "files": files, "chunks": first.chunks, "ms a request": LATENCY_S * 1e3,
         "requests at once": CONCURRENCY, "chunks a request": batch,

@@ -543,13 +543,20 @@ The results are in a buffer of `grep-mode'."
                        (get-text-property 0 'regend-result candidate))))))
     (when chosen (regend--go chosen))))
 
+(defun regend--consult-p ()
+  "Say whether consult is there, and new enough for questions as they are typed.
+Older ones take a question only behind a separator."
+  (and (require 'consult nil t)
+       (fboundp 'consult--dynamic-collection)
+       (eq 'many (cdr (func-arity 'consult--dynamic-collection)))))
+
 ;;;###autoload
 (defun regend-live (&optional all)
   "Search as you type; with ALL (a prefix) in all roots.
 With consult, results appear in the minibuffer; else in a buffer of
 `grep-mode', where `next-error' goes through them."
   (interactive "P")
-  (if (and (require 'consult nil t) (fboundp 'consult--dynamic-collection))
+  (if (regend--consult-p)
       (regend--live-consult all)
     (require 'grep)
     (regend--live-plain all)))

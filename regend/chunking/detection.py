@@ -46,6 +46,8 @@ _TEMPLATE_SUFFIXES = frozenset(
     ["dist", "erb", "example", "in", "j2", "jinja", "jinja2", "sample", "template", "tmpl", "tpl"]
 )
 """Suffixes that stand behind the one of the language."""
+_TEMPLATES = {"erb": "erb", "j2": "jinja", "jinja": "jinja", "jinja2": "jinja"}
+"""Languages of templates whose name tells no other one."""
 _PLAIN_EXTENSIONS = frozenset({"log", "text", "txt"})
 _MARKUP = frozenset({"markdown", "restructuredtext"})
 """Languages in which a mode line may be an example."""
@@ -221,7 +223,8 @@ def _by_name(name: str) -> tuple[str, str]:
         if extension in extensions:
             return extensions[extension], extension
     if parts[-1] in _TEMPLATE_SUFFIXES and any(parts[:-1]):
-        return _by_name(".".join(parts[:-1]))
+        inner = _by_name(".".join(parts[:-1]))
+        return inner if inner[0] else (_TEMPLATES.get(parts[-1], ""), "." + parts[-1])
     return _variant(name), "." + parts[-1]
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tree_sitter import Language as Grammar
     from tree_sitter import Parser
 
-CHUNKER_VERSION = 6
+CHUNKER_VERSION = 7
 """Part of every blob's name: raise it when the same content would give other chunks, words of them, or symbols."""
 TEXT = "text"
 
@@ -67,6 +67,7 @@ class LanguageSpec:
         local: kinds and node types that count only outside of functions.
         open: node types that enclose what follows, up to the next of their types (a PHP ``namespace`` without braces).
         joined: kinds whose adjacent definitions of one name are one (the equations of a Haskell function).
+        promoted: node types that belong to the type around their constructor (a PHP parameter with a visibility).
         blanks: patterns whose group ``blank`` is hidden from the parser (macros that stand in its way).
         preprocessed: whether the C preprocessor's conditionals stand in files.
         embedded: tree-sitter patterns for pieces in other languages: ``@content``, and ``@language`` where the file
@@ -95,6 +96,7 @@ class LanguageSpec:
     local: tuple[str, ...] = ("variable", "constant", "field")
     open: tuple[str, ...] = ()
     joined: tuple[str, ...] = ()
+    promoted: tuple[str, ...] = ()
     blanks: tuple[str, ...] = ()
     preprocessed: bool = False
     embedded: str = ""

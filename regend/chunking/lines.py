@@ -176,6 +176,8 @@ def _by_brace(row: int, _rule: LineRule, lines: list[str]) -> int:
 def _by_pattern(row: int, rule: LineRule, lines: list[str]) -> int:
     """Return the first row from here on that matches what ends the definition, and is not indented deeper."""
     closing, own = re.compile(rule.ends, re.IGNORECASE), _indent(lines[row])
+    if rule.ends.startswith(".*") and closing.match(lines[row]):
+        return row  # A statement in one line.
     for at in range(row + 1, min(len(lines), row + _MAX_ROWS)):
         line = lines[at]
         indent = _indent(line)

@@ -23,7 +23,8 @@ def masked(raw: bytes, blanks: tuple[str, ...], *, preprocessed: bool) -> bytes:
     """Return the source for the parser.
 
     Args:
-        blanks: patterns whose groups ``blank…`` become spaces; a group of another name becomes this name.
+        blanks: patterns whose groups ``blank…`` become spaces and ``quote…`` double quotes; a group of another name
+            becomes this name.
         preprocessed: whether the C preprocessor's conditionals stand in it.
     """
     for pattern in map(_compiled, blanks):
@@ -54,7 +55,9 @@ def _blank(match: re.Match[bytes]) -> bytes:
             continue
         first, last = (place - match.start() for place in match.span(number))
         spaces = _spaces(whole[first:last])
-        if not word.startswith("blank"):
+        if word.startswith("quote"):
+            spaces = b'"' * len(spaces)
+        elif not word.startswith("blank"):
             spaces = word.encode() + spaces[len(word) :]
         whole = whole[:first] + spaces + whole[last:]
     return whole

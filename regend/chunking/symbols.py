@@ -102,7 +102,8 @@ def definitions_in(tree: Tree, language: str) -> list[Definition]:
         while stack and stack[-1][0] <= start:
             stack.pop()
         level = _level(captures["level"], adornments) if "level" in captures else 0
-        if level or (node.type in spec.open and node.child_by_field_name("body") is None):
+        is_open = node.type in spec.open
+        if level or (is_open and not _has_block(node)):
             while stack and stack[-1][0] == _OPEN and levels[id(stack[-1][1])] >= level:
                 stack.pop()[1].end_row = node.start_point[0] - 1
             end = -_OPEN
@@ -110,8 +111,12 @@ def definitions_in(tree: Tree, language: str) -> list[Definition]:
             continue
         if not (parts := _parts(node, captures, spec)):
             continue
-        outer = stack[-1][1] if stack else None
-        if (kind in spec.local or node.type in spec.local) and any(d.kind in FUNCTIONS for _, d in stack):
+        outer = stack[-1][1] if stack and (level or not is_open) else None  # The name of a package is whole.
+        if node.type in spec.promoted:
+            outer = stack[-2][1] if len(stack) > 1 and stack[-1][1].kind in FUNCTIONS else outer
+            if outer is None or outer.kind not in TYPES:
+                continue
+        elif (kind in spec.local or node.type in spec.local) and any(d.kind in FUNCTIONS for _, d in stack):
             continue
         if kind == "function" and outer and outer.kind in TYPES:
             kind = "method"
@@ -125,6 +130,11 @@ def definitions_in(tree: Tree, language: str) -> list[Definition]:
         stack.append((-end, definition))
         result.append(definition)
     return _joined(result, spec.joined) if spec.joined else result
+
+
+def _has_block(node: Node) -> bool:
+    """Tell whether a block ends what a node begins."""
+    return node.child_by_field_name("body") is not None or any(c.type == "block" for c in node.named_children)
 
 
 def _last_row(root: Node) -> int:
@@ -276,6 +286,8 @@ def _declared(node: Node) -> str:
         if following is None:
             break
         node = following
+    if node.type == "parenthesized_declarator" and node.named_child_count == 1:
+        node = node.named_children[0]  # As in ``int (puts)(const char *)``, which no macro replaces.
     if node.type in ("identifier", "field_identifier", "type_identifier"):
         return _text(node)
     text = _text(node)

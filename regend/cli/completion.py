@@ -151,9 +151,16 @@ def bash() -> str:
     return "\n".join(out)
 
 
-def _quote(text: str) -> str:
-    """Escape text for single quotes in zsh and fish; brackets and colons separate the parts of a zsh specification."""
-    return text.replace("'", "").replace("[", "(").replace("]", ")").replace(":", " -")
+def _quote(text: str, apostrophe: str = "'\\''") -> str:
+    """Escape text for single quotes in zsh and fish; brackets and colons separate the parts of a zsh specification.
+
+    Args:
+        apostrophe: how the shell takes one between single quotes; in zsh, and not in fish, the text ends before it.
+    """
+    return text.replace("'", apostrophe).replace("[", "(").replace("]", ")").replace(":", " -")
+
+
+_FISH_APOSTROPHE = "\\'"
 
 
 def _zsh_action(complete: str) -> str:
@@ -169,10 +176,12 @@ def _zsh_flag(flag: Argument) -> str:
     value = (
         f":{_quote(flag.options.get('metavar', 'value'))}:{_zsh_action(flag.complete)}" if _takes_value(flag) else ""
     )
-    if len(flag.names) == 1:
-        return f"'{flag.names[0]}[{help_text}]{value}'"
+    # `--lang=` takes a value that follows `=` or stands in the next word.
+    names = [f"{name}=" if value and name.startswith("--") else name for name in flag.names]
+    if len(names) == 1:
+        return f"'{names[0]}[{help_text}]{value}'"
     again = "*" if flag.options.get("action") == "append" else f"({' '.join(flag.names)})"
-    return f"'{again}'{{{','.join(flag.names)}}}'[{help_text}]{value}'"
+    return f"'{again}'{{{','.join(names)}}}'[{help_text}]{value}'"
 
 
 def zsh() -> str:
@@ -221,7 +230,7 @@ def _fish_action(complete: str) -> str:
 def _fish_flag(flag: Argument) -> str:
     form = " ".join(f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in flag.names)
     value = f" -r {_fish_action(flag.complete)}" if _takes_value(flag) else ""
-    return f"{form} -d '{_quote(flag.options.get('help', ''))}'{value}"
+    return f"{form} -d '{_quote(flag.options.get('help', ''), _FISH_APOSTROPHE)}'{value}"
 
 
 def fish() -> str:
@@ -229,7 +238,8 @@ def fish() -> str:
     out = ["# regenctl completion for fish.", "complete -c regenctl -f"]
     out += [f"complete -c regenctl {_fish_flag(flag)}" for flag in GLOBAL]
     for command in COMMANDS:
-        out.append(f"complete -c regenctl -n __fish_use_subcommand -a {command.name} -d '{_quote(command.doc)}'")
+        doc = _quote(command.doc, _FISH_APOSTROPHE)
+        out.append(f"complete -c regenctl -n __fish_use_subcommand -a {command.name} -d '{doc}'")
         seen = f"-n '__fish_seen_subcommand_from {command.name}'"
         out += [
             f"complete -c regenctl {seen} {_fish_flag(flag)}" for flag in _flags(command) if flag not in GLOBAL

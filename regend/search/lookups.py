@@ -16,10 +16,14 @@ from regend.store.base import ChunkView, Entry, Snapshot, SymbolView
 
 MAX_OF_A_KIND = 2_000
 """Maximum definitions of which those of a kind are taken: more than one name has in a large repository."""
+MAX_OF_A_NAME = 500
+"""Minimum definitions of which the best are taken: the index orders them only by how well the name fits."""
+_OPENED_AGAIN = 0.05
+"""The score that a namespace loses: many files open the same one, and hide the class that has its name."""
 
 
 def symbols(snapshot: Snapshot, name: str, k: int, scope: Scope, kinds: frozenset[str] = frozenset()) -> SearchOutcome:
-    """Return definitions by name: exact, then equal but for case, then by prefix; in each, tests and the like last.
+    """Return definitions by name: exact, then equal but for case, then by prefix; in each, namespaces and tests last.
 
     Args:
         kinds: only these kinds; empty for any.
@@ -31,11 +35,12 @@ def symbols(snapshot: Snapshot, name: str, k: int, scope: Scope, kinds: frozense
     if not wanted:
         raise QueryError("The symbol name is empty; give a name such as `parse` or `Parser.parse`.")
     found: list[tuple[float, str, str, SymbolView, Entry]] = []
-    limit = max(k, MAX_OF_A_KIND) if kinds else k
+    limit = max(k, MAX_OF_A_KIND if kinds else MAX_OF_A_NAME)
     for view in snapshot.symbols(wanted, limit, within=scope.holds if scope.limited else None):
         entry = scope.entry(view.entry_id)
         if entry is not None and (not kinds or view.kind in kinds):
             score = name_grade(view, wanted) - (0.1 if file_role(entry.path, entry.marks) != "source" else 0.0)
+            score -= _OPENED_AGAIN if view.kind == "module" else 0.0
             found.append((score, scope.shown_root(snapshot, entry), entry.path, view, entry))
     found.sort(key=lambda row: (-row[0], row[1], row[2], row[3].start_line))
     found = found[:k]

@@ -99,3 +99,23 @@ def test_each_script_is_printed_and_names_everything(shell: str, capsys: pytest.
         for argument in command.arguments:
             if argument.names[0].startswith("--"):
                 assert argument.names[0][2:] in text
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("regenctl lo", "logs\tshow the daemon's log"),
+        ("regenctl search --lang pyth", "python\tonly this language, such as python"),
+        ("regenctl search --lang=pyth", "--lang=python\tonly this language, such as python"),
+        ("regenctl help rei", "reindex"),
+        ("regenctl mcp ins", "install"),
+    ],
+)
+def test_fish_offers(tmp_path: Path, typed: str, offered: str) -> None:
+    if shutil.which("fish") is None:
+        pytest.skip("fish is not installed")
+    (tmp_path / "regenctl.fish").write_text(fish())
+    environ = {"HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    script = f"source {tmp_path}/regenctl.fish; complete -C '{typed}'"
+    done = subprocess.run(["fish", "-c", script], env=environ, capture_output=True, text=True, timeout=60)
+    assert offered in done.stdout.splitlines(), done

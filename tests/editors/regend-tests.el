@@ -122,7 +122,7 @@
       (should (= 4 (line-number-at-pos))))))
 
 (ert-deftest regend-tests-live-consult ()
-  (skip-unless (require 'consult nil t))
+  (skip-unless (regend--consult-p))
   (regend-tests-in "README.md"
     (cl-letf (((symbol-function 'consult--read)
                (lambda (collection &rest options)

@@ -238,8 +238,11 @@ class MemoryStore:
         return [view for *_, view in sorted(ranked, key=lambda row: row[:3])][:limit]
 
 
+_KINDS = {"def": "function", "class": "class", "namespace": "module"}
+
+
 def split_source(text: str) -> tuple[list[Chunk], list[Symbol]]:
-    """Blank-line paragraphs as chunks; ``def`` and ``class`` lines at any depth as symbols."""
+    """Blank-line paragraphs as chunks; ``def``, ``class`` and ``namespace`` lines at any depth as symbols."""
     lines = text.rstrip("\n").split("\n")
     chunks: list[Chunk] = []
     symbols: list[Symbol] = []
@@ -253,14 +256,14 @@ def split_source(text: str) -> tuple[list[Chunk], list[Symbol]]:
             symbol, kind = "", "block"
             for number, line in enumerate(body, start + 1):
                 word, _, rest = line.strip().partition(" ")
-                if word in ("def", "class"):
+                if word in _KINDS:
                     name, given, _ = rest.partition("(")
                     name = name.strip() if given else name.split(":")[0].strip()
                     nested = line.startswith(" ") and owner
                     owner = name if word == "class" and not nested else owner
                     path = f"{owner}.{name}" if nested else name
                     last = end if nested else _block_end(lines, number)
-                    symbols.append(Symbol(name, path, "class" if word == "class" else "function", number, last))
+                    symbols.append(Symbol(name, path, _KINDS[word], number, last))
                     symbol, kind = (symbol, kind) if symbol else (path, symbols[-1].kind)
             source = "\n".join(body)
             tokens = lexical_tokens(source)

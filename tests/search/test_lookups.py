@@ -54,6 +54,15 @@ def test_symbols_of_a_kind_are_found_behind_any_number_of_others(project: Corpus
         ENGINE.symbols(project.snapshot, "thing", kinds=["klass"])
 
 
+def test_no_number_of_namespaces_hides_the_class_of_their_name(project: Corpus) -> None:
+    root = next(iter(project.snapshot.roots))
+    spaces = [(f"other/m{i}.py", f"namespace Mailer:\n\ndef f{i}():\n    pass\n", "python") for i in range(20)]
+    project.fill(root, spaces)
+    project.put(root, "zone/last.py", "class Mailer:\n    pass\n")
+    assert names(project, "Mailer", 1) == [("zone/last.py", "Mailer")]
+    assert len(names(project, "Mailer", 30)) == 21
+
+
 def test_symbol_results_show_their_lines(project: Corpus) -> None:
     first = ENGINE.symbols(project.snapshot, "RetryPolicy").results[0]
     assert first.snippet.startswith("class RetryPolicy:")
