@@ -21,7 +21,8 @@ NEWER_ROWS, NEWER_SHARE = 5_000, 0.05
 """How many chunks may come after the graph, at least, and as a share of it: 1,000 of them cost a query 0.5 ms."""
 GONE_SHARE = 0.2
 """Share of a graph's rows that may be gone; a query walks past them."""
-_EF_SEARCH = 400
+_EF_SEARCH, _EF_SHARE, _MOST_EF_SEARCH = 400, 3, 1_000
+"""Candidates of a walk: at least, for each chunk that is asked for, and at most, which is pgvector's own limit."""
 _BUILD_LIMIT_S = 6 * 3_600.0
 """How long a graph may take; 200,000 rows take a minute or two."""
 Numbers = npt.NDArray[np.int64]
@@ -98,7 +99,7 @@ async def _over_graph(
     # As wide as the graph: a number beyond the end would be an error.
     wide = bits.ljust((graph.below + 7) // 8, b"\0")
     async with sql.transaction(readonly=True):
-        await sql.execute(f"SET LOCAL hnsw.ef_search = {max(_EF_SEARCH, limit)}")
+        await sql.execute(f"SET LOCAL hnsw.ef_search = {min(_MOST_EF_SEARCH, max(_EF_SEARCH, _EF_SHARE * limit))}")
         await sql.execute("SET LOCAL hnsw.iterative_scan = relaxed_order")
         await sql.execute("SET LOCAL enable_seqscan = off")
         # `get_bit(..)::bool` and not `= 1`, which the planner takes for one row in 200.

@@ -64,8 +64,10 @@ async def test_nearest_over_many_chunks() -> None:
     assert len(chunks) >= FEWEST
     with serving("shared_buffers=512MB", "maintenance_work_mem=1GB", "max_parallel_maintenance_workers=0") as server:
         found = await measure(server, chunks, stored)
+    # Processes that share caches with others need about a third more time for the same work.
+    busy = 1.35 if os.getloadavg()[0] > (os.cpu_count() or 1) else 1.0
     bounds = {"100%": 12.0, "50%": 12.0, "10%": 50.0, "1%": 5.0, "changed": 12.0, "changed, half": 12.0}
     assert found.keys() == bounds.keys()
     for name, searched in found.items():
         assert searched.recall >= 0.95, name
-        assert searched.cpu_ms <= bounds[name] * max(1.0, len(chunks) / ROWS), name
+        assert searched.cpu_ms <= bounds[name] * busy, name
