@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.corpus.kinds import commit, doc, error, heading, rare, symbol, test_name, title
+from benchmarks.corpus.kinds import asked, commit, doc, error, heading, rare, symbol, test_name, title
 from benchmarks.corpus.manifest import MAX_FILE_BYTES, PARTS, Entry, chosen, parts_of, read_manifest, write_manifest
 from benchmarks.corpus.material import Material, Question
 from benchmarks.corpus.mirrors import Mirror, blobs_of, commits_of, contents_of, ignored_among, mirrors_in
 from benchmarks.corpus.prose import normalised
 
-VERSION = 1
+VERSION = 2
 """Raise it when the same revisions would give other trees or questions: all is made again."""
 KINDS: Mapping[str, Callable[[Material], list[Question]]] = {
     "commit": commit.questions,
@@ -30,6 +30,7 @@ KINDS: Mapping[str, Callable[[Material], list[Question]]] = {
     "rare": rare.questions,
     "symbol": symbol.questions,
     "heading": heading.questions,
+    "asked": asked.questions,
 }
 """In the order in which they are made: `doc` takes sentences out of the tree that the later ones read."""
 
@@ -102,11 +103,11 @@ def _made(entry: Entry, mirror: Mirror, out: Path) -> list[dict[str, Any]]:
 
 def queries_of(material: Material) -> list[dict[str, Any]]:
     """Make the questions of all kinds, each text once."""
-    asked: dict[str, dict[str, Any]] = {}
+    made: dict[str, dict[str, Any]] = {}
     for kind, questions in KINDS.items():
         for question in questions(material):
-            asked.setdefault(normalised(question.query), question.as_json(kind))
-    return list(asked.values())
+            made.setdefault(normalised(question.query), question.as_json(kind))
+    return list(made.values())
 
 
 def _write_tree(folder: Path, contents: Mapping[str, bytes]) -> None:

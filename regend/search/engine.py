@@ -4,7 +4,7 @@
 
     scope -> spelling -> embedding -> symbols -> selection -> snippets
 
-It owns a small cache of scopes and no other state, so any number of threads may use one engine.
+It owns small caches of scopes and of answers and no other state, so any number of threads may use one engine.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from regend.search.related import related
 from regend.search.results.budget import rows_for, shown
 from regend.search.results.outcome import Outline, SearchOutcome
 from regend.search.results.presentation import Show
+from regend.search.results.recent import RecentAnswers
 from regend.search.stages import StageClock
 from regend.store.base import Snapshot
 
@@ -77,6 +78,7 @@ class Engine:
         self._model_strength = model_strength
         self._table = table
         self._scopes = ScopeResolver()
+        self._answers = RecentAnswers()
 
     @property
     def encodes_queries(self) -> bool:
@@ -92,6 +94,16 @@ class Engine:
         Raises:
             QueryError, FilterError, RootError: the request makes no sense; the message says what to change.
         """
+        # Who asks for shares and times wants those of a real search, and unsaved text is another one each time.
+        if options.explain or isinstance(snapshot, OverlaidSnapshot):
+            return self._search(snapshot, options, query_vector)
+        known = self._answers.get(snapshot, options, query_vector)
+        if known is None:
+            known = self._search(snapshot, options, query_vector)
+            self._answers.put(snapshot, options, query_vector, known)
+        return known
+
+    def _search(self, snapshot: Snapshot, options: SearchOptions, query_vector: Vector | None) -> SearchOutcome:
         clock = StageClock(cpu=options.explain)
         query, filters = options.query, options.filters
         scope = self._resolver(snapshot).resolve(snapshot, filters)

@@ -194,7 +194,7 @@ class TrackState:
     file_vectors: FileVectors
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class StoreSnapshot:
     """All pools at one generation.
 

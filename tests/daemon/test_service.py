@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import queue
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -30,11 +33,29 @@ def directory() -> Iterator[Path]:
         yield path
 
 
-def received(manager: socket.socket, wanted: bytes) -> bytes:
-    """Read messages until one begins with `wanted`."""
-    while not (message := manager.recv(4096)).startswith(wanted):
-        pass
-    return message
+class Manager:
+    """A service manager. It reads all the time, as a real one does: the kernel keeps ten messages and drops others."""
+
+    def __init__(self, address: Path) -> None:
+        self._messages: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(address))
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        while message := self._socket.recv(4096):
+            self._messages.put(message)
+
+    def received(self, wanted: bytes) -> bytes:
+        """Take messages until one begins with `wanted`."""
+        while not (message := self._messages.get(timeout=DEADLINE_S)).startswith(wanted):
+            pass
+        return message
+
+    def close(self) -> None:
+        """End the thread, which gets an empty message."""
+        self._socket.shutdown(socket.SHUT_RD)
+        self._socket.close()
 
 
 def test_socket_activation_and_notifications(directory: Path) -> None:
@@ -42,12 +63,7 @@ def test_socket_activation_and_notifications(directory: Path) -> None:
     (directory / "src" / "a.py").write_text("def greeting():\n    return 'hello'\n")
     place = directory / "run" / "regend.sock"
     place.parent.mkdir(mode=0o700)
-    with (
-        socket.socket(socket.AF_UNIX) as listening,
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
-    ):
-        manager.bind(str(directory / "notify"))
-        manager.settimeout(DEADLINE_S)
+    with socket.socket(socket.AF_UNIX) as listening, closing(Manager(directory / "notify")) as manager:
         listening.bind(str(place))
         listening.listen()
         environ = {
@@ -74,12 +90,12 @@ def test_socket_activation_and_notifications(directory: Path) -> None:
             # Connect at once: whoever comes before the daemon is ready waits in the socket and is served.
             with Client(place, timeout_s=DEADLINE_S) as client:
                 assert client.server["pid"] == daemon.pid
-                assert b"READY=1\nSTATUS=" in received(manager, b"READY=1")
-                assert received(manager, b"WATCHDOG=1") == b"WATCHDOG=1"
+                assert b"READY=1\nSTATUS=" in manager.received(b"READY=1")
+                assert manager.received(b"WATCHDOG=1") == b"WATCHDOG=1"
                 assert client.call("flush", timeout_s=DEADLINE_S)["failed"] == []
                 assert client.call("status")["roots"][0]["files_indexed"] == 1
                 assert client.call("stop") == {"stopping": True}
-            assert received(manager, b"STOPPING=1")
+            assert manager.received(b"STOPPING=1")
             _, log = daemon.communicate(timeout=DEADLINE_S)
         finally:
             daemon.kill()

@@ -158,7 +158,7 @@ async function drive() {
     }
     return memory();
   }
-  report.memory_kb.push(await rounds(100), await rounds(given.questions));
+  report.memory_kb.push(await rounds(300), await rounds(given.questions));
   await page.keyboard.press("Escape");
 
   execFileSync(given.control, ["stop"]);

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.rig import REPOSITORY, Daemon, daemon
+from tests.e2e.rig import REPOSITORY, Daemon, daemon, wait_for
 from tests.search.conftest import QUEUE, README, RETRY, TEST_QUEUE
 
 
@@ -23,6 +23,10 @@ class Served:
     @property
     def socket(self) -> Path:
         return self.daemon.socket
+
+    def settle(self) -> None:
+        """Wait until all is read that tests before this one have saved."""
+        wait_for(lambda: self.daemon.root(self.root)["state"] == "ready", "what other tests saved is read")
 
 
 def fill(root: Path) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.rig import wait_for
 from tests.editors.conftest import Served
 from tests.editors.neovim import PINNED, PLUGIN, REPOSITORY, Neovim, neovim
 
@@ -198,13 +197,14 @@ def test_dos_lines_and_large_buffers(editor: Neovim, served: Served) -> None:
 def test_the_status_window_and_line(editor: Neovim, served: Served) -> None:
     editor.lua("require('regend').statusline()")
     assert editor.until("return require('regend').statusline() == 'regend'")
+    served.settle()
     editor.command("Regend status")
     text = editor.until(LIVE.replace("vim.api.nvim_win_get_config(window).relative ~= '' and ", ""), "regend ")
     assert any(str(served.root) in line and "ready" in line for line in text)
 
 
 def test_the_health_check(editor: Neovim, served: Served) -> None:
-    wait_for(lambda: served.daemon.root(served.root)["state"] == "ready", "what other tests wrote is read")
+    served.settle()
     editor.command("checkhealth regend")
     text = "\n".join(editor.request("nvim_buf_get_lines", 0, 0, -1, False))
     assert f"answers at {served.socket}" in text

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from regend.chunking.tokens import STOP_WORDS, folded, normalised, split_identifier
 from regend.search.query.abbreviations import WORD_OF
+from regend.search.query.declarations import implementations_of
 from regend.search.query.translations import Translation, translation_of
 
 
@@ -130,6 +131,7 @@ class PathWords(NamedTuple):
         folder: the path without the file's name.
         role: `file_role`.
         translation: what the path says of it, if it is one; the ranking leaves it out where the original is missing.
+        implementations: paths of files that may implement what it declares; the ranking leaves out those not there.
     """
 
     name: frozenset[str]
@@ -137,6 +139,7 @@ class PathWords(NamedTuple):
     role: str
     folder: str
     translation: Translation | None = None
+    implementations: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=65_536)
@@ -147,7 +150,8 @@ def path_words(path: str, marks: str = "") -> PathWords:
     # The name of an index file says nothing; its folder is what people call it.
     own = identifier_stems(folders[-1] if folders and name.lower() in _INDEX_NAMES else name)
     stems = frozenset[str]().union(*map(identifier_stems, folders))
-    return PathWords(own, stems, file_role(path, marks), path.rpartition("/")[0], translation_of(path))
+    folder = path.rpartition("/")[0]
+    return PathWords(own, stems, file_role(path, marks), folder, translation_of(path), implementations_of(path))
 
 
 _INDEX_NAMES = frozenset({"__init__", "index", "mod", "main", "lib", "init"})
@@ -172,6 +176,12 @@ _ROLE_FILES = {
 }
 """The files for which a folder with another meaning tells the role: in Go and Java, `spec` often holds the code of a
 specification, and `dist` that of a distribution. A folder `gen` tells nothing, because what a tool wrote says so."""
+_TEST_FOLDER = re.compile(
+    r".+\.(?:\w*Tests?|Specs?)|[a-z][A-Za-z0-9]*[a-z0-9]Tests?|[A-Z][\w-]*Tests|.+[-_](?:tests|specs)"
+    r"|(?:integration|unit|functional|acceptance|system|smoke|perf|performance|regression)[-_]?tests?"
+)
+"""Further names of folders of tests, such as `*.Tests`, `*Tests`, `jvmTest` and `runtime-tests`. One like
+`app-test` is no sign of tests: it often holds a product for testing."""
 _ROLE_FILES["specs"] = _ROLE_FILES["spec"]
 _ROLE_NAMES = (
     ("generated", re.compile(r".*(_pb2(_grpc)?\.pyi?|\.pb\.(go|cc|h)|\.min\.(js|css)|\.g\.(dart|cs)|\.designer\.cs"
@@ -228,7 +238,7 @@ def file_role(path: str, marks: str = "") -> str:
 def _path_role(path: str, denied: frozenset[str] = frozenset()) -> str:
     *folders, base = path.split("/")
     for folder in folders:
-        role = _ROLE_FOLDERS.get(folder.lower())
+        role = _ROLE_FOLDERS.get(folder.lower()) or ("test" if _TEST_FOLDER.fullmatch(folder) else None)
         if role is None or role in denied:
             continue
         if (files := _ROLE_FILES.get(folder.lower())) is None or files.fullmatch(base.lower()):

@@ -62,6 +62,7 @@ class FileFacts:
         names: the share of the query's names that a chunk has, spelt exactly so, 0..1.
         symbol: how well the name of an enclosing definition fits the query, 0..1.
         tokens: of the longest chunk.
+        likeness: of the whole file's vector to the query's, as a share of the best file's, 0..1.
         pairs: what pairs of its features say together, see `pairs`.
     """
 
@@ -79,6 +80,7 @@ class FileFacts:
     names: float = 0.0
     symbol: float = 0.0
     tokens: int = 0
+    likeness: float = 0.0
     pairs: float = 0.0
 
 
@@ -192,6 +194,11 @@ def translated(candidate: Candidate, context: QueryContext) -> float:
     return 0.0 if translation is None or context.spoken.fits(translation.language) else -1.0
 
 
+def declaration(candidate: Candidate, context: QueryContext) -> float:
+    """Set back a header or an interface whose implementation stands beside it, where most answers are."""
+    return -1.0 if candidate.path.implementations and "stub" not in context.wanted_roles else 0.0
+
+
 def exact_phrase(candidate: Candidate, context: QueryContext) -> float:
     """Count the quoted texts in the chunk: quotation marks mean these very words."""
     if not context.phrases or candidate.view is None:
@@ -239,6 +246,8 @@ FEATURES: tuple[Feature, ...] = (
     _row("meaning", "file", lambda chunk, context: chunk.file.meaning * KIND_FACTORS[context.query.kind]),
     # A file about the topic matches in several places; a chance match stands alone.
     _row("all_words", "file", lambda chunk, _: chunk.file.all_words),
+    # A passage may be like the question by chance, a whole file hardly.
+    _row("file_likeness", "read", lambda chunk, context: chunk.file.likeness * KIND_FACTORS[context.query.kind]),
     # If several files of a folder fit, the topic is at home there; a lone match elsewhere is more often chance.
     _row("neighbours", "file", lambda chunk, _: chunk.file.neighbours),
     # A user who types just a name wants its definition first. Its weight exceeds all others together, on purpose.
@@ -262,6 +271,7 @@ FEATURES: tuple[Feature, ...] = (
     *(_row(f"unasked_{role}", "file", unasked(role)) for role in ROLE_WORDS if role != "source"),
     # Its weight exceeds what a translation with more examples than the original may have on top, on purpose.
     _row("unasked_translation", "file", translated),
+    _row("unasked_declaration", "file", declaration),
     # A file that has all of the query's words beats one that BM25 likes for having a rare one often.
     _row("words_present", "read", lambda chunk, _: chunk.file.present),
     _row("words_covered", "read", lambda chunk, _: chunk.file.covered),

@@ -25,6 +25,7 @@ from regend.search.query.parse import Query
 from regend.search.query.words import PathWords, path_words
 from regend.search.ranking.copies import Grouped, grouped
 from regend.search.ranking.features import Candidate, FeatureShare, QueryContext
+from regend.search.ranking.likeness import likeness_of
 from regend.search.ranking.ranking import FoundFiles, Ranked, RankingTable, added_candidate, rank, shortlist
 from regend.search.stages import StageClock
 from regend.store.base import ChunkConditions, ChunkView, Entry, Snapshot
@@ -143,6 +144,11 @@ def ranked(question: Question, depth: int, clock: StageClock) -> list[Ranked]:
     for candidate in candidates:
         candidate.copies = copies.get(candidate.doc, ())
     candidates = _hydrated(q, candidates, files)
+    if q.vector is not None and q.weight > 0.0:
+        shown = {candidate.entry.entry_id: candidate.file for candidate in candidates}
+        likeness = likeness_of(q.snapshot, (file.entry for file in shown.values()), q.vector)
+        for entry_id, file in shown.items():
+            file.likeness = likeness[entry_id]
     clock.lap("hydrate")
     rows = rank(candidates, lambda entry: q.scope.shown_root(q.snapshot, entry), q.context, q.table)
     rows = _named_first(rows, q.places) if q.places else rows
@@ -259,11 +265,17 @@ def _added(q: Question, docs: Sequence[int], files: FoundFiles) -> Iterator[Cand
 
 
 def _words_of(scope: Scope, entry: Entry) -> PathWords:
-    """Return what the path and the index say of a file: a translation is one only where its original is indexed."""
+    """Return what the path and the index say of a file.
+
+    A translation is one only where its original is indexed, and a declaration only where its implementation is.
+    """
     words = path_words(entry.path, entry.marks)
     originals = () if words.translation is None else words.translation.originals
     if originals and not any(scope.beside(entry, path) for path in originals):
         words = words._replace(translation=None)
+    if words.implementations:
+        there = tuple(path for path in words.implementations if scope.beside(entry, path))
+        words = words._replace(implementations=there)
     return words
 
 

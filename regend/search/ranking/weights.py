@@ -11,10 +11,11 @@ MODEL_STRENGTH = 0.5
 """Worth of the built-in model beside BM25 on questions in words, see `fusion.vector_weight`."""
 
 WEIGHTS: Mapping[str, float] = {
-    "rare_word": 120.0,
+    "rare_word": 124.0,
     "words": 0.194,
     "meaning": 0.409,
     "all_words": 0.174,
+    "file_likeness": 0.2,
     "neighbours": 0.0936,
     "whole_definition": 13.0,
     "best_of_file": 0.07,
@@ -35,6 +36,7 @@ WEIGHTS: Mapping[str, float] = {
     "unasked_prose": 0.701,
     "unasked_data": 0.0772,
     "unasked_translation": 0.9,
+    "unasked_declaration": 0.2,
     "words_present": 0.256,
     "words_covered": 0.244,
     "words_together": 0.202,
