@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.rig import wait_for
 from tests.sharing.server import Server
-from tests.sharing.test_daemons import Colleague, config, health_of, source
+from tests.sharing.test_daemons import CATCH_UP_LIMIT_S, Colleague, config, health_of, source
 
 QUESTIONS = ["compute part 3 of item 7", "multiply a value by a number", "the first part of the eleventh item"]
 DEADLINE_MS = 400
@@ -53,7 +53,7 @@ class Searcher(Colleague):
             (root,) = self.shared["roots"]
             return (root["search"], root["in_memory"]) == ("store", 0)
 
-        wait_for(on_disk, "no vector is in memory")
+        wait_for(on_disk, "no vector is in memory", CATCH_UP_LIMIT_S)
 
 
 def places(answer: dict[str, Any]) -> list[tuple[str, int]]:
@@ -131,5 +131,5 @@ def test_words_answer_by_the_deadline_where_the_store_does_not(
         (bob.root / "new.py").write_text(source(71))
         answer = bob.ask("compute part 2 of item 71", sync=True)
         assert answer["results"][0]["path"] == "new.py"
-    wait_for(lambda: not bob.ask(QUESTIONS[0])["notes"], "the store is asked again", 30.0)
+    wait_for(lambda: not bob.ask(QUESTIONS[0])["notes"], "the store is asked again", CATCH_UP_LIMIT_S)
     assert places(bob.ask(QUESTIONS[0])) == places(before)
