@@ -75,7 +75,6 @@ AGENTS := @anthropic-ai/claude-code@2.1.332 @openai/codex@0.171.0 @google/gemini
 # Pickers of Neovim, to which its plugin adapts, and packages of Emacs: folder, repository, commit.
 EDITOR_PLUGINS := neovim:folke/snacks.nvim@ad9ede6a9cddf16cedbd31b8932d6dcdee9b716e \
   neovim:ibhagwan/fzf-lua@9ad7340dcc6d2afc30e64fb4088597c7573ed62c \
-  neovim:echasnovski/mini.pick@ebe3dacb352bb054607e5ed0fd461e2251a7a280 \
   emacs:minad/consult@48d09c200c683ffb09ad5863d5496e230b9fe3f9 \
   emacs:emacs-compat/compat@cccd41f549fa88031a32deb26253b462021d7e12 \
   emacs:purcell/package-lint@87bf02ca387a37094e1a0057adefa9735d880cec

@@ -155,8 +155,9 @@ class Engine:
             notes.append(f"No chunk was found that holds {_quoted(query.phrases)} {how}{nearest}.")
         explained = (question.context, self._table) if options.explain else None
         show = Show(
-            snapshot, scope, query.terms, question.definitions, options.context, options.lines, explained, places
-        )
+            snapshot, scope, query.terms, question.definitions, options.context, options.lines, explained, places,
+            question.phrases,
+        )  # fmt: skip
         outcome = shown(page.rows, page.more, options, show)
         if page.rows and not outcome.results:
             notes.append(f"Not even the first result fits into {options.budget} tokens; give more.")

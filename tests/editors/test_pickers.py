@@ -24,7 +24,6 @@ end
 PICKERS = {
     "snacks": (("snacks.nvim",), "require('snacks').setup({ picker = {} })"),
     "fzf-lua": (("fzf-lua",), ""),
-    "mini": (("mini.pick",), "require('mini.pick').setup()"),
 }
 
 pytestmark = [
@@ -52,10 +51,9 @@ def test_a_result_is_shown_and_opened(served: Served, picker: str, command: str)
     with neovim(served.root, served.socket, runtime=runtime, setup=setup) as editor:
         editor.request("nvim_ui_attach", 120, 40, {"ext_linegrid": True})
         assert editor.lua("return require('regend.picker').chosen()") == picker
-        editor.lua("vim.cmd(...)", command) if picker != "mini" else editor.keys(f":{command}<CR>")
+        editor.lua("vim.cmd(...)", command)
         if command == "Regend live":
-            takes_keys = "" if picker == "mini" else " and vim.api.nvim_get_mode().mode ~= 'n'"
-            editor.until("return #vim.api.nvim_list_wins() > 1" + takes_keys)
+            editor.until("return #vim.api.nvim_list_wins() > 1 and vim.api.nvim_get_mode().mode ~= 'n'")
             editor.keys("JobQueue")
         opened = "return vim.api.nvim_buf_get_name(0):match('queue.py$') and vim.fn.line('.') == 4"
         wait_for(lambda: bool(editor.lua(opened)) or chosen(editor), "the result is opened")

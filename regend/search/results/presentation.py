@@ -13,7 +13,7 @@ from regend.search.query.words import forms
 from regend.search.ranking.features import QueryContext
 from regend.search.ranking.ranking import Ranked, RankingTable, explain
 from regend.search.results.outcome import Copy, Passage, SearchResult
-from regend.search.results.snippets import MATCHED_LINES, Snippet, members, snippet
+from regend.search.results.snippets import MATCHED_LINES, Snippet, line_of, members, snippet
 from regend.store.base import ChunkView, Snapshot, SymbolView
 from regend.types import MAX_CHUNKS_PER_BLOB
 
@@ -34,7 +34,8 @@ class Show:
         snippet_lines: lines of each snippet at most, without `context`; 0 for the usual number.
         context: lines of the file to show around the usual snippet.
         explained: what the features made of the query, and their table; None leaves them out.
-        places: lines that the query names; a result is called after the definition around one.
+        places, phrases: lines that the query names, and quoted texts; a result is called after the definition around
+            one.
     """
 
     snapshot: Snapshot
@@ -45,6 +46,7 @@ class Show:
     snippet_lines: int = 0
     explained: tuple[QueryContext, RankingTable] | None = None
     places: tuple[Place, ...] = ()
+    phrases: tuple[str, ...] = ()
 
     def lines(self, view: ChunkView, max_lines: int = 0) -> Snippet:
         """Return the chunk's most relevant lines, `max_lines` at most if that is not 0."""
@@ -54,7 +56,9 @@ class Show:
         line = self._line_in(view)
         if line and not (named and line - anchor < most // 2):
             anchor = max(view.start_line, line - most // 3)
-        return snippet(self.snapshot, view, self.terms, anchor, self.context, most, at_best=bool(self.snippet_lines))
+        at_best = bool(self.snippet_lines)
+        found = snippet(self.snapshot, view, self.terms, anchor, self.context, most, at_best=at_best)
+        return found._replace(best=line) if line else found
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -62,10 +66,11 @@ class Show:
         return tuple(dict.fromkeys(form for term in self.terms[:_MARKED_TERMS] for form in forms(term)))
 
     def _line_in(self, view: ChunkView) -> int:
-        """Return the first line of the chunk that the query names, or 0."""
+        """Return the first line of the chunk that the query names, or at which a text begins that it quotes, or 0."""
         entry_id = view.doc // MAX_CHUNKS_PER_BLOB
         lines = (place.line for place in self.places if place.entry_id == entry_id)
-        return next((line for line in lines if view.start_line <= line <= view.end_line), 0)
+        named = next((line for line in lines if view.start_line <= line <= view.end_line), 0)
+        return named or next((line for each in self.phrases if (line := line_of(each, view))), 0)
 
     def _named(self, view: ChunkView) -> SymbolView | None:
         """Return the innermost definition around a line that the query names, or the one of its names in the chunk."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from regend.chunking.tokens import folded
 from regend.limits import SNIPPET_LINES
 from regend.search.legs.locate import surrounding
-from regend.search.query.words import stem
+from regend.search.query.words import plain, stem
 from regend.store.base import ChunkView, Snapshot, SymbolView
 
 MATCHED_LINES = 3
@@ -92,6 +92,16 @@ def snippet(
     else:
         lines = lines[first - view.start_line : last + 1 - view.start_line]
     return Snippet("\n".join(map(_cut, lines)), first, matches, best)
+
+
+def line_of(phrase: str, view: ChunkView) -> int:
+    """Return the line of the file at which a text of the chunk begins, to the letter, or 0."""
+    wanted, lines = plain(phrase), view.text.split("\n")
+    if not wanted or wanted not in plain(view.text):
+        return 0
+    last = next(at for at in range(len(lines)) if wanted in plain("\n".join(lines[: at + 1])))
+    first = next(at for at in range(last, -1, -1) if wanted in plain("\n".join(lines[at : last + 1])))
+    return view.start_line + first
 
 
 def _cut(line: str) -> str:

@@ -4,10 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from regend.search.results.snippets import SNIPPET_LINES, members, snippet
+from regend.search.engine import Engine
+from regend.search.options import SearchOptions
+from regend.search.query.parse import parse_query
+from regend.search.results.snippets import SNIPPET_LINES, line_of, members, snippet
 from regend.store.base import ChunkView, SymbolView
 from regend.types import ChunkId
-from tests.search.memory import MemoryStore
+from tests.search.conftest import Corpus
+from tests.search.memory import MemoryStore, hashed_vector
 
 
 def view(text: str, start: int = 101, symbol: str = "") -> ChunkView:
@@ -149,3 +153,22 @@ def test_the_best_line_does_not_depend_on_how_many_are_shown(
     assert there.best == best
     assert there.line <= best <= there.line + there.text.count("\n")
     assert there.text.count("\n") + 1 == min(max_lines, 60)
+
+
+@pytest.mark.parametrize("wanted", [3, 12, 25])
+def test_the_line_of_a_quoted_text_is_the_one_to_go_to(corpus: Corpus, wanted: int) -> None:
+    root = corpus.add_root("/r/app")
+    lines = [f'    call("typed words of plum {n}", n={n})' for n in range(1, 30)]
+    text = "\n".join(["def all_calls():", *lines]) + "\n"
+    corpus.put(root, "a.py", text)
+    asked = f'"typed words of plum {wanted}"'
+    (found, *_) = Engine(hashed_vector).search(corpus.snapshot, SearchOptions(parse_query(asked))).results
+    assert text.split("\n")[found.line - 1].count(f'plum {wanted}"') == 1
+    assert found.snippet_line <= found.line < found.snippet_line + found.snippet.count("\n") + 1
+
+
+def test_a_quoted_text_over_several_lines_begins_at_its_first_one() -> None:
+    chunk = view("one\ntwo  words\n   of three\nlines\ntwo\nwords")
+    assert line_of("two words of three lines", chunk) == chunk.start_line + 1
+    assert line_of("of THREE", chunk) == chunk.start_line + 2
+    assert line_of("nowhere", chunk) == line_of(" ", chunk) == 0
