@@ -86,17 +86,18 @@ def _together(socket: Path, asked: list[str], clients: int, seconds: float) -> l
     """Run the clients; return the milliseconds of every answer."""
     start_at = time.monotonic() + _STARTS_S + 0.1 * clients
     with multiprocessing.get_context("spawn").Pool(clients) as pool:
-        jobs = [(socket, asked[number:] + asked[:number], start_at, seconds) for number in range(clients)]
+        jobs = [(socket, asked[number:] + asked[:number], start_at, seconds, number) for number in range(clients)]
         return [took_ms for answers in pool.starmap(_client, jobs, 1) for took_ms in answers]
 
 
-def _client(socket: Path, asked: list[str], start_at: float, seconds: float) -> list[float]:
-    """Ask from `start_at` (monotonic) on, one query after the other."""
+def _client(socket: Path, asked: list[str], start_at: float, seconds: float, number: int) -> list[float]:
+    """Ask from `start_at` (monotonic) on, one query after the other; each in a form that the daemon does not remember."""
     took_ms = []
     with Client(socket) as client:
         time.sleep(max(0.0, start_at - time.monotonic()))
         while time.monotonic() < start_at + seconds:
             began_at = time.perf_counter()
-            client.call("search", query=asked[len(took_ms) % len(asked)], k=10)
+            turn, place = divmod(len(took_ms), len(asked))
+            client.call("search", query=asked[place], k=10 + (number + turn) % 11, lines=4 + number % 8)
             took_ms.append((time.perf_counter() - began_at) * 1e3)
     return took_ms
