@@ -91,7 +91,7 @@ def _together(socket: Path, asked: list[str], clients: int, seconds: float) -> l
 
 
 def _client(socket: Path, asked: list[str], start_at: float, seconds: float, number: int) -> list[float]:
-    """Ask from `start_at` (monotonic) on, one query after the other; each in a form that the daemon does not remember."""
+    """Ask from `start_at` (monotonic) on, each query in a form that the daemon does not remember."""
     took_ms = []
     with Client(socket) as client:
         time.sleep(max(0.0, start_at - time.monotonic()))
