@@ -301,9 +301,9 @@ def check_shared(status: Mapping[str, Any]) -> Iterator[Check]:
     problems += [f"{root['path']}: {root['error']}" for root in shared["roots"] if root["error"]]
     leases = [root["lease_s"] for root in shared["roots"] if root.get("lease_s") is not None]
     if leases:
-        detail += f", leases run for {min(leases) / 86_400:.0f} days"
+        detail += f", leases run for {count_text(round(min(leases) / 86_400), 'day')}"
     if (lag_s := max((root.get("lag_s", 0.0) for root in shared["roots"]), default=0.0)) > _LONG_LAG_S:
-        problems.append(f"Chunks wait for {lag_s / 60:.0f} minutes.")
+        problems.append(f"Chunks wait for {count_text(round(lag_s / 60), 'minute')}.")
     if any(problems):
         remedy = "Ask it with `regenctl store`; texts are embedded here until it answers."
         yield Check("shared store", "warn", f"{detail}; {' '.join(filter(None, problems))}", remedy)

@@ -158,7 +158,8 @@ def _proposal_lines(
     """Yield the proposal as TOML; comments hold the figures."""
     yield (
         f"# Measured on {count_text(about['files'], 'file')} of {about['of_files']} in {printable(about['root'])}, "
-        f"{about['cores']:g} cores, load {about['load']:g}, {count_text(about['rounds'], 'round')}."
+        f"{about['cores']:g} {'core' if about['cores'] == 1 else 'cores'}, load {about['load']:g}, "
+        f"{count_text(about['rounds'], 'round')}."
     )
     for remark in remarks:
         yield f"# {remark}"
