@@ -34,8 +34,8 @@ class Show:
         snippet_lines: lines of each snippet at most, without `context`; 0 for the usual number.
         context: lines of the file to show around the usual snippet.
         explained: what the features made of the query, and their table; None leaves them out.
-        places, phrases: lines that the query names, and quoted texts; a result is called after the definition around
-            one.
+        places: lines that the query names; a result is called after the definition around one.
+        phrases: quoted texts; the line at which one begins is the best line.
     """
 
     snapshot: Snapshot
@@ -53,8 +53,8 @@ class Show:
         named = self._named(view)
         most = max_lines or self.snippet_lines or SNIPPET_LINES
         anchor = named.start_line if named else 0
-        line = self._line_in(view)
-        if line and not (named and line - anchor < most // 2):
+        line = self._line_in(view) or next((line for each in self.phrases if (line := line_of(each, view))), 0)
+        if line and not (named and 0 <= line - anchor < most // 2):
             anchor = max(view.start_line, line - most // 3)
         at_best = bool(self.snippet_lines)
         found = snippet(self.snapshot, view, self.terms, anchor, self.context, most, at_best=at_best)
@@ -66,11 +66,10 @@ class Show:
         return tuple(dict.fromkeys(form for term in self.terms[:_MARKED_TERMS] for form in forms(term)))
 
     def _line_in(self, view: ChunkView) -> int:
-        """Return the first line of the chunk that the query names, or at which a text begins that it quotes, or 0."""
+        """Return the first line of the chunk that the query names, or 0."""
         entry_id = view.doc // MAX_CHUNKS_PER_BLOB
         lines = (place.line for place in self.places if place.entry_id == entry_id)
-        named = next((line for line in lines if view.start_line <= line <= view.end_line), 0)
-        return named or next((line for each in self.phrases if (line := line_of(each, view))), 0)
+        return next((line for line in lines if view.start_line <= line <= view.end_line), 0)
 
     def _named(self, view: ChunkView) -> SymbolView | None:
         """Return the innermost definition around a line that the query names, or the one of its names in the chunk."""
