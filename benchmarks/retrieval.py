@@ -126,10 +126,12 @@ def ask(daemon: PrivateDaemon, repository: Repository, report: Report, rewrite: 
             rankings = []
             for question in repository.questions:
                 began_at = time.perf_counter()
-                answer = client.call("search", query=rewrite(question.text), k=TOP, root=str(repository.directory))
+                # Another number of results each time, because the daemon remembers what it was asked.
+                asked = {"query": rewrite(question.text), "root": str(repository.directory), "k": TOP + turn}
+                answer = client.call("search", **asked)
                 if turn:
                     report.latencies_ms.append((time.perf_counter() - began_at) * 1e3)
-                rankings.append([Found(r["path"], r["start_line"], r["end_line"]) for r in answer["results"]])
+                rankings.append([Found(r["path"], r["start_line"], r["end_line"]) for r in answer["results"][:TOP]])
     report.note("daemon", repository, rankings)
 
 
