@@ -274,7 +274,7 @@ def toml(value: object) -> str:
 
 
 def _hidden(value: Any) -> Any:
-    """Return a value with `***` in place of the passwords of URLs; `config get` alone shows them."""
+    """Return a value with `***` instead of the passwords of URLs; `config get` alone shows them."""
     if isinstance(value, dict):
         return {key: _hidden(own) for key, own in value.items()}
     if isinstance(value, (list, tuple)):

@@ -57,7 +57,7 @@ async def test_answers_are_exact_wherever_the_rows_are(
         for _ in range(2):
             await check()
         if step == 2:
-            # The rows move, as if the table was written anew.
+            # The rows move.
             postgres.sql("VACUUM FULL regend.vectors_1", database)
         elif step in (4, 6):
             # Rows that no tree names go, and others take their places.
