@@ -342,7 +342,7 @@ class Pipeline:
 
     @property
     def quarantined(self) -> dict[Key, str]:
-        """Files that failed twice, with the reason; tried again when their content changes."""
+        """Files that failed twice, with the reason; tried again when they are written again."""
         return dict(self._files.quarantined)
 
     def embed_error(self, track: Track) -> str:
