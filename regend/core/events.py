@@ -143,7 +143,7 @@ class Chunked:
 
 @dataclass(frozen=True, slots=True)
 class ChunkFailed:
-    """A worker could not chunk the file. It is retried once alone, then quarantined by (path, blob).
+    """A worker could not chunk the file. It is retried once alone, then quarantined until it is written again.
 
     Attributes:
         gone: the file no longer exists, or is no longer to be read (too large, a link): the pipeline looks again

@@ -276,7 +276,7 @@ class FileWork:
             lane = Lane.EDIT if scan.is_edit else Lane.BULK
             scan.work += 1
             at = (root, path, scan.scan_id, decision.blob, decision.sig, lane)
-            self._inflight.add(WorkItem(*at, [scan], size_bytes=seen.size_bytes))
+            self._inflight.add(WorkItem(*at, [scan], decision.again * (MAX_ATTEMPTS - 1), seen.size_bytes))
             return
         self._planner.accept(root, path, scan.scan_id)
         if not scan.trust:

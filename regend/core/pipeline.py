@@ -279,8 +279,14 @@ class Pipeline:
 
     @property
     def _is_awaited(self) -> bool:
-        """A flush or a `sync` query waits."""
-        return bool(self._watermark.waiting or any(work.tickets.waiting for work in self._tracks))
+        """A flush or a `sync` query waits for the next commit, and not for files that have yet to be read.
+
+        While it waits for those, a commit of each handful would only make the last one come later.
+        """
+        seq = self._watermark.first_awaited
+        if seq is not None and not self._scans.has_work_for(seq):
+            return True
+        return any(work.tickets.waiting for work in self._tracks)
 
     def _may_embed(self) -> Iterator[VectorWork]:
         """Yield the tracks that may begin a batch. The mode rules the first; each other one waits for all else."""
@@ -336,7 +342,7 @@ class Pipeline:
 
     @property
     def quarantined(self) -> dict[Key, str]:
-        """Files that failed twice, with the reason; tried again when their content changes."""
+        """Files that failed twice, with the reason; tried again when they are written again."""
         return dict(self._files.quarantined)
 
     def embed_error(self, track: Track) -> str:

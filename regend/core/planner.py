@@ -18,11 +18,16 @@ from regend.types import UNSURE, BlobId, PoolId, RootId, StatSig
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """The file's content is new to the pool: read and chunk it."""
+    """The file's content is new to the pool: read and chunk it.
+
+    Attributes:
+        again: a worker failed at this path when it had this content, or seemed to have it.
+    """
 
     path: str
     blob: BlobId
     sig: StatSig
+    again: bool = False
 
 
 @dataclass(slots=True)
@@ -152,7 +157,8 @@ class Planner:
             retry_skipped: read again what was skipped although its content is the same (the user asked for it).
 
         A file that is still skipped for the planned reason is left as it is, whatever its signature: a log that is not
-        indexed would otherwise lead to a commit with each line.
+        indexed would otherwise lead to a commit with each line. One in quarantine is read again when it was written
+        again, even with the same content: its worker may have failed at another one that stood there for a moment.
         """
         tree = self._trees[root]
         state = tree.files.get(seen.path)
@@ -166,10 +172,14 @@ class Planner:
         retry = retry_skipped and state is not None and state.skipped
         if state is not None and state.blob == seen.blob and not retry:
             settled = seen.path in tree.reasons and state.sig != UNSURE
-            return None if settled or state.sig == seen.sig else TouchFile(root, seen.path, seen.sig)
+            if settled or state.sig == seen.sig:
+                return None
+            if not state.skipped or seen.path in tree.reasons:
+                return TouchFile(root, seen.path, seen.sig)
         if seen.blob in self._blobs[tree.pool] and not retry:
             return PutFile(root, seen.path, seen.sig, seen.blob, None)
-        return Read(seen.path, seen.blob, seen.sig)
+        again = state is not None and state.blob == seen.blob and not retry
+        return Read(seen.path, seen.blob, seen.sig, again)
 
     def missing(self, root: RootId, scopes: Iterable[str], seen: set[str], unsure: Iterable[str]) -> list[str]:
         """Return the sorted planned paths within the scopes that a scan did not see, except below `unsure`."""

@@ -59,6 +59,11 @@ class Scan:
         return not self.trust and len(self.seen) <= EDIT_FILES
 
     @property
+    def has_work(self) -> bool:
+        """It may still bring operations."""
+        return not self.listed or self.work > 0
+
+    @property
     def finished(self) -> bool:
         return self.listed and not self.work and not self.ops and not self.gone
 
@@ -152,6 +157,11 @@ class Scans:
     def is_idle(self, root: RootId) -> bool:
         """Return whether the root has no scan, waiting, listing or open."""
         return not any(s.root == root for s in (*self._waiting, *self._listing.values(), *self._open.values()))
+
+    def has_work_for(self, seq: int) -> bool:
+        """Return whether a scan that holds a number up to `seq` may still bring operations."""
+        scans = (*self._waiting, *self._open.values())
+        return any(scan.has_work and min(scan.seqs, default=seq + 1) <= seq for scan in scans)
 
     def count(self, root: RootId | None = None) -> int:
         """Return how many scans wait or are listing."""

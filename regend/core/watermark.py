@@ -72,6 +72,11 @@ class Watermark:
         return tuple(self._tickets)
 
     @property
+    def first_awaited(self) -> int | None:
+        """The smallest number that a ticket waits for; None while no ticket waits."""
+        return min(self._tickets.values(), default=None)
+
+    @property
     def held_count(self) -> int:
         """Number of held numbers; 0 means nothing is outstanding."""
         return len(self._holds)

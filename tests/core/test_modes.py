@@ -134,3 +134,18 @@ def test_the_mode_of_a_reindex_ends_with_its_work(usual: Mode | Literal["auto"])
             story.committed()
     story.tell(ev.Tick())
     assert story.pipeline.is_idle() and story.pipeline.mode == before
+
+
+def test_bulk_lingers_under_a_flush_until_all_that_it_waits_for_is_read() -> None:
+    story = Story()
+    story.tell(ev.RootFound(R))
+    story.observed(story.take(cmd.Observe), *bulk(2))
+    first, second = story.take(cmd.ChunkFile), story.take(cmd.ChunkFile)
+    story.tell(ev.FlushRequested(1, wait_vectors=False))
+    story.tell(ev.Chunked(R, first.path, first.version, chunked(("one",), SIG)))
+    assert not story.has(cmd.Commit), "its commit would not end the flush"
+    story.tell(ev.RescanNeeded(R, rehash=True))  # Later than the flush, so it need not wait for it.
+    assert story.has(cmd.Observe)
+    story.tell(ev.Chunked(R, second.path, second.version, chunked(("two",), SIG)))
+    assert len(story.committed("one", "two").ops) == 2
+    assert story.take(cmd.ResolveFlush).ticket == 1

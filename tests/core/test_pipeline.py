@@ -158,7 +158,7 @@ def test_an_older_result_of_a_file_that_is_gone_deletes_it_without_waiting_for_o
     assert story.pipeline.is_idle()
 
 
-def test_one_retry_alone_then_quarantine_until_the_content_changes() -> None:
+def test_one_retry_alone_then_quarantine_until_the_file_is_written_again() -> None:
     story = Story()
     story.observed(story.change("f"), ev.Observation("f", SIG, blob_of(TEXT)))
     work = story.take(cmd.ChunkFile)
@@ -169,11 +169,29 @@ def test_one_retry_alone_then_quarantine_until_the_content_changes() -> None:
     reason = "quarantined: crashed"
     assert story.committed().ops == (cmd.SkipFile(R, "f", SIG, blob_of(TEXT), reason),)
     assert story.pipeline.quarantined == {(R, "f"): reason}
+    story.observed(story.change("f"), ev.Observation("f", SIG, blob_of(TEXT)))
+    assert not story.has(cmd.ChunkFile)
     story.observed(story.change("f"), ev.Observation("f", LATER, blob_of(TEXT)))
-    assert story.committed().ops == (cmd.TouchFile(R, "f", LATER),)
-    assert story.pipeline.quarantined == {(R, "f"): reason}, "a touch changes no content"
+    once = story.take(cmd.ChunkFile)
+    assert once.alone, "what failed with this content gets one attempt"
+    story.tell(ev.ChunkFailed(R, "f", once.version, "crashed"))
+    assert story.committed().ops == (cmd.SkipFile(R, "f", LATER, blob_of(TEXT), reason),)
+    assert story.pipeline.quarantined == {(R, "f"): reason}
     story.observed(story.change("f"), ev.Observation("f", LATER, blob_of(OTHER)))
-    assert story.has(cmd.ChunkFile)
+    assert not story.take(cmd.ChunkFile).alone
+
+
+def test_a_file_that_fails_with_another_content_than_was_seen_leaves_quarantine_with_the_next_write() -> None:
+    """A scan sees one content, the worker that fails reads the next, and then the first one is back."""
+    story = Story()
+    story.observed(story.change("f"), ev.Observation("f", SIG, blob_of(TEXT)))
+    for _ in range(2):
+        story.tell(ev.ChunkFailed(R, "f", story.take(cmd.ChunkFile).version, "crashed"))
+    story.committed()
+    story.observed(story.change("f"), ev.Observation("f", LATER, blob_of(TEXT)))
+    story.tell(ev.Chunked(R, "f", story.take(cmd.ChunkFile).version, chunked(TEXT, LATER)))
+    story.committed()
+    assert story.pipeline.quarantined == {}
 
 
 def test_reindex_reads_skipped_files_again() -> None:

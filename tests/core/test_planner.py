@@ -29,11 +29,16 @@ def test_an_unchanged_signature_or_blob_is_nothing() -> None:
 
 
 def test_same_blob_with_another_signature_is_a_touch() -> None:
-    plan = planner({"f": FileState(OLD, A, skipped=True)})
+    plan = planner({"f": FileState(OLD, A)})
     op = plan.diff(R, Observation("f", NEW, A))
     assert op == TouchFile(R, "f", NEW)
     plan.plan(op)
     assert plan.planned_sig(R, "f") == NEW
+
+
+def test_a_skipped_file_that_is_written_again_is_put_if_the_pool_knows_its_content() -> None:
+    plan = planner({"f": FileState(OLD, A, skipped=True)})
+    assert plan.diff(R, Observation("f", NEW, A)) == PutFile(R, "f", NEW, A, None)
     assert plan.diff(R, Observation("f", NEW, A), retry_skipped=True) == Read("f", A, NEW)
 
 
@@ -82,7 +87,8 @@ def test_a_quarantine_is_no_skip_that_a_new_content_may_keep() -> None:
     plan = planner()
     plan.plan(SkipFile(R, "f", OLD, B, "quarantined: crashed"))
     assert not plan.is_skipped_for(R, "f", "quarantined: crashed")
-    assert plan.diff(R, Observation("f", NEW, B)) == TouchFile(R, "f", NEW)
+    assert plan.diff(R, Observation("f", OLD, B)) is None
+    assert plan.diff(R, Observation("f", NEW, B)) == Read("f", B, NEW, again=True)
 
 
 def test_known_signatures_by_scope() -> None:

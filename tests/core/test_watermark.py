@@ -72,5 +72,6 @@ def test_against_a_plain_list(steps: list[tuple[str, int]]) -> None:
         for ticket in expected:
             del tickets[ticket]
         assert mark.oldest() == min(held, default=None)
+        assert mark.first_awaited == min(tickets.values(), default=None)
         assert mark.held_count == len(set(held))
         mark.check_invariants()

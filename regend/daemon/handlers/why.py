@@ -98,7 +98,7 @@ def _explain(
     if row is not None and row.reason.startswith("quarantined"):
         quarantined = quarantined or row.reason
     if quarantined:
-        return answer("quarantined", f"Its worker failed twice ({quarantined}); it is tried again when it changes.")
+        return answer("quarantined", f"Its worker failed twice ({quarantined}); it is tried again with the next write.")
     if row is not None:
         reason = f"{row.reason}: {_REASONS.get(row.reason, 'It was not indexed.')}"
         named = detect_language(relative) if skip_reason_of(relative, marks) else ""

@@ -159,25 +159,31 @@ _INDEX_NAMES = frozenset({"__init__", "index", "mod", "main", "lib", "init"})
 _ROLE_FOLDERS = {
     **dict.fromkeys(
         ("test", "tests", "testdata", "__tests__", "spec", "specs", "fixtures", "__mocks__", "mocks",
-         "__snapshots__", "e2e"), "test"),
+         "__snapshots__", "e2e", "t", "xt", "testing", "testcases", "fuzz", "fuzzing", "fuzzers", "fuzz_targets"),
+        "test"),
     **dict.fromkeys(
         ("vendor", "vendored", "node_modules", "third_party", "thirdparty", "third-party", "_vendor", "site-packages",
          "externals", "bower_components"), "vendor"),
     **dict.fromkeys(("generated", "__generated__", "dist", "autogen"), "generated"),
     **dict.fromkeys(
         ("example", "examples", "demo", "demos", "sample", "samples", "tutorial", "tutorials", "benchmark",
-         "benchmarks", "bench", "playground"), "example"),
+         "benchmarks", "bench", "benches", "benchs", "playground", "eg"), "example"),
 }  # fmt: skip
 _ROLE_FILES = {
     "spec": re.compile(
         r".*\.(?:rb|[cm]?[jt]sx?|coffee|vue|lua|moon|cr|php|erl|exs?|sh|bash|el|hs|ml|ya?ml|json|txt|snap)"
     ),
+    "testing": re.compile(r".*\.(?:c|cc|cpp|cxx|h|hh|hpp)"),
     "dist": re.compile(r".*\.(?:[cm]?js|css|map|d\.[cm]?ts|html?|json|svg|wasm)"),
 }
 """The files for which a folder with another meaning tells the role: in Go and Java, `spec` often holds the code of a
-specification, and `dist` that of a distribution. A folder `gen` tells nothing, because what a tool wrote says so."""
+specification, `dist` that of a distribution, and `testing` what a product offers for tests. A folder `gen` tells
+nothing, because what a tool wrote says so."""
+_DOCUMENTED_IN = frozenset({"doc", "docs", "website"})
+"""Outermost folders in which code is that of examples or of the documentation's pages."""
 _TEST_FOLDER = re.compile(
     r".+\.(?:\w*Tests?|Specs?)|[a-z][A-Za-z0-9]*[a-z0-9]Tests?|[A-Z][\w-]*Tests|.+[-_](?:tests|specs)"
+    r"|tests?[-_](?:d?ts|data|files|fixtures|suites?|cases)"
     r"|(?:integration|unit|functional|acceptance|system|smoke|perf|performance|regression)[-_]?tests?"
 )
 """Further names of folders of tests, such as `*.Tests`, `*Tests`, `jvmTest` and `runtime-tests`. One like
@@ -188,21 +194,24 @@ _ROLE_NAMES = (
                              r"|[._-]generated\.\w+|\.lock|-lock\.(json|yaml)|\.snap|go\.sum)", re.IGNORECASE)),
     ("stub", re.compile(r".*(\.pyi|\.d\.[cm]?ts|\.rbi)")),
     ("test", re.compile(
-        r"test_.*\.py|conftest\.py|.*\.(?:bats|t)"
+        r"test_.*\.py|conftest\.py|.*\.(?:bats|t)|.+_SUITE\.erl|.*\.test-d\.[cm]?tsx?"
+        r"|tests?\.(?:rs|[cm]?tsx?|hs|ml|zig|sh)|tests\.\w+"
         r"|.*[_.-]tests?\.(?:[cm]?[jt]sx?|py|go|rb|rs|exs?|lua|php|dart|c|cc|cpp|cxx|h|hpp|m|mm|jl|clj[cs]?|cljs|zig|R|r"
         r"|hs|ml|scala|kt|java|swift|nim|cr|sh|bash|zsh|el|coffee|vue|svelte|erl|pl|d|ps1)"
         r"|.*[_.-]specs?\.(?:[cm]?[jt]sx?|rb|lua|py|ex|exs|ml|cr|moon|dart|coffee|php|hs|sh|erl|el)"
         r"|.+(?:Test|Tests|TestCase|IT|ITCase)\.(?:java|kts?|scala|groovy|swift|cs|fs|vb|php|mm?|cc|cpp|h|[jt]sx?|dart|hs)"
         r"|.+Specs?\.(?:scala|groovy|hs|php|coffee)|.+\.Tests\.ps1")),
     ("prose", re.compile(
-        r".*\.(md|mdx|markdown|rst|adoc|asciidoc|org|pod|rdoc)|(?!requirements|constraints|robots|.*lists\.txt).*\.(txt|text)"
+        r".*\.(md|mdx|markdown|rst|adoc|asciidoc|org|pod|rdoc|rd|rmd|qmd|mld)|(?!requirements|constraints|robots|.*lists\.txt).*\.(txt|text)"
         r"|(licen[cs]e|copying|copyright|changelog|changes|history|news|authors|contributors|maintainers|notice|readme|todo)"
         r"([._-](?!(?:[\w.-]*\.)?(?:py|pyi|rb|js|jsx|ts|tsx|mjs|cjs|go|rs|java|kt|kts|scala|c|cc|cpp|h|hpp|cs|php|swift|lua|sh"
         r"|bash|pl|pm|ex|exs|erl|hs|ml|mli|clj[cs]?|zsh|xslt?|dtd|dart|jl|r|m|mm|vue|svelte|html?|json|ya?ml|toml|xml|css|scss|sql|zig|el|proto"
         r"|tmpl|erb|cmake|gradle|groovy|ps1|nix|vim|d|nim|cr|hbs|j2|in)$)[\w.-]*)?",
         re.IGNORECASE)),
-    ("data", re.compile(r".*\.(json|jsonc|ya?ml|toml|ini|cfg|csv|tsv|xml|svg|html?|css|scss|less|properties)",
-                        re.IGNORECASE)),
+    ("data", re.compile(
+        r".*\.(json|jsonc|ya?ml|toml|ini|cfg|csv|tsv|xml|svg|html?|css|scss|less|properties)"
+        r"|.*\.(sbt|gradle|gradle\.kts|gemspec|podspec|rockspec|cabal|opam|csproj|fsproj|vbproj|vcxproj|nuspec)"
+        r"|CMakeLists\.txt|Package\.swift|mix\.exs|project\.clj|dune|Gemfile|Podfile|Cartfile", re.IGNORECASE)),
 )  # fmt: skip
 
 
@@ -222,7 +231,7 @@ def file_role(path: str, marks: str = "") -> str:
     """Return the role of a file: ``test vendor generated example stub prose data``, or ``source``.
 
     Folders decide before names, and the outermost one first: ``vendor/x/tests`` is vendored code. A folder ``testing``
-    is no sign of tests: in Go and PHP frameworks it is the product.
+    is a sign of tests in C and C++ only: in Go and PHP frameworks it is the product. So is ``test.py`` in many.
 
     Args:
         marks: words that the file's first lines and `.gitattributes` say of it, which decide before its path.
@@ -243,7 +252,8 @@ def _path_role(path: str, denied: frozenset[str] = frozenset()) -> str:
             continue
         if (files := _ROLE_FILES.get(folder.lower())) is None or files.fullmatch(base.lower()):
             return role
-    return name_role(base, denied)
+    role = name_role(base, denied)
+    return "example" if role == "source" and folders and folders[0].lower() in _DOCUMENTED_IN else role
 
 
 def name_role(name: str, denied: frozenset[str] = frozenset()) -> str:

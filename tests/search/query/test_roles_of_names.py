@@ -9,7 +9,7 @@ from regend.search.query.words import file_group, file_role
     ("role", "paths"),
     [
         ("source", "authors.py NoticeRepository.kt changelog.rb PodSpec.java"),
-        ("source", "CMakeLists.txt src/license.go readme.ts notice.js"),
+        ("source", "src/license.go readme.ts notice.js"),
         ("source", "LicenseKey.swift ChangelogParser.py history.js news.rb"),
         ("source", "container_spec.go FunSpec.kt TypeSpec.java latest.py"),
         ("source", "Latest.java Contest.java contest.py attest.go"),
@@ -30,6 +30,13 @@ from regend.search.query.words import file_group, file_role
         ("data", "a.xml license.json changelog.yml authors.xml"),
         ("generated", "a_pb2.py a.pb.go x.min.js schema.generated.ts go.sum"),
         ("stub", "x.pyi x.d.ts"),
+        ("test", "src/isDate/test.ts src/tests.rs app/tests.py test/http_SUITE.erl src/a_SUITE.erl types.test-d.ts"),
+        ("test", "t/lib/App.pm xt/author.pm re2/testing/tester.cc fuzz/run.sh test-dts/store.ts test_data/a.bin"),
+        ("source", "rest_framework/test.py lib/test.js src/main/Test.java sqlalchemy/testing/suite.py app/t.py"),
+        ("source", "src/docs/render.py websites/a.ts fuzzy/match.go testify/suite.go pkg/test_utils/a.go"),
+        ("example", "benches/parse.rs eg/app.psgi docs/theme/menu.ts doc/cookbook/Auth.lhs website/src/pages/a.tsx"),
+        ("prose", "man/across.Rd vignettes/base.Rmd docs/guide.md doc/index.mld"),
+        ("data", "build.sbt build.gradle.kts app.gemspec a.cabal CMakeLists.txt Package.swift src/dune Gemfile"),
     ],
 )  # fmt: skip
 def test_role(role: str, paths: str) -> None:
