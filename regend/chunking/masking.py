@@ -18,7 +18,7 @@ _CONTINUES = re.compile(rb"\s*(?:else\b|catch\b|\|\||&&|[{;?:,)}\].+*/=<>]|\w+[ 
 _BROKEN_OFF = re.compile(rb"(?:[=(\[?|]|&&|<<|[^+]\+|\?[^;{}]*:|\)\s*:(?:[^;{}]*,)?|\([^();{}]*,|\belse|\breturn)\s*\Z")
 """The end of text that goes on behind it."""
 _BODY = re.compile(rb"\s*(?:[{?]|&&|\|\|)")
-"""What goes on with the statement before it."""
+"""Signs that continue the statement before them."""
 _AROUND_BYTES = 200
 _QUOTED = re.compile(rb"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|//[^\n]*|/\*.*?\*/", re.DOTALL)
 _NOT_A_LINE_END = re.compile(rb"[^\n]")
