@@ -66,8 +66,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     ranking.add_argument("--ablate", action="store_true", help="fit: also without each feature")
     ranking.add_argument("--judge", type=Path, help="fit: questions over other repositories, by which it is judged")
-    ranking.add_argument("--write", action="store_true", help="fit: put the weights into the package")
-    ranking.add_argument("--pairs", action="store_true", help="fit: also the trees over pairs of features")
+    ranking.add_argument("--write", action="store_true", help="fit: put what was learnt into the package")
+    ranking.add_argument("--pairs", action="store_true", help="fit: instead of the weights, the trees on top of them")
     ranking.add_argument("--sample", type=int, default=0, metavar="N", help="tokens: N questions of each repository")
     ranking.add_argument("--plot", type=Path, metavar="FILE", help="tokens: draw the recall there, as SVG")
     made = parser.add_argument_group("corpus", "--only limits it, too")
@@ -103,10 +103,11 @@ def main(arguments: list[str] | None = None) -> int:
     if options.name == "fit":
         if options.state_dir is None or options.judge is None:
             parser.error("fit needs --state-dir DIR, where the indexes are kept, and --judge FILE, more questions")
-        fit.run(
-            options.questions, options.judge, options.checkouts, options.state_dir, names(options.only),
-            ablate=options.ablate, write=options.write, pairs=options.pairs,
-        )  # fmt: skip
+        places = options.questions, options.judge, options.checkouts, options.state_dir
+        if options.pairs:
+            fit.run_pairs(*places, names(options.only), write=options.write)
+        else:
+            fit.run(*places, names(options.only), ablate=options.ablate, write=options.write)
         return 0
     if options.name == "retrieval":
         modes = names(options.mode)

@@ -15,7 +15,7 @@ from benchmarks.fitting import Asked, Matrix, Numbers, Vector
 from benchmarks.metrics import hits
 from regend.search.ranking.pairs import Trees
 
-TREES = 250
+TREES = 150
 ASKED_TIMES = 3
 """How often a question of the kind `asked` counts, of which there are few beside those of commits."""
 SCALE = 8.0
@@ -32,6 +32,8 @@ _SETTINGS: Mapping[str, object] = {
     "lambda_l2": 5.0,
     "feature_fraction": 0.6,
     "num_threads": 1,
+    "deterministic": True,
+    "force_row_wise": True,
     "seed": 1,
     "verbosity": -1,
 }

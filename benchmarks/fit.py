@@ -44,7 +44,9 @@ FITTED = tuple(name for name in _NAMES if name not in HELD)
 
 def collect(snapshot: Snapshot, repositories: Sequence[Repository], encoder: StaticEncoder) -> list[Asked]:
     """Ask the engine each question and keep its candidates' feature values."""
-    engine = Engine(lambda text: np.asarray(encoder.encode([text], "query")[0]), importance=encoder.importance)
+    engine = Engine(
+        lambda text: np.asarray(encoder.encode([text], "query")[0]), knows=encoder.knows, importance=encoder.importance
+    )
     columns = [_NAMES.index(name) for name in FITTED]
     held = np.array(
         [0.0 if f.name not in HELD or f.name == "pairs" or f.scope == "order" else f.weight for f in FEATURES]
@@ -135,9 +137,8 @@ def run(
     *,
     ablate: bool = False,
     write: bool = False,
-    pairs: bool = False,
 ) -> None:
-    """Fit, print the figures, and put the weights into the package where asked."""
+    """Fit the weights, print the figures, and put the weights into the package where asked."""
     print(f"{machine()}, model {built_in().info.model_id}\n")
     learnt = indexed(questions, checkouts, state_dir, only)
     judging = indexed(judge, checkouts, state_dir, only)
@@ -146,15 +147,24 @@ def run(
     print("\n" + "\n".join(f"{name:<24}{weight:8.3f}" for name, weight in zip(FITTED, weights, strict=True)))
     if ablate:
         print("\n" + ablation(learnt, judging, weights))
-    place = Path(table_module.__file__)
     if write:
+        place = Path(table_module.__file__)
         place.write_text(rewritten(place.read_text(), weights))
         print(f"\nwritten to {place}")
-    if pairs:
-        trees = learn(learnt, weights, FITTED)
-        judged_too = [replace(one, held=one.held + trees.values(one.values)) for one in judging]
-        print("\n" + page({f"{judge.stem} with pairs": judged_too}, weights))
-    if pairs and write:
-        place = place.with_name(PAIRS)
+
+
+def run_pairs(
+    questions: Path, judge: Path, checkouts: Path, state_dir: Path, only: Sequence[str] = (), *, write: bool = False
+) -> None:
+    """Learn the trees on top of the package's weights, print the figures, and put them into the package where asked."""
+    print(f"{machine()}, model {built_in().info.model_id}\n")
+    weights = np.array([table_module.WEIGHTS[name] for name in FITTED])
+    trees = learn(indexed(questions, checkouts, state_dir, only), weights, FITTED)
+    if write:
+        place = Path(table_module.__file__).with_name(PAIRS)
         place.write_text(trees.dumped())
-        print(f"\nwritten to {place}")
+        print(f"written to {place}\n")
+    judging = indexed(judge, checkouts, state_dir, only)
+    with_trees = [replace(one, held=one.held + trees.values(one.values)) for one in judging]
+    print(page({judge.stem: judging}, weights))
+    print("\n" + page({f"{judge.stem} with pairs": with_trees}, weights))

@@ -16,13 +16,16 @@ from regend.types import LONG_RUN
 
 MAX_TOKEN_CHARS = 64
 """Longer runs are encoded data, not words."""
+_MOST_TOKENS = 10_000
+"""Identifiers whose tokens are kept, and as many that came before them: 2 MB; ten times as many saved no time."""
 MARKS = "".join(
     chr(code)
     for code in (*range(0x300, 0x1E00), *range(0x20D0, 0x20F1), *range(0x3099, 0x309B), *range(0xA66F, 0xAC00))
     if unicodedata.category(chr(code)).startswith("M")
 )
 """Combining characters, which Python's ``\\w`` leaves out though words of many scripts hold them."""
-_WORD = re.compile(r"[^\W\d_][\w$]*|_+[^\W_][\w$]*|\d+[\w]*")
+_ASCII_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_$]*|_+[A-Za-z0-9][A-Za-z0-9_$]*|[0-9]+[A-Za-z0-9_]*")
+"""Words of a text that is ASCII; `_WIDE_WORD` finds the same ones, in half as much time again."""
 _WIDE_WORD = re.compile(rf"[^\W\d_][\w${MARKS}]*|_+[^\W_][\w${MARKS}]*|\d+[\w{MARKS}]*")
 RUN = re.compile(rf"[\w${MARKS}]+")
 """Word characters, as many as stand together."""
@@ -44,7 +47,8 @@ _UNSPACED_CHAR = re.compile(f"[{''.join(_UNSPACED)}]")
 _UNSPACED_RUN = re.compile("|".join(f"[{script}]+" for script in _UNSPACED))
 _MARK = re.compile(f"[{MARKS}]")
 _UNIT = re.compile(rf"[^{MARKS}][{MARKS}]*|[{MARKS}]+")
-_RUN_OR_SIGN = re.compile(rf"{RUN.pattern}|[^\x00-\x7f]")
+_FOREIGN_RUN = re.compile(rf"(?<![A-Za-z0-9_$])[A-Za-z0-9_$]*+(?=[^\x00-\x7f])[\w${MARKS}]+|[^\x00-\x7f]")
+"""A run with other letters than those of ASCII, or another sign."""
 _INVISIBLE = re.compile("[\u00ad\u200c\u200d\u2060\ufe00-\ufe0f\ufeff]")
 _SAME_LETTER = frozenset({"<wide>", "<narrow>", "<compat>", "<initial>", "<medial>", "<final>", "<isolated>"})
 """Kinds of compatibility characters that only look different. Superscripts, mathematical alphabets and the like are
@@ -129,16 +133,39 @@ def is_unspaced(text: str) -> bool:
 def words_in(text: str) -> list[str]:
     """Return the words of a text, normalised, in order; a run without spaces is one, apart from what it touches."""
     if text.isascii():
-        return _WORD.findall(text)
+        return _ASCII_WORD.findall(text)
     text = normalised(text)
     if is_unspaced(text):
         text = _UNSPACED_RUN.sub(r" \g<0> ", text)
     return _WIDE_WORD.findall(text)
 
 
-@lru_cache(maxsize=20_000)
+class _Tokens(dict[str, str]):
+    """The tokens of each identifier, space-joined; fills itself, and forgets what was not asked for lately.
+
+    They are the identifier itself, its parts where there are several, and all of these without accents. A longer run
+    has one token, which says only that.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._older: dict[str, str] = {}
+
+    def __missing__(self, word: str) -> str:
+        if len(word) > MAX_TOKEN_CHARS:
+            return LONG_RUN
+        found = self._older.get(word) or _tokens_of(word)
+        if len(self) >= _MOST_TOKENS:
+            self._older = dict(self)
+            self.clear()
+        self[word] = found
+        return found
+
+
+_TOKENS = _Tokens()
+
+
 def _tokens_of(word: str) -> str:
-    """Return one identifier's tokens, space-joined: itself, its parts where there are several, and all unaccented."""
     parts = _parts(word)
     whole = word.strip("_$").lower()
     tokens = [whole] if parts in ([], [whole]) else [whole, *parts]
@@ -174,7 +201,7 @@ def _asked(word: str) -> list[str]:
     """Return the tokens by which a query asks for one of `words_in`."""
     if _UNSPACED_CHAR.match(word):
         return _paired(characters_of(word))
-    return [_tokens_of(word)] if len(word) <= MAX_TOKEN_CHARS else []
+    return [_TOKENS[word]] if len(word) <= MAX_TOKEN_CHARS else []
 
 
 def _indexed(word: str) -> list[str]:
@@ -196,9 +223,12 @@ def spaced(text: str) -> str:
     """Return the text for a tokeniser of ASCII words: words with other letters come apart, other signs are left out."""
     if text.isascii():
         return text
-    return _RUN_OR_SIGN.sub(
-        lambda run: run[0] if run[0].isascii() else " ".join(split_identifier(run[0])) or " ", normalised(text)
-    )
+    return _FOREIGN_RUN.sub(lambda run: _spaced_run(run[0]), normalised(text))
+
+
+@lru_cache(maxsize=1_024)
+def _spaced_run(run: str) -> str:
+    return " ".join(split_identifier(run)) or " "
 
 
 def lexical_tokens(text: str) -> str:
@@ -206,8 +236,8 @@ def lexical_tokens(text: str) -> str:
     text = normalised(text)
     if is_unspaced(text):
         return " ".join([token for word in words_in(text) for token in _indexed(word)])
-    words = _WORD.findall(text) if text.isascii() else _WIDE_WORD.findall(text)
-    return " ".join([_tokens_of(word) if len(word) <= MAX_TOKEN_CHARS else LONG_RUN for word in words])
+    words = _ASCII_WORD.findall(text) if text.isascii() else _WIDE_WORD.findall(text)
+    return " ".join(map(_TOKENS.__getitem__, words))
 
 
 def asked_tokens(text: str) -> str:

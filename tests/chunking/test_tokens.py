@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regend.chunking.tokens import (
+    RUN,
     asked_tokens,
     estimate_tokens,
     folded,
@@ -144,3 +146,28 @@ def test_index_and_query_meet(text: str) -> None:
 def test_estimates_grow_with_the_text() -> None:
     assert estimate_tokens("") >= 1
     assert estimate_tokens("x = 1\n" * 100) > 50 * estimate_tokens("x = 1\n") / 2
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(max_codepoint=127)))
+def test_words_of_ascii_do_not_depend_on_what_stands_after_them(text: str) -> None:
+    assert words_in(f"{text} é") == [*words_in(text), "é"]
+
+
+@settings(deadline=None)
+@given(st.text(st.sampled_from("ab B_$1 .é\u0301ñ用户한²½Ａ—ı٣\u00a0")))
+def test_only_runs_with_other_letters_come_apart(text: str) -> None:
+    apart = (run if run.isascii() else " ".join(split_identifier(run)) or " " for run in runs_in(normalised(text)))
+    assert spaced(text) == "".join(apart)
+
+
+def runs_in(text: str) -> list[str]:
+    """Return the runs of word characters, and the characters between them."""
+    return re.findall(rf"{RUN.pattern}|.", text, re.DOTALL)
+
+
+def test_identifiers_that_were_asked_for_long_ago_have_the_same_tokens() -> None:
+    names = [f"parseItem{number}" for number in range(25_000)]
+    first = lexical_tokens(" ".join(names))
+    assert sorted(lexical_tokens(" ".join(names[::-1])).split()) == sorted(first.split())
+    assert lexical_tokens(names[0]) == "parseitem0 parse item 0"
