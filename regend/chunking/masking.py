@@ -11,10 +11,15 @@ import itertools
 import re
 from functools import cache
 
-_DIRECTIVE = re.compile(rb"^[ \t]*#[ \t]*(if|elif|else|endif)\w*\b[^\n]*", re.MULTILINE)
+_DIRECTIVE = re.compile(rb"^[ \t]*#[ \t]*(if|elif|else|endif)\w*\b(?:[^\\\n]|\\\r?\n|\\)*", re.MULTILINE)
+_ANY_DIRECTIVE = re.compile(rb"^[ \t]*#(?:[^\\\n]|\\\r?\n|\\)*", re.MULTILINE)
 _NEVER = re.compile(rb"[ \t]*#[ \t]*if[ \t(]+0\b")
-_CONTINUES = re.compile(rb"\s*(?:else\b|catch\b|\|\||&&|[?:,)}\].+*/=<>]|\w+[ \t]*[,)])")
-_ENDS = re.compile(rb"[;{}:>]\s*\Z|\*/\s*\Z")
+_CONTINUES = re.compile(rb"\s*(?:else\b|catch\b|\|\||&&|[{;?:,)}\].+*/=<>]|\w+[ \t]*[,)])")
+_BROKEN_OFF = re.compile(rb"(?:[=(\[?|]|&&|<<|[^+]\+|\?[^;{}]*:|\)\s*:(?:[^;{}]*,)?|\([^();{}]*,|\belse|\breturn)\s*\Z")
+"""The end of text that goes on behind it."""
+_BODY = re.compile(rb"\s*(?:[{?]|&&|\|\|)")
+"""Signs that continue the statement before them."""
+_AROUND_BYTES = 200
 _QUOTED = re.compile(rb"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|//[^\n]*|/\*.*?\*/", re.DOTALL)
 _NOT_A_LINE_END = re.compile(rb"[^\n]")
 
@@ -84,22 +89,31 @@ def _dropped(raw: bytes) -> list[tuple[int, int]]:
 
 def _broken(raw: bytes, directives: list[re.Match[bytes]]) -> list[tuple[int, int]]:
     branches = [(a.end(), b.start()) for a, b in itertools.pairwise(directives)]
-    if all(_stands(raw[start:end]) for start, end in branches):
+    start = directives[0].start()
+    before = _code(_ANY_DIRECTIVE.sub(b"", raw[max(0, start - _AROUND_BYTES) : start].partition(b"\n")[2]))
+    after = _code(raw[directives[-1].end() : directives[-1].end() + _AROUND_BYTES])
+    stands = all(_stands(_code(raw[start:end])) for start, end in branches)
+    if stands and not _BROKEN_OFF.search(before) and not _BODY.match(after):
         return []
     kept = 1 if len(branches) > 1 and _NEVER.match(directives[0][0]) else 0
     spans = [directive.span() for directive in directives]
     return spans + [span for number, span in enumerate(branches) if number != kept]
 
 
+def _code(text: bytes) -> bytes:
+    """Return the text without directives, strings and comments."""
+    if b"#" in text:
+        text = _DIRECTIVE.sub(b"", text)
+    if b"'" in text or b'"' in text or b"/" in text:
+        text = _QUOTED.sub(b"", text)
+    return text
+
+
 def _stands(branch: bytes) -> bool:
-    """Tell whether a branch closes what it opens and neither goes on with a statement nor leaves one open."""
-    if b"#" in branch:
-        branch = _DIRECTIVE.sub(b"", branch)
-    if b"'" in branch or b'"' in branch or b"/" in branch:
-        branch = _QUOTED.sub(b"", branch)
+    """Tell whether a branch closes what it opens, and neither goes on with a statement nor leaves one open."""
     if branch.count(b"{") != branch.count(b"}") or branch.count(b"(") != branch.count(b")"):
         return False
     code = branch.strip()
     if not code or code[:1] == b"#":
         return True
-    return _CONTINUES.match(code) is None
+    return _CONTINUES.match(code) is None and _BROKEN_OFF.search(code) is None

@@ -32,8 +32,8 @@ MACROS = ["X_API", "LIB_EXPORT", 'DEPRECATED("x")', "ALIGNED(16)", "A_API B_API"
     ("template", "expected"),
     [
         ("class {} Actor : public Base {{\n void tick() {{ }}\n}};\n", ["Actor", "Actor.tick"]),
-        ("struct {} Options {{ int a; }};\n", ["Options"]),
-        ("union {} Bits {{ int a; }};\n", ["Bits"]),
+        ("struct {} Options {{ int a; }};\n", ["Options", "Options.a"]),
+        ("union {} Bits {{ int a; }};\n", ["Bits", "Bits.a"]),
         ("{} int open_it(int a);\n", ["open_it"]),
         ("static {} char *name_of(int a) {{ return 0; }}\n", ["name_of"]),
         ("int x;\n\n{}\nvoid run(void) {{ }}\n", ["x", "run"]),
@@ -64,6 +64,24 @@ def test_branches_that_open_the_same_brace(conditional: str, first: str, second:
     assert [path for _, path, _, _ in found] == ["before", "split", "after"]
     lines = text.split("\n")
     assert all(path in lines[start - 1] for _, path, start, _ in found)
+
+
+@pytest.mark.parametrize("conditional", ["#ifdef A\n{}\n#endif", "#if A && \\\n  B\n{}\n#else\n{}\n#endif"])
+@pytest.mark.parametrize(
+    ("before", "branch", "after"),
+    [
+        ("int f(int a) {\nint x =", "a +", "1;\n}"),
+        ("int f(int a) {\nreturn", "a ? 1 :", "2;\n}"),
+        ("int f(int a) {\nreturn a", "+ 1", ";\n}"),
+        ("int f(int a) {\nif (a) g(); else", "if (x)", "h();\n}"),
+        ("int f(int a) {\ncall(a,", "b,", "c);\n}"),
+        ("", "int f(int a)", "{\n}"),
+        ("int f(int a)", "{\n}", ""),
+    ],
+)
+def test_statements_that_go_on_around_a_conditional(conditional: str, before: str, branch: str, after: str) -> None:
+    text = f"int first(void) {{ }}\n{before}\n{conditional.format(branch, branch)}\n{after}\nint last(void) {{ }}\n"
+    assert [path for _, path, _, _ in rows(text, "c")] == ["first", "f", "last"]
 
 
 def test_branches_that_stand_for_themselves_all_count() -> None:
