@@ -56,10 +56,13 @@ class Connections:
         self._address = address
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
+        self._through_pooler = False
 
     @asynccontextmanager
     async def take(self) -> AsyncIterator[Connection]:
         """Lend a connection to a database whose tables have our version.
+
+        Through a pooler all of its use is one transaction, because each transaction may meet another server process.
 
         Raises:
             SharedStoreAwayError: there is none now, or it was lost during its use.
@@ -67,7 +70,17 @@ class Connections:
         """
         with _translated(self._address.shown):
             async with (await self._opened()).acquire(timeout=CONNECT_TIMEOUT_S) as connection:
-                yield connection
+                if not self._through_pooler:
+                    yield connection
+                    return
+                async with connection.transaction():
+                    yield connection
+
+    async def execute_alone(self, statement: str, timeout_s: float = STATEMENT_TIMEOUT_S) -> None:
+        """Execute a statement that no transaction may hold, such as `CREATE INDEX CONCURRENTLY`."""
+        with _translated(self._address.shown):
+            async with (await self._opened()).acquire(timeout=CONNECT_TIMEOUT_S) as connection:
+                await connection.execute(statement, timeout=timeout_s)
 
     async def setup(self) -> bool:
         """Make the tables, as an administrator; return False where they exist."""
@@ -101,10 +114,23 @@ class Connections:
                     max_size=MAX_CONNECTIONS,
                     timeout=CONNECT_TIMEOUT_S,
                     command_timeout=STATEMENT_TIMEOUT_S,
-                    init=_check,
+                    connect=self._connect_for_pool,
+                    init=_prepare,
+                    reset=_keep,
                     server_settings={"application_name": "regend"},
                 )
             return self._pool
+
+    async def _connect_for_pool(self, *arguments: Any, **options: Any) -> asyncpg.Connection:
+        connection = await asyncpg.connect(*arguments, **options)
+        # A pooler, such as PgBouncer, draws the number of the process that it says to be.
+        own = f"SELECT WHERE pg_backend_pid() = {connection.get_server_pid()}"
+        if await connection.execute(own) == "SELECT 1":
+            return connection
+        await connection.close(timeout=CONNECT_TIMEOUT_S)
+        self._through_pooler = True
+        # The server process that answers next does not know what another one has prepared.
+        return await asyncpg.connect(*arguments, **{**options, "statement_cache_size": 0})
 
     async def _connect(self) -> asyncpg.Connection:
         return await asyncpg.connect(
@@ -113,6 +139,15 @@ class Connections:
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=STATEMENT_TIMEOUT_S,
         )
+
+
+async def _prepare(connection: asyncpg.Connection) -> None:
+    async with connection.transaction(readonly=True):
+        await _check(connection)
+
+
+async def _keep(_connection: asyncpg.Connection) -> None:
+    """Leave a connection as it is after its use, because its settings end with their transaction."""
 
 
 def tls_context(address: Address) -> ssl.SSLContext | None:

@@ -32,7 +32,7 @@ from regend.sharing.base import (
     TreeCommitted,
 )
 from regend.sharing.connect import Connection, Connections, decoded, encoded
-from regend.sharing.nearest import build_graph, nearest
+from regend.sharing.nearest import Places, build_graph, nearest
 from regend.sharing.schema import SCHEMA_VERSION
 from regend.types import ChunkId
 
@@ -57,6 +57,7 @@ class PostgresStore:
         self._pools: dict[str, int] = {}
         self._models: dict[SharedModel, int] = {}
         self._trees: dict[tuple[int, str], tuple[str, bytes]] = {}
+        self._places = Places()
 
     async def setup(self) -> bool:
         """Make the tables, as an administrator; return False where they exist."""
@@ -77,6 +78,7 @@ class PostgresStore:
             self._pools.clear()
             self._models.clear()
             self._trees.clear()
+            self._places.clear()
             raise
 
     # Vectors.
@@ -99,9 +101,9 @@ class PostgresStore:
         """See `SharedVectors.put`."""
         order = sorted({chunk: row for row, chunk in enumerate(chunks)}.items())
         added = 0
-        async with self._take() as sql:
-            number, table = await self._pool(sql, pool), await self._table(sql, model)
-            for part in _parts(order, _PUT_AT_ONCE):
+        for part in _parts(order, _PUT_AT_ONCE):
+            async with self._take() as sql:
+                number, table = await self._pool(sql, pool), await self._table(sql, model)
                 added += await _put(sql, number, table, [c for c, _ in part], vectors[[row for _, row in part]])
         return added
 
@@ -175,7 +177,9 @@ class PostgresStore:
             if any(wanted and held[tree][0] != wanted for tree, wanted in trees.items()):
                 return None
             bits = _union([own for _, own in held.values()])
-            return await nearest(sql, number, self._models[model], _half(vector), limit, _members(bits), bits)
+            return await nearest(
+                sql, number, self._models[model], _half(vector), limit, _members(bits), bits, self._places
+            )
 
     async def similarity(
         self, pool: str, model: SharedModel, vector: FloatVector, chunks: Sequence[ChunkId]
@@ -256,7 +260,8 @@ class PostgresStore:
         """See `SharedTrees.sweep`."""
         async with self._take() as sql:
             number = await self._pool(sql, pool)
-            tables = [f"regend.vectors_{model}" for (model,) in await sql.fetch("SELECT model FROM regend.models")]
+            models = await sql.fetch("SELECT model FROM regend.models ORDER BY model")
+            tables = [f"regend.vectors_{model}" for (model,) in models]
             async with sql.transaction():
                 size = await _locked(sql, number, "FOR UPDATE")
                 ended = await sql.execute("DELETE FROM regend.trees WHERE pool = $1 AND lease_until < now()", number)
@@ -270,8 +275,8 @@ class PostgresStore:
                 dead = [seq for (seq,) in rows if not live[seq]]
                 for table in (*tables, "regend.chunks"):
                     await sql.execute(f"DELETE FROM {table} WHERE pool = $1 AND seq = ANY($2::int[])", number, dead)  # noqa: S608
-            for (model,) in await sql.fetch("SELECT model FROM regend.models"):
-                await build_graph(sql, number, model)
+        for (model,) in models:
+            await build_graph(self._connections, number, model)
         return Swept(int(ended.rpartition(" ")[2]), len(dead))
 
     async def health(self) -> Health:

@@ -193,3 +193,17 @@ def test_defaults_are_what_an_empty_home_gives() -> None:
 
 def vars_of(value: object) -> dict[str, object]:
     return {name: getattr(value, name) for name in value.__dataclass_fields__}  # type: ignore[attr-defined]
+
+
+def test_passwords_of_urls_are_hidden(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = "postgresql://ada:S3cret/x@db.example.org/r?sslmode=require&sslpassword=S3cret2"
+    servers = ["https://bob:S3cret@gpu.example.org:8000/v1", "http://127.0.0.1:8080/v1"]
+    out, err = run(capsys, "set", "shared.url", url)
+    assert "S3cret" not in out + err
+    run(capsys, "set", "embedding.urls", *servers)
+    for words in ((), ("--all",), ("--json",)):
+        out, err = run(capsys, *words)
+        assert "S3cret" not in out + err
+        assert "postgresql://ada:***@db.example.org/r?sslmode=require&sslpassword=***" in out
+        assert "https://bob:***@gpu.example.org:8000/v1" in out and servers[1] in out
+    assert run(capsys, "get", "shared.url")[0].strip() == url

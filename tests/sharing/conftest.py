@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.sharing.server import Server, serving
+from tests.sharing.server import Server, pooled, serving
 
 _NUMBERS = itertools.count(1)
 
@@ -24,3 +24,10 @@ def database(postgres: Server) -> str:
     name = f"t{next(_NUMBERS)}"
     postgres.sql(f"CREATE DATABASE {name}")
     return name
+
+
+@pytest.fixture(scope="session")
+def pooler(postgres: Server) -> Iterator[Server]:
+    """The same server, through PgBouncer."""
+    with pooled(postgres) as found:
+        yield found

@@ -185,6 +185,40 @@ def _processes(data: Path) -> list[int]:
 
 
 @contextmanager
+def pooled(server: Server) -> Iterator[Server]:
+    """Serve through PgBouncer, which gives each transaction another process of the server."""
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        pytest.skip("the Debian package `pgbouncer` is missing")
+    pooler = copy.copy(server)
+    pooler.port = _free_port()
+    (server.home / "users").write_text('"postgres" ""\n')
+    file = server.home / "pgbouncer.ini"
+    file.write_text(
+        f"[databases]\n* = host=127.0.0.1 port={server.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+        f"listen_port = {pooler.port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {server.home}/users\n"
+        "pool_mode = transaction\ndefault_pool_size = 3\nserver_round_robin = 1\n"
+    )
+    process = subprocess.Popen(
+        [program, file],
+        stdout=server._log,
+        stderr=server._log,
+        cwd=server.home,
+        **server._as,  # type: ignore[call-overload]
+    )
+    try:
+        deadline = time.monotonic() + START_LIMIT_S
+        while server._run(server._bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(pooler.port), check=False):
+            assert process.poll() is None, (server.home / "log").read_text()
+            assert time.monotonic() < deadline, "PgBouncer does not start"
+            time.sleep(0.02)
+        yield pooler
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
 def serving(*settings: str) -> Iterator[Server]:
     """Make a cluster and serve it; everything is gone at the end."""
     home = Path(tempfile.mkdtemp(prefix="regend-pg-", dir="/tmp"))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from urllib.parse import quote, urlsplit
+
 import pytest
 
 from regend.errors import ConfigError
@@ -57,3 +60,36 @@ def test_what_names_no_store_is_refused(url: str) -> None:
 
 def test_a_file() -> None:
     assert parse_address("sqlite:///srv/my%20pools/shared.db").path == "/srv/my pools/shared.db"
+
+
+_PIECES = (
+    "S3cret",
+    "/S3cret",
+    "?S3cret",
+    "#S3cret",
+    "@S3cret",
+    ":S3cret",
+    "[S3cret",
+    "%2FS3cret",
+    "1",
+    "1/S3cret",
+    "1?S3cret",
+    "\u2100S3cret",
+)
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "mysql", "sqlite"])
+@pytest.mark.parametrize("rest", ["db.example.org/r", "localhost:5432/r?sslmode=disable", "[::1]/r", "[::1/r", "/r"])
+def test_no_spelling_of_a_password_is_shown(scheme: str, rest: str) -> None:
+    for parts in itertools.product(_PIECES, _PIECES):
+        if "S3cret" not in (password := "".join(parts)):
+            continue
+        for written in (password, quote(password, safe="")):
+            for user in ("ada", "ada/S3cret", "ada@S3cret"):
+                try:
+                    address = parse_address(f"{scheme}://{user}:{written}@{rest}")
+                except ConfigError as refusal:
+                    assert "S3cret" not in str(refusal)
+                else:
+                    assert "S3cret" not in address.shown
+                    assert urlsplit(address.url).hostname in ("db.example.org", "localhost", "::1", None)

@@ -37,15 +37,16 @@ def whole(chunks: list[ChunkId], tree: str = "one", base: str = "") -> TreeChang
     return TreeChange(tree, base, uuid.uuid4().hex, frozenset(chunks))
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", pytest.param("pooler", marks=pytest.mark.slow)])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SharedStore]:
     if request.param == "sqlite":
         url = f"sqlite://{tmp_path}/shared.db"
-    elif named := os.environ.get("REGEND_PG_DSN"):
+    elif request.param == "postgresql" and (named := os.environ.get("REGEND_PG_DSN")):
         url = named
     else:
         pytest.importorskip("asyncpg", reason="the package `asyncpg` is missing")
-        url = request.getfixturevalue("postgres").dsn(request.getfixturevalue("database"))
+        server = request.getfixturevalue("postgres" if request.param == "postgresql" else "pooler")
+        url = server.dsn(request.getfixturevalue("database"))
     opened = open_shared(parse_address(url))
     await opened.setup()
     yield opened
