@@ -174,8 +174,9 @@ class FileWork:
     def take_due(self) -> Iterator[Observe | ChunkFile]:
         """Begin scans, then files, while slots are free and the commit backlog is within its bound."""
         while (scan := self._scans.start()) is not None:
-            known = self._planner.known(scan.root, scan.scopes) if scan.trust else {}
-            yield Observe(scan.scan_id, scan.root, scan.scopes, known)
+            at = scan.root, scan.scopes
+            known = self._planner.known(*at) | self._inflight.signatures(*at) if scan.trust else {}
+            yield Observe(scan.scan_id, *at, known)
         while (
             self._inflight.running < self.chunk_slots
             and self._commits.waiting_bytes < self._backlog_bytes
@@ -233,11 +234,8 @@ class FileWork:
 
     def queues(self) -> dict[str, int]:
         """Return how much waits or runs at each stage."""
-        return {
-            "scans": self._scans.count(),
-            "chunk_waiting": self._inflight.waiting,
-            "chunk_running": self._inflight.running,
-        }
+        files = self._inflight
+        return {"scans": self._scans.count(), "chunk_waiting": files.waiting, "chunk_running": files.running}
 
     def check_invariants(self) -> None:
         for part in (self._scans, self._planner, self._inflight):
@@ -265,7 +263,8 @@ class FileWork:
             return
         self._planner.saw(root, path, scan.scan_id)
         if seen.unchanged and self._planner.planned_sig(root, path) != seen.sig:
-            self._observe_again(root, (path,), [scan])  # The tree moved on since the scan was sent out.
+            if not self._inflight.join((root, path), seen.sig, scan):
+                self._observe_again(root, (path,), [scan])  # The tree moved on since the scan was sent out.
             return
         decision = self._planner.diff(root, seen, retry_skipped=scan.rehash)
         if isinstance(decision, Read):

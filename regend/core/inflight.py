@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from regend.core.commands import ChunkFile
 from regend.core.heat import Key
+from regend.core.planner import covers
 from regend.core.scans import Scan
 from regend.types import BlobId, Lane, RootId, StatSig
 
@@ -125,6 +126,24 @@ class Inflight:
             if (root, path) in queue:
                 return queue[root, path]
         return self._running.get((root, path))
+
+    def signatures(self, root: RootId, scopes: tuple[str, ...]) -> dict[str, StatSig]:
+        """Return the signature of the newest item of each path within the scopes."""
+        items = (*self._running.values(), *(item for queue in self._waiting.values() for item in queue.values()))
+        return {
+            item.path: item.sig
+            for item in items
+            if item.root == root and any(covers(scope, item.path) for scope in scopes)
+        }
+
+    def join(self, key: Key, sig: StatSig, scan: Scan) -> bool:
+        """Let the scan wait for the newest item of this path; return False unless it has this signature."""
+        item = self.newest(*key)
+        if item is None or item.sig != sig:
+            return False
+        item.scans.append(scan)
+        scan.work += 1
+        return True
 
     def drop_waiting(self, root: RootId) -> None:
         """Forget the root's waiting items; later answers for running ones are ignored."""

@@ -255,6 +255,10 @@ class OverlaidSnapshot:
             pools[pool] = own
         self.pools: Mapping[PoolId, PoolSnapshot] = pools
 
+    def languages(self, root: RootId) -> Mapping[str, int]:
+        """Return how many indexed files of the root are in each language; unsaved files count as they are on disk."""
+        return self._base.languages(root)
+
     def chunks(self, docs: Sequence[int]) -> list[ChunkView]:
         """Return chunks in the order of `docs`; a doc that no longer exists is left out."""
         views = {view.doc: view for view in self._base.chunks([doc for doc in docs if doc not in self._documents])}

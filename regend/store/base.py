@@ -256,6 +256,10 @@ class Snapshot(Protocol):
     @property
     def pools(self) -> Mapping[PoolId, PoolSnapshot]: ...
 
+    def languages(self, root: RootId) -> Mapping[str, int]:
+        """Return how many indexed files of the root are in each language."""
+        ...
+
     def chunks(self, docs: Sequence[int]) -> list[ChunkView]:
         """Return chunks in the order of `docs`, without documents that no longer exist."""
         ...

@@ -57,6 +57,7 @@ class Pool:
             for root in changed:
                 counts[root].chunks += step * chunk_count
                 counts[root].pending += step * pending
+                counts[root].languages[entry.language] += step
         if before is not None and not roots:
             self.doc_count -= chunk_count
             self.pending_of_entry.pop(entry.entry_id, None)
@@ -75,6 +76,7 @@ class Pool:
         for root in entry.roots:
             counts[root].chunks += chunk_count
             counts[root].pending += pending
+            counts[root].languages[entry.language] += 1
 
     def count_vectors(self, keys: KeyArray, counts: dict[RootId, RootCounts]) -> None:
         """Count these chunks as embedded; until now they lacked vectors. Call after the slab got them."""

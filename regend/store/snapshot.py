@@ -260,6 +260,11 @@ class StoreSnapshot:
             views[pool] = replace(views[pool], slab=slab)
         return replace(self, pools=views)
 
+    def languages(self, root: RootId) -> Mapping[str, int]:
+        """Return how many indexed files of the root are in each language."""
+        stats = self.stats.get(root)
+        return {} if stats is None else stats.languages
+
     def chunks(self, docs: Sequence[int]) -> list[ChunkView]:
         """Return chunks in the order of `docs`, without documents that no longer exist."""
         places: list[tuple[int, int, int]] = []

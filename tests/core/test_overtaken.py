@@ -57,6 +57,26 @@ def test_a_second_scan_asks_for_no_file_that_is_in_work() -> None:
     assert not story.has(cmd.ChunkFile)
 
 
+def test_a_second_scan_believes_the_signatures_of_files_that_are_in_work() -> None:
+    """At a start the watch's own scan follows the first, and read every file once more to find it the same."""
+    story = Story()
+    story.tell(ev.RootFound(R))
+    files = [ev.Observation(name, SIG, blob_of((*TEXT, name))) for name in "abc"]
+    story.observed(story.take(cmd.Observe), *files)
+    work = [story.take(cmd.ChunkFile) for _ in files]
+    story.tell(ev.RescanNeeded(R))
+    story.tell(ev.FlushRequested(7, wait_vectors=False))
+    second = story.take(cmd.Observe)
+    assert second.known == dict.fromkeys("abc", SIG)
+    story.tell(ev.Chunked(R, "c", work[2].version, chunked((*TEXT, "c"), LATER)))
+    story.observed(second, *(ev.Observation(name, SIG, unchanged=True) for name in "abc"))
+    assert not story.has(cmd.ChunkFile) and not story.has(cmd.ResolveFlush)
+    assert story.take(cmd.Observe).scopes == ("c",), "the worker read another version than the second scan saw"
+    for command in work[:2]:
+        story.tell(ev.Chunked(R, command.path, command.version, chunked((*TEXT, command.path), SIG)))
+    assert not story.has(cmd.ChunkFile) and not story.has(cmd.ResolveFlush)
+
+
 def test_a_file_whose_content_came_with_another_needs_no_worker() -> None:
     story = Story()
     story.observed(story.change("a"), ev.Observation("a", SIG, blob_of(TEXT)))

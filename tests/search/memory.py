@@ -172,6 +172,10 @@ class MemoryStore:
             del entries[entry_id]
         return entry
 
+    def languages(self, root: RootId) -> Counter[str]:
+        entries = (entry for entries in self._entries.values() for entry in entries.values())
+        return Counter(entry.language for entry in entries if root in entry.roots)
+
     def chunks(self, docs: Sequence[int]) -> list[ChunkView]:
         views = []
         for doc in docs:

@@ -26,10 +26,13 @@ _CODES = _listed(
 )
 _ALIASES = {"cn": "zh", "tw": "zh", "jp": "ja", "kr": "ko", "ua": "uk", "cz": "cs", "gr": "el", "vn": "vi"}
 _NAMES = {
-    "arabic": "ar", "chinese": "zh", "czech": "cs", "deutsch": "de", "dutch": "nl", "espanol": "es", "francais": "fr",
-    "french": "fr", "german": "de", "indonesian": "id", "italian": "it", "italiano": "it", "japanese": "ja",
-    "korean": "ko", "persian": "fa", "polish": "pl", "portuguese": "pt", "russian": "ru", "spanish": "es",
-    "turkish": "tr", "ukrainian": "uk", "vietnamese": "vi",
+    "arabic": "ar", "bengali": "bn", "bulgarian": "bg", "catalan": "ca", "chinese": "zh", "croatian": "hr",
+    "czech": "cs", "danish": "da", "deutsch": "de", "dutch": "nl", "espanol": "es", "estonian": "et", "finnish": "fi",
+    "francais": "fr", "french": "fr", "german": "de", "greek": "el", "hebrew": "he", "hindi": "hi", "hungarian": "hu",
+    "indonesian": "id", "italian": "it", "italiano": "it", "japanese": "ja", "korean": "ko", "latvian": "lv",
+    "lithuanian": "lt", "malay": "ms", "norwegian": "no", "persian": "fa", "polish": "pl", "portuguese": "pt",
+    "romanian": "ro", "russian": "ru", "serbian": "sr", "slovak": "sk", "slovenian": "sl", "spanish": "es",
+    "swedish": "sv", "thai": "th", "turkish": "tr", "ukrainian": "uk", "vietnamese": "vi",
 }  # fmt: skip
 _AMBIGUOUS = _listed(
     """am an as be bm cs cv fi ga gl he hi id ie io is it la lt mi ml mt my na ne ng no nr om or os pa pi pl ps se sg si
@@ -41,9 +44,10 @@ _CODE = re.compile(rf"([a-z]{{2,3}})({_REGION})")
 _NAME = re.compile(rf"(?P<stem>.+?)(?P<mark>[._-])(?P<code>[a-z]{{2,3}}{_REGION}|{'|'.join(_NAMES)})(?P<end>\.[a-z]+)")
 _SUFFIXED = re.compile(rf"(?P<stem>.+?)(?P<mark>[._-])(?P<code>[a-z]{{2}}{_REGION}|{'|'.join(_NAMES)})")
 _DOCUMENTS = _listed("md mdx markdown rst txt adoc asciidoc org tex")
-_TABLES = _listed("html htm json jsonc yml yaml xml po properties strings resx ftl arb toml")
+_TABLES = _listed("html htm json jsonc yml yaml xml po properties strings stringsdict resx resw ftl arb toml xlf xliff")
 _LOCALE_FOLDERS = _listed("i18n l10n locale locales translation translations translated_docs")
 """Folders in which everything in the folder of a language is a translation, whatever it is of."""
+_APPLE_FOLDER = ".lproj"
 _ENGLISH = ("en", "en-US", "en_US", "en-us", "EN", "english")
 
 _SCRIPTS = {
@@ -85,7 +89,7 @@ class Spoken(NamedTuple):
     """The languages that a query may be in.
 
     Attributes:
-        asked: the query is about translations of any language.
+        asked: the query is about translations, and names no language.
         languages: that it names, or of which it has function words.
         scripts: of its letters beyond ASCII.
     """
@@ -108,7 +112,7 @@ def spoken(text: str) -> Spoken:
     used = {language for language, own in _FUNCTION_WORDS.items() if not words.isdisjoint(own.split())}
     letters = [] if text.isascii() else [char for char in text if char > "\x7f" and char.isalpha()]
     scripts = frozenset(unicodedata.name(char, "").partition(" ")[0] for char in letters)
-    return Spoken(not words.isdisjoint(_ASKING), frozenset(named | used), scripts)
+    return Spoken(not named and not words.isdisjoint(_ASKING), frozenset(named | used), scripts)
 
 
 @lru_cache(maxsize=65_536)
@@ -125,6 +129,8 @@ def translation_of(path: str) -> Translation | None:
             stem, code = "", folder
         language = language or _language(code)
         if language and not stem and at and folders[at - 1].lower() in _LOCALE_FOLDERS:
+            return Translation(language, ())
+        if folder.endswith(_APPLE_FOLDER) and (language := _language(folder[: -len(_APPLE_FOLDER)])):
             return Translation(language, ())
         if language and (readable or len(code) > 3):
             originals = _originals(path, folders, at, stem)
@@ -144,6 +150,8 @@ def translation_of(path: str) -> Translation | None:
     unsure = plain_code and mark != "." and (extension in _TABLES - {"properties"} or found["code"] in _AMBIGUOUS)
     if unsure and not stem.isupper():
         return None
+    if folders and folders[-1].lower() in _LOCALE_FOLDERS:
+        return Translation(language, ())
     folder = path[: len(path) - len(base)]
     names = (f"{stem}{end}", *(f"{stem}{mark}{english}{end}" for english in _ENGLISH))
     return Translation(language, tuple(folder + name for name in names))

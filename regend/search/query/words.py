@@ -149,11 +149,15 @@ def path_words(path: str, marks: str = "") -> PathWords:
     name = base.lstrip(".").split(".", 1)[0] or base
     # The name of an index file says nothing; its folder is what people call it.
     own = identifier_stems(folders[-1] if folders and name.lower() in _INDEX_NAMES else name)
+    if of_tool := _OF_TOOL.fullmatch(base):
+        own = identifier_stems(of_tool["rc"] or of_tool["file"])
     stems = frozenset[str]().union(*map(identifier_stems, folders))
     folder = path.rpartition("/")[0]
     return PathWords(own, stems, file_role(path, marks), folder, translation_of(path), implementations_of(path))
 
 
+_OF_TOOL = re.compile(r"\.(?P<rc>[a-z]{2,})rc(\.\w+)?|(?P<file>[A-Z][a-z]{2,})file(\.\w+)?")
+"""Settings whose names hold that of a tool: ``.eslintrc.json``, ``Dockerfile``."""
 _INDEX_NAMES = frozenset({"__init__", "index", "mod", "main", "lib", "init"})
 
 _ROLE_FOLDERS = {
@@ -192,6 +196,8 @@ _ROLE_FILES["specs"] = _ROLE_FILES["spec"]
 _ROLE_NAMES = (
     ("generated", re.compile(r".*(_pb2(_grpc)?\.pyi?|\.pb\.(go|cc|h)|\.min\.(js|css)|\.g\.(dart|cs)|\.designer\.cs"
                              r"|[._-]generated\.\w+|\.lock|-lock\.(json|yaml)|\.snap|go\.sum)", re.IGNORECASE)),
+    ("vendor", re.compile(r"gradlew(\.bat)?|mvnw(\.cmd)?|ltmain\.sh|install-sh|config\.(guess|sub)|depcomp"
+                          r"|versioneer\.py|jquery([.-][\w.-]*)?\.js", re.IGNORECASE)),
     ("stub", re.compile(r".*(\.pyi|\.d\.[cm]?ts|\.rbi)")),
     ("test", re.compile(
         r"test_.*\.py|conftest\.py|.*\.(?:bats|t)|.+_SUITE\.erl|.*\.test-d\.[cm]?tsx?"
@@ -209,7 +215,8 @@ _ROLE_NAMES = (
         r"|tmpl|erb|cmake|gradle|groovy|ps1|nix|vim|d|nim|cr|hbs|j2|in)$)[\w.-]*)?",
         re.IGNORECASE)),
     ("data", re.compile(
-        r".*\.(json|jsonc|ya?ml|toml|ini|cfg|csv|tsv|xml|svg|html?|css|scss|less|properties)"
+        r".*\.(json|jsonc|ya?ml|toml|ini|cfg|csv|tsv|xml|svg|html?|css|scss|less|properties|po|pot|xlf|xliff|resx|resw"
+        r"|strings|stringsdict|arb|plist|xib|storyboard|pbxproj|xcscheme|xcworkspacedata|sln|har|geojson|webmanifest)"
         r"|.*\.(sbt|gradle|gradle\.kts|gemspec|podspec|rockspec|cabal|opam|csproj|fsproj|vbproj|vcxproj|nuspec)"
         r"|CMakeLists\.txt|Package\.swift|mix\.exs|project\.clj|dune|Gemfile|Podfile|Cartfile", re.IGNORECASE)),
 )  # fmt: skip

@@ -21,6 +21,7 @@ from regend.search.legs.literal import NO_LITERAL, Literal
 from regend.search.legs.locate import Place, chunks_at
 from regend.search.legs.named import named_entries
 from regend.search.legs.scope import Scope
+from regend.search.query.languages import written_in
 from regend.search.query.parse import Query
 from regend.search.query.words import PathWords, path_words
 from regend.search.ranking.copies import Grouped, grouped
@@ -29,7 +30,7 @@ from regend.search.ranking.likeness import likeness_of
 from regend.search.ranking.ranking import FoundFiles, Ranked, RankingTable, added_candidate, rank, shortlist
 from regend.search.stages import StageClock
 from regend.store.base import ChunkConditions, ChunkView, Entry, Snapshot
-from regend.types import MAX_CHUNKS_PER_BLOB
+from regend.types import MAX_CHUNKS_PER_BLOB, RootId
 
 MAX_DEPTH = 2_000
 """Maximum results that any page reaches: `MAX_OFFSET` and `MAX_RESULTS` together."""
@@ -48,6 +49,8 @@ _PLACE_STEP = 200.0
 """More than all features together may add, for each place."""
 _READ_COPIES = 64
 """Maximum copies of a chunk that are read to see what they define."""
+_ACCOMPANYING = frozenset({"data", "prose"})
+"""Roles of files that stand beside code, unless there is hardly any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +138,7 @@ def ranked(question: Question, depth: int, clock: StageClock) -> list[Ranked]:
         kept = verified(q.snapshot, q.scope, dict(scores.blended), q.phrases, q.query.without_phrases)
         scores = replace(scores, blended=kept)
     clock.lap("legs")
-    candidates, files = shortlist(
-        scores, q.scope.entry, q.context, max(_SHORTLIST, depth + 4), q.table, partial(_words_of, q.scope)
-    )
+    candidates, files = shortlist(scores, q.scope.entry, q.context, max(_SHORTLIST, depth + 4), q.table, _FileWords(q))
     lacking = held.intersection(scores.blended) - {candidate.doc for candidate in candidates}
     candidates += _added(q, sorted(lacking), files)
     clock.lap("shortlist")
@@ -264,19 +265,34 @@ def _added(q: Question, docs: Sequence[int], files: FoundFiles) -> Iterator[Cand
             yield added_candidate(doc, files.facts_of(entry), q.context, q.table)
 
 
-def _words_of(scope: Scope, entry: Entry) -> PathWords:
-    """Return what the path and the index say of a file.
+class _FileWords:
+    """Says what the path and the index say of a file.
 
-    A translation is one only where its original is indexed, and a declaration only where its implementation is.
+    A translation is one only where its original is indexed, and a declaration only where its implementation is. Data
+    and documents are the source of a tree that consists of them.
     """
-    words = path_words(entry.path, entry.marks)
-    originals = () if words.translation is None else words.translation.originals
-    if originals and not any(scope.beside(entry, path) for path in originals):
-        words = words._replace(translation=None)
-    if words.implementations:
-        there = tuple(path for path in words.implementations if scope.beside(entry, path))
-        words = words._replace(implementations=there)
-    return words
+
+    def __init__(self, question: Question) -> None:
+        self._snapshot, self._scope = question.snapshot, question.scope
+        self._written_in: dict[RootId, frozenset[str]] = {}
+
+    def __call__(self, entry: Entry) -> PathWords:
+        words, beside = path_words(entry.path, entry.marks), self._scope.beside
+        originals = () if words.translation is None else words.translation.originals
+        if originals and not any(beside(entry, path) for path in originals):
+            words = words._replace(translation=None)
+        if words.implementations:
+            there = tuple(path for path in words.implementations if beside(entry, path))
+            words = words._replace(implementations=there)
+        is_settings = entry.path.startswith(".")
+        if words.role in _ACCOMPANYING and not is_settings and self._is_written_in(entry):
+            words = words._replace(role="source")
+        return words
+
+    def _is_written_in(self, entry: Entry) -> bool:
+        for root in entry.roots - self._written_in.keys():
+            self._written_in[root] = written_in(self._snapshot.languages(root))
+        return any(entry.language in self._written_in[root] for root in entry.roots)
 
 
 def _located(q: Question, views: dict[int, ChunkView]) -> Iterator[ChunkView]:

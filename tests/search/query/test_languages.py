@@ -4,7 +4,7 @@ import pytest
 
 from regend.chunking.grammars import language_names
 from regend.search.errors import FilterError
-from regend.search.query.languages import canonical_language, languages_of
+from regend.search.query.languages import canonical_language, languages_of, written_in
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,10 @@ def test_a_name_may_mean_the_files_of_several() -> None:
 def test_other_names_are_refused_with_those_there_are(name: str) -> None:
     with pytest.raises(FilterError, match=r"No language is called .* There are ada, .*bash, .*.*, zig\."):
         canonical_language(name)
+
+
+def test_a_tree_is_written_in_what_most_of_its_files_are() -> None:
+    assert written_in({"yaml": 122, "ruby": 25, "jinja": 11, "markdown": 28}) == {"yaml"}
+    assert written_in({"markdown": 300, "bash": 20, "json": 90}) == {"markdown"}
+    assert written_in({"yaml": 122, "python": 80}) == written_in({"json": 300, "ocaml": 40}) == frozenset()
+    assert written_in({"yaml": 3}) == written_in({}) == frozenset()

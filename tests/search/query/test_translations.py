@@ -42,6 +42,9 @@ def test_a_translation_names_its_original(path: str, language: str, original: st
         ("src/conf/locale/de/formats.py", "de"),
         ("app/locales/pt-BR.json", "pt"),
         ("l10n/uk/x.ftl", "uk"),
+        ("src/locale/messages.de_DE.xlf", "de"),
+        ("App/de.lproj/Localizable.strings", "de"),
+        ("App/Main/zh-Hans.lproj/Main.strings", "zh"),
     ],
 )
 def test_some_folders_hold_translations_only(path: str, language: str) -> None:
@@ -51,7 +54,9 @@ def test_some_folders_hold_translations_only(path: str, language: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "README.md", "README.en.md", "docs/en/guide.md", "locale/en/x.po", "locales/en.json", "how-to.md", "user_id.md",
+        "README.md", "README.en.md", "docs/en/guide.md", "locale/en/x.po", "locales/en.json",
+        "locale/messages.en_GB.xlf", "App/en.lproj/a.strings", "App/Base.lproj/a.xib",
+        "how-to.md", "user_id.md",
         "src/io/reader.py", "src/user_id.py", "data/user_id.json", "sign-in.md", "src/gl/texture.cpp", "config.ts.md",
         "src/locale/format.py", "i18n/index.ts", "a.b", "it", "",
     ],
@@ -89,3 +94,10 @@ def test_a_query_may_be_in_these_languages(text: str, languages: str) -> None:
 @pytest.mark.parametrize("text", ["how to install the server", "install", "was the die cast", "设置 server"])
 def test_a_query_is_in_no_other(text: str) -> None:
     assert not any(map(spoken(text).fits, ("ko", "de", "fr", "es", "ru", "pt", "nl", "it")))
+
+
+def test_who_names_a_language_asks_for_its_translations_only() -> None:
+    assert spoken("translations of buttons").fits("sv") and spoken("translations of buttons").fits("de")
+    assert spoken("swedish translations of buttons").fits("sv") and not spoken("swedish translations of buttons").fits(
+        "de"
+    )

@@ -100,3 +100,45 @@ def test_the_mark_of_generated_files_outlives_a_restart(tmp_path: Path) -> None:
 
 def entries_of(corpus: StoredCorpus) -> list[Entry]:
     return [entry for pool in corpus.snapshot.pools.values() for entry in pool.entries.values()]
+
+
+TASKS = "- name: configure the firewall\n  firewalld:\n    port: 80/tcp\n    state: enabled\n"
+SCRIPT = "# Set up.\nfirewall-cmd --add-port 80/tcp\nconfigure --reload the host\necho done with the host\n"
+PAGE = "# Configure the firewall\n\nHow to configure the firewall on each host.\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "language"), [("hosts/main.yml", TASKS, "yaml"), ("hosts/firewall.md", PAGE, "markdown")]
+)
+def test_data_and_documents_are_the_source_of_a_tree_that_is_written_in_them(
+    corpus: Corpus, path: str, text: str, language: str
+) -> None:
+    others = [(f"hosts/other{n}.{path[-3:]}", f"# Topic {n}\n", language) for n in range(20)]
+    root = corpus.add_root("/repo")
+    corpus.fill(root, [(path, text, language), ("hosts/setup.sh", SCRIPT, "bash"), *others])
+    assert found(corpus, "configure the firewall")[0] == path
+    corpus.fill(root, [(f"src/part{n}.sh", f"echo {n}", "bash") for n in range(20)])
+    assert found(corpus, "configure the firewall")[0] == "hosts/setup.sh"
+
+
+def test_settings_in_hidden_folders_stay_settings(corpus: Corpus) -> None:
+    files = [(f"hosts/other{n}.yml", f"- name: topic {n}\n", "yaml") for n in range(20)]
+    files += [(".github/workflows/check.yml", TASKS, "yaml"), ("hosts/main.yml", TASKS + "# by hand\n", "yaml")]
+    corpus.fill(corpus.add_root("/repo"), files)
+    assert found(corpus, "configure the firewall")[0] == "hosts/main.yml"
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "query"),
+    [
+        ("docker-compose.yml", "services:\n  web:\n    image: apple\n", "docker compose settings"),
+        ("conf/mysql.ini", "[client]\nport = 3306\n", "mysql config"),
+    ],
+)
+def test_settings_that_are_asked_for_by_name_stand_before_code_that_mentions_them(
+    corpus: Corpus, path: str, text: str, query: str
+) -> None:
+    code = f"def apply(image):\n    # As {query.split()[0]} has it.\n    return image\n"
+    files = [(f"src/part{n}.py", code + f"# {n}\n", "python") for n in range(8)]
+    corpus.fill(corpus.add_root("/repo"), [(path, text, path.rpartition(".")[2].replace("yml", "yaml")), *files])
+    assert found(corpus, query)[0] == path
