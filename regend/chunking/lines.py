@@ -115,7 +115,11 @@ def _nested(starts: list[tuple[int, LineRule, list[str], int]], lines: list[str]
         else:
             end = _ENDS.get(rule.ends, _by_pattern)(row, rule, lines)
         end = max(row, min(end, last))
-        while stack and (stack[-1].end_row < row or (stack[-1].end_row < end and stack[-1].start_row < row)):
+        while stack and (
+            stack[-1].end_row < row
+            or (stack[-1].end_row < end and stack[-1].start_row < row)
+            or (stack[-1].start_row == stack[-1].end_row and stack[-1].kind in FUNCTIONS)
+        ):
             stack.pop()
         outer = stack[-1] if stack else None
         kind = rule.kind

@@ -209,7 +209,8 @@ class Slab:
 
     def revive(self, keys: Iterable[int]) -> None:
         """Take tombstones back; ignore keys that are live or unknown."""
-        self._set_dead(keys, dead=False)
+        if self._dead_count or self._base_dead_count:
+            self._set_dead(keys, dead=False)
 
     def _set_dead(self, keys: Iterable[int], *, dead: bool) -> None:
         step = 1 if dead else -1
