@@ -7,12 +7,10 @@ end in a deadlock.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from regend.errors import SharedStoreAwayError, SharedStoreError
 from regend.sharing.address import Address
@@ -33,10 +31,10 @@ from regend.sharing.base import (
 )
 from regend.sharing.connect import Connection, Connections, decoded, encoded
 from regend.sharing.nearest import Places, build_graph, nearest
+from regend.sharing.rows import mask_of, members_of, parts, union
 from regend.sharing.schema import SCHEMA_VERSION
 from regend.types import ChunkId
 
-_T = TypeVar("_T")
 _ASKED_AT_ONCE = 5_000
 _PUT_AT_ONCE = 2_000
 """Rows of one transaction: other writers of the pool wait for its end."""
@@ -88,7 +86,7 @@ class PostgresStore:
         found = set[ChunkId]()
         async with self._take() as sql:
             number, table = await self._pool(sql, pool), await self._table(sql, model)
-            for part in _parts(chunks, _ASKED_AT_ONCE):
+            for part in parts(chunks, _ASKED_AT_ONCE):
                 rows = await sql.fetch(
                     f"SELECT c.chunk FROM regend.chunks c WHERE c.pool = $1 AND c.chunk = ANY($2::bytea[]) "  # noqa: S608
                     f"AND EXISTS (SELECT FROM {table} v WHERE v.pool = c.pool AND v.seq = c.seq)",
@@ -101,7 +99,7 @@ class PostgresStore:
         """See `SharedVectors.put`."""
         order = sorted({chunk: row for row, chunk in enumerate(chunks)}.items())
         added = 0
-        for part in _parts(order, _PUT_AT_ONCE):
+        for part in parts(order, _PUT_AT_ONCE):
             async with self._take() as sql:
                 number, table = await self._pool(sql, pool), await self._table(sql, model)
                 added += await _put(sql, number, table, [c for c, _ in part], vectors[[row for _, row in part]])
@@ -128,7 +126,7 @@ class PostgresStore:
         vectors: list[bytes] = []
         async with self._take(connections) as sql:
             number, table = await self._pool(sql, pool), await self._table(sql, model)
-            for part in _parts(chunks, _ASKED_AT_ONCE):
+            for part in parts(chunks, _ASKED_AT_ONCE):
                 rows = await sql.fetch(
                     f"SELECT c.chunk, v.vector FROM regend.chunks c JOIN {table} v ON v.pool = c.pool "  # noqa: S608
                     "AND v.seq = c.seq WHERE c.pool = $1 AND c.chunk = ANY($2::bytea[])",
@@ -176,9 +174,9 @@ class PostgresStore:
             held = {tree: await self._bits(sql, number, tree) for tree in trees}
             if any(wanted and held[tree][0] != wanted for tree, wanted in trees.items()):
                 return None
-            bits = _union([own for _, own in held.values()])
+            bits = union([own for _, own in held.values()])
             return await nearest(
-                sql, number, self._models[model], _half(vector), limit, _members(bits), bits, self._places
+                sql, number, self._models[model], _half(vector), limit, members_of(bits), bits, self._places
             )
 
     async def similarity(
@@ -213,7 +211,7 @@ class PostgresStore:
                     return TreeCommitted(True, missing)  # The answer to the first try was lost.
                 if change.base and revision != change.base:
                     return TreeCommitted(False)
-                mask = _mask(bits if change.base else b"", size)
+                mask = mask_of(bits if change.base else b"", size)
                 mask[list((await _seqs(sql, number, change.removed)).values())] = False
                 mask[list(added.values())] = True
                 await sql.execute(
@@ -249,7 +247,7 @@ class PostgresStore:
         found = set[ChunkId]()
         async with self._take() as sql:
             number = await self._pool(sql, pool)
-            for part in _parts(_members((await self._bits(sql, number, tree))[1]).tolist(), _ASKED_AT_ONCE):
+            for part in parts(members_of((await self._bits(sql, number, tree))[1]).tolist(), _ASKED_AT_ONCE):
                 rows = await sql.fetch(
                     "SELECT chunk FROM regend.chunks WHERE pool = $1 AND seq = ANY($2::int[])", number, part
                 )
@@ -267,7 +265,7 @@ class PostgresStore:
                 ended = await sql.execute("DELETE FROM regend.trees WHERE pool = $1 AND lease_until < now()", number)
                 live = np.zeros(size, np.bool_)
                 for (bits,) in await sql.fetch("SELECT bits FROM regend.trees WHERE pool = $1", number):
-                    live |= _mask(bits, size)
+                    live |= mask_of(bits, size)
                 rows = await sql.fetch(
                     "SELECT seq FROM regend.chunks WHERE pool = $1 AND added_at <= now() - make_interval(secs => $2)",
                     number, grace_s,
@@ -284,10 +282,11 @@ class PostgresStore:
         async with self._take() as sql:
             version = await sql.fetchval("SHOW server_version")
             vector = await sql.fetchval("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
-            rows = await sql.fetch(
-                "SELECT p.pool, p.name, (SELECT count(*) FROM regend.chunks c WHERE c.pool = p.pool), "
-                "(SELECT count(*) FROM regend.trees t WHERE t.pool = p.pool AND t.lease_until >= now()) "
-                "FROM regend.pools p ORDER BY p.name"
+            names = await sql.fetch("SELECT pool, name FROM regend.pools ORDER BY name")
+            # Each table by itself, because Citus joins no counts.
+            chunks = dict(await sql.fetch("SELECT pool, count(*) FROM regend.chunks GROUP BY pool"))
+            trees = dict(
+                await sql.fetch("SELECT pool, count(*) FROM regend.trees WHERE lease_until >= now() GROUP BY pool")
             )
             counts: dict[int, list[ModelCount]] = {}
             for model, model_id, dim in await sql.fetch(
@@ -297,7 +296,8 @@ class PostgresStore:
                 for pool, count in await sql.fetch(grouped):
                     counts.setdefault(pool, []).append(ModelCount(model_id, dim, count))
         pools = tuple(
-            PoolHealth(name, chunks, trees, tuple(counts.get(pool, ()))) for pool, name, chunks, trees in rows
+            PoolHealth(name, chunks.get(pool, 0), trees.get(pool, 0), tuple(counts.get(pool, ())))
+            for pool, name in names
         )
         return Health(f"PostgreSQL {version.split()[0]}, pgvector {vector}", SCHEMA_VERSION, pools)
 
@@ -347,14 +347,15 @@ async def _put(sql: Connection, pool: int, table: str, chunks: list[ChunkId], ve
             "INSERT INTO regend.chunks(pool, seq, chunk) "
             "SELECT $1, $2 + row_number() OVER (ORDER BY n.chunk) - 1, n.chunk "
             "FROM unnest($3::bytea[]) n(chunk) WHERE NOT EXISTS "
-            "(SELECT FROM regend.chunks c WHERE c.pool = $1 AND c.chunk = n.chunk)",
+            "(SELECT FROM regend.chunks c WHERE c.pool = $1 AND c.chunk = n.chunk) ON CONFLICT DO NOTHING",
             pool, size, chunks,
         )  # fmt: skip
         await sql.execute("UPDATE regend.pools SET next_seq = $2 WHERE pool = $1", pool, size + int(added.split()[-1]))
         stored = await sql.execute(
             f"INSERT INTO {table}(pool, seq, vector) SELECT $1, c.seq, n.vector "  # noqa: S608
             "FROM unnest($2::bytea[], $3::halfvec[]) n(chunk, vector) JOIN regend.chunks c "
-            "ON c.pool = $1 AND c.chunk = n.chunk ORDER BY c.seq ON CONFLICT DO NOTHING",
+            "ON c.pool = $1 AND c.chunk = n.chunk WHERE NOT EXISTS "
+            f"(SELECT FROM {table} v WHERE v.pool = $1 AND v.seq = c.seq) ORDER BY c.seq ON CONFLICT DO NOTHING",
             pool, chunks, encoded(vectors),
         )  # fmt: skip
     return int(stored.split()[-1])
@@ -363,7 +364,7 @@ async def _put(sql: Connection, pool: int, table: str, chunks: list[ChunkId], ve
 async def _seqs(sql: Connection, pool: int, chunks: Iterable[ChunkId]) -> dict[ChunkId, int]:
     """Return the numbers of those of `chunks` that the pool holds."""
     found: dict[ChunkId, int] = {}
-    for part in _parts(sorted(chunks), _ASKED_AT_ONCE):
+    for part in parts(sorted(chunks), _ASKED_AT_ONCE):
         rows = await sql.fetch(
             "SELECT chunk, seq FROM regend.chunks WHERE pool = $1 AND chunk = ANY($2::bytea[])", pool, part
         )
@@ -371,30 +372,5 @@ async def _seqs(sql: Connection, pool: int, chunks: Iterable[ChunkId]) -> dict[C
     return found
 
 
-def _mask(bits: bytes, size: int) -> npt.NDArray[np.bool_]:
-    """Return a bitmap as bool [size]; numbers beyond its end are outside."""
-    mask = np.zeros(size, np.bool_)
-    held = np.unpackbits(np.frombuffer(bits, np.uint8), count=min(size, 8 * len(bits)), bitorder="little")
-    mask[: len(held)] = held
-    return mask
-
-
-def _union(bitmaps: Sequence[bytes]) -> bytes:
-    size = max(map(len, bitmaps), default=0)
-    found = np.zeros(size, np.uint8)
-    for bits in bitmaps:
-        found[: len(bits)] |= np.frombuffer(bits, np.uint8)
-    return found.tobytes()
-
-
-def _members(bits: bytes) -> npt.NDArray[np.int64]:
-    return np.flatnonzero(_mask(bits, 8 * len(bits)))
-
-
 def _half(vector: FloatVector) -> bytes:
     return encoded(vector[None].astype(np.float16))[0]
-
-
-def _parts(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

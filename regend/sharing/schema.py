@@ -10,7 +10,7 @@ from __future__ import annotations
 SCHEMA_VERSION = 1
 _OWN_POOLS = "pool = ANY ((SELECT regend.my_pools())::int[])"
 _OWN_POOLS_CITUS = "pool = ANY (regend.my_pools())"
-"""Citus knows no queries in policies. Without one the function is called for each row, where no index is used."""
+"""Citus takes no query in a policy, and refuses this function on a worker: only roles that bypass policies get on."""
 
 SETUP: tuple[str, ...] = (
     "CREATE EXTENSION IF NOT EXISTS vector",

@@ -33,6 +33,7 @@ from regend.sharing.base import (
     TreeChange,
     TreeCommitted,
 )
+from regend.sharing.rows import parts
 from regend.types import ChunkId
 
 _T = TypeVar("_T")
@@ -333,7 +334,7 @@ def _model(sql: sqlite3.Connection, model: SharedModel) -> int:
 
 def _seqs(sql: sqlite3.Connection, pool: int, chunks: Iterable[ChunkId]) -> dict[ChunkId, int]:
     found: dict[ChunkId, int] = {}
-    for part in _parts(sorted(chunks)):
+    for part in parts(sorted(chunks), _VARIABLES):
         marks = ",".join("?" * len(part))
         rows = sql.execute(f"SELECT chunk, seq FROM chunks WHERE pool = ? AND chunk IN ({marks})", (pool, *part))  # noqa: S608
         found.update((ChunkId(chunk), seq) for chunk, seq in rows)
@@ -345,7 +346,7 @@ def _vectors(
 ) -> list[tuple[ChunkId, bytes]]:
     own = _model(sql, model)
     found: list[tuple[ChunkId, bytes]] = []
-    for part in _parts(sorted(set(chunks))):
+    for part in parts(sorted(set(chunks)), _VARIABLES):
         marks = ",".join("?" * len(part))
         found += sql.execute(
             "SELECT c.chunk, v.vector FROM chunks c JOIN vectors v ON v.seq = c.seq AND v.model = ? "  # noqa: S608
@@ -362,8 +363,3 @@ def _decoded(rows: Sequence[tuple[bytes, bytes]], dim: int) -> tuple[list[ChunkI
 
 def _cosines(vectors: HalfMatrix, vector: FloatVector) -> FloatVector:
     return np.asarray(vectors.astype(np.float32) @ vector, np.float32)
-
-
-def _parts(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
-    for start in range(0, len(items), _VARIABLES):
-        yield items[start : start + _VARIABLES]

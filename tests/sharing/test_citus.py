@@ -1,7 +1,7 @@
 """With Citus each pool is whole on one worker.
 
-No build of Citus was to be had, so an extension of the same name stands in for it on one server: it records what is
-distributed, and distributes nothing.
+No package index has Citus, so an extension of the same name stands in for it on one server: it records what is
+distributed, and distributes nothing. `REGEND_PG_DSN` names a real one to the contract tests.
 """
 
 from __future__ import annotations

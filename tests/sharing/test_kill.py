@@ -17,9 +17,9 @@ from regend.sharing.base import SharedStore, TreeChange
 from regend.sharing.registry import open_shared
 from regend.types import ChunkId
 from tests.e2e.rig import wait_for
+from tests.sharing.colleagues import Colleague, health_of, source
 from tests.sharing.server import Server, serving
 from tests.sharing.test_contract import MODEL, chunk_ids, vectors
-from tests.sharing.test_daemons import Colleague, health_of, source
 
 POOL = "acme/web"
 ROUNDS = 20

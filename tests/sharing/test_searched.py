@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.rig import wait_for
+from tests.sharing.colleagues import CATCH_UP_LIMIT_S, Colleague, config, health_of, source
 from tests.sharing.server import Server
-from tests.sharing.test_daemons import CATCH_UP_LIMIT_S, Colleague, config, health_of, source
 
 QUESTIONS = ["compute part 3 of item 7", "multiply a value by a number", "the first part of the eleventh item"]
 DEADLINE_MS = 400
-
-
-@pytest.fixture(params=[pytest.param("sqlite", marks=pytest.mark.slow), "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        found = f"sqlite://{tmp_path}/shared.db"
-    else:
-        pytest.importorskip("asyncpg", reason="the package `asyncpg` is missing")
-        found = request.getfixturevalue("postgres").dsn(request.getfixturevalue("database"))
-    health_of(found)
-    return found
-
-
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as opened:
-        yield opened
 
 
 class Searcher(Colleague):

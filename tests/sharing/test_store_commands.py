@@ -16,9 +16,9 @@ import pytest
 from regend.cli.main import main
 from regend.sharing.address import parse_address
 from regend.sharing.registry import open_shared
+from tests.sharing.colleagues import POOL, Colleague, clone, config, health_of
 from tests.sharing.server import Server
 from tests.sharing.test_contract import MODEL, chunk_ids, vectors, whole
-from tests.sharing.test_daemons import POOL, Colleague, clone, config, health_of
 from tests.sharing.test_naming import git
 
 CHUNKS = 100_000

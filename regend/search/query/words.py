@@ -150,7 +150,7 @@ def path_words(path: str, marks: str = "") -> PathWords:
     # The name of an index file says nothing; its folder is what people call it.
     own = identifier_stems(folders[-1] if folders and name.lower() in _INDEX_NAMES else name)
     if of_tool := _OF_TOOL.fullmatch(base):
-        own |= identifier_stems(of_tool["rc"] or of_tool["file"])
+        own = identifier_stems(of_tool["rc"] or of_tool["file"])
     stems = frozenset[str]().union(*map(identifier_stems, folders))
     folder = path.rpartition("/")[0]
     return PathWords(own, stems, file_role(path, marks), folder, translation_of(path), implementations_of(path))

@@ -188,6 +188,11 @@ def unasked(role: str) -> _Value:
     return value
 
 
+def asked_data(candidate: Candidate, context: QueryContext) -> float:
+    """Count settings whose name is asked for along with the word: ``mysql settings`` and `application-mysql.yml`."""
+    return file_name(candidate, context) if candidate.path.role == "data" else 0.0
+
+
 def translated(candidate: Candidate, context: QueryContext) -> float:
     """Set back translations, which say again what the original says, unless the query may be in their language."""
     translation = candidate.path.translation
@@ -269,6 +274,7 @@ FEATURES: tuple[Feature, ...] = (
     # Code written by hand is what most questions are about, even where their words ask for tests or settings, too.
     _row("source_code", "file", lambda chunk, _: 1.0 if chunk.path.role == "source" else 0.0),
     *(_row(f"unasked_{role}", "file", unasked(role)) for role in ROLE_WORDS if role != "source"),
+    _row("asked_data", "file", asked_data, lambda context: "data" in context.wanted_roles),
     # Its weight exceeds what a translation with more examples than the original may have on top, on purpose.
     _row("unasked_translation", "file", translated),
     _row("unasked_declaration", "file", declaration),

@@ -75,9 +75,9 @@ def test_identifiers_are_split_before_stemming() -> None:
 
 def test_an_index_file_is_named_by_its_folder() -> None:
     assert path_words("src/router/index.ts").name == identifier_stems("router")
-    assert path_words(".eslintrc.json").name == identifier_stems("eslintrc eslint")
-    assert path_words(".vimrc").name == identifier_stems("vimrc vim")
-    assert path_words("web/Dockerfile.dev").name == identifier_stems("Dockerfile docker")
+    assert path_words(".eslintrc.json").name == identifier_stems("eslint")
+    assert path_words(".vimrc").name == identifier_stems("vim")
+    assert path_words("web/Dockerfile.dev").name == identifier_stems("docker")
     assert path_words("lib/profile.py").name == identifier_stems("profile")
     assert path_words("router.test.ts").name == identifier_stems("router")
 

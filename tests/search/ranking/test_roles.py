@@ -123,6 +123,22 @@ def test_data_and_documents_are_the_source_of_a_tree_that_is_written_in_them(
 
 def test_settings_in_hidden_folders_stay_settings(corpus: Corpus) -> None:
     files = [(f"hosts/other{n}.yml", f"- name: topic {n}\n", "yaml") for n in range(20)]
-    files += [(".github/workflows/firewall.yml", TASKS, "yaml"), ("hosts/main.yml", TASKS + "# by hand\n", "yaml")]
+    files += [(".github/workflows/check.yml", TASKS, "yaml"), ("hosts/main.yml", TASKS + "# by hand\n", "yaml")]
     corpus.fill(corpus.add_root("/repo"), files)
     assert found(corpus, "configure the firewall")[0] == "hosts/main.yml"
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "query"),
+    [
+        ("docker-compose.yml", "services:\n  web:\n    image: apple\n", "docker compose settings"),
+        ("conf/mysql.ini", "[client]\nport = 3306\n", "mysql config"),
+    ],
+)
+def test_settings_that_are_asked_for_by_name_stand_before_code_that_mentions_them(
+    corpus: Corpus, path: str, text: str, query: str
+) -> None:
+    code = f"def apply(image):\n    # As {query.split()[0]} has it.\n    return image\n"
+    files = [(f"src/part{n}.py", code + f"# {n}\n", "python") for n in range(8)]
+    corpus.fill(corpus.add_root("/repo"), [(path, text, path.rpartition(".")[2].replace("yml", "yaml")), *files])
+    assert found(corpus, query)[0] == path
