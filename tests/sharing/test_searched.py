@@ -110,7 +110,12 @@ def test_words_answer_by_the_deadline_where_the_store_does_not(
         assert again["notes"] and again["took_ms"] < DEADLINE_MS / 2
         # A file that is edited meanwhile is found by meaning, because its vectors are still here.
         (bob.root / "new.py").write_text(source(71))
-        answer = bob.ask("compute part 2 of item 71", sync=True)
-        assert answer["results"][0]["path"] == "new.py"
+
+        def is_first() -> bool:  # Its vectors come when the store was waited for.
+            answer = bob.ask("compute part 2 of item 71", sync=True)
+            return answer["results"][0]["path"] == "new.py"
+
+        wait_for(is_first, "the edit is found by meaning")
     wait_for(lambda: not bob.ask(QUESTIONS[0])["notes"], "the store is asked again", CATCH_UP_LIMIT_S)
-    assert places(bob.ask(QUESTIONS[0])) == places(before)
+    after = [place for place in places(bob.ask(QUESTIONS[0])) if place[0] != "new.py"]
+    assert after and after == places(before)[: len(after)]
