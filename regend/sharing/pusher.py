@@ -31,7 +31,7 @@ switched. It costs 0.5 s for 100,000 chunks."""
 RENEW_INTERVAL_S = 3_600.0
 AT_ONCE = 2_000
 """Chunks of one step."""
-_FORGET_AFTER_S = 120.0
+FORGET_AFTER_S = 120.0
 """A chunk that has waited this long without a vector is not going to get one, or will be noted again."""
 
 log = structlog.get_logger(__name__)
@@ -149,7 +149,7 @@ class Pusher:
         """Send what waits; return whether anything went."""
         gone: list[tuple[SharedModel, list[ChunkId]]] = []
         named = set[ChunkId]()
-        forget_before = time.time() - _FORGET_AFTER_S
+        forget_before = time.time() - FORGET_AFTER_S
         for waiting in taken:
             lacking = await self._put(root.pool, waiting.model, list(waiting.chunks))
             named |= waiting.chunks.keys() - lacking
