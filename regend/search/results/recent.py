@@ -11,7 +11,7 @@ from regend.search.options import SearchOptions
 from regend.search.results.outcome import SearchOutcome
 from regend.store.base import FloatVector, Snapshot
 
-_ANSWERS = 64
+_ANSWERS = 128
 _MOST_SNIPPETS = 50
 """Maximum results of an answer that is kept; larger ones are rare, and take memory."""
 
