@@ -14,7 +14,7 @@ from functools import cache
 _DIRECTIVE = re.compile(rb"^[ \t]*#[ \t]*(if|elif|else|endif)\w*\b(?:[^\\\n]|\\\r?\n|\\)*", re.MULTILINE)
 _ANY_DIRECTIVE = re.compile(rb"^[ \t]*#(?:[^\\\n]|\\\r?\n|\\)*", re.MULTILINE)
 _NEVER = re.compile(rb"[ \t]*#[ \t]*if[ \t(]+0\b")
-_CONTINUES = re.compile(rb"\s*(?:else\b|catch\b|\|\||&&|[{;?:,)}\].+*/=<>]|\w+[ \t]*[,)])")
+_CONTINUES = re.compile(rb"\s*(?:else\b|catch\b|\|\||&&|\+(?!\s*\()|[{;?:,)}\].*/=<>]|\w+[ \t]*[,)])")
 _BROKEN_OFF = re.compile(rb"(?:[=(\[?|]|&&|<<|[^+]\+|\?[^;{}]*:|\)\s*:(?:[^;{}]*,)?|\([^();{}]*,|\belse|\breturn)\s*\Z")
 """The end of text that goes on behind it."""
 _BODY = re.compile(rb"\s*(?:[{?]|&&|\|\|)")

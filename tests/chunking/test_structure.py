@@ -112,6 +112,13 @@ def test_conditionals_of_other_languages(
     assert [path for _, path, _, _ in rows(text.format(branches), language)] == expected
 
 
+@pytest.mark.parametrize("sign", "+-")
+def test_methods_in_both_branches_are_methods(sign: str) -> None:
+    branches = CONDITIONALS[0].format(*(f"{sign} (id)make{name} {{\n  return nil;\n}}" for name in "AB"))
+    found = rows(f"@implementation C\n{branches}\n- (void)last {{\n}}\n@end\n", "objc")
+    assert [path for _, path, _, _ in found] == ["C", "C.makeA", "C.makeB", "C.last"]
+
+
 @pytest.mark.parametrize("above", ["#define RUN(x) do { x; } while (0)", "#if defined(X)", "FOO(a)", "int x = f(1)"])
 @pytest.mark.parametrize("name", ["TEST(A, B)", "TEST_F(A, B)", "TYPED_TEST(A, B)"])
 def test_a_line_that_ends_with_a_parenthesis_hides_no_test_below_it(above: str, name: str) -> None:
