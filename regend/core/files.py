@@ -262,9 +262,10 @@ class FileWork:
             self._follow_newest((root, path), [scan], scan.scan_id)
             return
         self._planner.saw(root, path, scan.scan_id)
+        if seen.unchanged and self._inflight.join((root, path), seen.sig, scan):
+            return
         if seen.unchanged and self._planner.planned_sig(root, path) != seen.sig:
-            if not self._inflight.join((root, path), seen.sig, scan):
-                self._observe_again(root, (path,), [scan])  # The tree moved on since the scan was sent out.
+            self._observe_again(root, (path,), [scan])  # The tree moved on since the scan was sent out.
             return
         decision = self._planner.diff(root, seen, retry_skipped=scan.rehash)
         if isinstance(decision, Read):

@@ -77,6 +77,23 @@ def test_a_second_scan_believes_the_signatures_of_files_that_are_in_work() -> No
     assert not story.has(cmd.ChunkFile) and not story.has(cmd.ResolveFlush)
 
 
+def test_a_second_scan_does_not_overtake_a_skipped_file_that_is_read_again() -> None:
+    """New limits, or a reindex: the tree has the file as skipped, with the signature that it still has."""
+    story = Story({"f": ev.FileState(SIG, None, skipped=True)})
+    story.tell(ev.RescanNeeded(R, rehash=True))
+    story.observed(story.take(cmd.Observe), ev.Observation("f", SIG, blob_of(TEXT)))
+    work = story.take(cmd.ChunkFile)
+    story.tell(ev.RescanNeeded(R))
+    story.tell(ev.FlushRequested(7, wait_vectors=False))
+    second = story.take(cmd.Observe)
+    assert second.known == {"f": SIG}
+    story.observed(second, ev.Observation("f", SIG, unchanged=True))
+    assert not story.has(cmd.ResolveFlush)
+    story.tell(ev.Chunked(R, "f", work.version, chunked(TEXT, SIG)))
+    assert [type(op) for op in story.committed().ops] == [cmd.PutFile]
+    assert story.has(cmd.ResolveFlush)
+
+
 def test_a_file_whose_content_came_with_another_needs_no_worker() -> None:
     story = Story()
     story.observed(story.change("a"), ev.Observation("a", SIG, blob_of(TEXT)))
