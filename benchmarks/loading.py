@@ -98,6 +98,6 @@ def _client(socket: Path, asked: list[str], start_at: float, seconds: float, num
         while time.monotonic() < start_at + seconds:
             began_at = time.perf_counter()
             turn, place = divmod(len(took_ms), len(asked))
-            client.call("search", query=asked[place], k=10 + (number + turn) % 11, lines=4 + number % 8)
+            client.call("search", query=asked[place], k=10 - (number + turn) % 6, lines=4 + number % 8)
             took_ms.append((time.perf_counter() - began_at) * 1e3)
     return took_ms

@@ -20,8 +20,9 @@ from regend.rpc.client import Client
 
 RANKING_STAGES = ("shortlist", "rank")
 _PROCESSES = 15
-_RESULTS = cycle(range(10, 21))
-"""How many results are asked for: another number each round, so that no answer is one that the daemon remembers."""
+_RESULTS = cycle((10, 9, 8, 7, 6, 5))
+"""How many results are asked for: another number each round, so that no answer is one that the daemon remembers. More
+than ten make the daemon look deeper, which is another question."""
 _SAVES = 30
 
 
