@@ -190,7 +190,15 @@ def unasked(role: str) -> _Value:
 
 def asked_data(candidate: Candidate, context: QueryContext) -> float:
     """Count settings whose name is asked for along with the word: ``mysql settings`` and `application-mysql.yml`."""
-    return file_name(candidate, context) if candidate.path.role == "data" else 0.0
+    if candidate.path.role != "data" or not _asks_for_settings(context):
+        return 0.0
+    return file_name(candidate, context)
+
+
+def _asks_for_settings(context: QueryContext) -> bool:
+    """Tell settings from the verb: ``set the color of a button`` asks for no `button.css`."""
+    stems = context.query.stems & ROLE_WORDS["data"]
+    return bool(stems - {"set"}) or ("set" in stems and "setting" in context.query.text.lower())
 
 
 def translated(candidate: Candidate, context: QueryContext) -> float:
@@ -274,7 +282,7 @@ FEATURES: tuple[Feature, ...] = (
     # Code written by hand is what most questions are about, even where their words ask for tests or settings, too.
     _row("source_code", "file", lambda chunk, _: 1.0 if chunk.path.role == "source" else 0.0),
     *(_row(f"unasked_{role}", "file", unasked(role)) for role in ROLE_WORDS if role != "source"),
-    _row("asked_data", "file", asked_data, lambda context: "data" in context.wanted_roles),
+    _row("asked_data", "file", asked_data, _asks_for_settings),
     # Its weight exceeds what a translation with more examples than the original may have on top, on purpose.
     _row("unasked_translation", "file", translated),
     _row("unasked_declaration", "file", declaration),
