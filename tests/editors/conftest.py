@@ -26,6 +26,7 @@ class Served:
 
     def settle(self) -> None:
         """Wait until all is read that tests before this one have saved."""
+        self.daemon.flush()
         wait_for(lambda: self.daemon.root(self.root)["state"] == "ready", "what other tests saved is read")
 
 
