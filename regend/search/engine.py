@@ -19,7 +19,7 @@ from regend.search.exact import exact_search
 from regend.search.legs.conditions import conditions_of
 from regend.search.legs.fusion import vector_weight
 from regend.search.legs.legs import Vector, exact_definitions, find_definitions
-from regend.search.legs.literal import literal_of
+from regend.search.legs.literal import is_code_word, literal_of, longer_word
 from regend.search.legs.named import located
 from regend.search.legs.scope import Scope, ScopeResolver
 from regend.search.options import RelatedOptions, SearchOptions
@@ -46,6 +46,7 @@ QueryEncoder = Callable[[str], Vector]
 
 _MAX_NAME_CHARS = 120
 _SHOWN_WORDS = 4
+_MIN_BEGUN = 5
 _NEAREST = "; the results are the nearest by other words and by meaning"
 FILE_WEIGHT = 0.3
 """Maximum that the likeness of a whole file adds in file-level search, times the vector leg's share."""
@@ -119,7 +120,7 @@ class Engine:
             clock.lap("exact")
             return replace(outcome, notes=(*notes, *outcome.notes), stage_ms=clock.wall_ms, cpu_ms=clock.cpu_ms)
         query, places = located(scope, query)
-        query, corrections = _spelt(query, scope)
+        query, corrections = self._spelt(snapshot, scope, query)
         notes += [f"No file holds {wrong!r}; searched for {right!r}." for wrong, right in corrections]
         clock.lap("spelling")
         weight = vector_weight(self._model_strength, query.kind)
@@ -150,7 +151,7 @@ class Engine:
             # The nearest chunks are better than nothing; the note says that they are not what was asked for.
             question = replace(question, conditions=conditions_of(query, filters, ()), phrases=())
             page = _select(question, options, clock)
-            how = "to the letter" if loose.words else "as whole words"
+            how = "to the letter" if loose.words or loose.pieces else "as whole words"
             nearest = "; these come nearest" if page.rows else ""
             notes.append(f"No chunk was found that holds {_quoted(query.phrases)} {how}{nearest}.")
         explained = (question.context, self._table) if options.explain else None
@@ -170,18 +171,32 @@ class Engine:
         if scope.empty or options.query.is_exact:
             return ""
         query, _ = located(scope, options.query)
-        query, _ = _spelt(query, scope)
+        query, _ = self._spelt(snapshot, scope, query)
         return query.text if vector_weight(self._model_strength, query.kind) > 0.0 else ""
 
     def candidates(self, snapshot: Snapshot, options: SearchOptions) -> tuple[QueryContext, list[Ranked]]:
         """Return all candidates of the first look at a query, in order, for those who fit the weights."""
         scope = self._resolver(snapshot).resolve(snapshot, options.filters)
         query, places = located(scope, options.query)
-        query, _ = _spelt(query, scope)
+        query, _ = self._spelt(snapshot, scope, query)
         weight = vector_weight(self._model_strength, query.kind)
         vector = self._encode_query(query.text) if self._encode_query is not None and weight > 0.0 else None
         question = replace(self._question(snapshot, scope, query, options, vector, weight), places=places)
         return question.context, ranked(question, FIRST_LOOK, StageClock())
+
+    def _spelt(self, snapshot: Snapshot, scope: Scope, query: Query) -> tuple[Query, tuple[Correction, ...]]:
+        """Return the query with its misspelt and unfinished words corrected, and the corrections."""
+        if not query.terms or query.pasted:
+            return query, ()
+
+        def longer(word: str, begins: bool) -> str:
+            # In a sentence, a word that the model knows says more as it stands, and a short one says anything.
+            if word != query.text and not is_code_word(word) and (len(word) < _MIN_BEGUN or self._knows(word)):
+                return ""
+            return longer_word(snapshot, scope, word, begins=begins)
+
+        text, corrections = correct(query.text, scope.frequencies, longer)
+        return query.respelt(text) if corrections else query, corrections
 
     def _question(
         self,
@@ -249,14 +264,6 @@ def _select(question: Question, options: SearchOptions, clock: StageClock) -> Re
         return page_of(lambda depth: ranked(question, depth, clock), chunk_of, options.offset, count)
     weight = FILE_WEIGHT * question.weight / (1.0 + question.weight)
     return select_files(question, options.offset, count, weight, clock)
-
-
-def _spelt(query: Query, scope: Scope) -> tuple[Query, tuple[Correction, ...]]:
-    """Return the query with its misspelt words corrected, and the corrections."""
-    if not query.terms or query.pasted:
-        return query, ()
-    text, corrections = correct(query.text, scope.frequencies)
-    return query.respelt(text) if corrections else query, corrections
 
 
 def _unheld(words: tuple[str, ...], what_follows: str) -> list[str]:

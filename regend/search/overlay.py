@@ -90,6 +90,10 @@ class _Document:
     def holds(self, term: str) -> bool:
         return any(term in field for field in self.terms)
 
+    def has_word(self, part: str, *, prefix: bool) -> bool:
+        words = (word for field in self.terms for word in field)
+        return any(word.startswith(part) if prefix else part in word for word in words)
+
     def meets(self, conditions: ChunkConditions) -> bool:
         return (
             all(map(self.holds, conditions.words))
@@ -169,7 +173,9 @@ class OverlaidPool:
         scorer = Scorer(query, self._statistics)
         for doc, document in self._allowed(allow):
             score = scorer.score(document.terms)
-            if score > 0.0 and document.meets(query.conditions):
+            if (score > 0.0 or (query.conditions.sifted and query.conditions.pieces)) and document.meets(
+                query.conditions
+            ):
                 hits.append(Hit(doc, score))
         return _best(hits, limit)
 
@@ -201,6 +207,12 @@ class OverlaidPool:
         """Return those of `docs` whose chunks meet the conditions."""
         own = {doc for doc in docs if doc in self.documents and self.documents[doc].meets(conditions)}
         return own | self._base.passing([doc for doc in docs if doc not in self.documents], conditions)
+
+    def containing(self, part: str, *, prefix: bool) -> list[int]:
+        """Return the documents with such a word; see `store.base.PoolSnapshot.containing`."""
+        docs = self._base.containing(part, prefix=prefix)
+        own = [doc for doc, document in self.documents.items() if document.has_word(part, prefix=prefix)]
+        return [doc for doc in docs if doc >> DOC_ORDINAL_BITS in self.entries] + own
 
     def frequencies(self, terms: Sequence[str]) -> list[int]:
         """Return about how many chunks hold each term."""

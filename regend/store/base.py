@@ -136,7 +136,8 @@ class LexicalQuery:
         body: boost of the chunk's text field.
         symbol: boost of the symbol path field.
         path: boost of the file path field.
-        conditions: that each chunk must meet; they do not change scores.
+        conditions: that each chunk must meet; they do not change scores. If they are sifted, chunks that meet `pieces`
+            need not hold a term.
     """
 
     terms: tuple[str, ...]
@@ -231,6 +232,14 @@ class PoolSnapshot(Protocol):
 
     def passing(self, docs: Sequence[int], conditions: ChunkConditions) -> set[int]:
         """Return those of `docs` whose chunks meet the conditions."""
+        ...
+
+    def containing(self, part: str, *, prefix: bool) -> list[int]:
+        """Return the live documents with a word that begins with `part` or, not `prefix`, holds it, in any order.
+
+        Args:
+            part: folded. Words are those of text, symbol and path.
+        """
         ...
 
     def entry_at(self, root: RootId, path: str) -> Entry | None: ...

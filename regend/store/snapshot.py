@@ -29,7 +29,7 @@ from regend.store.counts import RootStats
 from regend.store.facts import LiveEntries, PoolFacts
 from regend.store.lexical.index import LexicalView
 from regend.store.lexical.mean_lengths import MeanLengths
-from regend.store.lexical.search import field_frequencies, frequency, lexical_search, passing
+from regend.store.lexical.search import containing, field_frequencies, frequency, lexical_search, passing
 from regend.store.vectors.disk import DiskBase
 from regend.store.vectors.file_vectors import FileVectors
 from regend.store.vectors.slab import SlabView
@@ -145,6 +145,10 @@ class PoolView:
     def passing(self, docs: Sequence[int], conditions: ChunkConditions) -> set[int]:
         """Return those of `docs` whose chunks meet the conditions."""
         return passing(self.words, docs, conditions)
+
+    def containing(self, part: str, *, prefix: bool) -> list[int]:
+        """Return the live documents with such a word; see `store.base.PoolSnapshot.containing`."""
+        return containing(self.words, part, prefix=prefix, is_live=self.entries.__contains__)
 
     @property
     def doc_count(self) -> int:

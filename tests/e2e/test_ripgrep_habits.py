@@ -35,6 +35,7 @@ WANTED = {
     "regenctl search when is a job tried again": Wanted(r"\Asrc/jobs/retry.py:\d+:.*tried again"),
     """regenctl search '"doubled each time"'""": Wanted(r"\Asrc/jobs/retry.py:\d+:.*doubled each time.*\n\Z"),
     "regenctl search JobQueue": Wanted(rf"\A{QUEUE[1:]}"),
+    "regenctl search JobQ": Wanted(rf"\A{QUEUE[1:]}", err="searched for 'JobQueue'"),
     "regenctl search jobqueue": Wanted(rf"\A{QUEUE[1:]}"),
     "regenctl search job src tests": Wanted(r"^src/", without=r"^(?!src/|tests/)."),
     "regenctl search job ../other": Wanted(r"^/.*/other/work/queue.py:\d+:", without=r"^(?!/.*/other/)."),

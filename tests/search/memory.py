@@ -74,7 +74,11 @@ class MemoryPool:
                     norm = 0.25 + 0.75 * sum(fields[i].values()) / average[i]
                     score += boost * idf * count * 2.2 / (count + 1.2 * norm)
             allowed = allow is None or doc >> 16 in allow
-            if score > 0 and allowed and self.passing([doc], query.conditions):
+            if (
+                (score > 0 or (query.conditions.sifted and query.conditions.pieces))
+                and allowed
+                and self.passing([doc], query.conditions)
+            ):
                 hits.append(Hit(doc, score))
         return sorted(hits, key=lambda h: (-h.score, h.doc))[:limit]
 
@@ -93,6 +97,10 @@ class MemoryPool:
 
     def passing(self, docs: Sequence[int], conditions: ChunkConditions) -> set[int]:
         return {doc for doc in docs if self._passes(doc, conditions)}
+
+    def containing(self, part: str, *, prefix: bool) -> list[int]:
+        words = {doc: set().union(*self._fields(doc)) for doc in self._docs(None)}
+        return [d for d, held in words.items() if any(w.startswith(part) if prefix else part in w for w in held)]
 
     def _passes(self, doc: int, conditions: ChunkConditions) -> bool:
         entry_id, ordinal = split_doc_id(doc)

@@ -27,6 +27,15 @@ def test_fields_count_as_boosted(project: Corpus) -> None:
     assert [pool.entries[hit.doc >> 16].path for hit in by_path] == ["server/serve.go"]
 
 
+def test_documents_are_found_by_a_part_of_a_word(project: Corpus) -> None:
+    pool = next(iter(project.snapshot.pools.values()))
+    paths = lambda part, prefix: {pool.entries[doc >> 16].path for doc in pool.containing(part, prefix=prefix)}  # noqa: E731
+    holders = {"src/jobs/queue.py", "src/jobs/retry.py", "tests/test_queue.py", "README.md"}
+    assert paths("jobqu", True) == paths("obque", False) == holders and paths("obque", True) == set()
+    assert paths("serv", True) == {"server/serve.go"}, "a word of the path"
+    assert paths("nosuchpart", False) == set()
+
+
 def test_nearest_agrees_with_similarity(project: Corpus) -> None:
     pool = next(iter(project.snapshot.pools.values()))
     vector = hashed_vector("failed job backoff")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from unicodedata import normalize
 
 import pytest
@@ -43,8 +44,10 @@ def filled(corpus: Corpus, seed: int) -> tuple[random.Random, dict[str, set[str]
     return rng, holders
 
 
-def found(corpus: Corpus, text: str, k: int = 10) -> tuple[list[str], tuple[str, ...]]:
-    engine = Engine(hashed_vector)
+def found(
+    corpus: Corpus, text: str, k: int = 10, knows: Callable[[str], bool] = lambda _text: True
+) -> tuple[list[str], tuple[str, ...]]:
+    engine = Engine(hashed_vector, knows=knows)
     outcome = engine.search(corpus.snapshot, SearchOptions(parse_query(text), k=k))
     return [result.path for result in outcome.results], outcome.notes
 
@@ -192,12 +195,48 @@ def test_a_run_without_spaces_is_excluded_as_a_whole(corpus: Corpus) -> None:
 MESSAGE = "could not connect to server: Connection refused by peer"
 
 
+NAMES = (
+    "QuerySetPaginator",
+    "max_retry_count",
+    "Vorratsdatenspeicherung",
+    "väärtustega",
+    "http2SettingsFrame",
+    "клавиатура",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_part_of_a_word_finds_the_word_wherever_it_is_cut(corpus: Corpus, name: str) -> None:
+    files = [(f"src/f{n}.py", "alpha beta gamma", "python") for n in range(12)]
+    corpus.fill(corpus.add_root("/repo"), [*files, ("tests/one.py", f"alpha {name} beta", "python")])
+    for start in [at for at, letter in enumerate(name) if not letter.isdigit()]:
+        for end in range(start + 5, len(name) + 1):
+            part = name[start:end]
+            paths, notes = found(corpus, part)
+            assert paths[0] == "tests/one.py", (part, paths, notes)
+            if part.isascii():
+                assert found(corpus, f'"{part}"')[0] == ["tests/one.py"], part
+
+
+def test_of_longer_words_one_in_its_case_then_a_name_then_the_most_frequent_is_asked_for(project: Corpus) -> None:
+    project.fill(next(iter(project.snapshot.roots)), [
+        ("src/pages.py", "class Paginator:\n    def pages(self):\n        return self.pagination", "python"),
+        *((f"src/p{n}.py", f"pagination frobnicate worker{n}", "python") for n in range(4)),
+        ("src/q.py", "frobnify Frobn", "python"),
+    ])  # fmt: skip
+    for typed, meant in (("Pagin", "Paginator"), ("pagin", "Paginator"), ("paginati", "pagination"),
+                         ("frobni", "frobnicate"), ("frobnicat worker_of_job", "frobnicate")):  # fmt: skip
+        notes = found(project, typed, knows=lambda text: "frob" not in text)[1]
+        assert any(repr(meant) in note for note in notes), (typed, notes)
+
+
 @pytest.mark.parametrize("start", range(0, 30, 3))
 @pytest.mark.parametrize("cut", range(0, 24, 3))
 def test_a_part_of_a_text_is_found_wherever_it_is_cut(memory: Corpus, start: int, cut: int) -> None:
     part = MESSAGE[start : len(MESSAGE) - cut].strip()
     paths, notes = found(memory, f'"{part}"')
-    if len(part.split()) > 2:  # The index knows the words between; parts of two words have nothing to go by.
+    if len(part.split()) > 2 or all(len(word.strip(":")) > 2 for word in part.split()):
+        # The index knows the words between, or can look for the pieces that two words must hold.
         assert paths == ["errors.py"] and not notes, (part, paths, notes)
     else:
         assert paths == ["errors.py"] or "as whole words" in notes[0], (part, paths, notes)

@@ -19,7 +19,7 @@ EDITED = QUEUE.replace("first in first out", "last in first out") + f"\n\n{DRAIN
 QUERIES = [
     "job queue", "JobQueue", "JobQueue.pop", "drain_everything", "drain everything", "exponential backoff",
     '"last in first out"', "queue kind:class", "job -worker", "job path:src/**", "where are jobs retried", "worker job",
-    "drain_evrything",
+    "drain_evrything", "drain_every", "rain_everyth", '"rain_every"',
 ]  # fmt: skip
 
 

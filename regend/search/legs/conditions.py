@@ -6,11 +6,13 @@ chunks themselves, because the index keeps no positions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 
 from regend.chunking.tokens import RUN, asked_tokens
 from regend.search.legs.scope import Scope
 from regend.search.query.filters import Filters
+from regend.search.query.literals import MAX_GROUPS, pieces_of
 from regend.search.query.parse import Query
 from regend.search.query.words import plain
 from regend.store.base import ChunkConditions, ChunkView, Snapshot
@@ -33,7 +35,11 @@ def conditions_of(query: Query, filters: Filters, phrases: Sequence[str], whole_
     words = dict.fromkeys(
         token for phrase in phrases for token in asked_tokens(phrase if whole_words else _inner(phrase)).split()
     )
+    # To look through the words of the index takes time, so what stands between these two words has to do where it can.
+    parts = () if whole_words or words else phrases
+    pieces = tuple(group for part in parts for group in pieces_of(re.escape(part)))
     return ChunkConditions(
+        pieces=pieces[:MAX_GROUPS],
         words=tuple(words)[:_MAX_WORDS],
         without=query.without,
         kinds=frozenset(filters.wanted("kind")),

@@ -1,4 +1,4 @@
-"""The literal contract: words that few chunks hold, and words that none holds.
+"""The literal contract: words that few chunks hold, words that none holds, and parts of words.
 
 A person who types such a word wants the chunks that hold it. BM25 lets other words outweigh it, and vectors know
 nothing of it, so its holders are looked up and lifted above all others (see the feature `rare_word`). In a question of
@@ -8,15 +8,17 @@ several words this applies to those that are spelt like code: a word of the lang
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
+from heapq import nsmallest
 from itertools import groupby
 from operator import itemgetter
 
-from regend.chunking.tokens import characters_of, whole_tokens, words_in
+from regend.chunking.tokens import characters_of, folded, split_identifier, whole_tokens, words_in
 from regend.search.legs.scope import Scope
 from regend.search.query.parse import Query
-from regend.search.query.words import QUESTION_WORDS, plain
+from regend.search.query.words import QUESTION_WORDS, plain, standing
 from regend.store.base import NO_CONDITIONS, ChunkConditions, LexicalQuery, Snapshot
 from regend.types import DOC_ORDINAL_BITS
 
@@ -34,6 +36,11 @@ _MAX_READ = 200
 """Maximum chunks read to look for a run without spaces."""
 _MAX_RUN = 8
 """Maximum pairs of a run without spaces that is read as words; of a longer one, a sentence, no part is named."""
+_MIN_PART = 3
+_PART_CHUNKS = 64
+"""Maximum chunks read for the words that a part may stand for."""
+_MOST_LOOKED_INTO = 250_000
+"""Maximum chunks whose words are looked into, which takes 40 ms for 40,000 of them; beginnings are cheap."""
 _PHRASE = re.compile(r'"[^"\n]*"')
 _LIKE_A_FILTER = re.compile(r"\w+:\s?\S*")
 _CODE = re.compile(r"[^\W_]_[^\W_]|[a-z0-9][A-Z]|[A-Z]{2}[a-z]|[^\W\d_]\d|\$")
@@ -66,6 +73,11 @@ class Literal:
 NO_LITERAL = Literal()
 
 
+def is_code_word(word: str) -> bool:
+    """Return whether a word is spelt like a name in code, with underscores, humps or digits."""
+    return _CODE.search(word) is not None
+
+
 def literal_of(snapshot: Snapshot, scope: Scope, query: Query, conditions: ChunkConditions) -> Literal:
     """Look up the rare and the absent words of a query; quoted text has rules of its own, and so have paths."""
     if query.kind == "path":
@@ -78,7 +90,7 @@ def literal_of(snapshot: Snapshot, scope: Scope, query: Query, conditions: Chunk
     holders: list[frozenset[int]] = []
     absent: list[str] = []
     for word, tokens in words.items():
-        wanted = len(holders) < MAX_WORDS and (len(words) == 1 or _CODE.search(word) is not None)
+        wanted = len(holders) < MAX_WORDS and (len(words) == 1 or is_code_word(word))
         count = min(counts[token] for token in tokens)
         if count and len(tokens) == 1 and not narrowed and not (wanted and count <= RARE_CHUNKS):
             continue
@@ -141,3 +153,42 @@ def _holding(
     views = snapshot.chunks(list(found))
     wanted_text = plain(word)
     return frozenset(v.doc for v in views if wanted_text in plain("\n".join((v.text, v.symbol, found[v.doc]))))
+
+
+def longer_word(snapshot: Snapshot, scope: Scope, part: str, *, begins: bool) -> str:
+    """Return the word in scope that begins with `part` or, not `begins`, holds it; empty if no chunk has such a word.
+
+    It prefers words in the case of a part that has capitals, then names of definitions, then what most chunks hold of
+    those that are read: source first.
+    """
+    wanted = folded(part).strip("_$")
+    if len(wanted) < _MIN_PART or not (begins or sum(pool.doc_count for pool, _ in scope.pools) <= _MOST_LOOKED_INTO):
+        return ""
+    found = (
+        (standing(entry.path, marks=entry.marks), entry.path, doc)
+        for pool, _ in scope.pools
+        for doc in pool.containing(wanted, prefix=begins)
+        if (entry := scope.entry(doc >> DOC_ORDINAL_BITS)) is not None
+    )
+    paths = {doc: path for _, path, doc in nsmallest(_PART_CHUNKS, found)}
+    counts: Counter[str] = Counter()
+    names: set[str] = set()
+    for view in snapshot.chunks(list(paths)):
+        names.update(view.symbol.split("."))
+        words = set(words_in("\n".join((view.text, view.symbol, paths[view.doc]))))
+        counts.update({longer for word in words for longer in _stands_for(word, wanted, begins)})
+    any_case = part == part.lower()
+    return min(
+        counts,
+        key=lambda word: (not any_case and part not in word, word not in names, -counts[word], len(word), word),
+        default="",
+    )
+
+
+def _stands_for(word: str, part: str, begins: bool) -> list[str]:
+    """Return those of a word and its parts that begin with a folded part, or hold it."""
+    if part not in (whole := folded(word)):
+        return []
+    if not begins or whole.strip("_$").startswith(part):
+        return [word.strip("_$")]
+    return [each for each in split_identifier(word) if folded(each).startswith(part)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 from tantivy import Occur, Query, Schema
@@ -14,6 +15,8 @@ from regend.types import DOC_ORDINAL_BITS, LONG_RUN
 TERM_SET_LIMIT = 1_000
 """Up to this many allowed entries are part of the query; more are filtered afterwards from a longer list."""
 _FIRST_PASSING = 1_024
+_OF_A_PIECE = 0.01
+"""Score of a document that holds a demanded piece of a word: less than that of any term."""
 
 
 def lexical_search(
@@ -26,13 +29,15 @@ def lexical_search(
 ) -> list[Hit]:
     """Find the best `limit` live documents, by score descending, then document ascending.
 
+    It also finds the demanded pieces themselves if the caller sifts the hits.
+
     Args:
         allow: entries to which the answer is limited, or None.
         allowed_share: about which share of all entries `allow` is, above 0.
         is_live: whether an entry belongs to the snapshot.
     """
     terms = dict.fromkeys(term for term in query.terms if term)
-    if not terms or limit <= 0 or (allow is not None and not allow):
+    if limit <= 0 or (allow is not None and not allow):
         return []
     schema = view.schema
     boosts = (("body", query.body), ("symbol", query.symbol), ("path", query.path))
@@ -42,6 +47,11 @@ def lexical_search(
         for name, boost in boosts
         if boost > 0.0
     ]
+    if query.conditions.sifted:
+        clauses += [
+            (Occur.Should, Query.const_score_query(_with_piece(schema, group), _OF_A_PIECE))
+            for group in query.conditions.pieces
+        ]
     if not clauses:
         return []
     wanted = Query.boolean_query(clauses)
@@ -70,6 +80,19 @@ def passing(view: LexicalView, docs: Sequence[int], conditions: ChunkConditions)
             addresses = [address for _, address in found]
             return set(docs).intersection(view.searcher.fast_field_values("doc", addresses))
         fetch *= 8
+
+
+def containing(view: LexicalView, part: str, *, prefix: bool, is_live: Callable[[int], bool]) -> list[int]:
+    """Return the live documents with a word that begins with `part` or, not `prefix`, holds it.
+
+    Beginnings take 0.4 ms over 40,000 documents; the inside of words 40 ms, because each word is looked at.
+    """
+    pattern = re.escape(part) + ".*" if prefix else f".*{re.escape(part)}.*"
+    words = [(Occur.Should, Query.regex_query(view.schema, name, pattern)) for name in FIELDS]
+    total = max(view.searcher.num_docs, 1)
+    found = view.searcher.search(Query.const_score_query(Query.boolean_query(words), 0.0), total, count=False).hits
+    docs = view.searcher.fast_field_values("doc", [address for _, address in found])
+    return [doc for doc in docs if isinstance(doc, int) and is_live(doc >> DOC_ORDINAL_BITS)]
 
 
 def frequency(view: LexicalView, term: str) -> int:
