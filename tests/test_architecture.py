@@ -165,6 +165,7 @@ FOREIGN: dict[str, tuple[str, ...]] = {
     "asyncpg": ("regend.sharing",),
     "aiohttp": ("regend.embedding.remote", "regend.gateway"),
     "hnswlib": ("regend.store.vectors",),
+    "isal": ("regend.chunking",),
     "msgpack": ("regend.rpc",),
     "lsprotocol": ("regend.lsp",),
     "pygls": ("regend.lsp",),
@@ -209,7 +210,7 @@ PURE: dict[str, frozenset[str]] = {
     "regend.sharing.schema": frozenset(),
     "regend.disk.ignore.wildmatch": frozenset(),
     "regend.chunking": frozenset(("tree_sitter",)),
-    "regend.chunking.packing": frozenset(("msgspec",)),
+    "regend.chunking.packing": frozenset(("isal", "msgspec")),
     # Stops a parse that takes too long; only the clock can tell.
     "regend.chunking.structure": frozenset(("tree_sitter", "time")),
     # Loads grammars and, through importlib, the languages' data files, once per process.

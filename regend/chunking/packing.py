@@ -9,14 +9,17 @@ from __future__ import annotations
 import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
 
 import msgspec
+from isal import isal_zlib
 
 from regend.chunking.tokens import lexical_tokens
 from regend.types import Chunk, ChunkedFile, ChunkId, PackedFile, Symbol, embedded_text
 
 _SHORT_CHARS = 200
 _LEVEL = 1
+_DAMAGED = cast("type[Exception]", isal_zlib.error)  # Its stub takes the class for one of its instances.
 ChunkFields = tuple[int, str, str, int, int, str]
 """A chunk's ordinal, symbol, kind, first and last line, and its text as tokens."""
 Words = tuple[str, str, str]
@@ -47,8 +50,8 @@ _NO_ROWS = Rows([], [], [], [])
 def compress(text: str) -> str | bytes:
     """Return `text` itself if short, else deflated. Lone surrogates survive.
 
-    Measured on 20,003 windows of 35 lines from the Python standard library (mean 1,170 bytes): level 1 leaves 472
-    bytes, at 19 µs per window on the way in and 6 to 9 µs on the way out; level 6 leaves 449 bytes at 23 µs.
+    Measured on 20,000 chunks of Django: ISA-L's level 1 leaves 462 bytes at 12 µs a chunk on the way in and 6 µs on the
+    way out, its level 0 618 bytes at 4 and 4 µs, and zlib's level 1 465 bytes at 33 and 10 µs.
     """
     if len(text) < _SHORT_CHARS:
         try:
@@ -57,16 +60,23 @@ def compress(text: str) -> str | bytes:
             pass
         else:
             return text
-    return zlib.compress(text.encode("utf-8", "surrogatepass"), _LEVEL)
+    return isal_zlib.compress(text.encode("utf-8", "surrogatepass"), _LEVEL)
 
 
 def decompress(value: object) -> str:
-    """Return the text that was given to `compress`."""
+    """Return the text that was given to `compress`.
+
+    Raises:
+        zlib.error, UnicodeDecodeError, TypeError: it is damaged.
+    """
     if isinstance(value, str):
         return value
     if not isinstance(value, bytes):
         raise TypeError("compressed text is bytes")
-    return zlib.decompress(value).decode("utf-8", "surrogatepass")
+    try:
+        return isal_zlib.decompress(value).decode("utf-8", "surrogatepass")
+    except _DAMAGED as error:
+        raise zlib.error(str(error)) from error
 
 
 def texts_of(file: ChunkedFile) -> list[str]:
