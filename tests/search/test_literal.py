@@ -23,7 +23,10 @@ COMMON = [
     "index", "commit", "batch",
 ]  # fmt: skip
 ROLES = ("src/{}.py", "tests/test_{}.py", "docs/{}.md", "vendor/{}.py", "examples/{}.py", "data/{}.json", "{}.pyi")
-WORDS = ("zyxwort", "frobnicate_all", "HTTPFrobber", "x9kq77", "Frobber", "__frobs__", "grüßgott", "frob$inner")
+WORDS = (
+    "zyxwort", "frobnicate_all", "HTTPFrobber", "x9kq77", "Frobber", "__frobs__", "grüßgott", "frob$inner", "2fa",
+    "6965db", "0x1f",
+)  # fmt: skip
 
 
 def filled(corpus: Corpus, seed: int) -> tuple[random.Random, dict[str, set[str]]]:
@@ -65,6 +68,33 @@ def test_holders_of_a_rare_word_stand_first(corpus: Corpus, seed: int) -> None:
             text = f"how does {rng.choice(COMMON)} {word} the {rng.choice(COMMON)}"
             paths, _ = found(corpus, text, k=len(holders[word]) + 3)
             assert set(paths[: len(holders[word])]) == holders[word], (seed, text, paths)
+
+
+@pytest.mark.parametrize("word", ["__queue__", "_queue", "queue_"])
+def test_signs_at_the_ends_of_a_word_count(corpus: Corpus, word: str) -> None:
+    corpus.fill(corpus.add_root("/repo"), [
+        *((f"src/f{n}.py", "queue worker", "python") for n in range(40)),
+        ("tests/one.py", f"worker {word}", "python"),
+    ])  # fmt: skip
+    assert found(corpus, word)[0][0] == "tests/one.py"
+    assert found(corpus, f"_{word}_")[0], "a word with other signs is found without them"
+
+
+@pytest.mark.parametrize("path", ["/api/users/", "/login", "/u/:name/edit", "api/users/export.csv", "/users/{id}"])
+def test_what_holds_a_path_that_is_no_file_stands_first(corpus: Corpus, path: str) -> None:
+    corpus.fill(corpus.add_root("/repo"), [
+        *((f"src/users_{n}.py", "api users login name edit id export csv", "python") for n in range(30)),
+        ("tests/routes.py", f'get("{path}")', "python"), ("src/login/index.py", "worker", "python"),
+    ])  # fmt: skip
+    assert found(corpus, path)[0][0] == "tests/routes.py"
+
+
+def test_a_path_that_is_a_file_finds_the_file(corpus: Corpus) -> None:
+    corpus.fill(corpus.add_root("/repo"), [
+        ("src/users.py", "worker", "python"), ("docs/a.md", "see src/users.py and /src/users.py", "markdown"),
+    ])  # fmt: skip
+    for path in ("src/users.py", "/src/users.py", "/home/me/src/users.py"):
+        assert found(corpus, path)[0][0] == "src/users.py", path
 
 
 def test_a_chunk_that_holds_more_of_the_rare_words_stands_before_others(corpus: Corpus) -> None:

@@ -15,7 +15,8 @@ from heapq import nsmallest
 from itertools import groupby
 from operator import itemgetter
 
-from regend.chunking.tokens import characters_of, folded, split_identifier, whole_tokens, words_in
+from regend.chunking.tokens import asked_tokens, characters_of, folded, split_identifier, whole_tokens, words_in
+from regend.search.legs.named import named_entries
 from regend.search.legs.scope import Scope
 from regend.search.query.parse import Query
 from regend.search.query.words import QUESTION_WORDS, plain, standing
@@ -43,7 +44,10 @@ _MOST_LOOKED_INTO = 250_000
 """Maximum chunks whose words are looked into, which takes 40 ms for 40,000 of them; beginnings are cheap."""
 _PHRASE = re.compile(r'"[^"\n]*"')
 _LIKE_A_FILTER = re.compile(r"\w+:\s?\S*")
-_CODE = re.compile(r"[^\W_]_[^\W_]|[a-z0-9][A-Z]|[A-Z]{2}[a-z]|[^\W\d_]\d|\$")
+_NUMBER = re.compile(r"\d+(?:st|nd|rd|th)?")
+"""Most files hold such a word by chance; `2fa` and `6965db` are words."""
+_PATH = re.compile(r"/\S+")
+_CODE = re.compile(r"[^\W_]_[^\W_]|[a-z0-9][A-Z]|[A-Z]{2}[a-z]|[^\W\d_]\d|\d[^\W\d_]|\$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +83,15 @@ def is_code_word(word: str) -> bool:
 
 
 def literal_of(snapshot: Snapshot, scope: Scope, query: Query, conditions: ChunkConditions) -> Literal:
-    """Look up the rare and the absent words of a query; quoted text has rules of its own, and so have paths."""
-    if query.kind == "path":
-        return NO_LITERAL
+    """Look up the rare and the absent words of a query; quoted text has rules of its own.
+
+    A path that no file has, such as that of a URL, is one word.
+    """
+    if query.kind == "path" or _PATH.fullmatch(query.text):
+        if named_entries(scope, query.text):
+            return NO_LITERAL
+        docs = _holding(snapshot, scope, query.text, tuple(asked_tokens(query.text).split()), conditions)
+        return Literal((docs,)) if 0 < len(docs) <= RARE_CHUNKS else NO_LITERAL
     words = _words(query)
     asked = list(dict.fromkeys(token for tokens in words.values() for token in tokens))
     counts = dict(zip(asked, scope.frequencies(asked), strict=True))
@@ -92,7 +102,8 @@ def literal_of(snapshot: Snapshot, scope: Scope, query: Query, conditions: Chunk
     for word, tokens in words.items():
         wanted = len(holders) < MAX_WORDS and (len(words) == 1 or is_code_word(word))
         count = min(counts[token] for token in tokens)
-        if count and len(tokens) == 1 and not narrowed and not (wanted and count <= RARE_CHUNKS):
+        few = _MAX_READ if _is_part(word, tokens) else RARE_CHUNKS
+        if count and len(tokens) == 1 and not narrowed and not (wanted and count <= few):
             continue
         docs = holding(word, tokens, NO_CONDITIONS) if count else frozenset[int]()
         if not docs:
@@ -100,8 +111,8 @@ def literal_of(snapshot: Snapshot, scope: Scope, query: Query, conditions: Chunk
             absent += [word] if len(lacking) == len(tokens) else _lacking_parts(word, tokens, frozenset(lacking))
             continue
         kept = holding(word, tokens, conditions) if conditions else docs
-        few = len(words) <= SHORT_WORDS or len({doc >> DOC_ORDINAL_BITS for doc in docs}) <= RARE_FILES
-        if wanted and kept and few and len(docs) <= RARE_CHUNKS:
+        is_rare = len(words) <= SHORT_WORDS or len({doc >> DOC_ORDINAL_BITS for doc in docs}) <= RARE_FILES
+        if wanted and kept and is_rare and len(docs) <= RARE_CHUNKS:
             holders.append(kept)
     return Literal(
         tuple(holders), tuple(absent), alone=words.keys() <= set(absent) and bool(words) and not query.phrases
@@ -125,7 +136,8 @@ def _words(query: Query) -> dict[str, tuple[str, ...]]:
     text = _PHRASE.sub(" ", query.text)
     if query.doubts:
         text = _LIKE_A_FILTER.sub(" ", text)  # A sentence of its own is about these.
-    typed = dict.fromkeys(word for word in words_in(text) if not word[0].isdigit())
+    found = words_in(text)
+    typed = dict.fromkeys(word for word in found if len(found) == 1 or not _NUMBER.fullmatch(word))
     content = {word: tokens for word in typed if (tokens := whole_tokens(word))}
     about = {word: tokens for word, tokens in content.items() if not QUESTION_WORDS.issuperset(tokens)}
     return dict(list((about or content).items())[:_MAX_ASKED])
@@ -136,7 +148,7 @@ def _holding(
 ) -> frozenset[int]:
     """Return the chunks in scope that hold the word in their text or name, or else in their path."""
     conditions = replace(conditions, words=(*conditions.words, *tokens[1:]))
-    limit = RARE_CHUNKS + 1 if len(tokens) == 1 else _MAX_READ
+    limit = _MAX_READ if _is_part(word, tokens) else RARE_CHUNKS + 1
     for path in (0.0, 1.0):
         wanted = LexicalQuery(tokens[:1], path=path, conditions=conditions)
         found = {
@@ -147,12 +159,18 @@ def _holding(
         }
         if found:
             break
-    if len(tokens) == 1:
+    if not _is_part(word, tokens):
         return frozenset(found)
-    # The index keeps no positions, so the pairs of a run may stand apart.
+    # The index keeps no positions, so the pairs of a run may stand apart; nor does it keep underscores at the ends.
     views = snapshot.chunks(list(found))
     wanted_text = plain(word)
-    return frozenset(v.doc for v in views if wanted_text in plain("\n".join((v.text, v.symbol, found[v.doc]))))
+    holders = frozenset(v.doc for v in views if wanted_text in plain("\n".join((v.text, v.symbol, found[v.doc]))))
+    return holders or (frozenset(found) if len(tokens) == 1 else holders)
+
+
+def _is_part(word: str, tokens: tuple[str, ...]) -> bool:
+    """Return whether a chunk that has all tokens may not hold the word."""
+    return tokens != (word.lower(),)
 
 
 def longer_word(snapshot: Snapshot, scope: Scope, part: str, *, begins: bool) -> str:

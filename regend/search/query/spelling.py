@@ -30,7 +30,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _ALPHABETS = ("абвгдежзийклмнопрстуфхцчшщъыьэюяёіїєґ", "αβγδεζηθικλμνξοπρστυφχψω")
 """Letters of words that have one of them."""
 _DIGITS = "0123456789"
-_WORD = re.compile(rf'"[^"\n]*"|[^\W\d][\w{MARKS}]*')
+_WORD = re.compile(rf'"[^"\n]*"|(?<!\w)[^\W\d][\w{MARKS}]*')
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]*|[a-z]+")
 
 
@@ -75,10 +75,12 @@ def correct(
 
 def _likelier(word: str, begun: str, right: str, frequencies: Frequencies) -> str:
     """Return the longer word or the one an edit away: the singular, what surely was meant, what more chunks hold."""
-    if not begun or not right or right + "s" == word:
+    if not begun or not right:
         return right or begun
-    counts = frequencies([asked_tokens(either).split()[0] for either in (begun, right)])
-    return begun if len(word) >= _SURELY_MEANT or counts[0] >= counts[1] else right
+    longer, near = frequencies([asked_tokens(either).split()[0] for either in (begun, right)])
+    if near and right + "s" == word:
+        return right
+    return begun if len(word) >= _SURELY_MEANT or longer >= near else right
 
 
 def _corrected(word: str, unknown: set[str], frequencies: Frequencies) -> str:

@@ -222,6 +222,12 @@ _ROLE_NAMES = (
 )  # fmt: skip
 
 
+_MIGRATIONS = re.compile(
+    r"(?:.*/)?(?:(?:\w+[_-])?migrations?|migrate|(?:alembic|migrations)/versions)/"
+    r"(?:[VUR]?\d[\d.]*__?\w|\d{3,}[-_.]?\w|[0-9a-f]{12}_\w).*",
+    re.IGNORECASE,
+)
+"""Migrations of a database, which are numbered or dated; `django/db/migrations/loader.py` is source."""
 _MARKED = {"vendored": "vendor", "documentation": "prose", "generated": "generated"}
 _DENIED = {
     "-vendored": frozenset({"vendor"}),
@@ -235,7 +241,7 @@ _KEPT = frozenset({"vendor", "test"})
 
 
 def file_role(path: str, marks: str = "") -> str:
-    """Return the role of a file: ``test vendor generated example stub prose data``, or ``source``.
+    """Return the role of a file: ``test vendor generated example stub prose data migration``, or ``source``.
 
     Folders decide before names, and the outermost one first: ``vendor/x/tests`` is vendored code. A folder ``testing``
     is a sign of tests in C and C++ only: in Go and PHP frameworks it is the product. So is ``test.py`` in many.
@@ -260,6 +266,8 @@ def _path_role(path: str, denied: frozenset[str] = frozenset()) -> str:
         if (files := _ROLE_FILES.get(folder.lower())) is None or files.fullmatch(base.lower()):
             return role
     role = name_role(base, denied)
+    if role == "source" and _MIGRATIONS.fullmatch(path):
+        return "migration"
     return "example" if role == "source" and folders and folders[0].lower() in _DOCUMENTED_IN else role
 
 
@@ -290,7 +298,9 @@ def file_group(path: str, language: str, marks: str = "") -> str:
 _LESSER_FOLDERS = _listed(
     """archive archived attic backup backups bak compat copies copy deprecated legacy obsolete old previous stubs"""
 )
-_STANDINGS = {"source": 0, "data": 2, "prose": 2, "example": 3, "stub": 3, "test": 4, "generated": 5, "vendor": 6}
+_STANDINGS = {
+    "source": 0, "migration": 1, "data": 2, "prose": 2, "example": 3, "stub": 3, "test": 4, "generated": 5, "vendor": 6,
+}  # fmt: skip
 
 
 def standing(path: str, wanted_roles: frozenset[str] = frozenset(), marks: str = "") -> int:
@@ -320,6 +330,7 @@ ROLE_WORDS = {
     "stub": _stems("stub stubs typing pyi declaration"),
     "prose": _stems("readme docs documentation changelog license guide tutorial markdown"),
     "data": _stems("config configuration settings json yaml toml xml html css workflow schema"),
+    "migration": _stems("migration migrations migrate ddl schema table tables column columns alter"),
     "source": frozenset(),
 }
 """Stems by which a query asks for a role."""

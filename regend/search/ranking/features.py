@@ -228,6 +228,8 @@ def names_in(text: str, context: QueryContext) -> float:
     return sum(name in text for name in context.names) / len(context.names)
 
 
+_BY_HAND = ("source", "migration")
+
 FeatureScope = Literal["file", "chunk", "read", "text", "order"]
 
 
@@ -280,7 +282,7 @@ FEATURES: tuple[Feature, ...] = (
     # Most questions are about what the project is written in, and not about its scripts.
     _row("main_language", "file", lambda chunk, _: chunk.file.language_share),
     # Code written by hand is what most questions are about, even where their words ask for tests or settings, too.
-    _row("source_code", "file", lambda chunk, _: 1.0 if chunk.path.role == "source" else 0.0),
+    _row("source_code", "file", lambda chunk, _: 1.0 if chunk.path.role in _BY_HAND else 0.0),
     *(_row(f"unasked_{role}", "file", unasked(role)) for role in ROLE_WORDS if role != "source"),
     _row("asked_data", "file", asked_data, _asks_for_settings),
     # Its weight exceeds what a translation with more examples than the original may have on top, on purpose.

@@ -35,6 +35,7 @@ WEIGHTS: Mapping[str, float] = {
     "unasked_stub": 0.0138,
     "unasked_prose": 0.701,
     "unasked_data": 0.0772,
+    "unasked_migration": 0.4,
     "asked_data": 1.2,
     "unasked_translation": 0.9,
     "unasked_declaration": 0.2,

@@ -70,3 +70,30 @@ def test_the_number_of_questions_is_bounded() -> None:
 
     correct(" ".join(f"{'nowhere' * 5}{'x' * n}" for n in range(50)), count)
     assert asked < 4 * 2 * 56 * 64 + 1_000
+
+
+def longest(word: str, begins: bool) -> str:
+    held = [
+        each
+        for each in TEXT.split()
+        if (each.lower().startswith if begins else each.lower().__contains__)(word.lower())
+    ]
+    return max(held, key=len, default="")
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        pytest.param("QuerySe", "QuerySet", id="a beginning"),
+        pytest.param("get_use", "get_user_name", id="rather than the nearer get_user"),
+        pytest.param("erySet", "QuerySet", id="a part of a lone word"),
+        pytest.param("the erySet", "the erySet", id="no part in a sentence"),
+        pytest.param("HTTPServers", "HTTPServer", id="the singular"),
+        pytest.param("HTTPServ", "HTTPServer", id="a part has no singular"),
+        pytest.param("fltr", "fltr", id="neither"),
+        pytest.param('"QuerySe"', '"QuerySe"', id="quoted text stays"),
+        pytest.param("usex", "user", id="a short word becomes what more chunks hold"),
+    ],
+)
+def test_parts_of_words(text: str, right: str) -> None:
+    assert correct(text, frequencies, longest)[0] == right

@@ -103,6 +103,16 @@ def test_an_index_file_is_named_by_its_folder() -> None:
         ("README.md", "prose"),
         ("LICENSE", "prose"),
         ("config/app.yaml", "data"),
+        ("db/migrate/20140101202252_add_karma.rb", "migration"),
+        ("db/old_migrations/20140101202252_add_karma.rb", "migration"),
+        ("app/migrations/0004_user.py", "migration"),
+        ("migrations/versions/3f2b1a9c0d1e_add_user.py", "migration"),
+        ("src/main/resources/db/migration/V1.2__user.sql", "migration"),
+        ("prisma/migrations/20220101_init/migration.sql", "migration"),
+        ("app/migrations/__init__.py", "source"),
+        ("django/db/migrations/loader.py", "source"),
+        ("tests/migrations/0001_initial.py", "test"),
+        ("lib/migrate/3d.ts", "source"),
     ],
 )
 def test_role(path: str, role: str) -> None:
