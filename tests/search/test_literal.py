@@ -248,13 +248,13 @@ def test_a_part_of_a_word_finds_the_word_wherever_it_is_cut(corpus: Corpus, name
                 assert found(corpus, f'"{part}"')[0] == ["tests/one.py"], part
 
 
-def test_of_longer_words_one_in_its_case_then_a_name_then_the_most_frequent_is_asked_for(project: Corpus) -> None:
+def test_of_longer_words_one_in_its_case_then_the_most_frequent_is_asked_for(project: Corpus) -> None:
     project.fill(next(iter(project.snapshot.roots)), [
         ("src/pages.py", "class Paginator:\n    def pages(self):\n        return self.pagination", "python"),
         *((f"src/p{n}.py", f"pagination frobnicate worker{n}", "python") for n in range(4)),
         ("src/q.py", "frobnify Frobn", "python"),
     ])  # fmt: skip
-    for typed, meant in (("Pagin", "Paginator"), ("pagin", "Paginator"), ("paginati", "pagination"),
+    for typed, meant in (("Pagin", "Paginator"), ("pagin", "pagination"), ("paginati", "pagination"),
                          ("frobni", "frobnicate"), ("frobnicat worker_of_job", "frobnicate")):  # fmt: skip
         notes = found(project, typed, knows=lambda text: "frob" not in text)[1]
         assert any(repr(meant) in note for note in notes), (typed, notes)

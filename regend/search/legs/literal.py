@@ -38,8 +38,11 @@ _MAX_READ = 200
 _MAX_RUN = 8
 """Maximum pairs of a run without spaces that is read as words; of a longer one, a sentence, no part is named."""
 _MIN_PART = 3
+_PART_FILES = 500
 _PART_CHUNKS = 64
-"""Maximum chunks read for the words that a part may stand for."""
+"""Maximum chunks read for the words that a part may stand for, of about so many files at most."""
+_WORTH_OF_NAMES = 3
+"""How often another word must be held to be likelier than the name of a definition. A guess."""
 _MOST_LOOKED_INTO = 250_000
 """Maximum chunks whose words are looked into, which takes 40 ms for 40,000 of them; beginnings are cheap."""
 _PHRASE = re.compile(r'"[^"\n]*"')
@@ -176,37 +179,41 @@ def _is_part(word: str, tokens: tuple[str, ...]) -> bool:
 def longer_word(snapshot: Snapshot, scope: Scope, part: str, *, begins: bool) -> str:
     """Return the word in scope that begins with `part` or, not `begins`, holds it; empty if no chunk has such a word.
 
-    It prefers words in the case of a part that has capitals, then names of definitions, then what most chunks hold of
-    those that are read: source first.
+    It prefers words in the case of a part that has capitals, then what most files hold of those that are read: source
+    first, and of many files each n-th by path.
     """
     wanted = folded(part).strip("_$")
     if len(wanted) < _MIN_PART or not (begins or sum(pool.doc_count for pool, _ in scope.pools) <= _MOST_LOOKED_INTO):
         return ""
+    docs = sorted(doc for pool, _ in scope.pools for doc in pool.containing(wanted, prefix=begins))
+    by_entry = {entry_id: list(own) for entry_id, own in groupby(docs, lambda doc: doc >> DOC_ORDINAL_BITS)}
+    entries = sorted(filter(None, map(scope.entry, by_entry)), key=lambda entry: (entry.path, entry.entry_id))
     found = (
         (standing(entry.path, marks=entry.marks), entry.path, doc)
-        for pool, _ in scope.pools
-        for doc in pool.containing(wanted, prefix=begins)
-        if (entry := scope.entry(doc >> DOC_ORDINAL_BITS)) is not None
+        for entry in entries[:: 1 + len(entries) // _PART_FILES]
+        for doc in by_entry[entry.entry_id]
     )
     paths = {doc: path for _, path, doc in nsmallest(_PART_CHUNKS, found)}
-    counts: Counter[str] = Counter()
+    words: dict[int, set[str]] = {}
     names: set[str] = set()
     for view in snapshot.chunks(list(paths)):
         names.update(view.symbol.split("."))
-        words = set(words_in("\n".join((view.text, view.symbol, paths[view.doc]))))
-        counts.update({longer for word in words for longer in _stands_for(word, wanted, begins)})
+        own = words.setdefault(view.doc >> DOC_ORDINAL_BITS, set())
+        own.update(words_in("\n".join((view.text, view.symbol, paths[view.doc]))))
+    counts = Counter(longer for own in words.values() for longer in _longer_ones(own, wanted, begins))
     any_case = part == part.lower()
-    return min(
-        counts,
-        key=lambda word: (not any_case and part not in word, word not in names, -counts[word], len(word), word),
-        default="",
-    )
+    counts.update({name: (_WORTH_OF_NAMES - 1) * counts[name] for name in names if name in counts})
+    return min(counts, key=lambda word: (not any_case and part not in word, -counts[word], len(word), word), default="")
 
 
-def _stands_for(word: str, part: str, begins: bool) -> list[str]:
-    """Return those of a word and its parts that begin with a folded part, or hold it."""
-    if part not in (whole := folded(word)):
-        return []
-    if not begins or whole.strip("_$").startswith(part):
-        return [word.strip("_$")]
-    return [each for each in split_identifier(word) if folded(each).startswith(part)]
+def _longer_ones(words: set[str], part: str, begins: bool) -> set[str]:
+    """Return those of the words and their parts that begin with a folded part, or hold it."""
+    found: set[str] = set()
+    for word in words:
+        if part not in (whole := folded(word)):
+            continue
+        if not begins or whole.strip("_$").startswith(part):
+            found.add(word.strip("_$"))
+        else:
+            found.update(each for each in split_identifier(word) if folded(each).startswith(part))
+    return found
