@@ -70,7 +70,7 @@ def test_index_measures_all_programs_over_the_same_files(tree: Path) -> None:
         ("memory", "at rest"),
         ("idle", "CPU of one core"),
         ("switch", "back: to words"),
-        ("modes", "pipeline: both at once"),
+        ("modes", "pipeline: requests in flight"),
         ("load", "32 clients: p99"),
         ("scale", "40: CPU of the daemon a chunk"),
     ],
