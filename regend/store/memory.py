@@ -134,6 +134,8 @@ class Memory:
                 lacks[pool_id][rows[inside]] = False
                 if pool_id in on_disk:
                     on_disk[pool_id].append(keys[inside])
+                elif inside.all():  # Nothing need be copied.
+                    slab.add(keys, vectors)
                 else:
                     slab.add(keys[inside], vectors[inside])
         for pool_id, parts in on_disk.items():
@@ -204,8 +206,7 @@ class Memory:
 
     def _load_counts(self) -> None:
         for pool in self.pools.values():
-            for entry in pool.live.values():
-                pool.count_loaded(entry, self._counts)
+            pool.count_loaded(self._counts)
 
     # Lexical indexes.
 

@@ -67,16 +67,19 @@ class Pool:
         keys = self.facts.keys(entry_id)
         return len(keys) - int(self.slab.holds(keys).sum())
 
-    def count_loaded(self, entry: Entry, counts: dict[RootId, RootCounts]) -> None:
-        """Count a live entry that was read from the catalog, once slab and facts are loaded."""
-        chunk_count = len(self.facts.keys(entry.entry_id))
-        pending = self._count_pending(entry.entry_id)
-        self.doc_count += chunk_count
-        self.pending_of_entry[entry.entry_id] = pending
-        for root in entry.roots:
-            counts[root].chunks += chunk_count
-            counts[root].pending += pending
-            counts[root].languages[entry.language] += 1
+    def count_loaded(self, counts: dict[RootId, RootCounts]) -> None:
+        """Count the live entries that were read from the catalog, once slab and facts are loaded."""
+        entries = self.live.values()
+        keys = [self.facts.keys(entry.entry_id) for entry in entries]
+        lacking = np.append(0, np.cumsum(~self.slab.holds(np.concatenate([_NO_KEYS, *keys]))))
+        ends = np.cumsum([0, *map(len, keys)])
+        for entry, own, pending in zip(entries, keys, np.diff(lacking[ends]).tolist(), strict=True):
+            self.doc_count += len(own)
+            self.pending_of_entry[entry.entry_id] = pending
+            for root in entry.roots:
+                counts[root].chunks += len(own)
+                counts[root].pending += pending
+                counts[root].languages[entry.language] += 1
 
     def count_vectors(self, keys: KeyArray, counts: dict[RootId, RootCounts]) -> None:
         """Count these chunks as embedded; until now they lacked vectors. Call after the slab got them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -48,13 +49,11 @@ def live_blob_keys(connection: sqlite3.Connection) -> dict[int, KeyArray]:
     rows = connection.execute(
         "SELECT blob_key, chunk_key FROM blob_chunks WHERE blob_key IN "
         "(SELECT blob_key FROM entries WHERE unused_utc IS NULL) ORDER BY blob_key, ordinal"
-    ).fetchall()
-    if not rows:
-        return {}
-    table = np.array(rows, np.int64)
+    )
+    table = np.fromiter(chain.from_iterable(rows), np.int64).reshape(-1, 2)
     blobs, starts = np.unique(table[:, 0], return_index=True)
-    parts = np.split(np.ascontiguousarray(table[:, 1]), starts[1:])
-    return dict(zip(blobs.tolist(), parts, strict=True))
+    parts = np.split(table[:, 1].copy(), starts[1:])
+    return dict(zip(blobs.tolist(), parts, strict=False))  # Of nothing there is still one part, an empty one.
 
 
 def vector_blocks(connection: sqlite3.Connection, model: int, dim: int) -> Iterator[tuple[KeyArray, HalfMatrix]]:
@@ -80,10 +79,10 @@ def positions(ascending: KeyArray, keys: KeyArray) -> KeyArray:
 
 def decode_vectors(rows: Sequence[tuple[int, bytes]], dim: int) -> tuple[KeyArray, HalfMatrix]:
     """Convert stored float16 rows to `(keys int64 [n], vectors float16 [n, dim])`; drop rows of another length."""
-    if any(len(vector) != 2 * dim for _, vector in rows):
-        rows = [(key, vector) for key, vector in rows if len(vector) == 2 * dim]
-    keys = np.fromiter((key for key, _ in rows), np.int64, len(rows))
-    return keys, np.frombuffer(b"".join([vector for _, vector in rows]), "<f2").reshape(len(rows), dim)
+    keys, vectors = zip(*rows, strict=True) if rows else ((), ())
+    if rows and set(map(len, vectors)) != {2 * dim}:
+        return decode_vectors([row for row in rows if len(row[1]) == 2 * dim], dim)
+    return np.array(keys, np.int64), np.frombuffer(b"".join(vectors), "<f2").reshape(len(rows), dim)
 
 
 def entries_changed_since(connection: sqlite3.Connection, pool: PoolId, generation: int) -> tuple[list[int], list[int]]:

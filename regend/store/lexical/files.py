@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from isal import isal_zlib
 from tantivy import Index, Schema
 
 from regend.errors import EnvelopeError
@@ -185,6 +185,6 @@ def _check_body(path: Path) -> _Footer:
     except OSError as error:
         raise EnvelopeError(f"{path} cannot be read: {error.strerror}.") from error
     footer = _footer(data, path)
-    if zlib.crc32(memoryview(data)[: len(data) - footer.size_bytes]) != footer.crc:
+    if isal_zlib.crc32(memoryview(data)[: len(data) - footer.size_bytes]) != footer.crc:
         raise EnvelopeError(f"{path} does not match its checksum.")
     return footer
