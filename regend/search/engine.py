@@ -267,12 +267,13 @@ def _select(question: Question, options: SearchOptions, clock: StageClock) -> Re
 
 
 def _unheld(words: tuple[str, ...], what_follows: str) -> list[str]:
-    """Return a sentence on words that no chunk holds."""
+    """Return a sentence on words that no chunk holds, or a path that no file has either."""
     if not words:
         return []
+    holds = "is called or holds" if "/" in words[0] else "holds"
     named = ", ".join(map(repr, words[:_SHOWN_WORDS]))
     more = f" and {len(words) - _SHOWN_WORDS} more" if len(words) > _SHOWN_WORDS else ""
-    return [f"No file in scope holds {named}{more}{what_follows}."]
+    return [f"No file in scope {holds} {named}{more}{what_follows}."]
 
 
 def _quoted(phrases: tuple[str, ...]) -> str:

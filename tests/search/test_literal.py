@@ -119,6 +119,37 @@ def test_an_absent_word_is_named(corpus: Corpus, text: str) -> None:
     assert paths or text == absent, "what follows is the nearest"
 
 
+PATHS = (
+    "src/parsers/json_reader.py", "src/parsers/__init__.py", "docs/guide/install.md", "web/components/Button.tsx",
+    "include/net/tcp.h", "größe/maß.py", "app/Http/Controllers/UserController.php", "a-b/c.d/e-f.go",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_path_that_no_file_has_is_named(corpus: Corpus, seed: int) -> None:
+    """Each path with one part or the ending changed, or two parts exchanged, unless a file is called so after all."""
+    rng = random.Random(seed)
+    text = "queue worker # was once lib/legacy/parser.py"
+    corpus.fill(corpus.add_root("/repo"), [(path, text if n % 3 else "queue", "python") for n, path in enumerate(PATHS)])
+    for path in PATHS:
+        parts = path.split("/")
+        at = rng.randrange(len(parts))
+        changed = rng.choice([
+            [*parts[:at], rng.choice(COMMON), *parts[at:]],
+            [*parts[:-1], f"{rng.choice(COMMON)}.{parts[-1].rpartition('.')[2]}"],
+            [*parts[:-1], parts[-1].rpartition(".")[0] + ".zig"],
+            [*reversed(parts[:-1]), "missing_" + parts[-1]],
+        ])  # fmt: skip
+        absent = "/".join(changed)
+        # With a line, it may come from elsewhere, so the same name in another folder is meant.
+        for asked in (absent, f"./{absent}", *([f"{absent}:12"] if changed[-1] != parts[-1] else ())):
+            paths, notes = found(corpus, asked)
+            assert any("is called or holds" in note and absent in note for note in notes) and paths, (asked, notes)
+        for there in (path, f"./{path}", "/".join(parts[1:]), f"/home/me/repo/{path}", "lib/legacy/parser.py"):
+            _, notes = found(corpus, there)
+            assert not any("holds" in note for note in notes), (there, notes)
+
+
 def test_a_query_of_which_nobody_knows_a_word_finds_nothing(corpus: Corpus) -> None:
     filled(corpus, 1)
     engine = Engine(hashed_vector, knows=lambda text: "queue" in text)

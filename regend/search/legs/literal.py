@@ -91,10 +91,13 @@ def literal_of(snapshot: Snapshot, scope: Scope, query: Query, conditions: Chunk
     A path that no file has, such as that of a URL, is one word.
     """
     if query.kind == "path" or _PATH.fullmatch(query.text):
+        path = query.path or query.text
         if named_entries(scope, query.text):
             return NO_LITERAL
-        docs = _holding(snapshot, scope, query.text, tuple(asked_tokens(query.text).split()), conditions)
-        return Literal((docs,)) if 0 < len(docs) <= RARE_CHUNKS else NO_LITERAL
+        tokens = tuple(asked_tokens(path).split())
+        docs = _holding(snapshot, scope, path, tokens, conditions)
+        absent = (path,) if not docs and _is_unheld(snapshot, scope, path, tokens) else ()
+        return Literal((docs,) if 0 < len(docs) <= RARE_CHUNKS else (), absent)
     words = _words(query)
     asked = list(dict.fromkeys(token for tokens in words.values() for token in tokens))
     counts = dict(zip(asked, scope.frequencies(asked), strict=True))
@@ -146,29 +149,41 @@ def _words(query: Query) -> dict[str, tuple[str, ...]]:
     return dict(list((about or content).items())[:_MAX_ASKED])
 
 
+def _is_unheld(snapshot: Snapshot, scope: Scope, path: str, tokens: tuple[str, ...]) -> bool:
+    """Return whether certainly no chunk in scope holds the path in its text, and no file or folder is called so."""
+    found = _with_all(scope, tokens, NO_CONDITIONS, 1.0, _MAX_READ)
+    return len(found) < _MAX_READ and not _verified(snapshot, path, found)
+
+
 def _holding(
     snapshot: Snapshot, scope: Scope, word: str, tokens: tuple[str, ...], conditions: ChunkConditions
 ) -> frozenset[int]:
     """Return the chunks in scope that hold the word in their text or name, or else in their path."""
-    conditions = replace(conditions, words=(*conditions.words, *tokens[1:]))
     limit = _MAX_READ if _is_part(word, tokens) else RARE_CHUNKS + 1
-    for path in (0.0, 1.0):
-        wanted = LexicalQuery(tokens[:1], path=path, conditions=conditions)
-        found = {
-            hit.doc: entry.path
-            for pool, allow in scope.pools
-            for hit in pool.lexical(wanted, limit, allow=allow)
-            if (entry := scope.entry(hit.doc >> DOC_ORDINAL_BITS)) is not None
-        }
-        if found:
-            break
+    found = _with_all(scope, tokens, conditions, 0.0, limit) or _with_all(scope, tokens, conditions, 1.0, limit)
     if not _is_part(word, tokens):
         return frozenset(found)
     # The index keeps no positions, so the pairs of a run may stand apart; nor does it keep underscores at the ends.
-    views = snapshot.chunks(list(found))
-    wanted_text = plain(word)
-    holders = frozenset(v.doc for v in views if wanted_text in plain("\n".join((v.text, v.symbol, found[v.doc]))))
-    return holders or (frozenset(found) if len(tokens) == 1 else holders)
+    return _verified(snapshot, word, found) or frozenset(found if len(tokens) == 1 else ())
+
+
+def _with_all(
+    scope: Scope, tokens: tuple[str, ...], conditions: ChunkConditions, path: float, limit: int
+) -> dict[int, str]:
+    """Return up to about `limit` chunks in scope with all tokens, the first one in the path only if that counts."""
+    wanted = LexicalQuery(tokens[:1], path=path, conditions=replace(conditions, words=(*conditions.words, *tokens[1:])))
+    return {
+        hit.doc: entry.path
+        for pool, allow in scope.pools
+        for hit in pool.lexical(wanted, limit, allow=allow)
+        if (entry := scope.entry(hit.doc >> DOC_ORDINAL_BITS)) is not None
+    }
+
+
+def _verified(snapshot: Snapshot, word: str, found: dict[int, str]) -> frozenset[int]:
+    """Return the chunks whose text, name or path has the word to the letter."""
+    wanted, views = plain(word), snapshot.chunks(list(found))
+    return frozenset(v.doc for v in views if wanted in plain("\n".join((v.text, v.symbol, "/" + found[v.doc]))))
 
 
 def _is_part(word: str, tokens: tuple[str, ...]) -> bool:
