@@ -165,7 +165,7 @@ FOREIGN: dict[str, tuple[str, ...]] = {
     "asyncpg": ("regend.sharing",),
     "aiohttp": ("regend.embedding.remote", "regend.gateway"),
     "hnswlib": ("regend.store.vectors",),
-    "isal": ("regend.chunking",),
+    "isal": ("regend.chunking", "regend.store"),
     "msgpack": ("regend.rpc",),
     "lsprotocol": ("regend.lsp",),
     "pygls": ("regend.lsp",),

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from regend.store.base import Entry, KeyArray
+from regend.store.catalog.loading import distinct
 from regend.store.counts import RootCounts
 from regend.store.facts import LiveEntryWriter, PoolFacts, facts_of
 from regend.store.lexical.index import LexicalIndex
@@ -42,7 +43,7 @@ class Pool:
 
     def live_keys(self) -> KeyArray:
         """Return the chunks of live entries, ascending."""
-        return np.unique(np.concatenate([_NO_KEYS, *(self.facts.keys(e.entry_id) for e in self.live.values())]))
+        return distinct(np.concatenate([_NO_KEYS, *(self.facts.keys(e.entry_id) for e in self.live.values())]))
 
     def set_roots(self, entry: Entry, roots: frozenset[RootId], counts: dict[RootId, RootCounts]) -> None:
         """Change which roots hold an entry; it lives while any root does. Its facts must be known."""

@@ -24,6 +24,7 @@ from regend.store.base import (
     RootRecord,
     SymbolView,
 )
+from regend.store.catalog.loading import distinct
 from regend.store.catalog.reader import Reader
 from regend.store.counts import RootStats
 from regend.store.facts import LiveEntries, PoolFacts
@@ -92,7 +93,7 @@ class PoolView:
         keys = [self.facts.keys(entry_id) for entry_id in allow if entry_id in self.entries]
         if not keys:
             return []
-        return self._hits(*self.slab.search_among(vector, np.unique(np.concatenate(keys)), limit), limit, allow)
+        return self._hits(*self.slab.search_among(vector, distinct(np.concatenate(keys)), limit), limit, allow)
 
     def _hits(
         self,
@@ -283,7 +284,7 @@ class StoreSnapshot:
         keys: dict[int, int] = {}
         for pool in self.pools.values():
             keys |= pool.keys(docs)
-        asked = np.unique(np.fromiter(keys.values(), np.int64, len(keys)))
+        asked = distinct(np.fromiter(keys.values(), np.int64, len(keys)))
         found: dict[int, list[int]] = {}
         for key, *held in zip(
             asked.tolist(), *(pool.facts.docs_of(asked) for pool in self.pools.values()), strict=True

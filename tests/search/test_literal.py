@@ -130,7 +130,9 @@ def test_a_path_that_no_file_has_is_named(corpus: Corpus, seed: int) -> None:
     """Each path with one part or the ending changed, or two parts exchanged, unless a file is called so after all."""
     rng = random.Random(seed)
     text = "queue worker # was once lib/legacy/parser.py"
-    corpus.fill(corpus.add_root("/repo"), [(path, text if n % 3 else "queue", "python") for n, path in enumerate(PATHS)])
+    corpus.fill(
+        corpus.add_root("/repo"), [(path, text if n % 3 else "queue", "python") for n, path in enumerate(PATHS)]
+    )
     for path in PATHS:
         parts = path.split("/")
         at = rng.randrange(len(parts))

@@ -96,8 +96,8 @@ def literal_of(snapshot: Snapshot, scope: Scope, query: Query, conditions: Chunk
             return NO_LITERAL
         tokens = tuple(asked_tokens(path).split())
         docs = _holding(snapshot, scope, path, tokens, conditions)
-        absent = (path,) if not docs and _is_unheld(snapshot, scope, path, tokens) else ()
-        return Literal((docs,) if 0 < len(docs) <= RARE_CHUNKS else (), absent)
+        unheld = not docs and _is_unheld(snapshot, scope, path, tokens)
+        return Literal((docs,) if 0 < len(docs) <= RARE_CHUNKS else (), (path,) if unheld else ())
     words = _words(query)
     asked = list(dict.fromkeys(token for tokens in words.values() for token in tokens))
     counts = dict(zip(asked, scope.frequencies(asked), strict=True))

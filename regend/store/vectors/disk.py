@@ -12,7 +12,7 @@ import numpy as np
 
 from regend.embedding.base import ModelInfo
 from regend.store.base import Elsewhere, FloatMatrix, FloatVector, KeyArray, Mask
-from regend.store.catalog.loading import decode_vectors, positions
+from regend.store.catalog.loading import decode_vectors, distinct, positions
 from regend.store.catalog.reader import Reader
 from regend.types import PoolId
 
@@ -55,7 +55,7 @@ class DiskBase:
 
         The cosines are computed here, from the vectors of this machine.
         """
-        found = np.unique(found[self.rows_of(found) >= 0])
+        found = distinct(found[self.rows_of(found) >= 0])
         scores = self.vectors_of(found) @ vector
         order = np.argsort(-scores, kind="stable")
         return replace(self, found=found[order], scores=scores[order])
@@ -151,4 +151,4 @@ class DiskSlabs:
                 )
             )
             held.append(np.array([key for key, chunk in chunks.items() if chunk in there], np.int64))
-        return self.base(np.unique(np.concatenate(held)), settled=True)
+        return self.base(distinct(np.concatenate(held)), settled=True)

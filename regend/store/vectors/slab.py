@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from regend.store.base import FloatMatrix, FloatVector, HalfMatrix, KeyArray, Mask
+from regend.store.catalog.loading import distinct
 from regend.store.vectors.disk import READ_ROWS, DiskBase
 from regend.store.vectors.exact import KeyRows, nearest
 from regend.store.vectors.hnsw import HnswBase, best
@@ -232,7 +233,7 @@ class Slab:
                 self._base_dead[row] = dead
                 self._base_dead_count += step
         if back and isinstance(self._base, DiskBase):
-            found = np.unique(np.array(back, np.int64))
+            found = distinct(np.array(back, np.int64))
             self.add(found, self._base.vectors_of(found))
 
     def _own_masks(self) -> None:
