@@ -250,11 +250,11 @@ class MemoryStore:
         return [view for *_, view in sorted(ranked, key=lambda row: row[:3])][:limit]
 
 
-_KINDS = {"def": "function", "class": "class", "namespace": "module"}
+_KINDS = {"def": "function", "class": "class", "namespace": "module", "##": "section"}
 
 
 def split_source(text: str) -> tuple[list[Chunk], list[Symbol]]:
-    """Blank-line paragraphs as chunks; ``def``, ``class`` and ``namespace`` lines at any depth as symbols."""
+    """Blank-line paragraphs as chunks; ``def``, ``class``, ``namespace`` and ``##`` lines at any depth as symbols."""
     lines = text.rstrip("\n").split("\n")
     chunks: list[Chunk] = []
     symbols: list[Symbol] = []

@@ -47,6 +47,7 @@ _ENDINGS = ("?", "!", "=", ":")
 _BODY_LINES = 2
 """A definition of fewer further lines has no body worth the name, if another one has."""
 _DATA_KINDS = frozenset({"key", "element"})
+_HEADING = "section"
 _KEY = 99
 _TIED = 1e-5
 """Scores within this share of each other are equal: BM25 is summed in single precision."""
@@ -225,11 +226,11 @@ def find_definitions(
 
 
 def exact_definitions(snapshot: Snapshot, scope: Scope, name: str, conditions: ChunkConditions) -> Definitions:
-    """Find the definitions in scope whose name or qualified path is `name`, to the letter."""
+    """Find definitions in scope whose name or qualified path is `name`, to the letter, or a heading in any case."""
     found = [
         (1.0, view)
         for _, view in _matching(snapshot, scope, name, 1.0, conditions)
-        if name in (view.name, view.path) or view.path.endswith("." + name)
+        if name in (view.name, view.path) or view.path.endswith("." + name) or view.kind == _HEADING
     ]
     return _definitions(_main_first(scope, found))
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from regend.chunking.tokens import normalised
 from regend.search.legs.fusion import KIND_FACTORS
+from regend.search.query.documents import asks_for_documents
 from regend.search.query.parse import Query
 from regend.search.query.translations import Spoken, spoken
 from regend.search.query.words import ROLE_WORDS, PathWords, identifier_stems, plain
@@ -135,19 +136,23 @@ class QueryContext:
     names: tuple[str, ...]
     weights: WordWeights
     spoken: Spoken
+    documents: bool = False
 
 
 def query_context(query: Query, path_filter: str = "", weights: WordWeights = NO_WEIGHTS) -> QueryContext:
     """Return the context of `query`; a `path_filter` asks for roles by its words as the query does."""
     asked = query.stems | identifier_stems(path_filter) if path_filter else query.stems
+    documents = query.kind == "language" and asks_for_documents(query.text)
+    wanted = {role for role, words in ROLE_WORDS.items() if words & asked}
     return QueryContext(
         query=query,
-        wanted_roles=frozenset(role for role, words in ROLE_WORDS.items() if words & asked),
+        wanted_roles=frozenset(wanted | {"prose"} if documents else wanted),
         whole_name=query.kind == "identifier",
         phrases=tuple(map(plain, query.phrases)),
         names=tuple(name.rpartition(".")[2] for name in query.identifiers),
         weights=weights,
         spoken=spoken(query.text),
+        documents=documents,
     )
 
 
@@ -193,6 +198,11 @@ def asked_data(candidate: Candidate, context: QueryContext) -> float:
     if candidate.path.role != "data" or not _asks_for_settings(context):
         return 0.0
     return file_name(candidate, context)
+
+
+def asked_document(candidate: Candidate, context: QueryContext) -> float:
+    """Count documents where they are what is asked for: how the project is installed, run, tested or released."""
+    return 1.0 if context.documents and candidate.path.role == "prose" else 0.0
 
 
 def _asks_for_settings(context: QueryContext) -> bool:
@@ -285,6 +295,7 @@ FEATURES: tuple[Feature, ...] = (
     _row("source_code", "file", lambda chunk, _: 1.0 if chunk.path.role in _BY_HAND else 0.0),
     *(_row(f"unasked_{role}", "file", unasked(role)) for role in ROLE_WORDS if role != "source"),
     _row("asked_data", "file", asked_data, _asks_for_settings),
+    _row("asked_document", "file", asked_document, lambda context: context.documents),
     # Its weight exceeds what a translation with more examples than the original may have on top, on purpose.
     _row("unasked_translation", "file", translated),
     _row("unasked_declaration", "file", declaration),

@@ -45,7 +45,7 @@ _DEEPER = 4
 """Factor by which the legs look deeper while copies leave too few texts."""
 NAMED_PLACE = "named_place"
 """Name of the share that a line which the query names adds to the score of its chunk."""
-_PLACE_STEP = 200.0
+_PLACE_STEP = 250.0
 """More than all features together may add, for each place."""
 _READ_COPIES = 64
 """Maximum copies of a chunk that are read to see what they define."""

@@ -11,13 +11,13 @@ MODEL_STRENGTH = 0.5
 """Worth of the built-in model beside BM25 on questions in words, see `fusion.vector_weight`."""
 
 WEIGHTS: Mapping[str, float] = {
-    "rare_word": 150.0,
+    "rare_word": 170.0,
     "words": 0.194,
     "meaning": 0.409,
     "all_words": 0.174,
     "file_likeness": 0.2,
     "neighbours": 0.0936,
-    "whole_definition": 16.0,
+    "whole_definition": 19.0,
     "best_of_file": 0.07,
     "chunk_meaning": 0.14,
     "chunk_words": 0.1,
@@ -37,6 +37,7 @@ WEIGHTS: Mapping[str, float] = {
     "unasked_data": 0.0772,
     "unasked_migration": 0.4,
     "asked_data": 1.2,
+    "asked_document": 2.2,
     "unasked_translation": 0.9,
     "unasked_declaration": 0.2,
     "words_present": 0.256,

@@ -53,7 +53,7 @@ def live_blob_keys(connection: sqlite3.Connection) -> dict[int, KeyArray]:
     table = np.fromiter(chain.from_iterable(rows), np.int64).reshape(-1, 2)
     starts = np.flatnonzero(np.diff(table[:, 0], prepend=-1))
     parts = np.split(table[:, 1].copy(), starts[1:])
-    # Of nothing there is still one part, an empty one.
+    # `split` makes one part of nothing, an empty one.
     return dict(zip(table[starts, 0].tolist(), parts, strict=False))
 
 

@@ -85,3 +85,13 @@ def test_a_name_without_an_ending_comes_before_one_with_it(corpus: Corpus) -> No
     corpus.fill(root, [("a.py", "def valid?(x):\n    pass", "python"), ("b.py", "def valid(x):\n    pass", "python")])
     assert defining(corpus, "valid") == ["b.py"]
     assert defining(corpus, "validate") == []
+
+
+@pytest.mark.parametrize("query", ["Retry Limits", "retry limits", "RETRY LIMITS"])
+def test_a_heading_is_found_first_in_any_case(corpus: Corpus, query: str) -> None:
+    """A name of code is another one in another case."""
+    page = "# Guide\n\nWorkers.\n\n## Retry Limits\n\nThey may be set."
+    code = "def retry_limits(limit):\n    # retry limits: the limits of each retry\n    return limit"
+    files = [("docs/guide.md", page, "markdown"), *((f"src/limits{n}.py", code, "python") for n in range(4))]
+    corpus.fill(corpus.add_root("/repo"), files)
+    assert first(corpus, query) == "docs/guide.md"

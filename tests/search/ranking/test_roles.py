@@ -58,6 +58,21 @@ def test_a_translation_stands_behind_its_original_unless_the_query_is_in_its_lan
     assert found(corpus, f"{original} install")[0] == original
 
 
+GUIDE = "# Contributing\n\n## Running the tests\n\nInstall tox and call it.\n"
+RUNNER = "def run_tests(tests, runner):\n    # run the tests: run all tests\n    return runner.run(tests)\n"
+
+
+def test_documents_come_first_where_they_are_asked_for(corpus: Corpus) -> None:
+    """Code has the words of such a question more often."""
+    files = [("CONTRIBUTING.md", GUIDE, "markdown"), ("src/runner.py", RUNNER, "python")]
+    files += [(f"tests/test_{n}.py", RUNNER.replace("runner", f"runner{n}"), "python") for n in range(8)]
+    corpus.fill(corpus.add_root("/repo"), files)
+    for query in ("how do I run the tests", "docs about running tests", "where is running the tests documented"):
+        assert found(corpus, query)[0] == "CONTRIBUTING.md", query
+    for query in ("how does the runner run tests", "run the tests with the runner", "update the docs of run_tests"):
+        assert found(corpus, query)[0] == "src/runner.py", query
+
+
 @pytest.mark.parametrize("path", ["README.ko.md", "docs/zh/guide.md", "docs/id/guide.md"])
 def test_a_document_without_an_original_is_no_translation(corpus: Corpus, path: str) -> None:
     root = corpus.add_root("/repo")
