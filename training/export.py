@@ -72,7 +72,7 @@ def quantised_layer(state: dict[str, torch.Tensor], vectors: npt.NDArray[np.floa
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name")
-    parser.add_argument("--model-id", default="regend-static-256-v1")
+    parser.add_argument("--model-id", default="regend-static-256-v2")
     parser.add_argument("--to", type=Path, default=TARGET)
     options = parser.parse_args()
     saved = torch.load(MODELS / f"{options.name}.pt")
