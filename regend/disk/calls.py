@@ -14,7 +14,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import structlog
 
@@ -29,6 +30,8 @@ USUAL_THREADS = 8
 _SLOW_S = 0.25
 """Time without progress after which a call no longer counts among those that get answers."""
 _IDLE_S = 10.0
+_LOOK_S = 0.02
+"""Time in which a thread that waits for Python's lock wakes up several times; one that a file system holds does not."""
 
 _here = threading.local()
 log = structlog.get_logger(__name__)
@@ -40,11 +43,15 @@ class _Lane:
 
     Attributes:
         progress_at: when the running call began or went on (monotonic seconds); None while none runs.
+        thread: the system's number of the thread that runs it.
+        held_at: `progress_at` of the call that was found to be held, and not merely waiting for a processor.
     """
 
     owner: Hashable
     calls: deque[Callable[[], None]] = field(default_factory=deque)
     progress_at: float | None = None
+    thread: int = 0
+    held_at: float | None = None
 
 
 def progress() -> None:
@@ -52,6 +59,32 @@ def progress() -> None:
     lane: _Lane | None = getattr(_here, "lane", None)
     if lane is not None:
         lane.progress_at = time.monotonic()
+
+
+class _Turns(NamedTuple):
+    """A thread, as the system sees it.
+
+    Attributes:
+        runnable: it runs, or waits for a processor only.
+        turns: how often it got one.
+    """
+
+    runnable: bool
+    turns: int
+
+
+def _turns(thread: int) -> _Turns | None:
+    """Look at a thread of this process; None where the system does not tell, as only Linux does (proc_pid_stat(5))."""
+    try:
+        task = Path(f"/proc/self/task/{thread}")
+        state = (task / "stat").read_text().rpartition(")")[2].split()[0]
+        return _Turns(state == "R", int((task / "schedstat").read_text().split()[2]))
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _moved(before: _Turns | None, now: _Turns | None) -> bool:
+    return before is not None and now is not None and (before != now or now.runnable)
 
 
 class RootCalls:
@@ -119,13 +152,27 @@ class RootCalls:
             ) from None
 
     def hung(self) -> frozenset[Hashable]:
-        """Return the owners of calls that have made no progress for `HANG_S`."""
+        """Return the owners of calls that have made no progress for `HANG_S`.
+
+        A call whose thread runs, or would if it got a processor, counts from now on: on a busy machine threads
+        wait for one another for seconds. Each call is looked at once.
+        """
         before = time.monotonic() - HANG_S
         with self._work:
+            late = [lane for lane in self._lanes.values() if lane.progress_at is not None and lane.progress_at < before]
+            doubtful = [(lane, lane.progress_at) for lane in late if lane.held_at != lane.progress_at]
+        if doubtful:
+            seen = [_turns(lane.thread) for lane, _ in doubtful]
+            time.sleep(_LOOK_S)
+            with self._work:
+                for (lane, at), before_it in zip(doubtful, seen, strict=True):
+                    if lane.progress_at == at:
+                        lane.held_at = at
+                        if _moved(before_it, _turns(lane.thread)):
+                            lane.progress_at = time.monotonic()
+        with self._work:
             return frozenset(
-                lane.owner
-                for lane in self._lanes.values()
-                if lane.progress_at is not None and lane.progress_at < before
+                lane.owner for lane in late if lane.held_at is not None and lane.held_at == lane.progress_at
             )
 
     def forgive(self) -> None:
@@ -177,7 +224,7 @@ class RootCalls:
                 key = self._ready.popleft()
                 lane = self._lanes[key]
                 call = lane.calls.popleft()
-                lane.progress_at = time.monotonic()
+                lane.progress_at, lane.thread = time.monotonic(), threading.get_native_id()
                 self._staff()  # This thread may be held from now on.
             _here.lane = lane
             try:

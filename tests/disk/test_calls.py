@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+import time
 
 import pytest
 
@@ -42,4 +44,43 @@ def test_the_last_thread_stays(monkeypatch: pytest.MonkeyPatch, error: Exception
             subject.put(number % 3, lambda number=number: run(number))  # type: ignore[misc]
         wait(20)
     assert left >= 1 and sorted(ran) == list(range(40))
+    subject.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how often a thread got a processor")
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_call_that_waits_for_a_processor_is_not_hung(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    """Threads that share Python's lock make no progress for long; one that a file system holds gets no turn at all."""
+    monkeypatch.setattr(calls, "HANG_S", 0.1)
+    subject, ended, held = RootCalls(), threading.Event(), threading.Event()
+
+    def busy() -> None:
+        while not ended.is_set():
+            sum(range(1_000))
+
+    subject.put("held", held.wait)
+    for number in range(threads):
+        subject.put(number, busy)
+    deadline = time.monotonic() + DEADLINE_S
+    while "held" not in subject.hung() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert [subject.hung() for _ in range(5)] == [{"held"}] * 5
+    held.set()
+    while "held" in subject.hung() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert subject.hung() == frozenset()
+    ended.set()
+    subject.close()
+
+
+def test_where_the_system_does_not_tell_time_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "HANG_S", 0.05)
+    monkeypatch.setattr(calls, "_turns", lambda _thread: None)
+    subject, held = RootCalls(), threading.Event()
+    subject.put("held", held.wait)
+    deadline = time.monotonic() + DEADLINE_S
+    while not subject.hung() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert subject.hung() == {"held"}
+    held.set()
     subject.close()

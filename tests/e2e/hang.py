@@ -13,6 +13,7 @@ import builtins
 import io
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,9 @@ class Hangs:
         self._below = (root, root + "/")
         self._flag = flag
         self._known: set[str] = set()
+        self._waiting: list[tuple[str, threading.Event]] = []
+        self._looking = False
+        self._lock = threading.Lock()
         self._log = _open(sites, os.O_WRONLY | os.O_CREAT | os.O_APPEND) if sites else -1
 
     def call(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,7 +51,26 @@ class Hangs:
             self._known.add(site)
             if self._log >= 0:
                 os.write(self._log, f"{site}\n".encode())
-        while self._flagged(site):
+        if self._flagged(site):
+            # As in a real one, the thread gets no turn until the end: another one looks at the flag.
+            ended = threading.Event()
+            self._waiting.append((site, ended))
+            self._start()
+            ended.wait()
+
+    def _start(self) -> None:
+        with self._lock:
+            if not self._looking:
+                self._looking = True
+                threading.Thread(target=self._look, daemon=True).start()
+
+    def _look(self) -> None:
+        while True:
+            for waiting in tuple(self._waiting):
+                site, ended = waiting
+                if not self._flagged(site):
+                    self._waiting.remove(waiting)
+                    ended.set()
             time.sleep(0.05)
 
     def _is_below(self, path: Any, directory: int | None) -> bool:
