@@ -14,10 +14,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-AUTOSTARTED = frozenset(
-    ("search", "symbols", "related", "outline", "fzf", "add", "list", "why", "flush", "sync", "tune")
-)
-"""Commands that start the daemon where no daemon listens."""
+AUTOSTARTED = frozenset(("search", "symbols", "related", "outline", "fzf", "add", "why", "flush", "sync", "tune"))
+"""Commands that start the daemon where no daemon listens. Not `list` and `status`, by which scripts wait for a daemon
+that they have started themselves: a second one, without its roots, would take its place."""
 
 
 def client(arguments: argparse.Namespace) -> Client:

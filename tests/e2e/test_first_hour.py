@@ -51,7 +51,7 @@ def step_1_without_a_daemon_a_script_in_ci_is_told_how_to_start_one(user: Shell)
     done = user.pipe("regenctl", "search", "retry limits", CI="true")
     assert done.code == 3 and done.shown == ""
     assert "start one with `regenctl start`" in done.errors
-    for command in ("status", "stop", "pause"):
+    for command in ("status", "list", "stop", "pause"):
         assert user.pipe("regenctl", command).code == 3, f"{command} starts no daemon"
 
 
