@@ -60,7 +60,7 @@ check: $(DEV)
 # Two processes test side by side, so that more threads of each only wait for one another.
 test: export OPENBLAS_NUM_THREADS ?= 1
 test: lint
-	REGEND_SCHEDULES=500 $(BIN)/pytest -n 2 --dist worksteal tests/core tests/embedding/pacing --cov=regend.core \
+	REGEND_SCHEDULES=300 $(BIN)/pytest -n 2 --dist worksteal tests/core tests/embedding/pacing --cov=regend.core \
 	  --cov=regend.embedding.pacing --cov-branch --cov-report= --cov-fail-under=100
 	$(BIN)/pytest -n 2 --dist loadgroup --ignore tests/core --ignore tests/embedding/pacing
 
