@@ -54,7 +54,8 @@ _ASKED_FOR = re.compile(
     r"(?:(?:where|is|are|there|show|me|find|read|see|the|any|some|an?|user|official)\s+)*"
     r"(?:docs?|documentation|guides?|tutorials?|manual|readme)\s+(?:(?:page|section|chapter)s?\s+)?"
     r"(?:about|for|on|of|to|describing|explaining|covering|how)\b.*"
-    r"|(?:where|how|what|which|is|are|does|do)\b.*(?:\bdocumented\W*|\b(?:docs|documentation|readme|manual|guide)\b.*)"
+    r"|(?:where|how|what|which|is|are|does|do)\b.*(?:\bdocumented\W*|\bin the (?:docs|documentation|readme|manual)\W*"
+    r"|\b(?:do|does) the (?:docs|documentation|readme|manual) (?:say|mention|explain|describe|cover)\b.*)"
 )
 """`update the docs of it` is what a commit does, and mostly to code."""
 _MOST_WORDS = 16

@@ -32,6 +32,8 @@ OF_CODE = (
     "how to run a query in a transaction", "update dependencies", "fix tests on windows", "update docs of retries",
     "add documentation for retries", "fix a link in the docs", "how do I start a new thread", "process requests",
     "improve the guide to retries", "how do retries work", "install signal handlers", "document retries", "",
+    "where is the manual override handled", "how does the docs builder work", "where is the documentation generated",
+    "how is the readme parsed", "which guide tree is built",
 )  # fmt: skip
 
 
