@@ -101,7 +101,7 @@ def main(arguments: list[str]) -> int:
         parser.error(f"{options.tree} has no file of source code")
     batches = [int(batch) for batch in options.batches.split(",")]
     section = run(options.model, texts, batches, options.rounds, options.threads)
-    about = machine(Setup(options.tree))
+    about = machine(Setup(options.tree), "benchmarks.devices")
     print(joined((describe(about), f"## devices ({describe(section.about)})", table(section), *section.remarks)))
     if options.out is not None:
         options.out.write_text(json.dumps({"machine": about, "benchmarks": {"devices": as_json(section)}}, indent=1))

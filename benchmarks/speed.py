@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def machine(setup: Setup) -> dict[str, Any]:
+def machine(setup: Setup, module: str = "benchmarks") -> dict[str, Any]:
     """Return what the figures depend on besides the code, and how busy the machine is with other work."""
     return {
         "processor": _line("/proc/cpuinfo", "model name") or platform.machine(),
@@ -61,7 +61,7 @@ def machine(setup: Setup) -> dict[str, Any]:
         "commit": commit(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "load before": round(os.getloadavg()[0], 2),
-        "command": f"python -m benchmarks {' '.join(sys.argv[1:])}",
+        "command": f"python -m {module} {' '.join(sys.argv[1:])}",
     }
 
 

@@ -50,8 +50,12 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def config(model_dir: Path, **changes: Any) -> EmbeddingConfig:
-    return EmbeddingConfig(provider="onnx", model_dir=str(model_dir), **changes)
+def config(model_dir: Path, device: str = "cpu", **changes: Any) -> EmbeddingConfig:
+    return EmbeddingConfig(provider="onnx", model_dir=str(model_dir), device=device, **changes)
+
+
+def has_cuda() -> bool:
+    return "CUDAExecutionProvider" in importlib.import_module("onnxruntime").get_available_providers()
 
 
 async def no_workers(texts: object, lane: object, spec: str = "") -> np.ndarray:
@@ -247,7 +251,7 @@ async def test_padded_batches_give_the_vectors_of_single_texts(model_dir: Path) 
 
 
 async def test_a_device_that_is_not_there_is_said_in_the_status(model_dir: Path) -> None:
-    if "CUDAExecutionProvider" in importlib.import_module("onnxruntime").get_available_providers():
+    if has_cuda():
         pytest.skip("this machine has CUDA")
     provider = OnnxProvider(config(model_dir, device="cuda"), no_workers)
     assert provider.status() == {}
@@ -255,6 +259,19 @@ async def test_a_device_that_is_not_there_is_said_in_the_status(model_dir: Path)
     assert provider.status()["device"] == "cpu" and not info.accelerated
     assert "onnxruntime has no CUDAExecutionProvider here" in provider.status()["device_reason"]
     assert "onnxruntime on cpu" in info.note
-    plain = OnnxProvider(config(model_dir), no_workers)
-    assert (await plain.prepare()).model_id == info.model_id, "the device is no other model"
-    assert plain.status() == {"device": "cpu"}
+    for wanted in ("auto", "cpu"):
+        plain = OnnxProvider(config(model_dir, device=wanted), no_workers)
+        assert (await plain.prepare()).model_id == info.model_id, "the device is no other model"
+        assert plain.status() == {"device": "cpu"}
+
+
+@pytest.mark.parametrize("wanted", ["auto", "cuda"])
+async def test_on_cuda_it_takes_batches_here_and_gives_the_vectors_of_the_cpu(model_dir: Path, wanted: str) -> None:
+    if not has_cuda():
+        pytest.skip("this machine has no CUDA")
+    cpu = local_encoder(await spec_of(config(model_dir)))
+    provider = OnnxProvider(config(model_dir, device=wanted), no_workers)
+    cosines = (await provider.embed(TEXTS * 20, "document") * cpu.encode(TEXTS * 20, "document")).sum(1)
+    assert provider.status() == {"device": "cuda"} and provider.info.accelerated
+    assert provider.info.model_id == cpu.info.model_id, "the device is no other model"
+    assert cosines.min() > 0.9999, "it multiplies with fewer bits"

@@ -7,6 +7,7 @@ from what the server says it used.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,26 +66,38 @@ class TokenCounter:
             room = room * 9 // 10
         return Prepared(kept, estimate * factor, estimate), len(kept) < len(text)
 
-    def ids(self, text: str, limit: int) -> list[int]:
-        """Return the token numbers of a text, special ones included, cut to `limit`; only with a tokenizer."""
+    def ids(self, texts: Sequence[str], limit: int, *, on_all_cores: bool = False) -> list[list[int]]:
+        """Return the token numbers of texts, special ones included, cut to `limit`; only with a tokenizer."""
         assert self._tokenizer is not None, "there is a tokenizer"
-        encoding = self._tokenizer.encode(text)
-        if limit and len(encoding.ids) > limit:
-            encoding = self._tokenizer.encode(self._counted(text, limit)[0].text)
-        return list(encoding.ids)
+        return [encoding.ids for _, encoding in self._within(texts, limit, on_all_cores=on_all_cores)]
 
     def _counted(self, text: str, limit: int) -> tuple[Prepared, bool]:
-        encoding = self._tokenizer.encode(text)
-        count, was_cut = len(encoding.ids), False
-        while limit and count > limit:
-            # Special tokens have empty spans and come on top; a cut at a line is well below the limit anyway.
-            ends = [end for _, end in encoding.offsets if end]
-            ends = ends[: max(1, limit - (count - len(ends)))]
-            kept = cut_at_boundary(text, ends[-1] if ends else 0)
-            text, was_cut = kept if len(kept) < len(text) else text[: len(text) // 2], True
-            encoding = self._tokenizer.encode(text)
-            count = len(encoding.ids)
-        return Prepared(text, float(count), float(count)), was_cut
+        ((kept, encoding),) = self._within([text], limit)
+        count = float(len(encoding))
+        return Prepared(kept, count, count), len(kept) < len(text)
+
+    def _within(self, texts: Sequence[str], limit: int, *, on_all_cores: bool = False) -> list[tuple[str, Any]]:
+        """Return texts of at most `limit` tokens (0: no limit) with their encodings."""
+        encode, encode_together = self._tokenizer.encode, self._tokenizer.encode_batch
+
+        def encoded(some: Sequence[str]) -> Iterable[tuple[str, Any]]:
+            return zip(some, encode_together(some) if on_all_cores else map(encode, some), strict=True)
+
+        done = list(encoded(texts))
+        while long := [at for at, (text, tokens) in enumerate(done) if limit and text and len(tokens) > limit]:
+            cut = encoded([_shorter(*done[at], limit) for at in long])
+            for at, pair in zip(long, cut, strict=True):
+                done[at] = pair
+        return done
+
+
+def _shorter(text: str, encoding: Any, limit: int) -> str:
+    """Cut a text that has too many tokens to about `limit`."""
+    # Special tokens have empty spans and come on top; a cut at a line is well below the limit anyway.
+    ends = [end for _, end in encoding.offsets if end]
+    ends = ends[: max(1, limit - (len(encoding) - len(ends)))]
+    kept = cut_at_boundary(text, ends[-1] if ends else 0)
+    return kept if len(kept) < len(text) else text[: len(text) // 2]
 
 
 def _load_tokenizer(path: str) -> Any:

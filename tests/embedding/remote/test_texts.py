@@ -99,3 +99,20 @@ def test_a_tokenizer_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"is not a tokenizer\.json"):
         TokenCounter(str(tmp_path / "tokenizer.json"))
+
+
+@needs_tokenizers
+def test_token_numbers_are_the_same_one_by_one_and_on_all_cores(tmp_path: Path) -> None:
+    path = word_tokenizer(tmp_path / "tokenizer.json")
+    counter, framed = TokenCounter(path), 2
+
+    @given(st.lists(st.text("ab \n", max_size=60), max_size=6), st.integers(0, 12))
+    def check(texts: list[str], limit: int) -> None:
+        rows = counter.ids(texts, limit, on_all_cores=True)
+        assert rows == [counter.ids([text], limit)[0] for text in texts]
+        for text, row in zip(texts, rows, strict=True):
+            assert len(row) == int(counter.prepare(text, limit)[0].tokens)
+            assert len(row) <= limit or not limit or len(row) == framed > limit, "only what frames a text remains"
+            assert limit or len(row) == len(text.split()) + framed
+
+    check()
