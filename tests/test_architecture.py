@@ -178,7 +178,7 @@ FOREIGN: dict[str, tuple[str, ...]] = {
     "onnxruntime": ("regend.embedding",),
     "pathspec": ("regend.disk.ignore",),
     "psutil": ("regend.daemon",),
-    "re2": ("regend.search.query",),
+    "re2": ("regend.chunking.prefilter", "regend.search.query"),
     "rich": ("regend.cli",),
     "simsimd": ("regend.store.vectors",),
     "structlog": (
@@ -211,6 +211,7 @@ PURE: dict[str, frozenset[str]] = {
     "regend.disk.ignore.wildmatch": frozenset(),
     "regend.chunking": frozenset(("tree_sitter",)),
     "regend.chunking.packing": frozenset(("isal", "msgspec")),
+    "regend.chunking.prefilter": frozenset(("re2",)),
     # Stops a parse that takes too long; only the clock can tell.
     "regend.chunking.structure": frozenset(("tree_sitter", "time")),
     # Loads grammars and, through importlib, the languages' data files, once per process.

@@ -9,6 +9,7 @@ import re
 from functools import lru_cache
 
 from regend.chunking.grammars import TEXT, language_names, languages_by
+from regend.chunking.prefilter import may_match
 
 ALIASES = {
     "actionscript3": "actionscript", "ansible": "yaml", "asp": "html", "assembler": "asm", "assembly": "asm",
@@ -273,4 +274,5 @@ def _by_content(extension: str, content: bytes) -> str:
     """Return the language whose signs the text has, or nothing."""
     if extension == ".h":
         content = _GUARDED.sub(b"", _COMMENT.sub(b" ", content))
-    return next((language for language, signs in _CLASHES[extension] if signs.search(content)), "")
+    rules = _CLASHES[extension]
+    return next((language for language, signs in rules if may_match(signs, content) and signs.search(content)), "")

@@ -11,6 +11,8 @@ import itertools
 import re
 from functools import cache
 
+from regend.chunking.prefilter import may_match
+
 _DIRECTIVE = re.compile(rb"^[ \t]*#[ \t]*(if|elif|else|endif)\w*\b(?:[^\\\n]|\\\r?\n|\\)*", re.MULTILINE)
 _ANY_DIRECTIVE = re.compile(rb"^[ \t]*#(?:[^\\\n]|\\\r?\n|\\)*", re.MULTILINE)
 _NEVER = re.compile(rb"[ \t]*#[ \t]*if[ \t(]+0\b")
@@ -33,7 +35,8 @@ def masked(raw: bytes, blanks: tuple[str, ...], *, preprocessed: bool) -> bytes:
         preprocessed: whether the C preprocessor's conditionals stand in it.
     """
     for pattern in map(_compiled, blanks):
-        raw = pattern.sub(_blank, raw)
+        if may_match(pattern, raw):
+            raw = pattern.sub(_blank, raw)
     if preprocessed and b"#" in raw:
         spans = sorted(_dropped(raw))
         if spans:
