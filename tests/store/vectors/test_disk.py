@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -70,10 +72,7 @@ def test_it_answers_as_a_slab_in_memory(seed: int) -> None:
             # Keys that left the base came back into memory, so the store has to find no others than those live in it.
             asked = rows(rng, 1)[0].astype(np.float32)
             found = base.keys[~mine.base_dead]
-            mine = mine.__class__(
-                DIM, base.answered(found, asked), mine.base_dead, mine.base_dead_count, mine.keys, mine.vectors,
-                mine.dead, mine.dead_count, mine.count, mine.row_of,
-            )  # fmt: skip
+            mine = replace(mine, base=base.answered(found, asked))
             for limit in (1, 7, 200):
                 keys, scores = mine.search(asked, limit)
                 expected, cosines = plain.search(asked, limit)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from regend.store.vectors import hnsw
-from regend.store.vectors.exact import KeyRows, nearest
+from regend.store.vectors.exact import KeyRows, nearest, sifted_nearest, signs_of
 from regend.store.vectors.slab import Slab, SlabView
 from tests.store.samples import clustered
 
@@ -17,6 +17,12 @@ COUNT = 3_000
 VECTORS = clustered(COUNT, DIM, seed=1).astype(np.float16).astype(np.float32)
 KEYS = np.arange(10, 10 + 7 * COUNT, 7, dtype=np.int64)
 QUERIES = clustered(40, DIM, seed=1)[:20]
+
+
+@pytest.fixture(autouse=True, params=[1 << 17, 1], ids=["by cosine", "by signs first"])
+def sifted_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test runs with signs, too; so few rows are all left over, so that nothing may be missing."""
+    monkeypatch.setattr("regend.store.vectors.slab.SIFTED_ROWS", request.param)
 
 
 def exact(live: set[int], query: np.ndarray, limit: int) -> list[int]:
@@ -169,3 +175,30 @@ def test_exact_search_skips_rows(limit: int, without: bool, monkeypatch: pytest.
         assert len(rows) == len(set(rows.tolist())) == len(best) and not np.isin(rows, skip).any()
         np.testing.assert_allclose(np.sort(scores)[::-1], best, atol=1e-5)
     assert len(nearest(halves[:3], QUERIES[0], limit, np.arange(3))[0]) == 0
+
+
+@pytest.mark.parametrize("without", [False, True])
+@pytest.mark.parametrize("dim", [250, 256])
+def test_a_tenth_by_signs_has_most_of_the_nearest(dim: int, without: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regend.store.vectors.exact._SIFTED", 2_000)
+    if without:
+        monkeypatch.setattr("regend.store.vectors.exact._HAS_SIMSIMD", False)
+    rows = clustered(20_000, dim, seed=5).astype(np.float16)
+    signs = signs_of(rows)
+    skip = np.arange(0, len(rows), 3)
+    found = 0
+    for query in clustered(40, dim, seed=5)[:20]:
+        numbers, scores = sifted_nearest(rows, signs, query, 100, skip)
+        wanted, _ = nearest(rows, query, 100, skip)
+        assert len(numbers) == len(set(numbers.tolist())) == 100 and not np.isin(numbers, skip).any()
+        np.testing.assert_allclose(scores, rows[numbers].astype(np.float32) @ query, atol=1e-6)
+        found += len(np.intersect1d(numbers, wanted))
+    assert found > 0.7 * 20 * 100, "a tenth of the rows was left over, by chance 0.1"
+
+
+def test_where_signs_leave_too_few_all_rows_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regend.store.vectors.exact._SIFTED", 50)
+    rows, query = VECTORS.astype(np.float16), QUERIES[0]
+    dead = np.sort(np.argsort(-(VECTORS @ query))[:2_900])
+    numbers, _ = sifted_nearest(rows, signs_of(rows), query, 100, dead)
+    assert sorted(numbers.tolist()) == np.setdiff1d(np.arange(COUNT), dead).tolist()
