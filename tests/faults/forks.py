@@ -25,7 +25,7 @@ from regend.store import memory, upkeep
 from regend.store.store import Store, open_store
 from regend.store.vectors import merge
 from tests.faults import workload
-from tests.store.damage import EXACT_ROWS
+from tests.store.damage import BASE_ROWS
 from tests.store.oracle import Oracle
 from tests.store.samples import MODEL
 
@@ -150,7 +150,7 @@ def case(top: Path, kind: str, nth: int, start: Oracle, faults: ctypes.CDLL) -> 
 
 def main(top: str) -> None:
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-    merge.EXACT_ROWS = EXACT_ROWS
+    merge.BASE_ROWS = BASE_ROWS
     merge.BUILD_AFTER_S = 0.0
     memory.MEMORY_DOCS = 0  # Words are files, which faults can strike.
     upkeep._PURGE_IDLE_S = upkeep._WRITER_IDLE_S = -1.0

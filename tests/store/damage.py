@@ -22,7 +22,7 @@ from tests.store.samples import MODEL, put, put_vectors
 
 COMMITS = 24
 ROOTS = ("/one", "/two")
-EXACT_ROWS = 3
+BASE_ROWS = 3
 """Small enough that the few chunks of the samples get an HNSW base."""
 MOMENTS = ("killed", "closed")
 UNTOUCHED = frozenset(("lock", "index.db-shm", ".tantivy-writer.lock", ".tantivy-meta.lock"))
@@ -88,7 +88,7 @@ def settle(store: Store) -> None:
 
 
 def big(pool: object) -> bool:
-    return pool.slab.view().live_count >= EXACT_ROWS  # type: ignore[attr-defined, no-any-return]
+    return pool.slab.view().live_count >= BASE_ROWS  # type: ignore[attr-defined, no-any-return]
 
 
 # --- damage -----------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.ledger import record
-from tests.store.damage import EXACT_ROWS, KINDS, MOMENTS, States, hurt, populate, reopen_and_check
+from tests.store.damage import BASE_ROWS, KINDS, MOMENTS, States, hurt, populate, reopen_and_check
 
 CASES = 64
 SLOW_CASES = 2_000
@@ -23,14 +23,14 @@ SLOW_SLICES = 20
 
 @pytest.fixture(autouse=True)
 def _small_slabs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("regend.store.vectors.merge.EXACT_ROWS", EXACT_ROWS)
+    monkeypatch.setattr("regend.store.vectors.merge.BASE_ROWS", BASE_ROWS)
     monkeypatch.setattr("regend.store.vectors.merge.BUILD_AFTER_S", 0.0)
 
 
 @pytest.fixture(scope="module")
 def states(tmp_path_factory: pytest.TempPathFactory) -> States:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("regend.store.vectors.merge.EXACT_ROWS", EXACT_ROWS)
+        patch.setattr("regend.store.vectors.merge.BASE_ROWS", BASE_ROWS)
         patch.setattr("regend.store.vectors.merge.BUILD_AFTER_S", 0.0)
         return populate(tmp_path_factory.mktemp("states"), seed=3)
 

@@ -27,7 +27,7 @@ NO_GARBAGE = GarbageLimits(max_unused_bytes=0, min_age_s=-1)
 
 @pytest.fixture(autouse=True)
 def _small_slabs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("regend.store.vectors.merge.EXACT_ROWS", 300)
+    monkeypatch.setattr("regend.store.vectors.merge.BASE_ROWS", 300)
     monkeypatch.setattr("regend.store.vectors.merge.BUILD_AFTER_S", 0.0)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from regend.store.base import FloatMatrix, FloatVector, HalfMatrix, KeyArray, Mask
 from regend.store.catalog.loading import distinct
 from regend.store.vectors.disk import READ_ROWS, DiskBase
-from regend.store.vectors.exact import SIFTED_ROWS, KeyRows, SignMatrix, nearest, sifted_nearest, signs_of
+from regend.store.vectors.exact import SIFTED_ROWS, KeyRows, SignMatrix, nearest, sifted, signs_of
 from regend.store.vectors.hnsw import HnswBase, best
 
 KeyedVectors = tuple[KeyArray, HalfMatrix]
@@ -78,19 +78,33 @@ class SlabView:
         return best(keys, scores, limit)
 
     def _search_delta(self, vector: FloatVector, limit: int) -> tuple[KeyArray, FloatVector]:
-        count = self.count
-        dead = np.flatnonzero(self.dead[:count]) if self.dead_count else _NO_KEYS
         if len(self.signs):
-            rows, scores = sifted_nearest(self.vectors[:count], self.signs[:count], vector, limit, dead)
-        else:
-            rows, scores = nearest(self.vectors[:count], vector, limit, dead)
+            rows = sifted(self.signs[: self.count], vector, limit)
+            rows = rows[~self.dead[rows]]
+            if len(rows) >= limit:
+                return self._nearest_of(rows, vector, limit)
+        dead = np.flatnonzero(self.dead[: self.count]) if self.dead_count else _NO_KEYS
+        rows, scores = nearest(self.vectors[: self.count], vector, limit, dead)
         return self.keys[rows], scores
 
-    def search_among(self, vector: FloatVector, keys: KeyArray, limit: int) -> tuple[KeyArray, FloatVector]:
-        """Find the `limit` nearest among `keys` (unique), exactly; keys without a live vector are left out.
+    def _nearest_of(self, rows: KeyArray, vector: FloatVector, limit: int) -> tuple[KeyArray, FloatVector]:
+        """Find the nearest of these rows of the delta, which are live."""
+        found, scores = nearest(self.vectors[rows], vector, limit, _NO_KEYS)
+        return self.keys[rows[found]], scores
 
-        Where too many vectors would have to be read from disk, what the shared store found has to do.
+    def search_among(self, vector: FloatVector, keys: KeyArray, limit: int) -> tuple[KeyArray, FloatVector]:
+        """Find the `limit` nearest among `keys` (unique), best first; keys without a live vector are left out.
+
+        Exact, unless there are very many keys. Where too many vectors would have to be read from disk, what the shared
+        store found has to do.
         """
+        if self.base is None:
+            rows = self.row_of.find(keys)
+            rows = rows[(rows >= 0) & (rows < self.count)]
+            rows = rows[~self.dead[rows]]
+            if len(rows) >= SIFTED_ROWS:
+                rows = rows[sifted(self.signs[rows], vector, limit)]
+            return best(*self._nearest_of(rows, vector, limit), limit)
         if isinstance(self.base, DiskBase) and len(keys) > READ_ROWS:
             keys = np.intersect1d(keys, np.concatenate((self.base.found, self.live_delta()[0])))
         scores, known = self.scores(vector, keys)

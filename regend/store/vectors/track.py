@@ -65,4 +65,4 @@ class PoolTrack:
         if not (self.allowed and self.lacking <= self.put_off):
             return None
         view = self.slab.view()
-        return view if view.base is not None or view.live_count <= merge.EXACT_ROWS else None
+        return view if view.base is not None or view.live_count <= merge.BASE_ROWS else None

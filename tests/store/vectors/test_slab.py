@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from regend.store.vectors import hnsw
-from regend.store.vectors.exact import KeyRows, nearest, sifted_nearest, signs_of
+from regend.store.vectors.exact import KeyRows, nearest, sifted, signs_of
 from regend.store.vectors.slab import Slab, SlabView
 from tests.store.samples import clustered
 
@@ -180,25 +180,39 @@ def test_exact_search_skips_rows(limit: int, without: bool, monkeypatch: pytest.
 @pytest.mark.parametrize("without", [False, True])
 @pytest.mark.parametrize("dim", [250, 256])
 def test_a_tenth_by_signs_has_most_of_the_nearest(dim: int, without: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("regend.store.vectors.exact._SIFTED", 2_000)
+    monkeypatch.setattr("regend.store.vectors.exact._SIFTED", 1_800)
     if without:
         monkeypatch.setattr("regend.store.vectors.exact._HAS_SIMSIMD", False)
     rows = clustered(20_000, dim, seed=5).astype(np.float16)
     signs = signs_of(rows)
-    skip = np.arange(0, len(rows), 3)
     found = 0
     for query in clustered(40, dim, seed=5)[:20]:
-        numbers, scores = sifted_nearest(rows, signs, query, 100, skip)
-        wanted, _ = nearest(rows, query, 100, skip)
-        assert len(numbers) == len(set(numbers.tolist())) == 100 and not np.isin(numbers, skip).any()
-        np.testing.assert_allclose(scores, rows[numbers].astype(np.float32) @ query, atol=1e-6)
-        found += len(np.intersect1d(numbers, wanted))
-    assert found > 0.7 * 20 * 100, "a tenth of the rows was left over, by chance 0.1"
+        numbers = sifted(signs, query, 100)
+        assert 1_000 < len(numbers) < 4_000 and np.all(np.diff(numbers) > 0)
+        found += len(np.intersect1d(numbers, nearest(rows, query, 100, np.empty(0, np.int64))[0]))
+    assert found > 0.7 * 20 * 100, "by chance 0.1"
 
 
 def test_where_signs_leave_too_few_all_rows_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("regend.store.vectors.exact._SIFTED", 50)
-    rows, query = VECTORS.astype(np.float16), QUERIES[0]
-    dead = np.sort(np.argsort(-(VECTORS @ query))[:2_900])
-    numbers, _ = sifted_nearest(rows, signs_of(rows), query, 100, dead)
-    assert sorted(numbers.tolist()) == np.setdiff1d(np.arange(COUNT), dead).tolist()
+    slab, query = Slab(DIM), QUERIES[0]
+    slab.add(KEYS, VECTORS)
+    slab.kill(KEYS[np.argsort(-(VECTORS @ query))[:2_900]].tolist())
+    left = slab.view().live_keys()
+    assert sorted(slab.view().search(query, 100)[0].tolist()) == sorted(left.tolist())
+
+
+def test_among_many_keys_signs_sift_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regend.store.vectors.exact._SIFTED", 600)
+    slab = Slab(DIM)
+    slab.add(KEYS, VECTORS)
+    slab.kill(KEYS[::5].tolist())
+    among = KEYS[::2]
+    live = set(among.tolist()) - set(KEYS[::5].tolist())
+    found = 0
+    for query in QUERIES:
+        keys, scores = slab.view().search_among(query, among, 15)
+        assert set(keys.tolist()) <= live and len(keys) == 15
+        assert np.allclose(scores, VECTORS[(keys - 10) // 7] @ query, atol=1e-5)
+        found += len(set(keys.tolist()) & set(exact(live, query, 15)))
+    assert found > 0.7 * 20 * 15

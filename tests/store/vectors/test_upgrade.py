@@ -245,7 +245,7 @@ def test_after_a_restart_it_serves_what_is_stored(tmp_path: Path) -> None:
 
 
 def test_large_slabs_wait_for_their_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("regend.store.vectors.merge.EXACT_ROWS", 40)
+    monkeypatch.setattr("regend.store.vectors.merge.BASE_ROWS", 40)
     monkeypatch.setattr("regend.store.vectors.merge.BUILD_AFTER_S", 0.0)
     files = [chunked([f"word{n}x{c} body" for c in range(20)]) for n in range(5)]
     with open_store(tmp_path, MODEL) as store:
