@@ -171,13 +171,12 @@ class PostgresStore:
         async with self._take(connections) as sql:
             number = await self._pool(sql, pool)
             await self._table(sql, model)
+            model_number = self._models[model]  # Now, because a connection that is cut beside this empties the table.
             held = {tree: await self._bits(sql, number, tree) for tree in trees}
             if any(wanted and held[tree][0] != wanted for tree, wanted in trees.items()):
                 return None
             bits = union([own for _, own in held.values()])
-            return await nearest(
-                sql, number, self._models[model], _half(vector), limit, members_of(bits), bits, self._places
-            )
+            return await nearest(sql, number, model_number, _half(vector), limit, members_of(bits), bits, self._places)
 
     async def similarity(
         self, pool: str, model: SharedModel, vector: FloatVector, chunks: Sequence[ChunkId]
