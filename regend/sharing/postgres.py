@@ -170,8 +170,7 @@ class PostgresStore:
         """Search one server; None where it has another revision of a tree, because it has not followed so far."""
         async with self._take(connections) as sql:
             number = await self._pool(sql, pool)
-            await self._table(sql, model)
-            model_number = self._models[model]  # Now, because a connection that is cut beside this empties the table.
+            model_number = await self._model(sql, model)
             held = {tree: await self._bits(sql, number, tree) for tree in trees}
             if any(wanted and held[tree][0] != wanted for tree, wanted in trees.items()):
                 return None
@@ -324,10 +323,13 @@ class PostgresStore:
             self._pools[name] = await sql.fetchval("SELECT regend.open_pool($1)", name)
         return self._pools[name]
 
-    async def _table(self, sql: Connection, model: SharedModel) -> str:
+    async def _model(self, sql: Connection, model: SharedModel) -> int:
         if model not in self._models:
             self._models[model] = await sql.fetchval("SELECT regend.open_model($1, $2)", model.model_id, model.dim)
-        return f"regend.vectors_{self._models[model]}"
+        return self._models[model]
+
+    async def _table(self, sql: Connection, model: SharedModel) -> str:
+        return f"regend.vectors_{await self._model(sql, model)}"
 
 
 async def _locked(sql: Connection, pool: int, lock: str) -> int:

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,6 +101,34 @@ async def test_connections_that_are_cut_in_the_middle(store: SharedStore, postgr
         await asyncio.to_thread(postgres.sql, f"{cut} pg_backend_pid()", database)
     await asked
     assert len((await store.fetch(POOL, MODEL, chunks))[0]) == 400
+
+
+@pytest.mark.parametrize("step", ["_pool", "_model", "_table", "_bits"])
+async def test_what_is_forgotten_beside_a_call_does_not_end_it(
+    store: SharedStore, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that is cut makes the store forget all numbers, whatever step the other calls have just done."""
+    chunks = chunk_ids(*range(30))
+    await store.put(POOL, MODEL, chunks, vectors(30))
+    await store.commit_tree(POOL, whole(chunks))
+    original, forgotten = getattr(store, step), 0
+
+    async def then_forget(*arguments: Any) -> Any:
+        nonlocal forgotten
+        found = await original(*arguments)
+        for table in ("_pools", "_models", "_trees", "_places"):
+            getattr(store, table).clear()
+        forgotten += 1
+        return found
+
+    monkeypatch.setattr(store, step, then_forget)
+    for _ in range(2):
+        assert len(await store.nearest(POOL, MODEL, QUERY, 30, {"one": ""})) == 30
+        assert len((await store.fetch(POOL, MODEL, chunks))[0]) == 30
+        assert await store.known(POOL, MODEL, chunks) == set(chunks)
+        assert await store.put(POOL, MODEL, chunks, vectors(30)) == 0
+        await store.commit_tree(POOL, whole(chunks))
+    assert forgotten > 1
 
 
 async def test_a_pool_of_many_numbers_and_few_rows(store: SharedStore, postgres: Server, database: str) -> None:

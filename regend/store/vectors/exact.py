@@ -21,9 +21,9 @@ _SLACK = 4
 _EXTRA = 32
 SIFTED_ROWS = 1 << 16
 """From this many rows on, cosines are computed only of the rows whose signs are like the vector's. 1,200,000 rows take
-25 ms instead of 96, and 200,000 take 8 instead of 18; below, it is hardly quicker."""
+29 ms instead of 96, and 200,000 take 8 instead of 17; below, it is hardly quicker."""
 _SIFTED, _SIFTED_SHARE = 4_000, 100
-"""About so many rows are left, and one of so many more: they hold 96 to 98 of the nearest 100, whatever the size. 4,000
+"""About so many rows are left, and one of so many more: they hold 97 to 98 of the nearest 100, whatever the size. 4,000
 alone would hold 95 of them in 200,000 rows and 93 in 1,200,000."""
 _SAMPLE_ROWS = 1 << 13
 _SIGN_BLOCK = 1 << 16

@@ -27,8 +27,8 @@ from regend.store.vectors.slab import Base, Slab, SlabView
 from regend.types import PoolId
 
 BASE_ROWS = 1_500_000
-"""Slabs below this have no graph. At 800,000 rows of 256, sifting by signs takes 14 ms and finds 96 of the nearest 100.
-A graph takes 4 ms for as many, 0.3 to 1 ms of CPU to build for each row, and two and a half times the memory."""
+"""Slabs below this have no graph. At 800,000 rows of 256, sifting by signs takes 12 ms and finds 97 of the nearest 100.
+A graph takes 4 ms for 96 of them, 0.3 to 1 ms of CPU to build for each row, and two and a half times the memory."""
 PIECE_ROWS = 200_000
 """Maximum rows that a job adds to a graph, about 40 s of CPU. Each piece serves as soon as it is done, commits go
 between two of them, and a stop loses one at most."""
