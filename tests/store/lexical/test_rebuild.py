@@ -100,6 +100,22 @@ def test_many_segments_become_one_and_only_once(tmp_path: Path) -> None:
         assert [found(store, n) for n in range(20)] == [5] * 20
 
 
+@pytest.mark.parametrize("docs", [1, 100])
+def test_segments_are_left_alone_where_a_rewrite_would_leave_as_many(
+    tmp_path: Path, docs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regend.store.upkeep.SEGMENT_DOCS", docs)
+    with open_store(tmp_path, MODEL) as store:
+        filled(store)
+        before, segments = directories(store), only_pool(store).lexical.view().searcher.num_segments
+        assert 1.5 < segments < 100
+        for _ in range(20):
+            store.maintain(idle=True)
+            time.sleep(0.002)
+        rewritten = store._upkeep._rebuilder.busy or directories(store) != before
+        assert rewritten == (docs == 100)
+
+
 def test_a_rewrite_waits_for_its_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system starts no thread for a while; the present index serves, and a new one is written afterwards."""
     monkeypatch.setattr(rebuild, "NO_THREAD_PAUSE_S", 0.05)
