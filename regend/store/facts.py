@@ -73,6 +73,9 @@ class LiveEntryWriter:
         self._overlay: dict[int, Entry | None] = {}
         self._count = 0
 
+    def __len__(self) -> int:
+        return self._count
+
     def get(self, entry_id: int) -> Entry | None:
         if entry_id in self._overlay:
             return self._overlay[entry_id]

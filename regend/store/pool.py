@@ -94,10 +94,9 @@ class Pool:
 
     def forget_dead(self, *, at_once: bool = False) -> bool:
         """Drop facts of dead entries once they are the majority; held snapshots keep the old facts."""
-        live = self.live.values()
-        if not at_once and len(self.facts.blob_of_entry) < 2 * len(live) + _FORGET_MIN:
+        if not at_once and len(self.facts.blob_of_entry) < 2 * len(self.live) + _FORGET_MIN:
             return False
-        self.facts = facts_of(live, self.facts.blob_of_entry, self.facts.keys_of_blob)
+        self.facts = facts_of(self.live.values(), self.facts.blob_of_entry, self.facts.keys_of_blob)
         return True
 
     def view(self) -> PoolView:
