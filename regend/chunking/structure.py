@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from functools import cache
 
 from tree_sitter import Node, Parser, Query, QueryCursor, Range, Tree
@@ -16,6 +17,9 @@ from regend.chunking.symbols import MATCH_LIMIT, Definition, definitions_in
 
 _PARSE_STEP = 1 << 16
 _NAME_STEP = 256
+_MOST_STRAY = 20_000
+"""Signs that may be left over in one piece that the parser did not understand. From each of them a query looks to the
+end of all: 100,000 brackets would take it 15 s, in which nothing can call it off."""
 _MAX_PARTS = 500
 """Maximum pieces of other languages that are parsed in a file."""
 _TAGS = {"shell": "bash", "console": "bash", "golang": "go", "c++": "cpp", "c#": "csharp", "node": "javascript"}
@@ -34,7 +38,8 @@ def structure_of(text: str, language: str, timeout_s: float) -> list[Definition]
         return None
     definitions = definitions_in(tree, language)
     if has_line_rules(language):
-        unclear = _unclear_rows(tree.root_node) if tree.root_node.has_error else set()
+        pieces = _unclear(tree.root_node)
+        unclear = {row for piece in pieces for row in range(piece.start_point[0], piece.end_point[0] + 1)}
         found = definitions_by_line(text, language, unclear)
         known = {(definition.start_row, definition.name) for definition in definitions}
         extra = [definition for definition in found if (definition.start_row, definition.name) not in known]
@@ -84,21 +89,19 @@ def _placed(definitions: list[Definition], extra: list[Definition], *, qualified
     return result
 
 
-def _unclear_rows(root: Node) -> set[int]:
-    """Return the rows that the parser did not understand."""
-    rows: set[int] = set()
-    work = [root]
+def _unclear(root: Node) -> Iterator[Node]:
+    """Yield the pieces that the parser did not understand."""
+    work = [root] if root.has_error else []
     while work:
         node = work.pop()
         if node.is_error:
-            rows.update(range(node.start_point[0], node.end_point[0] + 1))
-        elif node.has_error:
+            yield node
+        else:
             work.extend(child for child in node.children if child.has_error)
-    return rows
 
 
 def parsed(text: str, language: str, timeout_s: float) -> Tree | None:
-    """Return the syntax tree, or None when parsing takes too long."""
+    """Return the syntax tree, or None when parsing it or asking it for definitions takes too long."""
     spec = spec_of(language)
     raw = text.encode("utf-8", "surrogatepass")
     if not raw.endswith(b"\n"):
@@ -127,7 +130,9 @@ def _parsed(raw: bytes, parser: Parser, deadline: float) -> Tree | None:
         return time.monotonic() > deadline
 
     try:
-        return parser.parse(read, progress_callback=overdue)
+        tree = parser.parse(read, progress_callback=overdue)
+        stray = (piece.child_count - piece.named_child_count for piece in _unclear(tree.root_node))
+        return None if any(count > _MOST_STRAY for count in stray) else tree
     except ValueError:  # How a parse that was called off ends.
         parser.reset()
         return None

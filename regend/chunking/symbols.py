@@ -191,8 +191,8 @@ def _holds_one(wrapper: Node, node: Node, spec: LanguageSpec) -> bool:
 
 def _own_rows(node: Node) -> range:
     """Return the rows that a comment or attribute has for itself: no rows if it stands behind code."""
-    before = node.prev_sibling
-    start = node.start_point[0]
+    start, column = node.start_point
+    before = node.prev_sibling if column else None  # It is looked for from the first of all siblings on.
     if before is not None and before.end_point[0] == start and before.end_point[1] > 0:
         return range(0)
     end = node.end_point[0] if node.end_point[1] > 0 else node.end_point[0] - 1
