@@ -137,11 +137,11 @@ def test_converges(shard: int) -> None:
 
 
 def test_flushes_resolve() -> None:
-    worlds = [run_schedule(seed) for seed in range(100)]
-    assert sum(world.resolved for world in worlds) > 100 and sum(world.outages for world in worlds) > 20
-    assert sum(world.hangs for world in worlds) > 20
-    assert sum(world.hot_count > 0 for world in worlds) > 5, "files that change without end are among them"
-    assert sum(world.spent_count > 0 for world in worlds) > 5, "and files that spend the texts of their hour"
+    worlds = [run_schedule(seed) for seed in range(50)]
+    assert sum(world.resolved for world in worlds) > 50 and sum(world.outages for world in worlds) > 10
+    assert sum(world.hangs for world in worlds) > 10
+    assert sum(world.hot_count > 0 for world in worlds) > 2, "files that change without end are among them"
+    assert sum(world.spent_count > 0 for world in worlds) > 2, "and files that spend the texts of their hour"
 
 
 def run_without_pauses(seed: int, monkeypatch: pytest.MonkeyPatch) -> World:
@@ -167,10 +167,6 @@ def test_a_flush_chases_no_file_that_never_rests(seed: int, monkeypatch: pytest.
 def test_a_broken_rule_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The simulation can fail: without versions, an old answer overwrites a new one."""
     monkeypatch.setattr(Planner, "is_stale", lambda *_: False)
-    caught = 0
-    for seed in range(200):
-        try:
+    with pytest.raises(AssertionError):
+        for seed in range(200):
             run_schedule(seed)
-        except AssertionError:
-            caught += 1
-    assert caught > 0

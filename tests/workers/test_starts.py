@@ -24,17 +24,8 @@ from regend.workers.dispatcher import Dispatcher
 from regend.workers.process import FIRST_PAUSE_S, Spawner
 from tests.workers.dispatcher_rig import DEADLINE_S, LIMITS, chunk, pids_of, running, until, write_files
 
-REFUSALS = (
-    errno.ENOENT,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EAGAIN,
-    errno.ENOMEM,
-    errno.ENOEXEC,
-    errno.ETXTBSY,
-    errno.EIO,
-)
-SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+REFUSALS = (errno.ENOENT, errno.EACCES, errno.EAGAIN, errno.ENOMEM, errno.ETXTBSY)
+SHORTAGES = (errno.EMFILE, errno.ENOBUFS)
 
 Patch = Callable[[pytest.MonkeyPatch], str]
 """Makes every start fail, and returns what the cause must say."""
