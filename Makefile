@@ -6,12 +6,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 DEV := $(VENV)/.dev
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -c constraints.txt
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := $(PIP) install --no-compile --progress-bar on -c constraints.txt
 
-.PHONY: run check test test-all lint demo bench model clean
+.PHONY: run check test test-core test-all lint demo bench model clean
 
-# The packages to run regend. hnswlib is compiled once; pip keeps the wheel for the next environment. The package of
-# grammars has 170, and those that regend does not use are removed: two thirds of its size.
+# The packages to run regend. hnswlib is compiled on one core while the other installs all else; pip keeps the wheel for
+# the next environment. The package of grammars has 170, and those that regend does not use are removed: two thirds of its
+# size. Where tests or linters are the goal, what they need is installed at once.
+LISTED := import sys, tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+  parts = [p["dependencies"], *(p["optional-dependencies"][extra] for extra in sys.argv[1:])]; \
+  print(*(one for part in parts for one in part if not one.startswith("hnswlib")), sep="\n")
+EXTRA := $(if $(filter test test-all lint check demo bench,$(MAKECMDGOALS)),dev)
 LOAD_GRAMMARS := from regend.chunking import grammars as g; [g.grammar_of(one.grammar) for one in map(g.spec_of, g.language_names()) if one.grammar]
 $(STAMP): pyproject.toml constraints.txt $(wildcard regend/chunking/languages/*.toml)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -22,19 +28,22 @@ $(STAMP): pyproject.toml constraints.txt $(wildcard regend/chunking/languages/*.
 	  { echo "hnswlib is built from source and needs a C++ compiler; on Debian: apt-get install g++ python3-dev." >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "setting up $(VENV): some 20 packages; compiling hnswlib takes a minute the first time ..."
-	@HNSWLIB_NO_NATIVE=1 $(PIP) --no-compile -e . | sed -u -n 's/^Collecting \([^ ;]*\).*/  \1/p; s/^Building wheel.*/  &/p; s/^Successfully.*/done/p'
+	@$(BIN)/python -c '$(LISTED)' $(EXTRA) > $(VENV)/listed.txt
+	@HNSWLIB_NO_NATIVE=1 $(PIP) wheel --quiet --no-deps -c constraints.txt --wheel-dir $(VENV)/wheels hnswlib & compiled=$$!; \
+	  $(INSTALL) -r $(VENV)/listed.txt | sed -u -n 's/^Collecting \([^ ;]*\).*/  \1/p'; wait $$compiled
+	@$(INSTALL) --quiet $(VENV)/wheels/hnswlib-*.whl -e . && rm -r $(VENV)/wheels && echo done
 	@$(BIN)/python -c '$(LOAD_GRAMMARS)' 2>/dev/null || \
-	  $(PIP) --quiet --no-compile --force-reinstall --no-deps tree-sitter-language-pack
+	  $(INSTALL) --quiet --force-reinstall --no-deps tree-sitter-language-pack
 	@cd $(VENV)/lib/python*/site-packages/tree_sitter_language_pack/bindings && for file in *.abi3.so; do \
 	  grep -qs "^grammar = \"$${file%.abi3.so}\"" $(CURDIR)/regend/chunking/languages/*.toml || rm "$$file"; done
 	@$(BIN)/python -c '$(LOAD_GRAMMARS)'
-	@$(BIN)/python -c 'import regend.daemon.app' || { echo "The set-up failed; run: $(PIP) -e ." >&2; exit 1; }
+	@$(BIN)/python -c 'import regend.daemon.app' || { echo "The set-up failed; run: $(INSTALL) -e ." >&2; exit 1; }
 	@touch $@
 
 # The packages to develop it.
 $(DEV): $(STAMP)
 	@echo "setting up what tests and linters need in $(VENV) ..."
-	@HNSWLIB_NO_NATIVE=1 $(PIP) --quiet -e '.[dev]'
+	@$(BIN)/python -c '$(LISTED)' dev > $(VENV)/listed.txt && $(INSTALL) --quiet -r $(VENV)/listed.txt
 	@touch $@
 
 # Serve ROOT in the foreground; stop with Ctrl-C. The last line says how to ask from another shell. A daemon that runs
@@ -57,12 +66,17 @@ FILE ?=
 check: $(DEV)
 	@$(BIN)/python -m tests.check $(if $(FILE),"$(FILE)")
 
-# Two processes test side by side, so that more threads of each only wait for one another.
+# Two processes test side by side, so that more threads of each only wait for one another. Linters and types need one core,
+# so they run beside the first tests.
 test: export OPENBLAS_NUM_THREADS ?= 1
-test: lint
+test: export PYTHONDONTWRITEBYTECODE :=
+test: $(DEV)
+	@$(MAKE) --no-print-directory -j2 --output-sync=target lint test-core
+	$(BIN)/pytest -n 2 --dist loadgroup --ignore tests/core --ignore tests/embedding/pacing
+
+test-core: $(DEV)
 	REGEND_SCHEDULES=300 $(BIN)/pytest -n 2 --dist worksteal tests/core tests/embedding/pacing --cov=regend.core \
 	  --cov=regend.embedding.pacing --cov-branch --cov-report= --cov-fail-under=100
-	$(BIN)/pytest -n 2 --dist loadgroup --ignore tests/core --ignore tests/embedding/pacing
 
 # All that takes long: 500 kills (REGEND_KILLS), each compared with a fresh index, a fault at every writing call of a store
 # and at each site of a daemon (REGEND_FAULTS_PER_SITE=1 for the first call of each only), 2,000 cases of damage, a million

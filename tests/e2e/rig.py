@@ -177,9 +177,9 @@ def queries_about(root: Path, count: int, seed: int = 1) -> list[str]:
     return [" ".join(rng.sample(words, min(len(words), 1 + n % 3))) for n in range(count)] if words else []
 
 
-def assert_as_fresh(subject: Daemon, root: Path, queries: int = 50) -> None:
+def assert_as_fresh(subject: Daemon, root: Path, queries: int = 16) -> None:
     """After a flush, the daemon's index of the root must equal that of a daemon that has never seen it before."""
-    with daemon() as fresh:
+    with daemon("[workers]\ncount = 1\n") as fresh:
         fresh.flush_limit_s = subject.flush_limit_s
         fresh.start(root, wait=False)  # It takes its time beside the other's flush.
         done = subject.flush()

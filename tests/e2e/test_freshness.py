@@ -158,7 +158,7 @@ def test_a_root_deleted_and_recreated(served: Daemon, root: Path) -> None:
     assert_as_fresh(served, root)
 
 
-@pytest.mark.parametrize("rules", [".gitignore", ".regenignore"])
+@pytest.mark.parametrize("rules", [".gitignore", pytest.param(".regenignore", marks=pytest.mark.slow)])
 def test_a_new_ignore_rule_purges_and_its_removal_brings_back(served: Daemon, root: Path, rules: str) -> None:
     (root / "loose").mkdir()
     (root / "loose" / "new.py").write_text("def untracked_thing():\n    return 1\n")

@@ -137,6 +137,7 @@ def test_the_root_is_a_mount_that_goes_away(tmp_path: Path) -> None:
     away_and_back(tmp_path, "repo", tmp_path / "place")
 
 
+@pytest.mark.slow
 @inside(*MOUNTS, check=MOUNTING)
 def test_the_root_is_below_a_mount_that_goes_away(tmp_path: Path) -> None:
     away_and_back(tmp_path, ".", tmp_path / "place" / "repo")

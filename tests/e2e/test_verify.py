@@ -40,7 +40,9 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("what", DAMAGE)
+@pytest.mark.parametrize(
+    "what", ["a text", *(pytest.param(what, marks=pytest.mark.slow) for what in ("a list", "a page"))]
+)
 def test_damage_within_the_catalog_is_found_and_mended(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str
 ) -> None:

@@ -233,7 +233,7 @@ PLACES: list[Callable[[World], None]] = [
 @pytest.mark.parametrize("block", range(4))
 def test_any_change_gives_what_fresh_rules_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
     differing = compared = 0
-    for seed in range(block * 4, block * 4 + 4):
+    for seed in range(block * 2, block * 2 + 2):
         (tmp_path / str(seed)).mkdir()
         world = World(tmp_path / str(seed), random.Random(seed), monkeypatch)
         rules = IgnoreRules(world.root)
@@ -254,7 +254,7 @@ def test_any_change_gives_what_fresh_rules_give(tmp_path: Path, monkeypatch: pyt
                 assert {path: after[path][0] for path in said} == said, note
             differing += after != before
             before = after
-    assert differing > 10 and compared > 30
+    assert differing > 5 and compared > 15
 
 
 def test_a_worktree_that_ceases_to_be_one(tmp_path: Path) -> None:
