@@ -24,6 +24,7 @@ _SCANNED_TERMS = 8
 _MIN_TERM_CHARS = 3
 _UNNAMED = frozenset({"block", "window"})
 """Kinds of chunks whose symbol names what is around them."""
+_WORD = re.compile(r"\w+")
 _MAX_LINE_CHARS = 400
 """Maximum characters of a line that are shown: one minified line must not make an answer of megabytes."""
 
@@ -206,7 +207,18 @@ def members(symbols: Iterable[SymbolView], view: ChunkView, terms: tuple[str, ..
     """
     signatures = view.outline.split("\n")
     beyond = [s for s in symbols if s.start_line > view.end_line and s.path.rpartition(".")[0] == view.symbol]
-    names = [(s, re.compile(rf"(?<!\w){re.escape(s.name)}(?!\w)")) for s in beyond]
-    heads = [(s.start_line, next(filter(name.search, signatures), s.name)) for s, name in names]
+    head_of: dict[str, str] = {}
+    for line in signatures:
+        for word in _WORD.findall(line):
+            head_of.setdefault(word, line)
+    heads = [(s.start_line, head_of.get(s.name) or _head(s.name, signatures)) for s in beyond]
     best = _best_lines(_counts("\n".join(text for _, text in heads), terms), 0, -1)
     return tuple(MatchedLine(line, _cut(text)) for line, text in (heads[at] for at in best))
+
+
+def _head(name: str, signatures: list[str]) -> str:
+    """Return the first signature with a name that no whole word is, such as an operator, or the name alone."""
+    if _WORD.fullmatch(name):
+        return name
+    whole = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
+    return next(filter(whole.search, signatures), name)

@@ -40,7 +40,7 @@ class SlabView:
         dead: bool [>= count], tombstones of the delta.
         count: rows of the delta that belong to this view.
         row_of: of the delta's chunk keys; it may name rows beyond `count`.
-        signs: of the delta's rows, where these are many; else it has no rows.
+        signs: of the delta's rows, where these are many, see `exact.signs_of`; else of no rows.
     """
 
     dim: int
@@ -78,8 +78,8 @@ class SlabView:
         return best(keys, scores, limit)
 
     def _search_delta(self, vector: FloatVector, limit: int) -> tuple[KeyArray, FloatVector]:
-        if len(self.signs):
-            rows = sifted(self.signs[: self.count], vector, limit)
+        if self.signs.shape[1]:
+            rows = sifted(self.signs[:, : self.count], vector, limit)
             rows = rows[~self.dead[rows]]
             if len(rows) >= limit:
                 return self._nearest_of(rows, vector, limit)
@@ -103,7 +103,7 @@ class SlabView:
             rows = rows[(rows >= 0) & (rows < self.count)]
             rows = rows[~self.dead[rows]]
             if len(rows) >= SIFTED_ROWS:
-                rows = rows[sifted(self.signs[rows], vector, limit)]
+                rows = rows[sifted(self.signs[:, rows], vector, limit)]
             return best(*self._nearest_of(rows, vector, limit), limit)
         if isinstance(self.base, DiskBase) and len(keys) > READ_ROWS:
             keys = np.intersect1d(keys, np.concatenate((self.base.found, self.live_delta()[0])))
@@ -175,7 +175,7 @@ class Slab:
         self._dead_count = 0
         self._count = 0
         self._row_of = KeyRows()
-        self._signs: SignMatrix = np.empty((0, -(-self._dim // 8)), np.uint8)
+        self._signs: SignMatrix = signs_of(self._vectors[:0])
         self._signed = 0
 
     def __contains__(self, key: int) -> bool:
@@ -277,12 +277,12 @@ class Slab:
         """Return the signs of the delta's rows if these are many."""
         done, count = self._signed, self._count
         if count < SIFTED_ROWS:
-            return self._signs[:0]
-        if len(self._signs) < count:
-            signs = np.empty((len(self._keys), self._signs.shape[1]), np.uint8)
-            signs[:done] = self._signs[:done]
+            return self._signs[:, :0]
+        if self._signs.shape[1] < count:
+            signs = np.empty((len(self._signs), len(self._keys)), np.uint64)
+            signs[:, :done] = self._signs[:, :done]
             self._signs = signs
-        self._signs[done:count] = signs_of(self._vectors[done:count])
+        self._signs[:, done:count] = signs_of(self._vectors[done:count])
         self._signed = count
         return self._signs
 

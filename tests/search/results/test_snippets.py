@@ -1,5 +1,6 @@
 """A snippet begins at the definition or at the densest lines, and never shows lines that are not the file's."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -127,6 +128,28 @@ def test_members_beyond_a_class_s_head_are_named_with_their_lines() -> None:
         (120, "def push(self, job):"), (160, "def pop(self):"), (180, "def pop_all(self):"),
     )  # fmt: skip
     assert members(symbols, head, ("elsewhere",)) == ()
+
+
+@pytest.mark.parametrize("name", ["pop", "pop?", "operator==", "größe", "~Large", "pop:from:", "+", "pop_all"])
+def test_a_member_is_shown_by_the_first_signature_with_its_whole_name(name: str) -> None:
+    signatures = [
+        f"a {name}x b",
+        f"x{name} y" if name[0].isalnum() else "y",
+        f"virtual {name} (a, b)",
+        f"last {name} z",
+    ]
+    head = replace(view("class Large:", symbol="Large"), outline="\n".join(signatures))
+    whole = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
+    wanted = next(line for line in signatures if whole.search(line))
+    assert members([SymbolView(1, name, f"Large.{name}", "method", 120, 129)], head, ("virtual", "last", "a")) == (
+        (120, wanted),
+    )
+
+
+def test_a_member_without_a_signature_is_shown_by_its_name() -> None:
+    head = replace(view("class Large:", symbol="Large"), outline="def push(self):")
+    for name in ("pop", "pop?"):
+        assert members([SymbolView(1, name, f"Large.{name}", "method", 120, 129)], head, ("pop",)) == ((120, name),)
 
 
 @pytest.mark.parametrize("max_lines", [1, 3, SNIPPET_LINES, 60])

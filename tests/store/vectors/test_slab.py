@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from regend.store.vectors import hnsw
-from regend.store.vectors.exact import KeyRows, nearest, sifted, signs_of
+from regend.store.vectors.exact import KeyRows, _differing, nearest, sifted, signs_of
 from regend.store.vectors.slab import Slab, SlabView
 from tests.store.samples import clustered
 
@@ -23,6 +23,7 @@ QUERIES = clustered(40, DIM, seed=1)[:20]
 def sifted_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test runs with signs, too; so few rows are all left over, so that nothing may be missing."""
     monkeypatch.setattr("regend.store.vectors.slab.SIFTED_ROWS", request.param)
+    monkeypatch.setattr("regend.store.vectors.exact._SIFTED_SHARE", 1)
 
 
 def exact(live: set[int], query: np.ndarray, limit: int) -> list[int]:
@@ -177,12 +178,17 @@ def test_exact_search_skips_rows(limit: int, without: bool, monkeypatch: pytest.
     assert len(nearest(halves[:3], QUERIES[0], limit, np.arange(3))[0]) == 0
 
 
-@pytest.mark.parametrize("without", [False, True])
+@pytest.mark.parametrize("dim", [1, 63, 64, 65, 250, 256, 384, 1_000])
+def test_signs_differ_where_they_do(dim: int) -> None:
+    rows = np.random.default_rng(dim).standard_normal((300, dim)).astype(np.float16)
+    for count in (0, 1, 300):
+        found = _differing(signs_of(rows[:count]), signs_of(rows[7:8]))
+        assert found.tolist() == ((rows[:count] < 0) != (rows[7] < 0)).sum(1).tolist()
+
+
 @pytest.mark.parametrize("dim", [250, 256])
-def test_a_tenth_by_signs_has_most_of_the_nearest(dim: int, without: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tenth_by_signs_has_most_of_the_nearest(dim: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("regend.store.vectors.exact._SIFTED", 1_800)
-    if without:
-        monkeypatch.setattr("regend.store.vectors.exact._HAS_SIMSIMD", False)
     rows = clustered(20_000, dim, seed=5).astype(np.float16)
     signs = signs_of(rows)
     found = 0
