@@ -20,7 +20,7 @@ from regend.search.legs.conditions import conditions_of
 from regend.search.legs.fusion import vector_weight
 from regend.search.legs.legs import Vector, exact_definitions, find_definitions
 from regend.search.legs.literal import is_code_word, literal_of, longer_word
-from regend.search.legs.named import located
+from regend.search.legs.named import located, within_files
 from regend.search.legs.scope import Scope, ScopeResolver
 from regend.search.options import RelatedOptions, SearchOptions
 from regend.search.overlay import OverlaidSnapshot
@@ -120,7 +120,9 @@ class Engine:
             clock.lap("exact")
             return replace(outcome, notes=(*notes, *outcome.notes), stage_ms=clock.wall_ms, cpu_ms=clock.cpu_ms)
         query, places = located(scope, query)
+        places, doubts = within_files(snapshot, scope, places)
         query, corrections = self._spelt(snapshot, scope, query)
+        notes += doubts
         notes += [f"No file holds {wrong!r}; searched for {right!r}." for wrong, right in corrections]
         clock.lap("spelling")
         weight = vector_weight(self._model_strength, query.kind)

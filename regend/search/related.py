@@ -9,7 +9,7 @@ from regend.chunking.tokens import asked_tokens
 from regend.errors import PathError
 from regend.search.legs.fusion import vector_weight
 from regend.search.legs.legs import NO_DEFINITIONS, Vector
-from regend.search.legs.locate import Place, chunks_at
+from regend.search.legs.locate import Place, beyond_end, chunks_at
 from regend.search.legs.scope import Scope, find_file
 from regend.search.options import RelatedOptions
 from regend.search.query.parse import parse_query
@@ -54,11 +54,12 @@ def related(snapshot: Snapshot, options: RelatedOptions, scope: Scope, model_str
     else:
         page = _files_like(question, origin, options, clock)
     show = Show(snapshot, scope, terms, NO_DEFINITIONS, options.context, options.lines)
-    lacking = f"This {'chunk' if options.line else 'file'} has no vector yet; compared by words only."
-    notes = () if vector is not None else (lacking,)
+    notes = beyond_end(origin, options.line, views[0]) if options.line else []
+    if vector is None:
+        notes.append(f"This {'chunk' if options.line else 'file'} has no vector yet; compared by words only.")
     if scope.empty:
-        notes = (*notes, f"No indexed file matches {options.filters}; loosen the filter.")
-    return replace(shown(page.rows, page.more, options, show), notes=notes)
+        notes.append(f"No indexed file matches {options.filters}; loosen the filter.")
+    return replace(shown(page.rows, page.more, options, show), notes=tuple(notes))
 
 
 def origin_of(snapshot: Snapshot, options: RelatedOptions) -> tuple[Entry, list[ChunkView], Vector | None]:

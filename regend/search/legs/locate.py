@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from regend.store.base import ChunkView, Snapshot
+from regend.store.base import ChunkView, Entry, Snapshot
 from regend.types import MAX_CHUNKS_PER_BLOB, doc_id
 
 _GUESSES = 5
@@ -36,6 +36,14 @@ def chunks_at(snapshot: Snapshot, places: Iterable[Place]) -> dict[Place, ChunkV
             search.take(views.get(search.next_doc()))
         active = [search for search in active if not search.done]
     return {place: search.best for place, search in searches.items() if search.best is not None}
+
+
+def beyond_end(entry: Entry, line: int, view: ChunkView) -> list[str]:
+    """Return a note where nothing stands at the line or behind it; `view` is the chunk that was found for it."""
+    is_last = view.doc & (MAX_CHUNKS_PER_BLOB - 1) == entry.chunk_count - 1
+    if not is_last or line <= view.end_line:
+        return []
+    return [f"{entry.path} has nothing at line {line}; its last line with text is {view.end_line}."]
 
 
 class _Search:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from regend.chunking.tokens import asked_tokens, normalised
-from regend.search.legs.locate import Place
+from regend.search.legs.locate import Place, beyond_end, chunks_at
 from regend.search.legs.scope import Scope
 from regend.search.query.parse import Query
 from regend.search.query.places import NamedPlace
 from regend.search.query.words import standing
-from regend.store.base import ChunkConditions, Entry, LexicalQuery
+from regend.store.base import ChunkConditions, Entry, LexicalQuery, Snapshot
 from regend.types import DOC_ORDINAL_BITS
 
 MAX_NAMED = 8
@@ -39,6 +39,19 @@ def located(scope: Scope, query: Query) -> tuple[Query, tuple[Place, ...]]:
     if any(place.line or "/" in place.path for place in query.places):
         return query, ()
     return query.unplaced() if query.places else query, ()
+
+
+def within_files(snapshot: Snapshot, scope: Scope, places: tuple[Place, ...]) -> tuple[tuple[Place, ...], list[str]]:
+    """Return the places with the nearest lines that chunks hold, and notes on those behind the end of their files."""
+    found = chunks_at(snapshot, places)
+    held: list[Place] = []
+    notes: list[str] = []
+    for place in places:
+        entry, chunk = scope.entry(place.entry_id), found.get(place)
+        if entry is not None and chunk is not None:
+            notes += beyond_end(entry, place.line, chunk)
+            held.append(place._replace(line=min(max(place.line, chunk.start_line), chunk.end_line)))
+    return tuple(dict.fromkeys(held)), notes
 
 
 def named_entries(scope: Scope, path: str, anywhere: bool = False) -> list[Entry]:

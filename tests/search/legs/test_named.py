@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from regend.search.engine import Engine
-from regend.search.options import SearchOptions
+from regend.search.options import RelatedOptions, SearchOptions
 from regend.search.query.parse import parse_query
 from regend.search.results.outcome import SearchOutcome
 from tests.search.conftest import Corpus
@@ -69,3 +69,23 @@ def test_a_file_that_is_not_there_is_a_name(files: Corpus) -> None:
 def test_the_line_of_a_file_elsewhere_is_found_by_name(files: Corpus) -> None:
     assert asked(files, "/app/other.py:5").results[0].path == "lib/other.py"
     assert asked(files, "error.py:1").results[0].path == "src/error.py"
+
+
+@pytest.mark.parametrize("line", range(1, 11))
+def test_a_line_of_the_file_gets_no_note_and_its_file_comes_first(files: Corpus, line: int) -> None:
+    """Lines 3, 4, 7 and 8 are blank, and stand between definitions."""
+    found = asked(files, f"src/invoice.py:{line}")
+    assert found.notes == ()
+    assert found.results[0].path == "src/invoice.py"
+
+
+@pytest.mark.parametrize(
+    "form", ["src/invoice.py:{}", "/x/src/invoice.py({},3)", 'File "src/invoice.py", line {}, in a']
+)
+@pytest.mark.parametrize("line", [11, 12, 500, 99_999])
+def test_a_line_behind_the_end_is_named(files: Corpus, form: str, line: int) -> None:
+    found = asked(files, form.format(line))
+    assert found.results[0].path == "src/invoice.py"
+    assert found.notes == (f"src/invoice.py has nothing at line {line}; its last line with text is 10.",)
+    options = RelatedOptions("/repo", "src/invoice.py", line)
+    assert found.notes[0] in Engine(hashed_vector).related(files.snapshot, options).notes
