@@ -23,7 +23,6 @@ QUERIES = clustered(40, DIM, seed=1)[:20]
 def sifted_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test runs with signs, too; so few rows are all left over, so that nothing may be missing."""
     monkeypatch.setattr("regend.store.vectors.slab.SIFTED_ROWS", request.param)
-    monkeypatch.setattr("regend.store.vectors.exact._SIFTED_SHARE", 1)
 
 
 def exact(live: set[int], query: np.ndarray, limit: int) -> list[int]:
