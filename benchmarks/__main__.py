@@ -122,7 +122,7 @@ def main(arguments: list[str] | None = None) -> int:
             parser.error(f"--json {options.json} lies in no folder; make {options.json.resolve().parent} first")
         report = retrieval.run(
             options.questions, options.checkouts, names(options.only), modes, misspelt if options.misspell else str,
-            options.state_dir, options.symbols, options.budget,
+            options.state_dir, options.symbols, options.budget, options.mirrors,
         )  # fmt: skip
         retrieval.write(report, options.json)
         return 0

@@ -17,11 +17,16 @@ from benchmarks.metrics import Target, Worth, mean_worth
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question and every place that answers it, main ones first."""
+    """One question and every place that answers it, main ones first.
+
+    Attributes:
+        commit: what the question was made from; later ones know its answer.
+    """
 
     text: str
     targets: tuple[Target, ...]
     category: str
+    commit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,7 @@ class Repository:
     Attributes:
         root: folder inside the checkout to which the index is limited, or empty.
         directory: what is indexed, an absolute path.
+        revision: that of the checkout, or empty.
     """
 
     name: str
@@ -38,6 +44,7 @@ class Repository:
     root: str
     directory: Path
     questions: tuple[Question, ...]
+    revision: str = ""
 
     def full_path(self, path: str) -> str:
         """Turn a path relative to `directory` into one relative to the checkout."""
@@ -71,10 +78,13 @@ def load(file: Path, checkouts: Path, only: Iterable[str] = ()) -> list[Reposito
         if not directory.is_dir():
             missing.append(f"{directory} is not a folder; check out {entry.get('github', entry['name'])} there.")
         questions = tuple(
-            Question(q["query"], tuple(map(_target, [*q["relevant"], *q["secondary"]])), q["category"])
+            Question(
+                q["query"], tuple(map(_target, [*q["relevant"], *q["secondary"]])), q["category"], q.get("commit", "")
+            )
             for q in entry["queries"]
         )
-        found.append(Repository(entry["name"], entry["language"], root, directory, questions))
+        revision = entry.get("revision", "")
+        found.append(Repository(entry["name"], entry["language"], root, directory, questions, revision))
     if missing:
         raise SystemExit("\n".join([*missing, "`--only` takes the names of those that are there."]))
     return found

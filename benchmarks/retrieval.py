@@ -20,14 +20,16 @@ from benchmarks.baselines import IndexedChunk, bm25, matching_words, vectors_alo
 from benchmarks.daemons import PrivateDaemon, machine, percentile, private_daemon
 from benchmarks.definitions import Named, missed, sampled
 from benchmarks.metrics import TOP, WHOLE_FILE, Found, Worth, best_rank, worth
+from benchmarks.past import rankings
 from regend.embedding.base import LocalEncoder
 from regend.embedding.registry import local_encoder
+from regend.embedding.static import built_in
 from regend.limits import MAX_RESULTS
 from regend.rpc.client import Client
 from regend.store.base import Snapshot
 from regend.store.store import open_store
 
-MODES = ("daemon", "bm25", "vectors", "words", *semble.MODES)
+MODES = ("daemon", "past", "bm25", "vectors", "words", *semble.MODES)
 _COLUMNS = ("NDCG@10", "MRR", "recall")
 _ROUNDS = 3
 """Each question is asked so often; the first round warms up and is not timed."""
@@ -74,6 +76,7 @@ def run(
     state_dir: Path | None = None,
     name_count: int = 0,
     budget_tokens: int = 0,
+    mirrors: Path | None = None,
 ) -> Report:
     """Measure `modes` on the questions of `file`.
 
@@ -82,6 +85,7 @@ def run(
         state_dir: where the daemon keeps its index between runs; None indexes afresh and leaves nothing behind.
         budget_tokens: ask each question once more for an answer of at most so many tokens; 0 does not.
         name_count: so many exact unique names are asked for, too.
+        mirrors: the repositories with their histories, for the mode ``past``, see `benchmarks.past`.
     """
     report = Report(load(file, checkouts, only), budget_tokens=budget_tokens)
     encoder = local_encoder()
@@ -103,6 +107,12 @@ def run(
             daemon.flush()
             report.names_asked, report.names_missed = len(asked), missed(daemon, asked)
             daemon.stop()
+        if "past" in modes and mirrors is None:
+            report.skipped.append("past: name the repositories with their histories by --mirrors DIR.")
+        elif "past" in modes and mirrors is not None:
+            with opened(daemon.state_dir, encoder) as snapshot:
+                for repository in report.repositories:
+                    report.note("past", repository, rankings(snapshot, repository, mirrors, built_in(), rewrite))
         if {"bm25", "vectors", "words"} & set(modes):
             with opened(daemon.state_dir, encoder) as snapshot:
                 for repository in report.repositories:

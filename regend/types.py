@@ -56,6 +56,18 @@ class StatSig(NamedTuple):
 UNSURE = StatSig(0, 0, 0, 0)
 
 
+class Change(NamedTuple):
+    """A commit and the files that it changed.
+
+    Attributes:
+        subject: the first line of its message.
+        paths: the files that it changed, relative to the root, with ``/``.
+    """
+
+    subject: str
+    paths: tuple[str, ...]
+
+
 class Declared(NamedTuple):
     """The language and the marks that `.gitattributes` gives a file, whatever its name and its text say.
 

@@ -48,10 +48,11 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question, and every place that answers it."""
+    """A question, every place that answers it, and the commit that the question was made from, if one was."""
 
     query: str
     targets: tuple[str | Span, ...]
+    commit: str = ""
 
     def as_json(self, category: str) -> dict[str, Any]:
         """Return the form that `benchmarks.annotations` reads."""
@@ -60,7 +61,8 @@ class Question:
             else {"path": target.path, "start_line": target.start_line, "end_line": target.end_line}
             for target in self.targets
         ]  # fmt: skip
-        return {"query": self.query, "relevant": relevant, "secondary": [], "category": category}
+        made = {"query": self.query, "relevant": relevant, "secondary": [], "category": category}
+        return made | ({"commit": self.commit} if self.commit else {})
 
 
 @dataclass(slots=True)

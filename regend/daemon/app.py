@@ -33,6 +33,7 @@ from regend.daemon.handlers.asking import QueryMethods, QueryParts
 from regend.daemon.handlers.buffers import Buffers
 from regend.daemon.handlers.embed_status import EmbedReport, EmbedStatus
 from regend.daemon.handlers.freshness import FreshnessMethods
+from regend.daemon.handlers.histories import Histories
 from regend.daemon.handlers.notices import Notices
 from regend.daemon.handlers.operations import OperationMethods
 from regend.daemon.handlers.query_runner import QueryRunner
@@ -182,9 +183,12 @@ class App:
         )
         states = RootStates(roots, pipeline, reads, watcher, self._workers)
         sends_queries = self._provider.info.local or bool(config.embedding.remote_roots)
+        histories = Histories(roots, calls, lambda: engine.forget())
+        closing.callback(histories.close)
         engine = Engine(
-            models[FIRST_TRACK].query_vectors.encoded, knows=known_words(self._first), importance=word_importance
-        )
+            models[FIRST_TRACK].query_vectors.encoded, knows=known_words(self._first), importance=word_importance,
+            history_of=histories.of,
+        )  # fmt: skip
         asked = QueryParts(states, driver, reads, engine, models, sends_queries, sharing)
         handlers = method_table(
             QueryMethods(
@@ -193,7 +197,7 @@ class App:
                 QueryRunner(queries, lambda: reads.snapshot, times),
             ),
             RootMethods(admission, states, indexer),
-            FreshnessMethods(roots, driver),
+            FreshnessMethods(roots, driver, histories),
             OperationMethods(config, self.stop),
             StatusMethod(
                 self._places.socket, state_dir, started_at, states, EmbedStatus(pipeline, reads, models),
@@ -219,7 +223,7 @@ class App:
         _collect_garbage()
         allowed = partial(roots_at, reads, remote_paths)
         stronger = [bring_in(model, config.embedding, indexer, driver, allowed) for model in models[1:]]
-        background = [governor.run(self._pace), indexer.wait(), *self._gateway(), *stronger]
+        background = [governor.run(self._pace), indexer.wait(), histories.settle(), *self._gateway(), *stronger]
         if sharing is not None:
             background.append(sharing.run())
         for task in [tasks.create_task(work) for work in background]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from regend.disk.repository import find_repository
 
-_GIT_TIMEOUT_S = 20.0
+TIMEOUT_S = 20.0
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "SYSTEMROOT")
 
 
@@ -35,7 +35,7 @@ def origins_of(root: Path) -> Origins:
     if repository is None:
         return Origins({}, ())
     config = repository.common_dir / "config"
-    listed = _git("config", "--file", str(config), "--null", "--get-regexp", r"^remote\..*\.url$")
+    listed = git("config", "--file", str(config), "--null", "--get-regexp", r"^remote\..*\.url$")
     remotes: dict[str, str] = {}
     for entry in listed.split("\0"):
         key, _, url = entry.partition("\n")
@@ -43,17 +43,21 @@ def origins_of(root: Path) -> Origins:
             remotes.setdefault(key.removeprefix("remote.").removesuffix(".url"), url)
     if (repository.common_dir / "shallow").exists():
         return Origins(remotes, ())
-    commits = _git("--git-dir", str(repository.git_dir), "rev-list", "--max-parents=0", "HEAD")
+    commits = git("--git-dir", str(repository.git_dir), "rev-list", "--max-parents=0", "HEAD")
     return Origins(remotes, tuple(commits.split()))
 
 
-def _git(*arguments: str) -> str:
-    """Return what git prints; empty where it fails."""
-    environ = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    environ |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}
+def environment() -> dict[str, str]:
+    """Return the environment for git, in which it prompts for nothing, takes no optional lock, and fetches nothing."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    return kept | {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}
+
+
+def git(*arguments: str) -> str:
+    """Return what git prints; empty where it fails, or is missing."""
     try:
         done = subprocess.run(
-            ["git", *arguments], env=environ, stdin=subprocess.DEVNULL, capture_output=True, timeout=_GIT_TIMEOUT_S,
+            ["git", *arguments], env=environment(), stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S,
             check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):

@@ -31,6 +31,7 @@ from regend.search.query.words import forms
 from regend.search.ranking.coverage import WordWeights, rarity, word_weights
 from regend.search.ranking.features import QueryContext, query_context
 from regend.search.ranking.files import select_files
+from regend.search.ranking.history import HistoryOf, told_by
 from regend.search.ranking.ranking import RANKING, Ranked, RankingTable
 from regend.search.ranking.selection import FIRST_LOOK, Question, ResultPage, chunk_of, page_of, ranked
 from regend.search.ranking.weights import MODEL_STRENGTH
@@ -63,6 +64,7 @@ class Engine:
         knows: tells whether the model knows a word of a text; without one, vectors of unknown words are noise.
         importance: tells how much each word says in a question, above 0, by what was learnt from many projects; without
             it, words are worth more the fewer chunks in scope hold them.
+        history_of: the changes of a root, as far as they are known by now; who brings others calls `forget`.
     """
 
     def __init__(
@@ -72,10 +74,12 @@ class Engine:
         table: RankingTable = RANKING,
         knows: Callable[[str], bool] = lambda _text: True,
         importance: Callable[[Sequence[str]], Sequence[float]] | None = None,
+        history_of: HistoryOf = lambda _: None,
     ) -> None:
         self._encode_query = encode_query
         self._knows = knows
         self._importance = importance
+        self._history_of = history_of
         self._model_strength = model_strength
         self._table = table
         self._scopes = ScopeResolver()
@@ -103,6 +107,10 @@ class Engine:
             known = self._search(snapshot, options, query_vector)
             self._answers.put(snapshot, options, query_vector, known)
         return known
+
+    def forget(self) -> None:
+        """Forget the answers that were given: files did not change, but their history did. Any thread."""
+        self._answers = RecentAnswers()
 
     def _search(self, snapshot: Snapshot, options: SearchOptions, query_vector: Vector | None) -> SearchOutcome:
         clock = StageClock(cpu=options.explain)
@@ -223,6 +231,7 @@ class Engine:
         return Question(
             snapshot, scope, query, context, conditions, query.phrases, definitions, vector, weight,
             self._table.asked(context), literal_of(snapshot, scope, query, conditions),
+            told=told_by(self._history_of, query.terms),
         )  # fmt: skip
 
     def _word_weights(self, scope: Scope, query: Query) -> WordWeights:

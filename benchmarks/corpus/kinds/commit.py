@@ -74,7 +74,7 @@ def questions(material: Material) -> list[Question]:
         subject, sentence, commit = next((one for one in span if one[1]), span[0]) if turn % 3 == 2 else span[0]
         if turn % 3 == 2 and sentence:
             subject = f"{subject.rstrip('.')}. {sentence}"
-        asked.append(Question(subject, source_files(material, commit)))
+        asked.append(Question(subject, source_files(material, commit), commit.object_id))
     return asked
 
 

@@ -56,7 +56,7 @@ def questions(material: Material) -> list[Question]:
             continue
         said, subject = normalised(text), normalised(without_references(commits[0].subject))
         if said not in subject and subject not in said:
-            asked.setdefault(said, Question(text, files))
+            asked.setdefault(said, Question(text, files, commits[0].object_id))
         if len(asked) == LIMIT:
             break
     return list(asked.values())

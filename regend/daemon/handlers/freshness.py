@@ -9,6 +9,7 @@ from typing import cast
 from regend.core import events as ev
 from regend.core.modes import Mode
 from regend.daemon.driver import Driver
+from regend.daemon.handlers.histories import Histories
 from regend.daemon.roots import Roots
 from regend.rpc import operation_messages as rpc
 from regend.rpc.connection import Connection
@@ -20,10 +21,12 @@ class FreshnessMethods:
 
     roots: Roots
     driver: Driver
+    histories: Histories
 
     async def flush(self, _: Connection, request: rpc.FlushRequest) -> rpc.FlushResponse:
         started_at = time.perf_counter()
         done = await self.driver.flush(wait_vectors=True, timeout_s=request.timeout_s)
+        await self.histories.settle()
         failed = tuple(
             rpc.FailedPath(served.path, path, reason)
             for root, path, reason in done.failed

@@ -64,6 +64,7 @@ class FileFacts:
         symbol: how well the name of an enclosing definition fits the query, 0..1.
         tokens: of the longest chunk.
         likeness: of the whole file's vector to the query's, as a share of the best file's, 0..1.
+        history: what commits like the query say for the file, as a share of the best file's, 0..1, see `history`.
         pairs: what pairs of its features say together, see `pairs`.
     """
 
@@ -82,6 +83,7 @@ class FileFacts:
     symbol: float = 0.0
     tokens: int = 0
     likeness: float = 0.0
+    history: float = 0.0
     pairs: float = 0.0
 
 
@@ -273,6 +275,8 @@ FEATURES: tuple[Feature, ...] = (
     _row("all_words", "file", lambda chunk, _: chunk.file.all_words),
     # A passage may be like the question by chance, a whole file hardly.
     _row("file_likeness", "read", lambda chunk, context: chunk.file.likeness * KIND_FACTORS[context.query.kind]),
+    # People write what a change is for, in words that code may lack.
+    _row("history", "read", lambda chunk, _: chunk.file.history),
     # If several files of a folder fit, the topic is at home there; a lone match elsewhere is more often chance.
     _row("neighbours", "file", lambda chunk, _: chunk.file.neighbours),
     # A user who types just a name wants its definition first. Its weight exceeds all others together, on purpose.

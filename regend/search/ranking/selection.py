@@ -67,6 +67,7 @@ class Question:
         skipped: doc -> whether it is no answer, such as the very code that was asked about.
         whole_files: files are wanted, so only those that are the same as a whole are copies.
         places: lines that the query names; what holds them stands first, in this order.
+        told: says how well a file's history fits the query, 0..1.
     """
 
     snapshot: Snapshot
@@ -83,6 +84,7 @@ class Question:
     skipped: Callable[[int], bool] | None = None
     whole_files: bool = False
     places: tuple[Place, ...] = ()
+    told: Callable[[Entry], float] = lambda _: 0.0
 
 
 def chunk_of(row: Ranked) -> Hashable:
@@ -145,8 +147,10 @@ def ranked(question: Question, depth: int, clock: StageClock) -> list[Ranked]:
     for candidate in candidates:
         candidate.copies = copies.get(candidate.doc, ())
     candidates = _hydrated(q, candidates, files)
+    shown = {candidate.entry.entry_id: candidate.file for candidate in candidates}
+    for file in shown.values():
+        file.history = q.told(file.entry)
     if q.vector is not None and q.weight > 0.0:
-        shown = {candidate.entry.entry_id: candidate.file for candidate in candidates}
         likeness = likeness_of(q.snapshot, (file.entry for file in shown.values()), q.vector)
         for entry_id, file in shown.items():
             file.likeness = likeness[entry_id]

@@ -16,6 +16,7 @@ WEIGHTS: Mapping[str, float] = {
     "meaning": 0.409,
     "all_words": 0.174,
     "file_likeness": 0.2,
+    "history": 0.2,
     "neighbours": 0.0936,
     "whole_definition": 19.0,
     "best_of_file": 0.07,
