@@ -51,7 +51,18 @@ def _histories(repository: Repository, folder: Path) -> Callable[[str], History]
     if mirror is None:
         raise SystemExit(f"{folder} lacks {repository.name}; fetch it with its history there.")
     commits = commits_of(mirror, repository.revision)
-    changes = [Change(commit.subject, (*commit.changed, *commit.removed)) for commit in commits]
+    folder_name = f"{repository.root}/" if repository.root else ""
+    changes = [
+        Change(
+            commit.subject,
+            tuple(
+                path.removeprefix(folder_name)
+                for path in (*commit.changed, *commit.removed)
+                if path.startswith(folder_name)
+            ),
+        )
+        for commit in commits
+    ]
     place = {commit.object_id: number for number, commit in enumerate(commits)}
 
     @lru_cache(maxsize=2)

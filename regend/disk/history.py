@@ -57,6 +57,7 @@ def _beginning(*arguments: str) -> str:
         ) as process:  # fmt: skip
             assert process.stdout is not None
             timer = threading.Timer(TIMEOUT_S, process.kill)
+            timer.daemon = True
             timer.start()
             try:
                 read = process.stdout.read(_MOST_BYTES)
