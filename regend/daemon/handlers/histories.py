@@ -21,7 +21,7 @@ from regend.errors import RegendError
 from regend.search.ranking.history import History
 from regend.types import RootId
 
-MOST_KEPT = 32
+MOST_KEPT = 16
 _AGAIN_S = 2.0
 """Least time between two looks at the same repository."""
 _FLUSH_S = 1.0
