@@ -196,7 +196,7 @@ class App:
                 Buffers(roots, self._workers, self._provider.info, lambda: reads.snapshot),
                 QueryRunner(queries, lambda: reads.snapshot, times),
             ),
-            RootMethods(admission, states, indexer),
+            RootMethods(admission, states, indexer, histories),
             FreshnessMethods(roots, driver, histories),
             OperationMethods(config, self.stop),
             StatusMethod(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from regend.daemon.admission import Admission
+from regend.daemon.handlers.histories import Histories
 from regend.daemon.handlers.status import RootStates
 from regend.daemon.indexer import Indexer
 from regend.daemon.roots import check_path
@@ -28,6 +29,7 @@ class RootMethods:
     admission: Admission
     states: RootStates
     indexer: Indexer
+    histories: Histories
 
     async def add(self, _: Connection, request: rpc.AddRequest) -> rpc.AddResponse:
         check_path(request.path)
@@ -35,6 +37,7 @@ class RootMethods:
         if not path.is_absolute():
             raise PathError(f"{request.path!r} is not an absolute path; give one that begins with `/`.")
         served = await self.admission.add(path, request.force)
+        self.histories.look(served.record.root)
         return rpc.AddResponse(served.path, served.record.pool_key, self.states.of(served).state)
 
     async def remove(self, _: Connection, request: rpc.RemoveRequest) -> rpc.RootResponse:
