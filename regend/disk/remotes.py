@@ -50,7 +50,14 @@ def origins_of(root: Path) -> Origins:
 def environment() -> dict[str, str]:
     """Return the environment for git, in which it prompts for nothing, takes no optional lock, and fetches nothing."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    return kept | {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}
+    # Before version 2.44 git knows no `GIT_NO_LAZY_FETCH`, so no way to fetch is allowed either.
+    fixed = {
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_ALLOW_PROTOCOL": "none",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+    return kept | fixed
 
 
 def git(*arguments: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from regend.disk import history
+from regend.disk import history, remotes
 from regend.disk.history import changes_of, head_of
 from regend.types import Change
 
@@ -113,6 +113,25 @@ def test_a_damaged_repository_has_none(made: Path) -> None:
             file.chmod(0o600)
             file.write_bytes(b"damaged")
     assert (head_of(made), changes_of(made, head), changes_of(made, "0" * 40)) == ("", [], [])
+
+
+@pytest.mark.parametrize("kept", ["GIT_NO_LAZY_FETCH", "GIT_ALLOW_PROTOCOL"])
+def test_what_a_partial_clone_lacks_is_not_fetched(
+    made: Path, tmp_path: Path, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(made, "config", "uploadpack.allowFilter", "true")
+    git(made, "config", "uploadpack.allowAnySHA1InWant", "true")
+    clone = tmp_path.resolve() / "clone"
+    git(tmp_path, "clone", "-q", "--no-checkout", "--filter=tree:0", f"file://{made}", str(clone))
+    before = git(clone, "count-objects", "-v")
+    whole = remotes.environment()
+    others = {"GIT_NO_LAZY_FETCH", "GIT_ALLOW_PROTOCOL"} - {kept}
+    limited = {name: value for name, value in whole.items() if name not in others}
+    monkeypatch.setattr(history, "environment", lambda: limited)
+    assert changes_of(clone, head_of(clone)) == []
+    assert git(clone, "count-objects", "-v") == before
+    git(clone, "log", "--name-only")
+    assert git(clone, "count-objects", "-v") != before, "git itself fetches"
 
 
 def test_what_is_too_long_is_read_from_its_beginning(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
