@@ -6,8 +6,9 @@ git is given the directory to read and runs nothing that a repository's own conf
 from __future__ import annotations
 
 import os
+import select
 import subprocess
-import threading
+import time
 from pathlib import Path
 
 from regend.disk.remotes import TIMEOUT_S, environment, git
@@ -17,6 +18,7 @@ from regend.types import Change
 MOST_CHANGES = 3_000
 _MOST_BYTES = 16_000_000
 """Maximum of git's answer that is read: a commit may change all files of a tree."""
+_READ_BYTES = 1 << 16
 
 
 def head_of(root: Path) -> str:
@@ -55,18 +57,35 @@ def _beginning(*arguments: str) -> str:
             ["git", *arguments], env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         ) as process:  # fmt: skip
-            assert process.stdout is not None
-            timer = threading.Timer(TIMEOUT_S, process.kill)
-            timer.daemon = True
-            timer.start()
             try:
-                read = process.stdout.read(_MOST_BYTES)
-                cut = bool(process.stdout.read(1))
-            finally:
-                timer.cancel()
+                read = _read(process)
+            except BaseException:
                 process.kill()
-    except OSError:
+                raise
+            if len(read) >= _MOST_BYTES:
+                process.kill()
+                return os.fsdecode(read.rpartition(b"\0")[0])
+    except (OSError, subprocess.TimeoutExpired):
         return ""
-    if cut:
-        return os.fsdecode(read.rpartition(b"\0")[0])
     return os.fsdecode(read) if process.returncode == 0 else ""
+
+
+def _read(process: subprocess.Popen[bytes]) -> bytes:
+    """Return what the process prints, up to `_MOST_BYTES`.
+
+    Raises:
+        TimeoutExpired: it is not done within `TIMEOUT_S`.
+    """
+    assert process.stdout is not None
+    source, deadline, parts, room = process.stdout.fileno(), time.monotonic() + TIMEOUT_S, list[bytes](), _MOST_BYTES
+    waiting = select.poll()
+    waiting.register(source)
+    while room:
+        if not waiting.poll(max(0.0, deadline - time.monotonic()) * 1e3):
+            raise subprocess.TimeoutExpired(process.args, TIMEOUT_S)
+        part = os.read(source, min(room, _READ_BYTES))
+        if not part:
+            break
+        parts.append(part)
+        room -= len(part)
+    return b"".join(parts)

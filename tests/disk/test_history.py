@@ -143,6 +143,18 @@ def test_what_is_too_long_is_read_from_its_beginning(made: Path, monkeypatch: py
     assert read(made) == CHANGES[:2]
 
 
+def test_a_git_that_hangs_is_ended_in_time(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    head, programs, own = head_of(made), tmp_path / "bin", tmp_path / "pid"
+    programs.mkdir()
+    (programs / "git").write_text(f"#!/bin/sh\necho $$ > {own}\nprintf '\\0begun\\n'\nexec sleep 60\n")
+    (programs / "git").chmod(0o700)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setattr(history, "TIMEOUT_S", 0.5)
+    assert changes_of(made, head) == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(own.read_text()), 0)
+
+
 def test_nothing_that_the_repository_names_is_run(made: Path, tmp_path: Path) -> None:
     trap, sprung = tmp_path / "trap", tmp_path / "sprung"
     trap.write_text(f"#!/bin/sh\ntouch {sprung}\ncat\n")
