@@ -102,10 +102,11 @@ class Engine:
         # Who asks for shares and times wants those of a real search, and unsaved text is another one each time.
         if options.explain or isinstance(snapshot, OverlaidSnapshot):
             return self._search(snapshot, options, query_vector)
-        known = self._answers.get(snapshot, options, query_vector)
+        answers = self._answers  # Another history has others.
+        known = answers.get(snapshot, options, query_vector)
         if known is None:
             known = self._search(snapshot, options, query_vector)
-            self._answers.put(snapshot, options, query_vector, known)
+            answers.put(snapshot, options, query_vector, known)
         return known
 
     def forget(self) -> None:

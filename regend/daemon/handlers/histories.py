@@ -43,11 +43,13 @@ class Histories:
         self._loop = asyncio.get_running_loop()
         self._known: dict[RootId, tuple[str, History]] = {}
         self._looked_at: dict[RootId, float] = {}
+        self._asked_at: dict[RootId, float] = {}
         self._looking: dict[RootId, asyncio.Task[None]] = {}
 
     def of(self, root: RootId) -> History | None:
         """Return a root's history as far as it is known by now, and have it looked at again. Any thread."""
         known = self._known.get(root)
+        self._asked_at[root] = time.monotonic()
         if time.monotonic() - self._looked_at.get(root, float("-inf")) > _AGAIN_S:
             try:
                 self._loop.call_soon_threadsafe(self.look, root)
@@ -64,8 +66,9 @@ class Histories:
 
     async def settle(self) -> None:
         """Look at the histories that are kept and at those of new roots; wait for them, but not long."""
-        served = [one.record.root for one in self._roots.all()]
-        for root in [*(root for root in served if root not in self._looked_at), *self._known][:MOST_KEPT]:
+        new = [one.record.root for one in self._roots.all() if one.record.root not in self._looked_at]
+        # Where there is no room, who asks has it read.
+        for root in [*self._known, *new[: MOST_KEPT - len(self._known)]]:
             self.look(root)
         # A look that takes longer, as on a file system that does not answer, is waited for once.
         earliest = time.monotonic() - _FLUSH_S
@@ -95,7 +98,7 @@ class Histories:
             self._known.pop(root, None)  # So that the newest stands last.
             self._known[root] = found
             while len(self._known) > MOST_KEPT:
-                del self._known[min(self._known, key=lambda one: self._looked_at.get(one, 0.0))]
+                del self._known[min(self._known, key=lambda one: self._asked_at.get(one, 0.0))]
             self._changed()
 
 

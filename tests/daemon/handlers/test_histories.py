@@ -93,10 +93,24 @@ async def test_only_the_last_asked_are_kept(base: Path, calls: RootCalls, monkey
     places = [repository(base / str(n)) for n in range(4)]
     found = Histories(Roots(*places), calls, lambda: None)  # type: ignore[arg-type]
     for n in range(4):
-        found.look(RootId(n))
-        await found.settle()
+        shares(found, "request", n)
+        await asyncio.sleep(0.0)
+        await asyncio.gather(*found._looking.values())
+        await found.settle()  # A flush asks for none of them.
+        assert shares(found, "request", n)
     assert [bool(shares(found, "request", n)) for n in range(4)].count(True) <= 2
     assert shares(found, "request", 3)
+
+
+async def test_a_flush_reads_no_more_than_are_kept(
+    base: Path, calls: RootCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(histories, "MOST_KEPT", 2)
+    places, changes = [repository(base / str(n)) for n in range(5)], []
+    found = Histories(Roots(*places), calls, lambda: changes.append(1))  # type: ignore[arg-type]
+    for _ in range(4):
+        await found.settle()
+    assert len(changes) == 2
 
 
 async def test_a_root_that_is_gone_is_forgotten_and_a_plain_folder_has_none(base: Path, calls: RootCalls) -> None:

@@ -79,7 +79,7 @@ def test_shares_are_those_of_bm25_over_subjects(seed: int) -> None:
 
 @pytest.mark.parametrize("changes", [[], [Change("", ("a.py",))], [Change("the of and", ("a.py",))], [Change("x", ())]])
 def test_a_history_that_says_nothing(changes: list[Change]) -> None:
-    assert dict(History(changes).shares(["retry", "x"])) in ({}, {"a.py": 1.0})
+    assert History(changes).shares(["retry", "x", "the"]) == {}
     assert History(changes).shares([]) == {}
     assert len(History(changes)) == len(changes)
 
