@@ -117,7 +117,7 @@ class StaticEncoder:
             total = int(own.sum())
             if total > _MAX_WEIGHT_SUM:
                 own = own * _MAX_WEIGHT_SUM // total
-            np.dot(own.astype(np.float32), self.table[bag.ids[low:high]].astype(np.float32), out=out[row])
+            np.dot(own.astype(np.float32), self.table.take(bag.ids[low:high], axis=0).astype(np.float32), out=out[row])
 
     def _deepened(self, unit: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Apply the hidden layer: ``u + out(relu(into(u) + bias))``, at unit length again."""

@@ -127,11 +127,22 @@ class KeyDocs:
         if not count:
             return [self.tail.get(key, ()) for key in keys.tolist()]
         first, last = np.searchsorted(self.keys, keys, "left"), np.searchsorted(self.keys, keys, "right")
-        only = self.docs[np.minimum(first, count - 1)].tolist()
-        tail, found = self.tail.get, list[tuple[int, ...]]()
-        for key, one, start, held in zip(keys.tolist(), only, first.tolist(), (last - first).tolist(), strict=True):
-            docs = (one,) if held == 1 else tuple(self.docs[start : start + held].tolist())
-            found.append((*docs, *tail(key, ())))
+        found: list[tuple[int, ...]] = list(zip(self.docs[np.minimum(first, count - 1)].tolist()))
+        for at in np.flatnonzero(last - first != 1).tolist():
+            found[at] = tuple(self.docs[first[at] : last[at]].tolist())
+        if self.tail:
+            tail = self.tail
+            for at, key in enumerate(keys.tolist()):
+                if key in tail:
+                    found[at] = (*found[at], *tail[key])
+        return found
+
+    def counts(self, keys: KeyArray) -> KeyArray:
+        """Return how many documents each key has (int64 [n])."""
+        found = np.searchsorted(self.keys, keys, "right") - np.searchsorted(self.keys, keys, "left")
+        if self.tail:
+            tail = self.tail.get
+            found += np.fromiter((len(tail(key, ())) for key in keys.tolist()), np.int64, len(keys))
         return found
 
     def sorted(self) -> KeyDocs:
@@ -184,6 +195,10 @@ class PoolFacts:
         """Return for each of `keys` (int64 [n]) every document that has, or had, this chunk."""
         return self._docs.find(keys)
 
+    def counts_of(self, keys: KeyArray) -> KeyArray:
+        """Return how many documents have, or had, each of these chunks (int64 [n])."""
+        return self._docs.counts(keys)
+
     def load(self, entries: Iterable[Entry], blob_of_entry: Mapping[int, int], keys_of: Mapping[int, KeyArray]) -> None:
         """Begin with these entries."""
         keys, docs = [_NO_KEYS], [_NO_KEYS]
@@ -209,7 +224,7 @@ class PoolFacts:
             if blob_key is not None and entry_id in live:
                 keys = keys_of[blob_key]
                 if doc & ordinals < len(keys):
-                    found[doc] = int(keys[doc & ordinals])
+                    found[doc] = keys.item(doc & ordinals)
         return found
 
 

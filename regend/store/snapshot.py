@@ -285,14 +285,10 @@ class StoreSnapshot:
         for pool in self.pools.values():
             keys |= pool.keys(docs)
         asked = distinct(np.fromiter(keys.values(), np.int64, len(keys)))
-        found: dict[int, list[int]] = {}
-        for key, *held in zip(
-            asked.tolist(), *(pool.facts.docs_of(asked) for pool in self.pools.values()), strict=True
-        ):
-            # Nearly every chunk has one document only.
-            if sum(map(len, held)) > 1:
-                found[key] = self._docs(key)
-        return {doc: found[key] for doc, key in keys.items() if len(found.get(key, ())) > 1}
+        counts = sum((pool.facts.counts_of(asked) for pool in self.pools.values()), np.zeros(len(asked), np.int64))
+        # Nearly every chunk has one document only.
+        found = {key: self._docs(key) for key in asked[counts > 1].tolist()}
+        return {doc: found[key] for doc, key in keys.items() if len(found.get(key, ())) > 1} if found else {}
 
     def docs_with(self, chunks: Sequence[ChunkId]) -> dict[ChunkId, list[int]]:
         """Return the live documents with each chunk; see `store.base.Snapshot.docs_with`."""

@@ -89,7 +89,7 @@ class SlabView:
 
     def _nearest_of(self, rows: KeyArray, vector: FloatVector, limit: int) -> tuple[KeyArray, FloatVector]:
         """Find the nearest of these rows of the delta, which are live."""
-        found, scores = nearest(self.vectors[rows], vector, limit, _NO_KEYS)
+        found, scores = nearest(self.vectors.take(rows, axis=0), vector, limit, _NO_KEYS)
         return self.keys[rows[found]], scores
 
     def search_among(self, vector: FloatVector, keys: KeyArray, limit: int) -> tuple[KeyArray, FloatVector]:
@@ -103,7 +103,7 @@ class SlabView:
             rows = rows[(rows >= 0) & (rows < self.count)]
             rows = rows[~self.dead[rows]]
             if len(rows) >= SIFTED_ROWS:
-                rows = rows[sifted(self.signs[:, rows], vector, limit)]
+                rows = rows[sifted(self.signs.take(rows, axis=1), vector, limit)]
             return best(*self._nearest_of(rows, vector, limit), limit)
         if isinstance(self.base, DiskBase) and len(keys) > READ_ROWS:
             keys = np.intersect1d(keys, np.concatenate((self.base.found, self.live_delta()[0])))
@@ -126,7 +126,7 @@ class SlabView:
         rows = self.row_of.find(keys)
         at = np.flatnonzero((rows >= 0) & (rows < self.count))
         at = at[~self.dead[rows[at]]]
-        vectors[at], known[at] = self.vectors[rows[at]], True
+        vectors[at], known[at] = self.vectors.take(rows[at], axis=0), True
         if self.base is not None:
             rows = self.base.rows_of(keys)
             at = np.flatnonzero(rows >= 0)
