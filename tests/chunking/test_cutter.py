@@ -185,7 +185,7 @@ FORMS = {
 
 @pytest.mark.parametrize("language", FORMS)
 def test_an_edit_changes_only_the_chunks_it_touches(language: str) -> None:
-    """One edit in each of 50 files of 60 members, half of them enclosed; most files have some 25 chunks."""
+    """One edit in each of 20 files of 60 members, half of them enclosed; most files have some 25 chunks."""
     rng = random.Random(7)
     member, opening, closing = FORMS[language]
 
@@ -199,7 +199,7 @@ def test_an_edit_changes_only_the_chunks_it_touches(language: str) -> None:
         return "\n".join(texts) + closing
 
     counts = []
-    for _ in range(50):
+    for _ in range(20):
         members = [(f"work_{n}", rng.randrange(1, 14)) for n in range(60)]
         at = rng.randrange(60)
         if rng.random() < 0.5:

@@ -63,6 +63,7 @@ def steps_of_a_file_that_went_while_it_was_read() -> Counter[Seen]:
     return seen
 
 
+@pytest.mark.no_cover
 def test_every_row_is_seen() -> None:
     seen = steps_of_a_failure_that_was_overtaken() + steps_of_a_file_that_went_while_it_was_read()
     for seed in ROW_SEEDS:

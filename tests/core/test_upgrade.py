@@ -148,6 +148,7 @@ def test_without_an_offer_there_is_nothing_to_tell() -> None:
     assert story.pipeline.batch_stats(FIRST_TRACK)[Lane.EDIT].batches == 0
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("track", TRACKS)
 def test_an_embedder_that_is_down_for_ten_minutes(track: Track) -> None:
     """Edits are found by words all the while, memory is bounded, and everything catches up by itself."""

@@ -41,10 +41,10 @@ def places(*names: str) -> set[str]:
     """Where a call or a base class has one of these names, as `file:scope`, without the packages of `LEFT_OUT`."""
     found = set()
     for file in sorted(PRODUCT.rglob("*.py")):
-        where = file.relative_to(PRODUCT)
-        if where.parts[0] in LEFT_OUT:
+        where, source = file.relative_to(PRODUCT), file.read_text()
+        if where.parts[0] in LEFT_OUT or not any(name in source for name in names):
             continue
-        for scope in ast.walk(ast.parse(file.read_text())):
+        for scope in ast.walk(ast.parse(source)):
             if isinstance(scope, ast.ClassDef):
                 used = scope.bases
             elif isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -134,7 +134,7 @@ max_file_bytes = 8_000_000
 parse_timeout_s = 30.0
 
 [workers]
-deadline_s = 0.4
+deadline_s = 1.0
 """
 
 

@@ -169,6 +169,7 @@ MAX_WATCHES = Path("/proc/sys/user/max_inotify_watches")
 
 
 @inside("-U", "-r", "-m", check="mkdir a b && mount --bind a b && umount b && rmdir a b")
+@pytest.mark.slow
 def test_a_directory_that_is_mounted_twice(tmp_path: Path) -> None:
     """One directory at two places of a root: its events come once, and name neither."""
     root = tmp_path / "repo"

@@ -107,8 +107,8 @@ def check_recovery(subject: Daemon, root: Path) -> None:
     ("spoil", "said"),
     [
         (gone, "No such file or directory"),
-        (denied, "Permission denied"),
-        (another_program, "the upgrade is half done"),
+        pytest.param(denied, "Permission denied", marks=pytest.mark.slow),
+        pytest.param(another_program, "the upgrade is half done", marks=pytest.mark.slow),
     ],
 )
 def test_the_interpreter_is_away(

@@ -189,7 +189,9 @@ def test_one_strange_thing_after_another(served: Daemon, root: Path) -> None:
     record("watcher: strange trees", len(ODD))
 
 
-@pytest.mark.parametrize("change", [time_kept, clocks, pytest.param(inode_reused, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "change", [time_kept, *(pytest.param(change, marks=pytest.mark.slow) for change in (clocks, inode_reused))]
+)
 def test_what_happened_while_nobody_watched(served: Daemon, root: Path, change: Callable[[Path], None]) -> None:
     assert served.stop() == 0
     change(root)

@@ -20,7 +20,7 @@ import pytest
 from tests.faults.shim import KINDS, build
 from tests.ledger import record
 
-SAMPLE = 3
+SAMPLE = 2
 """Cases of each kind in `make test`."""
 SLICES = 4
 

@@ -16,7 +16,7 @@ import pytest
 from tests.ledger import record
 from tests.store.damage import BASE_ROWS, KINDS, MOMENTS, States, hurt, populate, reopen_and_check
 
-CASES = 64
+CASES = 40
 SLOW_CASES = 2_000
 SLOW_SLICES = 20
 

@@ -50,6 +50,7 @@ def load(limiter: RateLimiter, server: StrictServer, cost: float, seconds: float
         server.ask(cost, at)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("requests", "tokens", "cost", "bound"),
     [
@@ -66,6 +67,7 @@ def test_a_minute_is_used_up_without_a_refusal(requests: float, tokens: float, c
     assert server.used[bound] / server.limits[bound] >= 0.95
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("margin", [0.5, 0.9, 0.95, 0.97])
 @pytest.mark.parametrize(("requests", "cost", "bound"), [(0, 2_000, 1), (600, 10, 0)])
 def test_twenty_minutes_use_the_margin_in_each_minute(margin: float, requests: int, cost: int, bound: int) -> None:

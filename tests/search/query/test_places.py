@@ -54,20 +54,20 @@ WRITTEN = {
 }
 
 
-@pytest.mark.parametrize("form", LINE_12)
 @pytest.mark.parametrize("written", WRITTEN)
-def test_a_line_in_every_spelling(form: str, written: str) -> None:
-    if (written, form) == ("bin/deploy", "{}-12-  x"):
-        pytest.skip("nothing tells that this is a path")
-    found = places_in(form.format(written))
-    assert [(place.path, place.line, place.last_line) for place in found] == [(WRITTEN[written], 12, 12)]
+def test_a_line_in_every_spelling(written: str) -> None:
+    for form in LINE_12:
+        if (written, form) == ("bin/deploy", "{}-12-  x"):
+            continue  # Nothing tells that this is a path.
+        found = places_in(form.format(written))
+        assert [(place.path, place.line, place.last_line) for place in found] == [(WRITTEN[written], 12, 12)], form
 
 
-@pytest.mark.parametrize("form", RANGES)
 @pytest.mark.parametrize("written", WRITTEN)
-def test_lines_in_every_spelling(form: str, written: str) -> None:
-    found = places_in(form.format(written))
-    assert [(place.path, place.line, place.last_line) for place in found] == [(WRITTEN[written], 12, 14)]
+def test_lines_in_every_spelling(written: str) -> None:
+    for form in RANGES:
+        found = places_in(form.format(written))
+        assert [(place.path, place.line, place.last_line) for place in found] == [(WRITTEN[written], 12, 14)], form
 
 
 @pytest.mark.parametrize(
