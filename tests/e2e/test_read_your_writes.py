@@ -23,7 +23,7 @@ from tests.e2e.rig import Daemon, daemon
 from tests.e2e.test_freshness import module
 from tests.ledger import record
 
-ROUNDS = 100
+ROUNDS = 60
 SLOW_ROUNDS = 10_000
 
 
