@@ -13,12 +13,11 @@ from functools import cache
 from tree_sitter import Node, Query, QueryCursor, Tree
 
 from regend.chunking.grammars import LanguageSpec, grammar_of, spec_of
-from regend.chunking.tokens import normalised
+from regend.chunking.tokens import MAX_NAME_CHARS, normalised
 from regend.types import Symbol
 
 MAX_SYMBOLS = 5_000
 """Per file; more means that a machine wrote it."""
-MAX_NAME_CHARS = 200
 MAX_DEPTH = 64
 SCOPE = "scope"
 ROLES = frozenset({"declarator", "in", "leading", "level", "name", "part", "text", "title", "until"})

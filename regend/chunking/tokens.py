@@ -15,7 +15,14 @@ from itertools import pairwise
 from regend.types import LONG_RUN
 
 MAX_TOKEN_CHARS = 64
-"""Longer runs are encoded data, not words."""
+"""Longer runs are encoded data, not words, unless they are made like names."""
+MAX_NAME_CHARS = 200
+"""As long as a name may be."""
+_MIN_WORDS = 4
+_MIN_WORD_CHARS = 3
+_WORDS_A_NUMBER = 3
+"""A long name has words of three letters on average, and a number for three of them at most. In encoded data,
+capitals and digits come by chance: base64 has words of two letters, and hexadecimal as many numbers."""
 _MOST_TOKENS = 10_000
 """Identifiers whose tokens are kept, and as many that came before them: 2 MB; ten times as many saved no time."""
 MARKS = "".join(
@@ -143,8 +150,8 @@ def words_in(text: str) -> list[str]:
 class _Tokens(dict[str, str]):
     """The tokens of each identifier, space-joined; fills itself, and forgets what was not asked for lately.
 
-    They are the identifier itself, its parts where there are several, and all of these without accents. A longer run
-    has one token, which says only that.
+    They are the identifier itself, its parts where there are several, and all of these without accents. A run of
+    encoded data has one token, which says only that.
     """
 
     def __init__(self) -> None:
@@ -152,7 +159,7 @@ class _Tokens(dict[str, str]):
         self._older: dict[str, str] = {}
 
     def __missing__(self, word: str) -> str:
-        if len(word) > MAX_TOKEN_CHARS:
+        if len(word) > MAX_TOKEN_CHARS and not _is_long_name(word):
             return LONG_RUN
         found = self._older.get(word) or _tokens_of(word)
         if len(self) >= _MOST_TOKENS:
@@ -163,6 +170,16 @@ class _Tokens(dict[str, str]):
 
 
 _TOKENS = _Tokens()
+
+
+def _is_long_name(word: str) -> bool:
+    """Tell a name, such as that of a test which says in a sentence what it tests, from encoded data."""
+    if len(word) > MAX_NAME_CHARS:
+        return False
+    parts = _parts(word)
+    words = [part for part in parts if not part.isdigit()]
+    count, letters = len(words), sum(map(len, words))
+    return count >= max(_MIN_WORDS, _WORDS_A_NUMBER * (len(parts) - count)) and letters >= _MIN_WORD_CHARS * count
 
 
 def _tokens_of(word: str) -> str:
@@ -201,7 +218,8 @@ def _asked(word: str) -> list[str]:
     """Return the tokens by which a query asks for one of `words_in`."""
     if _UNSPACED_CHAR.match(word):
         return _paired(characters_of(word))
-    return [_TOKENS[word]] if len(word) <= MAX_TOKEN_CHARS else []
+    tokens = _TOKENS[word]
+    return [] if tokens == LONG_RUN else [tokens]
 
 
 def _indexed(word: str) -> list[str]:

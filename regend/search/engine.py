@@ -25,7 +25,7 @@ from regend.search.legs.scope import Scope, ScopeResolver
 from regend.search.options import RelatedOptions, SearchOptions
 from regend.search.overlay import OverlaidSnapshot
 from regend.search.query.filters import Filters, canonical_kind
-from regend.search.query.parse import Query
+from regend.search.query.parse import Query, too_long
 from regend.search.query.spelling import Correction, correct
 from regend.search.query.words import forms
 from regend.search.ranking.coverage import WordWeights, rarity, word_weights
@@ -152,7 +152,8 @@ class Engine:
                 (), snapshot.generation, snapshot.complete, (*notes, *query.doubts), clock.wall_ms, clock.cpu_ms
             )
         if not query.terms and not question.definitions.views:
-            raise QueryError(f"Nothing is called {query.text!r}; give a name, a path, or words that describe the code.")
+            message = f"Nothing is called {query.text!r}; give a name, a path, or words that describe the code."
+            raise QueryError(too_long(query.text) or message)
         page = _select(question, options, clock)
         if not page.rows and not page.beyond and question.phrases:
             # A word at either end of the text may be a part of one in the file, as in a message that goes on.

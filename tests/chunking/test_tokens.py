@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import random
 import re
 import unicodedata
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -122,6 +125,47 @@ def test_accents_need_not_be_typed(text: str) -> None:
 def test_ascii_is_left_alone(text: str) -> None:
     assert normalised(text) == spaced(text) == text
     assert asked_tokens(text) == lexical_tokens(text)
+
+
+SENTENCES = {
+    "English": "should return the cached value when no policy was given and retry after failure of every request",
+    "German": "größe ändert sich nicht wenn der nächste schlüssel älter ist und eine prüfung später übrig bleibt",
+    "Russian": "должен вернуть ошибку если файл пустой или ключ давно устарел а новый запрос ещё выполняется",
+}
+FORMS: dict[str, Callable[[list[str]], str]] = {
+    "snake": "_".join,
+    "screaming": lambda words: "_".join(words).upper(),
+    "camel": lambda words: words[0] + "".join(map(str.title, words[1:])),
+    "pascal": lambda words: "".join(map(str.title, words)),
+    "mixed": lambda words: "_".join(map(str.title, words)),
+    "numbered": lambda words: f"{'_'.join(words)}_404_with_HTTP2",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("language", SENTENCES)
+def test_long_names_are_found_as_a_whole_and_by_their_words(language: str, form: str) -> None:
+    """Tests of many projects say in their names what they test."""
+    rng = random.Random(f"{language} {form}")
+    for _ in range(20):
+        words = rng.sample(SENTENCES[language].split(), 12)
+        name = FORMS[form](words)
+        if not 64 < len(name) <= 200:
+            continue
+        tokens = asked_tokens(name).split()
+        assert tokens == lexical_tokens(name).split() and tokens[0] == name.lower()
+        assert whole_tokens(name) == (name.lower(),)
+        assert set(map(folded, words)) <= set(tokens), name
+
+
+def test_encoded_data_are_no_names() -> None:
+    rng = random.Random(1)
+    for _ in range(200):
+        raw = rng.randbytes(rng.randrange(50, 140))
+        for encode in (base64.b64encode, base64.b32encode, base64.b85encode, base64.b16encode):
+            for word in words_in(encode(raw).decode()):
+                assert len(word) <= 64 or lexical_tokens(word) == LONG_RUN, word
+    assert lexical_tokens("_".join(["word"] * 100)) == LONG_RUN, "longer than a name may be"
 
 
 def test_runs_of_data_are_no_words() -> None:

@@ -70,6 +70,23 @@ def test_holders_of_a_rare_word_stand_first(corpus: Corpus, seed: int) -> None:
             assert set(paths[: len(holders[word])]) == holders[word], (seed, text, paths)
 
 
+LONG_NAMES = {
+    "should_return_the_cached_value_when_the_policy_says_so_and_nothing_else_was_given": "cached policy",
+    "testThatTheSerializerDoesNotAcceptAnythingButTheUsualTypesOfTheServer": "serializer usual types",
+    "Kein_Schlüssel_darf_älter_sein_als_die_Prüfung_die_ihn_zuletzt_gesehen_hat": "älter Prüfung",
+}
+
+
+@pytest.mark.parametrize("name", LONG_NAMES)
+def test_a_name_as_long_as_a_sentence_is_found(corpus: Corpus, name: str) -> None:
+    files = [(f"src/{other}.py", f"def {other}():\n    return {n}", "python") for n, other in enumerate(LONG_NAMES)]
+    corpus.fill(corpus.add_root("/repo"), [*files, ("src/other.py", "def other():\n    return nothing", "python")])
+    for text in (name, name.upper(), LONG_NAMES[name], f"does {name} return"):
+        paths, notes = found(corpus, text)
+        assert paths[0] == f"src/{name}.py", (text, paths)
+        assert not any("holds" in note for note in notes), notes
+
+
 @pytest.mark.parametrize("word", ["__queue__", "_queue", "queue_"])
 def test_signs_at_the_ends_of_a_word_count(corpus: Corpus, word: str) -> None:
     corpus.fill(corpus.add_root("/repo"), [

@@ -12,6 +12,7 @@ from typing import Literal
 
 from regend.chunking.tokens import (
     MARKS,
+    MAX_NAME_CHARS,
     MAX_TOKEN_CHARS,
     folded,
     is_unspaced,
@@ -33,8 +34,6 @@ MAX_QUERY_CHARS = 2_000
 MAX_TERMS = 48
 _MAX_IDENTIFIERS = 4
 _MAX_PHRASES = 4
-_MAX_NAME_CHARS = 200
-"""As long as a symbol's name may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,18 +220,25 @@ def _kind(pieces: list[str], path: str, names: tuple[str, ...], phrases: tuple[s
 def _wordless(typed: str, split: Split) -> Query:
     """Return the query of a text without words that the index could know; only a name such as ``<<`` makes one."""
     name = split.text
-    longest = max(map(len, re.findall(r"\w+", name)), default=0)
-    if longest > MAX_TOKEN_CHARS:
-        raise QueryError(
-            f"The query {typed[:40]!r} has no word to search for but one of {longest} characters, and none longer "
-            f"than {MAX_TOKEN_CHARS} is indexed; give a name, a path, or words that describe the code."
-        )
-    if not name or len(name.split()) > 1 or len(name) > _MAX_NAME_CHARS:
+    if not name or len(name.split()) > 1 or len(name) > MAX_NAME_CHARS:
+        if message := too_long(name):
+            raise QueryError(message)
         shown = f"The query {typed[:40]!r} has no word to search for" if typed else "The query is empty"
         if split.inline:
             shown += " besides its filters"
         raise QueryError(f"{shown}; give a name, a path, or words that describe the code.")
     return Query(name, "identifier", (), (name,), (), "", 0, frozenset(), name, truncated=False)
+
+
+def too_long(text: str) -> str:
+    """Return what is wrong with a text whose only word is very long, and what else to ask; empty if it is not."""
+    longest = max(map(len, re.findall(r"\w+", text)), default=0)
+    if longest <= MAX_TOKEN_CHARS:
+        return ""
+    return (
+        f"The query {text[:40]!r} has no word to search for but one of {longest} characters, and of such only names "
+        "are indexed; give a name, a path, or words that describe the code, or put it between slashes."
+    )
 
 
 def _stems(terms: tuple[str, ...], names: tuple[str, ...]) -> frozenset[str]:
