@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from regend.chunking.tokens import MAX_NAME_CHARS
 from regend.errors import EmbeddingError
 from regend.search import lookups
 from regend.search.errors import QueryError
@@ -45,7 +46,6 @@ from regend.store.base import Snapshot
 
 QueryEncoder = Callable[[str], Vector]
 
-_MAX_NAME_CHARS = 120
 _SHOWN_WORDS = 4
 _MIN_BEGUN = 5
 _NEAREST = "; the results are the nearest by other words and by meaning"
@@ -223,7 +223,7 @@ class Engine:
         conditions = conditions_of(query, options.filters, query.phrases)
         definitions = find_definitions(snapshot, scope, query.identifiers, conditions)
         context = query_context(query, options.path, self._word_weights(scope, query))
-        if (query.kind == "path" or query.text != query.whole) and len(query.text) <= _MAX_NAME_CHARS:
+        if (query.kind == "path" or query.text != query.whole) and len(query.text) <= MAX_NAME_CHARS:
             # A heading, an operator, a name with signs in it: what is exactly a symbol is one, whatever it looks like,
             # unless there is a file of that name.
             exact = exact_definitions(snapshot, scope, query.text, conditions)

@@ -87,6 +87,19 @@ def test_a_name_as_long_as_a_sentence_is_found(corpus: Corpus, name: str) -> Non
         assert not any("holds" in note for note in notes), notes
 
 
+@pytest.mark.parametrize("length", range(20, 201, 20))
+def test_a_title_finds_what_it_names_however_long_it_is(corpus: Corpus, length: int) -> None:
+    """People paste the titles of tests that failed, and those of sections."""
+    words = "signed in as an inactive user the route should not be able to change what the other session has stored"
+    title = " ".join([words] * 3)[:length].strip()
+    corpus.fill(corpus.add_root("/repo"), [
+        ("src/session.py", f"def change(user):\n    # {words}\n    return user.route", "python"),
+        ("docs/session.md", f"## {title}\n\nNothing else.", "markdown"),
+    ])  # fmt: skip
+    paths, _ = found(corpus, title)
+    assert paths[0] == "docs/session.md", paths
+
+
 @pytest.mark.parametrize("word", ["__queue__", "_queue", "queue_"])
 def test_signs_at_the_ends_of_a_word_count(corpus: Corpus, word: str) -> None:
     corpus.fill(corpus.add_root("/repo"), [
