@@ -11,7 +11,7 @@ from regend.chunking.tokens import asked_tokens, normalised
 from regend.search.legs.locate import Place, beyond_end, chunks_at
 from regend.search.legs.scope import Scope
 from regend.search.query.parse import Query
-from regend.search.query.places import NamedPlace
+from regend.search.query.places import NamedPlace, possible_places
 from regend.search.query.words import standing
 from regend.store.base import ChunkConditions, Entry, LexicalQuery, Snapshot
 from regend.types import DOC_ORDINAL_BITS
@@ -27,6 +27,7 @@ def located(scope: Scope, query: Query) -> tuple[Query, tuple[Place, ...]]:
 
     A text that only looks like a file, such as ``self.t``, is a name where no such file is indexed.
     """
+    query = _with_files(scope, query)
     paths: dict[NamedPlace, str] = {}
     found: list[Place] = []
     for place in query.places:
@@ -39,6 +40,19 @@ def located(scope: Scope, query: Query) -> tuple[Query, tuple[Place, ...]]:
     if any(place.line or "/" in place.path for place in query.places):
         return query, ()
     return query.unplaced() if query.places else query, ()
+
+
+def _with_files(scope: Scope, query: Query) -> Query:
+    """Return the query with the files that it names although nothing but the index tells that they are files."""
+    places = query.places
+    for place in possible_places(query.text):
+        known = any(one.path == place.path for one in places)
+        if known or not named_entries(scope, place.path):
+            continue
+        apart = tuple(one for one in places if one.end <= place.start or place.end <= one.start)
+        if len(apart) == len(places) or (place.start, place.end) == (0, len(query.text)):
+            places = (*apart, place)
+    return query if places is query.places else query.naming(tuple(sorted(places, key=lambda one: one.start)))
 
 
 def within_files(snapshot: Snapshot, scope: Scope, places: tuple[Place, ...]) -> tuple[tuple[Place, ...], list[str]]:
@@ -78,7 +92,15 @@ def named_entries(scope: Scope, path: str, anywhere: bool = False) -> list[Entry
         return []
     entries = [entry for count, entry in best.values() if count == most]
     entries = [entry for entry in entries if len(_parts(entry.path)) == most] or entries  # It is the whole path.
-    entries.sort(key=lambda entry: (standing(entry.path, marks=entry.marks), len(entry.path), entry.path))
+    name = normalised(path).rpartition("/")[2]
+    entries.sort(
+        key=lambda entry: (
+            not normalised(entry.path).endswith(name),  # It differs in its case.
+            standing(entry.path, marks=entry.marks),
+            len(entry.path),
+            entry.path,
+        )
+    )
     return entries[:MAX_NAMED]
 
 

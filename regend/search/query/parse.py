@@ -14,6 +14,7 @@ from regend.chunking.tokens import (
     MARKS,
     MAX_NAME_CHARS,
     MAX_TOKEN_CHARS,
+    STOP_WORDS,
     folded,
     is_unspaced,
     normalised,
@@ -87,6 +88,10 @@ class Query:
     def respelt(self, text: str) -> Query:
         """Return the query with its words as in `text`; filters, exclusions, doubts and places stay."""
         return self._with_text(text, self.places)
+
+    def naming(self, places: tuple[NamedPlace, ...]) -> Query:
+        """Return the query with these places in its text."""
+        return self._with_text(self.text, places)
 
     def unplaced(self) -> Query:
         """Return the query with names instead of the places, where there are no such files."""
@@ -178,7 +183,7 @@ def _understood(text: str, tokens: tuple[str, ...], places: tuple[NamedPlace, ..
     terms = tuple(dict.fromkeys(tokens)) if phrases else _content(tokens, names)
     used = terms[:MAX_TERMS]
     path, line = (places[0].path.strip("/"), places[0].line) if places else ("", 0)
-    if path and not phrases and not query_terms(beside):
+    if path and not phrases and STOP_WORDS.issuperset(query_terms(beside)):  # `where is src/a.py` asks for the file.
         kind: QueryKind = "path"
     else:
         kind = _kind(pieces, path, names, phrases)

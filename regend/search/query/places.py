@@ -7,6 +7,7 @@ that of a file, or a path with a folder and a line.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -15,6 +16,9 @@ from regend.chunking.detection import is_file_name
 MAX_PLACES = 8
 """Maximum places of a text; a stack trace begins or ends with those that matter."""
 _MAX_CANDIDATES = 64
+_MAX_PATH_CHARS = 400
+_MAX_POSSIBLE = 4
+"""Maximum pieces of a text that are looked up because they might be files."""
 _PATH_CHARS = r"[\w.@+~%&!$/\\-]"
 _PATH = re.compile(
     rf"""
@@ -50,6 +54,12 @@ _LINE = re.compile(
     """,
     re.VERBOSE,
 )
+_WHOLE = re.compile(r"[`']?(?P<path>[^`'\n:][^\n:]*?)(?::(?P<line>\d+)(?::\d+)?)?[`']?:?")
+_PIECE = re.compile(
+    r"(?<![^\s`'(\[])(?P<path>[^\s`'\"()\[\]<>,;:!?]+?)(?::(?P<line>\d+))?(?=[.:!?]*(?:[\s`'\")\],;]|$))"
+)
+_LIKE_A_FILE = re.compile(r"(?=.*[^\W\d])(?:.*/|\.\w|.*[^\s./]\.\w[\w+~-]*$)")
+"""Has a folder, begins with a dot, or ends as with an extension."""
 _BEFORE = re.compile(r"(?:\+(?P<line>\d+)\s+|(?i:\b(?:file|in|at)\b)[\s:]*)$")
 _FRAME = re.compile(r"(?<![\w$.])((?:[a-z_]\w*[./])+)[A-Z_$][\w$]*(?:\.[\w$<>]+)*\($")
 """Packages, class and method before the file of a Java frame."""
@@ -97,6 +107,22 @@ def places_in(text: str) -> tuple[NamedPlace, ...]:
     if _LAST_CALL_FIRST.search(text):
         found.reverse()
     return tuple(found[:MAX_PLACES])
+
+
+def possible_places(text: str) -> Iterator[NamedPlace]:
+    """Yield what names a file if there is one so called, whatever its extension: the text as a whole, then its pieces.
+
+    Only a text that is nothing else may be a path with spaces in it.
+    """
+    whole = _WHOLE.fullmatch(text) if len(text) <= _MAX_PATH_CHARS else None
+    count = 0
+    for match in (*([whole] if whole else []), *(_PIECE.finditer(text) if whole is None or " " in text else ())):
+        path = _clean(match["path"])
+        is_likely = _LIKE_A_FILE.match(match["path"]) or (match is whole and is_file_name(path))
+        if path and count < _MAX_POSSIBLE and is_likely:
+            count += 1
+            line = int(match["line"] or 0)
+            yield NamedPlace(path, line, line, match.start(), match.end())
 
 
 def _place(text: str, start: int, end: int, quoted: str | None) -> NamedPlace | None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from regend.search.engine import Engine
+from regend.search.legs.named import located
+from regend.search.legs.scope import ScopeResolver
 from regend.search.options import RelatedOptions, SearchOptions
+from regend.search.query.filters import Filters
 from regend.search.query.parse import parse_query
 from regend.search.results.outcome import SearchOutcome
 from tests.search.conftest import Corpus
@@ -54,6 +59,34 @@ def test_a_trace_finds_its_frames_in_order(files: Corpus) -> None:
         'Traceback (most recent call last):\n  File "lib/other.py", line 5\n  File "src/invoice.py", line 9\nE: x'
     )
     assert [result.path for result in asked(files, backwards).results[:2]] == ["src/invoice.py", "lib/other.py"]
+
+
+ODD_PATHS = (
+    "Example/macOS App/AppDelegate.m", "App Icon & Top (2).set/Contents one.json", ".gitignore", ".github/CODEOWNERS",
+    "containers.opam", "src/data/top/dune", "pages/[slug]+.vue", "(info).vue", "Übersicht älterer Dinge.txt",
+    "My Project/Settings.settings", "test/a+b.golden", "Dockerfile", "x=1, y.cfg", "notes.v2.draft", "用户 手册.adoc",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ODD_PATHS)
+def test_whatever_a_file_is_called_its_path_finds_it(corpus: Corpus, path: str) -> None:
+    found = [(other, "Nothing of note is in here.\n", "text") for other in ODD_PATHS]
+    words = " ".join(ODD_PATHS)
+    found += [(f"src/{n}.py", f"def about_{n}():\n    # {words}\n    return {n}\n", "python") for n in range(5)]
+    corpus.fill(corpus.add_root("/repo"), found)
+    for form in ("{}", "{}:1", "./{}", "`{}`", "{}:1:5", "'{}'"):
+        assert asked(corpus, form.format(path)).results[0].path == path, form
+    scope = ScopeResolver().resolve(corpus.snapshot, Filters())
+    for form in ("where is {}", "look at {}, please", "is (`{}`) used?"):
+        if re.fullmatch(r"[\w./+]*[./][\w./+]*", path):
+            assert located(scope, parse_query(form.format(path)))[0].path == path, form
+
+
+def test_what_is_no_file_stays_what_it_is(corpus: Corpus) -> None:
+    corpus.fill(corpus.add_root("/repo"), [("src/app.py", BODY, "python"), ("run", BODY, "text")])
+    for text in ("how does app.run work", "a/b", "e.g. 3.11", "v1.2/x", "run", ". / .."):
+        query, places = located(ScopeResolver().resolve(corpus.snapshot, Filters()), parse_query(text + " here"))
+        assert places == () and query.path == "", text
 
 
 def test_notes_name_no_folders_of_another_machine(files: Corpus) -> None:

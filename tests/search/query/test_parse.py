@@ -25,7 +25,7 @@ from regend.search.query.parse import MAX_QUERY_CHARS, MAX_TERMS, parse_query
         ("how are jobs retried", "language"),
         ("how does JobQueue retry", "mixed"),
         ("how does the Functor map", "mixed"),
-        ("what is in src/x.py", "mixed"),
+        ("what is in src/x.py", "path"),
         ('retry "on timeout"', "mixed"),
         (".*regex[a-z]+ here", "mixed"),
         ("日本語 検索", "language"),
