@@ -13,13 +13,15 @@ from regend.search.legs.scope import Scope
 from regend.search.query.parse import Query
 from regend.search.query.places import NamedPlace, possible_places
 from regend.search.query.words import standing
-from regend.store.base import ChunkConditions, Entry, LexicalQuery, Snapshot
+from regend.store.base import NO_CONDITIONS, ChunkConditions, Entry, LexicalQuery, Snapshot
 from regend.types import DOC_ORDINAL_BITS
 
 MAX_NAMED = 8
 """Maximum files that one path may mean, and places of one query."""
 _LOOKED_AT = 2_000
 """Chunks whose path has the words of the file's name."""
+_FEW = 64
+"""Best chunks by the words of their paths, among which what only may be a file is looked for: dotted names are many."""
 
 
 def located(scope: Scope, query: Query) -> tuple[Query, tuple[Place, ...]]:
@@ -47,7 +49,7 @@ def _with_files(scope: Scope, query: Query) -> Query:
     places = query.places
     for place in possible_places(query.text):
         known = any(one.path == place.path for one in places)
-        if known or not named_entries(scope, place.path):
+        if known or not named_entries(scope, place.path, quick=True):
             continue
         apart = tuple(one for one in places if one.end <= place.start or place.end <= one.start)
         if len(apart) == len(places) or (place.start, place.end) == (0, len(query.text)):
@@ -68,21 +70,23 @@ def within_files(snapshot: Snapshot, scope: Scope, places: tuple[Place, ...]) ->
     return tuple(dict.fromkeys(held)), notes
 
 
-def named_entries(scope: Scope, path: str, anywhere: bool = False) -> list[Entry]:
+def named_entries(scope: Scope, path: str, anywhere: bool = False, quick: bool = False) -> list[Entry]:
     """Return the files in scope whose paths have most in common with the end of `path`, source first.
 
     Args:
         anywhere: the same name in another folder counts, too, as it may have been built elsewhere.
+        quick: only the best chunks by the words of their paths are looked at.
     """
     wanted = _parts(path)
     tokens = tuple(dict.fromkeys(asked_tokens(wanted[-1]).split())) if wanted else ()
     if not tokens:
         return []
     terms = tuple(dict.fromkeys(asked_tokens(path).split()))
-    query = LexicalQuery(terms, body=0.0, symbol=0.0, path=1.0, conditions=ChunkConditions(words=tokens))
+    conditions = NO_CONDITIONS if quick else ChunkConditions(words=tokens)
+    query = LexicalQuery(terms, body=0.0, symbol=0.0, path=1.0, conditions=conditions)
     best: dict[int, tuple[int, Entry]] = {}
     for pool, allow in scope.pools:
-        for hit in pool.lexical(query, _LOOKED_AT, allow=allow):
+        for hit in pool.lexical(query, _FEW if quick else _LOOKED_AT, allow=allow):
             entry_id = hit.doc >> DOC_ORDINAL_BITS
             if entry_id not in best and (entry := scope.entry(entry_id)) is not None:
                 best[entry_id] = _shared_count(wanted, _parts(entry.path)), entry

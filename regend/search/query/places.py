@@ -17,7 +17,7 @@ MAX_PLACES = 8
 """Maximum places of a text; a stack trace begins or ends with those that matter."""
 _MAX_CANDIDATES = 64
 _MAX_PATH_CHARS = 400
-_MAX_POSSIBLE = 4
+_MAX_POSSIBLE = 2
 """Maximum pieces of a text that are looked up because they might be files."""
 _PATH_CHARS = r"[\w.@+~%&!$/\\-]"
 _PATH = re.compile(
@@ -112,13 +112,20 @@ def places_in(text: str) -> tuple[NamedPlace, ...]:
 def possible_places(text: str) -> Iterator[NamedPlace]:
     """Yield what names a file if there is one so called, whatever its extension: the text as a whole, then its pieces.
 
-    Only a text that is nothing else may be a path with spaces in it.
+    Only a text that is nothing else may be a path with spaces in it, or a mere name with a dot: within a sentence, that
+    is nearly always code.
     """
     whole = _WHOLE.fullmatch(text) if len(text) <= _MAX_PATH_CHARS else None
+    matches = [] if whole is None else [whole]
+    if whole is None or " " in text:
+        matches += _PIECE.finditer(text)
     count = 0
-    for match in (*([whole] if whole else []), *(_PIECE.finditer(text) if whole is None or " " in text else ())):
+    for match in matches:
         path = _clean(match["path"])
-        is_likely = _LIKE_A_FILE.match(match["path"]) or (match is whole and is_file_name(path))
+        if match is whole:
+            is_likely = _LIKE_A_FILE.match(match["path"]) is not None or is_file_name(path)
+        else:
+            is_likely = "/" in path or path.startswith(".")
         if path and count < _MAX_POSSIBLE and is_likely:
             count += 1
             line = int(match["line"] or 0)

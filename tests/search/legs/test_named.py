@@ -78,7 +78,7 @@ def test_whatever_a_file_is_called_its_path_finds_it(corpus: Corpus, path: str) 
         assert asked(corpus, form.format(path)).results[0].path == path, form
     scope = ScopeResolver().resolve(corpus.snapshot, Filters())
     for form in ("where is {}", "look at {}, please", "is (`{}`) used?"):
-        if re.fullmatch(r"[\w./+]*[./][\w./+]*", path):
+        if re.fullmatch(r"[\w./+]*/[\w./+]*|\.\w+", path):
             assert located(scope, parse_query(form.format(path)))[0].path == path, form
 
 
