@@ -87,7 +87,7 @@ class Inotify(InotifyFD):
         self._cookie = cookie
         self._failed = failed
         self._ids = itertools.count()
-        self._removals = 0
+        self._gone = 0  # Watches of the kernel that went while nothing here knew them, or may have.
         self._cookies: tuple[WatchDescriptor, CallbackId] | None = None
         self._callbacks: dict[EventSink | None, _Callback] = {}
         self._collected: dict[EventSink, list[InotifyEvent]] = {}
@@ -135,7 +135,7 @@ class Inotify(InotifyFD):
         self._budget.give(1)
         with self._lock:
             if watch[0] in self._watch_for_wd:
-                self._removals += 1
+                self._gone += 1
                 self._remove_callback(*watch)
 
     def forget(self, sink: EventSink) -> None:
@@ -145,16 +145,22 @@ class Inotify(InotifyFD):
     def add_callback(self, path: bytes, mask: Mask, callback: _Callback, id_: CallbackId) -> WatchDescriptor:  # type: ignore[override]
         # Without the lock, which the reader takes: the file system may hang.
         while True:
-            removals = self._removals
+            gone = self._gone
             wd = inotify_add_watch(self._inotify_fd, path, mask)
             if wd == -1:
                 number = ctypes.get_errno()
                 raise OSError(number, os.strerror(number), os.fsdecode(path))
             with self._lock:
-                if self._removals != removals:
-                    continue  # The kernel's watch may have been taken away meanwhile, with another root's.
+                if self._gone != gone:
+                    continue  # It may be gone already: taken away with another root's, or its directory was deleted.
                 self._watch_for_wd.setdefault(wd, Watch(wd, mask, path)).callbacks[id_] = callback
                 return wd
+
+    def handle_event(self, event: InotifyEvent) -> None:
+        if event.is_ignored or event.is_queue_overflow:
+            with self._lock:
+                self._gone += event.wd not in self._watch_for_wd
+        super().handle_event(event)
 
     def collect(self, sink: EventSink | None, event: InotifyEvent) -> None:
         """Keep an event for its root until the end of the read, or answer a cookie; in the reader thread."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import random
 import shutil
 import threading
@@ -10,14 +11,15 @@ import time
 from pathlib import Path
 
 import pytest
-from watchdog.observers.inotify_c import InotifyEvent, InotifyFD
+from watchdog.observers.inotify_c import InotifyEvent, InotifyFD, Mask, WatchDescriptor, inotify_add_watch
 
 from regend.config import WatchConfig
-from regend.core.events import RescanNeeded, RootFound, RootLost
+from regend.core.events import PathChanged, RescanNeeded, RootBusy, RootFound, RootLost
 from regend.disk.repository import marker_of
 from regend.types import RootId
 from regend.watch.instance import Inotify
 from regend.watch.observer import ObserverSystem
+from tests.disk.ignore_zoo import bare_git_dir
 from tests.watch.watch_rig import DEADLINE_S, ROOT, budget, check, inner, rig, state, wait_for, watched_directories
 
 
@@ -219,6 +221,53 @@ def test_root_replaced_at_random_moments(tmp_path: Path) -> None:
                 (top / f"f{step}").write_text("x")
                 made.barrier()
                 assert made.covered(f"f{step}") or RootFound(ROOT) in made.events, (seed, round_, step, made.events)
+
+
+@pytest.mark.parametrize(
+    ("place", "how"),
+    [(place, "deleted") for place in ("tree", "tree/src", "tree/src/deep", "tree/.git", "cookies")]
+    + [("tree/src", "moved away"), ("tree/src/deep", "moved away")],
+)
+def test_directory_replaced_before_its_new_watch_is_known(
+    tmp_path: Path, top: Path, monkeypatch: pytest.MonkeyPatch, place: str, how: str
+) -> None:
+    """The kernel says that a watch is gone, and only then learns the thread that asked for it of that watch.
+
+    The new directory may have the inode number of the old one, as it has here, so nothing else tells.
+    """
+    monkeypatch.setattr("regend.disk.repository._marker", lambda found: f"{found.st_dev}:1")
+    if place == "tree/.git":  # Elsewhere it would be compared, and so help.
+        bare_git_dir(top / ".git")
+    target, spare, calls = tmp_path / place, tmp_path / "spare", []
+
+    def add_watch(descriptor: int, path: bytes, mask: Mask) -> WatchDescriptor:
+        wd = inotify_add_watch(descriptor, path, mask)
+        if path == os.fsencode(target) and not calls:
+            calls.append(wd)
+            shutil.copytree(target, spare)
+            if how == "deleted":
+                shutil.rmtree(target)
+            else:
+                target.rename(tmp_path / "away")
+            shutil.copytree(spare, target)
+            time.sleep(0.1)  # The reader thread takes the events of a watch that it does not know.
+        return wd
+
+    monkeypatch.setattr("regend.watch.instance.inotify_add_watch", add_watch)
+    with rig(tmp_path / "cookies") as made:
+        made.watch(top)
+        for step in range(2):
+            written = [f"{directory}f{step}" for directory in ("", "src/", "src/deep/")]
+            for path in written:
+                (top / path).touch()
+            made.barrier()
+            assert calls and set(made.events) == {PathChanged(ROOT, path) for path in written}
+            if place == "tree/.git":
+                (top / ".git/index.lock").touch()
+                wait_for(lambda: RootBusy(ROOT, True) in made.events, "the root is busy")
+                (top / ".git/index.lock").unlink()
+                wait_for(lambda: RootBusy(ROOT, False) in made.events, "the root is idle")
+            made.events.clear()
 
 
 def test_root_renamed_away_and_back(tmp_path: Path, top: Path) -> None:
