@@ -19,9 +19,10 @@ from regend.search.errors import QueryError
 from regend.search.exact import exact_search
 from regend.search.legs.conditions import conditions_of
 from regend.search.legs.fusion import vector_weight
-from regend.search.legs.legs import Vector, exact_definitions, find_definitions
+from regend.search.legs.legs import Vector, are_named_in_code, exact_definitions, find_definitions
 from regend.search.legs.literal import is_code_word, literal_of, longer_word
-from regend.search.legs.named import located, within_files
+from regend.search.legs.locate import Place
+from regend.search.legs.named import located, topic_entries, within_files
 from regend.search.legs.scope import Scope, ScopeResolver
 from regend.search.options import RelatedOptions, SearchOptions
 from regend.search.overlay import OverlaidSnapshot
@@ -144,7 +145,9 @@ class Engine:
         question = replace(self._question(snapshot, scope, query, options, query_vector, weight), places=places)
         clock.lap("symbols")
         unknown = (
-            question.literal.alone and not question.definitions.views and not places and not self._knows(query.text)
+            question.literal.alone
+            and not (question.definitions.views or places or question.topical)
+            and not self._knows(query.text)
         )
         notes += _unheld(question.literal.absent, "" if unknown else _NEAREST)
         if unknown:
@@ -230,10 +233,17 @@ class Engine:
             if exact.views and not (query.kind == "path" and scope.has_file(query.path)):
                 definitions = exact.joined(definitions)
                 context = replace(context, whole_name=True)
+        topical: tuple[Place, ...] = ()
+        if context.topic is not None:
+            # The name of a definition is that of a definition, whatever else is called so.
+            if not (context.whole_name and are_named_in_code(definitions)):
+                topical = tuple(Place(entry.entry_id, 1) for entry in topic_entries(scope, context.topic))
+            if not topical:
+                context = replace(context, topic=None)
         return Question(
             snapshot, scope, query, context, conditions, query.phrases, definitions, vector, weight,
             self._table.asked(context), literal_of(snapshot, scope, query, conditions),
-            told=told_by(self._history_of, query.terms),
+            topical=topical, told=told_by(self._history_of, query.terms),
         )  # fmt: skip
 
     def _word_weights(self, scope: Scope, query: Query) -> WordWeights:

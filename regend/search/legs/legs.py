@@ -240,6 +240,11 @@ def _definitions(graded: list[tuple[float, SymbolView]]) -> Definitions:
     return Definitions(grades, tuple(view for _, view in graded))
 
 
+def are_named_in_code(definitions: Definitions) -> bool:
+    """Return whether one of the definitions is neither a heading nor a key of a data file."""
+    return any(view.kind != _HEADING and view.kind not in _DATA_KINDS for view in definitions.views)
+
+
 def _matching(
     snapshot: Snapshot, scope: Scope, name: str, grade: float, conditions: ChunkConditions
 ) -> list[tuple[float, SymbolView]]:

@@ -12,7 +12,8 @@ from regend.search.legs.locate import Place, beyond_end, chunks_at
 from regend.search.legs.scope import Scope
 from regend.search.query.parse import Query
 from regend.search.query.places import NamedPlace, possible_places
-from regend.search.query.words import standing
+from regend.search.query.topics import Topic
+from regend.search.query.words import file_role, standing
 from regend.store.base import NO_CONDITIONS, ChunkConditions, Entry, LexicalQuery, Snapshot
 from regend.types import DOC_ORDINAL_BITS
 
@@ -106,6 +107,21 @@ def named_entries(scope: Scope, path: str, anywhere: bool = False, quick: bool =
         )
     )
     return entries[:MAX_NAMED]
+
+
+def topic_entries(scope: Scope, topic: Topic) -> list[Entry]:
+    """Return the files in scope that tell most of the topic, by their paths."""
+    terms = tuple(dict.fromkeys(asked_tokens(topic.words).split()))
+    query = LexicalQuery(terms, body=0.0, symbol=0.0, path=1.0)
+    found: dict[int, tuple[float, int, str, Entry]] = {}
+    for pool, allow in scope.pools:
+        for hit in pool.lexical(query, _LOOKED_AT, allow=allow):
+            entry = scope.entry(hit.doc >> DOC_ORDINAL_BITS)
+            if entry is not None and entry.entry_id not in found:
+                value = topic.answer(entry.path, file_role(entry.path, entry.marks))
+                found[entry.entry_id] = (-value, standing(entry.path, marks=entry.marks), entry.path, entry)
+    best = sorted((row for row in found.values() if row[0] < 0.0), key=lambda row: row[:3])
+    return [entry for *_, entry in best[:MAX_NAMED]]
 
 
 def _parts(path: str) -> list[str]:

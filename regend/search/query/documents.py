@@ -28,6 +28,10 @@ _FILLERS = _listed(
     into is it its make making may me must my need of on one our own people should show some somebody someone steps
     the there these this to under up use used users using want we what where which with would you your"""
 )
+_ASIDE = _FILLERS | _listed(
+    """about am but else ever i'd i'm if it's its just like look looks me most or out so than that that's they thing
+    things tell them too what's when where's who whole whom whose why will"""
+)
 _DOING = _stems(
     """bootstrap build compile contribute debug deploy develop download execute host install launch lint package publish
     release report run serve setup start started submit test uninstall upgrade usage"""
@@ -50,6 +54,7 @@ _OF_PEOPLE = _stems("build compile contribute deploy develop development install
 _STARTED = re.compile(
     r"\b(?:getting|get) started\b|\bquick[ -]?start\b|\blocal(?:ly)? develop|\bdevelop\w* environment\b"
 )
+_AT_HOME = re.compile(r"\blocally\b|\bfrom (?:source|scratch)\b|\b(?:on|for) (?:windows|linux|mac\s?os|my machine)\b")
 _ASKED_FOR = re.compile(
     r"(?:(?:where|is|are|there|show|me|find|read|see|the|any|some|an?|user|official)\s+)*"
     r"(?:docs?|documentation|guides?|tutorials?|manual|readme)\s+(?:(?:page|section|chapter)s?\s+)?"
@@ -60,6 +65,11 @@ _ASKED_FOR = re.compile(
 """`update the docs of it` is what a commit does, and mostly to code."""
 _MOST_WORDS = 16
 _WORD = re.compile(r"[^\W_]+(?:'\w+)?")
+
+
+def content_of(text: str) -> frozenset[str]:
+    """Return the stems of the words that say what a question is about."""
+    return frozenset(stem(word) for word in _WORD.findall(text.lower()) if word not in _ASIDE)
 
 
 def asks_for_documents(text: str) -> bool:
@@ -75,4 +85,5 @@ def asks_for_documents(text: str) -> bool:
     if _PEOPLE_DO.search(lowered) and (content & _DOING or "use" in words):
         return not unknown or (len(unknown) == 1 and bool(content & _OF_A_PRODUCT))
     named = content & _DOCUMENTS or (content & _DOCUMENTS_OF and content & _OF_PEOPLE) or _STARTED.search(lowered)
+    named = named or (content & _DOING and _AT_HOME.search(lowered))
     return bool(named) and not unknown

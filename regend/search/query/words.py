@@ -209,7 +209,7 @@ _ROLE_NAMES = (
         r"|.+Specs?\.(?:scala|groovy|hs|php|coffee)|.+\.Tests\.ps1")),
     ("prose", re.compile(
         r".*\.(md|mdx|markdown|rst|adoc|asciidoc|org|pod|rdoc|rd|rmd|qmd|mld)|(?!requirements|constraints|robots|.*lists\.txt).*\.(txt|text)"
-        r"|(licen[cs]e|copying|copyright|changelog|changes|history|news|authors|contributors|maintainers|notice|readme|todo)"
+        r"|(licen[cs]e|copying|copyright|changelog|changes|history|news|authors|contributors|contributing|hacking|maintainers|notice|readme|todo)"
         r"([._-](?!(?:[\w.-]*\.)?(?:py|pyi|rb|js|jsx|ts|tsx|mjs|cjs|go|rs|java|kt|kts|scala|c|cc|cpp|h|hpp|cs|php|swift|lua|sh"
         r"|bash|pl|pm|ex|exs|erl|hs|ml|mli|clj[cs]?|zsh|xslt?|dtd|dart|jl|r|m|mm|vue|svelte|html?|json|ya?ml|toml|xml|css|scss|sql|zig|el|proto"
         r"|tmpl|erb|cmake|gradle|groovy|ps1|nix|vim|d|nim|cr|hbs|j2|in)$)[\w.-]*)?",

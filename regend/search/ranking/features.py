@@ -20,6 +20,7 @@ from regend.chunking.tokens import normalised
 from regend.search.legs.fusion import KIND_FACTORS
 from regend.search.query.documents import asks_for_documents
 from regend.search.query.parse import Query
+from regend.search.query.topics import Topic, topic_of
 from regend.search.query.translations import Spoken, spoken
 from regend.search.query.words import ROLE_WORDS, PathWords, identifier_stems, plain
 from regend.search.ranking.coverage import NO_WEIGHTS, WordWeights
@@ -139,12 +140,14 @@ class QueryContext:
     weights: WordWeights
     spoken: Spoken
     documents: bool = False
+    topic: Topic | None = None
 
 
 def query_context(query: Query, path_filter: str = "", weights: WordWeights = NO_WEIGHTS) -> QueryContext:
     """Return the context of `query`; a `path_filter` asks for roles by its words as the query does."""
     asked = query.stems | identifier_stems(path_filter) if path_filter else query.stems
     documents = query.kind == "language" and asks_for_documents(query.text)
+    topic = None if query.kind == "path" else topic_of(query.text)
     wanted = {role for role, words in ROLE_WORDS.items() if words & asked}
     return QueryContext(
         query=query,
@@ -155,6 +158,7 @@ def query_context(query: Query, path_filter: str = "", weights: WordWeights = NO
         weights=weights,
         spoken=spoken(query.text),
         documents=documents,
+        topic=topic,
     )
 
 
@@ -205,6 +209,12 @@ def asked_data(candidate: Candidate, context: QueryContext) -> float:
 def asked_document(candidate: Candidate, context: QueryContext) -> float:
     """Count documents where they are what is asked for: how the project is installed, run, tested or released."""
     return 1.0 if context.documents and candidate.path.role == "prose" else 0.0
+
+
+def asked_topic(candidate: Candidate, context: QueryContext) -> float:
+    """Count the files that answer a question about the project in nearly every project."""
+    topic = context.topic
+    return 0.0 if topic is None else topic.answer(candidate.entry.path, candidate.path.role)
 
 
 def _asks_for_settings(context: QueryContext) -> bool:
@@ -300,6 +310,7 @@ FEATURES: tuple[Feature, ...] = (
     *(_row(f"unasked_{role}", "file", unasked(role)) for role in ROLE_WORDS if role != "source"),
     _row("asked_data", "file", asked_data, _asks_for_settings),
     _row("asked_document", "file", asked_document, lambda context: context.documents),
+    _row("asked_topic", "file", asked_topic, lambda context: context.topic is not None),
     # Its weight exceeds what a translation with more examples than the original may have on top, on purpose.
     _row("unasked_translation", "file", translated),
     _row("unasked_declaration", "file", declaration),

@@ -25,7 +25,7 @@ from regend.search.query.languages import written_in
 from regend.search.query.parse import Query
 from regend.search.query.words import PathWords, path_words
 from regend.search.ranking.copies import Grouped, grouped
-from regend.search.ranking.features import Candidate, FeatureShare, QueryContext
+from regend.search.ranking.features import Candidate, FeatureShare, QueryContext, asked_topic
 from regend.search.ranking.likeness import likeness_of
 from regend.search.ranking.ranking import FoundFiles, Ranked, RankingTable, added_candidate, rank, shortlist
 from regend.search.stages import StageClock
@@ -67,6 +67,7 @@ class Question:
         skipped: doc -> whether it is no answer, such as the very code that was asked about.
         whole_files: files are wanted, so only those that are the same as a whole are copies.
         places: lines that the query names; what holds them stands first, in this order.
+        topical: beginnings of files that tell of the query's topic.
         told: says how well a file's history fits the query, 0..1.
     """
 
@@ -84,6 +85,7 @@ class Question:
     skipped: Callable[[int], bool] | None = None
     whole_files: bool = False
     places: tuple[Place, ...] = ()
+    topical: tuple[Place, ...] = ()
     told: Callable[[Entry], float] = lambda _: 0.0
 
 
@@ -229,6 +231,11 @@ def _hydrated(q: Question, candidates: list[Candidate], files: FoundFiles) -> li
             continue
         candidate.rare = max(map(q.literal.share, (candidate.doc, *candidate.copies)))
         candidate.defines = max(q.definitions.grade_within(*place) for place in _places(q, candidate, chunk))
+        if asked_topic(candidate, q.context):
+            candidate.defines = 1.0  # The word names the file that is called so nearly everywhere.
+            path = candidate.path
+            if not q.context.whole_name or q.query.stems & (path.name | path.folders):
+                candidate.rare = 1.0
     return list(kept.values())
 
 
@@ -314,5 +321,6 @@ def _located(q: Question, views: dict[int, ChunkView]) -> Iterator[ChunkView]:
         places += lacking[:_LOCATED_DEFINITIONS]
     if q.query.path and not q.places:
         places += [Place(entry.entry_id, 1) for entry in named_entries(q.scope, q.query.path)]
+    places += q.topical
     if places:
         yield from chunks_at(q.snapshot, places).values()

@@ -122,3 +122,36 @@ def test_a_line_behind_the_end_is_named(files: Corpus, form: str, line: int) -> 
     assert found.notes == (f"src/invoice.py has nothing at line {line}; its last line with text is 10.",)
     options = RelatedOptions("/repo", "src/invoice.py", line)
     assert found.notes[0] in Engine(hashed_vector).related(files.snapshot, options).notes
+
+
+CONVENTIONAL = {
+    "LICENSE": "which license is this under?", "CHANGELOG.md": "what changed in the last release",
+    "CONTRIBUTING.md": "contribution guidelines", "SECURITY.md": "how do I report a security vulnerability",
+    ".github/workflows/a.yml": "which checks does CI run", ".github/ISSUE_TEMPLATE/bug.yml": "issue template for bugs",
+    "go.mod": "what are the dependencies", "deploy/Dockerfile": "docker image", ".golangci.yml": "linter configuration",
+    "README.md": "what does this project do", "docs/architecture.md": "show me the architecture of this codebase",
+    "MAINTAINERS": "Who maintains this project?", ".env.example": "environment variables example",
+}  # fmt: skip
+
+
+def test_files_that_nearly_every_project_has_answer_questions_about_it(corpus: Corpus) -> None:
+    found = [(path, f"Nothing of note {n}.\n", "text") for n, path in enumerate(CONVENTIONAL)]
+    words = " ".join(CONVENTIONAL.values())
+    found += [(f"src/a{n}.py", f"def about_{n}():\n    # {words}\n    return {n}\n", "python") for n in range(30)]
+    corpus.fill(corpus.add_root("/repo"), found)
+    for path, text in CONVENTIONAL.items():
+        assert asked(corpus, text).results[0].path == path, text
+        assert asked(corpus, text, files=True).results[0].path == path, text
+    for text in ("how is the license checked", "changed a release lock", "which checks about_3"):
+        assert asked(corpus, text).results[0].path.startswith("src/"), text
+
+
+def test_a_single_word_means_a_file_unless_code_has_it(corpus: Corpus) -> None:
+    root = corpus.add_root("/repo")
+    corpus.fill(root, [("LICENSE", "Do as you like.\n", "text"), ("README.md", "# License\n\nFree.\n", "markdown")])
+    assert asked(corpus, "license").results[0].path == "LICENSE"
+    corpus.fill(root, [("src/a.py", "class License:\n    terms = ()\n    holder = ''\n", "python")])
+    assert asked(corpus, "License").results[0].path == "src/a.py"
+    assert asked(corpus, "changelog").results == ()
+    corpus.fill(root, [("NEWS", "Nothing yet.\n", "text")])
+    assert asked(corpus, "changelog").results[0].path == "NEWS"
