@@ -17,14 +17,22 @@ from regend.rpc.schema import ERRORS, METHODS, NOTIFICATIONS, Method
 
 PATH = "/api/openapi.json"
 _REFERENCE = "#/components/schemas/{name}"
-_EVERYWHERE = ("invalid_params", "not_json", "unauthorized", "wrong_host", "wrong_origin", "internal_error")
+_EVERYWHERE = (
+    "invalid_params",
+    "not_json",
+    "unauthorized",
+    "wrong_host",
+    "wrong_origin",
+    "too_large",
+    "internal_error",
+)
 _AWAY = ("daemon_not_running", "connection_lost", "stopping", "timeout", "embedding_error", "store_error")
 _LARGEST = 2**63 - 1
 """Largest number that MessagePack and every client can hold."""
 _OWN_ERRORS = {
     "not_json": "the body is not valid JSON",
     "not_json_type": "the body has another content type than `application/json`",
-    "too_large": "the body is too large",
+    "too_large": "the body, or the request that the daemon would get, is too large",
     "unauthorized": "the token is missing or wrong",
     "wrong_host": "the request names another host than this machine",
     "wrong_origin": "a page of another origin has sent the request",
@@ -119,7 +127,7 @@ def _endpoint(method: Method, schemas: dict[str, Any]) -> dict[str, Any]:
         "required": bool(request.get("required")),
         "content": {"application/json": {"schema": {"$ref": _REFERENCE.format(name=method.request.__name__)}}},
     }
-    of_body = {**answers, "413": _refusal("too_large"), "415": _refusal("not_json_type")}
+    of_body = {**answers, "415": _refusal("not_json_type")}
     return {
         "get": {**common, "operationId": f"{method.name}ByUrl", "parameters": parameters, "responses": answers},
         "post": {**common, "operationId": method.name, "requestBody": body, "responses": of_body},

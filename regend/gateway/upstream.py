@@ -55,7 +55,7 @@ class Upstream:
 
     async def _connected(self, instead_of: AsyncClient | None = None) -> AsyncClient:
         async with self._connecting:
-            if self._client is not None and self._client is not instead_of:
+            if self._client is not None and self._client is not instead_of and self._client.is_open:
                 return self._client
             await self.close()
             self._client = await AsyncClient.connect(self.socket, TIMEOUT_S, name="http")

@@ -78,6 +78,11 @@ class AsyncClient:
             raise
         return client
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection can take a call, as far as is known."""
+        return self._ended is None
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -18,6 +18,7 @@ from regend.paths import socket_places
 from regend.rpc.codec import (
     CLIENT_LIMITS,
     PROTOCOL_VERSION,
+    SERVER_LIMITS,
     Decoder,
     Notification,
     Response,
@@ -101,17 +102,24 @@ def broken_error(path: str, breach: str) -> ProtocolError:
 
 
 def request_bytes(request_id: int, method: str, params: dict[str, Any]) -> bytes:
-    """Encode a request.
+    """Encode a request, and read it as the daemon would: a request beyond its limits would end the connection.
 
     Raises:
-        RpcError: with code ``invalid_params``: a parameter does not fit into MessagePack.
+        RpcError: with code ``invalid_params``: a parameter does not fit into MessagePack; or ``too_large``.
     """
     try:
-        return encode_request(request_id, method, params)
+        data = encode_request(request_id, method, params)
     except (OverflowError, ValueError, TypeError) as error:
         raise RpcError(
             f"The parameters of `{method}` cannot be sent: {error}; correct them.", code="invalid_params"
         ) from error
+    as_daemon = Decoder(SERVER_LIMITS)
+    try:
+        as_daemon.feed(data)
+        as_daemon.next()
+    except ProtocolError as error:
+        raise RpcError(f"`{method}` cannot be asked so: {error}", code="too_large") from error
+    return data
 
 
 def call_limit_s(timeout_s: float, params: dict[str, Any]) -> float:

@@ -117,6 +117,23 @@ def test_mistakes(served: Gateway, method: str, path: str, body: object, status:
     assert (reply.status, reply.code) == (status, code)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"query": "x " * (1 << 20)},
+        {"query": "x", "globs": ["*.py"] * 257},
+        {"query": "x", "overlays": [{"path": f"{ROOT}/a.py", "text": "x" * (1 << 20)}]},
+    ],
+    ids=["query", "globs", "overlay"],
+)
+def test_what_no_message_to_the_daemon_holds_is_refused_and_the_next_is_answered(
+    served: Gateway, body: dict[str, object]
+) -> None:
+    reply = served.post("/api/search", body)
+    assert (reply.status, reply.code) == (413, "too_large")
+    assert (served.get("/api/status").status, served.get("/readyz").status) == (200, 200)
+
+
 def test_a_body_of_another_type_is_refused(served: Gateway) -> None:
     """A form of another site can send such bodies without asking first."""
     for kind in ("text/plain", "application/x-www-form-urlencoded", None):
