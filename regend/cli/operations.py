@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
     from regend.cli.terminal import Style
 
+_GATEWAY_START_S = 10.0
+"""Longest wait for the HTTP gateway of a daemon that has just started."""
+_LOOK_EVERY_S = 0.1
+
 
 def run_status(arguments: argparse.Namespace) -> int:
     if arguments.watch:
@@ -123,11 +127,19 @@ def http_access(arguments: argparse.Namespace) -> tuple[str, str]:
     """Return the gateway's address and token.
 
     Raises:
-        RegendError: it does not run.
+        RegendError: it does not run, also after a wait for one that starts.
     """
+    from time import monotonic, sleep
+
     from regend.gateway.token import read_token
 
-    status = call(arguments, "status")
+    with connected(arguments) as daemon:
+        status = daemon.call("status")
+        # The gateway is a process of its own, which serves a second or two after the daemon does.
+        deadline = monotonic() + _GATEWAY_START_S
+        while not status.get("http") and monotonic() < deadline and daemon.call("config")["config"]["http"]["listen"]:
+            sleep(_LOOK_EVERY_S)
+            status = daemon.call("status")
     if not (address := status.get("http", "")):
         raise RegendError(
             "The HTTP gateway does not run; turn it on with `regenctl config set http.listen 127.0.0.1:7433` and "

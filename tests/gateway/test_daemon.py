@@ -80,6 +80,14 @@ def test_the_link_opens_the_page(running: Daemon) -> None:
     assert asked(running.status()["http"], link.removeprefix(running.status()["http"]), "").status == 303
 
 
+def test_the_link_is_printed_once_a_gateway_that_starts_serves(root: Path) -> None:
+    with daemon(CONFIG) as served:
+        served.start(root)
+        done = control(served, "http")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert asked(served.status()["http"], done.stdout.strip().removeprefix(served.status()["http"]), "").status == 303
+
+
 async def test_the_entry_for_agents_lets_a_client_search_the_repository(running: Daemon, root: Path) -> None:
     """The client is the SDK's, and gets nothing but what `regenctl mcp --http` prints."""
     printed = control(running, "mcp", "--http", "--root", str(root)).stdout
