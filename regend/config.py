@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any, get_type_hints
 
 from regend.errors import ConfigError, PathError
-from regend.fields import declare, from_table, lines_of_keys
+from regend.fields import declare, from_table, hidden, lines_of_keys
 from regend.gateway.settings import HttpConfig, parse_address
 from regend.overrides import overrides, source_of
 from regend.paths import absolute, default_config_path
@@ -318,7 +318,7 @@ def user_path(value: str, key: str, source: str = "configuration") -> Path:
     try:
         return absolute(Path(value).expanduser()) if value else Path(value)
     except RuntimeError as error:
-        known = f"{source}: `{key}` is {value!r}"
+        known = f"{source}: `{key}` is {hidden(value)!r}"
         raise ConfigError(f"{known}, but this machine has no user of that name; write the path out.") from error
 
 
@@ -372,7 +372,7 @@ def shared_pools(config: SharedConfig, source: str = "configuration") -> dict[Pa
         root = user_path(path, "shared.pools", source)
         if not name or root not in found:
             raise ConfigError(
-                f"{source}: `shared.pools` holds {value!r}; write `NAME=PATH` with a path of `shared.roots`."
+                f"{source}: `shared.pools` holds {hidden(value)!r}; write `NAME=PATH` with a path of `shared.roots`."
             )
         found[root] = name
     return found

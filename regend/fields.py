@@ -17,6 +17,11 @@ _T = TypeVar("_T")
 
 _TABLE = re.compile(r"\s*\[\s*([\w.-]+)\s*\]")
 _KEY = re.compile(r"\s*([\w.-]+)\s*=")
+_PASSWORD = re.compile(
+    r"(?<=://)([^/?#\s@:]*):\S*(?=@)|(?<=[?&])((?:ssl)?password)=[^&\s]*|(?<=http://)[^/?#\s@:]+(?=@)"
+    r"|(?<=https://)[^/?#\s@:]+(?=@)"
+)
+"""Passwords in URLs. With HTTP, a user without a password is often a key."""
 
 
 def declare(
@@ -73,7 +78,7 @@ def fault(item: Field[Any], value: Any) -> str:
     for word in (value if isinstance(value, tuple) else (value,)) if choices else ():
         if word not in choices:
             verb = "has" if isinstance(value, tuple) else "is"
-            return f"{verb} {word!r}; it must be one of {', '.join(map(repr, choices))}"
+            return f"{verb} {hidden(word)!r}; it must be one of {', '.join(map(repr, choices))}"
     return ""
 
 
@@ -101,7 +106,7 @@ def from_table(
     for key, value in table.items():
         name = f"{prefix}{key}"
         if name in removed:
-            raise ConfigError(f"{source}: `{name}` is {value!r}, but this key was removed; {removed[name]}.")
+            raise ConfigError(f"{source}: `{name}` is {shown(value, name)}, but this key was removed; {removed[name]}.")
         if key not in known:
             near = similar_key(name, keys)
             meant = f"did you mean `{near}`? Known" if near else "known"
@@ -109,7 +114,7 @@ def from_table(
         want = hints[key]
         if is_dataclass(want):
             if not isinstance(value, Mapping):
-                raise ConfigError(f"{source}: `{name}` must be a table, not {value!r}.")
+                raise ConfigError(f"{source}: `{name}` must be a table, not {shown(value, name)}.")
             values[key] = from_table(want, value, source, keys, removed, f"{name}.")  # type: ignore[arg-type]
             continue
         values[key] = _scalar(want, value, source, name)
@@ -135,7 +140,7 @@ def _scalar(want: Any, value: Any, source: str, name: str) -> Any:
     wanted = {float: "a number", int: "a whole number", str: "a string", bool: "`true` or `false`"}.get(
         want, "a list of strings"
     )
-    raise ConfigError(f"{source}: `{name}` must be {wanted}, not {value!r}.")
+    raise ConfigError(f"{source}: `{name}` must be {wanted}, not {shown(value, name)}.")
 
 
 class Checked:
@@ -147,6 +152,24 @@ class Checked:
         for item in fields(self):  # type: ignore[arg-type]
             if wrong := fault(item, getattr(self, item.name)):
                 raise ValueError(f"`{item.name}` {wrong}")
+
+
+def hidden(value: Any) -> Any:
+    """Return a value with `***` instead of the passwords in URLs; `config get` alone shows them."""
+    if isinstance(value, Mapping):
+        return {key: hidden(own) for key, own in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [hidden(own) for own in value]
+    return _PASSWORD.sub(_masked, value) if isinstance(value, str) else value
+
+
+def shown(value: object, key: str) -> str:
+    """Return the value of a setting as an error says it, without what must stay secret."""
+    return "another value" if "api_key" in key else repr(hidden(value))
+
+
+def _masked(found: re.Match[str]) -> str:
+    return f"{found[2]}=***" if found[2] else "***" if found[1] is None else f"{found[1]}:***"
 
 
 def similar_key(name: str, keys: Iterable[str]) -> str:

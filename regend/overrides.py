@@ -8,7 +8,7 @@ from dataclasses import Field
 from typing import Any
 
 from regend.errors import ConfigError
-from regend.fields import similar_key
+from regend.fields import shown, similar_key
 
 _PREFIX, _BETWEEN = "REGEND_", "__"
 
@@ -42,7 +42,7 @@ def overrides(environ: Mapping[str, str], keys: Mapping[str, Field[Any]]) -> dic
             wrong = variable.removeprefix(_PREFIX).replace(_BETWEEN, ".", 1).lower()
             near = similar_key(wrong, keys)
             hint = f"did you mean {variable_of(near)}?" if near else "unset it."
-            raise ConfigError(f"Environment variable {variable} is {text!r}, but there is no key `{wrong}`; {hint}")
+            raise ConfigError(f"Environment variable {variable} is set, but there is no key `{wrong}`; {hint}")
         found[key] = _value(text, keys[key].default, source_of(key), key)
     return found
 
@@ -61,7 +61,7 @@ def scalar_of(text: str, usual: object, source: str, key: str) -> object:
         return float(text) if isinstance(usual, float) else text
     except (KeyError, ValueError):
         wanted = {bool: "`true` or `false`", int: "a whole number"}.get(type(usual), "a number")
-        raise ConfigError(f"{source}`{key}` must be {wanted}, not {text!r}.") from None
+        raise ConfigError(f"{source}`{key}` must be {wanted}, not {shown(text, key)}.") from None
 
 
 def _value(text: str, usual: object, source: str, key: str) -> object:
@@ -74,5 +74,5 @@ def _value(text: str, usual: object, source: str, key: str) -> object:
         return tomllib.loads(f"list = {text}")["list"]
     except (ValueError, RecursionError):
         raise ConfigError(
-            f'{source}: `{key}` must be a list such as `one,two` or `["one", "two"]`, not {text!r}.'
+            f'{source}: `{key}` must be a list such as `one,two` or `["one", "two"]`, not {shown(text, key)}.'
         ) from None

@@ -14,7 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regend.config import Config, EmbeddingConfig, config_from_table, known_keys, load_config, user_path
+from regend.config import (
+    Config,
+    EmbeddingConfig,
+    config_from_table,
+    known_keys,
+    load_config,
+    shared_pools,
+    user_path,
+)
 from regend.errors import ConfigError
 from regend.overrides import variable_of
 
@@ -96,8 +104,8 @@ def test_every_key_has_a_variable_that_overrides_the_file(tmp_path: Path) -> Non
     [
         ("WORKERS__COUNT", "two", ": `workers.count` must be a whole number, not 'two'."),
         ("WORKERS__COUNT", "-1", ": `workers.count` is -1; it must be at least 0."),
-        ("WORKERS__COUTN", "2", " is '2', but there is no key `workers.coutn`; did you mean REGEND_WORKERS__COUNT?"),
-        ("NOTHING__OF_THAT_KIND", "2", " is '2', but there is no key `nothing.of_that_kind`; unset it."),
+        ("WORKERS__COUTN", "2", " is set, but there is no key `workers.coutn`; did you mean REGEND_WORKERS__COUNT?"),
+        ("NOTHING__OF_THAT_KIND", "2", " is set, but there is no key `nothing.of_that_kind`; unset it."),
         ("WORKERS__MODE", "fast", ": `workers.mode` is 'fast'; it must be one of 'auto', "),
         ("CLIENT__SAVINGS", "1", ": `client.savings` must be `true` or `false`, not '1'."),
         ("IGNORE__PATTERNS", "[abc]*", ": `ignore.patterns` must be a list such as "),
@@ -110,6 +118,46 @@ def test_a_wrong_variable_is_named_with_its_value(tmp_path: Path, variable: str,
     with pytest.raises(ConfigError) as error:
         load_config(tmp_path / "c.toml", {f"REGEND_{variable}": text})
     assert str(error.value).startswith(f"Environment variable REGEND_{variable}{sentence}")
+
+
+SECRET = "S3cret-1234"
+SECRET_TEXTS = (
+    f"https://bob:{SECRET}@gpu.example.org/v1", f"https://{SECRET}@gpu.example.org", f"postgresql://a:{SECRET}@db/r",
+    f"postgresql://db/r?sslpassword={SECRET}", f"~nobody-of-that-name/https://bob:{SECRET}@gpu",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", SECRET_TEXTS)
+@pytest.mark.parametrize(
+    "key", [*known_keys(), "embedding.url", "embedding.apikey", "watch", "embedding", "nothing.known"]
+)
+def test_no_error_shows_the_password_of_a_url(tmp_path: Path, key: str, text: str) -> None:
+    file = tmp_path / "c.toml"
+    section, _, name = key.partition(".")
+    for value in (text, [text], [[text]], {"a": text}, 3):
+        shown = json.dumps(value) if not isinstance(value, dict) else f"{{ a = {json.dumps(text)} }}"
+        file.write_text(f"[{section}]\n{name} = {shown}\n" if name else f"{section} = {shown}\n")
+        for environ in ({}, {variable_of(key): str(value)}, {variable_of(key): f"[{text}"}):
+            try:
+                shared_pools(load_config(file if not environ else None, {"HOME": "/nowhere", **environ}).shared)
+            except ConfigError as error:
+                assert SECRET not in str(error)
+
+
+@pytest.mark.parametrize("key", [key for key in known_keys() if "api_key" in key])
+def test_no_error_shows_what_stands_where_a_key_belongs(tmp_path: Path, key: str) -> None:
+    file, name = tmp_path / "c.toml", key.partition(".")[2]
+    file.write_text(f"[embedding]\n{name} = ['{SECRET}']\n")
+    with pytest.raises(ConfigError, match="must be a string") as error:
+        load_config(file, {})
+    assert SECRET not in str(error.value)
+
+
+@pytest.mark.parametrize("variable", ["REGEND_EMBEDDING__API_KEY", "REGEND_OPENAI__KEY"])
+def test_a_variable_that_is_unknown_does_not_show_its_value(variable: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(None, {"HOME": "/nowhere", variable: SECRET})
+    assert variable in str(error.value) and SECRET not in str(error.value)
 
 
 def test_keys_that_need_each_other_may_come_from_both(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +19,7 @@ from regend.config import (
     parse_toml,
 )
 from regend.errors import ConfigError, DaemonNotRunningError, PathError
-from regend.fields import lines_of_keys, similar_key
+from regend.fields import hidden, lines_of_keys, similar_key
 from regend.overrides import overrides, scalar_of, variable_of
 from regend.paths import default_socket_path, default_state_dir
 
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 EXIT_WRONG = 2
-_PASSWORD = re.compile(r"(?<=://)([^/?#\s@:]*):\S*(?=@)|(?<=[?&])((?:ssl)?password)=[^&\s]*")
 _ARGUMENTS = {"get": "KEY", "set": "KEY VALUE...", "unset": "KEY", "edit": "", "validate": ""}
 
 
@@ -69,7 +67,7 @@ def _show(arguments: argparse.Namespace) -> int:
         # The daemon goes on with the values that it started with; its next start would fail.
         problem, config = error, running
     if arguments.json:
-        print_json({"config": _hidden(running or config)})
+        print_json({"config": hidden(running or config)})
         return EXIT_WRONG if problem else 0
     style = Style.of(sys.stdout)
     for line in _page(config, arguments.all, problem is not None):
@@ -267,23 +265,10 @@ def _write(file: Path, text: bytes) -> None:
 
 def toml(value: object) -> str:
     """Return one value as TOML, to be shown. A JSON string is a TOML basic string: both escape alike."""
-    value = _hidden(value)
+    value = hidden(value)
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(toml, value)) + "]"
     return json.dumps(value) if isinstance(value, (str, bool)) else str(value)
-
-
-def _hidden(value: Any) -> Any:
-    """Return a value with `***` instead of the passwords of URLs; `config get` alone shows them."""
-    if isinstance(value, dict):
-        return {key: _hidden(own) for key, own in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_hidden(own) for own in value]
-    return _PASSWORD.sub(_masked, value) if isinstance(value, str) else value
-
-
-def _masked(found: re.Match[str]) -> str:
-    return f"{found[2]}=***" if found[2] else f"{found[1]}:***"
 
 
 def _plain(value: object) -> object:

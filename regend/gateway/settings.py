@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regend.errors import ConfigError
-from regend.fields import declare
+from regend.fields import declare, hidden
 
 EXAMPLE_ADDRESS = "127.0.0.1:7433"
 
@@ -44,7 +44,7 @@ def parse_address(listen: str, source: str = "configuration") -> Address | None:
     """
     if not listen:
         return None
-    known = f"{source}: `http.listen` is {listen!r}"
+    known = f"{source}: `http.listen` is {hidden(listen)!r}"
     if listen.startswith(("/", "~")):
         try:
             return Address(path=Path(listen).expanduser())

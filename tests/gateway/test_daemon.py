@@ -85,7 +85,9 @@ def test_the_link_is_printed_once_a_gateway_that_starts_serves(root: Path) -> No
         served.start(root)
         done = control(served, "http")
         assert (done.returncode, done.stderr) == (0, "")
-        assert asked(served.status()["http"], done.stdout.strip().removeprefix(served.status()["http"]), "").status == 303
+        assert (
+            asked(served.status()["http"], done.stdout.strip().removeprefix(served.status()["http"]), "").status == 303
+        )
 
 
 async def test_the_entry_for_agents_lets_a_client_search_the_repository(running: Daemon, root: Path) -> None:
