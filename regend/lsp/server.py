@@ -19,10 +19,11 @@ from regend.errors import RegendError
 from regend.mcp.link import Link
 
 MAX_SYMBOLS = 100
+INVALID_PARAMS = -32602
 REQUEST_FAILED = -32803
 """Error code of LSP: the request was right, but cannot be answered."""
-_SEARCH = ("query", "k", "root", "path", "lang", "context", "offset", "files", "budget", "sync")
-_RELATED = ("line", "k", "root", "path", "lang", "context", "offset", "budget")
+_OF_LSP = frozenset(("workDoneToken", "partialResultToken"))
+"""Members of a request's parameters that are not for the daemon."""
 _KINDS = {
     "class": lsp.SymbolKind.Class, "constant": lsp.SymbolKind.Constant, "enum": lsp.SymbolKind.Enum,
     "field": lsp.SymbolKind.Field, "function": lsp.SymbolKind.Function, "interface": lsp.SymbolKind.Interface,
@@ -61,15 +62,16 @@ def server(link: Link, document_symbols: bool) -> LanguageServer:
     @made.feature("regend/search")
     @made.thread()
     def search(params: Any) -> dict[str, Any]:
-        return _with_uris(_asked(link, "search", **_given(params, _SEARCH)))
+        return _with_uris(_asked(link, "search", **_given(params)))
 
     @made.feature("regend/related")
     @made.thread()
     def related(params: Any) -> dict[str, Any]:
-        given = _given(params, _RELATED)
-        if (uri := getattr(params, "uri", None)) is None:
-            raise _failed("`regend/related` needs the `uri` of a file.", JsonRpcException.CODE)
-        return _with_uris(_asked(link, "related", file=_path(str(uri)), **given))
+        given = _given(params)
+        uri = given.pop("uri", None)
+        if not isinstance(uri, str) or "file" in given:
+            raise _failed("`regend/related` needs the `uri` of a file, and takes no `file`.", INVALID_PARAMS)
+        return _with_uris(_asked(link, "related", file=_path(uri), **given))
 
     if document_symbols:
 
@@ -92,9 +94,18 @@ def _failed(message: str, code: int) -> JsonRpcException:
     return JsonRpcException(message, code)
 
 
-def _given(params: Any, names: tuple[str, ...]) -> dict[str, Any]:
-    """Return the members of a request's parameters that the daemon knows; null means left out."""
-    return {name: value for name in names if (value := getattr(params, name, None)) is not None}
+def _given(params: Any) -> dict[str, Any]:
+    """Return the members of a request's parameters; null means left out. The daemon refuses those it does not know."""
+    members = _plain(params)
+    members = members if isinstance(members, dict) else {}
+    return {name: value for name, value in members.items() if value is not None and name not in _OF_LSP}
+
+
+def _plain(value: Any) -> Any:
+    """Return a JSON value as it was before pygls made named tuples of its objects."""
+    if hasattr(value, "_asdict"):
+        return {name: _plain(item) for name, item in value._asdict().items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _with_uris(answer: dict[str, Any]) -> dict[str, Any]:
@@ -109,8 +120,11 @@ def _uri(place: dict[str, Any]) -> str:
 
 def _path(uri: str) -> str:
     """Return the path of a file's URI; other URIs are given to the daemon as they are, which refuses them."""
-    parts = urlsplit(uri)
-    return unquote(parts.path) if parts.scheme == "file" else uri
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # Such as brackets around what is no address.
+        return uri
+    return unquote(parts.path, errors="surrogateescape") if parts.scheme == "file" else uri
 
 
 def _range(place: dict[str, Any]) -> lsp.Range:

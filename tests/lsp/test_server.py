@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from regend.rpc.schema import METHODS
 from tests.e2e.rig import Daemon, daemon
+from tests.rpc.scripted import ROOT, ServerThread, short_directory, wire
 
 REPOSITORY = Path(__file__).parents[2]
 NVIM = Path(sys.executable).with_name("nvim")
@@ -114,6 +117,77 @@ def test_a_files_symbols_only_if_asked(served: tuple[Daemon, Path, Path]) -> Non
     assert [(s["name"], [c["name"] for c in s["children"]]) for s in answers["outline"]["result"]] == [
         ("Shape", ["area"]), ("shape_of", []),
     ]  # fmt: skip
+
+
+OVERLAYS = [{"path": f"{ROOT}/a.py", "text": "x = 1\n"}]
+COMMON: dict[str, Any] = {
+    "k": 3, "root": ROOT, "path": "*.py", "lang": "python", "context": 0, "offset": 1, "budget": 500, "lines": 4,
+    "under": [f"{ROOT}/core"], "globs": ["*.py", "!x"], "overlays": OVERLAYS,
+}  # fmt: skip
+GIVEN = {
+    "regend/search": {**COMMON, "query": "quiet", "sync": True, "explain": True, "files": True},
+    "regend/related": {**COMMON, "line": 2, "uri": f"file://{ROOT}/a%20b.py"},
+}
+
+
+def spoken(*requests: tuple[str, Any]) -> tuple[list[dict[str, Any]], list[Any]]:
+    """The answers to requests of an editor in the order of their ids, and what a scripted daemon was asked."""
+    greeting = {"processId": None, "rootUri": None, "capabilities": {}}
+    messages: list[dict[str, Any]] = [{"id": 0, "method": "initialize", "params": greeting}]
+    messages += [{"id": n, "method": method, "params": params} for n, (method, params) in enumerate(requests, 1)]
+    with short_directory() as directory, ServerThread(directory / "s") as served:
+        command = [sys.executable, "-m", "regend.cli.main", "lsp", "--socket", str(served.path)]
+        process = subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdin is not None and process.stdout is not None
+        answers: dict[int, dict[str, Any]] = {}
+        try:
+            for message in messages:
+                raw = json.dumps({"jsonrpc": "2.0", **message}).encode()
+                process.stdin.write(b"Content-Length: %d\r\n\r\n%b" % (len(raw), raw))
+                process.stdin.flush()
+                while message["id"] not in answers:
+                    size = int(process.stdout.readline().partition(b":")[2])
+                    while process.stdout.readline().strip():
+                        pass
+                    answer = json.loads(process.stdout.read(size))
+                    answers[answer.get("id", -1)] = answer
+        finally:
+            process.kill()
+            process.communicate(timeout=20)
+        return [answers[n] for n in range(1, len(messages))], json.loads(
+            json.dumps(list(map(wire, served.script.seen)))
+        )
+
+
+@pytest.mark.parametrize("method", GIVEN)
+def test_every_parameter_of_the_socket_reaches_the_daemon(method: str) -> None:
+    params = {**GIVEN[method], "workDoneToken": 1, "partialResultToken": None}
+    (answer,), seen = spoken((method, params))
+    wanted = dict(GIVEN[method])
+    if wanted.pop("uri", ""):
+        wanted["file"] = f"{ROOT}/a b.py"
+    declared = {item.name for item in dataclasses.fields(METHODS[method.partition("/")[2]].request)}
+    assert wanted.keys() == declared
+    assert "result" in answer, answer
+    assert {name: value for name, value in seen[-1].items() if name in wanted} == wanted
+
+
+def test_what_is_wrong_with_a_request_is_said_and_the_server_goes_on() -> None:
+    wrong: list[tuple[str, Any, str]] = [
+        ("regend/search", {"query": "x", "glob": ["*.py"]}, "no parameter `glob`"),
+        ("regend/search", {"query": "x", "uri": "file:///x"}, "no parameter `uri`"),
+        ("regend/search", {"query": {"a": 1}}, "$.query"),
+        ("regend/search", ["x"], "`query`"),
+        ("regend/search", None, "`query`"),
+        ("regend/related", None, "the `uri` of a file"),
+        ("regend/related", {"uri": 5}, "the `uri` of a file"),
+        ("regend/related", {"uri": "file:///x", "file": "/y"}, "takes no `file`"),
+        ("regend/related", {"uri": "file://[x/y"}, "file://[x/y"),
+    ]
+    answers, _ = spoken(*(row[:2] for row in wrong), ("regend/search", {"query": "x"}))
+    for answer, row in zip(answers, wrong, strict=False):
+        assert row[2] in answer["error"]["message"], (row, answer)
+    assert answers[-1]["result"]["results"]
 
 
 def test_without_the_package_the_command_names_it() -> None:
