@@ -284,7 +284,10 @@ def _directories(result: Mapping[str, Any]) -> tuple[str, ...]:
     found = []
     for root in roots if isinstance(roots, list) else ():
         uri = root.get("uri") if isinstance(root, dict) else None
-        parts = urlsplit(uri) if isinstance(uri, str) else None
+        try:
+            parts = urlsplit(uri) if isinstance(uri, str) else None
+        except ValueError:  # Such as brackets around what is no address.
+            continue
         if parts and parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
-            found.append(unquote(parts.path))
-    return tuple(found)
+            found.append(unquote(parts.path, errors="surrogateescape"))
+    return tuple(path for path in found if "\0" not in path)

@@ -58,7 +58,7 @@ def named_directory(argument: str, places: Places, client_roots: tuple[str, ...]
     """Return the directory that is meant, not yet looked for among the roots; empty for all roots.
 
     Raises:
-        PathError: the argument is a relative path.
+        PathError: the argument is a relative path, or no path at all.
     """
     if argument == ALL:
         return ""
@@ -66,6 +66,8 @@ def named_directory(argument: str, places: Places, client_roots: tuple[str, ...]
         named = os.path.expanduser(argument)  # noqa: PTH111 - leaves unknown users alone.
         if not named.startswith("/"):
             raise PathError(f"`root` is {argument!r}; give an absolute path, or `{ALL}`.")
+        if "\0" in named:
+            raise PathError("`root` holds a NUL character, which no file name has; correct it.")
         return named
     for directory in (places.root, places.project, *client_roots[:1]):
         if directory:

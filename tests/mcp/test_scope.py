@@ -34,6 +34,11 @@ def test_a_relative_root_is_refused(argument: str) -> None:
         named_directory(argument, Places(), ())
 
 
+def test_a_root_that_can_be_no_path_is_refused() -> None:
+    with pytest.raises(PathError, match="NUL"):
+        named_directory("/a\0b", Places(), ())
+
+
 def test_the_innermost_root_counts(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "real")
     (tmp_path / "real").mkdir()

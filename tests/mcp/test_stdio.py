@@ -101,6 +101,19 @@ def test_a_message_in_pieces_and_many_in_one(client: Agent) -> None:
     assert [client.receive()["id"] for _ in range(2)] == [1, 2]
 
 
+@pytest.mark.parametrize("uri", ["file://[slug]/", "file:///a%00b", "file:///a%FFb", "[", "file://x/y", "", None, 3])
+def test_a_root_of_the_client_that_is_no_directory_is_left_out(served: ServerThread, uri: object) -> None:
+    with agent(socket=served.path) as made:
+        made.ask("initialize", protocolVersion="2025-06-18", capabilities={"roots": {}})
+        made.note("notifications/initialized")
+        wanted = made.receive()
+        assert wanted["method"] == "roots/list"
+        roots = {"roots": [{"uri": uri}, {"uri": f"file://{ROOT}"}]}
+        made.send(json.dumps({"jsonrpc": "2.0", "id": wanted["id"], "result": roots}).encode() + b"\n")
+        said = made.call("index_status")["content"][0]["text"]
+        assert ROOT in said
+
+
 def test_versions(client: Agent) -> None:
     for wanted, given in (("2025-06-18", "2025-06-18"), ("2024-11-05", "2024-11-05"), ("2031-01-01", "2025-11-25")):
         answer = client.ask("initialize", protocolVersion=wanted, capabilities={})
