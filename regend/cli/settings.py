@@ -223,6 +223,8 @@ def _edit(arguments: argparse.Namespace) -> int:
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
     try:
         done = subprocess.run([*shlex.split(editor), str(copy)], check=False)
+    except ValueError as error:  # Such as a quote without its end.
+        raise PathError(f"The editor {editor} cannot be understood: {error}; set EDITOR.") from error
     except OSError as error:
         raise PathError(f"The editor {editor} cannot be started: {error.strerror}; set EDITOR.") from error
     if done.returncode:
@@ -246,8 +248,19 @@ _TEMPLATE = b"# Configuration of regend. `regenctl config --all` shows every key
 
 
 def _target() -> Path:
-    """Return the file itself: a link to it, as a repository of settings has it, stays."""
-    return config_file().resolve()
+    """Return the file itself: a link to it, as a repository of settings has it, stays.
+
+    Raises:
+        PathError: it is something else than a file, such as a device, which must not be replaced.
+    """
+    named = config_file()
+    try:
+        file = named.resolve()
+        if file.is_file() or not file.exists():
+            return file
+    except (OSError, RuntimeError) as error:  # RuntimeError: links that lead in a circle.
+        raise PathError(f"{named} cannot be reached: {error}; set REGEND_CONFIG.") from error
+    raise PathError(f"{named} is not a regular file, so it is left alone; set REGEND_CONFIG to another one.")
 
 
 def _write(file: Path, text: bytes) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import socket
 import stat
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -183,6 +185,55 @@ def test_edit_takes_a_valid_text_and_keeps_a_wrong_one_aside(
     assert sorted(path.name for path in file.parent.iterdir()) == ["c.toml"]
     monkeypatch.setenv("EDITOR", "false")
     assert "ended with code 1; nothing was changed" in run(capsys, "edit", code=2)[1]
+
+
+def directory_there(file: Path) -> None:
+    file.mkdir()
+
+
+def fifo_there(file: Path) -> None:
+    os.mkfifo(file)
+
+
+def socket_there(file: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(file))
+
+
+def link_to_a_fifo(file: Path) -> None:
+    os.mkfifo(file.with_name("fifo"))
+    file.symlink_to("fifo")
+
+
+def link_to_itself(file: Path) -> None:
+    file.symlink_to(file.name)
+
+
+@pytest.mark.parametrize("words", [("set", "watch.quiet_ms", "5"), ("unset", "watch.quiet_ms"), ("edit",)])
+@pytest.mark.parametrize("make", [directory_there, fifo_there, socket_there, link_to_a_fifo, link_to_itself])
+def test_what_is_no_file_is_left_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None],
+    words: tuple[str, ...],
+) -> None:  # fmt: skip
+    with short_directory() as directory:
+        file = directory / "c.toml"
+        monkeypatch.setenv("REGEND_CONFIG", str(file))
+        monkeypatch.setenv("EDITOR", "true")
+        make(file)
+        before = file.lstat()
+        assert "set REGEND_CONFIG" in run(capsys, *words, code=2)[1]
+        assert (file.lstat().st_ino, file.lstat().st_mode) == (before.st_ino, before.st_mode)
+        assert not list(directory.glob("c.toml.*"))
+
+
+@pytest.mark.parametrize("editor", ["vi '", "/no/such/editor", "/"])
+def test_an_editor_that_cannot_be_started_is_named(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, editor: str
+) -> None:
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", editor)
+    err = run(capsys, "edit", code=2)[1]
+    assert editor in err and "set EDITOR" in err
 
 
 def test_defaults_are_what_an_empty_home_gives() -> None:
