@@ -125,6 +125,65 @@ def test_what_was_changed_meanwhile_stays(client: Client, text: str | None, tmp_
     assert not file.with_name(file.name + BACKUP).exists()
 
 
+OWN = Command("/home/ada/bin/own-server", ("--mine",))
+
+
+def write_own(client: Client, environ: dict[str, str], text: str) -> str:
+    """Write a configuration in which the user gave an own server our name; return it."""
+    file = client.file(environ)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    mine = client.form.added(text, client.keys, client.entry(OWN))
+    file.write_bytes(mine.encode())
+    return mine
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=list(BY_NAME))
+def test_the_users_own_entry_of_our_name_comes_back(client: Client, tmp_path: Path) -> None:
+    environ = home(tmp_path)
+    file = client.file(environ)
+    mine = write_own(client, environ, "")
+    assert removal(client, environ, COMMAND).changes_nothing
+    for _ in range(2):
+        carry_out(installation(client, environ, COMMAND), environ)
+        assert file.with_name(file.name + BACKUP).read_bytes().decode() == mine
+    carry_out(removal(client, environ, COMMAND), environ)
+    assert file.read_bytes().decode() == mine
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file]
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=list(BY_NAME))
+def test_the_users_own_entry_stays_in_the_backup_if_the_file_was_changed(client: Client, tmp_path: Path) -> None:
+    environ = home(tmp_path)
+    file = client.file(environ)
+    mine = write_own(client, environ, "")
+    carry_out(installation(client, environ, COMMAND), environ)
+    sign = "//" if client.form.added is jsonc.added else "#"
+    file.write_bytes(file.read_bytes() + f"\n{sign} a note of mine\n".encode())
+    carry_out(removal(client, environ, COMMAND), environ)
+    assert file.read_bytes().endswith(b"a note of mine\n")
+    assert installed(client, environ) is None
+    assert file.with_name(file.name + BACKUP).read_bytes().decode() == mine
+
+
+def test_the_clients_own_program_gives_the_users_own_entry_back(tmp_path: Path) -> None:
+    environ, client = home(tmp_path), BY_NAME["claude"]
+    file, called = client.file(environ), tmp_path / "called"
+    mine = write_own(client, environ, '{"theme": "dark"}\n')
+    program = tmp_path / "bin" / "claude"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >> {called}\n')
+    program.chmod(0o755)
+    environ["PATH"] += f":{os.environ['PATH']}"
+    carry_out(installation(client, environ, COMMAND), environ)
+    assert file.with_name(file.name + BACKUP).read_text() == mine
+    file.write_text(client.form.added(mine, client.keys, client.entry(COMMAND)))  # As the program does it.
+    called.unlink()
+    carry_out(removal(client, environ, COMMAND), environ)
+    remove, add = called.read_text().splitlines()
+    assert remove == "mcp remove --scope user regend"
+    assert "own-server" in add
+
+
 def _without_empty(value: Any) -> Any:
     return {key: item for key, item in value.items() if item != {}}
 

@@ -34,12 +34,14 @@ class Change:
     Attributes:
         before: None: there is no file.
         after: None: there will be no file.
+        is_removal: it takes the server out. The user's own entry of the same name may come back.
     """
 
     client: Client
     file: Path
     before: str | None
     after: str | None
+    is_removal: bool = False
 
     @property
     def changes_nothing(self) -> bool:
@@ -75,7 +77,7 @@ def installed(client: Client, environ: Mapping[str, str]) -> Any:
     """Return the entry in the client's configuration, or None."""
     text = _read(client.file(environ))
     try:
-        return client.form.entry(text or "", shape(client, text or "", Command("", ()))[0])
+        return _entry(client, text)
     except ConfigError as error:
         raise _unusable(client, client.file(environ), error) from error
 
@@ -101,14 +103,17 @@ def installation(client: Client, environ: Mapping[str, str], command: Command) -
 
 
 def removal(client: Client, environ: Mapping[str, str], command: Command) -> Change:
-    """Return the change that takes the server out: the file as it was, if nothing else was changed meanwhile."""
+    """Return the change that takes the server out: the file as it was, if nothing else was changed meanwhile.
+
+    An entry of the same name that is the user's own stays.
+    """
     file = client.file(environ)
     before, backup = _read(file), _read(_backup(file))
     keys, entry = shape(client, before or "", command)
     form = client.form
     try:
-        if before is None or form.entry(before, keys) is None:
-            return Change(client, file, before, before)
+        if before is None or not _is_ours(form.entry(before, keys)):
+            return Change(client, file, before, before, is_removal=True)
         left = form.removed(before, keys)
 
         def settled(text: str) -> str:
@@ -118,11 +123,11 @@ def removal(client: Client, environ: Mapping[str, str], command: Command) -> Cha
             return text
 
         if backup is not None and settled(left) == settled(backup):
-            return Change(client, file, before, backup)
+            return Change(client, file, before, backup, is_removal=True)
         is_ours = backup is None and settled(left) == settled("")
     except ConfigError as error:
         raise _unusable(client, file, error) from error
-    return Change(client, file, before, None if is_ours else left)
+    return Change(client, file, before, None if is_ours else left, is_removal=True)
 
 
 def carry_out(change: Change, environ: Mapping[str, str]) -> None:
@@ -131,23 +136,25 @@ def carry_out(change: Change, environ: Mapping[str, str]) -> None:
     Raises:
         RegendError: the file cannot be written, or the program failed.
     """
-    client = change.client
-    is_removal = not _holds_entry(client, change.after or "")
-    if (program := _program(client, environ)) and client.adds:
-        _by_program(program, change, environ, is_removal)
-        return
+    client, program = change.client, _program(change.client, environ) if change.client.adds else ""
     file = Path(os.path.realpath(change.file))  # A link of a dotfile manager stays a link.
     backup = _backup(change.file)
+    replaced = _entry(client, change.before)
     try:
-        if is_removal:
-            backup.unlink(missing_ok=True)
-        elif change.before is not None and not _holds_entry(client, change.before):
+        # The client's own program adds an entry without a backup, but it must not lose one.
+        needs_backup = not _is_ours(replaced) if replaced is not None else not program
+        if not change.is_removal and change.before is not None and needs_backup:
             _write(backup, change.before, file)
-        if change.after is None:
+        if program:
+            _by_program(program, change, environ)
+        elif change.after is None:
             file.unlink(missing_ok=True)
         else:
             file.parent.mkdir(parents=True, exist_ok=True)
             _write(file, change.after, file)
+        # A backup with the user's own entry stays until that is back.
+        if change.is_removal and (_read(backup) == change.after or _entry(client, _read(backup)) is None):
+            backup.unlink(missing_ok=True)
     except OSError as error:
         raise ConfigError(f"{change.file} cannot be written: {error.strerror}; nothing was changed.") from error
 
@@ -192,16 +199,12 @@ def client_says(client: Client, environ: Mapping[str, str]) -> str | None:
     return next((line for line in lines if re.search(rf"\b{NAME}\b", line)), "")
 
 
-def _by_program(program: str, change: Change, environ: Mapping[str, str], is_removal: bool) -> None:
+def _by_program(program: str, change: Change, environ: Mapping[str, str]) -> None:
     client = change.client
-    if is_removal:
-        arguments = [*client.removes]
-    else:
-        keys = client.keys
-        arguments = [*client.adds, json.dumps(client.form.entry(change.after or "", keys))]
-        if client.form.entry(change.before or "", keys) is not None:
-            _run([program, *client.removes], environ)
-    _run([program, *arguments], environ)
+    if _entry(client, change.before) is not None:
+        _run([program, *client.removes], environ)
+    if (entry := _entry(client, change.after)) is not None:
+        _run([program, *client.adds, json.dumps(entry)], environ)
 
 
 def _run(command: list[str], environ: Mapping[str, str]) -> None:
@@ -217,8 +220,13 @@ def _run(command: list[str], environ: Mapping[str, str]) -> None:
         raise RegendError(f"`{' '.join(command[:3])}` failed: {error}") from error
 
 
-def _holds_entry(client: Client, text: str) -> bool:
-    return client.form.entry(text, shape(client, text, Command("", ()))[0]) is not None
+def _entry(client: Client, text: str | None) -> Any:
+    return client.form.entry(text or "", shape(client, text or "", Command("", ()))[0])
+
+
+def _is_ours(entry: Any) -> bool:
+    """Return whether an entry starts our server, and is not another one that the user gave the same name."""
+    return entry is not None and any(name in json.dumps(entry, default=str) for name in ("regenctl", "regend.cli.main"))
 
 
 def _program(client: Client, environ: Mapping[str, str]) -> str:
