@@ -6,7 +6,8 @@ import itertools
 
 import pytest
 
-from regend.cli.arguments import parse
+from regend.cli.arguments import COMMANDS, GLOBAL, parse
+from regend.cli.asking.arguments import MODULE
 
 OPTIONS = (["-k", "3"], ["-lC", "2"], ["-vC2"], ["--lang=go"], ["-g", "*.py"], ["--all"])
 
@@ -49,3 +50,32 @@ def test_names_and_paths_of_symbols(capsys: pytest.CaptureFixture[str]) -> None:
             parse(words.split())
         assert stopped.value.code == 2
     assert "\0" not in capsys.readouterr().err
+
+
+VALUED = [
+    (command.name, name)
+    for command in COMMANDS
+    if command.module == MODULE
+    for argument in (*command.arguments, *GLOBAL)
+    for name in argument.names
+    if name.startswith("-") and argument.options.get("action", "append") == "append"
+]
+
+
+@pytest.mark.parametrize(("command", "option"), VALUED)
+def test_an_option_at_the_end_takes_no_word_for_its_value(
+    command: str, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (["3", option], ["3", "python", option], [option]):
+        with pytest.raises(SystemExit) as stopped:
+            parse([command, *words])
+        assert stopped.value.code == 2
+        assert f"{option}: expected one argument" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [command.name for command in COMMANDS if command.module == MODULE])
+def test_a_command_without_words_names_what_it_needs(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        parse([command])
+    assert stopped.value.code == 2
+    assert "required" in capsys.readouterr().err

@@ -40,7 +40,7 @@ _WHERE = (
 )  # fmt: skip
 _KIND = arg("--kind", metavar="KIND", complete="kinds", help="only this kind of definition, such as function")
 _PATHS = arg(
-    "paths", nargs="*", metavar="PATH", complete="file", help="only what lies in this file or directory"
+    "paths", nargs="*", default=[], metavar="PATH", complete="file", help="only what lies in this file or directory"
 )  # fmt: skip
 _K = arg("-k", "-n", type=_COUNT, metavar="N", help=f"maximum number of results (1 to {limits.MAX_RESULTS})")
 _FORMAT = (
@@ -118,7 +118,9 @@ def parse(parser: argparse.ArgumentParser, words: list[str], values: argparse.Na
             others.append(word)
         else:
             options.append(word)
-            if _takes_next(word, parser) and (value := next(left, None)) is not None:
+            if _takes_next(word, parser):
+                if (value := next(left, None)) is None:  # argparse would take the first of the other words.
+                    parser.error(f"argument {word}: expected one argument")
                 options.append(value)
     parsed = parser.parse_args(options + [_GUARD + word for word in others], values)
     for name, value in vars(parsed).items():
