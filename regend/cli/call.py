@@ -58,11 +58,13 @@ def absolute(path: str) -> str:
     """Make a path absolute, because the daemon has another working directory.
 
     Raises:
-        PathError: the path is empty, as an unset shell variable is; it must not mean the working directory. Or it is
-            relative, and the working directory is gone.
+        PathError: the path is empty, as an unset shell variable is; it must not mean the working directory. Or it holds
+            a NUL, or it is relative and the working directory is gone.
     """
     if not path:
         raise PathError("The path is empty; name a file or directory, such as `.`.")
+    if "\0" in path:
+        raise PathError("The path holds a NUL character, which no file name has; correct it.")
     return os.path.normpath(paths.from_root(os.path.expanduser(path)))  # noqa: PTH111 - pathlib is slower to import.
 
 

@@ -137,6 +137,18 @@ def test_every_line_is_answered_by_one_line(served: ServerThread, lines: list[st
     assert found[-1]["roots"]
 
 
+def test_an_input_or_a_command_that_is_odd_is_refused_and_the_next_line_answered(served: ServerThread) -> None:
+    odd = [
+        ask("search", "--all", "--overlay", "-", "x", input="[" * 100_000),
+        ask("search", "--all", "--overlay", "-", "x", input=json.dumps([{"path": "/a\0b", "text": "x"}])),
+        ask("status", "--watch"),
+        ask("status", "--until-ready", "--watch"),
+    ]
+    found = answers(served, [*odd, ask("list")])
+    assert [answer["error"]["message"] for answer in found[:-1]]
+    assert found[-1]["roots"]
+
+
 def test_commands_that_have_no_answer_are_refused(served: ServerThread) -> None:
     refused = ("stop", "remove", "mcp", "pipe", "fzf", "config", "restart", "help", "logs")
     assert not set(refused) & set(COMMANDS)

@@ -58,7 +58,10 @@ def _answer(line: str, before: list[str], here: str) -> str:
     sys.stdin = io.TextIOWrapper(io.BytesIO(given.encode(errors="surrogateescape")))
     sys.stdout, sys.stderr = io.StringIO(), io.StringIO()
     try:
-        run(parse([*before, "--json", *words]))
+        arguments = parse([*before, "--json", *words])
+        if getattr(arguments, "watch", False):
+            raise RegendError("`status --watch` goes on without end, and a line has one answer; ask for `status`.")
+        run(arguments)
     except SystemExit:  # The words are no command line; argparse has said why.
         raise RegendError(sys.stderr.getvalue().strip() or sys.stdout.getvalue()) from None
     return sys.stdout.getvalue()

@@ -125,7 +125,7 @@ def _overlays_of_json(data: bytes) -> list[dict[str, str]]:
     wrong = RegendError('`--overlay -` reads a JSON array of {"path": FILE, "text": TEXT} from standard input.')
     try:
         overlays = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise wrong from error
     if not isinstance(overlays, list):
         raise wrong
