@@ -150,6 +150,8 @@ class _Calls:
         self._places = places
         self._waiting: deque[Call] = deque()
         self._running: dict[str | int, Call] = {}
+        self._busy = 0
+        """Threads that answer. A call that was cancelled keeps its thread until the daemon has answered."""
         self._changed = threading.Condition()
         self._client_roots: tuple[str, ...] = ()
 
@@ -172,13 +174,15 @@ class _Calls:
         """Start the calls that wait, as far as there is room."""
         self._client_roots = client_roots
         with self._changed:
-            while self._waiting and len(self._running) < MAX_RUNNING:
+            while self._waiting and self._busy < MAX_RUNNING:
                 call = self._waiting.popleft()
                 self._running[call.id] = call
+                self._busy += 1
                 try:
                     threading.Thread(target=self._answer, args=(call,), daemon=True).start()
                 except RuntimeError as error:
                     del self._running[call.id]
+                    self._busy -= 1
                     why = f"No thread can be started for this call ({error}); try again when the system has room."
                     self._host.send(error_line(FaultError(INTERNAL_ERROR, why, id=call.id)))
 
@@ -198,6 +202,7 @@ class _Calls:
 
         line = self._answerer.answer(session, call, self._places, self._client_roots, report)
         with self._changed:
+            self._busy -= 1
             wanted = self._running.get(call.id) is call
             if wanted:
                 del self._running[call.id]

@@ -150,11 +150,13 @@ class SlowScript(Script):
     def __init__(self) -> None:
         super().__init__()
         self.begun = asyncio.Event()
+        self.begun_count = 0
         self.go = asyncio.Event()
 
     async def on_search(self, connection: Any, request: Any) -> Any:
         if request.query == "slow":
             self.begun.set()
+            self.begun_count += 1
             await self.go.wait()
         return await super().on_search(connection, request)
 
@@ -179,6 +181,29 @@ def test_a_cancelled_call_is_not_answered_and_others_are_not_held_up() -> None:
         client.process.stdin.close()  # type: ignore[union-attr]
         assert client.process.stdout is not None
         assert client.process.stdout.read() == b""
+
+
+def test_calls_that_were_cancelled_are_no_way_around_the_maximum() -> None:
+    script = SlowScript()
+    with (
+        short_directory() as directory,
+        ServerThread(directory / "s", script) as served,
+        agent("--root", ROOT, socket=served.path) as client,
+    ):
+        before = client.status("Threads")
+        for number in range(stdio.MAX_RUNNING):
+            slow = client.request("tools/call", name="search_code", arguments={"query": "slow"})
+            wait_for(lambda begun=number + 1: script.begun_count == begun, "the daemon was asked")
+            client.note("notifications/cancelled", requestId=slow)
+        waiting = {
+            client.request("tools/call", name="search_code", arguments={"query": "slow"})
+            for _ in range(stdio.MAX_RUNNING)
+        }
+        for _ in range(2):  # The first may be answered before the calls that came with it are started.
+            assert client.ask("ping")["result"] == {}
+        assert client.status("Threads") <= before + stdio.MAX_RUNNING
+        served.run(script.go.set)
+        assert {client.receive()["id"] for _ in waiting} == waiting
 
 
 def test_progress_is_told_to_those_who_ask() -> None:
