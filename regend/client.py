@@ -210,7 +210,7 @@ class Client:
             self._connection = connection
         try:
             return self._connection.call(method, **params)
-        except RegendError:
+        except BaseException:  # Ctrl-C, too.
             if not self._connection.is_open:
                 self._connection = None
             raise

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +24,7 @@ from regend.errors import (
     RegendError,
     RootError,
 )
+from regend.rpc.client import Client as Connection
 from tests.e2e.rig import REPOSITORY, Daemon, daemon
 from tests.rpc.scripted import Script, ServerThread, short_directory
 from tests.search.conftest import QUEUE, RETRY
@@ -138,3 +143,28 @@ def test_the_page_names_every_method() -> None:
     page = (REPOSITORY / "docs/python.md").read_text()
     public = [name for name in vars(regend.Client) if not name.startswith("_")]
     assert set(public) <= set(re.findall(r"`(\w+)\(", page))
+
+
+class InterruptingScript(Script):
+    """Sends Ctrl-C to the asker at the first question to wait for, and answers it late."""
+
+    async def on_sync(self, connection: Any, request: Any) -> Any:
+        if request.timeout_s == 1.0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return await super().on_sync(connection, request)
+
+
+def test_after_ctrl_c_the_next_question_gets_its_own_answer() -> None:
+    with short_directory() as directory, ServerThread(directory / "s", InterruptingScript()) as server:
+        client = regend.Client(server.path)
+        for _ in range(5):
+            with pytest.raises(KeyboardInterrupt):
+                client.call("sync", timeout_s=1.0)
+                threading.Event().wait(5)  # The answer was faster than the signal.
+            assert client.call("pause") == {"paused": True}
+        with Connection(server.path) as connection:
+            with pytest.raises(KeyboardInterrupt):
+                connection.call("sync", timeout_s=1.0)
+                threading.Event().wait(5)
+            assert not connection.is_open or connection.call("pause") == {"paused": True}
+        client.close()

@@ -261,7 +261,17 @@ class Client:
         limit_s = call_limit_s(self.timeout_s, params)
         deadline = monotonic() + limit_s
         self._last_id += 1
-        self._send(request_bytes(self._last_id, method, params), deadline, method)
+        data = request_bytes(self._last_id, method, params)
+        try:
+            return self._answer(method, data, deadline, limit_s)
+        except RegendError:
+            raise
+        except BaseException:  # Such as Ctrl-C: a late answer must not be taken for that of the next call.
+            self.close()
+            raise
+
+    def _answer(self, method: str, data: bytes, deadline: float, limit_s: float) -> dict[str, Any]:
+        self._send(data, deadline, method)
         while (message := self._receive(deadline)) is not None:
             if isinstance(message, Notification):
                 self._notifications.append((message.method, payload_of(message)))
