@@ -38,7 +38,7 @@ def run(socket: str | None, data: bytes) -> int:
             if found:
                 context = {"hookEventName": call.get("hook_event_name", "PostToolUse"), "additionalContext": found}
                 sys.stdout.buffer.write(msgspec.json.encode({"hookSpecificOutput": context}))
-    except (msgspec.DecodeError, RegendError, OSError, UnicodeError, ValueError):
+    except (msgspec.DecodeError, RegendError, OSError, ValueError, RecursionError):
         pass  # A hook that fails would be shown to the user as a fault of the agent's own tool.
     return 0
 
