@@ -234,17 +234,23 @@ def _checked(client: Client) -> str:
 
 
 def _rewrite(arguments: argparse.Namespace, change: Any) -> None:
-    """Change the block in the file of rules that the user named."""
+    """Change the block in the file of rules that the user named, or show what would change."""
+    from regend.mcp.install.installing import difference
+
     if not arguments.guide:
         return
     file = Path(absolute(arguments.guide))
     try:
-        before = file.read_text() if file.exists() else ""
-        after = change(before)
+        before = file.read_bytes().decode() if file.exists() else ""
+        with_returns = 0 < before.count("\n") == before.count("\r\n")  # Each line ends as Windows has it.
+        after = change(before.replace("\r\n", "\n") if with_returns else before)
+        after = after.replace("\n", "\r\n") if with_returns else after
+        if arguments.dry_run:
+            sys.stdout.write(difference(file, before, after))
         if arguments.dry_run or after == before:
             return
         if after:
-            file.write_text(after)
+            file.write_bytes(after.encode())
         else:
             file.unlink()
     except (OSError, UnicodeDecodeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import structlog
 
+from regend.cli.mcp import _rewrite
 from regend.mcp.hook import pattern_of, run
 from regend.mcp.install import guidance
 from tests.mcp.rig import COMMAND, REPOSITORY
@@ -90,6 +92,25 @@ def test_a_block_of_rules_comes_and_goes() -> None:
     assert guidance.with_block(old) == f"# Rules\n\n{guidance.BLOCK}\n## More\n"
 
 
+@pytest.mark.parametrize("text", ["# Rules\r\n\r\nAsk.\r\n", "# Rules\n\nAsk.\n", "a\r\nb\n", "\ufeffa\r\n", "a\rb"])
+def test_a_file_of_rules_keeps_its_line_ends(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "AGENTS.md"
+    file.write_bytes(text.encode())
+
+    def rewrite(change: Any, dry_run: bool = False) -> bytes:
+        _rewrite(argparse.Namespace(guide=str(file), dry_run=dry_run), change)
+        return file.read_bytes()
+
+    assert rewrite(guidance.with_block, dry_run=True) == text.encode()
+    assert "+Code search: ask the `regend` tools" in capsys.readouterr().out
+    once = rewrite(guidance.with_block)
+    assert once.startswith(text.encode()) and b"search_code" in once
+    if text.count("\r\n") == text.count("\n"):
+        assert once.count(b"\r\n") == once.count(b"\n") or "\n" not in text
+    assert rewrite(guidance.with_block) == once
+    assert rewrite(guidance.without_block).rstrip() == text.encode().rstrip()
+
+
 def test_a_skill_comes_and_goes(tmp_path: Path) -> None:
     place = guidance.put_skill(tmp_path)
     text = (place / "SKILL.md").read_text()
@@ -100,6 +121,14 @@ def test_a_skill_comes_and_goes(tmp_path: Path) -> None:
     assert guidance.drop_skill(tmp_path)
     assert [path.name for path in place.iterdir()] == ["mine.md"]
     assert not guidance.drop_skill(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"3", b"[" * 100_000, b'{"a":' * 100_000, b"\xff", b'{"tool_input": 3}', b'{"cwd": 3}']
+)
+def test_an_odd_call_is_no_trouble_of_the_agent(data: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("/nowhere/socket", data) == 0
+    assert capsys.readouterr() == ("", "")
 
 
 def test_the_plugin_is_whole() -> None:

@@ -49,9 +49,13 @@ class Change:
 
     def shown(self) -> str:
         """Return the difference as lines that `patch` reads; without one, an empty text."""
-        before = (self.before or "").splitlines(keepends=True)
-        after = (self.after or "").splitlines(keepends=True)
-        return "".join(difflib.unified_diff(before, after, str(self.file), str(self.file)))
+        return difference(self.file, self.before or "", self.after or "")
+
+
+def difference(file: Path, before: str, after: str) -> str:
+    """Return the difference of two texts of a file as lines that `patch` reads; without one, an empty text."""
+    lines = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    return "".join(difflib.unified_diff(*lines, str(file), str(file)))
 
 
 def own_command(socket: Path, root: str, adds: bool, manages: bool) -> Command:
