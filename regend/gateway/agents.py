@@ -52,6 +52,12 @@ class Agents:
         """Answer a message; `?root=DIR` in the URL is the repository to search unless the agent names one."""
         if request.content_type != "application/json":
             raise RpcError("A message is JSON; say so with `Content-Type: application/json`.", code="not_json_type")
+        root = request.query.get("root", "")
+        if root and (not root.startswith("/") or "\0" in root):
+            raise RpcError(
+                f"`root` in the URL is {root!r}; give the absolute path of a directory, or leave it out.",
+                code="invalid_params",
+            )
         session = Session(self._server)
         try:
             message = _one_message(await raw_body(request))
@@ -60,7 +66,7 @@ class Agents:
             check_headers(message, lambda name: request.headers.getall(name, ()))
             (step,) = session.steps(message)
             if isinstance(step, Call):
-                return _line(await self._answered(session, step, Places(root=request.query.get("root", ""))))
+                return _line(await self._answered(session, step, Places(root=root)))
             assert isinstance(step, bytes)
             return _line(step) if message.method != _LISTEN else await self._listen(request, step)
         except FaultError as fault:

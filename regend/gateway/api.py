@@ -129,5 +129,7 @@ async def raw_body(request: web.Request) -> bytes:
             return await request.read()
     except TimeoutError as error:
         raise RpcError(f"The body did not arrive within {BODY_LIMIT_S:g} s.", code="timeout") from error
+    except web.RequestPayloadError as error:
+        raise RpcError(f"The body is not what its header says: {error}.", code="not_json") from error
     except web.HTTPRequestEntityTooLarge as error:
         raise RpcError(f"The body is larger than {MAX_BODY_BYTES:,} bytes; send less.", code="too_large") from error

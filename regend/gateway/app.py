@@ -46,7 +46,8 @@ def application(
     metrics, events, agents = Metrics(upstream), Events(upstream), Agents(upstream.socket)
     made = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_counted(metrics, asked), _answered(guard)])
     made.add_routes([*Api(upstream).routes(), *Pages(upstream, guard, editor_link).routes(), *_probes(upstream)])
-    made.add_routes([web.get(EVENTS, events.stream), web.get(OPENAPI, _described), web.get(METRICS, metrics.answer)])
+    made.add_routes([web.get(EVENTS, events.stream, allow_head=False)])  # A HEAD would wait for a body that never ends.
+    made.add_routes([web.get(OPENAPI, _described), web.get(METRICS, metrics.answer)])
     made.add_routes([web.post(AGENTS, agents.post)])
     made.on_response_prepare.append(_add_headers)
 

@@ -52,6 +52,13 @@ def test_older_clients_need_no_session(served: Gateway) -> None:
         assert "core/debounce.py:10-12  Debouncer.push" in result["content"][0]["text"]
 
 
+@pytest.mark.parametrize("root", ["all", "~/x", "src", "./x", "%00", "/a%00b"])
+def test_a_root_in_the_url_that_is_no_absolute_path_is_refused(served: Gateway, root: str) -> None:
+    called = request("tools/call", name="search_code", arguments={"query": "quiet time"})
+    reply = post(served, called, f"/mcp?root={root}")
+    assert (reply.status, reply.code) == (400, "invalid_params")
+
+
 def test_newer_clients_say_it_twice(served: Gateway) -> None:
     found = post(served, request("server/discover", **modern()), **modern_headers("server/discover")).json["result"]
     assert VERSION in found["supportedVersions"]

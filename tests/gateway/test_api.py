@@ -196,6 +196,26 @@ def test_the_page_loads_nothing_from_elsewhere(served: Gateway) -> None:
     assert {"/static/app.js", "/static/opened.js", "/static/vendor/preact-htm.js"} <= seen
 
 
+def test_every_path_answers_head_at_once(served: Gateway) -> None:
+    """Also the stream of events, which has no end."""
+    for path in (*served.get("/api/openapi.json").json["paths"], "/", "/metrics"):
+        with contextlib.closing(served.connection()) as connection:
+            connection.request("HEAD", path, headers={"Authorization": f"Bearer {served.token}"})
+            answer = connection.getresponse()
+            assert answer.read() == b""
+            assert answer.status in ((405,) if path in ("/api/events", "/mcp") else (200, 400)), path
+            connection.request("GET", "/healthz")
+            assert connection.getresponse().read() == b"ok\n"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, gzip", "nonsense"])
+def test_a_body_that_is_not_encoded_as_it_says_is_refused(served: Gateway, encoding: str) -> None:
+    for path in ("/api/search", "/mcp"):
+        reply = served.ask("POST", path, b"\x1f\x8b nonsense" * 9, {"Content-Encoding": encoding})
+        assert reply.status == 400, reply
+    assert served.get("/api/status").status == 200
+
+
 def test_the_probes(served: Gateway) -> None:
     assert served.get("/healthz", Authorization=None).body == b"ok\n"
     assert served.get("/readyz", Authorization=None).body == b"ready\n"
