@@ -33,6 +33,8 @@ def control() -> int:
         if not isinstance(end.code, int):
             raise
         status = end.code
+    except KeyboardInterrupt:  # While modules were imported; later, `regend.cli.main` answers it.
+        status = 130
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

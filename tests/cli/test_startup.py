@@ -45,3 +45,24 @@ def test_only_the_standard_library_and_msgpack_are_imported(command: tuple[str, 
     assert {name for name in foreign if "cython" not in name} == set()  # msgpack is compiled by Cython.
     assert not {"dataclasses", "typing", "json", "asyncio"} & set(modules.split())
     assert not {"regend.rpc.schema", "regend.config", "regend.daemon"} & set(ours.split())
+
+
+INTERRUPTED = """
+import os, signal, sys
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "regend.cli.arguments":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+from regend.interpreter import control
+control()
+"""
+
+
+def test_ctrl_c_while_modules_are_imported_ends_without_a_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], cwd=REPOSITORY, capture_output=True, text=True, timeout=20
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
