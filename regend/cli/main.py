@@ -16,7 +16,7 @@ import sys
 from importlib import import_module
 
 from regend.cli.arguments import parse
-from regend.cli.terminal import Style, choose_colour, print_json
+from regend.cli.terminal import choose_colour, complain, print_json
 from regend.errors import DaemonNotRunningError, RegendError
 
 TYPE_CHECKING = False
@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.json:
             print_json({"error": {"code": error.code, "message": str(error)}})
         else:
-            print(f"{Style.of(sys.stderr)('regenctl:', 'red', 'bold')} {error}", file=sys.stderr)
+            complain(str(error))
         return EXIT_NO_DAEMON if isinstance(error, DaemonNotRunningError) else EXIT_ERROR
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from regend.cli.call import absolute, call
-from regend.cli.terminal import Style, columns, print_json, printable, show
+from regend.cli.terminal import columns, complain, print_json, printable, show
 from regend.errors import DaemonNotRunningError, RegendError
 from regend.paths import default_state_dir, socket_places
 
@@ -267,5 +267,5 @@ def _say(client: Client, words: str) -> None:
 
 
 def _complain(client: Client, error: RegendError) -> bool:
-    print(f"{Style.of(sys.stderr)('regenctl:', 'red', 'bold')} {client.name}: {error}", file=sys.stderr)
+    complain(f"{client.name}: {error}")
     return True

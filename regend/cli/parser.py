@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from regend.cli.terminal import printable
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +25,7 @@ class Parser(argparse.ArgumentParser):
             word = message.removeprefix(_UNKNOWN).split()[0]
             message = f"unknown option {word}" if word.startswith("-") else f"unexpected argument {word!r}"
             message += suggestion(word.partition("=")[0], self._option_string_actions)
-        print(f"{self.prog}: {message}; see `{self.prog} --help`", file=sys.stderr)
+        print(f"{self.prog}: {printable(message)}; see `{self.prog} --help`", file=sys.stderr)
         raise SystemExit(USAGE_ERROR)
 
     def format_help(self) -> str:

@@ -77,6 +77,12 @@ def printable(text: str) -> str:
     return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text.replace("\t", "    "))
 
 
+def complain(message: str) -> None:
+    """Print an error to standard error. It may name a file or a word, and these could control the terminal."""
+    said = "\n".join(map(printable, message.split("\n")))
+    print(f"{Style.of(sys.stderr)('regenctl:', 'red', 'bold')} {said}", file=sys.stderr)
+
+
 def columns(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> list[str]:
     """Return lines with aligned cells; the columns in `right` are aligned to the right.
 

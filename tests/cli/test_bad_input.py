@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,3 +117,58 @@ def test_where_nothing_can_be_written(socket_path: Path, where: str, code: int, 
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, env=dict(os.environ))
     assert (done.returncode, "Traceback" in done.stderr) == (code, False)
     assert said in done.stderr
+
+
+ESCAPE = "\x1b[2J\x9b2Jvil"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["outline", f"/{ESCAPE}/a.py"], ["search", "x", "--root", f"/{ESCAPE}"], [ESCAPE],
+        ["remove", f"/{ESCAPE}"], ["status", f"--{ESCAPE}"], ["status", ESCAPE],
+        ["search", "x", "--all", "--overlay", ESCAPE],
+        ["config", "get", ESCAPE], ["mcp", "install", ESCAPE], ["mcp", ESCAPE], ["logs", "-n", ESCAPE],
+        ["search", "x", "--format", ESCAPE], ["list", "--files", f"/{ESCAPE}"],
+    ],
+    ids=lambda words: words[0].partition("\x1b")[0] or "command",
+)  # fmt: skip
+def test_no_error_controls_the_terminal(
+    socket_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = main(["--socket", str(socket_path), *words])
+    except SystemExit as end:
+        code = int(end.code or 0)
+    assert code == 2
+    done = capsys.readouterr()
+    assert "vil" in done.err + done.out
+    assert not {"\x1b", "\x9b"} & set(done.err + done.out)
+
+
+class GermanScript(Script):
+    """Finds a file whose name is not ASCII."""
+
+    async def on_search(self, connection: Any, request: Any) -> Any:
+        answer = await super().on_search(connection, request)
+        return replace(answer, results=tuple(replace(found, path="gr\xf6\xdfe.py") for found in answer.results))
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-16", "ascii:strict"])
+def test_any_encoding_of_the_streams(encoding: str) -> None:
+    """Places are printed byte for byte, as grep does; people get what their encoding has."""
+    environ = {**os.environ, "PYTHONIOENCODING": encoding}
+    with short_directory() as directory, ServerThread(directory / "s", GermanScript()) as served:
+        for words in (
+            ["--all"],
+            ["--all", "-l"],
+            ["--all", "--json"],
+            ["--all", "--budget", "99"],
+            ["--root", "/\xf6"],
+        ):
+            command = [sys.executable, "-m", "regend.cli.main", "--socket", str(served.path), "search", "\xf6", *words]
+            done = subprocess.run(command, capture_output=True, timeout=60, env=environ)
+            assert done.returncode == (0 if "--all" in words else 2)
+            assert b"Traceback" not in done.stderr.replace(b"\0", b"")
+            if words[1:] in ([], ["-l"]):
+                assert "/gr\xf6\xdfe.py".encode() in done.stdout

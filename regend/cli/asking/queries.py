@@ -249,7 +249,7 @@ def _write(lines: Iterable[str], end: str) -> None:
     text = printable if sys.stdout.isatty() and end == "\n" else str
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
-        reconfigure(errors="surrogateescape")
+        reconfigure(encoding="utf-8", errors="surrogateescape")  # PYTHONIOENCODING may name another one.
     for line in lines:
         sys.stdout.write(text(line) + end)
 
