@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
@@ -31,6 +31,12 @@ def request_of(method: Method, values: Mapping[Any, Any], strict: bool = True) -
     if unknown:
         known = f"known are {', '.join(sorted(names))}" if names else "it takes none"
         raise invalid(method, f"has no parameter `{unknown[0][:64]}`; {known}", unknown[0])
+    for name, inner in _names_within(method).items():
+        items = values.get(name)
+        for item in items if isinstance(items, (list, tuple)) else ():
+            if isinstance(item, dict) and (other := sorted(str(key) for key in item.keys() - inner)):
+                known = ", ".join(sorted(inner))
+                raise invalid(method, f"has no `{other[0][:64]}` in `{name}`; known are {known}", name)
     try:
         return msgspec.convert(values, method.request, strict=strict)
     except msgspec.ValidationError as error:
@@ -44,6 +50,17 @@ def invalid(method: Method, what: str, field: str | None = None) -> RpcError:
     """Return the error that says what is wrong with the parameters of a method."""
     data = None if field is None else {"field": field}
     return RpcError(f"`{method.name}` {what}.", code="invalid_params", data=data)
+
+
+@cache
+def _names_within(method: Method) -> dict[str, frozenset[str]]:
+    """Return the parameters that are lists of maps, with the keys of such a map."""
+    listed = {name: get_args(hint)[:1] for name, hint in get_type_hints(method.request).items()}
+    return {
+        name: frozenset(item.name for item in fields(kinds[0]))
+        for name, kinds in listed.items()
+        if kinds and is_dataclass(kinds[0])
+    }
 
 
 @cache

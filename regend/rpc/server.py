@@ -209,7 +209,8 @@ def _convert(method: Method, params: list[Any]) -> Any:
     """Return the request's dataclass. No parameters, nil and an empty array (Lua's empty table) mean the empty map."""
     if len(params) > 1:
         raise invalid(method, f"takes one map of parameters, not {len(params)} values")
-    raw = (params[0] if params else None) or {}
+    raw = params[0] if params else None
+    raw = {} if raw is None or raw == [] else raw
     if not isinstance(raw, dict):
         raise invalid(method, "takes one map of parameters")
     values = {_text(key): _text(value) for key, value in raw.items()}

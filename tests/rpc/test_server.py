@@ -264,3 +264,34 @@ async def test_each_message_has_its_own_time(path: Path) -> None:
             assert (await peer.get())[3] == {"paused": True}
             await asyncio.wait([asyncio.create_task(asyncio.sleep(0.05))])
         peer.close()
+
+
+@pytest.mark.parametrize("params", [[], [{}], [None], [[]]])
+async def test_no_parameters_have_four_forms(path: Path, params: list[Any]) -> None:
+    async with serving(path, Script().handlers()):
+        peer = await Peer.connect(path)
+        peer.send(0, 1, "pause", params)
+        assert (await peer.get())[2:] == [None, {"paused": True}]
+        peer.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        *(("pause", [value]) for value in (0, False, "", b"", 0.0, "x", [1], True)),
+        ("pause", [{}, {}]),
+        ("search", [{"query": "x", "overlays": [{"path": "/a", "text": "x", "txt": 1}]}]),
+        (
+            "related",
+            [{"file": "/a", "overlays": [{"path": "/a", "text": "x"}, {"path": "/b", "text": "", "lang": ""}]}],
+        ),
+    ],
+)
+async def test_what_is_no_parameter_is_refused(path: Path, method: str, params: list[Any]) -> None:
+    async with serving(path, Script().handlers()):
+        peer = await Peer.connect(path)
+        peer.send(0, 1, method, params)
+        assert (await peer.get())[2]["code"] == "invalid_params"
+        peer.send(0, 2, "resume", [])
+        assert (await peer.get())[2:] == [None, {"paused": False}]
+        peer.close()
