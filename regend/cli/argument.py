@@ -33,3 +33,12 @@ def number(kind: type, what: str, low: int, high: float) -> Callable[[str], Any]
 
     parse_number.__name__ = f"number of {what} ({low} to {high:g})"
     return parse_number
+
+
+def place(text: str) -> str:
+    """Return the path or name of a place; an empty one, as an unset shell variable is, must not mean the default."""
+    if not text:
+        from argparse import ArgumentTypeError
+
+        raise ArgumentTypeError("it is empty; name a file or directory, such as `.`, or leave the option out")
+    return text

@@ -11,7 +11,7 @@ import sys
 from collections import namedtuple
 
 from regend import limits
-from regend.cli.argument import arg, number
+from regend.cli.argument import arg, number, place
 from regend.cli.asking import arguments as asking
 from regend.cli.parser import Parser, suggestion
 
@@ -41,7 +41,7 @@ COMMANDS = (
     Command("fzf", "search as you type in fzf, and open the choice in $EDITOR", asking.FZF_MODULE, asking.FZF),
     Command("status", "show what is indexed, what is not and why", "operations", (
         arg("--watch", action="store_true", help="update it live, with progress bars, until Ctrl-C"),
-        arg("--until-ready", action="store_true", help="with --watch: end when everything is indexed"),
+        arg("--until-ready", action="store_true", help="wait until everything is indexed; with --watch, end then"),
     )),
     Command("flush", "wait until every earlier write is searchable", "operations", (
         arg("--timeout", type=_SECONDS, default=60.0, metavar="S", help="maximum seconds to wait (default 60)"),
@@ -60,7 +60,7 @@ COMMANDS = (
         arg("--forget", action="store_true", help="also delete everything that only this root used"),
     )),
     Command("list", "list roots, or the files of one", "roots", (
-        arg("--files", metavar="ROOT", complete="roots", help="list this root's files"),
+        arg("--files", metavar="ROOT", type=place, complete="roots", help="list this root's files"),
         arg("--state", choices=("indexed", "skipped"), complete="indexed skipped", help="only files in this state"),
     )),
     Command("reindex", "read every file of a root again", "roots", (
@@ -83,7 +83,7 @@ COMMANDS = (
             help="how many of its files (default 400)"),
         arg("--rounds", type=number(int, "rounds", 2, 100), default=3, metavar="N",
             help="how often each value is measured (default 3)"),
-        arg("--out", metavar="FILE", complete="file", help="also write the proposal there, as TOML"),
+        arg("--out", metavar="FILE", type=place, complete="file", help="also write the proposal there, as TOML"),
     )),
     Command("config", "show and change the configuration", "settings", (
         arg("action", nargs="?", choices=("get", "set", "unset", "edit", "validate"), metavar="ACTION",
@@ -102,13 +102,15 @@ COMMANDS = (
              "the folder of the Claude Code plugin"),
         arg("clients", nargs="*", metavar="CLIENT", complete="clients",
             help="agents to install for; all that are found if left out"),
-        arg("--root", metavar="DIR", complete="directory", help="the repository to search unless an agent names one"),
+        arg("--root", metavar="DIR", type=place, complete="directory",
+            help="the repository to search unless an agent names one"),
         arg("--add", action="store_true", help="index the agent's repository if it is not indexed"),
         arg("--manage", action="store_true", help="also offer a tool that adds and re-reads repositories"),
         arg("--http", action="store_true", help="print the configuration of clients that come by HTTP"),
         arg("--dry-run", action="store_true", help="show what would change, and change nothing"),
         arg("--skill", action="store_true", help="also install the skill that says when to use which tool"),
-        arg("--guide", metavar="FILE", complete="file", help="also keep a marked block in FILE, such as AGENTS.md"),
+        arg("--guide", metavar="FILE", type=place, complete="file",
+            help="also keep a marked block in FILE, such as AGENTS.md"),
     )),
     Command("lsp", "serve editors on standard input and output (LSP)", "mcp", (
         arg("--document-symbols", action="store_true", help="also list the definitions of the open file"),
@@ -151,7 +153,7 @@ COMMANDS = (
 
 COLOR = ("auto", "always", "never")
 GLOBAL = (
-    arg("--socket", metavar="PATH", complete="file", help="the daemon's socket (else $REGEND_SOCKET)"),
+    arg("--socket", metavar="PATH", type=place, complete="file", help="the daemon's socket (else $REGEND_SOCKET)"),
     arg("--json", action="store_true", help="print the daemon's answer as JSON"),
     arg(
         "--color", choices=COLOR, complete=" ".join(COLOR), metavar="WHEN",

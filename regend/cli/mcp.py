@@ -25,6 +25,8 @@ ACTIONS = ("serve", "install", "uninstall", "list", "hook", "plugin")
 
 
 def run_mcp(arguments: argparse.Namespace) -> int:
+    if arguments.clients and arguments.action not in ("install", "uninstall"):
+        raise RegendError(f"`regenctl mcp {arguments.action}` takes no names of clients; leave them out.")
     action: int = {
         "serve": _serve, "install": _install, "uninstall": _uninstall, "list": _list, "hook": _hook, "plugin": _plugin,
     }[arguments.action](arguments)  # fmt: skip

@@ -27,6 +27,10 @@ def run_status(arguments: argparse.Namespace) -> int:
         from regend.cli.watch import watch_status
 
         return watch_status(arguments)
+    if arguments.until_ready:
+        from regend.cli.watch import wait_until_ready
+
+        wait_until_ready(arguments)
     from regend.cli.roots import empty_reason
     from regend.cli.status_page import status_lines
 

@@ -144,6 +144,8 @@ def root_named(arguments: argparse.Namespace, text: str) -> str:
 
 def run_list(arguments: argparse.Namespace) -> int:
     if not arguments.files:
+        if arguments.state:
+            raise RootError("`--state` chooses files; name their root with `--files ROOT`.")
         return show(arguments, call(arguments, "list"), _root_lines)
     if arguments.json:
         print_json({"files": list(_files(arguments)), "next": ""})

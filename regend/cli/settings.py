@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from regend.cli.call import client
-from regend.cli.terminal import Style, print_json, printable
+from regend.cli.terminal import Style, print_json, printable, say
 from regend.config import (
     Config,
     config_file,
@@ -51,8 +51,8 @@ def run_config(arguments: argparse.Namespace) -> int:
         case "validate":
             load_config()
             file = config_file()
-            print(f"{printable(str(file))} is valid" if file.exists() else f"{printable(str(file))} does not exist yet")
-            return 0
+            said = f"{file} is valid" if file.exists() else f"{file} does not exist yet"
+            return say(arguments, {"file": str(file), "valid": True}, said)
     return _show(arguments)
 
 
@@ -182,8 +182,8 @@ def _change(arguments: argparse.Namespace, key: str, words: list[str] | None) ->
         ) from error
     if words is None:
         if name not in document.get(table, {}):
-            print(f"{key} is not set; it has its default")
-            return 0
+            usual = asdict(Config())[table][name]
+            return say(arguments, {"key": key, "value": hidden(usual)}, f"{key} is not set; it has its default")
         del document[table][name]
     else:
         if table not in document:
@@ -193,7 +193,8 @@ def _change(arguments: argparse.Namespace, key: str, words: list[str] | None) ->
     config = config_from_text(text, file)
     _write(file, text)
     value = asdict(config)[table][name]
-    print(f"{key} = {toml(value)}" + ("" if words is not None else ", the default"))
+    said = f"{key} = {toml(value)}" + ("" if words is not None else ", the default")
+    say(arguments, {"key": key, "value": hidden(value)}, said)
     if os.environ.get(variable_of(key)):
         print(f"note: {variable_of(key)} is set and overrides the file", file=sys.stderr)
     if table != "client" and _running(arguments) is not None:

@@ -11,7 +11,7 @@ from regend.cli.background import is_active, start, systemctl
 from regend.cli.call import call
 from regend.cli.service_files import SERVICE_UNIT
 from regend.cli.terminal import print_json, printable
-from regend.errors import DaemonNotRunningError, PathError
+from regend.errors import DaemonNotRunningError, PathError, RegendError
 from regend.paths import log_file
 from regend.rpc.launch import wait_for_end
 
@@ -60,6 +60,8 @@ def run_restart(arguments: argparse.Namespace) -> int:
 
 def run_logs(arguments: argparse.Namespace) -> int:
     """Print the end of the log; with `--follow`, whatever is added, until Ctrl-C."""
+    if arguments.json:
+        raise RegendError("`regenctl logs` prints lines and has no JSON; leave `--json` out.")
     if is_active(os.environ):
         follow = ["-f"] if arguments.follow else []
         command = ["journalctl", "--user", "-u", SERVICE_UNIT, "-n", str(arguments.lines), "--no-pager", *follow]

@@ -45,6 +45,13 @@ def watch_status(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def wait_until_ready(arguments: argparse.Namespace) -> None:
+    """Wait until everything is indexed; raise an error if the daemon stops."""
+    with client(arguments) as daemon:
+        for _ in _statuses(daemon, until_ready=True):
+            pass
+
+
 def _statuses(daemon: Client, until_ready: bool) -> Iterator[dict[str, Any]]:
     """Yield the status now, then after each notification or `REFRESH_S`."""
     daemon.call("subscribe", topics=["progress", "state", "index"])

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from regend.cli.arguments import COMMANDS, GLOBAL
 from regend.cli.main import main
 from regend.errors import RpcError
 from regend.rpc.aio import AsyncClient
@@ -172,3 +173,40 @@ def test_any_encoding_of_the_streams(encoding: str) -> None:
             assert b"Traceback" not in done.stderr.replace(b"\0", b"")
             if words[1:] in ([], ["-l"]):
                 assert "/gr\xf6\xdfe.py".encode() in done.stdout
+
+
+EMPTY = [
+    (command.name, argument.names[0])
+    for command in COMMANDS
+    if command.name != "service"
+    for argument in (*command.arguments, *GLOBAL)
+    if argument.names[0] in ("--socket", "--root", "--files", "--guide", "--out")
+    and argument.options.get("metavar") in ("PATH", "DIR", "NAME|DIR", "ROOT", "FILE")
+]
+
+
+@pytest.mark.parametrize(("command", "option"), EMPTY)
+def test_an_empty_place_is_not_the_default(command: str, option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([command, option, ""], [command, f"{option}="]):
+        with pytest.raises(SystemExit) as end:
+            main(words)
+        assert end.value.code == 2
+        assert f"{option}: it is empty; name a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["list", "--state", "skipped"], "`--files ROOT`"),
+        (["mcp", "list", "cursor"], "takes no names"),
+        (["mcp", "serve", "x"], "takes no names"),
+        (["mcp", "plugin", "x"], "takes no names"),
+        (["logs", "--json"], "has no JSON"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(
+    socket_path: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--socket", str(socket_path), *words]) == 2
+    done = capsys.readouterr()
+    assert said in done.err + done.out

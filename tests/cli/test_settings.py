@@ -187,6 +187,19 @@ def test_edit_takes_a_valid_text_and_keeps_a_wrong_one_aside(
     assert "ended with code 1; nothing was changed" in run(capsys, "edit", code=2)[1]
 
 
+def test_changes_are_told_as_json(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def told(*words: str) -> object:
+        return json.loads(run(capsys, *words, "--json")[0])
+
+    file.touch()
+    assert told("unset", "watch.quiet_ms") == {"key": "watch.quiet_ms", "value": 40}
+    assert told("set", "watch.quiet_ms", "5") == {"key": "watch.quiet_ms", "value": 5}
+    assert told("unset", "watch.quiet_ms") == {"key": "watch.quiet_ms", "value": 40}
+    url = {"key": "shared.url", "value": "postgresql://a:***@db.example.org/r"}
+    assert told("set", "shared.url", "postgresql://a:S3cret@db.example.org/r") == url
+    assert told("validate") == {"file": str(file), "valid": True}
+
+
 def directory_there(file: Path) -> None:
     file.mkdir()
 

@@ -20,6 +20,7 @@ import pytest
 from regend.cli.status_page import change_line, status_lines
 from regend.cli.terminal import Style
 from regend.cli.watch import render
+from tests.e2e.rig import wait_for
 from tests.rpc.scripted import DEADLINE_S, Script, ServerThread, short_directory, wire
 
 REPOSITORY = Path(__file__).parents[2]
@@ -63,6 +64,24 @@ def test_json_gets_a_status_for_each_change(served: ServerThread) -> None:
     assert json.loads(process.stdout.readline())["complete"] is True
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=DEADLINE_S)
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_until_ready_waits_without_a_page_too(served: ServerThread, options: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "regend.cli.main", "--socket", str(served.path), "status", "--until-ready"]
+    process = subprocess.Popen([*command, *options], cwd=REPOSITORY, text=True, stdout=subprocess.PIPE)
+
+    try:
+        wait_for(lambda: served.server is not None and served.server.counters()["connections"] > 0, "it has asked")
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1.0)
+        finish(served)
+        output, _ = process.communicate(timeout=DEADLINE_S)
+        assert process.returncode == 0
+        assert json.loads(output)["complete"] if options else "pending" not in output
+    finally:
+        process.kill()
+        process.wait(DEADLINE_S)
 
 
 def test_the_end_of_the_daemon_is_the_end_of_the_watch(served: ServerThread) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from regend import limits
-from regend.cli.argument import arg, number
+from regend.cli.argument import arg, number, place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,10 @@ _EXCLUSION = re.compile(
 
 _WHERE = (
     arg("--all", action="store_true", help="ask all roots instead of the repository around the working directory"),
-    arg("--root", metavar="NAME|DIR", complete="roots", help="ask this root: its name, or a directory in it"),
+    arg(
+        "--root", metavar="NAME|DIR", type=place, complete="roots",
+        help="ask this root: its name, or a directory in it",
+    ),
     arg(
         "--glob", "-g", "--path", action="append", default=[], metavar="GLOB", complete="file",
         help="only paths that match, such as 'src/**/*.py', or with ! in front none of them; may be repeated",
