@@ -210,3 +210,24 @@ def test_what_would_be_ignored_is_refused(
     assert main(["--socket", str(socket_path), *words]) == 2
     done = capsys.readouterr()
     assert said in done.err + done.out
+
+
+def test_a_bare_repository_is_no_place_to_add(
+    socket_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    subprocess.run(["git", "init", "-q", "--bare", str(tmp_path)], check=True)
+    monkeypatch.chdir(tmp_path)
+    assert main(["--socket", str(socket_path), "search", "x"]) == 2
+    err = capsys.readouterr().err
+    assert "git's own data" in err and "regenctl add" not in err
+
+
+def test_tune_in_a_directory_that_was_deleted(
+    socket_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert main(["--socket", str(socket_path), "tune"]) == 2
+    assert "go to a directory that exists" in capsys.readouterr().err

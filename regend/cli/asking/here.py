@@ -161,6 +161,8 @@ def _not_indexed(place: str, roots: list[dict[str, Any]]) -> RootError:
     else:
         others = "; other roots answer with --all or --root NAME" if roots else ""
     folder = place if os.path.isdir(place) else os.path.dirname(place)  # noqa: PTH112, PTH120
+    if all(os.path.lexists(f"{folder}/{name}") for name in ("HEAD", "objects", "refs")):
+        return RootError(f"{folder} holds git's own data, which is never indexed; ask in a worktree of it{others}.")
     return RootError(f"{place} is not indexed; add it with `regenctl add {quoted(folder)}`{others}.")
 
 

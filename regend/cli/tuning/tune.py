@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from regend.cli.call import connected
+from regend.cli.call import absolute, connected
 from regend.cli.roots import root_named
 from regend.cli.settings import toml
 from regend.cli.terminal import Style, print_json, printable
@@ -105,7 +105,7 @@ def _sampled(arguments: argparse.Namespace, into: Path) -> tuple[str, int, int]:
         if arguments.directory:
             root = root_named(arguments, arguments.directory)
         else:
-            here = os.path.realpath(".")
+            here = absolute(".")
             roots = [one["path"] for one in daemon.call("list")["roots"]]
             within = [path for path in roots if here == path or here.startswith(path.rstrip("/") + "/")]
             if not within:
