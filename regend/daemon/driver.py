@@ -173,10 +173,14 @@ class Driver:
         match event:
             case ev.RootFound(root):
                 self._found(root)
-            case ev.RootLost(root):
-                self._loop.call_soon(self._leave, root)
-            case ev.Observed(scan_id, last=True):
-                self._scans.pop(scan_id, None)
+            case ev.RootLost(root) | ev.RootRemoved(root):
+                # Later scans belong to the root that is back, perhaps with the next event.
+                begun = [scan_id for scan_id, running in self._scans.items() if running.root == root]
+                self._loop.call_soon(self._leave, root, begun)
+            case ev.Observed(scan_id, last=True, root_gone=root_gone):
+                running = self._scans.pop(scan_id, None)
+                if running is not None and root_gone:
+                    self._loop.call_soon(self._doubt, running.root)
             case ev.Committed(commit_id):
                 commit, started_at = self._commits.pop(commit_id)
                 self._times.add("commit", time.perf_counter() - started_at)
@@ -194,14 +198,24 @@ class Driver:
         if marker is not None:
             outlets.indexer.call(lambda store: store.set_marker(root, marker))
 
-    def _leave(self, root: RootId) -> None:
-        """Answer for the scans of a lost root, and free its workers: its file system may hold both for ever."""
-        served = self._outlets.roots.get(root)
-        if served is not None and self._outlets.watcher.health(root).state == "hung":
-            self._outlets.workers.leave(served.path)
-        for scan_id in [scan_id for scan_id, running in self._scans.items() if running.root == root]:
-            if self._scans[scan_id].answer():
+    def _leave(self, root: RootId, begun: Sequence[int]) -> None:
+        """Answer scans of a lost or removed root, and free its workers: its file system may hold both for ever."""
+        outlets = self._outlets
+        served = outlets.roots.get(root)
+        if served is not None and outlets.watcher.health(root).state == "hung":
+            outlets.workers.leave(served.path)
+        for scan_id in begun:
+            running = self._scans.get(scan_id)
+            if running is not None and running.answer():
                 self.send(ev.Observed(scan_id, (), last=True, root_gone=True))
+
+    def _doubt(self, root: RootId) -> None:
+        """Let the watcher look at a root that only a scan found gone: it may be back before the watcher looked."""
+        outlets = self._outlets
+        if outlets.roots.get(root) is None or not self.pipeline.is_lost(root):
+            return
+        if outlets.watcher.health(root).state not in ("lost", "hung"):
+            outlets.watcher.look_again(root)
 
     def _set_timer(self) -> None:
         deadline = self.pipeline.next_deadline()

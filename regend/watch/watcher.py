@@ -115,6 +115,12 @@ class Watcher:
             entry.retire()
         self.linked.forget(root)
 
+    def look_again(self, root: RootId) -> None:
+        """Take a root for lost, as the core does, and post `RootFound` once its directory is seen."""
+        entry = self._roots.get(root)
+        if entry is not None:
+            entry.in_turn(entry.come_back)
+
     def stop(self) -> None:
         """Stop everything and wait for the threads that no file system holds."""
         with self._lock:

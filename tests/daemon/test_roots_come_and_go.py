@@ -1,0 +1,163 @@
+"""A root that is added, removed, lost or found at a bad moment is served afterwards if it is there, and else is not.
+
+A real daemon runs in this process; what is rare is made to happen at the moment that matters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from regend.config import Config
+from regend.core import events as ev
+from regend.core.commands import Observe
+from regend.daemon import driver
+from regend.daemon.app import App, Places
+from regend.daemon.driver import Driver
+from regend.disk.repository import RootIdentity
+from regend.rpc.client import Client
+from tests.daemon.test_threads import Manager
+from tests.rpc.scripted import short_directory
+
+DEADLINE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Rig:
+    """A daemon's socket, and where its roots are."""
+
+    socket: Path
+    top: Path
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        with Client(self.socket, timeout_s=DEADLINE_S) as client:
+            return client.call(method, **params)
+
+    def flush(self) -> dict[str, Any]:
+        return self.call("flush", timeout_s=DEADLINE_S)
+
+    def roots(self) -> dict[str, str]:
+        """The state of each root by its name."""
+        return {Path(root["path"]).name: root["state"] for root in self.call("list")["roots"]}
+
+    def finds(self, name: str) -> bool:
+        """Tell whether the file of this name is searchable."""
+        results = self.call("search", query=name, k=100)["results"]
+        return f"{name}.py" in {result["path"] for result in results}
+
+    def make(self, name: str) -> Path:
+        """Make a directory with one file, which has one word of its own."""
+        (self.top / name).mkdir()
+        (self.top / name / f"{name}.py").write_text(f"def {name}():\n    return 1\n")
+        return self.top / name
+
+    def add(self, name: str) -> Path:
+        root = self.make(name)
+        self.call("add", path=str(root))
+        self.flush()
+        return root
+
+
+@asynccontextmanager
+async def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    with short_directory() as directory:
+        rig, manager = Rig(directory / "run" / "s", tmp_path), Manager()
+        app = App(Config(), Places(tmp_path / "state", rig.socket), ())
+        running = asyncio.create_task(app.run(manager))
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                await manager.is_ready.wait()
+            yield rig
+        finally:
+            app.stop()
+            await running
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < end, f"not within {DEADLINE_S} s: {what}"
+        time.sleep(0.01)
+
+
+async def test_a_root_lost_and_found_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event loop was busy meanwhile, so both come together."""
+    held, found = list[ev.Event](), list[ev.Event]()
+    post = Driver.post
+
+    def late_post(self: Driver, event: ev.Event) -> None:
+        if isinstance(event, ev.RootLost):
+            held.append(event)
+        elif isinstance(event, ev.RootFound):
+            found.append(event)
+            self._loop.call_soon_threadsafe(self._handle, [*held, event])
+        else:
+            post(self, event)
+
+    def live(rig: Rig) -> None:
+        root, other = rig.add("apple"), rig.make("pear")
+        root.rename(rig.top / "away")
+        other.rename(root)
+        wait_for(lambda: rig.flush()["complete"] and not rig.finds("apple"), "the other directory is served")
+        assert rig.finds("pear") and rig.roots() == {"apple": "ready"} and len(held) == len(found) == 1
+
+    monkeypatch.setattr(Driver, "post", late_post)
+    async with served(tmp_path, monkeypatch) as rig:
+        await asyncio.to_thread(live, rig)
+
+
+async def test_a_root_that_only_a_scan_found_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was away for a moment, or could not be looked at once; the watcher has not noticed."""
+    scan, away = driver.scan, list[str]()
+
+    def scan_meanwhile(command: Observe, root: RootIdentity, *given: Any) -> None:
+        if away:
+            with monkeypatch.context() as patch:
+                patch.setattr("regend.disk.scanner.marker_of", lambda path: away.clear())
+                scan(command, root, *given)
+        else:
+            scan(command, root, *given)
+
+    def live(rig: Rig) -> None:
+        root = rig.add("apple")
+        away.append("now")
+        (root / "pear.py").write_text("def pear():\n    return 1\n")
+        wait_for(lambda: not away and rig.flush()["complete"], "it is served again")
+        assert rig.finds("pear") and rig.roots() == {"apple": "ready"}
+
+    monkeypatch.setattr(driver, "scan", scan_meanwhile)
+    async with served(tmp_path, monkeypatch) as rig:
+        await asyncio.to_thread(live, rig)
+
+
+async def test_a_scan_that_hangs_in_a_removed_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan, hanging, end = driver.scan, threading.Event(), threading.Event()
+
+    def hung_scan(command: Observe, root: RootIdentity, *given: Any) -> None:
+        if root.path.name == "hung":
+            hanging.set()
+            end.wait(DEADLINE_S)
+        scan(command, root, *given)
+
+    def live(rig: Rig) -> None:
+        rig.call("add", path=str(rig.make("hung")))
+        assert hanging.wait(DEADLINE_S)
+        rig.call("remove", path=str(rig.top / "hung"))
+        rig.add("apple")
+        assert rig.finds("apple") and not end.is_set()
+
+    monkeypatch.setattr(driver, "scan", hung_scan)
+    async with served(tmp_path, monkeypatch) as rig:
+        try:
+            await asyncio.to_thread(live, rig)
+        finally:
+            end.set()
