@@ -6,6 +6,7 @@ A real daemon runs in this process; what is rare is made to happen at the moment
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -22,8 +23,11 @@ from regend.core.commands import Observe
 from regend.daemon import driver
 from regend.daemon.app import App, Places
 from regend.daemon.driver import Driver
+from regend.daemon.indexer import Indexer
 from regend.disk.repository import RootIdentity
 from regend.rpc.client import Client
+from regend.rpc.codec import encode_request
+from regend.store.store import Store
 from tests.daemon.test_threads import Manager
 from tests.rpc.scripted import short_directory
 
@@ -87,6 +91,51 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         assert time.monotonic() < end, f"not within {DEADLINE_S} s: {what}"
         time.sleep(0.01)
+
+
+async def test_a_request_goes_on_when_its_client_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the index thread is busy, the request waits for it."""
+    busy, idle, asked = threading.Event(), threading.Event(), threading.Event()
+    apply, call = Store.apply, Indexer.call
+
+    def slow_apply(self: Store, *given: Any) -> Any:
+        busy.set()
+        assert idle.wait(DEADLINE_S)
+        return apply(self, *given)
+
+    def noted_call(self: Indexer, function: Any) -> Any:
+        asked.set()
+        return call(self, function)
+
+    def leave(rig: Rig, kept: Path, number: int, method: str, **params: Any) -> None:
+        """Ask, and be gone before the answer."""
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "apply", slow_apply)
+            patch.setattr(Indexer, "call", noted_call)
+            for event in (busy, idle, asked):
+                event.clear()
+            (kept / "late.py").write_text(f"def late{number}():\n    return 1\n")
+            assert busy.wait(DEADLINE_S)
+            connections = rig.call("status")["counters"]["connections"]
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(rig.socket))
+                client.sendall(encode_request(1, method, params))
+                assert asked.wait(DEADLINE_S)
+            wait_for(lambda: rig.call("status")["counters"]["connections"] <= connections, "the client is gone")
+            idle.set()
+
+    def live(rig: Rig) -> None:
+        kept, gone, new = rig.add("kept"), rig.add("gone"), rig.make("new")
+        leave(rig, kept, 1, "remove", path=str(gone), forget=True)
+        wait_for(lambda: "gone" not in rig.roots() and not rig.finds("gone"), "it is removed")
+        leave(rig, kept, 2, "add", path=str(new))
+        wait_for(lambda: rig.roots().keys() == {"kept", "new"}, "it is added")
+        assert rig.flush()["complete"] and rig.finds("new")
+        assert rig.call("add", path=str(gone))["root"] == str(gone) and rig.flush()["complete"]
+        assert rig.finds("gone")
+
+    async with served(tmp_path, monkeypatch) as rig:
+        await asyncio.to_thread(live, rig)
 
 
 async def test_a_root_lost_and_found_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from typing import Any
 
 from regend.daemon.handlers.asking import QueryMethods
 from regend.daemon.handlers.freshness import FreshnessMethods
@@ -11,7 +13,7 @@ from regend.daemon.handlers.roots import RootMethods
 from regend.daemon.handlers.status import StatusMethod
 from regend.daemon.handlers.verify import VerifyMethod
 from regend.daemon.handlers.why import WhyMethod
-from regend.rpc.connection import Handler
+from regend.rpc.connection import Connection, Handler
 
 
 def method_table(
@@ -29,8 +31,8 @@ def method_table(
         "symbols": queries.symbols,
         "related": queries.related,
         "outline": queries.outline,
-        "add": roots.add,
-        "remove": roots.remove,
+        "add": _to_its_end(roots.add),
+        "remove": _to_its_end(roots.remove),
         "list": roots.list,
         "files": roots.files,
         "flush": freshness.flush,
@@ -44,3 +46,16 @@ def method_table(
         "config": operations.config,
         "stop": operations.stop,
     }
+
+
+def _to_its_end(handler: Handler) -> Handler:
+    """Answer to the end even if the client goes away: half of the work would leave a root in the store, not served."""
+    running: set[asyncio.Future[Any]] = set()
+
+    async def answer(connection: Connection, request: Any) -> Any:
+        task = asyncio.ensure_future(handler(connection, request))
+        running.add(task)
+        task.add_done_callback(running.discard)
+        return await asyncio.shield(task)
+
+    return answer
