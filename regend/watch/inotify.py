@@ -233,8 +233,11 @@ class InotifyRoot:
             try:
                 with os.scandir(self._top / path) as entries:
                     listed = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-            except OSError:
-                # Gone, or unreadable: its parent's watch tells when that changes, and the scanner reports it.
+            except OSError as error:
+                # Gone, or unreadable: its parent's watch tells when that changes, and the scanner reports it. After any
+                # other error (no descriptor is left, say) what lies below is not watched.
+                if error.errno not in _GONE:
+                    self._unwatched = {**self._unwatched, path: error.strerror or str(error)}
                 continue
             if self._rules.settle(path, (name for name, _ in listed)).ignored and path:
                 # git put its data there after the rules were asked, and before the watch could tell.

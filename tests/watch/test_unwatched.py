@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from regend.config import WatchConfig
-from regend.core.events import RescanNeeded
+from regend.core.events import PathChanged, RescanNeeded
 from regend.watch.instance import Inotify
 from regend.watch.mounts import Mounts
 from tests.watch.watch_rig import ROOT, check, rig, state, wait_for, watched_directories
@@ -63,6 +63,42 @@ def test_one_directory(tmp_path: Path, top: Path, monkeypatch: pytest.MonkeyPatc
         (top / "bad/seen.py").touch()
         made.barrier()
         assert made.paths() == {"bad/seen.py"} and not made.rescans()
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO])
+@pytest.mark.parametrize("place", ["", "src", "new"])
+def test_a_directory_that_cannot_be_listed(
+    tmp_path: Path, top: Path, monkeypatch: pytest.MonkeyPatch, number: int, place: str
+) -> None:
+    """Of what lies below it, nothing is watched until it can be listed."""
+    target, scandir = top / place, os.scandir
+    (top / "src/deep").mkdir()
+
+    def failing(path: object = ".") -> object:
+        if Path(str(path)) == target:
+            raise OSError(number, os.strerror(number))
+        return scandir(path)  # type: ignore[call-overload]
+
+    with rig(tmp_path / "cookies", POLL) as made, monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", failing)
+        made.watch(top)
+        if place == "new":
+            (top / "src").rename(target)
+            made.barrier()
+            made.events.clear()
+        deep = "src/deep" if place == "" else f"{place}/deep"
+        assert made.watcher.health(ROOT).unwatched == {place: os.strerror(number)}
+        (top / deep / "unseen.py").touch()
+        made.barrier()
+        assert made.covered(f"{deep}/unseen.py")
+        patch.undo()
+        check(made, 100.0)
+        check(made, 106.0)
+        assert made.watcher.health(ROOT).unwatched == {}
+        made.events.clear()
+        (top / deep / "seen.py").touch()
+        made.barrier()
+        assert set(made.events) == {PathChanged(ROOT, f"{deep}/seen.py")}
 
 
 def test_a_directory_deeper_than_a_path_may_be(tmp_path: Path, top: Path) -> None:
