@@ -87,7 +87,7 @@ class Inotify(InotifyFD):
         self._cookie = cookie
         self._failed = failed
         self._ids = itertools.count()
-        self._gone = 0  # Watches of the kernel that went while nothing here knew them, or may have.
+        self._gone = 0  # Watches of the kernel that went, or may have.
         self._cookies: tuple[WatchDescriptor, CallbackId] | None = None
         self._callbacks: dict[EventSink | None, _Callback] = {}
         self._collected: dict[EventSink, list[InotifyEvent]] = {}
@@ -159,7 +159,7 @@ class Inotify(InotifyFD):
     def handle_event(self, event: InotifyEvent) -> None:
         if event.is_ignored or event.is_queue_overflow:
             with self._lock:
-                self._gone += event.wd not in self._watch_for_wd
+                self._gone += 1
         super().handle_event(event)
 
     def collect(self, sink: EventSink | None, event: InotifyEvent) -> None:

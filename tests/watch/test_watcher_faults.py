@@ -270,6 +270,41 @@ def test_directory_replaced_before_its_new_watch_is_known(
             made.events.clear()
 
 
+def test_directory_replaced_before_its_second_watch_is_known(
+    tmp_path: Path, top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One watch serves two roots. It goes while it is known for one of them only."""
+    monkeypatch.setattr("regend.disk.repository._marker", lambda found: f"{found.st_dev}:1")
+    inotifies, calls, handled = list[Inotify](), list[WatchDescriptor](), threading.Event()
+    handle_event = Inotify.handle_event
+
+    def handle(self: Inotify, event: InotifyEvent) -> None:
+        handle_event(self, event)
+        if event.is_ignored and event.wd in calls:
+            handled.set()
+
+    def add_watch(descriptor: int, path: bytes, mask: Mask) -> WatchDescriptor:
+        wd = inotify_add_watch(descriptor, path, mask)
+        if inotifies and path == os.fsencode(top / "src") and not calls:
+            calls.append(wd)
+            shutil.rmtree(top / "src")
+            (top / "src").mkdir()
+            assert handled.wait(DEADLINE_S)
+        return wd
+
+    monkeypatch.setattr(Inotify, "handle_event", handle)
+    monkeypatch.setattr("regend.watch.instance.inotify_add_watch", add_watch)
+    with rig(tmp_path / "cookies") as made:
+        made.watch(top)
+        inotifies.append(inner(made)._inotify)
+        made.watch(top / "src", RootId(2))
+        assert calls
+        made.events.clear()
+        (top / "src/f").touch()
+        made.barrier()
+        assert made.paths() == {"src/f"} and made.paths(RootId(2)) == {"f"}
+
+
 def test_root_renamed_away_and_back(tmp_path: Path, top: Path) -> None:
     with rig(tmp_path / "cookies") as made:
         made.watch(top)
