@@ -81,10 +81,13 @@ class Declared(NamedTuple):
     marks: str = ""
 
     def sign(self, sig: StatSig) -> StatSig:
-        """Return the signature of a file of which this is said, so that it changes when other things are said."""
+        """Return the signature of a file of which this is said, so that it changes when other things are said.
+
+        The inode stays: it finds the other names of a file.
+        """
         if self == NOT_DECLARED or sig == UNSURE:
             return sig
-        return sig._replace(inode=sig.inode ^ zlib.crc32(f"{self.language} {self.marks}".encode()))
+        return sig._replace(ctime_ns=sig.ctime_ns ^ zlib.crc32(f"{self.language} {self.marks}".encode()))
 
 
 NOT_DECLARED = Declared()

@@ -23,6 +23,7 @@ BULK_LINGER_S = 2.0
 STARVED_LINGER_S = 0.2
 """The same while an embedding server has nothing to do: it waits for chunks that only a commit brings. Such commits
 cost 5 % of a core at most."""
+QUARANTINED = "quarantined: "
 MAX_OPS = 1_024
 MAX_BYTES = 8_000_000
 """Packed rows and vectors of a commit: 2,800 chunks, which take 0.3 s to write. An edit waits at most that long."""
@@ -42,6 +43,12 @@ class PendingOp:
     @property
     def lane(self) -> Lane:
         return Lane.EDIT if any(scan.is_edit for scan in self.scans) else Lane.BULK
+
+    @property
+    def says_quarantined(self) -> bool:
+        """The operation quarantines the path or leaves its content as it was."""
+        op = self.op
+        return isinstance(op, TouchFile) or (isinstance(op, SkipFile) and op.reason.startswith(QUARANTINED))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ An event states what has happened and asks for nothing. All are immutable.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from regend.core.batcher import BatchConfig
 from regend.core.modes import Mode
@@ -122,6 +122,8 @@ class Observed:
             unless it lies in `unsure`.
         unsure: paths (and all below) that could not be looked at, with the reason; nothing is concluded about them.
         root_gone: the root itself was not there before or after the scan; nothing is concluded at all.
+        linked: inode -> names known before, of the files of which the scan found a new name. A file that gets a further
+            name is reported under that name only, so an older one that is not known must be looked at.
     """
 
     scan_id: int
@@ -129,6 +131,7 @@ class Observed:
     last: bool
     unsure: tuple[tuple[str, str], ...] = ()
     root_gone: bool = False
+    linked: Mapping[int, frozenset[tuple[RootId, str]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ that a newer one has overtaken, and makes each scan wait for exactly the work th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from regend.core import events as ev
-from regend.core.commands import ChunkFile, DeleteFile, FileOp, Observe, PutFile, SkipFile, TouchFile
-from regend.core.commits import Commits, PendingOp, Underway
+from regend.core.commands import ChunkFile, DeleteFile, FileOp, Observe, PutFile, SkipFile
+from regend.core.commits import QUARANTINED, Commits, PendingOp, Underway
 from regend.core.heat import FAILURE_S, LOOK_S, PASS_S, PASS_S_PER_BYTE, Heat, Key
 from regend.core.inflight import MAX_ATTEMPTS, Inflight, WorkItem
 from regend.core.planner import Planner, Read, covers
@@ -21,7 +21,6 @@ from regend.types import Lane, RootId
 
 UNSURE_PAUSE_S = 30.0
 """Pause between two looks at a directory that cannot be read."""
-_QUARANTINED = "quarantined: "
 
 
 class FileWork:
@@ -95,6 +94,7 @@ class FileWork:
             self._seen(scan, seen, now)
         if event.last:
             self._conclude(scan, dict(event.unsure), now)
+            self._look_at_names(scan, event.linked)
         return None
 
     def chunked(self, event: ev.Chunked) -> None:
@@ -120,7 +120,7 @@ class FileWork:
         if item.attempts < MAX_ATTEMPTS:
             self._inflight.add(item)
             return
-        reason = f"{_QUARANTINED}{event.reason}"
+        reason = f"{QUARANTINED}{event.reason}"
         if self._decide(item, SkipFile(item.root, item.path, item.sig, item.blob, reason)):
             self.quarantined[item.key] = reason
 
@@ -141,7 +141,7 @@ class FileWork:
                 continue
             if isinstance(pending.op, PutFile):
                 self._planner.pool_holds(root, pending.op.blob)
-            if not _says_quarantined(pending.op) and self._commits.find(pending.key) is None:
+            if not pending.says_quarantined and self._commits.find(pending.key) is None:
                 self.quarantined.pop(pending.key, None)
         return done
 
@@ -296,11 +296,7 @@ class FileWork:
                 self._follow_planned((scan.root, path), [scan])
         if not unsure:
             self._planner.conclude(scan.root, scan.scopes, scan.scan_id)
-        places = self._roots[scan.root].unsure
-        for path in [path for path in places if any(covers(scope, path) for scope in scan.scopes)]:
-            del places[path]
-        for path, reason in unsure.items():
-            places[path] = (now + UNSURE_PAUSE_S, reason)
+        self._roots[scan.root].looked(scan.scopes, unsure, now + UNSURE_PAUSE_S)
 
     def _delete_missing(self) -> None:
         """Accept deletions whose scan has all other work ready: deletes are sent last."""
@@ -365,6 +361,15 @@ class FileWork:
             scan.work += 1
         self._scans.request(Scan(root, scopes, trust=False, parents=parents))
 
+    def _look_at_names(self, scan: Scan, linked: Mapping[int, frozenset[Key]]) -> None:
+        """Look at the older names of files that got a new one; the scan waits for them."""
+        for root in filter(self.serves, self._roots if linked else ()):
+            work = self._inflight.signatures(root, ("",))
+            paths = self._planner.names_of(root, linked) | {path for path in work if work[path].inode in linked}
+            if paths := paths - (scan.seen if root == scan.root else set()):
+                scan.work += 1
+                self._scans.request(Scan(root, tuple(paths), trust=True, parents=[scan]))
+
     def _follow_newest(self, key: Key, scans: Iterable[Scan], version: int) -> None:
         """Let the scans, which looked at `version` or before, wait for a newer decision about the path.
 
@@ -393,8 +398,3 @@ class FileWork:
                 pending.scans.append(scan)
         elif self._planner.is_doubted(*key):
             self._observe_again(key[0], (key[1],), scans)  # The store lacked its blob, so nothing is planned for it.
-
-
-def _says_quarantined(op: FileOp) -> bool:
-    """Return whether the operation quarantines the path or leaves its content as it was."""
-    return isinstance(op, TouchFile) or (isinstance(op, SkipFile) and op.reason.startswith(_QUARANTINED))

@@ -90,6 +90,15 @@ class Planner:
         state = self._trees[root].files.get(path)
         return None if state is None else state.sig
 
+    def names_of(self, root: RootId, linked: Mapping[int, frozenset[tuple[RootId, str]]]) -> set[str]:
+        """Return the paths of these inodes that are not among the known names, and those whose inode is not sure."""
+        linked = {**linked, UNSURE.inode: frozenset()}
+        return {
+            path
+            for path, state in self._trees[root].files.items()
+            if state.sig.inode in linked and state.blob is not None and (root, path) not in linked[state.sig.inode]
+        }
+
     def is_doubted(self, root: RootId, path: str) -> bool:
         """Return whether `pool_lost` doubted this path, with nothing planned since."""
         state = self._trees[root].files.get(path)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+
+from regend.core.planner import covers
 
 AWAY = "the root is away: its directory is gone, or its file system does not answer"
 
@@ -20,3 +23,10 @@ class RootState:
     lost: bool = False
     found_after: int = -1
     unsure: dict[str, tuple[float, str]] = field(default_factory=dict)
+
+    def looked(self, scopes: Iterable[str], unsure: Mapping[str, str], again_at: float) -> None:
+        """Note which places within the scopes could not be read."""
+        for path in [path for path in self.unsure if any(covers(scope, path) for scope in scopes)]:
+            del self.unsure[path]
+        for path, reason in unsure.items():
+            self.unsure[path] = (again_at, reason)

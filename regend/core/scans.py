@@ -146,6 +146,8 @@ class Scans:
         self._waiting = [s for s in self._waiting if s.root != root]
         for scan in dropped:
             scan.dropped = True
+            for parent in scan.parents:  # One of another root goes on.
+                parent.work -= 1
             self._open.pop(scan.scan_id, None)
         return dropped
 

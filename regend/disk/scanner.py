@@ -18,7 +18,7 @@ from regend.core.commands import Observe
 from regend.core.events import Observation, Observed
 from regend.disk.blob_names import name_blob
 from regend.disk.ignore.rules import IgnoreRules
-from regend.disk.linked import LinkedFiles
+from regend.disk.linked import LinkedFiles, Name
 from regend.disk.names import is_utf8, printable_name, skip_reason_of
 from regend.disk.repository import RootIdentity, marker_of
 from regend.disk.safe_read import FileRefusedError, open_directory, open_root, read_at, signature
@@ -49,7 +49,8 @@ def scan(
         linked: is told of files with several names.
     """
     scopes = merge_scopes(command.scopes)
-    look = _Look(command, root, rules, max_file_bytes, post, cancelled, own_files, linked)
+    begun = linked.begin() if linked is not None and scopes == ("",) else 0
+    look = _Look(command, root, rules, max_file_bytes, post, cancelled, own_files, linked, begun)
     if marker_of(root.path) != root.marker:
         post(Observed(command.scan_id, (), True, root_gone=True))
         return
@@ -86,8 +87,10 @@ class _Look:
     _cancelled: Callable[[], bool]
     _own_files: Container[tuple[int, int]]
     _linked: LinkedFiles | None
+    _begun: int
     _part: list[Observation] = field(default_factory=list)
     _unsure: list[tuple[str, str]] = field(default_factory=list)
+    _older: dict[int, frozenset[Name]] = field(default_factory=dict)
 
     def run(self, scopes: tuple[str, ...]) -> bool:
         """Look at all scopes; return False when cancelled."""
@@ -103,9 +106,10 @@ class _Look:
 
     def finish(self, unsure: tuple[tuple[str, str], ...], root_gone: bool) -> None:
         """Send the last part."""
-        self._post(
-            Observed(self._command.scan_id, tuple(self._part), True, (*self._unsure, *unsure), root_gone),
-        )
+        unsure = (*self._unsure, *unsure)
+        self._post(Observed(self._command.scan_id, tuple(self._part), True, unsure, root_gone, self._older))
+        if self._linked is not None and self._begun and not unsure and not root_gone:
+            self._linked.forget(self._command.root, self._begun)
 
     def _scope(self, root: int, scope: str) -> bool:
         if self._cancelled():
@@ -209,7 +213,7 @@ class _Look:
         said = self._rules.attributes(path).declared(path)
         sig = said.sign(signature(found))
         if found.st_nlink > 1 and self._linked is not None and stat.S_ISREG(found.st_mode):
-            self._linked.note(self._command.root, path, found)
+            self._linked.note(self._command.root, path, found, self._older)
         if stat.S_ISLNK(found.st_mode):
             self._skip(path, sig, "symlink")
         elif not stat.S_ISREG(found.st_mode):

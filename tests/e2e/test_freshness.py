@@ -133,6 +133,38 @@ def test_a_second_worktree_embeds_nothing(served: Daemon, root: Path, tmp_path: 
     assert_as_fresh(served, root)
 
 
+def test_a_write_through_any_name_of_a_file(served: Daemon, root: Path, tmp_path: Path) -> None:
+    """The names were made after the file was indexed, in the same root, another one, or outside."""
+    other = tmp_path.resolve() / "other"
+    other.mkdir()
+    served.call("add", path=str(other))
+    (root / ".gitattributes").write_text("declared.py linguist-language=Python\n")
+
+    def written(through: Path, older: Path, number: int) -> None:
+        with through.open("a") as stream:
+            stream.write(f"\n\ndef written_{number}():\n    pass\n")
+        assert served.flush()["complete"]
+        for name in (through, older):
+            symbols = [symbol["name"] for symbol in served.call("outline", file=str(name))["symbols"]]
+            assert f"written_{number}" in symbols, name
+
+    steps = [(root / "here.py", ""), (root / "pkg1/there.py", ""), (other / "far.py", ""), (root / "in.py", "outside")]
+    for number, (new, first) in enumerate(steps):
+        older = root / f"pkg0/{'declared' if number == 1 else 'old'}.py"
+        for is_flushed in (True, False):
+            older.unlink(missing_ok=True)
+            new.unlink(missing_ok=True)
+            older.write_text(module(200 + number))
+            served.flush()
+            made = tmp_path / first if first else new
+            os.link(older, made)
+            made.rename(new)
+            if is_flushed:
+                served.flush()
+            written(new, older, 2 * number + is_flushed)
+            written(older, new, 10 + number)
+
+
 def test_directories_moved_in_and_out(served: Daemon, root: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     (root / "pkg1").rename(outside)

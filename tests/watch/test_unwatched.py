@@ -70,7 +70,7 @@ def test_one_directory(tmp_path: Path, top: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_directory_that_cannot_be_listed(
     tmp_path: Path, top: Path, monkeypatch: pytest.MonkeyPatch, number: int, place: str
 ) -> None:
-    """Of what lies below it, nothing is watched until it can be listed."""
+    """Nothing below it is watched until it can be listed, so it is looked at instead."""
     target, scandir = top / place, os.scandir
     (top / "src/deep").mkdir()
 

@@ -144,6 +144,6 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
 def test_other_declarations_make_another_signature() -> None:
     sig = StatSig(1, 2, 3, 4)
     said = [Declared(language, marks) for language in ("", "C") for marks in ("", "generated", "-generated")]
-    assert len({one.sign(sig) for one in said}) == len(said)
+    assert len({one.sign(sig) for one in said}) == len(said) and {one.sign(sig).inode for one in said} == {sig.inode}
     assert NOT_DECLARED.sign(sig) == sig
     assert said[-1].sign(UNSURE) == UNSURE
