@@ -103,10 +103,14 @@ class Driver:
         self.inbox.post(event)
         match event:
             case ev.PathChanged(root, path) if path == REPOSITORY_CONFIG_NAME:
-                if self._outlets.roots.reload_limits(root):
-                    self.inbox.post(ev.RescanNeeded(root, rehash=True))
+                self._reload_limits(root)
             case _:
                 pass
+
+    def _reload_limits(self, root: RootId) -> None:
+        """Read `.regend.toml` again: also before a look at the whole root, as no event may have named the file."""
+        if self._outlets.roots.reload_limits(root):
+            self.inbox.post(ev.RescanNeeded(root, rehash=True))
 
     def send(self, event: ev.Event) -> None:
         """Report a fact and act on it now, ahead of the inbox; event loop only."""
@@ -261,7 +265,7 @@ class Driver:
         if root is None:  # It was removed; the pipeline has dropped the scan but waits for its slot.
             self._loop.call_soon(self.send, ev.Observed(command.scan_id, (), last=True, root_gone=True))
             return
-        identity, rules, limits = root.identity, root.rules, root.limits
+        identity, rules = root.identity, root.rules
         running = self._scans[command.scan_id] = _RunningScan(command.root)
 
         def post(event: ev.Observed) -> None:
@@ -275,8 +279,12 @@ class Driver:
         def look() -> None:
             started_at = time.perf_counter()
             try:
-                linked = outlets.watcher.linked
-                scan(command, identity, rules, limits.max_file_bytes, post, cancelled, own_files(), linked)
+                try:
+                    if "" in command.scopes:
+                        self._reload_limits(command.root)
+                finally:  # The pipeline waits for an answer.
+                    linked, limit_bytes = outlets.watcher.linked, root.limits.max_file_bytes
+                    scan(command, identity, rules, limit_bytes, post, cancelled, own_files(), linked)
             except Exception:
                 log.exception("scan_failed", root=str(identity.path))
             took_s = time.perf_counter() - started_at

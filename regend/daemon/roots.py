@@ -5,8 +5,9 @@ Owned by the event loop. `prepare` and `recall` read the disk, so they are calle
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +18,7 @@ from regend.config import Config, LimitConfig
 from regend.disk.calls import RootCalls
 from regend.disk.ignore.builtin import secret_directory, version_control_directory
 from regend.disk.ignore.rules import IgnoreRules
-from regend.disk.repository import RootIdentity, identify, load_repository_config
+from regend.disk.repository import RootIdentity, identify, load_repository_config, marker_of
 from regend.errors import ConfigError, PathError, RegendError, RootError
 from regend.paths import known_home
 from regend.store.base import RootRecord
@@ -73,7 +74,8 @@ class ServedRoot:
 
     Attributes:
         limits, problem: from its `.regend.toml`; the problem says why the file is not in force, or is empty. Watch
-            threads replace both.
+            threads and scans replace both.
+        reading: held while the file is read, so that an older state of it does not replace a newer one.
     """
 
     record: RootRecord
@@ -81,6 +83,7 @@ class ServedRoot:
     rules: IgnoreRules
     limits: LimitConfig
     problem: str = ""
+    reading: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def path(self) -> str:
@@ -237,14 +240,17 @@ class Roots:
         served = self._roots.get(root)
         if served is None:
             return False
-        try:
-            limits = load_repository_config(served.identity.path).apply(self._config.limits)
-        except RegendError as error:
-            served.problem = str(error)
-            return False
-        served.problem = ""
-        changed, served.limits = limits != served.limits, limits
-        return changed
+        with served.reading:
+            try:
+                limits = load_repository_config(served.identity.path).apply(self._config.limits)
+            except RegendError as error:
+                served.problem = str(error)
+                return False
+            if marker_of(served.identity.path) != served.identity.marker:
+                return False  # It is away, and its file with it.
+            served.problem = ""
+            changed, served.limits = limits != served.limits, limits
+            return changed
 
     def unseen(self, record: RootRecord) -> RootCandidate:
         """Return a root of the store whose file system does not answer, without a look at it."""

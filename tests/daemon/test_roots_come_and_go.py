@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from regend.config import Config
+from regend.config import Config, WatchConfig
 from regend.core import events as ev
 from regend.core.commands import Observe
 from regend.daemon import driver
@@ -71,11 +71,13 @@ class Rig:
 
 
 @asynccontextmanager
-async def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
+async def served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, watch: WatchConfig | None = None
+) -> AsyncIterator[Rig]:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     with short_directory() as directory:
         rig, manager = Rig(directory / "run" / "s", tmp_path), Manager()
-        app = App(Config(), Places(tmp_path / "state", rig.socket), ())
+        app = App(Config(watch=watch or WatchConfig()), Places(tmp_path / "state", rig.socket), ())
         running = asyncio.create_task(app.run(manager))
         try:
             async with asyncio.timeout(DEADLINE_S):
@@ -210,3 +212,39 @@ async def test_a_scan_that_hangs_in_a_removed_root(tmp_path: Path, monkeypatch: 
             await asyncio.to_thread(live, rig)
         finally:
             end.set()
+
+
+async def test_limits_that_no_event_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another directory is in the root's place, or too many files changed to tell of each."""
+
+    def lay(directory: Path, limit_bytes: int) -> None:
+        (directory / "big.py").write_text("def big():\n    return 1\n" + "# dots\n" * 500)
+        (directory / ".regend.toml").write_text(f"[limits]\nmax_file_bytes = {limit_bytes}\n")
+
+    def state(rig: Rig, root: Path) -> str:
+        return str(rig.call("why", file=str(root / "big.py"))["state"])
+
+    def live(rig: Rig) -> None:
+        root, other = rig.add("apple"), rig.make("pear")
+        lay(root, 5_000)
+        lay(other, 2_000)
+        rig.flush()
+        assert state(rig, root) == "indexed"
+        root.rename(rig.top / "away")
+        other.rename(root)
+        wait_for(lambda: rig.flush()["complete"] and rig.finds("pear"), "the other directory is served")
+        assert state(rig, root) == "skipped"
+        for limit_bytes, wanted in ((5_000, "indexed"), (2_000, "skipped")):
+            (rig.top / "new").mkdir()
+            (rig.top / "new/.regend.toml").write_text(f"[limits]\nmax_file_bytes = {limit_bytes}\n")
+            with monkeypatch.context() as patch:
+                patch.setattr(driver, "REPOSITORY_CONFIG_NAME", "")  # The event that names it is lost.
+                (rig.top / "new/.regend.toml").rename(root / ".regend.toml")
+                for number in range(4):
+                    (root / f"f{number}{limit_bytes}.py").touch()
+                rig.flush()
+            assert state(rig, root) == wanted
+            (rig.top / "new").rmdir()
+
+    async with served(tmp_path, monkeypatch, WatchConfig(storm_paths=2)) as rig:
+        await asyncio.to_thread(live, rig)
