@@ -124,7 +124,12 @@ def read_at(directory: int, name: str, max_bytes: int, path: str) -> tuple[bytes
 
 def signature(found: os.stat_result) -> StatSig:
     """Return the signature of a `stat` result."""
-    return StatSig(found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
+    return StatSig(_bounded(found.st_mtime_ns), _bounded(found.st_ctime_ns), found.st_size, found.st_ino)
+
+
+def _bounded(time_ns: int) -> int:
+    """Return a time of the years 1677 to 2262: neither SQLite nor msgpack can carry others, which file systems know."""
+    return max(-(2**63), min(time_ns, 2**63 - 1))
 
 
 def is_settled(sig: StatSig, now_ns: int) -> bool:

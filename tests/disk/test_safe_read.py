@@ -59,6 +59,31 @@ def test_settled_needs_distance_from_the_clock() -> None:
     assert is_settled(whole, now + 2 * SECOND)
 
 
+def test_a_signature_fits_into_64_bits_in_every_year(tmp_path: Path) -> None:
+    """The catalog cannot hold other numbers, and one file that it refuses would hold up all that wait with it."""
+    most = 2**63 - 1
+    for real, kept in (
+        (most + 1, most),
+        (2**70, most),
+        (most, most),
+        (0, 0),
+        (-most - 1, -most - 1),
+        (-(2**64), -most - 1),
+    ):
+        for times in ({"st_mtime_ns": real, "st_ctime_ns": 7}, {"st_mtime_ns": 7, "st_ctime_ns": real}):
+            sig = signature(os.stat_result((0, 5, 0, 1, 0, 0, 9, 0, 0, 0), times))
+            assert sorted(sig) == sorted((kept, 7, 9, 5))
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "file").write_text("text")
+    for name in ("link", "file"):
+        for year in (1, 2400):
+            seconds = (year - 1970) * 31_556_952
+            os.utime(tmp_path / name, (seconds, seconds), follow_symlinks=False)
+            sig = signature((tmp_path / name).lstat())
+            assert all(-most - 1 <= number <= most for number in sig[:3])
+    assert read_file(str(tmp_path), "file", 9) == (b"text", UNSURE)
+
+
 def test_file_that_keeps_changing_has_no_sure_signature(tmp_path: Path) -> None:
     """A believed signature always belongs to the bytes that came with it."""
     file = tmp_path / "f"
