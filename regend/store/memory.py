@@ -31,6 +31,7 @@ from regend.store.pool import Pool
 from regend.store.snapshot import PoolView, StoreSnapshot, TrackState
 from regend.store.staging import PoolEffects, Staging
 from regend.store.vectors.disk import DiskSlabs
+from regend.store.vectors.merge import discard_strays
 from regend.store.vectors.slab import Slab
 from regend.store.vectors.track import ModelTrack, PoolTrack
 from regend.types import DOC_ORDINAL_BITS, FIRST_TRACK, PoolId, RootId, Track
@@ -55,6 +56,7 @@ class Memory:
     ) -> None:
         self._elsewhere = elsewhere
         self._lexical_dir = state_dir / "lexical"
+        self._vectors_dir = state_dir / "vectors"
         self._connection = connection
         self._catalog = catalog
         self._reader = reader
@@ -270,7 +272,8 @@ class Memory:
             pool.lexical.behind = True
 
     def _remove_strays(self) -> None:
-        """Delete lexical indexes of pools that are not served any more (a crash while a root was removed)."""
+        """Delete lexical indexes and bases of pools that are not served any more (a crash while a root was removed)."""
+        discard_strays(self._vectors_dir, self.pools)
         if self._lexical_dir.is_dir():
             for path in self._lexical_dir.iterdir():
                 if path.name not in {str(pool) for pool in self.pools}:

@@ -327,7 +327,7 @@ class Store:
         changed = self._upkeep.purge(unwanted)
         if changed:
             self._publish(self._snapshot.generation, changed)
-        return changed is not None
+        return not self._upkeep.is_purging
 
     def __enter__(self) -> Store:
         return self

@@ -14,18 +14,21 @@ from regend.store.allocator import give_back
 from regend.store.base import GarbageLimits
 from regend.store.catalog.garbage import collect, remove_entries
 from regend.store.catalog.writer import Catalog
+from regend.store.envelope import fsync_dir, parse_signed, signed, write_atomically
 from regend.store.lexical.index import SEGMENT_DOCS
 from regend.store.lexical.rebuild import LexicalRebuilder
 from regend.store.memory import Memory
 from regend.store.pool import Pool
 from regend.store.snapshot import StoreSnapshot
-from regend.store.vectors.merge import SlabMerger
+from regend.store.vectors.merge import SlabMerger, discard_pool
 from regend.types import FIRST_TRACK, PoolId, Track
 
 _BUSY_DELAY_S = 0.2
 _WRITER_IDLE_S = 5.0
 _GARBAGE_INTERVAL_S = 300.0
 _PURGE_IDLE_S = 1.0
+_PURGE_AGAIN_S = 30.0
+"""Pause before the next attempt of a purge that the disk refused."""
 _REWRITE_IDLE_S = 5.0
 """Longer than bulk commits may be apart: rewritten amid a bulk index, a large index is scattered again soon."""
 _WARM_IDLE_S = 1.0
@@ -65,6 +68,11 @@ class Upkeep:
         self._state_dir = state_dir
         self._mergers: list[SlabMerger] = []
         self.add_track(FIRST_TRACK)
+        self._purging = state_dir / "purging"
+        self._unpurged = self._read_purging()
+        """Pools whose words and bases may hold bytes of rows that a purge removed; None: no purge is unfinished."""
+        self._vacuum_due = self.is_purging
+        self._purge_at = 0.0
         self._rebuilder = LexicalRebuilder(state_dir / "index.db")
         self._refused: dict[PoolId, int] = {}
         self._idle_since: float | None = None
@@ -108,6 +116,10 @@ class Upkeep:
                 changed.add(pool_id)
             if pool.forget_dead():
                 changed.add(pool_id)
+        try:
+            changed |= self._finish_purge()
+        except (sqlite3.OperationalError, OSError) as error:
+            log.warning("purge_unfinished", reason=str(error))
         if now - self._idle_since >= _PURGE_IDLE_S and not self._purged:
             changed |= self._purge(generation)
         if now - self._idle_since >= _WRITER_IDLE_S and not self._tidied:
@@ -186,43 +198,85 @@ class Upkeep:
         if report.entries or report.blobs:
             log.info("garbage_collected", entries=report.entries, blobs=report.blobs, chunks=report.chunks)
 
-    def purge(self, unwanted: Callable[[PoolId, str], bool]) -> set[PoolId] | None:
+    @property
+    def is_purging(self) -> bool:
+        """Whether a file on disk may still hold bytes that a purge is to remove; `idle_step` goes on with it."""
+        return self._unpurged is not None
+
+    def purge(self, unwanted: Callable[[PoolId, str], bool]) -> set[PoolId]:
         """Remove unused entries with unwanted paths, so that no file on disk holds a byte of them.
 
         Deleted rows stay readable in SQLite's free pages, and deleted vectors in an HNSW base, until both are
         rewritten. That takes a second for each 300 MB, but rules that exclude indexed files are rare.
 
         Returns:
-            The pools that must be published; None while a background job might still write what it was given before.
+            The pools that must be published.
+
+        Raises:
+            sqlite3.OperationalError, OSError: the disk refuses; `idle_step` tries again.
         """
         rows = self._connection.execute(
             "SELECT entry_id, blob_key, pool, path FROM entries WHERE unused_utc IS NOT NULL ORDER BY entry_id"
         ).fetchall()
         found = [(entry_id, blob_key, PoolId(pool)) for entry_id, blob_key, pool, path in rows if unwanted(pool, path)]
-        if not found:
-            return set()
-        if any(merger.is_running for merger in self._mergers):
+        if found:
+            pools = (self._unpurged or set()) | {pool for *_, pool in found}
+            # Once the rows are gone, nothing else says that their bytes are still to be removed.
+            write_atomically(self._purging, signed({"pools": sorted(pools)}))
+            self._unpurged, self._vacuum_due = pools, True
+            with self._catalog.transaction():
+                blobs, chunks = remove_entries(self._connection, [(entry_id, key) for entry_id, key, _ in found])
+            log.info("purge_begun", entries=len(found), blobs=blobs, chunks=chunks)
+        return self._finish_purge()
+
+    def _read_purging(self) -> set[PoolId] | None:
+        """Return the pools that an interrupted purge has left; all where that cannot be read."""
+        try:
+            return {PoolId(pool) for pool in parse_signed(self._purging.read_bytes())["pools"]}
+        except FileNotFoundError:
             return None
+        except (OSError, ValueError, LookupError, TypeError):
+            return set(self._memory.pools)
+
+    def _finish_purge(self) -> set[PoolId]:
+        """Rewrite what may hold bytes of removed rows, as far as possible now; return the pools to publish."""
+        changed = set[PoolId]()
+        # A background job might still write what it was given before.
+        if self._unpurged is None or any(merger.is_running for merger in self._mergers):
+            return changed
+        if time.monotonic() < self._purge_at:
+            return changed
+        self._purge_at = time.monotonic() + _PURGE_AGAIN_S
         self._rebuilder.cancel()
-        pools = {pool for *_, pool in found} & self._memory.pools.keys()
-        with self._catalog.transaction():
-            blobs, chunks = remove_entries(self._connection, [(entry_id, key) for entry_id, key, _ in found])
-        for pool_id in pools:
+        for pool_id in self._unpurged:
             for merger in self._mergers:
                 merger.start_over(pool_id)
-            self._memory.pools[pool_id].forget_dead(at_once=True)
-            self._memory.rebuild_lexical(self._memory.pools[pool_id], self._catalog.generation)
-        self._connection.execute("VACUUM")
-        self._catalog.checkpoint()
-        self._tidied = False  # Should a reader have been in the way of the checkpoint.
-        log.info("purged", entries=len(found), blobs=blobs, chunks=chunks)
-        return pools
+            discard_pool(self._state_dir / "vectors", pool_id)
+        if self._vacuum_due:
+            self._connection.execute("VACUUM")
+            self._vacuum_due = False
+        for pool_id in sorted(self._unpurged):
+            pool = self._memory.pools.get(pool_id)
+            if pool is not None:
+                pool.forget_dead(at_once=True)
+                changed.add(pool_id)
+            if pool is None or self._memory.rebuild_lexical(pool, self._catalog.generation):
+                self._unpurged.discard(pool_id)
+        if not self._unpurged:
+            self._purge_at = 0.0  # The rest costs little, and mostly a reader is in its way.
+            if self._catalog.checkpoint():
+                self._purging.unlink(missing_ok=True)
+                fsync_dir(self._state_dir)
+                self._unpurged = None
+                changed = set(self._memory.pools)  # Also those of an attempt that failed after it had changed them.
+                log.info("purged")
+        return changed
 
     def next_delay_s(self) -> float:
         """Return the seconds until there is work again, if no command comes before."""
         if self._busy or self._more_garbage or self._warming is not None:
             return _BUSY_DELAY_S
-        if any(pool.lexical.behind for pool in self._memory.pools.values()):
+        if self.is_purging or any(pool.lexical.behind for pool in self._memory.pools.values()):
             return _WRITER_IDLE_S
         if not self._purged or not self._warm:
             return _PURGE_IDLE_S

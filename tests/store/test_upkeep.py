@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from regend.store.base import GarbageLimits, LexicalQuery
 from regend.store.lexical.index import LexicalWriteError
 from regend.store.pool import Pool
 from regend.store.store import Store, open_store
+from regend.store.vectors import hnsw
 from regend.types import ChunkedFile, ChunkId, RootId
 from tests.store.root_export import export_of
 from tests.store.samples import DIM, MODEL, apply, chunked, clustered, put, put_vectors
@@ -271,6 +273,27 @@ def test_a_purge_takes_vectors_out_of_the_base_on_disk(tmp_path: Path) -> None:
         check_search(store, root, FILES[1:20])
     with open_store(tmp_path, MODEL) as store:
         check_search(store, root, FILES[1:20])
+
+
+def test_a_base_is_not_kept_where_its_pool_was_removed_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed, build = threading.Event(), hnsw.build
+
+    def slow(*args: Any) -> hnsw.HnswBase:
+        removed.wait(20)
+        return build(*args)
+
+    monkeypatch.setattr(hnsw, "build", slow)
+    with open_store(tmp_path, MODEL) as store:
+        record = store.add_root("/r", "/r", "")
+        add(store, record.root, FILES[:20])
+        store.maintain(idle=False)
+        store.remove_root(record.root)
+        assert not store.purge(lambda pool, _: pool == record.pool), "the job may still write a base"
+        removed.set()
+        maintain_until(store, lambda: store.purge(lambda pool, _: pool == record.pool))
+        assert list((tmp_path / "vectors").iterdir()) == []
 
 
 def test_what_became_unused_just_now_is_kept(tmp_path: Path) -> None:

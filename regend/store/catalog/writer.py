@@ -59,9 +59,12 @@ class Catalog:
     def close(self) -> None:
         self._sql.close()
 
-    def checkpoint(self) -> None:
-        """Move the write-ahead log into the database, unless a reader is in the way, and record its checksum."""
-        self._base = settle(self._sql, self._path) or 0
+    def checkpoint(self) -> bool:
+        """Move the write-ahead log into the database and record its checksum; return False where that is to be tried
+        again, because a reader is in the way or the disk is full."""
+        settled = settle(self._sql, self._path)
+        self._base = settled or 0
+        return settled is not None
 
     def optimize(self) -> None:
         """Refresh the query planner's statistics where that is worth it."""

@@ -6,9 +6,10 @@ costs about 0.2 ms of CPU per vector, so a base is extended by what is new and r
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -43,6 +44,21 @@ _DEAD_ROWS_MIN = 1_000
 _NO_KEYS: KeyArray = np.empty(0, np.int64)
 
 log = structlog.get_logger(__name__)
+
+
+def discard_pool(directory: Path, pool: PoolId) -> None:
+    """Remove the bases of a pool for all models, also for those that are not served now."""
+    for path in directory.glob(f"pool-{pool}-*"):
+        path.unlink(missing_ok=True)
+
+
+def discard_strays(directory: Path, served: Iterable[PoolId]) -> None:
+    """Remove the bases of pools that are not served any more."""
+    names = {str(pool) for pool in served}
+    for path in directory.glob("pool-*-*"):
+        if path.name.split("-")[1] not in names:
+            with contextlib.suppress(OSError):  # It costs space; the next start tries again.
+                path.unlink()
 
 
 class SlabMerger:
@@ -148,7 +164,9 @@ class SlabMerger:
         self._thread = None
         changed = set[PoolId]()
         for pool, base in self._results:
-            if pool in slabs and base is not None:
+            if pool not in slabs:
+                self.forget(pool)  # It was removed meanwhile.
+            elif base is not None:
                 slabs[pool].install(base)
                 changed.add(pool)
                 log.info("vector_base_installed", pool=pool, rows=len(base.keys))
