@@ -158,6 +158,7 @@ class App:
         # Queries do not need a worker, so it starts beside the store and may be ready after the first answer.
         starting = tasks.create_task(self._workers.start())
         reads = await asyncio.to_thread(indexer.start)
+        indexer.call(lambda store: store.await_tracks(1 + len(self._stronger)))
         queries = Threads("regend-query", QUERY_THREADS)
         closing.callback(queries.shutdown, wait=False, cancel_futures=True)
         calls = RootCalls()

@@ -289,6 +289,10 @@ class Store:
 
     # Stronger models.
 
+    def await_tracks(self, count: int) -> None:
+        """Collect no model's vectors before there are so many tracks: a configured server may be away for days."""
+        self._upkeep.awaited_tracks = count
+
     def offer_track(self, model: ModelInfo, roots: frozenset[RootId] | None) -> None:
         """Keep vectors of a stronger model beside those before it, and let it take over pools.
 

@@ -66,6 +66,8 @@ class Upkeep:
         self._memory = memory
         self._limits = limits
         self._state_dir = state_dir
+        self.awaited_tracks = 1
+        """Configured models; while fewer are known, no model's vectors are garbage."""
         self._mergers: list[SlabMerger] = []
         self.add_track(FIRST_TRACK)
         self._purging = state_dir / "purging"
@@ -192,8 +194,11 @@ class Upkeep:
         self._tidied = True
 
     def _collect(self) -> None:
+        models = {track.number for track in self._memory.tracks}
+        is_waiting = len(self._memory.tracks) < self.awaited_tracks
         with self._catalog.transaction():
-            report = collect(self._connection, self._limits, {track.number for track in self._memory.tracks})
+            self._catalog.confirm_models(models)
+            report = collect(self._connection, self._limits, models, spare_models=is_waiting)
         self._more_garbage = report.more
         if report.entries or report.blobs:
             log.info("garbage_collected", entries=report.entries, blobs=report.blobs, chunks=report.chunks)

@@ -11,7 +11,7 @@ from regend.core.commands import DeleteFile
 from regend.embedding.base import ModelInfo
 from regend.store.base import GarbageLimits
 from regend.store.store import Store, open_store
-from regend.types import ChunkedFile, RootId
+from regend.types import ChunkedFile, RootId, Track
 from tests.store.samples import DIM, MODEL, apply, chunked, put, put_vectors
 from tests.store.vectors.test_upgrade import STRONG, catch_up
 
@@ -120,3 +120,40 @@ def test_a_model_that_comes_back_in_time_finds_its_vectors(tmp_path: Path) -> No
         collect(store)
     with open_store(tmp_path, MODEL) as store:
         assert store.reads.snapshot.complete
+
+
+def serve_both(store: Store, clock: list[float]) -> None:
+    """Embed the files with both models, and go on for longer than unused vectors are kept."""
+    fill(store, store.add_root("/r", "/r", "").root, FILES)
+    store.offer_track(STRONG, None)
+    catch_up(store)
+    clock[0] += 2 * GarbageLimits().max_age_s
+    collect(store)
+
+
+def has_strong_vectors(store: Store) -> bool:
+    store.offer_track(STRONG, None)
+    return not store.unembedded(1, frozenset(), Track(1)).chunks
+
+
+def test_vectors_of_a_configured_model_wait_for_its_server(tmp_path: Path, clock: list[float]) -> None:
+    limits = GarbageLimits(max_unused_bytes=0, min_age_s=-1)
+    with open_store(tmp_path, MODEL, limits) as store:
+        serve_both(store, clock)
+    with open_store(tmp_path, MODEL, limits) as store:
+        store.await_tracks(2)
+        clock[0] += 2 * limits.max_age_s
+        collect(store)
+        assert has_strong_vectors(store), "nothing is embedded again"
+    with open_store(tmp_path, MODEL, limits) as store:
+        collect(store)
+        assert not has_strong_vectors(store), "no server is configured"
+
+
+def test_a_model_ages_from_the_end_of_its_use(tmp_path: Path, clock: list[float]) -> None:
+    with open_store(tmp_path, MODEL) as store:
+        serve_both(store, clock)
+    with open_store(tmp_path, MODEL) as store:
+        clock[0] += 0.9 * GarbageLimits().max_age_s
+        collect(store)
+        assert has_strong_vectors(store)

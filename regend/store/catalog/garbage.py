@@ -31,8 +31,15 @@ class GarbageReport:
     more: bool = False
 
 
-def collect(connection: sqlite3.Connection, limits: GarbageLimits, keep_models: Set[int]) -> GarbageReport:
-    """Remove one batch; must run inside a transaction of the writer. Time is bounded by the batch, not by the store."""
+def collect(
+    connection: sqlite3.Connection, limits: GarbageLimits, keep_models: Set[int], *, spare_models: bool = False
+) -> GarbageReport:
+    """Remove one batch; must run inside a transaction of the writer. Time is bounded by the batch, not by the store.
+
+    Args:
+        keep_models: the models in use.
+        spare_models: keep the others, too, because one of them may come into use.
+    """
     now = int(time.time())
     dims = dict(connection.execute("SELECT model, dim FROM models").fetchall())
     vector_bytes = sum(_BYTES_PER_NUMBER * dims[model] for model in keep_models & dims.keys())
@@ -44,7 +51,8 @@ def collect(connection: sqlite3.Connection, limits: GarbageLimits, keep_models: 
         "WHERE e.unused_utc IS NOT NULL ORDER BY e.unused_utc, e.entry_id",
         (vector_bytes,),
     ).fetchall()
-    old_models = _old_model_bytes(connection, dims, keep_models)
+    spared = keep_models | dims.keys() if spare_models else keep_models
+    old_models = _old_model_bytes(connection, dims, spared)
     excess = sum(row[3] for row in rows) + sum(old_models.values()) - limits.max_unused_bytes
     doomed_models = set[int]()
     for (
@@ -64,7 +72,7 @@ def collect(connection: sqlite3.Connection, limits: GarbageLimits, keep_models: 
     more = len(victims) > _BATCH_ENTRIES
     victims = victims[:_BATCH_ENTRIES]
     blobs, chunks = remove_entries(connection, victims, _unused_skipped_blobs(connection))
-    more |= _remove_models(connection, doomed_models | _aged_models(connection, now - limits.max_age_s, keep_models))
+    more |= _remove_models(connection, doomed_models | _aged_models(connection, now - limits.max_age_s, spared))
     return GarbageReport(len(victims), blobs, chunks, more)
 
 

@@ -91,6 +91,11 @@ class Catalog:
         row = self._sql.execute("SELECT model FROM models WHERE model_id = ? AND dim = ?", (model_id, dim)).fetchone()
         return int(row[0])
 
+    def confirm_models(self, models: Iterable[int]) -> None:
+        """Record that these models are still in use: a daemon may run for longer than unused vectors are kept."""
+        now = int(time.time())
+        self._sql.executemany("UPDATE models SET last_used_utc = ? WHERE model = ?", [(now, model) for model in models])
+
     def use_model(self, model_id: str, dim: int) -> None:
         """Serve vectors of this model from now on; `pending` is recomputed where it was kept for another."""
         self.model = self.model_number(model_id, dim)
