@@ -15,7 +15,7 @@ from regend.embedding.base import ModelInfo
 from regend.errors import RootError, StoreError
 from regend.store.base import LexicalQuery, Snapshot
 from regend.store.store import Store, open_store
-from regend.types import RootId, StatSig, Track, blob_id, chunk_id
+from regend.types import RootId, StatSig, Symbol, Track, blob_id, chunk_id
 from tests.store.samples import DIM, MODEL, apply, chunked, put, put_vectors, sig, vector_of
 
 A = chunked(["alpha one", "beta two", "gamma three"])
@@ -312,6 +312,34 @@ def test_symbols_and_outline(store: Store) -> None:
     entry = pool.entry_at(root, "a.py")
     assert entry is not None
     assert [view.name for view in snapshot.outline(entry)] == ["alpha", "beta", "gamma"]
+
+
+def test_a_definition_is_found_behind_very_many_others_of_its_name(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of other roots, of files that are gone, and those that fit less well do not count."""
+    monkeypatch.setattr("regend.store.catalog.reader._ENOUGH_SYMBOLS", 3)
+    large, small = store.add_root("/large", "/large", "").root, store.add_root("/small", "/small", "").root
+    for n in range(6):
+        apply(store, put(large, f"{n}.py", chunked([f"main {n} {m}" for m in range(6)])))
+    own = chunked(["main own"])
+    symbols = (Symbol("main", "Policy.main", "method", 1, 9), Symbol("Main", "Main", "class", 1, 9))
+    apply(
+        store, put(small, "own.py", replace(own, symbols=(*symbols, Symbol("mainframe", "mainframe", "class", 1, 9))))
+    )
+
+    def found(name: str, root: RootId | None = None) -> list[str]:
+        snapshot = store.reads.snapshot
+        inside = {e for pool in snapshot.pools.values() for e, entry in pool.entries.items() if small in entry.roots}
+        return [view.path for view in snapshot.symbols(name, 3, within=inside.__contains__ if root else None)]
+
+    assert found("Policy.main") == ["Policy.main"]
+    assert found("Main") == ["Main", "Outer.main", "Outer.main"]
+    assert found("main") == ["Outer.main"] * 3
+    assert found("main", small) == ["Policy.main", "Main", "mainframe"]
+    assert found("mai", small) == ["Main", "Policy.main", "mainframe"]
+    store.remove_root(large)
+    assert found("main") == ["Policy.main", "Main", "mainframe"]
 
 
 def test_files_are_listed_in_pages(store: Store) -> None:

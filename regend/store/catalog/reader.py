@@ -22,6 +22,8 @@ from regend.store.catalog.schema import MODEL_SHIFT, open_reader
 from regend.types import BlobId, ChunkId, PoolId, RootId, chunk_id
 
 _ENOUGH_SYMBOLS = 1_000
+_MOST_SYMBOL_ROWS = 100_000
+"""Rows that are read for one name; most of them may be of files that are gone, or of other roots."""
 _PLACES_AT_ONCE = 128
 """Three values each; SQLite takes 999 in older builds."""
 _RECENT_CHARS = 8_000_000
@@ -203,8 +205,8 @@ class Reader:
             entries_of_blob: live entries of a blob that count.
             prefix: False leaves out those that only begin with the name.
 
-        A dotted name matches the end of the qualified path. If very many definitions share a name, only the first few
-        thousand are read: 10,000 equal names took 50 ms, more than any caller can use.
+        A dotted name matches the end of the qualified path. Reading ends with the first thousand that fit exactly:
+        10,000 equal names took 50 ms, more than any caller can use.
         """
         if not name or limit <= 0 or not _is_utf8(name):
             return []
@@ -213,43 +215,50 @@ class Reader:
         enough = max(_ENOUGH_SYMBOLS, limit)
         exact: list[_Found] = []
         equal: list[_Found] = []
-        for row in self._symbol_rows("folded IN (?, ?)", (folded_bare, folded_name), enough):
+        for row, entries in self._symbol_rows("folded IN (?, ?)", (folded_bare, folded_name), entries_of_blob):
             own, path = row[1], row[2]
             if own == name or path == name or path.endswith(suffix):
-                _spread(row, exact, entries_of_blob)
+                exact += _spread(row, entries)
+                if len(exact) >= enough:
+                    break
+            elif len(equal) >= enough:
+                continue
             elif own.casefold() == folded_name or f".{path.casefold()}".endswith(f".{folded_name}"):
-                _spread(row, equal, entries_of_blob)
-            if len(exact) >= enough:
-                break
+                equal += _spread(row, entries)
         found = sorted(exact) + sorted(equal)
         if prefix and len(found) < limit:
             known = set(found)
             longer: list[_Found] = []
             qualifier = folded_name[: len(folded_name) - len(folded_bare)].rstrip(".")
             span = (folded_bare, folded_bare + _LAST_CODE_POINT)
-            for row in self._symbol_rows("folded >= ? AND folded < ?", span, enough):
+            for row, entries in self._symbol_rows("folded >= ? AND folded < ?", span, entries_of_blob):
                 # The qualifier before a dotted prefix must be the end of the enclosing path.
                 enclosing = f".{row[2].casefold()}".removesuffix(f".{row[1].casefold()}")
                 if not qualifier or enclosing.endswith(f".{qualifier}"):
-                    _spread(row, longer, entries_of_blob)
-                if len(longer) >= enough:
-                    break
+                    longer += _spread(row, entries)
+                    if len(longer) >= enough:
+                        break
             found += sorted(set(longer).difference(known))
         return [
             SymbolView(entry, own, path, kind, first, last) for entry, first, last, path, own, kind in found[:limit]
         ]
 
     def _symbol_rows(
-        self, condition: str, values: Sequence[str], enough: int
-    ) -> Iterator[tuple[int, str, str, str, int, int]]:
-        """Yield rows by folded name, then age, until the caller stops or the row limit is reached."""
+        self, condition: str, values: Sequence[str], entries_of_blob: Callable[[int], list[int]]
+    ) -> Iterator[tuple[_SymbolRow, list[int]]]:
+        """Yield rows that count and their entries, by folded name, then age, until the caller stops."""
         cursor = self.connection.execute(
             "SELECT blob_key, name, path, kind, start_line, end_line FROM symbols "  # noqa: S608 - constant conditions
             f"WHERE {condition} ORDER BY folded, blob_key, ordinal LIMIT ?",
-            (*values, 10 * enough),
+            (*values, _MOST_SYMBOL_ROWS),
         )
+        blob_key, entries = -1, list[int]()
         try:
-            yield from cursor
+            for row in cursor:
+                if row[0] != blob_key:
+                    blob_key, entries = row[0], entries_of_blob(row[0])
+                if entries:
+                    yield row, entries
         finally:
             cursor.close()
 
@@ -370,17 +379,16 @@ class Reader:
 
 
 _CHECKED_AT_ONCE = 1_000
+_SymbolRow = tuple[int, str, str, str, int, int]
+"""Blob key, name, path, kind, first and last line."""
 _Found = tuple[int, int, int, str, str, str]
 """Entry id, first and last line, path, name, kind: definitions that match equally well are listed in this order."""
 
 
-def _spread(
-    row: tuple[int, str, str, str, int, int], matches: list[_Found], entries_of_blob: Callable[[int], list[int]]
-) -> None:
-    """Add a row of `symbols` to `matches`, once for each live entry of its blob."""
-    blob_key, name, path, kind, first, last = row
-    for entry_id in entries_of_blob(blob_key):
-        matches.append((entry_id, first, last, path, name, kind))  # noqa: PERF401 - mostly a single entry
+def _spread(row: _SymbolRow, entries: list[int]) -> list[_Found]:
+    """Return the definition in each of these entries."""
+    _, name, path, kind, first, last = row
+    return [(entry_id, first, last, path, name, kind) for entry_id in entries]
 
 
 def _is_utf8(name: str) -> bool:
