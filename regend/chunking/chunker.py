@@ -93,7 +93,7 @@ def chunk_content(content: bytes, language: str, sig: StatSig, limits: LimitConf
         else:
             definitions = found
     chunks = Cutter(lines, limits).cut(definitions, "window" if not definitions and language == TEXT else "block")
-    if len(chunks) > MAX_CHUNKS_PER_BLOB:
+    if len(chunks) >= MAX_CHUNKS_PER_BLOB:
         return replace(empty, skip_reason="too_many_chunks")
     symbols = tuple(dict.fromkeys(d.symbol() for d in definitions if not d.scope_only))
     if GENERATED not in marks and is_generated(decoded.text, language):

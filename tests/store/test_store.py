@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from regend.chunking.chunker import chunk_content
+from regend.config import LimitConfig
 from regend.core.commands import Commit, DeleteFile, PutVectors, SkipFile, TouchFile
 from regend.core.events import FileState, FileVersion
 from regend.embedding.base import ModelInfo
@@ -312,6 +314,20 @@ def test_symbols_and_outline(store: Store) -> None:
     entry = pool.entry_at(root, "a.py")
     assert entry is not None
     assert [view.name for view in snapshot.outline(entry)] == ["alpha", "beta", "gamma"]
+
+
+def test_as_many_chunks_as_a_file_may_have_are_stored(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that the chunker passes and the store refuses would hold up every commit."""
+    for module in ("chunking.chunker", "store.staging"):
+        monkeypatch.setattr(f"regend.{module}.MAX_CHUNKS_PER_BLOB", 4)
+    root = store.add_root("/r", "/r", "").root
+    limits, counts = LimitConfig(chunk_tokens=10), dict[int, str]()
+    for n in range(1, 20):
+        content = "\n\n".join(f"def f{i}():\n    return {i} + {i}*2 + foo({i})" for i in range(n)).encode()
+        file = chunk_content(content, "python", sig(n), limits)
+        counts[len(file.chunks)] = file.skip_reason
+        apply(store, put(root, f"{n}.py", file))
+    assert counts == {1: "", 2: "", 3: "", 0: "too_many_chunks"}
 
 
 def test_a_definition_is_found_behind_very_many_others_of_its_name(
