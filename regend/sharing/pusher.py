@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -182,7 +182,7 @@ class Pusher:
             ordered = sorted(chunks)
             for start in range(0, len(ordered), AT_ONCE):
                 part = ordered[start : start + AT_ONCE]
-                named |= set(part) - await self._put(root.pool, model, part)
+                named |= set(part) - await self._put(root.pool, model, part, known)
         revision = sent.revision
         if named != known or sent.whole or not revision:
             revision = secrets.token_hex(16)
@@ -201,21 +201,35 @@ class Pusher:
         self._trees[root.place].leased_at = time.monotonic()
         self._confirmed(root.place)
 
-    async def _put(self, pool: str, model: SharedModel, chunks: Sequence[ChunkId]) -> set[ChunkId]:
-        """Put what the pool lacks; return the chunks that it still lacks, because they have no vector or a secret."""
-        known = await self._store.known(pool, model, chunks)
-        unknown = [chunk for chunk in chunks if chunk not in known]
+    async def _put(
+        self, pool: str, model: SharedModel, chunks: Sequence[ChunkId], sent: Set[ChunkId] = frozenset()
+    ) -> set[ChunkId]:
+        """Put what the pool lacks; return the chunks that it still lacks, because they have no vector or a secret.
+
+        Args:
+            sent: chunks that were sent before, so that they need not be searched for secrets again.
+        """
+        harmless = await asyncio.to_thread(self._harmless, chunks, sent)
+        if not harmless:
+            return set(chunks)
+        known = await self._store.known(pool, model, harmless)
+        unknown = [chunk for chunk in harmless if chunk not in known]
         ready, vectors = await asyncio.to_thread(self._vectors, model, unknown)
         if ready:
             self._counters.pushed += await self._store.put(pool, model, ready, vectors)
         self._reach.answered(pool)
-        return set(unknown) - set(ready)
+        return set(chunks) - known - set(ready)
+
+    def _harmless(self, chunks: Sequence[ChunkId], sent: Set[ChunkId]) -> list[ChunkId]:
+        """Return those of `chunks` that do not look like secrets: even a hash can be compared with a guess."""
+        asked = [chunk for chunk in chunks if chunk not in sent]
+        texts = zip(asked, self._reads.texts(asked), strict=True)
+        withheld = {chunk for chunk, text in texts if not text or self._is_secret(text)}
+        return [chunk for chunk in chunks if chunk not in withheld]
 
     def _vectors(self, model: SharedModel, chunks: Sequence[ChunkId]) -> tuple[list[ChunkId], HalfMatrix]:
-        """Read the vectors of those chunks that have one and do not look like secrets."""
+        """Read the vectors of those chunks that have one."""
         rows = dict(self._reads.vectors(chunks, model.model_id, model.dim))
         ready = sorted(rows)
-        texts = self._reads.texts(ready)
-        ready = [chunk for chunk, text in zip(ready, texts, strict=True) if text and not self._is_secret(text)]
         raw = np.frombuffer(b"".join(rows[chunk] for chunk in ready), "<f2")
         return ready, raw.reshape(len(ready), model.dim).astype(np.float16)
