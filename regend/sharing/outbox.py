@@ -210,6 +210,10 @@ def _open(path: Path) -> sqlite3.Connection:
             sql.executescript(_SCHEMA)
         elif version != _SCHEMA_VERSION:
             raise sqlite3.DatabaseError(f"the outbox has version {version}")
+        # Otherwise each call would meet the damaged page, after each start again. It takes 0.2 s for a million chunks.
+        (finding,) = sql.execute("PRAGMA quick_check(1)").fetchone()
+        if finding != "ok":
+            raise sqlite3.DatabaseError(finding)
     except BaseException:
         sql.close()
         raise

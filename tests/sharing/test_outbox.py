@@ -67,9 +67,25 @@ def test_a_comparison_that_is_asked_for_during_another_is_not_lost(tmp_path: Pat
 
 
 def test_a_damaged_file_is_begun_anew(tmp_path: Path) -> None:
-    (tmp_path / "outbox.db").write_bytes(b"not a database" * 1000)
-    outbox = Outbox(tmp_path / "outbox.db")
-    assert outbox.tree("a").whole == 1
+    path = tmp_path / "outbox.db"
+    outbox = Outbox(path)
+    outbox.tree("a")
+    outbox.note("a", MODEL, chunk_ids(*range(600)))
+    outbox.done_whole("a", chunk_ids(*range(600)), "r", 1, 1)
+    outbox.close()
+    whole = path.read_bytes()
+    pages = [whole[at : at + 4096] for at in range(0, len(whole), 4096)]
+    damaged = [b"".join((*pages[:n], bytes(4096), *pages[n + 1 :])) for n in range(len(pages))]
+    for content in (b"not a database" * 1000, whole[:4096], *damaged):
+        path.write_bytes(content)
+        outbox = Outbox(path)
+        assert outbox.tree("a").whole == 1
+        outbox.note("a", MODEL, chunk_ids(1))
+        assert (outbox.backlog("a")[0], outbox.sent("a"), waiting(outbox, "a")) == (1, set(), {MODEL: chunk_ids(1)})
+        outbox.close()
+    path.write_bytes(whole)
+    outbox = Outbox(path)
+    assert (outbox.tree("a").whole, len(outbox.sent("a"))) == (0, 600)
     outbox.close()
 
 
