@@ -53,7 +53,7 @@ class StateLock:
 
         Raises:
             StoreLockedError: another process holds it; the message names it.
-            StoreError: the lock file cannot be opened.
+            StoreError: the lock file cannot be opened or locked.
         """
         path = state_dir / "lock"
         try:
@@ -69,6 +69,9 @@ class StateLock:
                 f"State directory {state_dir} is held by process {holder}; stop that daemon or name another "
                 "directory with --state-dir."
             ) from None
+        except OSError as error:  # Such as ENOLCK, of a file system without locks.
+            os.close(self._fd)
+            raise _refusal(state_dir, error) from error
         try:
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)

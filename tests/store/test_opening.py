@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -66,10 +68,21 @@ def test_the_directory_is_private_and_locked(tmp_path: Path) -> None:
 
 
 def test_a_locked_directory_names_its_holder(tmp_path: Path) -> None:
-    import os
-
     with filled(tmp_path), pytest.raises(StoreLockedError, match=f"process {os.getpid()}"):
         open_store(tmp_path, MODEL)
+
+
+def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(_fd: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    before = set(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patch:
+        patch.setattr("fcntl.flock", flock)
+        with pytest.raises(StoreError, match="cannot be used: No locks available; name another one with --state-dir"):
+            open_store(tmp_path, MODEL)
+    assert set(os.listdir("/proc/self/fd")) == before
+    open_store(tmp_path, MODEL).close()
 
 
 def test_a_state_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
