@@ -258,8 +258,12 @@ class Store:
     def _bound_log(self) -> None:
         """Keep the write-ahead log in bounds while commits come without a pause."""
         wal = beside(self._catalog_path, "-wal")
-        if wal.exists() and wal.stat().st_size > _MAX_LOG_BYTES:
-            self._catalog.checkpoint()
+        try:
+            if wal.exists() and wal.stat().st_size > _MAX_LOG_BYTES:
+                self._catalog.checkpoint()
+        except (sqlite3.Error, OSError) as error:
+            # The commit is durable, and its caller would repeat it. The next one tries again.
+            log.warning("log_not_moved", reason=str(error))
 
     def embed_only(self, roots: frozenset[RootId], track: Track = FIRST_TRACK) -> None:
         """Give the track's model only chunks of these roots; a stronger one, only pools that have no other root."""

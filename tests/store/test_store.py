@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -328,6 +330,16 @@ def test_as_many_chunks_as_a_file_may_have_are_stored(store: Store, monkeypatch:
         counts[len(file.chunks)] = file.skip_reason
         apply(store, put(root, f"{n}.py", file))
     assert counts == {1: "", 2: "", 3: "", 0: "too_many_chunks"}
+
+
+def test_a_commit_stands_where_its_log_cannot_be_moved(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = store.add_root("/r", "/r", "").root
+    monkeypatch.setattr("regend.store.store._MAX_LOG_BYTES", 0)
+    for error in (sqlite3.OperationalError("disk I/O error"), OSError(28, "No space left on device")):
+        with monkeypatch.context() as patch:
+            patch.setattr("regend.store.catalog.writer.settle", mock.Mock(side_effect=error))
+            before = store.reads.snapshot.generation
+            assert store.apply(Commit(1, (put(root, "a.py", A),))).generation == before + 1
 
 
 def test_a_definition_is_found_behind_very_many_others_of_its_name(
