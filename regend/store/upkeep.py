@@ -126,7 +126,9 @@ class Upkeep:
             changed |= self._purge(generation)
         if now - self._idle_since >= _WRITER_IDLE_S and not self._tidied:
             self._tidy()
-        if self._more_garbage or now - self._garbage_at >= _GARBAGE_INTERVAL_S:
+        # Words that are behind learn from the rows of unused entries which documents to delete.
+        is_due = self._more_garbage or now - self._garbage_at >= _GARBAGE_INTERVAL_S
+        if is_due and not (self._is_behind or self._rebuilder.busy):
             self._garbage_at = now
             self._collect()
         return changed
@@ -172,6 +174,11 @@ class Upkeep:
     def _busy(self) -> bool:
         """Whether a background job runs; one at a time, because there may be few cores."""
         return self._rebuilder.busy or any(merger.busy for merger in self._mergers)
+
+    @property
+    def _is_behind(self) -> bool:
+        """Whether words of a pool lack what was committed."""
+        return any(pool.lexical.behind for pool in self._memory.pools.values())
 
     def warm(self, snapshot: StoreSnapshot) -> None:
         """Make vectors of files for some moments after a while without work, so that no query has to."""
@@ -279,9 +286,9 @@ class Upkeep:
 
     def next_delay_s(self) -> float:
         """Return the seconds until there is work again, if no command comes before."""
-        if self._busy or self._more_garbage or self._warming is not None:
+        if self._busy or (self._more_garbage and not self._is_behind) or self._warming is not None:
             return _BUSY_DELAY_S
-        if self.is_purging or any(pool.lexical.behind for pool in self._memory.pools.values()):
+        if self.is_purging or self._is_behind:
             return _WRITER_IDLE_S
         if not self._purged or not self._warm:
             return _PURGE_IDLE_S

@@ -254,6 +254,27 @@ def test_garbage_is_collected_and_nothing_else(tmp_path: Path) -> None:
         assert export_of(store, root) == before
 
 
+def test_garbage_waits_for_words_that_are_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the row of an entry, nothing tells which documents are to be deleted."""
+
+    def broken(*_args: object) -> None:
+        raise LexicalWriteError("disk full")
+
+    with open_store(tmp_path, MODEL, NO_GARBAGE) as store:
+        root = store.add_root("/r", "/r", "").root
+        add(store, root, FILES[:3])
+        lexical = only_pool(store).lexical
+        with monkeypatch.context() as patch:
+            for name in ("apply", "rebuild"):
+                patch.setattr(lexical, name, broken)
+            apply(store, DeleteFile(root, "f0.py"))
+            time_travel(store)
+            assert store.maintain(idle=True) > 1
+        assert lexical.behind and lexical.generation < store.reads.snapshot.generation
+        maintain_until(store, lambda: store.reads.unused() == [])
+        assert lexical.matches(only_pool(store).doc_count)
+
+
 def test_a_purge_takes_vectors_out_of_the_base_on_disk(tmp_path: Path) -> None:
     with open_store(tmp_path, MODEL) as store:
         root = store.add_root("/r", "/r", "").root
