@@ -18,12 +18,19 @@ MAX_OF_A_KIND = 2_000
 """Maximum definitions of which those of a kind are taken: more than one name has in a large repository."""
 MAX_OF_A_NAME = 500
 """Minimum definitions of which the best are taken: the index orders them only by how well the name fits."""
+SIGNS = (".", "#", "$", "@", "%", "--", "::", "s:", "g:", "r#")
+"""Signs that begin names and need not be typed: of variables, private members, selectors, keywords, raw identifiers."""
+_SIGN_LEFT_OUT = 0.1
+"""The score that a name loses where its sign was not typed: it comes between exact ones and those in another case."""
 _OPENED_AGAIN = 0.05
 """The score that a namespace loses: many files open the same one, and hide the class that has its name."""
+_SEPARATOR = re.compile(r"::|->|[.#:]")
 
 
 def symbols(snapshot: Snapshot, name: str, k: int, scope: Scope, kinds: frozenset[str] = frozenset()) -> SearchOutcome:
-    """Return definitions by name: exact, then equal but for case, then by prefix; in each, namespaces and tests last.
+    """Return definitions by name: exact, then without its sign, then equal but for case, then by prefix.
+
+    In each, namespaces and tests come last.
 
     Args:
         kinds: only these kinds; empty for any.
@@ -31,17 +38,24 @@ def symbols(snapshot: Snapshot, name: str, k: int, scope: Scope, kinds: frozense
     Raises:
         QueryError: the name is empty.
     """
-    wanted = _dotted(normalised(name))
-    if not wanted:
+    plain, signed = _spellings(name)
+    if not plain:
         raise QueryError("The symbol name is empty; give a name such as `parse` or `Parser.parse`.")
-    found: list[tuple[float, str, str, SymbolView, Entry]] = []
+    best: dict[SymbolView, tuple[float, str, str, SymbolView, Entry]] = {}
     limit = max(k, MAX_OF_A_KIND if kinds else MAX_OF_A_NAME)
-    for view in snapshot.symbols(wanted, limit, within=scope.holds if scope.limited else None):
-        entry = scope.entry(view.entry_id)
-        if entry is not None and (not kinds or view.kind in kinds):
-            score = name_grade(view, wanted) - (0.1 if file_role(entry.path, entry.marks) != "source" else 0.0)
-            score -= _OPENED_AGAIN if view.kind == "module" else 0.0
-            found.append((score, scope.shown_root(snapshot, entry), entry.path, view, entry))
+    within = scope.holds if scope.limited else None
+    for spellings, loss in ((plain, 0.0), (signed, _SIGN_LEFT_OUT)):
+        if sum(score == 1.0 for score, *_ in best.values()) >= k:
+            break
+        for spelling in spellings:
+            for view in snapshot.symbols(spelling, limit, prefix=spellings is plain, within=within):
+                entry = scope.entry(view.entry_id)
+                if entry is not None and (not kinds or view.kind in kinds):
+                    score = name_grade(view, spelling) - loss - (_OPENED_AGAIN if view.kind == "module" else 0.0)
+                    score -= 0.1 if file_role(entry.path, entry.marks) != "source" else 0.0
+                    if view not in best or best[view][0] < score:
+                        best[view] = (score, scope.shown_root(snapshot, entry), entry.path, view, entry)
+    found = list(best.values())
     found.sort(key=lambda row: (-row[0], row[1], row[2], row[3].start_line))
     found = found[:k]
     chunks = chunks_at(snapshot, [Place(view.entry_id, view.start_line) for *_, view, _ in found])
@@ -63,9 +77,19 @@ def symbols(snapshot: Snapshot, name: str, k: int, scope: Scope, kinds: frozense
     return SearchOutcome(results, snapshot.generation, snapshot.complete)
 
 
-def _dotted(name: str) -> str:
-    """Return a name as the symbol table spells it: ``ns::Type#call()`` -> ``ns.Type.call``."""
-    return ".".join(part for part in re.split(r"::|->|[.#:]", name.strip().removesuffix("()")) if part)
+def _spellings(name: str) -> tuple[list[str], list[str]]:
+    """Return how the symbol table may spell a name: as it is typed, and with a sign before its last part.
+
+    The table has dots where a user types ``ns::Type#call()``, but signs belong to some names: ``str->int``,
+    ``insertObject:atIndex:``. So the name counts with dots and without.
+    """
+    typed = normalised(name).strip()
+    called = typed.removesuffix("()")
+    dotted = ".".join(part for part in _SEPARATOR.split(called) if part)
+    outer, dot, last = dotted.rpartition(".")
+    plain = [spelling for spelling in dict.fromkeys((dotted, called, typed)) if spelling]
+    signed = [f"{outer}{dot}{sign}{last}" for sign in SIGNS if last]
+    return plain, [spelling for spelling in signed if spelling not in plain]
 
 
 def _definition_lines(chunk: ChunkView | None, view: SymbolView) -> str:

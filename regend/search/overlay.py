@@ -27,6 +27,7 @@ from regend.store.base import (
     RootRecord,
     Snapshot,
     SymbolView,
+    split_qualified,
 )
 from regend.types import (
     DOC_ORDINAL_BITS,
@@ -362,7 +363,7 @@ def _match_rank(view: SymbolView, name: str) -> int:
     folded, wanted = path.casefold(), name.casefold()
     if view.name.casefold() == wanted or ("." + folded).endswith("." + wanted):
         return 1
-    qualifier, _, bare = wanted.rpartition(".")
+    qualifier, bare = split_qualified(wanted)
     enclosing = "." + folded.rpartition(".")[0]
     begins = view.name.casefold().startswith(bare)
     return 2 if begins and (not qualifier or enclosing.endswith("." + qualifier)) else 3

@@ -6,6 +6,7 @@ it. It must never block on, lock, or be changed by the writer.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -315,3 +316,12 @@ class Snapshot(Protocol):
     def statistics(self, pool: PoolId, terms: Sequence[str]) -> FieldStatistics:
         """Return the statistics of one pool, for these terms."""
         ...
+
+
+_QUALIFIED = re.compile(r"(.*[^.])\.(.+)", re.DOTALL)
+
+
+def split_qualified(name: str) -> tuple[str, str]:
+    """Return what qualifies a dotted name, if anything does, and its last part, which may begin with a dot itself."""
+    match = _QUALIFIED.fullmatch(name)
+    return (match[1], match[2]) if match else ("", name)

@@ -5,9 +5,12 @@ import pytest
 from regend.errors import PathError
 from regend.search.engine import Engine
 from regend.search.errors import FilterError, QueryError
+from regend.search.lookups import SIGNS
+from regend.search.overlay import overlaid
 from regend.search.query.filters import Filters
 from tests.search.conftest import Corpus
 from tests.search.memory import hashed_vector
+from tests.search.test_overlay import overlay
 
 ENGINE = Engine(hashed_vector)
 
@@ -26,6 +29,42 @@ def test_exact_before_case_before_prefix(project: Corpus) -> None:
     root = next(iter(project.snapshot.roots))
     project.put(root, "src/z.py", "def Run():\n    pass\n\ndef runner():\n    pass\n")
     assert names(project, "run") == [("src/jobs/retry.py", "run"), ("src/z.py", "Run"), ("src/z.py", "runner")]
+
+
+SIGNED = [
+    "str->int", "->Thing", "::spec", "insertObject:atIndex:", "#hidden", "<:>", ".:", ".btn-primary", "ns::lib",
+    *(f"{sign}match" for sign in SIGNS),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("unsaved", [False, True])
+def test_signs_that_belong_to_a_name(corpus: Corpus, unsaved: bool) -> None:
+    """A definition is found by its name as the outline shows it, by how that begins, and without the first sign."""
+    root = corpus.add_root("/r/app")
+    source = "class K:\n" + "".join(f"    def {name}(x)\n\n" for name in SIGNED)
+    source += "".join(f"def {name}(x)\n\n" for name in SIGNED)
+    if not unsaved:
+        corpus.put(root, "a.py", source)
+    snapshot = overlaid(corpus.snapshot, [overlay(root, "a.py", source)] if unsaved else [])
+
+    def found(name: str) -> list[str]:
+        return [result.symbol for result in ENGINE.symbols(snapshot, name, 100).results]
+
+    for name in SIGNED:
+        assert {name, f"K.{name}"} <= set(found(name)[:6]), name
+        assert name in found(f"{name}()")[:6], name
+        assert f"K.{name}" in found(f"K.{name}")[:3], name
+        assert name in found(name[:-1]), name
+    for sign in SIGNS:
+        assert {f"{sign}match", f"K.{sign}match"} <= set(found("match")), sign
+        assert f"K.{sign}match" in found("K.match"), sign
+
+
+def test_a_name_without_signs_comes_before_those_with_one(project: Corpus) -> None:
+    root = next(iter(project.snapshot.roots))
+    project.put(root, "src/a.py", "def #run(x)\n\ndef Run(x)\n")
+    assert [symbol for _, symbol in names(project, "run")] == ["run", "#run", "Run"]
+    assert [symbol for _, symbol in names(project, "run", 1)] == ["run"]
 
 
 def test_tests_come_last_among_equals(project: Corpus) -> None:

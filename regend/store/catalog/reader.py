@@ -17,7 +17,7 @@ from typing import Literal
 from regend.chunking.packing import decompress, split_text
 from regend.chunking.tokens import lexical_tokens
 from regend.errors import StoreError
-from regend.store.base import ChunkView, SymbolView
+from regend.store.base import ChunkView, SymbolView, split_qualified
 from regend.store.catalog.schema import MODEL_SHIFT, open_reader
 from regend.types import BlobId, ChunkId, PoolId, RootId, chunk_id
 
@@ -210,7 +210,7 @@ class Reader:
         """
         if not name or limit <= 0 or not _is_utf8(name):
             return []
-        bare = name.rpartition(".")[2] or name
+        _, bare = split_qualified(name)
         folded_name, folded_bare, suffix = name.casefold(), bare.casefold(), f".{name}"
         enough = max(_ENOUGH_SYMBOLS, limit)
         exact: list[_Found] = []
