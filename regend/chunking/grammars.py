@@ -55,6 +55,7 @@ class LanguageSpec:
             - The name ends before ``@until``.
             - ``@in`` stands before the name in the path (the receiver of a Go method).
             - ``@level`` marks a heading, which lasts up to the next heading of its level.
+            - ``@body`` is a function without a name; what `local` names does not count in it, either.
             - A capture that begins with ``_`` serves predicates.
         definitions: syntax node type -> kind of symbol, for nodes whose field ``name`` is their name.
         separators: what stands between the parts of a qualified name.

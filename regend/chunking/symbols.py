@@ -20,7 +20,7 @@ MAX_SYMBOLS = 5_000
 """Per file; more means that a machine wrote it."""
 MAX_DEPTH = 64
 SCOPE = "scope"
-ROLES = frozenset({"declarator", "in", "leading", "level", "name", "part", "text", "title", "until"})
+ROLES = frozenset({"body", "declarator", "in", "leading", "level", "name", "part", "text", "title", "until"})
 """Captures that do not name a kind; see `LanguageSpec.query`."""
 FUNCTIONS = frozenset({"function", "method", "macro", "test", "constructor"})
 TYPES = frozenset(("class", "interface", "struct", "trait", "enum", "impl", "object", "extension", "protocol"))
@@ -81,12 +81,14 @@ def definitions_in(tree: Tree, language: str) -> list[Definition]:
         return []
     spec = spec_of(language)
     leading: set[int] = set()
+    bodies: list[tuple[int, int]] = []
     best: dict[int, int] = {}
     matches: dict[int, tuple[int, int, Node, str, _Captures]] = {}
     for index, caught in QueryCursor(query, match_limit=MATCH_LIMIT).matches(tree.root_node):
         kind = next((capture for capture in caught if capture not in ROLES and capture[0] != "_"), None)
         if kind is None:
             leading.update(row for node in caught.get("leading", ()) for row in _own_rows(node))
+            bodies.extend((node.start_byte, node.end_byte) for node in caught.get("body", ()))
             continue
         node = caught[kind][0]
         if index < best.get(node.id, 1 << 30):  # The first of the patterns that match decides.
@@ -97,9 +99,18 @@ def definitions_in(tree: Tree, language: str) -> list[Definition]:
     levels: dict[int, int] = {}
     adornments = list(spec.levels)
     last_row = _last_row(tree.root_node)
+    bodies.sort(reverse=True)
+    within: list[int] = []
     for start, end, node, kind, captures in sorted(matches.values(), key=lambda match: match[:2]):
         while stack and stack[-1][0] <= start:
             stack.pop()
+        while bodies and bodies[-1][0] <= start:
+            body_end = bodies.pop()[1]
+            while within and within[-1] < body_end:
+                within.pop()
+            within.append(body_end)
+        while within and within[-1] <= start:
+            within.pop()
         level = _level(captures["level"], adornments) if "level" in captures else 0
         is_open = node.type in spec.open
         if level or (is_open and not _has_block(node)):
@@ -115,7 +126,9 @@ def definitions_in(tree: Tree, language: str) -> list[Definition]:
             outer = stack[-2][1] if len(stack) > 1 and stack[-1][1].kind in FUNCTIONS else outer
             if outer is None or outer.kind not in TYPES:
                 continue
-        elif (kind in spec.local or node.type in spec.local) and any(d.kind in FUNCTIONS for _, d in stack):
+        elif (kind in spec.local or node.type in spec.local) and (
+            any(d.kind in FUNCTIONS for _, d in stack) or _in_body(within, stack)
+        ):
             continue
         if kind == "function" and outer and outer.kind in TYPES:
             kind = "method"
@@ -129,6 +142,11 @@ def definitions_in(tree: Tree, language: str) -> list[Definition]:
         stack.append((-end, definition))
         result.append(definition)
     return _joined(result, spec.joined) if spec.joined else result
+
+
+def _in_body(within: list[int], stack: list[tuple[int, Definition]]) -> bool:
+    """Tell whether a function without a name lies between a definition and the type around it."""
+    return bool(within) and within[-1] <= next((end for end, d in reversed(stack) if d.kind in TYPES), _OPEN)
 
 
 def _has_block(node: Node) -> bool:
