@@ -110,6 +110,13 @@ def test_a_data_file_names_real_nodes(language: str) -> None:
     assert [node for node in sorted(nodes) if grammar.id_for_node_kind(node, True) is None] == []
 
 
+@pytest.mark.parametrize("language", GRAMMARS)
+def test_no_pattern_excludes_several_words_at_once(language: str) -> None:
+    """tree-sitter lets any word pass ``#not-any-of?`` that differs from one of several."""
+    spec = spec_of(language)
+    assert "#not-any-of?" not in spec.query + spec.embedded, "write `#not-eq?` for each word"
+
+
 def test_the_page_of_languages_is_up_to_date() -> None:
     assert PAGE.read_text("utf-8") == page(), "run `python -m tests.chunking.samples`"
 
