@@ -217,11 +217,14 @@ class OverlaidPool:
 
     def frequencies(self, terms: Sequence[str]) -> list[int]:
         """Return about how many chunks hold each term."""
-        counts = self._base.frequencies(terms)
-        return [
-            count or sum(document.holds(term) for document in self.documents.values())
-            for term, count in zip(terms, counts, strict=True)
-        ]
+        return [self._held(*pair) for pair in zip(terms, self._base.frequencies(terms), strict=True)]
+
+    def _held(self, term: str, count: int) -> int:
+        """Return about how many chunks hold a term that so many indexed ones hold, which may all be hidden."""
+        own = sum(document.holds(term) for document in self.documents.values())
+        if own or not 0 < count <= self._hidden_docs:
+            return count or own
+        return count if self.lexical(LexicalQuery((term,)), 1) else 0
 
     def entry_at(self, root: RootId, path: str) -> Entry | None:
         """Return the entry that the root has at this path."""

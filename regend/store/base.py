@@ -215,7 +215,7 @@ class PoolSnapshot(Protocol):
     def frequencies(self, terms: Sequence[str]) -> list[int]:
         """Return for each term about how many of the pool's chunks hold it in text, symbol or path; 0 is certain.
 
-        A term of deleted files may be counted for a while.
+        Chunks of deleted files may be counted for a while, but a term that only few of them hold counts nothing.
         """
         ...
 

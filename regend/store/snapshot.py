@@ -162,7 +162,8 @@ class PoolView:
 
     def frequencies(self, terms: Sequence[str]) -> list[int]:
         """Return about how many chunks hold each term; see `store.base.PoolSnapshot.frequencies`."""
-        return [frequency(self.words, term) for term in terms]
+        is_live = self.entries.__contains__
+        return [frequency(self.words, term, is_live) for term in terms]
 
     def entry_at(self, root: RootId, path: str) -> Entry | None:
         """Return the root's entry at this path."""

@@ -208,6 +208,22 @@ def test_a_word_that_only_other_roots_hold_is_named(corpus: Corpus) -> None:
     assert literal_of(corpus.snapshot, scope, query, conditions_of(query, filters, ())).absent == ("common",)
 
 
+def test_a_word_that_no_file_holds_any_longer_is_named(corpus: Corpus) -> None:
+    root = corpus.add_root("/repo")
+    words = ("old_frobnicator", "quibbles", "x9kq77", "Frobber")
+    for number, word in enumerate(words):
+        corpus.put(root, f"src/a{number}.py", f"def load_{number}():\n    return {word}")
+        assert found(corpus, word)[0][0] == f"src/a{number}.py"
+    for number, word in enumerate(words):
+        corpus.put(root, f"src/a{number}.py", f"def load_{number}():\n    return queue")
+        for text in (word, f"load {word}", word[:-2] + word[-1] + word[-2]):
+            typed = text.removeprefix("load ")
+            _, notes = found(corpus, text)
+            assert [note for note in notes if repr(typed) in note and "No file in scope holds" in note], (text, notes)
+            assert not any("searched for" in note for note in notes), (text, notes)
+        assert not found(corpus, f"load_{number} return queue")[1]
+
+
 def test_words_outside_the_scope_do_not_count(corpus: Corpus) -> None:
     first, second = corpus.add_root("/one", pool=1), corpus.add_root("/two", pool=2)
     corpus.fill(first, [("a.py", "rareword_here queue", "python")])

@@ -104,6 +104,16 @@ def test_both_worktrees_may_be_edited(corpus: Corpus) -> None:
     assert {r.symbol for r in ask(overlaid(corpus.snapshot, edited), "compute")} == {f"mine_{one}", f"mine_{two}"}
 
 
+def test_a_word_that_the_buffer_removes_is_held_nowhere(project: Corpus) -> None:
+    files = [overlay(only_root(project), "src/jobs/queue.py", "def added_word():\n    return popleft\n")]
+    laid = overlaid(project.snapshot, files)
+    for word, note in (("woken", "No file in scope holds 'woken'"), ("added_word", ""), ("RetryPolicy", "")):
+        notes = Engine(hashed_vector).search(laid, SearchOptions(parse_query(word))).notes
+        assert [one for one in notes if "holds" in one] == [one for one in notes if note and note in one], notes
+        assert bool(note) == bool(notes), (word, notes)
+    assert laid.pools[laid.roots[only_root(project)].pool].frequencies(["woken", "added_word", "absent"]) == [0, 1, 0]
+
+
 def test_filters_see_the_buffer(project: Corpus) -> None:
     laid = overlaid(project.snapshot, [overlay(only_root(project), "new/x.go", "func Drain() {}\n", "go")])
     assert ask(laid, "drain lang:go")[0].path == "new/x.go"

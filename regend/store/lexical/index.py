@@ -58,10 +58,15 @@ def _writing(directory: Path) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class LexicalView:
-    """The index as a snapshot holds it: immutable, for any thread."""
+    """The index as a snapshot holds it: immutable, for any thread.
+
+    Attributes:
+        deleted_docs: documents deleted since the index was last written as a whole; term counts may include them.
+    """
 
     searcher: Searcher
     schema: Schema
+    deleted_docs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +308,7 @@ class LexicalIndex:
     def view(self) -> LexicalView:
         """Return the index as of the last `apply` or `rebuild`."""
         assert self._index is not None
-        return LexicalView(self._index.searcher(), self._schema)
+        return LexicalView(self._index.searcher(), self._schema, self.deleted_docs)
 
     def close_writer(self) -> None:
         """Finish merges and give the writer's threads and memory back."""

@@ -15,6 +15,9 @@ from regend.types import DOC_ORDINAL_BITS, LONG_RUN
 TERM_SET_LIMIT = 1_000
 """Up to this many allowed entries are part of the query; more are filtered afterwards from a longer list."""
 _FIRST_PASSING = 1_024
+_FEW_DOCS = 50
+"""Maximum count of a term for which a live document is looked for, where some are deleted. A guess: more documents are
+rarely deleted all at once, and looking takes far longer than counting."""
 _OF_A_PIECE = 0.01
 """Score of a document that holds a demanded piece of a word: less than that of any term."""
 
@@ -95,10 +98,16 @@ def containing(view: LexicalView, part: str, *, prefix: bool, is_live: Callable[
     return [doc for doc in docs if isinstance(doc, int) and is_live(doc >> DOC_ORDINAL_BITS)]
 
 
-def frequency(view: LexicalView, term: str) -> int:
-    """Return about how many documents hold the term; 0 only where no document does."""
-    count = view.searcher.doc_freq
-    return count("body", term) or max(count("symbol", term), count("path", term))
+def frequency(view: LexicalView, term: str, is_live: Callable[[int], bool]) -> int:
+    """Return about how many documents hold the term; 0 only where no live document does.
+
+    tantivy counts deleted documents until their segment is merged, so a small count may be of those alone.
+    """
+    doc_freq = view.searcher.doc_freq
+    count = doc_freq("body", term) or max(doc_freq("symbol", term), doc_freq("path", term))
+    if view.deleted_docs and 0 < count <= _FEW_DOCS:
+        return count if lexical_search(view, LexicalQuery((term,)), 1, None, 1.0, is_live) else 0
+    return count
 
 
 def field_frequencies(view: LexicalView, term: str) -> tuple[int, int, int]:
