@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from regend.chunking.tokens import normalised
 from regend.errors import count_text
 from regend.search.legs.conditions import conditions_of, passing
 from regend.search.legs.legs import find_definitions
@@ -122,13 +123,15 @@ def _all_docs(scope: Scope) -> Iterator[int]:
 def _match_line(view: ChunkView, wanted: list[Matcher], unwanted: list[Matcher]) -> int:
     """Return the line of the file at which the first expression matches, or 0 where one does not match."""
     line = view.start_line
+    # A query is normalised; an expression may still ask how a letter is encoded.
+    texts = dict.fromkeys((view.text, normalised(view.text)))
     for at, matcher in enumerate(wanted):
-        found = matcher.search(view.text)
-        if found is None:
+        held = next(((text, found) for text in texts if (found := matcher.search(text)) is not None), None)
+        if held is None:
             return 0
         if at == 0:
-            line += view.text.count("\n", 0, found.start())
-    return 0 if any(matcher.search(view.text) for matcher in unwanted) else line
+            line += held[0].count("\n", 0, held[1].start())
+    return 0 if any(matcher.search(text) for matcher in unwanted for text in texts) else line
 
 
 def _row(snapshot: Snapshot, scope: Scope, view: ChunkView, rank: int) -> Ranked | None:

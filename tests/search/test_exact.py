@@ -68,6 +68,39 @@ def test_syntax(files: Corpus, query: str, paths: set[str]) -> None:
     assert {result.path for result in ask(files, query).results} == paths
 
 
+def test_text_is_found_however_its_letters_are_encoded(corpus: Corpus) -> None:
+    encoded = {
+        "café": "cafe\u0301",
+        "FULL": "\uff26\uff35\uff2c\uff2c",
+        "efficient": "e\ufb03cient",
+        "👩\u200d💻": "👩\u200d💻",
+    }
+    files = [(f"docs/{n}.md", f"first\nsecond {text}", "markdown") for n, text in enumerate(encoded.values())]
+    corpus.fill(corpus.add_root("/repo"), files)
+    for number, (usual, held) in enumerate(encoded.items()):
+        every = {f"docs/{n}.md" for n in range(len(files))}
+        for text in (usual, held):
+            for query in (f"content:{text}", f"/second {text}+/", f"case:yes {text}", f'"second {text}" case:yes'):
+                assert {result.path for result in ask(corpus, query).results} == {f"docs/{number}.md"}, query
+            without = {result.path for result in ask(corpus, f"content:second -content:{text}").results}
+            assert without == every - {f"docs/{number}.md"}, text
+    assert {result.path for result in ask(corpus, r"/\x{301}/").results} == {"docs/0.md"}, "how it is encoded"
+
+
+def test_a_text_as_long_as_a_query_may_be_is_found(corpus: Corpus) -> None:
+    encoded = "".join(f"{number:x}QxZ" for number in range(400))
+    corpus.fill(corpus.add_root("/repo"), [("a.txt", f"token {encoded} end", "text"), ("b.txt", "token end", "text")])
+    for length in (60, 250, 700, 1_500):
+        for query in (
+            f"content:{encoded[:length]}",
+            f"/oken {encoded[:length]}/",
+            f'"oken {encoded[:length]}" OR "xx"',
+        ):
+            assert [result.path for result in ask(corpus, query).results] == ["a.txt"], query
+    for text in (encoded[:1_500], "𐌰𐌱𐌲" * 60, "ạảấ" * 60):
+        assert Engine(hashed_vector).search(corpus.snapshot, SearchOptions(parse_query(f'"xoken {text}"'))).notes
+
+
 def test_a_result_shows_where_it_matches(files: Corpus) -> None:
     first = ask(files, r"/Policy\(/").results[0]
     assert (first.path, first.symbol) == ("src/retry.py", "retry_limit")

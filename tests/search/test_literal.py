@@ -322,8 +322,7 @@ def test_a_part_of_a_word_finds_the_word_wherever_it_is_cut(corpus: Corpus, name
             part = name[start:end]
             paths, notes = found(corpus, part)
             assert paths[0] == "tests/one.py", (part, paths, notes)
-            if part.isascii():
-                assert found(corpus, f'"{part}"')[0] == ["tests/one.py"], part
+            assert found(corpus, f'"{part}"')[0] == ["tests/one.py"], part
 
 
 def test_of_longer_words_one_in_its_case_then_the_most_frequent_is_asked_for(project: Corpus) -> None:
@@ -348,6 +347,22 @@ def test_a_part_of_a_text_is_found_wherever_it_is_cut(memory: Corpus, start: int
         assert paths == ["errors.py"] and not notes, (part, paths, notes)
     else:
         assert paths == ["errors.py"] or "as whole words" in notes[0], (part, paths, notes)
+
+
+def test_a_part_of_a_text_is_found_though_only_common_words_stand_between(corpus: Corpus) -> None:
+    texts = (
+        "state of the currency",
+        "Größe des Fußgängers",
+        "подключения к базе данных",
+        "frob$inner is as frob$outer",
+    )
+    files = [(f"docs/{number}.md", f"see {text} here", "markdown") for number, text in enumerate(texts)]
+    corpus.fill(corpus.add_root("/repo"), [*files, ("a.py", "state of the queue", "python")])
+    for number, text in enumerate(texts):
+        for start, end in ((0, -3), (2, 0), (2, -3), (1, -1)):
+            part = text[start : len(text) + end]
+            for typed in (part, part.upper()):
+                assert found(corpus, f'"{typed}"') == ([f"docs/{number}.md"], ()), typed
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,12 @@ chunks themselves, because the index keeps no positions.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 
-from regend.chunking.tokens import RUN, asked_tokens
+from regend.chunking.tokens import RUN, STOP_WORDS, asked_tokens, folded, is_unspaced, words_in
 from regend.search.legs.scope import Scope
 from regend.search.query.filters import Filters
-from regend.search.query.literals import MAX_GROUPS, pieces_of
+from regend.search.query.literals import MAX_GROUPS, MAX_PIECE_CHARS, MIN_PIECE_CHARS, Pieces
 from regend.search.query.parse import Query
 from regend.search.query.words import plain
 from regend.store.base import ChunkConditions, ChunkView, Snapshot
@@ -36,8 +35,8 @@ def conditions_of(query: Query, filters: Filters, phrases: Sequence[str], whole_
         token for phrase in phrases for token in asked_tokens(phrase if whole_words else _inner(phrase)).split()
     )
     # To look through the words of the index takes time, so what stands between these two words has to do where it can.
-    parts = () if whole_words or words else phrases
-    pieces = tuple(group for part in parts for group in pieces_of(re.escape(part)))
+    parts = () if whole_words or not STOP_WORDS.issuperset(words) else phrases
+    pieces = tuple(group for part in parts for group in _outer(part))
     return ChunkConditions(
         pieces=pieces[:MAX_GROUPS],
         words=tuple(words)[:_MAX_WORDS],
@@ -54,6 +53,14 @@ def _inner(phrase: str) -> str:
     starts = [run for run in found if run.start() > 0]
     whole = [run for run in starts if run.end() < len(phrase)]
     return " ".join(run[0] for run in whole)
+
+
+def _outer(phrase: str) -> list[Pieces]:
+    """Return what the first and the last word of the phrase, or the parts of words, demand of a chunk's words."""
+    found = RUN.findall(phrase)
+    words = [word for run in dict.fromkeys(found[:1] + found[-1:]) for word in words_in(run) if not is_unspaced(word)]
+    pieces = [folded(word).strip("_$")[:MAX_PIECE_CHARS] for word in words]  # The index has all words without accents.
+    return [frozenset((piece,)) for piece in sorted(pieces, key=len, reverse=True) if len(piece) >= MIN_PIECE_CHARS]
 
 
 def passing(scope: Scope, docs: Collection[int], conditions: ChunkConditions) -> set[int]:

@@ -57,6 +57,7 @@ _PIECE = re.compile(
     """,
     re.VERBOSE,
 )
+_QUOTED = re.compile(r'"[^"\n]{2,}"')
 _SIGN = re.compile(r"[\\^$*+?()\[{|]")
 _META = re.compile(rf"{_SIGN.pattern}|\s")
 """A sign that makes a regular expression of ``/text/``, which else is a folder."""
@@ -263,7 +264,7 @@ class _Splitter:
             patterns += [replace(self._pattern([atom]), negated=True) for atom in self.unwanted]
             patterns += [TextPattern(literal(phrase), True, self.case == "yes") for phrase in self.phrases]
             if self.case == "yes":
-                patterns += [TextPattern(literal(word), case=True) for word in text.split()]
+                patterns += [TextPattern(literal(word), case=True) for word in _QUOTED.sub(" ", text).split()]
             contents = [value for group in self.wanted for sign, value in group if sign == '"' and value not in text]
             text = " ".join((text.replace('"', " "), *contents)).strip()
         elif not self.rest:

@@ -10,13 +10,15 @@ import re
 
 MIN_PIECE_CHARS = 3
 """Shorter pieces are in too many words to leave much out."""
+MAX_PIECE_CHARS = 64
+"""Of a longer piece, its beginning is demanded: the index refuses an expression of more than 1,000 states."""
 MAX_GROUPS = 4
 """Maximum demands of one expression; each costs a look through the words of the index."""
 _MAX_ALTERNATIVES = 16
 _MAX_DEPTH = 50
 
 Pieces = frozenset[str]
-"""Lower-case ASCII letters, digits and inner underscores. A text that matches has a word that holds one of them."""
+"""Lower-case letters, digits and inner underscores. A text that matches has a word that holds one of them."""
 
 _WORD = re.compile(r"[0-9A-Za-z_]")
 _ESCAPE = re.compile(r"\\(?:x\{[^}]*\}|x[0-9A-Fa-f]{2}|[pP]\{[^}]*\}|[pP].|[0-7]{1,3}|[^Q])", re.DOTALL)
@@ -48,7 +50,7 @@ def _worth(pieces: Pieces) -> int:
 
 def _demand(run: str) -> list[Pieces]:
     """Return the group that a run of word characters makes; the index has words without underscores at their ends."""
-    piece = run.strip("_").lower()
+    piece = run.strip("_").lower()[:MAX_PIECE_CHARS]
     return [frozenset((piece,))] if len(piece) >= MIN_PIECE_CHARS else []
 
 

@@ -137,8 +137,8 @@ def _anywhere(schema: Schema, word: str) -> Query:
 
 
 def _with_piece(schema: Schema, pieces: frozenset[str]) -> Query:
-    """Return a query for the words that hold one of the pieces, which are ASCII letters, digits and underscores."""
-    words = [Query.regex_query(schema, "body", f".*{piece}.*") for piece in sorted(pieces)]
+    """Return a query for the words that hold one of the pieces."""
+    words = [Query.regex_query(schema, "body", f".*{re.escape(piece)}.*") for piece in sorted(pieces)]
     return Query.boolean_query([(Occur.Should, word) for word in (*words, Query.term_query(schema, "body", LONG_RUN))])
 
 
