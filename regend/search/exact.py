@@ -7,6 +7,7 @@ enough results or when its time is up, and says which.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,7 +15,7 @@ from dataclasses import replace
 from regend.chunking.tokens import normalised
 from regend.errors import count_text
 from regend.search.legs.conditions import conditions_of, passing
-from regend.search.legs.legs import find_definitions
+from regend.search.legs.legs import Definitions, find_definitions
 from regend.search.legs.locate import Place, chunks_at
 from regend.search.legs.scope import Scope
 from regend.search.options import SearchOptions
@@ -34,6 +35,9 @@ MAX_SECONDS = 2.0
 _BATCH = 256
 _BEST_WORDS = 1_000
 """Chunks that the words of the query put first."""
+_LAST_PART = 0.5
+"""Maximum grade of a definition that only the last part of a name fits, see `find_definitions`."""
+_SEPARATOR = re.compile(r"(?<=\w)(?:::|->|[#/\\])(?=\w)")
 
 
 def exact_search(
@@ -70,7 +74,7 @@ def exact_search(
             places.append(Place(row.candidate.entry.entry_id, line))
         read = min(total, at + _BATCH)
     page = rows[options.offset : count - 1]
-    definitions = find_definitions(snapshot, scope, options.filters.names)
+    definitions = find_definitions(snapshot, scope, _names(options.filters.wanted("sym")))
     show = Show(snapshot, scope, query.terms, definitions, options.context, options.lines, None, tuple(places))
     outcome = shown(page, len(rows) >= count, options, show)
     notes: list[str] = []
@@ -89,23 +93,37 @@ def _docs(snapshot: Snapshot, scope: Scope, options: SearchOptions) -> list[int]
     groups = {group for pattern in options.query.patterns if not pattern.negated for group in pattern.pieces()}
     pieces = tuple(sorted(groups, key=sorted)[:MAX_GROUPS])
     conditions = replace(conditions_of(options.query, options.filters, ()), pieces=pieces)
-    if options.filters.names:
-        found = find_definitions(snapshot, scope, options.filters.names, conditions)
-        places = [Place(view.entry_id, view.start_line) for view in found.views]
-        at = chunks_at(snapshot, places)
-        docs = list(dict.fromkeys(at[place].doc for place in places if place in at))
+    wanted, unwanted = options.filters.wanted("sym"), options.filters.unwanted("sym")
+    if wanted:
+        found = find_definitions(snapshot, scope, _names(wanted), conditions)
+        docs = _defining(snapshot, found)
     else:
         docs = list(_all_docs(scope))
+    if unwanted:
+        left_out = set(_defining(snapshot, find_definitions(snapshot, scope, _names(unwanted))))
+        docs = [doc for doc in docs if doc not in left_out]
     if conditions:
         kept = passing(scope, docs, conditions)
         docs = [doc for doc in docs if doc in kept]
-    if options.query.terms and not options.filters.names:
+    if options.query.terms and not wanted:
         asked = LexicalQuery(options.query.terms, conditions=conditions)
         hits = [hit for pool, allow in scope.pools for hit in pool.lexical(asked, _BEST_WORDS, allow=allow)]
         hits.sort(key=lambda hit: (-round(hit.score, 3), hit.doc))
         known = set(docs)
         docs = list(dict.fromkeys([hit.doc for hit in hits if hit.doc in known] + docs))
     return docs
+
+
+def _names(typed: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names as typed, and with dots between their parts, as they are stored."""
+    return tuple(dict.fromkeys((*typed, *(_SEPARATOR.sub(".", name) for name in typed))))
+
+
+def _defining(snapshot: Snapshot, found: Definitions) -> list[int]:
+    """Return the documents in which the definitions begin, without those of which only the last part is called so."""
+    places = [Place(view.entry_id, view.start_line) for view in found.views]
+    at = chunks_at(snapshot, [place for place in places if found.grades[place] > _LAST_PART])
+    return list(dict.fromkeys(at[place].doc for place in places if place in at))
 
 
 def _all_docs(scope: Scope) -> Iterator[int]:

@@ -58,6 +58,19 @@ def test_an_expression_finds_what_matches_and_nothing_else(files: Corpus, expres
         (r"content:retry -/limit\(/", {"src/other.go", "docs/guide.md", "a.yaml"}),
         ("sym:retry_limit", {"src/retry.py"}),
         ("content:retry in:docs", {"docs/guide.md"}),
+        ("retry -sym:retry_limit lang:py", {"tests/test_retry.py"}),
+        ("retry -sym:test_retry -sym:Nope.retry_limit lang:py", {"src/retry.py"}),
+        ("sym:Nope.retry_limit", set()),
+        ("case:yes retry -Retry", {"a.yaml", "tests/test_retry.py"}),
+        ("case:yes Retry NOT retry_limit -yes", {"src/other.go", "docs/guide.md"}),
+        (r"/retry_\w+/ NOT test-retry NOT retry-policy", {"src/retry.py", "tests/test_retry.py"}),
+        ('"Retry" case:yes -func', {"src/retry.py", "docs/guide.md"}),
+        ('") {"', {"src/other.go"}),
+        ('"):" -assert', {"src/retry.py"}),
+        ('"==" OR "= "', set()),
+        ("/[{}]$/ lang:go", {"src/other.go"}),
+        ("/}/", {"src/other.go"}),
+        (r"/retry_\w+ = none/ -mock", set()),
         ("content:retry in:config", {"a.yaml"}),
         ("content:retry in:code f:src", {"src/retry.py", "src/other.go"}),
         (r"content:retry file:\.go$", {"src/other.go"}),
@@ -106,6 +119,41 @@ def test_a_result_shows_where_it_matches(files: Corpus) -> None:
     assert (first.path, first.symbol) == ("src/retry.py", "retry_limit")
 
 
+def test_an_expression_is_one_whatever_it_looks_like(corpus: Corpus) -> None:
+    lines = (
+        "self.conn = None",
+        "error: bad thing",
+        "(a) => {",
+        "a && b",
+        "f(x);",
+        "x != y",
+        "tar -xzf",
+        "q.py:3: bad name",
+        "=>",
+    )
+    corpus.fill(corpus.add_root("/repo"), [(f"{n}.txt", line, "text") for n, line in enumerate(lines)])
+    for number, line in enumerate(lines):
+        for expression in (re.escape(line), re.escape(line[:-1]) + "."):
+            for query in (f"/{expression}/", f"content:/{expression}/", f"content:/{expression}/ f:txt -missing"):
+                assert f"{number}.txt" in {one.path for one in ask(corpus, query).results}, query
+                assert not ask(corpus, query).notes, query
+
+
+def test_more_texts_than_are_looked_for_are_said() -> None:
+    texts = [f'"text {number}"' for number in range(16)]
+    for more in ('"one more"', "content:x", "/one.*more/"):
+        (note,) = parse_query(" ".join((*texts, more))).doubts
+        assert "16 of the 17" in note, note
+
+
+def test_each_of_many_quoted_texts_counts(corpus: Corpus) -> None:
+    words = [f"word{letter}" for letter in "abcdefghijklmnop"]
+    files = [(f"{word}.txt", " ".join(other for other in words if other != word), "text") for word in words]
+    corpus.fill(corpus.add_root("/repo"), [*files, ("all.txt", " ".join(words), "text")])
+    outcome = ask(corpus, " ".join(f'"{word}"' for word in words))
+    assert ([result.path for result in outcome.results], outcome.notes) == (["all.txt"], ())
+
+
 @pytest.mark.parametrize("expression", ["a(b", "(?=x)y", r"(a)\1", "[z-a]", "a{9999}"])
 def test_a_wrong_expression_is_an_error_that_says_why(expression: str) -> None:
     with pytest.raises(QueryError, match="RE2"):
@@ -151,6 +199,7 @@ def test_pasted_text_is_text(text: str) -> None:
     ("text", "without", "inline"),
     [
         ("retry -mock", ("mock",), 0), ("retry NOT mock", ("mock",), 0), ("retry -css lang:go", ("css",), 1),
+        ("retry -2fa", (), 0), ("retry NOT 404", ("404",), 0), ("retry -404 ", (), 0), ("a -1 -x - b", (), 0),
         ("tar NOT mock", ("mock",), 0), ("git rebase lang:go", (), 1), ("error: x lang:py", (), 1), ("a OR b", (), 0),
     ],
 )  # fmt: skip

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from regend.chunking.detection import language_called
-from regend.chunking.tokens import MARKS
+from regend.chunking.tokens import MARKS, whole_tokens, words_in
 from regend.limits import KINDS
 from regend.search.errors import FilterError
 from regend.search.query.languages import canonical_language
 from regend.search.query.pasted import has_capital_syntax, pasted_kind
-from regend.search.query.patterns import MAX_PATTERNS, TextPattern, is_case_sensitive, is_expression, literal
+from regend.search.query.patterns import TextPattern, is_case_sensitive, is_expression, literal
 from regend.search.query.spelling import edits
 
 KEYS = ("lang", "path", "kind", "root", "file", "sym", "in")
@@ -51,7 +51,7 @@ _PIECE = re.compile(
       | (?P<expression>{_EXPRESSION})
       | "(?P<phrase>[^"\n]{{2,}})"
       | (?P<or>OR)
-      | (?P<word>[^\W\d][\w{MARKS}]*)
+      | (?P<word>[^\W_][\w{MARKS}]*(?:(?:::|->|[.-])[\w{MARKS}]+)*|_[\w{MARKS}]*)
     )(?!\S)
     | "[^"\n]{{2,}}"
     """,
@@ -91,11 +91,6 @@ class Filters:
     inline: tuple[Inline, ...] = ()
     under: tuple[str, ...] = ()
     globs: tuple[str, ...] = ()
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of definitions, one of which must begin in the chunk."""
-        return self.wanted("sym")
 
     def wanted(self, key: str) -> tuple[str, ...]:
         """Return the values of the query's filters of that key, of which one must fit."""
@@ -207,7 +202,7 @@ class _Splitter:
     def _take_word(self, piece: str, word: str, negated: bool, dashed: bool) -> bool:
         if not negated or (dashed and len(word) < 2):
             return False
-        if dashed and self.kind:
+        if dashed and (self.kind or "-" in word or word[0].isdigit()):  # `-Wsign-compare` and `-1M` are rather options.
             self._keep(piece)
             return False
         self.words.append(word)
@@ -229,8 +224,9 @@ class _Splitter:
         phrase = found["phrase"] or (content.strip('"') if content and not expression else "")
         if expression and not content:
             inner = expression[1:-1]
-            # Between words, `/* ... */` and folders with spaces are text.
-            if not (_META if found[0] == self.text.strip() else _SIGN).search(inner):
+            # Between words, `/* ... */`, signs and folders with spaces are text.
+            alone = found[0] == self.text.strip()
+            if not ((alone and not words_in(inner)) or (_META if alone else _SIGN).search(inner)):
                 return False
             if not is_expression(inner):
                 self._keep(found[0])
@@ -259,19 +255,26 @@ class _Splitter:
         text = " ".join(part for part in rest if part)
         patterns: list[TextPattern] = []
         exact = self.exact or self.case == "yes" or any(one.key == "sym" for one in self.inline)
+        exact = exact or (bool(self.wanted) and not words_in(text))  # The index knows words only.
+        words = self.words
         if exact:
             patterns = [self._pattern(group) for group in self.wanted]
             patterns += [replace(self._pattern([atom]), negated=True) for atom in self.unwanted]
             patterns += [TextPattern(literal(phrase), True, self.case == "yes") for phrase in self.phrases]
             if self.case == "yes":
+                patterns += [TextPattern(literal(word), True, True) for word in words]
                 patterns += [TextPattern(literal(word), case=True) for word in _QUOTED.sub(" ", text).split()]
+                words = []
+            # The index knows single words only.
+            patterns += [TextPattern(literal(word), True) for word in words if len(whole_tokens(word)) != 1]
+            words = [word for word in words if len(whole_tokens(word)) == 1]
             contents = [value for group in self.wanted for sign, value in group if sign == '"' and value not in text]
             text = " ".join((text.replace('"', " "), *contents)).strip()
         elif not self.rest:
             text = self.text
         return Split(
-            text, tuple(dict.fromkeys(self.inline)), tuple(self.words), tuple(() if exact else self.phrases),
-            tuple(patterns[:MAX_PATTERNS]), self._notes(), self.case,
+            text, tuple(dict.fromkeys(self.inline)), tuple(words), tuple(() if exact else self.phrases),
+            tuple(patterns), self._notes(), self.case,
         )  # fmt: skip
 
     def _pattern(self, group: list[tuple[str, str]]) -> TextPattern:

@@ -24,7 +24,7 @@ from regend.chunking.tokens import (
 from regend.search.errors import QueryError
 from regend.search.query.filters import Inline, Split, doubts, split_filters
 from regend.search.query.pasted import pasted_kind
-from regend.search.query.patterns import TextPattern
+from regend.search.query.patterns import MAX_PATTERNS, TextPattern
 from regend.search.query.places import NamedPlace, places_in
 from regend.search.query.words import QUESTION_WORDS, identifier_stems, stem
 
@@ -34,7 +34,6 @@ QueryKind = Literal["identifier", "path", "phrase", "language", "mixed"]
 MAX_QUERY_CHARS = 2_000
 MAX_TERMS = 48
 _MAX_IDENTIFIERS = 4
-_MAX_PHRASES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class Query:
         inline: filters that stood in it.
         without: tokens that a chunk must not hold.
         without_phrases: texts that a chunk must not hold.
-        doubts: sentences on what looks like a misspelt filter.
+        doubts: sentences on what looks like a misspelt filter, and on what is too much.
         places: all files and lines that it names, see `places`.
         patterns: what a chunk's text must and must not match.
         pasted: it is a piece of a command line, a message or code, see `pasted`.
@@ -164,9 +163,17 @@ def parse_query(text: str, knows_root: Callable[[str], bool] = lambda _name: Tru
     return replace(
         query, truncated=query.truncated or len(trimmed) > MAX_QUERY_CHARS, inline=split.inline,
         without=tuple(tokens[0] for tokens in unwanted.values() if len(tokens) == 1),
-        without_phrases=(*split.phrases, *runs), doubts=(*split.notes, *(() if pasted else doubts(typed))),
-        patterns=split.patterns, pasted=pasted, phrases=() if pasted else query.phrases,
+        without_phrases=(*split.phrases, *runs),
+        doubts=(*split.notes, *(() if pasted else (*doubts(typed), *_beyond(split)))),
+        patterns=split.patterns[:MAX_PATTERNS], pasted=pasted, phrases=() if pasted else query.phrases,
     )  # fmt: skip
+
+
+def _beyond(split: Split) -> tuple[str, ...]:
+    """Return a sentence where the query demands more texts than are looked for."""
+    count = len(split.patterns) or len(set(_PHRASE.findall(split.text)))
+    many = f"Only the first {MAX_PATTERNS} of the {count} texts that chunks must or must not hold count."
+    return (many,) if count > MAX_PATTERNS else ()
 
 
 def _understood(text: str, tokens: tuple[str, ...], places: tuple[NamedPlace, ...]) -> Query:
@@ -177,7 +184,7 @@ def _understood(text: str, tokens: tuple[str, ...], places: tuple[NamedPlace, ..
         places: that it names.
     """
     beside = _beside(text, places)
-    phrases = tuple(dict.fromkeys(_PHRASE.findall(beside)))[:_MAX_PHRASES]
+    phrases = tuple(dict.fromkeys(_PHRASE.findall(beside)))[:MAX_PATTERNS]
     pieces = _PHRASE.sub(" ", beside).split()
     names = _named_identifiers(pieces, lonely=not places)
     terms = tuple(dict.fromkeys(tokens)) if phrases else _content(tokens, names)

@@ -43,6 +43,8 @@ _WORDS_WITHOUT_VOWELS = _listed(
 )
 _SHELL = re.compile(r"(?<!\S)(?:\.{1,2}/?|\||\|\||&&|>>?|2>&1|<<?|\\)(?!\S)|\$\(|\$\{?[A-Z_]{2,}|(?<!\S)[A-Z_]{2,}=\S")
 _QUOTED = re.compile(r'"[^"\n]*"')
+_EXPRESSION = re.compile(r"(?<!\S)(?:-?content:/|-?/(?=[^/\n]*[\\^$*+?()\[{|])(?![*/]))(?:[^/\\\n]|\\.)+/(?!\S)")
+"""A regular expression that stands alone: it looks like what it matches."""
 _PROMPT = re.compile(
     r"^\s*(?:(?:\w+@[\w.-]+[:~ ][^\s$#]*)?[$#%❯]\s+|PS [A-Z]:[^>]*>\s*|>>> |(?:sudo|doas|time|nohup|watch)\s+)"
 )
@@ -66,10 +68,10 @@ _SQL = re.compile(
 
 def pasted_kind(text: str) -> str:
     """Return what a query is a piece of: ``command``, ``message``, ``code``, or an empty string for typed words."""
-    bare = _QUOTED.sub('""', text)
+    bare = _QUOTED.sub('""', _EXPRESSION.sub("//", text))
     if _is_command(bare):
         return "command"
-    if _MESSAGE.search(bare) or (any(place.line for place in places_in(text)) and len(text.split()) > 2):
+    if _MESSAGE.search(bare) or (any(place.line for place in places_in(bare)) and len(text.split()) > 2):
         return "message"
     if "\n" in text.strip() or _CODE.search(bare):
         return "code"

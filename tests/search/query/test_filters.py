@@ -45,6 +45,12 @@ def test_other_text_stays(text: str) -> None:
 def test_exclusions() -> None:
     found = split_filters('retry -mock -"sleep for" backoff -_private')
     assert found == Split("retry backoff", (), ("mock", "_private"), ("sleep for",))
+    for word in ("2fa", "404", "foo-bar", "Foo.bar", "ns::Type", "a_1-b_2-c", "größe-1", "1.2.3", "x"):
+        assert split_filters(f"retry NOT {word} backoff") == Split("retry backoff", (), (word,), ()), word
+    assert split_filters("retry -ns::Type backoff") == Split("retry backoff", (), ("ns::Type",), ())
+    for word in ("-2fa", "-foo-bar", "-Foo.bar", "-Wsign-compare", "-1M"):  # These are rather options.
+        found = split_filters(f"retry {word} backoff")
+        assert found.text == f"retry {word} backoff" and f"`{word}` was searched for as text" in found.notes[0], word
 
 
 def test_an_unknown_kind_is_named_with_those_there_are() -> None:
