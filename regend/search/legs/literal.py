@@ -15,7 +15,15 @@ from heapq import nsmallest
 from itertools import groupby
 from operator import itemgetter
 
-from regend.chunking.tokens import asked_tokens, characters_of, folded, split_identifier, whole_tokens, words_in
+from regend.chunking.tokens import (
+    asked_tokens,
+    characters_of,
+    folded,
+    is_unspaced,
+    split_identifier,
+    whole_tokens,
+    words_in,
+)
 from regend.search.legs.named import named_entries
 from regend.search.legs.scope import Scope
 from regend.search.query.parse import Query
@@ -50,7 +58,11 @@ _LIKE_A_FILTER = re.compile(r"\w+:\s?\S*")
 _NUMBER = re.compile(r"\d+(?:st|nd|rd|th)?")
 """Most files hold such a word by chance; `2fa` and `6965db` are words."""
 _PATH = re.compile(r"/\S+")
-_CODE = re.compile(r"[^\W_]_[^\W_]|[a-z0-9][A-Z]|[A-Z]{2}[a-z]|[^\W\d_]\d|\d[^\W\d_]|\$")
+_AROUND = "`'\"()[]{}<>,;!?"
+_REFERENCE = re.compile(r"(?<![\w./-])(?:[A-Z][A-Z0-9]+(?:-\d+)*-\d{3,}|\d+(?:\.\d+){3,})(?![\w/-]|\.\w)")
+"""A reference of several words, even among others: `ORA-00942`, `CVE-2021-44228`, `192.168.17.45`. Versions are rather
+named in passing."""
+_CODE = re.compile(r"[^\W_]_[^\W_]|[a-z0-9][A-Z]|[A-Z]{2}[a-z]|[^\W\d_]\d|\d[^\W\d_]|\$|[-.]\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +100,7 @@ def is_code_word(word: str) -> bool:
 def literal_of(snapshot: Snapshot, scope: Scope, query: Query, conditions: ChunkConditions) -> Literal:
     """Look up the rare and the absent words of a query; quoted text has rules of its own.
 
-    A path that no file has, such as that of a URL, is one word.
+    A path that no file has, such as that of a URL, is one word, and so is what signs join.
     """
     if query.kind == "path" or _PATH.fullmatch(query.text):
         path = query.path or query.text
@@ -98,13 +110,18 @@ def literal_of(snapshot: Snapshot, scope: Scope, query: Query, conditions: Chunk
         docs = _holding(snapshot, scope, path, tokens, conditions)
         unheld = not docs and _is_unheld(snapshot, scope, path, tokens)
         return Literal((docs,) if 0 < len(docs) <= RARE_CHUNKS else (), (path,) if unheld else ())
-    words = _words(query)
+    joined = _joined(query)
+    docs = _holding(snapshot, scope, joined, whole_tokens(joined), conditions) if joined else frozenset[int]()
+    if 0 < len(docs) <= RARE_CHUNKS:
+        return Literal((docs,))
+    words = _words(query, [joined] if any(map(str.isdigit, joined)) else _REFERENCE.findall(query.text)[:MAX_WORDS])
     asked = list(dict.fromkeys(token for tokens in words.values() for token in tokens))
     counts = dict(zip(asked, scope.frequencies(asked), strict=True))
     narrowed = scope.limited or scope.roots is not None  # Counts are those of whole pools.
     holding = partial(_holding, snapshot, scope)
     holders: list[frozenset[int]] = []
     absent: list[str] = []
+    unknown: set[str] = set()
     for word, tokens in words.items():
         wanted = len(holders) < MAX_WORDS and (len(words) == 1 or is_code_word(word))
         count = min(counts[token] for token in tokens)
@@ -114,15 +131,29 @@ def literal_of(snapshot: Snapshot, scope: Scope, query: Query, conditions: Chunk
         docs = holding(word, tokens, NO_CONDITIONS) if count else frozenset[int]()
         if not docs:
             lacking = [t for t in tokens if not counts[t] or (narrowed and not holding(t, (t,), NO_CONDITIONS))]
-            absent += [word] if len(lacking) == len(tokens) else _lacking_parts(word, tokens, frozenset(lacking))
+            if len(lacking) == len(tokens):
+                unknown.add(word)
+                absent.append(word)
+            elif is_unspaced(word):
+                absent += _lacking_parts(word, tokens, frozenset(lacking))
+            elif _is_unheld(snapshot, scope, word, tokens):
+                absent.append(word)
             continue
         kept = holding(word, tokens, conditions) if conditions else docs
-        is_rare = len(words) <= SHORT_WORDS or len({doc >> DOC_ORDINAL_BITS for doc in docs}) <= RARE_FILES
+        # A longer question that refers to an issue is about something else.
+        passing = len(tokens) > 1 or len({doc >> DOC_ORDINAL_BITS for doc in docs}) > RARE_FILES
+        is_rare = len(words) <= SHORT_WORDS or not passing
         if wanted and kept and is_rare and len(docs) <= RARE_CHUNKS:
             holders.append(kept)
-    return Literal(
-        tuple(holders), tuple(absent), alone=words.keys() <= set(absent) and bool(words) and not query.phrases
-    )
+    alone = words.keys() == unknown and bool(words) and not query.phrases
+    return Literal(tuple(holders), tuple(absent), alone)
+
+
+def _joined(query: Query) -> str:
+    """Return the query where it is nothing but words that signs join, and no name; else an empty string."""
+    text = query.text.strip(_AROUND)
+    is_one = not query.identifiers and not query.phrases and not any(map(str.isspace, text))
+    return text if is_one and len(words_in(text)) > 1 and not is_unspaced(text) else ""
 
 
 def _lacking_parts(word: str, pairs: tuple[str, ...], lacking: frozenset[str]) -> list[str]:
@@ -137,12 +168,19 @@ def _lacking_parts(word: str, pairs: tuple[str, ...], lacking: frozenset[str]) -
     return ["".join(part) for part in parts if len(part) > 1] if len(pairs) <= _MAX_RUN else []
 
 
-def _words(query: Query) -> dict[str, tuple[str, ...]]:
-    """Return the words that the query is about, each with the tokens that stand for the whole of it."""
+def _words(query: Query, joined: list[str]) -> dict[str, tuple[str, ...]]:
+    """Return the words that the query is about, each with the tokens that stand for the whole of it.
+
+    Args:
+        joined: parts of the query that are one word each.
+    """
     text = _PHRASE.sub(" ", query.text)
+    joined = [part for part in joined if part in text]
+    for part in joined:
+        text = text.replace(part, " ")
     if query.doubts:
         text = _LIKE_A_FILTER.sub(" ", text)  # A sentence of its own is about these.
-    found = words_in(text)
+    found = [*joined, *words_in(text)]
     typed = dict.fromkeys(word for word in found if len(found) == 1 or not _NUMBER.fullmatch(word))
     content = {word: tokens for word in typed if (tokens := whole_tokens(word))}
     about = {word: tokens for word, tokens in content.items() if not QUESTION_WORDS.issuperset(tokens)}
