@@ -155,7 +155,9 @@ class Engine:
                 (), snapshot.generation, snapshot.complete, (*notes, *query.doubts), clock.wall_ms, clock.cpu_ms
             )
         if not query.terms and not question.definitions.views:
-            message = f"Nothing is called {query.text!r}; give a name, a path, or words that describe the code."
+            quoted = query.text if '"' in query.text else f'"{query.text}"'
+            instead = f"write `content:{quoted}` for the text itself, or give a name, a path, or words"
+            message = f"Nothing is called {query.text!r}; {instead} that describe the code."
             raise QueryError(too_long(query.text) or message)
         page = _select(question, options, clock)
         if not page.rows and not page.beyond and question.phrases:

@@ -139,6 +139,15 @@ def test_an_expression_is_one_whatever_it_looks_like(corpus: Corpus) -> None:
                 assert not ask(corpus, query).notes, query
 
 
+@pytest.mark.parametrize("signs", ["|>", ":=", "{", ">>", "🚀"])
+def test_signs_alone_are_an_error_that_names_what_finds_them(corpus: Corpus, signs: str) -> None:
+    corpus.fill(corpus.add_root("/repo"), [("a.txt", f"left {signs} right", "text"), ("b.txt", "left right", "text")])
+    with pytest.raises(QueryError) as error:
+        ask(corpus, signs)
+    (instead,) = re.findall(r"write `(.+?)`", str(error.value))
+    assert [result.path for result in ask(corpus, instead).results] == ["a.txt"]
+
+
 def test_more_texts_than_are_looked_for_are_said() -> None:
     texts = [f'"text {number}"' for number in range(16)]
     for more in ('"one more"', "content:x", "/one.*more/"):

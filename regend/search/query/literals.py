@@ -11,7 +11,7 @@ import re
 MIN_PIECE_CHARS = 3
 """Shorter pieces are in too many words to leave much out."""
 MAX_PIECE_CHARS = 64
-"""Of a longer piece, its beginning is demanded: the index refuses an expression of more than 1,000 states."""
+"""A longer piece is cut to its beginning: the index refuses an expression of more than 1,000 states."""
 MAX_GROUPS = 4
 """Maximum demands of one expression; each costs a look through the words of the index."""
 _MAX_ALTERNATIVES = 16
