@@ -19,6 +19,8 @@ _QUESTION = re.compile(
     r"\s*(?:what|which|where|how|who|whose|when|is|are|does|do|can|show|list|find|tell|give|describe|explain|see|any)\b"
     r"|.*\?\s*$"
 )
+_OF_THIS = re.compile(r"\b(?:this|about|our)\b")
+"""`what is this library` is about the project, `where is the library` is about code."""
 _PROJECT = content_of("project repository repo codebase")
 _BESIDE = _PROJECT | content_of(
     "code file files folder directory page list show find tell give describe explain please locate located look see "
@@ -71,8 +73,11 @@ def topic_of(text: str) -> Topic | None:
     content = content_of(text)
     if not content or not content <= _known():
         return None
-    is_question = bool(_QUESTION.match(text.lower()) or (len(content) > 1 and content & _PROJECT))
-    pieces = re.split(r"[\s-]+", text.strip().lower())
+    lowered = text.lower()
+    is_question = bool(_QUESTION.match(lowered) or (len(content) > 1 and content & _PROJECT))
+    if content <= _BESIDE:
+        is_question = bool(_OF_THIS.search(lowered))
+    pieces = re.split(r"[\s-]+", lowered.strip())
     fitting = (topic for topic in topics() if topic.fits(content, is_question))
     # A single word may be anything, unless it is one of the files' own.
     return next((topic for topic in fitting if len(pieces) > 1 or pieces[0] in topic.words.split()), None)
@@ -85,11 +90,11 @@ def topics() -> tuple[Topic, ...]:
     return tuple(
         Topic(
             name,
-            tuple(map(content_of, row.get("alone", ()))),
-            tuple(map(content_of, row.get("asked", ()))),
+            tuple(map(content_of, row.get("alone", "").split(","))),
+            tuple(map(content_of, row.get("asked", "").split(","))) if "asked" in row else (),
             content_of(row.get("also", "")),
             row["words"],
-            row["files"],
+            "|".join(row["files"]),
             frozenset(row.get("roles", ())),
         )
         for name, row in table.items()

@@ -83,9 +83,13 @@ PATHS = {
 }
 
 
+def phrases(name: str, key: str) -> list[str]:
+    return [" ".join(phrase.split()) for phrase in TABLE[name].get(key, "").split(",") if phrase.strip()]
+
+
 @pytest.mark.parametrize("name", TABLE)
 def test_what_asks_by_itself_does_in_any_form(name: str) -> None:
-    for line, form in product(TABLE[name].get("alone", ()), FORMS):
+    for line, form in product(phrases(name, "alone"), FORMS):
         text = form.format(line)
         if " " in text or line in TABLE[name]["words"].split():
             found = topic_of(text)
@@ -110,8 +114,8 @@ def test_a_single_word_is_that_of_a_file() -> None:
 
 
 def test_words_that_code_has_too_need_a_question() -> None:
-    for row in TABLE.values():
-        for line in row.get("asked", ()):
+    for name in TABLE:
+        for line in phrases(name, "asked"):
             found = topic_of(f"what about {line}")
             assert found is not None, line
 
