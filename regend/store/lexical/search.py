@@ -105,7 +105,7 @@ def frequency(view: LexicalView, term: str, is_live: Callable[[int], bool]) -> i
     """
     doc_freq = view.searcher.doc_freq
     count = doc_freq("body", term) or max(doc_freq("symbol", term), doc_freq("path", term))
-    if view.deleted_docs and 0 < count <= _FEW_DOCS:
+    if 0 < count <= min(_FEW_DOCS, view.deleted_docs):
         return count if lexical_search(view, LexicalQuery((term,)), 1, None, 1.0, is_live) else 0
     return count
 
