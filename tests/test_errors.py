@@ -58,7 +58,8 @@ NEVER_ONE = {
     ("embedding/vocabulary.py", "words"), ("rpc/codec.py", "bytes"), ("rpc/codec.py", "elements"),
     ("rpc/listen.py", "bytes"), ("rpc/server.py", "clients"), ("rpc/server.py", "values"),
     ("search/engine.py", "tokens"), ("search/legs/globs.py", "characters"),
-     ("search/query/filters.py", "filters"), ("search/query/parse.py", "characters"), ("search/query/parse.py", "texts"),
+    ("search/query/filters.py", "filters"), ("search/query/parse.py", "characters"),
+    ("search/query/parse.py", "texts"),
     ("sharing/connect.py", "refuses"), ("store/staging.py", "chunks"),
 }  # fmt: skip
 """Plurals, by module, behind a number that cannot be 1: it is a limit, or above one. Or behind what is no number."""
