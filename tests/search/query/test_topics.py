@@ -60,7 +60,10 @@ PATHS = {
     "contributing": (("CONTRIBUTING.md", ".github/CONTRIBUTING.md", "HACKING"), ("src/develop.py",)),
     "conduct": (("CODE_OF_CONDUCT.md", "docs/code-of-conduct.rst"), ("conductor.py",)),
     "security": (("SECURITY.md", ".github/SECURITY.md"), ("src/security.py", "security/login.md")),
-    "ci": ((".github/workflows/a.yml", ".gitlab-ci.yml", "Jenkinsfile", ".circleci/config.yml"), ("ci.py",)),
+    "ci": (
+        (".github/workflows/a.yml", ".gitlab-ci.yml", "Jenkinsfile", ".circleci/config.yml", ".ci/run", "ci/a.sh"),
+        ("ci.py",),
+    ),
     "issue_templates": ((".github/ISSUE_TEMPLATE/bug.yml", ".github/issue_template.md"), ("src/issue.py",)),
     "pull_request_templates": ((".github/PULL_REQUEST_TEMPLATE.md", "pull_request_template.md"), ("src/pull.py",)),
     "code_owners": ((".github/CODEOWNERS", "MAINTAINERS.md", "AUTHORS"), ("src/owners.py",)),
