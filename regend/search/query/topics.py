@@ -90,15 +90,19 @@ def topics() -> tuple[Topic, ...]:
     return tuple(
         Topic(
             name,
-            tuple(map(content_of, row.get("alone", "").split(","))),
-            tuple(map(content_of, row.get("asked", "").split(","))) if "asked" in row else (),
-            content_of(row.get("also", "")),
+            _phrases(row.get("alone", "")),
+            _phrases(row.get("asked", "")),
+            content_of(row["also"]),
             row["words"],
             "|".join(row["files"]),
             frozenset(row.get("roles", ())),
         )
         for name, row in table.items()
     )
+
+
+def _phrases(text: str) -> tuple[frozenset[str], ...]:
+    return tuple(filter(None, map(content_of, text.split(","))))
 
 
 @cache
