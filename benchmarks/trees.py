@@ -66,7 +66,7 @@ def words_of(tree: Path, count: int = 400, seed: int = 1) -> list[str]:
     files = [f for f in sorted(tree.rglob("*")) if f.suffix in (*CODE, ".md", ".txt", ".rst") and f.is_file()]
     words: set[str] = set()
     for file in rng.sample(files, min(len(files), 300)):
-        words.update(re.findall(r"[A-Za-z_]{4,20}", file.read_text(errors="ignore"))[:200])
+        words.update(re.findall(r"(?<!\w)[A-Za-z_]{4,30}(?!\w)", file.read_text(errors="ignore"))[:200])
     ordered = sorted(words)
     if not ordered:
         raise SystemExit(f"{tree} has no file of source code or prose to ask about.")
