@@ -63,7 +63,18 @@ other names in code."""
 _ACCENTED = re.compile("[\u00c0-\u06ff\u1e00-\u1fff]")
 _ACCENTS = re.compile("(?<!и)\u0306|[\u0300-\u0305\u0307-\u036f\u0483-\u0487\u0591-\u05c7\u0640\u064b-\u065f\u0670]")
 """Marks and the Arabic stretching sign; the Cyrillic й is a letter of its own."""
-_FOREIGN = re.compile(r"[^\x00-\x7f]+")
+_SETTLED = (
+    "\u00a0-\u00ac\u00ae-\u00b4\u00b6-\u00bf\u03b1-\u03c1\u03c3-\u03c9\u0430-\u044f\u0454-\u0456\u05d0-\u05ea"
+    "\u0627-\u063a\u0641-\u064a\u0904-\u0928\u092a-\u0930\u0932\u0933\u0935-\u0939\u093d-\u094c\u0e01-\u0e32"
+    "\u200e-\u205f\u2190-\u21ff\u2500-\u25ff\u3000-\u3029\u3041-\u3096\u30a1-\u30fe\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff0f\uff1a-\uff20"
+)
+"""Signs, and the usual letters of Greek, Cyrillic, Hebrew, Arabic, Devanagari, Thai, Kana, Han and Hangul: folding
+changes none of them, and none joins the one before it."""
+_FOREIGN = re.compile(f"[^\x00-\x7f{_SETTLED}]+")
+_UNUSUAL = re.compile(
+    f"[^\x00-\x7f{_SETTLED}\u00c0-\u0131\u0134-\u013e\u0141-\u0148\u014a-\u017e\u0386\u0388-\u03ce\u0400-\u0481]"
+)
+"""What `normalised` may change: neither settled nor a letter of the larger European alphabets."""
 _PLAIN_LETTERS = str.maketrans({
     "æ": "ae", "ð": "d", "ø": "o", "þ": "th", "đ": "d", "ħ": "h", "ı": "i", "ł": "l", "ŋ": "n", "œ": "oe", "ŧ": "t",
 })  # fmt: skip
@@ -101,7 +112,7 @@ def normalised(text: str) -> str:
 
     Case and accents stay, and so do characters that are other names in code, such as ``x²``.
     """
-    if text.isascii():
+    if text.isascii() or _UNUSUAL.search(text) is None:
         return text
     text = _INVISIBLE.sub("", text)
     if unicodedata.is_normalized("NFKC", text):
@@ -113,7 +124,7 @@ def folded(text: str) -> str:
     """Return the normalised text without case and accents: "Größe" becomes "grosse", "Ёлка" "елка"."""
     if text.isascii():
         return text.lower()
-    # Most texts have few other letters, and the same ones again and again.
+    # Most texts have few letters that folding changes, and the same ones again and again.
     text, at = text.lower(), 0
     parts: list[str] = []
     for run in _FOREIGN.finditer(text):

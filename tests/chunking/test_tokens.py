@@ -6,12 +6,14 @@ import base64
 import random
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from regend.chunking import tokens
 from regend.chunking.tokens import (
     RUN,
     asked_tokens,
@@ -36,6 +38,11 @@ SCRIPTS = {
     "Burmese": "ကခဂဃငစဆ",
     "Khmer": "កខគឃងចឆ",
 }
+NEAR_LETTERS = (
+    0x20, 0x80, 0x100, 0x300, 0x380, 0x400, 0x580, 0x600, 0x900, 0xE00, 0x1100, 0x1180, 0x1F00, 0x2000, 0x3000, 0x3080,
+    0x4E00, 0xAC00, 0xD780, 0xFE00, 0xFF00,
+)  # fmt: skip
+"""Where blocks of letters begin that join marks, or are near others that do."""
 
 
 @pytest.mark.parametrize(
@@ -118,6 +125,33 @@ def test_accents_need_not_be_typed(text: str) -> None:
     for word in words_in(text):
         if len(word) <= 16 and not word.isascii() and folded(word).isalnum():
             assert folded(word.strip("_$")) in indexed, word
+
+
+@contextmanager
+def without_shortcuts() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokens, "_FOREIGN", re.compile(r"[^\x00-\x7f]+"))
+        patch.setattr(tokens, "_UNUSUAL", re.compile(r"[^\x00-\x7f]"))
+        yield
+
+
+def both(texts: Iterable[str]) -> list[tuple[str, str]]:
+    return [(folded(text), normalised(text)) for text in texts]
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text(st.one_of(*(st.characters(min_codepoint=a, max_codepoint=a + 0x7F) for a in NEAR_LETTERS)), max_size=12))
+def test_letters_that_folding_leaves_alone_are_skipped_safely(text: str) -> None:
+    found = both([text])
+    with without_shortcuts():
+        assert both([text]) == found
+
+
+def test_no_letter_that_folding_changes_is_skipped() -> None:
+    letters = [chr(code) for code in range(0x80, 0x10000) if not 0xD800 <= code < 0xE000]
+    found = both(letters)
+    with without_shortcuts():
+        assert both(letters) == found
 
 
 @settings(deadline=None)
