@@ -74,7 +74,7 @@ _FOREIGN = re.compile(f"[^\x00-\x7f{_SETTLED}]+")
 _UNUSUAL = re.compile(
     f"[^\x00-\x7f{_SETTLED}\u00c0-\u0131\u0134-\u013e\u0141-\u0148\u014a-\u017e\u0386\u0388-\u03ce\u0400-\u0481]"
 )
-"""What `normalised` may change: neither settled nor a letter of the larger European alphabets."""
+"""Characters that `normalised` may change: neither settled nor letters of the larger European alphabets."""
 _PLAIN_LETTERS = str.maketrans({
     "æ": "ae", "ð": "d", "ø": "o", "þ": "th", "đ": "d", "ħ": "h", "ı": "i", "ł": "l", "ŋ": "n", "œ": "oe", "ŧ": "t",
 })  # fmt: skip
