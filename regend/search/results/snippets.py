@@ -114,7 +114,7 @@ def _first_line(view: ChunkView, lines: list[str], terms: tuple[str, ...], ancho
     if len(lines) <= max_lines:
         return start
     header = min(_HEADER_LINES, max(1, max_lines // 2))
-    if start < anchor < start + len(lines):
+    if start <= anchor < start + len(lines):
         return start if anchor - start < header else anchor
     named = _named_line(view, lines)
     if named is not None:
@@ -134,12 +134,26 @@ def _best_line(view: ChunkView, lines: list[str], counts: dict[int, int], anchor
 
 
 def _counts(text: str, terms: tuple[str, ...]) -> dict[int, int]:
-    """Return the indexes of lines that hold words with the terms' stems, and of how many."""
-    stems = tuple(stem(term) for term in terms if len(term) >= _MIN_TERM_CHARS or not term.isascii())
+    """Return the indexes of lines that hold words with the terms' stems, and of how many; short terms count last."""
+    long = tuple(term for term in terms if len(term) >= _MIN_TERM_CHARS or not term.isascii())
     masks: dict[int, int] = {}
-    for line, bit in _hits(text, stems):
+    for line, bit in _hits(text, _stems(long)) or _hits(text, _stems(terms)):
         masks[line] = masks.get(line, 0) | bit
     return {line: mask.bit_count() for line, mask in masks.items()}
+
+
+def _stems(terms: tuple[str, ...]) -> dict[str, int]:
+    """Return the stems of the first terms with their bits, and with the same bit each term without its stem in it.
+
+    Short forms are such terms: ``cmd`` has the stem of "command".
+    """
+    bits: dict[str, int] = {}
+    for term in terms[:_SCANNED_TERMS]:
+        whole, part = folded(term), folded(stem(term))
+        bit = bits.setdefault(part, 1 << len(bits))
+        if part not in whole:
+            bits.setdefault(whole, bit)
+    return bits
 
 
 def _named_line(view: ChunkView, lines: list[str]) -> int | None:
@@ -148,18 +162,18 @@ def _named_line(view: ChunkView, lines: list[str]) -> int | None:
     return next((number for number, line in enumerate(lines[:_HEADER_LINES]) if name in line), None) if name else None
 
 
-def _hits(text: str, terms: tuple[str, ...]) -> list[tuple[int, int]]:
-    """Find the terms: indexes of lines, each with the term's bit, in order."""
+def _hits(text: str, bits: dict[str, int]) -> list[tuple[int, int]]:
+    """Find folded terms: indexes of lines, each with the term's bit, in order."""
     lowered = folded(text)
     found: list[tuple[int, int]] = []
-    for number, term in enumerate(dict.fromkeys(map(folded, terms[:_SCANNED_TERMS]))):
+    for term, bit in bits.items():
         position, line, counted = lowered.find(term), 0, 0
         for _ in range(_MATCHES_PER_TERM):
             if position < 0:
                 break
             line += lowered.count("\n", counted, position)
             counted = position
-            found.append((line, 1 << number))
+            found.append((line, bit))
             line_end = lowered.find("\n", position)
             position = -1 if line_end < 0 else lowered.find(term, line_end)
     found.sort()
@@ -171,7 +185,8 @@ def _densest(text: str, lines: list[str], terms: tuple[str, ...], max_lines: int
 
     The head of what they are in is shown with them if there is room: the nearest of the least indented lines above.
     """
-    found = _hits(text, terms)
+    folded_terms = dict.fromkeys(map(folded, terms[:_SCANNED_TERMS]))
+    found = _hits(text, {term: 1 << number for number, term in enumerate(folded_terms)})
     best, last, best_count = 0, 0, 0
     for index, (first, _) in enumerate(found):
         mask, end = 0, first

@@ -1,5 +1,6 @@
 """A snippet begins at the definition or at the densest lines, and never shows lines that are not the file's."""
 
+import random
 import re
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import pytest
 
 from regend.search.engine import Engine
 from regend.search.options import SearchOptions
+from regend.search.query.abbreviations import WORD_OF
 from regend.search.query.parse import parse_query
 from regend.search.results.snippets import SNIPPET_LINES, line_of, members, snippet
 from regend.store.base import ChunkView, SymbolView
@@ -176,6 +178,30 @@ def test_the_best_line_does_not_depend_on_how_many_are_shown(
     assert there.best == best
     assert there.line <= best <= there.line + there.text.count("\n")
     assert there.text.count("\n") + 1 == min(max_lines, 60)
+
+
+def test_a_short_form_counts_in_its_line_and_in_that_of_its_word() -> None:
+    for short, word in WORD_OF.items():
+        texts = ["-"] * 60
+        texts[20], texts[40] = f"{word} +", f"{short} needle"
+        chunk = view("\n".join(texts))
+        assert snippet(STORE, chunk, (short,)).best == 121, short
+        assert snippet(STORE, chunk, (short, "needle")).best == 141, short
+
+
+def test_the_best_line_is_always_shown() -> None:
+    rng = random.Random(11)
+    words = ("cmd", "repo", "str", "max", "id", "vk", "needles", "handled", "größen", "文")
+    for _ in range(2_000):
+        count = rng.choice((5, 13, 40, 90))
+        parts = [rng.sample(words, rng.choice((0, 0, 0, 1, 3))) for _ in range(count)]
+        texts = ["x" * rng.randrange(3) + " ".join(part) for part in parts]
+        chunk = view("\n".join(texts), symbol=rng.choice(("", "Outer.repo", "absent")))
+        terms = tuple(rng.sample(words, rng.randrange(1, 5)))
+        anchor = rng.choice((0, 101, 103, 100 + count, 7))
+        found = snippet(STORE, chunk, terms, anchor, 0, rng.choice((1, 2, 3, SNIPPET_LINES)))
+        seen = [*range(found.line, found.line + found.text.count("\n") + 1), *(match.line for match in found.matches)]
+        assert found.best in seen, (texts, terms, anchor)
 
 
 @pytest.mark.parametrize("wanted", [3, 12, 25])
