@@ -205,6 +205,8 @@ class Roots:
         Raises:
             RootError: its file system does not answer.
         """
+        for served, _ in self.all_containing(path):
+            return await self.ask(served, partial(_real_path, path))
         place = self._mount_of(path) or "/"
         return await self._calls.ask(place, partial(_real_path, path), place)
 

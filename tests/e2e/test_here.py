@@ -214,3 +214,32 @@ def test_json_is_as_on_the_wire(place: Place) -> None:
     answer: dict[str, Any] = json.loads(place.run("app/src", "regenctl", "search", "JobQueue", "--json").stdout)
     assert answer["results"][0]["path"] == "src/jobs/queue.py"
     assert os.path.join(answer["results"][0]["root"]) == str(Path(place.base) / "app")
+
+
+def test_a_path_over_links_in_a_root_is_the_file_where_they_lead(place: Place) -> None:
+    app = place.base / "app"
+    (app / "linked").symlink_to("src")
+    (app / "alias.py").symlink_to("src/jobs/queue.py")
+    (app / "out").symlink_to(place.base / "elsewhere")
+    (place.base / "elsewhere").mkdir()
+    (place.base / "elsewhere/far.py").write_text("def far():\n    return 1\n")
+    unsaved = place.base / "unsaved.py"
+    unsaved.write_text("def quokka_unsaved():\n    return 1\n")
+    try:
+        whole = shown(place, "app", *SEARCH, "src")
+        outline = place.run("app", "regenctl", "outline", "src/jobs/queue.py").stdout
+        for folder in ("linked/", str(app / "linked")):
+            assert shown(place, "app", *SEARCH, folder) == whole, folder
+        for file in ("linked/jobs/queue.py", "alias.py"):
+            assert shown(place, "app", *SEARCH, file) == ["src/jobs/queue.py"], file
+            assert place.run("app", "regenctl", "outline", file).stdout == outline, file
+            assert shown(place, "app", "related", file) == shown(place, "app", "related", "src/jobs/queue.py"), file
+            over = shown(place, "app", "search", "quokka_unsaved", "--overlay", f"{file}={unsaved}", "-k", "1")
+            assert over == ["src/jobs/queue.py"], file
+        assert "src/jobs/queue.py: indexed" in place.run("app", "regenctl", "why", "linked/jobs/queue.py").stdout
+        assert "symbolic link" in place.run("app", "regenctl", "why", "alias.py").stdout
+        assert "symbolic link" in place.run("app", "regenctl", "why", "out/far.py").stdout
+        assert shown(place, "app", *SEARCH, "out", code=2) == []
+    finally:
+        for name in ("linked", "alias.py", "out"):
+            (app / name).unlink()

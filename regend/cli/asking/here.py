@@ -139,17 +139,17 @@ def indexed_parts(directory: str, roots: list[dict[str, Any]]) -> tuple[str, ...
 
 
 def _indexed(place: str, roots: list[dict[str, Any]]) -> tuple[str, ...]:
-    """Return what is indexed of a path: itself if it lies in a root, else the roots below it.
+    """Return what is indexed of a path, where its links lead: itself if it lies in a root, else the roots below it.
 
     Raises:
         RootError: nothing of it is.
     """
-    for path in dict.fromkeys((place, os.path.realpath(place))):
-        inner = _innermost(path, roots)
-        if inner is not None and not _is_left_out(path, inner):
-            return (path,)
-        if below := _below(path, roots):
-            return tuple(below)
+    path = os.path.realpath(place)
+    inner = _innermost(path, roots)
+    if inner is not None and not _is_left_out(path, inner):
+        return (path,)
+    if below := _below(path, roots):
+        return tuple(below)
     raise _not_indexed(place, roots)
 
 

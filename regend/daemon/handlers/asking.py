@@ -18,6 +18,7 @@ from regend.daemon.handlers.query_runner import QueryRunner
 from regend.daemon.handlers.shared_search import NOT_ASKED, SharedSearch, StoreFound
 from regend.daemon.handlers.status import RootStates
 from regend.daemon.models import ServedModel
+from regend.daemon.roots import ServedRoot
 from regend.daemon.secret_scan import secret_in
 from regend.disk.names import readable
 from regend.errors import PathError, RootError, RpcError
@@ -162,7 +163,7 @@ class QueryMethods:
     async def related(self, connection: Connection, request: rpc.RelatedRequest) -> rpc.SearchResponse:
         started_at = time.perf_counter()
         app = self._app
-        served, path = await locate(app.states.roots, request.file, request.root)
+        served, path = await locate(app.states.roots, request.file, request.root, self._is_indexed)
         options = RelatedOptions(
             served.path, path, request.line, await self._filters(request),
             k=_results_at_most(request), offset=request.offset, context=request.context, budget=request.budget,
@@ -206,7 +207,7 @@ class QueryMethods:
 
     async def outline(self, _: Connection, request: rpc.OutlineRequest) -> rpc.OutlineResponse:
         app = self._app
-        served, path = await locate(app.states.roots, request.file, request.root)
+        served, path = await locate(app.states.roots, request.file, request.root, self._is_indexed)
         outline = await self._runner.run(lambda snapshot: app.engine.outline(snapshot, served.path, path))
         found = tuple(
             rpc.OutlineSymbol(d.name, d.symbol, d.kind, d.start_line, d.end_line) for d in outline.definitions
@@ -214,6 +215,10 @@ class QueryMethods:
         return rpc.OutlineResponse(
             outline.root, outline.path, outline.language, found, outline.generation, app.states.is_complete()
         )
+
+    def _is_indexed(self, served: ServedRoot, path: str) -> bool:
+        snapshot, record = self._app.reads.snapshot, served.record
+        return record.root in snapshot.roots and snapshot.pools[record.pool].entry_at(record.root, path) is not None
 
     async def _prepared(self, connection: Connection, overlays: Sequence[rpc.Overlay], root: str) -> PreparedBuffers:
         """Chunk and embed the unsaved buffers of a request."""
@@ -228,7 +233,7 @@ class QueryMethods:
         outside: list[str] = []
         for overlay in overlays:
             try:
-                places = await locate_all(self._app.states.roots, overlay.path, root)
+                places = await locate_all(self._app.states.roots, overlay.path, root, self._is_indexed)
             except RootError:
                 # An editor sends what it has changed; not all of it must be ours.
                 outside.append(f"{overlay.path} is in no root, so its unsaved text is not searched.")

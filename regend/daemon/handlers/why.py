@@ -48,10 +48,9 @@ class WhyMethod:
     async def why(self, _: Connection, request: WhyRequest) -> WhyResponse:
         """Read live state on the event loop, and the catalog and the disk in a thread."""
         path = absolute(request.file, request.root)
-        places = self.roots.all_containing(path)
-        if not places:
-            # The file itself may be a link, which is not followed.
-            places = self.roots.all_containing(await self.roots.real_path(path.parent) / path.name)
+        # The file itself may be a link, which is not followed.
+        real = await self.roots.real_path(path.parent) / path.name
+        places = self.roots.all_containing(real) or self.roots.all_containing(path)
         if not places:
             return _answer(str(path), "", "outside", "It is in no root; add one that holds it with `regenctl add DIR`.")
         served, relative = places[0]
@@ -103,6 +102,8 @@ def _explain(
         reason = f"{row.reason}: {_REASONS.get(row.reason, 'It was not indexed.')}"
         named = detect_language(relative) if skip_reason_of(relative, marks) else ""
         return answer("skipped", reason + declared, None, row.language or named)
+    if exists and full.parent.resolve() != full.parent:  # It leads out of the root.
+        return answer("skipped", f"symlink: {_REASONS['symlink']}")
     return answer("pending", unsure or "It is not read yet.") if exists else answer(*_MISSING)
 
 
