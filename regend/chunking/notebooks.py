@@ -14,7 +14,10 @@ LANGUAGE = "notebook"
 _EXTENSION = ".ipynb"
 _FACTOR = 32
 """A notebook may be this many times larger than other files, as most of it is outputs."""
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]')
+_TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[{}\[\],:]', re.DOTALL)
+"""A string without an end is the rest of the text, lest each quotation mark in it be tried as a beginning."""
+_MOST_OPEN = 5
+"""Brackets open around the source of a cell, and an empty name before them; nothing deeper counts."""
 _MAGIC = re.compile(r"^[ \t]*[%!?].*$", re.MULTILINE)
 _DEFAULT = "python"
 
@@ -61,7 +64,7 @@ def notebook_of(text: str) -> Notebook | None:
         sign = token[0]
         if sign in "{[":
             path.append(key)
-            if path[1:] == ["", "cells", ""] and sign == "{":
+            if len(path) < _MOST_OPEN and path[1:] == ["", "cells", ""] and sign == "{":
                 cells.append(Cell())
             key = ""
         elif sign in "}]":
@@ -76,6 +79,8 @@ def notebook_of(text: str) -> Notebook | None:
             if text.startswith(":", _after_spaces(text, token.end())):
                 key = sign[1:-1]
                 continue
+            if len(path) > _MOST_OPEN:
+                continue
             place = [*path[2:], key]
             if place[:2] == ["cells", ""] and cells:
                 _take(cells[-1], place[2:], sign, row)
@@ -83,10 +88,12 @@ def notebook_of(text: str) -> Notebook | None:
                 language = sign[1:-1]
     if not cells:
         return None
-    lines = [""] * (text.count("\n") + 1)
+    parts: dict[int, list[str]] = {}
     for cell in cells:
         for line, where in zip(cell.lines, cell.rows, strict=True):
-            lines[where] = f"{lines[where]}  {line}" if lines[where] else line
+            if line or where in parts:
+                parts.setdefault(where, []).append(line)
+    lines = ["  ".join(parts.get(number, ())) for number in range(text.count("\n") + 1)]
     return Notebook(lines, tuple(cell for cell in cells if cell.lines), language)
 
 

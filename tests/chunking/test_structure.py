@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import time
 
 import pytest
 
@@ -242,6 +243,29 @@ def test_the_limits_are_those_of_the_sources() -> None:
 def test_what_is_no_notebook_is_text(text: str) -> None:
     notebook_of(text)
     assert chunked(text, "notebook").skip_reason == ""
+
+
+def test_no_output_and_no_damage_makes_a_notebook_slow() -> None:
+    head = '{"cells": [{"cell_type": "code", "source": ["def load(): pass\\n"], "outputs": ['
+    odd = [
+        "[" * 60_000 + '"a",' * 60_000 + "1" + "]" * 60_000,
+        "[\n" * 100_000 + "]\n" * 100_000,
+        '"' + "A" * 5_000_000 + '"',
+        *(sign + '\\"' * 100_000 + end for sign in ('"', "") for end in ("", "\\", "\\\n", "\n")),
+    ]
+    for number, output in enumerate(odd):
+        began_s = time.process_time()
+        found = notebook_of(f"{head}{output}]}}]}}")
+        assert time.process_time() - began_s < 2.0, number
+        assert found is not None and found.cells[0].text() == "def load(): pass"
+
+
+def test_cells_in_one_row_are_read_in_one_pass() -> None:
+    line = "x" * 100
+    began_s = time.process_time()
+    found = notebook_of('{"cells": [{"source": ["", ' + f'"{line}\\n", "", ' * 10_000 + '"y"]}]}')
+    assert time.process_time() - began_s < 2.0
+    assert found is not None and found.lines == ["  ".join([line, ""] * 10_000 + ["y"])]
 
 
 def test_a_parser_returns_from_the_end_of_an_open_string() -> None:
