@@ -137,6 +137,25 @@ def test_what_no_parser_understands_neither_crashes_nor_hangs(language: str, sig
     assert time.process_time() - began_s < 5.0
 
 
+@pytest.mark.parametrize(
+    ("language", "head", "units"),
+    [("markdown", "# top", (" ", "\t", ">", "- ", "> ", "1. ", "  * ")), ("yaml", "top:", (" ", "- ", "? ", "  "))],
+)
+def test_no_depth_crashes_a_parser_and_the_rest_keeps_its_names(
+    language: str, head: str, units: tuple[str, ...]
+) -> None:
+    """A crash ends the process: the scanners of these grammars write beyond their state at about 255 levels."""
+    for chosen in [(unit,) for unit in units] + list(pairwise(units)):
+        levels = [chosen[n % len(chosen)] for n in range(400)]
+        at_once = "".join(levels) + "a"
+        stairs = "\n".join(" " * len("".join(levels[:n]).expandtabs(4)) + levels[n] + "a:" for n in range(400))
+        for deep in (at_once, stairs):
+            source = f"{head}\n\n{deep}\n"
+            result = chunk(source, language)
+            check_well_formed(result, source)
+            assert [symbol.path for symbol in result.symbols[:1]] == ["top"], chosen
+
+
 def test_large_data_files_do_not_explode() -> None:
     data = {f"key{n}": {"name": f"n{n}", "deep": {"deeper": {"deepest": n}}} for n in range(2_000)}
     result = chunk(json.dumps(data, indent=1), "json")
