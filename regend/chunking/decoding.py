@@ -101,6 +101,7 @@ def decode(content: bytes) -> Decoded:
             text = _as(body, encoding)
             if text is not None:
                 return Decoded(_lines(text))
+            content = body  # The mark of UTF-8 is no part of the text, also where a byte of it is bad.
             break
     if b"\0" in content:
         text = _wide(content)

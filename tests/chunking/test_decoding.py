@@ -84,6 +84,13 @@ def test_wide_characters_without_a_mark(encoding: str, text: str) -> None:
     assert decode(text.replace("\n", "\r\n").encode(encoding)).text == text
 
 
+@pytest.mark.parametrize(
+    "body", [b"x = '\xff'\n", b"x = '\xc3\xa9\xc3\xa9\xc3\xa9 \xff'\n", b"# coding: latin-1\nx = '\xe9'\n"]
+)
+def test_the_mark_of_utf_8_is_never_text(body: bytes) -> None:
+    assert decode(codecs.BOM_UTF8 + body) == decode(body)
+
+
 @pytest.mark.parametrize("mark", [codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE])
 def test_a_mark_alone_makes_no_text(mark: bytes) -> None:
     assert decode(mark + b"\x00\xd8\x01").skip_reason == "binary"
