@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
 
 from regend.cli.arguments import COMMANDS, GLOBAL, parse
 from regend.cli.asking.arguments import MODULE
+from regend.cli.asking.queries import split_place
 
 OPTIONS = (["-k", "3"], ["-lC", "2"], ["-vC2"], ["--lang=go"], ["-g", "*.py"], ["--all"])
 
@@ -79,3 +81,16 @@ def test_a_command_without_words_names_what_it_needs(command: str, capsys: pytes
         parse([command])
     assert stopped.value.code == 2
     assert "required" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", ["(2)", ":2", ":2:", ":2-4", "#L2", "#L2-L4", "(2,4)", "(2):"])
+def test_a_line_behind_a_file_is_a_line_unless_the_file_is_called_so(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for folder in ("", f"{tmp_path}/", "~/"):
+        assert split_place(f"{folder}notes{suffix}") == (f"{folder}notes", 2)
+    Path(f"notes{suffix}").touch()
+    for folder in ("", f"{tmp_path}/", "~/"):
+        assert split_place(f"{folder}notes{suffix}") == (f"{folder}notes{suffix}", 0)

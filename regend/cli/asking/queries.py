@@ -76,9 +76,12 @@ def run_outline(arguments: argparse.Namespace) -> int:
 
 
 def split_place(place: str) -> tuple[str, int]:
-    """Split ``FILE:LINE``, ``FILE:FIRST-LAST`` and the like; a bare ``FILE`` has line 0: the whole file."""
+    """Split ``FILE:LINE``, ``FILE:FIRST-LAST`` and the like; a bare ``FILE`` has line 0: the whole file.
+
+    A file that exists is one, also if it is called ``notes (2)``.
+    """
     found = _PLACE.fullmatch(place)
-    if found is None:
+    if found is None or os.path.lexists(os.path.expanduser(place)):  # noqa: PTH111 - pathlib is slower.
         return place, 0
     return found[1], max(int(found[2] or found[3] or found[4]), 1)
 
