@@ -22,7 +22,9 @@ _BROKEN_OFF = re.compile(rb"(?:[=(\[?|]|&&|<<|[^+]\+|\?[^;{}]*:|\)\s*:(?:[^;{}]*
 _BODY = re.compile(rb"\s*(?:[{?]|&&|\|\|)")
 """Signs that continue the statement before them."""
 _AROUND_BYTES = 200
-_QUOTED = re.compile(rb"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|//[^\n]*|/\*.*?\*/", re.DOTALL)
+_MOST_AROUND = 16
+"""Maximum conditionals around one that is looked at: each of them has its text read once more. Headers have a few."""
+_QUOTED = re.compile(rb"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
 _NOT_A_LINE_END = re.compile(rb"[^\n]")
 
 
@@ -86,7 +88,9 @@ def _dropped(raw: bytes) -> list[tuple[int, int]]:
         elif stack:
             stack[-1].append(directive)
             if word == b"endif":
-                spans += _broken(raw, stack.pop())
+                closed = stack.pop()
+                if len(stack) <= _MOST_AROUND:
+                    spans += _broken(raw, closed)
     return spans
 
 

@@ -245,6 +245,15 @@ def test_what_is_no_notebook_is_text(text: str) -> None:
     assert chunked(text, "notebook").skip_reason == ""
 
 
+@pytest.mark.parametrize("opened", ["#if A", "#if A {", "#if A\nint f(", "#if A\n'\"/*"])
+def test_nested_conditionals_are_read_a_few_times_only(opened: str) -> None:
+    source = f"{opened}\n" * 4_000 + "int last;\n" + "#endif\n" * 4_000
+    began_s = time.process_time()
+    found = masked(source.encode(), (), preprocessed=True)
+    assert time.process_time() - began_s < 2.0
+    assert len(found) == len(source) and found.count(b"\n") == source.count("\n") and b"int last;" in found
+
+
 def test_no_output_and_no_damage_makes_a_notebook_slow() -> None:
     head = '{"cells": [{"cell_type": "code", "source": ["def load(): pass\\n"], "outputs": ['
     odd = [
