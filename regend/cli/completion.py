@@ -90,6 +90,10 @@ def _takes_value(argument: Argument) -> bool:
     return argument.options.get("action") not in ("store_true", "store_const")
 
 
+_BASH_QUOTES = "compopt -o filenames 2>/dev/null"
+"""Makes bash quote names where it must; bash 3.2, which macOS has, does not know the word."""
+
+
 def _either(command: str, flags: Iterable[Argument]) -> str:
     """Return a pattern of bash for a command, or any if it is empty, with any name of any of the flags behind it."""
     return "|".join(f'"{command} {name}"' if command else f'*" {name}"' for flag in flags for name in flag.names)
@@ -101,11 +105,10 @@ def _valued(command: Command) -> list[Argument]:
 
 def _bash_words(complete: str) -> str:
     if complete in ("file", "directory"):
-        return f'COMPREPLY=($(compgen -A {complete} -- "$cur")); compopt -o filenames'
+        return f'_regenctl_lines < <(compgen -A {complete} -- "$cur"); {_BASH_QUOTES}'
     if complete in (*LIVE, SETTING):
-        files = ' $(compgen -A directory -- "$cur")' if complete == "roots" else ""
-        live = _live(complete, '"${words[1]}"')
-        return f'COMPREPLY=($(compgen -W "$({live})" -- "$cur"){files})'
+        offered = f"""_regenctl_lines "$plain" < <({_live(complete, '"${words[1]}"')})"""
+        return f"{offered}; {_bash_words('directory')}" if complete == "roots" else offered
     if not complete:
         return ":"
     if complete == "commands":
@@ -117,8 +120,16 @@ def bash() -> str:
     """Return a script for `~/.bashrc`: `source <(regenctl completion bash)`."""
     out = [
         "# regenctl completion for bash. Use: source <(regenctl completion bash)",
+        # Names may hold spaces, stars and commands: bash would split and run the words of `$(...)` and of `compgen -W`.
+        "_regenctl_lines() {",
+        "    local line",
+        '    while IFS= read -r line; do if [[ "$line" == "${1-}"* ]]; then COMPREPLY+=("$line"); fi; done',
+        "}",
         "_regenctl() {",
         '    local cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}" command="" i',
+        # A name as it is typed may begin with a quote, and hold backslashes.
+        "    local plain=${cur#[\\\"\\']}",
+        "    plain=${plain//\\\\/}",
         "    local -a words=()",
         "    COMPREPLY=()",
         "    for ((i = 1; i < COMP_CWORD; i++)); do",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,16 +16,18 @@ from regend.cli.completion import bash, fish, zsh
 from regend.cli.main import main
 
 
-def complete(*words: str) -> list[str]:
-    """Return the words that bash offers for the last of `words`."""
+def complete(*words: str, place: Path | None = None) -> list[str]:
+    """Return the words that bash offers for the last of `words`, in a directory that may hold programs."""
     script = (
-        f"{bash()}\ncompopt() {{ :; }}\nCOMP_WORDS=({' '.join(repr(w) for w in words)})\n"
+        f"{bash()}\ncompopt() {{ :; }}\nCOMP_WORDS=({' '.join(shlex.quote(w) for w in words)})\n"
         f'COMP_CWORD={len(words) - 1}\n_regenctl\nprintf "%s\\n" "${{COMPREPLY[@]}}"'
     )
-    environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    done = subprocess.run(["bash", "--norc", "-c", script], capture_output=True, text=True, check=True, env=environ)
+    environ = {**os.environ, "PATH": f"{place or ''}:{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script], capture_output=True, text=True, check=True, env=environ, cwd=place
+    )
     assert done.stderr == ""
-    return done.stdout.split()
+    return [word for word in done.stdout.splitlines() if word]
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
@@ -59,6 +62,31 @@ def complete(*words: str) -> list[str]:
 )
 def test_bash_offers(words: tuple[str, ...], expected: list[str]) -> None:
     assert complete(*words) == expected
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_bash_offers_odd_names_whole_and_runs_nothing_in_them(tmp_path: Path) -> None:
+    """Every place that takes a name of a file, a directory or a root, and every way to begin one."""
+    names = ["two words", "a*", "ab", "it's", 'a"quote', "back\\slash", "$HOME", "$(touch run)", "`touch run`", "[ab]"]
+    for name in names:
+        (tmp_path / name).mkdir()
+    program = tmp_path / "regenctl"
+    program.write_text("#!/bin/sh\nprintf '/srv/%s\\n' [!r]*\n")
+    program.chmod(0o755)
+    for command in COMMANDS:
+        for at, argument in enumerate(command.arguments):
+            before = ["word"] * sum(not other.names[0].startswith("-") for other in command.arguments[:at])
+            before += [argument.names[0]] if argument.names[0].startswith("-") else []
+            wanted = {
+                "file": {*names, "regenctl"},
+                "directory": set(names),
+                "roots": {*names, *(f"/srv/{name}" for name in names)},
+            }.get(argument.complete)
+            if wanted:
+                assert set(complete("regenctl", command.name, *before, "", place=tmp_path)) == wanted, argument
+    for typed in ("/srv/two", "/srv/two\\ w", '"/srv/two w', "'/srv/two w"):
+        assert complete("regenctl", "remove", typed, place=tmp_path) == ["/srv/two words"]
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
