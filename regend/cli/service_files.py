@@ -12,13 +12,13 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
 
 from regend.errors import ConfigError, PathError
-from regend.paths import absolute, default_socket_path, home_directory, xdg_directory
+from regend.paths import absolute, default_socket_path, from_root, home_directory, xdg_directory
 
 SOCKET_UNIT = "regend.socket"
 SERVICE_UNIT = "regend.service"
@@ -27,7 +27,9 @@ PINNED_VARIABLES = ("REGEND_CONFIG", "REGEND_STATE_DIR", "XDG_CONFIG_HOME", "XDG
 """Variables that decide where the daemon's files are. The service manager does not know the shell's values, so the unit
 states them; else `regenctl` and the service would look in different places."""
 _MARK = re.compile(r"\n(?:# |<!-- )written by regenctl service install, sha256 ([0-9a-f]{64})(?: -->)?\n\Z")
-_UNSAFE_IN_PROGRAM = re.compile("[\"'\\\\\x00-\x1f]")
+_UNSAFE = "\x00-\x1f\ud800-\udfff"
+"""Control characters, and bytes that are not UTF-8: neither units nor property lists can hold them."""
+_UNSAFE_IN_PROGRAM = re.compile(f"[\"'\\\\{_UNSAFE}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,24 +84,30 @@ def service_files(platform: str, environ: Mapping[str, str], program: Path) -> t
     Raises:
         ConfigError: the platform has no service manager that we know, or a path cannot be written into a unit.
     """
-    pinned = {name: environ[name] for name in PINNED_VARIABLES if environ.get(name)}
+    pinned = _pinned(environ, PINNED_VARIABLES)
     if platform == "linux":
         directory = xdg_directory(environ, "XDG_CONFIG_HOME", ".config") / "systemd" / "user"
         service = _set(_template("systemd", SERVICE_UNIT), "ExecStart", _exec_start(program), pinned)
         socket = _template("systemd", SOCKET_UNIT)
         if environ.get("REGEND_SOCKET"):
-            socket = _set(socket, "ListenStream", _specifiers_escaped(str(default_socket_path(environ))), {})
+            place = _writable(str(default_socket_path(environ)), "REGEND_SOCKET")
+            socket = _set(socket, "ListenStream", _specifiers_escaped(place), {})
         return (
             ServiceFile(directory / SOCKET_UNIT, _marked(socket, "# {}")),
             ServiceFile(directory / SERVICE_UNIT, _marked(service, "# {}")),
         )
     if platform == "darwin":
         home = home_directory(environ)
-        if environ.get("REGEND_SOCKET"):
-            pinned["REGEND_SOCKET"] = environ["REGEND_SOCKET"]
+        pinned |= _pinned(environ, ("REGEND_SOCKET",))
         agent = _agent(_template("launchd", f"{AGENT_LABEL}.plist"), program, home, pinned)
         return (ServiceFile(home / "Library" / "LaunchAgents" / f"{AGENT_LABEL}.plist", _marked(agent, "<!-- {} -->")),)
     raise ConfigError(f"There is no service support for {platform}; start `regend` from your session's own start-up.")
+
+
+def _pinned(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """Return the variables that are set. regend's own may be relative to this directory, where no service starts."""
+    given = {name: environ[name] for name in names if environ.get(name)}
+    return {name: from_root(value) if name.startswith("REGEND_") else value for name, value in given.items()}
 
 
 def installed_program(environ: Mapping[str, str]) -> Path:
@@ -149,8 +157,8 @@ def _exec_start(program: Path) -> str:
     # systemd refuses these in a program's name however they are quoted ("contains special characters").
     if _UNSAFE_IN_PROGRAM.search(str(program)):
         raise ConfigError(
-            f"systemd cannot start {str(program)!r}: quotes, backslashes and control characters are not allowed "
-            "in its path; install regend in another directory."
+            f"systemd cannot start {str(program)!r}: quotes, backslashes, control characters and bytes that are "
+            "not UTF-8 are not allowed in its path; install regend in another directory."
         )
     return f'"{_specifiers_escaped(str(program))}" --log-format json'
 
@@ -161,21 +169,37 @@ def _specifiers_escaped(value: str) -> str:
 
 def _quoted(value: str, name: str) -> str:
     """Quote one word for systemd (`systemd.syntax(7)`); `$` has no meaning in `Environment=`."""
-    if re.search("[\x00-\x1f]", value):
-        raise ConfigError(f"The value of {name} has a control character, which a unit file cannot hold; change it.")
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    escaped = _writable(value, name).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{_specifiers_escaped(escaped)}"'
 
 
+def _writable(value: str, name: str) -> str:
+    """Return a value that a service file can hold.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if re.search(f"[{_UNSAFE}]", value):
+        raise ConfigError(
+            f"The value of {name} has a control character or bytes that are not UTF-8, which a service file cannot "
+            "hold; change it."
+        )
+    return value
+
+
 def _agent(template: str, program: Path, home: Path, variables: Mapping[str, str]) -> str:
-    logs = escape(str(home / "Library" / "Logs"))
+    logs = escape(_writable(str(home / "Library" / "Logs"), "HOME"))
     entries = "".join(
-        f"    <key>{escape(name)}</key>\n    <string>{escape(value)}</string>\n" for name, value in variables.items()
+        f"    <key>{escape(name)}</key>\n    <string>{escape(_writable(value, name))}</string>\n"
+        for name, value in variables.items()
     )
     environment = "<key>EnvironmentVariables</key>\n  <dict>\n"
     for old, new in (
-        ("<string>/usr/local/bin/regend</string>", f"<string>{escape(str(program))}</string>"),
         ("<string>/tmp/regend.", f"<string>{logs}/regend."),
+        (
+            "<string>/usr/local/bin/regend</string>",
+            f"<string>{escape(_writable(str(program), 'the path of regend'))}</string>",
+        ),
         (environment, environment + entries),
     ):
         if old not in template:

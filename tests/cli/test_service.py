@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import plistlib
+import re
 import shutil
 import socket
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from regend.__main__ import parser
 from regend.cli import service_files as files_module
 from regend.cli.service import service_command
-from regend.cli.service_files import installed_program, service_files
+from regend.cli.service_files import PINNED_VARIABLES, installed_program, service_files
 from regend.errors import ConfigError, PathError, RegendError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -116,10 +117,30 @@ def test_a_path_that_systemd_cannot_start_is_refused(environ: dict[str, str], pa
         service_files("linux", environ, Path(path))
 
 
-def test_a_control_character_cannot_smuggle_in_a_directive(environ: dict[str, str]) -> None:
-    environ["REGEND_STATE_DIR"] = "/srv\nExecStartPre=/bin/evil"
-    with pytest.raises(ConfigError, match="REGEND_STATE_DIR"):
-        service_files("linux", environ, Path("/opt/regend"))
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_a_value_that_a_service_file_cannot_hold_is_refused(environ: dict[str, str], platform: str) -> None:
+    """A control character could add a directive; bytes that are not UTF-8 cannot be written."""
+    for name in (*PINNED_VARIABLES, "REGEND_SOCKET"):
+        for path in ("/srv\nExecStartPre=/bin/evil", "/srv\x01", "/srv/\udcff"):
+            with pytest.raises(ConfigError, match=name):
+                service_files(platform, {**environ, name: path}, Path("/opt/regend"))
+    with pytest.raises(ConfigError, match="UTF-8"):
+        service_files(platform, environ, Path("/opt/\udcff/regend"))
+    with pytest.raises(ConfigError, match="XDG_CONFIG_HOME" if platform == "linux" else "HOME"):
+        service_files(platform, {**environ, "HOME": "/\udcff", "XDG_CONFIG_HOME": "/\udcff"}, Path("/opt/regend"))
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_relative_paths_are_those_of_this_directory(
+    environ: dict[str, str], tmp_path: Path, platform: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service manager starts the daemon elsewhere, where a relative path would name another file."""
+    monkeypatch.chdir(tmp_path)
+    environ |= dict.fromkeys((*PINNED_VARIABLES, "REGEND_SOCKET"), "own/place")
+    text = "".join(file.content for file in service_files(platform, environ, Path("/opt/regend")))
+    assert text.count(f"{tmp_path}/own/place") == 3
+    # The daemon and `regenctl` ignore relative XDG variables (XDG base directory specification).
+    assert not re.search(rf"XDG_\w+\W+(<string>)?{tmp_path}", text)
 
 
 def test_the_agent_is_a_valid_plist(environ: dict[str, str]) -> None:
@@ -138,6 +159,8 @@ def test_the_agent_is_a_valid_plist(environ: dict[str, str]) -> None:
     assert parsed["StandardErrorPath"] == f"{logs}/regend.err"
     assert parsed["KeepAlive"] == {"SuccessfulExit": False}
     assert parsed["Umask"] == 0o077
+    (agent,) = service_files("darwin", environ, Path("/tmp/regend.venv/bin/regend"))
+    assert plistlib.loads(agent.content.encode())["ProgramArguments"] == ["/tmp/regend.venv/bin/regend", *options]
 
 
 def test_other_platforms_are_told_what_to_do(environ: dict[str, str]) -> None:
