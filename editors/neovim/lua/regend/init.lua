@@ -142,9 +142,13 @@ function M.start()
   end)
 end
 
---- Add a directory to what is indexed: the working directory unless named.
+--- Add a directory to what is indexed: the working directory unless named. What is no directory to the letter, such as
+--- `$HOME/src` or `%:h`, is expanded.
 function M.add(directory)
-  local path = vim.fn.fnamemodify(vim.fn.expand(directory ~= '' and directory or vim.fn.getcwd()), ':p')
+  local path = vim.fn.fnamemodify(directory ~= '' and directory or vim.fn.getcwd(), ':p')
+  if vim.fn.isdirectory(path) == 0 then
+    path = vim.fn.fnamemodify(vim.fn.expand(directory), ':p')
+  end
   path = #path > 1 and path:gsub('/$', '') or path
   client.call('add', { path = path }, function(err, answer)
     if err then
