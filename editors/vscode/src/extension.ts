@@ -1,6 +1,7 @@
 // The extension: what of the daemon VS Code shows, and where.
 
 import { execFile } from 'node:child_process';
+import { realpath } from 'node:fs/promises';
 import * as vscode from 'vscode';
 import { Client } from './client';
 import type { OutlineAnswer, RootStatus, SearchAnswer, StatusAnswer, SymbolResult, SymbolsAnswer } from './messages';
@@ -92,7 +93,8 @@ class Asking {
       return [];
     }
     const { roots } = await this.client.call<{ roots: { path: string }[] }>('list');
-    const found = placesOf(folders.map((folder) => folder.uri.fsPath), roots.map((root) => root.path));
+    const named = folders.map(async ({ uri }) => [uri.fsPath, await realpath(uri.fsPath).catch(() => uri.fsPath)]);
+    const found = placesOf(await Promise.all(named), roots.map((root) => root.path));
     if (!found.length) {
       throw new Error(`${folders[0].uri.fsPath} is not indexed; run “Regend: Index the Workspace”.`);
     }
@@ -224,14 +226,14 @@ function pick(title: string, placeholder: string, ask: (query: string) => Promis
   });
   box.onDidChangeActive(([active]) => {
     if (active?.place) {
-      void reveal(active.place.file, active.place.line, true);
+      void reveal(active.place.file, active.place.line, true).catch(() => undefined); // It is said when it is chosen.
     }
   });
   box.onDidAccept(() => {
     const place = (box.selectedItems[0] ?? box.activeItems[0])?.place;
     if (place) {
       box.hide();
-      void reveal(place.file, place.line);
+      void reporting(() => reveal(place.file, place.line));
     }
   });
   box.onDidHide(() => {
@@ -399,7 +401,11 @@ export function activate(context: vscode.ExtensionContext): void {
     'regend.start': () => reporting(() => start(client)),
     'regend.add': () =>
       reporting(async () => {
-        for (const folder of vscode.workspace.workspaceFolders ?? []) {
+        const folders = vscode.workspace.workspaceFolders ?? [];
+        if (!folders.length) {
+          throw new Error('No folder is open; open the one to index.');
+        }
+        for (const folder of folders) {
           const added = await client.call<{ root: string; state: string }>('add', { path: folder.uri.fsPath });
           vscode.window.setStatusBarMessage(`Regend: added ${added.root}; it is ${added.state}.`, 5000);
         }

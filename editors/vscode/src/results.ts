@@ -131,15 +131,14 @@ export function statusText(connected: boolean, roots: Iterable<Pick<RootStatus, 
   return pending ? `$(sync~spin) regend: ${pending} pending` : '$(search) regend';
 }
 
-/** Return the roots to ask for some folders: those around them, else those below them, else none. */
-export function placesOf(folders: readonly string[], roots: readonly string[]): string[] {
+/**
+ * Return the roots to ask for some folders: those around them, else those below them, else none. A folder is an array of
+ * its names, best first; roots have the name without symbolic links.
+ */
+export function placesOf(folders: readonly (readonly string[])[], roots: readonly string[]): string[] {
   const inside = (path: string, directory: string) => path === directory || path.startsWith(`${directory.replace(/\/$/, '')}/`);
-  const places = new Set<string>();
-  for (const folder of folders) {
-    const around = roots.filter((root) => inside(folder, root)).sort((a, b) => b.length - a.length)[0];
-    for (const place of around ? [folder] : roots.filter((root) => inside(root, folder))) {
-      places.add(place);
-    }
-  }
-  return [...places].slice(0, 64);
+  const placesFor = (name: string) =>
+    roots.some((root) => inside(name, root)) ? [name] : roots.filter((root) => inside(root, name));
+  const found = folders.flatMap((names) => names.map(placesFor).find((places) => places.length) ?? []);
+  return [...new Set(found)].slice(0, 64);
 }

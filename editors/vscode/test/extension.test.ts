@@ -1,7 +1,9 @@
 // The whole extension between a recording of the editor and a real daemon ($REGEND_SOCKET, $ROOT).
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type * as editor from 'vscode';
 import { activate } from '../src/extension';
@@ -93,6 +95,33 @@ test('language models find unsaved text', async () => {
   assert.match(await invoke('regend_search', { query: 'unsaved_bilby' }), /src\/new\.py:1-2 \(unsaved\)\n.*unsaved_bilby/s);
   assert.match(await invoke('regend_symbols', { name: 'JobQueue' }), /src\/jobs\/queue\.py:4-\d+ class JobQueue/);
   assert.match(await invoke('regend_related', { file: `${root}/src/jobs/queue.py`, line: 4 }), /tests\/queue\.py/);
+});
+
+test('a folder that is opened by a symbolic link is asked', async () => {
+  const place = mkdtempSync(join(tmpdir(), 'regend-'));
+  symlinkSync(root, join(place, 'link'));
+  recorded.folders = [join(place, 'link')];
+  recorded.view.title = '';
+  await run('regend.list');
+  rmSync(place, { recursive: true });
+  assert.equal(recorded.view.title, 'Results: JobQueue', recorded.errors.join());
+});
+
+test('a file that cannot be opened is named, and so is a workspace without a folder', async () => {
+  recorded.folders = [root];
+  await run('regend.search');
+  const pick = recorded.picks.at(-1);
+  assert.ok(pick);
+  pick.typeIn('JobQueue');
+  await until(() => pick.items[0]?.label === 'class JobQueue:', 'found');
+  const show = window.showTextDocument;
+  window.showTextDocument = () => Promise.reject(new Error('it was deleted'));
+  pick.accept(0);
+  await until(() => recorded.errors.at(-1) === 'Regend: it was deleted', 'said');
+  window.showTextDocument = show;
+  recorded.folders = [];
+  await run('regend.add');
+  assert.match(recorded.errors.at(-1) ?? '', /No folder is open/);
 });
 
 test('a folder that is not indexed is named', async () => {

@@ -64,10 +64,12 @@ test('the status bar says what a user must know first', () => {
 
 test('folders are asked as far as they are indexed', () => {
   const roots = ['/src/app', '/src/app/lib', '/src/other'];
-  assert.deepEqual(placesOf(['/src/app'], roots), ['/src/app']);
-  assert.deepEqual(placesOf(['/src/app/lib/deep'], roots), ['/src/app/lib/deep']);
-  assert.deepEqual(placesOf(['/src'], roots), roots);
-  assert.deepEqual(placesOf(['/src/application'], roots), []);
+  assert.deepEqual(placesOf([['/src/app']], roots), ['/src/app']);
+  assert.deepEqual(placesOf([['/src/app/lib/deep']], roots), ['/src/app/lib/deep']);
+  assert.deepEqual(placesOf([['/src']], roots), roots);
+  assert.deepEqual(placesOf([['/src/application']], roots), []);
+  const links = [['/link', '/src/other'], ['/src/app/link', '/elsewhere'], ['/parent', '/src'], ['/none', '/none']];
+  assert.deepEqual(placesOf(links, roots), ['/src/other', '/src/app/link', '/src/app', '/src/app/lib']);
 });
 
 test('dirty and just saved documents are sent, the active one first, within the limit', () => {
