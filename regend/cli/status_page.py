@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regend.cli.terminal import Style, bytes_text, columns, duration_text, printable
+from regend.cli.terminal import Style, bytes_text, columns, duration_text, printable, width_of
 from regend.errors import count_text
 
 TYPE_CHECKING = False
@@ -154,7 +154,7 @@ def _root_lines(roots: list[dict[str, Any]], style: Style, width: int) -> list[s
     right = frozenset(range(2, 2 + len(counts)))
     table = columns(rows, right)
     paths = [""] * len(rows)
-    if width and max(map(len, table)) > width - 2:
+    if width and max(map(width_of, table)) > width - 2:
         paths, rows = [row[0] for row in rows], [["  ", *row[1:]] for row in rows]
         table = columns(rows, frozenset(right))
     lines = [style(table[0], "dim")]

@@ -90,14 +90,26 @@ def columns(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) 
     """
     if not rows:
         return []
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.rjust(width) if i in right else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    widths = [max(width_of(row[i]) for row in rows) for i in range(len(rows[0]))]
+
+    def padded(i: int, cell: str) -> str:
+        spaces = " " * (widths[i] - width_of(cell))
+        return spaces + cell if i in right else cell + spaces
+
+    return ["  ".join(padded(i, cell) for i, cell in enumerate(row)).rstrip() for row in rows]
+
+
+def width_of(text: str) -> int:
+    """Return how many columns of a terminal a text takes: East Asian letters take two, accents and joiners none."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import category, east_asian_width
+
+    # Vowels and final consonants of Hangul in parts (U+1160 to U+11FF) are drawn into the letter before them.
+    joined = (
+        letter for letter in text if category(letter) not in ("Mn", "Me", "Cf") and not "\u1160" <= letter < "\u1200"
+    )
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in joined)
 
 
 def terminal_width() -> int:

@@ -9,6 +9,7 @@ import unicodedata
 
 import pytest
 
+from regend.cli.asking.lines import cut
 from regend.cli.settings import toml
 from regend.cli.terminal import (
     Style,
@@ -20,6 +21,7 @@ from regend.cli.terminal import (
     print_json,
     printable,
     wants_colour,
+    width_of,
 )
 from regend.errors import count_text
 
@@ -117,6 +119,22 @@ def test_only_what_controls_a_terminal_is_replaced() -> None:
 def test_columns() -> None:
     assert columns([("a", "1"), ("bbb", "22")], frozenset({1})) == ["a     1", "bbb  22"]
     assert columns([]) == []
+
+
+def test_columns_are_aligned_where_letters_are_wide_or_joined() -> None:
+    """File names have such letters; macOS gives names with their accents apart."""
+    words = {
+        "ab": 2, "日本": 4, "ｆｕ": 4, "é": 1, "e\u0301": 1, "한글": 4, unicodedata.normalize("NFD", "한글"): 4,
+        "\U0001f600": 2, "a\u200db": 2, "": 0,
+    }  # fmt: skip
+    for word, width in words.items():
+        assert width_of(word) == width, word
+        assert columns([(word, "x"), ("12345", "x")]) == [word + " " * (5 - width) + "  x", "12345  x"]
+        assert columns([(word, "x"), ("12345", "x")], frozenset({0}))[0] == " " * (5 - width) + word + "  x"
+        for limit in range(1, 12):
+            shown = cut(word * 3, limit)
+            assert width_of(shown) <= limit, (word, limit)
+            assert shown == word * 3 if width * 3 <= limit else shown.endswith("…")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from regend.cli.terminal import width_of
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -88,13 +90,13 @@ def cut(text: str, width: int) -> str:
         return text
     if text.isascii():
         return text[: width - 1] + "…"
-    from unicodedata import east_asian_width
-
-    used = 0
+    used = fitting = 0
     for place, letter in enumerate(text):
-        used += 2 if east_asian_width(letter) in "WF" else 1
+        used += width_of(letter)
         if used > width:
-            return text[: max(0, place - 1)] + "…"
+            return text[:fitting] + "…"
+        if used < width:
+            fitting = place + 1
     return text
 
 
