@@ -115,7 +115,7 @@ def _with_uris(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _uri(place: dict[str, Any]) -> str:
-    return from_fs_path(f"{place['root']}/{place['path']}") or ""
+    return from_fs_path(f"{place['root'].rstrip('/')}/{place['path']}") or ""
 
 
 def _path(uri: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from regend.lsp.server import _path, _uri
 from regend.rpc.schema import METHODS
 from tests.e2e.rig import Daemon, daemon
 from tests.rpc.scripted import ROOT, ServerThread, short_directory, wire
@@ -188,6 +189,13 @@ def test_what_is_wrong_with_a_request_is_said_and_the_server_goes_on() -> None:
     for answer, row in zip(answers, wrong, strict=False):
         assert row[2] in answer["error"]["message"], (row, answer)
     assert answers[-1]["result"]["results"]
+
+
+def test_the_uri_of_a_result_is_that_of_its_file() -> None:
+    """`/` may be a root, too: the name between two slashes at the beginning of a URI would be a machine."""
+    for root in ("/", "/src", "/a b"):
+        for path in ("etc/hosts", "a#b?c%25.py", "ü/é:1.py", "two words"):
+            assert _path(_uri({"root": root, "path": path})) == f"{root.rstrip('/')}/{path}"
 
 
 def test_without_the_package_the_command_names_it() -> None:
