@@ -31,7 +31,8 @@ from regend.store.base import Snapshot
 HELD = frozenset(
     ("rare_word", "whole_definition", "named_path", "named_line", "exact_phrase", "pairs", "same_file_again",
      "best_of_file", "chunk_meaning", "chunk_words", "chunk_symbol", "asked_data", "unasked_translation",
-     "unasked_vendor", "unasked_generated", "unasked_migration", "asked_document", "asked_topic", "history")
+     "unasked_vendor", "unasked_generated", "unasked_migration", "asked_document", "asked_test", "asked_topic",
+     "history")
 )  # fmt: skip
 """Weights that these questions cannot settle: some are promises (a name finds its definition), some are about queries
 that no question has (paths, quotes), some choose among the chunks of one file, while most answers here are files."""

@@ -20,6 +20,7 @@ from regend.chunking.tokens import normalised
 from regend.search.legs.fusion import KIND_FACTORS
 from regend.search.query.documents import asks_for_documents
 from regend.search.query.parse import Query
+from regend.search.query.tests import asks_for_tests
 from regend.search.query.topics import Topic, topic_of
 from regend.search.query.translations import Spoken, spoken
 from regend.search.query.words import ROLE_WORDS, PathWords, identifier_stems, plain
@@ -141,6 +142,7 @@ class QueryContext:
     spoken: Spoken
     documents: bool = False
     topic: Topic | None = None
+    tests: bool = False
 
 
 def query_context(query: Query, path_filter: str = "", weights: WordWeights = NO_WEIGHTS) -> QueryContext:
@@ -148,10 +150,13 @@ def query_context(query: Query, path_filter: str = "", weights: WordWeights = NO
     asked = query.stems | identifier_stems(path_filter) if path_filter else query.stems
     documents = query.kind == "language" and asks_for_documents(query.text)
     topic = None if query.kind == "path" else topic_of(query.text)
+    tests = asks_for_tests(query.text)
     wanted = {role for role, words in ROLE_WORDS.items() if words & asked}
     return QueryContext(
         query=query,
-        wanted_roles=frozenset(wanted | {"prose"} if documents else wanted),
+        wanted_roles=frozenset(
+            wanted | {role for role, is_asked in (("prose", documents), ("test", tests)) if is_asked}
+        ),
         whole_name=query.kind == "identifier",
         phrases=tuple(map(plain, query.phrases)),
         names=tuple(name.rpartition(".")[2] for name in query.identifiers),
@@ -159,6 +164,7 @@ def query_context(query: Query, path_filter: str = "", weights: WordWeights = NO
         spoken=spoken(query.text),
         documents=documents,
         topic=topic,
+        tests=tests,
     )
 
 
@@ -175,11 +181,17 @@ def file_name(candidate: Candidate, context: QueryContext) -> float:
     return len(stems & context.query.stems) / len(stems) if stems else 0.0
 
 
+def has_path(entry: Entry, path: str) -> bool:
+    """Return whether the end of the entry's path is `path`, which may be empty."""
+    return not path or ("/" + normalised(entry.path)).endswith("/" + path)
+
+
 def named_path(candidate: Candidate, context: QueryContext) -> float:
     """Find the file that the query names; the weight lifts it above all others for a query that is only a path."""
     wanted = context.query.path
-    path = normalised(candidate.entry.path)
-    return 1.0 if wanted and (path == wanted or path.endswith("/" + wanted)) else 0.0
+    if context.tests and candidate.path.role != "test":
+        return 0.0
+    return 1.0 if wanted and has_path(candidate.entry, wanted) else 0.0
 
 
 def named_line(candidate: Candidate, context: QueryContext) -> float:
@@ -209,6 +221,16 @@ def asked_data(candidate: Candidate, context: QueryContext) -> float:
 def asked_document(candidate: Candidate, context: QueryContext) -> float:
     """Count documents where they are what is asked for: how the project is installed, run, tested or released."""
     return 1.0 if context.documents and candidate.path.role == "prose" else 0.0
+
+
+def source_code(candidate: Candidate, context: QueryContext) -> float:
+    """Count code written by hand, neither test nor copy nor example, unless tests are what is asked for."""
+    return 1.0 if candidate.path.role in _BY_HAND and not context.tests else 0.0
+
+
+def asked_test(candidate: Candidate, context: QueryContext) -> float:
+    """Count tests where they are what is asked for."""
+    return 1.0 if context.tests and candidate.path.role == "test" else 0.0
 
 
 def asked_topic(candidate: Candidate, context: QueryContext) -> float:
@@ -306,10 +328,11 @@ FEATURES: tuple[Feature, ...] = (
     # Most questions are about what the project is written in, and not about its scripts.
     _row("main_language", "file", lambda chunk, _: chunk.file.language_share),
     # Code written by hand is what most questions are about, even where their words ask for tests or settings, too.
-    _row("source_code", "file", lambda chunk, _: 1.0 if chunk.path.role in _BY_HAND else 0.0),
+    _row("source_code", "file", source_code),
     *(_row(f"unasked_{role}", "file", unasked(role)) for role in ROLE_WORDS if role != "source"),
     _row("asked_data", "file", asked_data, _asks_for_settings),
     _row("asked_document", "file", asked_document, lambda context: context.documents),
+    _row("asked_test", "file", asked_test, lambda context: context.tests),
     _row("asked_topic", "file", asked_topic, lambda context: context.topic is not None),
     # Its weight exceeds what a translation with more examples than the original may have on top, on purpose.
     _row("unasked_translation", "file", translated),

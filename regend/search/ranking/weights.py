@@ -11,7 +11,7 @@ MODEL_STRENGTH = 0.5
 """Worth of the built-in model beside BM25 on questions in words, see `fusion.vector_weight`."""
 
 WEIGHTS: Mapping[str, float] = {
-    "rare_word": 192.0,
+    "rare_word": 200.0,
     "words": 0.194,
     "meaning": 0.409,
     "all_words": 0.174,
@@ -39,6 +39,7 @@ WEIGHTS: Mapping[str, float] = {
     "unasked_migration": 0.4,
     "asked_data": 1.2,
     "asked_document": 2.2,
+    "asked_test": 0.7,
     "asked_topic": 3.0,
     "unasked_translation": 0.9,
     "unasked_declaration": 0.2,
