@@ -19,19 +19,27 @@ from regend.search.errors import QueryError
 from regend.search.exact import exact_search
 from regend.search.legs.conditions import conditions_of
 from regend.search.legs.fusion import vector_weight
-from regend.search.legs.legs import Vector, are_named_in_code, exact_definitions, find_definitions
+from regend.search.legs.legs import (
+    NO_DEFINITIONS,
+    Definitions,
+    Vector,
+    are_named_in_code,
+    exact_definitions,
+    find_definitions,
+)
 from regend.search.legs.literal import is_code_word, literal_of, longer_word
 from regend.search.legs.locate import Place
 from regend.search.legs.named import located, topic_entries, within_files
 from regend.search.legs.scope import Scope, ScopeResolver
 from regend.search.options import RelatedOptions, SearchOptions
 from regend.search.overlay import OverlaidSnapshot
+from regend.search.query.definitions import wanted_definition
 from regend.search.query.filters import Filters, canonical_kind
 from regend.search.query.parse import Query, too_long
 from regend.search.query.spelling import Correction, correct
 from regend.search.query.words import forms
 from regend.search.ranking.coverage import WordWeights, rarity, word_weights
-from regend.search.ranking.features import QueryContext, query_context
+from regend.search.ranking.features import QueryContext, has_path, query_context
 from regend.search.ranking.files import select_files
 from regend.search.ranking.history import HistoryOf, told_by
 from regend.search.ranking.ranking import RANKING, Ranked, RankingTable
@@ -43,7 +51,7 @@ from regend.search.results.outcome import Outline, SearchOutcome
 from regend.search.results.presentation import Show
 from regend.search.results.recent import RecentAnswers
 from regend.search.stages import StageClock
-from regend.store.base import Snapshot
+from regend.store.base import ChunkConditions, Snapshot, SymbolView
 
 QueryEncoder = Callable[[str], Vector]
 
@@ -235,6 +243,11 @@ class Engine:
             if exact.views and not (query.kind == "path" and scope.has_file(query.path)):
                 definitions = exact.joined(definitions)
                 context = replace(context, whole_name=True)
+        if not (context.whole_name or context.documents or context.topic or context.tests):
+            own = self._wanted(snapshot, scope, query, conditions, definitions)
+            if own.views:
+                definitions = own.joined(definitions)
+                context = replace(context, whole_name=True)
         topical: tuple[Place, ...] = ()
         if context.topic is not None:
             # The name of a definition is that of a definition, whatever else is called so.
@@ -247,6 +260,27 @@ class Engine:
             self._table.asked(context), literal_of(snapshot, scope, query, conditions),
             topical=topical, told=told_by(self._history_of, query.terms),
         )  # fmt: skip
+
+    def _wanted(
+        self, snapshot: Snapshot, scope: Scope, query: Query, conditions: ChunkConditions, definitions: Definitions
+    ) -> Definitions:
+        """Return the definitions that are all that the query asks for, in the file that it names, if it names one.
+
+        Args:
+            definitions: of the query's names.
+        """
+        wanted = wanted_definition(query)
+        if wanted is None:
+            return NO_DEFINITIONS
+
+        def counts(view: SymbolView) -> bool:
+            entry = scope.entry(view.entry_id)
+            return view.kind in wanted.kinds and entry is not None and has_path(entry, query.path)
+
+        if not wanted.exact:
+            return definitions.among(counts)
+        found = (exact_definitions(snapshot, scope, name, conditions).among(counts) for name in wanted.names)
+        return next((own for own in found if own.views), NO_DEFINITIONS)
 
     def _word_weights(self, scope: Scope, query: Query) -> WordWeights:
         """Weigh the query's words; one that no chunk holds in any form counts nothing."""

@@ -76,6 +76,10 @@ class Definitions:
         rest = tuple(view for view in others.views if (view.entry_id, view.start_line) not in known)
         return Definitions(grades, self.views + rest)
 
+    def among(self, counts: Callable[[SymbolView], bool]) -> Definitions:
+        """Return those definitions that count."""
+        return _definitions([(self.grades[v.entry_id, v.start_line], v) for v in self.views if counts(v)])
+
     def grade_within(self, entry_id: int, start_line: int, end_line: int) -> float:
         """Return the best grade of a definition that begins within the lines, or 0."""
         return max((grade for _, grade in self._within(entry_id, start_line, end_line)), default=0.0)

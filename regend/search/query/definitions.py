@@ -1,0 +1,88 @@
+"""Questions that the definition of one name answers: ``class RetryPolicy``, `where is retry defined`. Pure.
+
+Any code has their other words. So a question counts only if it says nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from regend.chunking.tokens import words_in
+from regend.limits import KINDS
+from regend.search.query.parse import Query
+
+
+def _listed(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_TYPES = _listed("class struct interface trait protocol enum type record object union")
+_FUNCTIONS = _listed("function func fun fn def method constructor macro")
+_VALUES = _listed("constant const variable var field property")
+_KIND_WORDS = _TYPES | _FUNCTIONS | _VALUES | _listed("module namespace")
+_KINDS_MEANT = {
+    _TYPES: _TYPES | _listed("constructor extension impl module table"),
+    _FUNCTIONS: _FUNCTIONS,
+    _VALUES: _VALUES | _listed("enum"),
+}
+"""Kinds of definitions that such words of a question may mean."""
+_DEFINED = _listed("declaration declare declared defined definition definitions")
+_IMPLEMENTED = _listed("implementation implemented")
+_ABSTRACT = _listed("interface protocol trait")
+"""Kinds whose implementation is not their definition."""
+_FILLERS = _listed(
+    """a about an are body can code could describe did do does explain find for get give go goto here how i in is it its
+    jump like located look looks me mean means my name named need of open our out please see show source tell that the
+    there this to up us want was we what where which work works would you"""
+)
+_IN_CODE = KINDS - _listed("block element key section window")
+_BESIDE = _KIND_WORDS | _DEFINED | _IMPLEMENTED | _FILLERS
+_MOST_WORDS = 12
+_MOST_NAMES = 2
+_PLAIN = re.compile(r"[\w\s]+[.?]?")
+
+
+class Wanted(NamedTuple):
+    """A definition that a question asks for.
+
+    Attributes:
+        names: dotted where qualified; the first one counts that is defined.
+        kinds: that the definition may have.
+        exact: only a definition of exactly this name counts, because it may be a name by chance.
+    """
+
+    names: tuple[str, ...]
+    kinds: frozenset[str]
+    exact: bool
+
+
+def wanted_definition(query: Query) -> Wanted | None:
+    """Return the name whose definition is all that the query asks for, or None.
+
+    A word that is not spelt like a name is one where a word beside it, or one for definitions, says so (``retry
+    function``). Two names are those of a member and its owner: ``method foo of Bar``.
+    """
+    if query.kind not in ("mixed", "language") or query.phrases or query.line:
+        return None
+    text = query.text
+    for place in sorted(query.places, key=lambda place: -place.start):
+        text = text[: place.start] + text[place.end :]
+    words, names = words_in(text), query.identifiers
+    lowered = [word.lower() for word in words]
+    parts = {part for name in names for part in name.split(".")}
+    plain = [at for at, word in enumerate(words) if word not in parts and lowered[at] not in _BESIDE]
+    if len(words) > _MOST_WORDS or not 1 <= len(names) + len(plain) <= _MOST_NAMES:
+        return None
+    kinds = _IN_CODE - _ABSTRACT if _IMPLEMENTED.intersection(lowered) else _IN_CODE
+    if len(names) == 1 and not plain:
+        return Wanted(names, kinds, exact=False)
+    if len(names) > 1:
+        return Wanted((f"{names[1]}.{names[0]}", f"{names[0]}.{names[1]}"), kinds, exact=True)
+    word, said = words[plain[0]], _KIND_WORDS.intersection(lowered[max(0, plain[0] - 1) : plain[0] + 2])
+    if len(plain) > 1 or not _PLAIN.fullmatch(text.strip()) or not (said or _DEFINED.intersection(lowered)):
+        return None
+    if names:
+        return Wanted((f"{names[0]}.{word}",), kinds, exact=True)
+    meant = (found for group, found in _KINDS_MEANT.items() if group & said)
+    return Wanted((word,), next(meant, kinds), exact=True)

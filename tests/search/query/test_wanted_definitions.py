@@ -1,0 +1,54 @@
+"""Which questions one definition answers: generated ones, and such as say more."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from regend.search.query.definitions import wanted_definition
+from regend.search.query.parse import parse_query
+
+SPELT = ("RetryPolicy", "next_delay", "RetryPolicy.next_delay")
+SURE = (
+    "class {}", "the {} function", "struct {}", "where is {} defined?", "definition of {}", "show me {}", "go to {}",
+    "what does {} do", "How does {} work?", "explain what {} is", "def {}(", "type {} struct", "- {}",
+    "where is {} implemented", "find the declaration of {}.",
+)  # fmt: skip
+PLAIN = ("retry function", "function retry", "the retry method", "where is retry defined?", "definition of retry")
+MORE = (
+    "who uses RetryPolicy", "where is next_delay called", "RetryPolicy retries twice", "fix next_delay",
+    "tests for RetryPolicy", "return next_delay(attempt)", "class RetryPolicy(Base):", "subclasses of RetryPolicy",
+    "how do RetryPolicy and next_delay and push_job work", "retry", "where is retry", "what does retry do",
+    "login retry function", "where is the class", "retry the function call", "class <retry>", '"next_delay" function',
+    "next_delay", "retry.py:12 class RetryPolicy",
+)  # fmt: skip
+
+
+def test_a_name_among_words_that_only_ask_is_wanted() -> None:
+    for form, name in product(SURE, SPELT):
+        wanted = wanted_definition(parse_query(form.format(name)))
+        assert wanted is not None and wanted.names == (name,) and not wanted.exact, (form, name, wanted)
+        assert "function" in wanted.kinds and "section" not in wanted.kinds
+        assert ("interface" in wanted.kinds) == ("implemented" not in form), (form, wanted.kinds)
+
+
+def test_a_plain_word_is_a_name_where_the_query_says_so() -> None:
+    for text in PLAIN:
+        wanted = wanted_definition(parse_query(text))
+        assert wanted is not None and wanted.names == ("retry",) and wanted.exact, text
+        assert ("class" in wanted.kinds) == ("defin" in text), (text, wanted.kinds)
+
+
+def test_of_two_names_one_is_a_member_of_the_other() -> None:
+    for text in (
+        "method next_delay of RetryPolicy",
+        "next_delay in RetryPolicy",
+        "the next_delay of class RetryPolicy",
+    ):
+        wanted = wanted_definition(parse_query(text))
+        assert wanted is not None and "RetryPolicy.next_delay" in wanted.names and wanted.exact, text
+    wanted = wanted_definition(parse_query("method run of RetryPolicy"))
+    assert wanted is not None and wanted.names == ("RetryPolicy.run",), wanted
+
+
+def test_a_query_that_says_more_wants_no_definition_alone() -> None:
+    assert [text for text in MORE if wanted_definition(parse_query(text)) is not None] == []

@@ -1,0 +1,61 @@
+"""A definition comes first where a question asks for nothing else, and tests where it asks for tests."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.search.conftest import Corpus
+from tests.search.test_literal import found
+
+USES = 40
+
+
+@pytest.fixture
+def uses(corpus: Corpus) -> Corpus:
+    """Return files that use two names far more often than the files that define them."""
+    used = "# where is the RetryPolicy class defined: RetryPolicy function struct of next_delay, retry, drain\n"
+    body = "x = RetryPolicy().next_delay(RetryPolicy)\nretry(drain(retry))\n"
+    files = [(f"src/use_{at}.py", f"{used}def use_{at}():\n    {body}" + used * 3, "python") for at in range(USES)]
+    defined = (
+        "class RetryPolicy:\n\n    def next_delay(self):\n        return 1\n\n    def drain(self):\n        return 2\n"
+    )
+    files += [
+        ("src/policies.py", defined, "python"),
+        ("src/words.py", "def retry(job):\n    job.run()\n    job.end()\n", "python"),
+        ("src/other.py", "def next_delay(other):\n    pass\n    return other\n", "python"),
+        ("tests/test_policies.py", "def test_policy():\n    assert RetryPolicy().next_delay() == 1\n", "python"),
+        ("docs/words.md", "## retry\n\nRetry function, defined.\n", "markdown"),
+    ]
+    corpus.fill(corpus.add_root("/repo"), files)
+    return corpus
+
+
+def test_the_definition_comes_first_where_nothing_else_is_asked_for(uses: Corpus) -> None:
+    asked = {
+        "src/policies.py": (
+            "class RetryPolicy", "RetryPolicy class", "where is RetryPolicy defined?", "struct RetryPolicy",
+            "what does RetryPolicy do", "show me RetryPolicy", "method next_delay of RetryPolicy",
+            "method drain of RetryPolicy", "next_delay in policies.py", "next_delay in src/policies.py",
+        ),
+        "src/words.py": ("retry function", "where is retry defined", "the retry function."),
+        "src/other.py": ("next_delay in other.py",),
+    }  # fmt: skip
+    for path, texts in asked.items():
+        for text in texts:
+            assert found(uses, text)[0][0] == path, (text, found(uses, text))
+
+
+def test_a_definition_of_another_kind_is_not_what_was_asked_for(uses: Corpus) -> None:
+    for text in ("retry class", "the retry struct", "where is retry called"):
+        assert found(uses, text)[0][0] != "src/words.py", (text, found(uses, text))
+
+
+def test_tests_come_first_where_they_are_asked_for(uses: Corpus) -> None:
+    for text in (
+        "tests for RetryPolicy",
+        "where is next_delay tested",
+        "RetryPolicy unit tests",
+        "tests for policies.py",
+    ):
+        assert found(uses, text)[0][0] == "tests/test_policies.py", (text, found(uses, text))
+    assert found(uses, "RetryPolicy")[0][0] == "src/policies.py"
