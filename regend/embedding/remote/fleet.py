@@ -2,7 +2,8 @@
 
 Requests wait here for the account's limits and for a place at a server: queries first, then edits, then bulk, each in
 order of arrival. A request goes to the server with the fewest in progress among those that answer. A server gets its
-first text only after it was seen to hold the same model: its vector of a probe text must agree with the known one.
+first text only after it was seen to hold the same model: its vector of a probe text must agree with the known one. A
+server that refused a text must show this again where there are others, so that a faulty one does not spoil the texts.
 """
 
 from __future__ import annotations
@@ -123,6 +124,11 @@ class Fleet:
                 self._admitting.discard(endpoint)
                 self._pump()
             errand.endpoint = None
+
+    def doubt(self, endpoint: Endpoint | None) -> None:
+        """Let a server that refused a text show that it works, where another server can be asked instead."""
+        if endpoint is not None and len(self.endpoints) > 1:
+            endpoint.admitted = False
 
     def has_other(self, endpoint: Endpoint | None) -> bool:
         """Tell whether another server than this one can be asked."""
@@ -299,7 +305,14 @@ class Fleet:
     async def _admit(self, endpoint: Endpoint, tokens: float) -> None:
         """See whether a server holds the right model, on a request that was started for something else."""
         self._limiter.settle(tokens, PROBE_TOKENS)
-        answer = await self._send(endpoint, [PROBE_TEXT], "document", self.form, PROBE_TOKENS)
+        try:
+            answer = await self._send(endpoint, [PROBE_TEXT], "document", self.form, PROBE_TOKENS)
+        except ProviderRejectedError as error:
+            if len(self.endpoints) == 1:
+                raise
+            self._exclude(endpoint, str(error), _LOOK_AGAIN_S)  # Every server that works takes this text.
+            log.warning("embedding_server_refuses_all", server=endpoint.origin, kind=error.kind)
+            return
         self.compare(endpoint, answer.vectors[0])
 
     def compare(self, endpoint: Endpoint, vector: Matrix) -> None:
@@ -310,13 +323,18 @@ class Fleet:
             endpoint.admitted, endpoint.refusal = True, ""
             log.info("embedding_server_admitted", server=endpoint.origin, cosine=round(cosine, 5))
             return
-        endpoint.refusal = (
+        refusal = (
             f"{endpoint.who} answers with another model than the stored vectors are of (cosine {cosine:.3f} for a "
             "probe text, not 0.999); start the right model there, or give the new one a name of its own in "
             "`embedding.model`."
         )
-        self._excluded_until[endpoint] = time.monotonic() + _LOOK_AGAIN_S
+        self._exclude(endpoint, refusal, _LOOK_AGAIN_S)
         log.warning("embedding_server_refused", server=endpoint.origin, cosine=round(cosine, 5))
+
+    def _exclude(self, endpoint: Endpoint, refusal: str, pause_s: float) -> None:
+        """Ask a server for nothing for a while, and compare its model before it is asked again."""
+        endpoint.admitted, endpoint.refusal = False, refusal
+        self._excluded_until[endpoint] = time.monotonic() + pause_s
 
 
 def agreement(left: Matrix, right: Matrix) -> float:

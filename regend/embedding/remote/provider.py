@@ -24,7 +24,7 @@ from regend.config import EmbeddingConfig
 from regend.embedding.base import Matrix, ModelInfo, Task, embed_parts, unit_vectors
 from regend.embedding.pacing.backoff import BackoffConfig, pause_s
 from regend.embedding.pacing.ratelimit import MINUTE_S, RateConfig, RateLimiter, burst_s
-from regend.embedding.remote.dialects import DIALECTS, Answer
+from regend.embedding.remote.dialects import DIALECTS
 from regend.embedding.remote.endpoint import Endpoint, is_loopback_url
 from regend.embedding.remote.fleet import Errand, Fleet, Metrics
 from regend.embedding.remote.keys import KeySource
@@ -195,7 +195,7 @@ class HttpProvider:
     async def _embed_part(self, part: Sequence[Prepared], task: Task, lane: Lane) -> Matrix:
         """Send one request, or halves of it where it proves too large, and in the end a shorter text."""
         try:
-            answer = await self._ask(part, task, lane)
+            return await self._ask(part, task, lane)
         except ProviderRejectedError as error:
             if error.kind != "too_large" or (len(part) == 1 and len(part[0].text) <= _LEAST_CUT_CHARS):
                 raise
@@ -205,9 +205,6 @@ class HttpProvider:
             middle = len(part) // 2
             first = await self._embed_part(part[:middle], task, lane)
             return np.concatenate([first, await self._embed_part(part[middle:], task, lane)])
-        if answer.tokens:
-            self._counter.scale.learn(sum(text.estimate for text in part), answer.tokens)
-        return unit_vectors(answer.vectors, len(part), self.info.dim, self._who)
 
     def _halved(self, text: Prepared) -> Prepared:
         """Cut a text that is longer than the server takes, and from now on others of that length beforehand."""
@@ -217,14 +214,21 @@ class HttpProvider:
         kept = cut_at_boundary(text.text, len(text.text) // 2)
         return self._counter.prepare(kept, self._text_tokens)[0]
 
-    async def _ask(self, part: Sequence[Prepared], task: Task, lane: Lane) -> Answer:
-        """Send one request, and try again as long as that makes sense."""
+    async def _ask(self, part: Sequence[Prepared], task: Task, lane: Lane) -> Matrix:
+        """Send one request, and try again as long as that makes sense; return its unit vectors."""
         errand = Errand([text.text for text in part], task, sum(text.tokens for text in part), lane)
         began_at, attempts = time.monotonic(), 0
         while True:
             attempts += 1
             try:
-                return await self._fleet.ask(errand)
+                answer = await self._fleet.ask(errand)
+                if answer.tokens:
+                    self._counter.scale.learn(sum(text.estimate for text in part), answer.tokens)
+                return unit_vectors(answer.vectors, len(part), self.info.dim, self._who)
+            except ProviderRejectedError as error:
+                if error.kind != "too_large":
+                    self._fleet.doubt(errand.endpoint)
+                raise
             except ProviderUnavailableError as error:
                 if error.kind in _HOPELESS and not (error.kind == "tls" and self._fleet.has_other(errand.endpoint)):
                     raise

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import base64
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -19,7 +20,7 @@ from regend.embedding.remote.fleet import AGREEMENT, PROBE_TEXT, Errand, Fleet, 
 from regend.embedding.remote.keys import KeySource
 from regend.embedding.remote.provider import HttpProvider
 from regend.embedding.remote.transport import Transport
-from regend.errors import ProviderUnavailableError
+from regend.errors import ProviderRejectedError, ProviderUnavailableError
 from regend.types import Lane
 from tests.embedding.hashing import DIM, HashingEncoder
 from tests.embedding.server import EmbeddingServer, items, serving, texts_in
@@ -150,6 +151,57 @@ async def test_one_that_comes_back_is_compared_again() -> None:
         await until(lambda: provider.status()["servers"][0]["breaker"] == "half-open", "a trial is allowed")
         await provider.embed(["c"], "document")
         assert (len(server.asked), len(server.probes)) == (asked + 1, probes + 1)
+
+
+Change = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+REFUSING: dict[str, Change | None] = {
+    "400": None,
+    "too few": lambda data: data[:-1],
+    "empty": lambda data: [item | {"embedding": [0.0] * DIM} for item in data],
+    "not finite": lambda data: [item | {"embedding": base64.b64encode(NAN).decode()} for item in data],
+    "too short": lambda data: [item | {"embedding": item["embedding"][1:]} for item in data],
+}
+NAN = np.full(DIM, np.nan, "<f4").tobytes()
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("how", REFUSING)
+async def test_one_that_refuses_everything_spoils_no_text(how: str, which: int) -> None:
+    change = REFUSING[how]
+
+    async def refuse(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        if change is None:
+            return web.Response(status=400, text="model not loaded")
+        return web.json_response({"data": change(items(texts_in(body)))})
+
+    async with servers(2) as started, fleet_of(started) as provider:
+        await asyncio.gather(*(provider.embed([f"text {n}"], "document") for n in range(8)))
+        started[which].respond = started[which].respond_probe = refuse
+        texts = [f"other {n}" for n in range(12)]
+        asked = [provider.embed([text], "document") for text in texts]
+        results = await asyncio.gather(*asked, return_exceptions=True)
+        refused = [text for text, result in zip(texts, results, strict=True) if isinstance(result, Exception)]
+        assert 0 < len(refused) < len(texts), "it was asked, and others were answered"
+        probes = len(started[which].probes)
+        await asyncio.gather(*(provider.embed([text], "document") for text in refused))
+        row = provider.status()["servers"][which]
+        assert row["refusal"] and not row["admitted"] and len(started[which].probes) <= probes + 1
+
+
+async def test_a_text_that_all_refuse_costs_a_probe_and_no_server() -> None:
+    def pick(texts: list[str]) -> web.Response:
+        return web.Response(status=400) if "poison" in texts else web.json_response({"data": items(texts)})
+
+    async with servers(2) as started, fleet_of(started) as provider:
+        await provider.prepare()
+        for server in started:
+            server.answer(pick)
+        for _ in range(3):
+            with pytest.raises(ProviderRejectedError):
+                await provider.embed(["poison"], "document")
+        await asyncio.gather(*(provider.embed([f"text {n}"], "document") for n in range(8)))
+        assert all(row["admitted"] and not row["refusal"] for row in provider.status()["servers"])
+        assert sum(len(server.probes) for server in started) <= 2 + 1 + 3
 
 
 # --- waiting ----------------------------------------------------------------------------------------------------------
