@@ -130,6 +130,10 @@ class Fleet:
         if endpoint is not None and len(self.endpoints) > 1:
             endpoint.admitted = False
 
+    def pauses_alone(self, error: ProviderUnavailableError) -> bool:
+        """Tell whether the pause that a server asked for is its own: 429 speaks of the account, which all share."""
+        return error.kind != "rate_limited" and len(self.endpoints) > 1
+
     def has_other(self, endpoint: Endpoint | None) -> bool:
         """Tell whether another server than this one can be asked."""
         return any(other is not endpoint for other in self._usable(time.monotonic()))
@@ -140,6 +144,8 @@ class Fleet:
         Raises:
             EmbeddingError: as `ask`.
         """
+        if self._excluded_until.get(endpoint, 0.0) > (now := time.monotonic()):
+            raise self._no_server(now)
         wait_s = self._limiter.wait_s(tokens, 0.0, time.monotonic())
         while wait_s > 0.0:
             await asyncio.sleep(wait_s)
@@ -285,7 +291,9 @@ class Fleet:
         if isinstance(error, ProviderUnavailableError):
             if error.kind == "rate_limited":
                 self._metrics.rate_limited += 1
-            if error.kind == "rate_limited" or error.retry_after_s is not None:
+            if error.retry_after_s is not None and self.pauses_alone(error):
+                self._exclude(endpoint, str(error), error.retry_after_s)
+            elif error.kind == "rate_limited" or error.retry_after_s is not None:
                 self._limiter.refused(error.retry_after_s, now)
         if isinstance(error, ProviderRejectedError) or error.kind in _BLAMELESS or error.kind == "rate_limited":
             endpoint.breaker.succeeded()  # A working server answers there.

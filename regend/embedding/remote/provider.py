@@ -233,10 +233,12 @@ class HttpProvider:
                 if error.kind in _HOPELESS and not (error.kind == "tls" and self._fleet.has_other(errand.endpoint)):
                     raise
                 luck = random.random()  # noqa: S311 - jitter, not a secret
-                pause = pause_s(self._backoff, attempts, time.monotonic() - began_at, error.retry_after_s, luck)
+                has_other = self._fleet.has_other(errand.endpoint)
+                asked_s = None if has_other and self._fleet.pauses_alone(error) else error.retry_after_s
+                pause = pause_s(self._backoff, attempts, time.monotonic() - began_at, asked_s, luck)
                 if pause is None:
                     raise
-                if error.kind not in _WORTH_A_PAUSE and self._fleet.has_other(errand.endpoint):
+                if error.kind not in _WORTH_A_PAUSE and has_other:
                     pause = 0.0  # Another server needs no pause.
             self.metrics.retries += 1
             await asyncio.sleep(pause)

@@ -153,6 +153,38 @@ async def test_one_that_comes_back_is_compared_again() -> None:
         assert (len(server.asked), len(server.probes)) == (asked + 1, probes + 1)
 
 
+@pytest.mark.parametrize("at_the_start", [False, True])
+async def test_a_pause_that_one_asks_for_holds_up_no_other(at_the_start: bool) -> None:
+    async def starting(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        return web.Response(status=503, text="loading the model", headers={"Retry-After": "600"})
+
+    async with servers(2) as started, fleet_of(started) as provider:
+        if not at_the_start:
+            await provider.prepare()
+        started[0].respond = started[0].respond_probe = starting
+        async with asyncio.timeout(10.0):
+            await asyncio.gather(*(provider.embed([f"text {n}"], "document") for n in range(8)))
+            await provider.embed(["a question"], "query", Lane.QUERY)
+        assert len(started[1].asked) == 9 and len(started[0].asked) <= 2, "the pause is kept"
+        assert "loading the model" in provider.status()["servers"][0]["refusal"]
+        started[1].respond = starting
+        with pytest.raises(ProviderUnavailableError) as caught:
+            await provider.embed(["nobody"], "document")
+        assert 500.0 < (caught.value.retry_after_s or 0.0) <= 600.0
+
+
+async def test_a_pause_of_the_account_holds_for_all() -> None:
+    async with servers(2) as started, fleet_of(started, attempts=1) as provider:
+        await provider.prepare()
+        started[0].answer(lambda _: web.Response(status=429, headers={"Retry-After": "600"}))
+        with pytest.raises(ProviderUnavailableError):
+            await provider.embed(["a"], "document")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await provider.embed(["b"], "document")
+        assert started[1].asked == []
+
+
 Change = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 REFUSING: dict[str, Change | None] = {
     "400": None,
