@@ -201,18 +201,20 @@ class HttpProvider:
                 raise
             self.metrics.halvings += 1
             if len(part) == 1:
-                return await self._embed_part([self._halved(part[0])], task, lane)
+                return await self._embed_halved(part[0], task, lane)
             middle = len(part) // 2
             first = await self._embed_part(part[:middle], task, lane)
             return np.concatenate([first, await self._embed_part(part[middle:], task, lane)])
 
-    def _halved(self, text: Prepared) -> Prepared:
-        """Cut a text that is longer than the server takes, and from now on others of that length beforehand."""
+    async def _embed_halved(self, text: Prepared, task: Task, lane: Lane) -> Matrix:
+        """Cut a text that is longer than the server takes, and once that is taken others of that length beforehand."""
         self.metrics.cut_texts += 1
         limit = max(1, int(text.tokens * 0.75))
-        self._text_tokens = min(self._text_tokens or limit, limit)
         kept = cut_at_boundary(text.text, len(text.text) // 2)
-        return self._counter.prepare(kept, self._text_tokens)[0]
+        vectors = await self._embed_part([self._counter.prepare(kept, limit)[0]], task, lane)
+        # Not before: a server that finds everything too large for a while must not make all later texts short.
+        self._text_tokens = min(self._text_tokens or limit, limit)
+        return vectors
 
     async def _ask(self, part: Sequence[Prepared], task: Task, lane: Lane) -> Matrix:
         """Send one request, and try again as long as that makes sense; return its unit vectors."""

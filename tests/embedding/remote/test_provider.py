@@ -22,7 +22,7 @@ from regend.embedding.remote.provider import HttpProvider
 from regend.errors import ConfigError, ProviderRejectedError, ProviderUnavailableError
 from regend.types import Lane
 from tests.embedding.hashing import DIM, HashingEncoder
-from tests.embedding.server import EmbeddingServer, items, serving, texts_in
+from tests.embedding.server import EmbeddingServer, good, items, serving, texts_in
 from tests.workers.dispatcher_rig import until
 
 TEXTS = ["def one(): pass", "def two(): pass", "def three(): pass"]
@@ -246,7 +246,10 @@ async def test_a_server_that_finds_everything_too_large(server: EmbeddingServer)
         with pytest.raises(ProviderRejectedError) as caught:
             await provider.embed(["x " * 2_000], "document")
         assert caught.value.kind == "too_large"
-    assert len(server.asked) < 10
+        assert len(server.asked) < 10
+        server.respond = good
+        await provider.embed(["x " * 2_000], "document")
+        assert server.texts[-1] == ["x " * 2_000], "no limit was learnt"
 
 
 # --- what is known of it ----------------------------------------------------------------------------------------------
