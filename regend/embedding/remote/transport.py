@@ -6,6 +6,7 @@ words are shown only as far as they repeat neither the key nor the texts.
 
 from __future__ import annotations
 
+import json
 import re
 import ssl
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,9 @@ _REPEATED_CHARS = 16
 """A message that repeats so much of a text in a row is not shown."""
 _REJECTED = frozenset((400, 413, 414, 422, 424))
 """Statuses that blame the texts. All others blame the server, the network or the configuration, and may pass."""
+_SEARCHED_BYTES = {400: 4_096, 422: 4_096, 500: 200}
+"""Maximum length of a server's words that are searched for `_TOO_LONG`, by status. Proxies put their own words first. A
+500 may hold a whole stack trace, which says nothing of the text. Guesses: words of more servers would settle them."""
 _FAULTS = {
     TimeoutError: "timeout",
     aiohttp.ClientPayloadError: "truncated",
@@ -77,7 +81,7 @@ class Transport:
             raise ProviderUnavailableError("The daemon is stopping.") from error
         if response.status == 200:
             return raw, response.headers
-        raise _refusal(response, _shown(raw, key, texts), who)
+        raise _refusal(response, _shown(raw, key, texts), _blames_length(response.status, raw, texts), who)
 
     async def close(self) -> None:
         """Close the connections; requests in progress and later ones fail."""
@@ -112,15 +116,29 @@ async def _read(response: aiohttp.ClientResponse, who: str) -> bytes:
     return b"".join(parts)
 
 
-def _refusal(response: aiohttp.ClientResponse, told: str, who: str) -> EmbeddingError:
+def _refusal(response: aiohttp.ClientResponse, told: str, blames_length: bool, who: str) -> EmbeddingError:
     status = response.status
     message = f"{who} answered {status}: {told}"
-    if status == 413 or (status in (400, 422, 500) and _TOO_LONG.search(told)):
+    if blames_length:
         return ProviderRejectedError(message, "too_large")
     if status in _REJECTED:
         return ProviderRejectedError(message, "refused")
     kind = "redirect" if 300 <= status < 400 else _KINDS.get(status, "failed")
     return ProviderUnavailableError(message, retry_after_s(response.headers), kind)
+
+
+def _blames_length(status: int, raw: bytes, texts: Sequence[str]) -> bool:
+    """Tell whether a server says that texts are too long, in words of its own: many repeat the texts beside them."""
+    told = raw[: _SEARCHED_BYTES.get(status, 0)].decode(errors="replace")
+    forms = [*texts, *(json.dumps(text, ensure_ascii=False) for text in texts)]
+    return status == 413 or any(not _is_repeated(told, *said.span(), forms) for said in _TOO_LONG.finditer(told))
+
+
+def _is_repeated(told: str, start: int, end: int, texts: Sequence[str]) -> bool:
+    """Tell whether a piece of `told` that holds all from `start` to `end` is from one of the texts."""
+    width = max(_REPEATED_CHARS, end - start)
+    starts = range(max(0, end - width), min(start, len(told) - width) + 1)
+    return any(told[at : at + width] in text for at in starts for text in texts)
 
 
 def _shown(raw: bytes, key: str, texts: Sequence[str]) -> str:

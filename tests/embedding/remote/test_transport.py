@@ -27,10 +27,12 @@ async def server() -> AsyncIterator[EmbeddingServer]:
         yield started
 
 
-async def post(server: EmbeddingServer, timeout_s: float = 10.0, url: str = "", key: str = KEY) -> Any:
+async def post(
+    server: EmbeddingServer, timeout_s: float = 10.0, url: str = "", key: str = KEY, text: str = TEXT
+) -> Any:
     transport = Transport(timeout_s)
     try:
-        return await transport.post(url or f"{server.url}/embeddings", b'{"input": []}', key, "Server", [TEXT])
+        return await transport.post(url or f"{server.url}/embeddings", b'{"input": []}', key, "Server", [text])
     finally:
         await transport.close()
 
@@ -68,6 +70,37 @@ async def test_statuses_that_blame_the_texts(server: EmbeddingServer, status: in
     error = await failing(server)
     assert isinstance(error, ProviderRejectedError) and error.kind == kind
     assert f"Server answered {status}" in str(error)
+
+
+LONG = "This model's maximum context length is 512 tokens"
+
+
+@pytest.mark.parametrize(
+    ("said", "text", "kind"),
+    [
+        ("proxy: " * 100 + LONG, "x", "too_large"),
+        (f'{{"input": "def f(): return 1", "message": "{LONG}"}}', "def f(): return 1", "too_large"),
+        (f'{{"message": "{LONG}", "input": "def f(): return 1"}}', "def f(): return 1", "too_large"),
+        ("too long", 'raise ValueError("too long")', "too_large"),
+        ("Your input is too long", 'raise ValueError("too long")', "too_large"),
+        ('bad input: raise ValueError("too long")', 'raise ValueError("too long")', "refused"),
+        (r'{"bad": "raise E(\"too long\")"}', 'raise E("too long")', "refused"),
+        ("x" * 5_000 + LONG, "y", "refused"),
+    ],
+)
+async def test_a_server_that_says_too_long_among_other_words(
+    server: EmbeddingServer, said: str, text: str, kind: str
+) -> None:
+    for status in (400, 422):
+        server.answer(lambda _, status=status: web.Response(status=status, text=said))  # type: ignore[misc]
+        error = await failing(server, text=text)
+        assert (type(error), error.kind) == (ProviderRejectedError, kind)
+        assert "def f" not in str(error)
+
+
+async def test_a_stack_trace_blames_no_text(server: EmbeddingServer) -> None:
+    server.answer(lambda _: web.Response(status=500, text="Traceback\n" * 50 + "run(max_tokens=512)"))
+    assert type(await failing(server)) is ProviderUnavailableError
 
 
 @pytest.mark.parametrize(
