@@ -18,6 +18,8 @@ from regend.embedding.base import Matrix, Task
 from regend.errors import ProviderRejectedError, ProviderUnavailableError, count_text
 
 _NOT_FINITE = (b"NaN", b"Infinity")
+_LONGEST_COUNT = 8
+"""Digits of a count of tokens that is believed; a larger one would hold up all requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +50,14 @@ class _Item(msgspec.Struct):
     index: int | None = None
 
 
-class _Usage(msgspec.Struct):
-    total_tokens: int = 0
-
-
 class _OpenAi(msgspec.Struct):
     data: list[_Item]
-    usage: _Usage | None = None
+    usage: Any = None
 
 
 class _Ollama(msgspec.Struct):
     embeddings: list[msgspec.Raw]
-    prompt_eval_count: int = 0
+    prompt_eval_count: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +122,12 @@ def parse(dialect: Dialect, raw: bytes, headers: Mapping[str, str], count: int, 
 def _tokens_told(headers: Mapping[str, str]) -> int:
     """Read the tokens used from the header of text-embeddings-inference."""
     told = headers.get("x-compute-tokens", "")
-    return int(told) if told.isascii() and told.isdigit() else 0
+    return _token_count(int(told)) if told.isascii() and told.isdigit() and len(told) <= _LONGEST_COUNT else 0
+
+
+def _token_count(told: object) -> int:
+    """Return the tokens that a server says it used; 0 where that is no count: the vectors beside it are good."""
+    return int(told) if isinstance(told, int | float) and 0 < told < 10**_LONGEST_COUNT else 0
 
 
 _numbers = msgspec.json.Decoder(list[float])
@@ -157,12 +160,13 @@ _items = msgspec.json.Decoder(list[_Item])
 
 def _openai_frame(raw: bytes) -> tuple[list[tuple[int | None, msgspec.Raw]], int]:
     answer = _openai.decode(raw)
-    return [(item.index, item.embedding) for item in answer.data], answer.usage.total_tokens if answer.usage else 0
+    used = answer.usage.get("total_tokens") if isinstance(answer.usage, dict) else None
+    return [(item.index, item.embedding) for item in answer.data], _token_count(used)
 
 
 def _ollama_frame(raw: bytes) -> tuple[list[tuple[int | None, msgspec.Raw]], int]:
     answer = _ollama.decode(raw)
-    return [(None, row) for row in answer.embeddings], answer.prompt_eval_count
+    return [(None, row) for row in answer.embeddings], _token_count(answer.prompt_eval_count)
 
 
 def _openai_body(model: str, texts: Sequence[str], task: Task, form: Form) -> dict[str, Any]:

@@ -82,9 +82,19 @@ def test_right_answers(dialect: str, answer: Any, tokens: int) -> None:
     assert got.vectors.dtype == np.float32 and got.tokens == tokens
 
 
-@pytest.mark.parametrize(("told", "tokens"), [("12", 12), ("", 0), ("-3", 0), ("x", 0), ("٣", 0)])
+@pytest.mark.parametrize(("told", "tokens"), [("12", 12), ("", 0), ("-3", 0), ("x", 0), ("٣", 0), ("9" * 5_000, 0)])
 def test_tokens_in_a_header(told: str, tokens: int) -> None:
     assert read(json.dumps(vectors_of(TEXTS)), "tei", {"x-compute-tokens": told}).tokens == tokens
+
+
+@pytest.mark.parametrize("dialect", ["openai", "voyage", "ollama"])
+def test_a_count_of_tokens_that_is_none_spoils_no_vectors(dialect: str) -> None:
+    for told, tokens in ((None, 0), (12.0, 12), ("12", 0), ([], 0), ({}, 0), (-1, 0), (10**30, 0), (1e300, 0)):
+        counted = {"usage": {"total_tokens": told}, "prompt_eval_count": told}
+        got = read(json.dumps({"data": items(TEXTS), "embeddings": vectors_of(TEXTS)} | counted), dialect)
+        assert len(got.vectors) == len(TEXTS) and got.tokens == tokens, told
+    for usage in (None, [], "x", 3):
+        assert read(json.dumps({"data": items(TEXTS), "usage": usage})).tokens == 0
 
 
 def test_no_texts() -> None:
