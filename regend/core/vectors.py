@@ -21,6 +21,8 @@ from regend.types import FIRST_TRACK, ChunkId, Lane, Track
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
+_DOUBLINGS = 10
+"""Maximum doublings of the pause: the longest is reached before, and 1,024 would exceed the largest float."""
 EDIT_CHUNKS = 256
 """Maximum new chunks of an edit; more are bulk, because they would delay other edits. A guess."""
 URGENT_SLOTS = 1
@@ -293,7 +295,7 @@ class VectorWork:
         return self._batcher.take(now, last), 0
 
     def _try_later(self, batch: Batch[PendingChunk], attempts: int, retry_after_s: float, now: float) -> None:
-        pause_s = max(retry_after_s, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0**attempts))
+        pause_s = max(retry_after_s, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(attempts, _DOUBLINGS)))
         self._retries.append(_Retry(batch, now + pause_s, attempts + 1))
 
     def _give_up(self, reasons: dict[ChunkId, str]) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_DOUBLINGS = 30
+"""Maximum doublings of the pause: 1,024 would exceed the largest float."""
 _AFTER_STATED = 0.1
 """Maximum share that is added to a pause that a server asked for: it told all its clients the same moment."""
 
@@ -42,7 +44,7 @@ def pause_s(
     if attempts >= config.attempts:
         return None
     if retry_after_s is None:
-        pause = luck * min(config.longest_s, config.first_s * 2.0 ** (attempts - 1))
+        pause = luck * min(config.longest_s, config.first_s * 2.0 ** min(attempts - 1, _DOUBLINGS))
     else:
         pause = retry_after_s * (1.0 + _AFTER_STATED * luck)
     return pause if elapsed_s + pause <= config.budget_s else None

@@ -13,6 +13,8 @@ CONFIG = BackoffConfig(attempts=6, budget_s=60.0, first_s=1.0, longest_s=5.0)
 
 def test_the_upper_end_doubles_up_to_a_bound() -> None:
     assert [pause_s(CONFIG, n, 0.0, None, 1.0) for n in (1, 2, 3, 4, 5, 6)] == [1.0, 2.0, 4.0, 5.0, 5.0, None]
+    many = BackoffConfig(attempts=10_000, longest_s=5.0)
+    assert pause_s(many, 5_000, 0.0, None, 1.0) == 5.0
 
 
 @given(st.integers(1, 5), st.floats(0.0, 1.0, exclude_max=True))
