@@ -15,6 +15,8 @@ from regend.errors import ConfigError
 
 _T = TypeVar("_T")
 
+_LARGEST = 2**63 - 1
+"""Maximum whole number: neither TOML nor messages to workers promise room for a larger one."""
 _TABLE = re.compile(r"\s*\[\s*([\w.-]+)\s*\]")
 _KEY = re.compile(r"\s*([\w.-]+)\s*=")
 _PASSWORD = re.compile(
@@ -69,6 +71,8 @@ def fault(item: Field[Any], value: Any) -> str:
         return f"is {value}; it must be a finite number"
     if value is None:
         return ""
+    if isinstance(value, int) and value > _LARGEST:
+        return f"is too large; it must be at most {_LARGEST}"
     if (
         (low is not None and value < low)
         or (above is not None and value <= above)

@@ -189,12 +189,14 @@ def test_a_value_of_the_wrong_type_is_refused(section: str, key: str, default: o
 
 
 @pytest.mark.parametrize(("section", "key"), NUMBERS, ids=[f"{section}.{key.name}" for section, key in NUMBERS])
-def test_numbers_have_a_lower_bound(section: str, key: dataclasses.Field[Any]) -> None:
+def test_numbers_have_bounds(section: str, key: dataclasses.Field[Any]) -> None:
     low, above = key.metadata["low"], key.metadata["above"]
     assert (low is None) != (above is None)
     for value in (-1, low - 1 if above is None else above):
         with pytest.raises(ConfigError, match=rf"`{section}\.{key.name}` is {value}(\.0)?; it must be "):
             config_from_table(table(section, key.name, value), "here")
+    with pytest.raises(ConfigError, match=rf"`{section}\.{key.name}` is (too large|inf); it must be "):
+        config_from_table(table(section, key.name, 10**400), "here")
     allowed = low if above is None else 0.5
     assert getattr(getattr(config_from_table(table(section, key.name, allowed), "here"), section), key.name) == allowed
 
