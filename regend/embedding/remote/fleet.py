@@ -35,6 +35,8 @@ AGREEMENT = 0.999
 _LOOK_AGAIN_S = 60.0
 _BLAMELESS = frozenset(("key", "denied", "redirect"))
 """Failures that are the configuration's and not the server's."""
+_SHUT = frozenset(("denied", "redirect"))
+"""Those of them that another server may not share."""
 _BUSY = frozenset(("rate_limited", "timeout", "failed"))
 
 log = structlog.get_logger(__name__)
@@ -293,6 +295,8 @@ class Fleet:
                 self._metrics.rate_limited += 1
             if error.retry_after_s is not None and self.pauses_alone(error):
                 self._exclude(endpoint, str(error), error.retry_after_s)
+            elif error.kind in _SHUT and len(self.endpoints) > 1:
+                self._exclude(endpoint, str(error), _LOOK_AGAIN_S)
             elif error.kind == "rate_limited" or error.retry_after_s is not None:
                 self._limiter.refused(error.retry_after_s, now)
         if isinstance(error, ProviderRejectedError) or error.kind in _BLAMELESS or error.kind == "rate_limited":

@@ -37,6 +37,8 @@ from regend.types import Lane
 
 _HOPELESS = frozenset(("key", "denied", "redirect", "tls", "disagrees", "breaker"))
 """Failures that another attempt right now cannot repair."""
+_ELSEWHERE = frozenset(("denied", "redirect", "tls"))
+"""Those of them that another server may not share."""
 _LEAST_CUT_CHARS = 200
 _WORTH_A_PAUSE = frozenset(("rate_limited", "failed"))
 
@@ -232,10 +234,10 @@ class HttpProvider:
                     self._fleet.doubt(errand.endpoint)
                 raise
             except ProviderUnavailableError as error:
-                if error.kind in _HOPELESS and not (error.kind == "tls" and self._fleet.has_other(errand.endpoint)):
+                has_other = self._fleet.has_other(errand.endpoint)
+                if error.kind in _HOPELESS and not (error.kind in _ELSEWHERE and has_other):
                     raise
                 luck = random.random()  # noqa: S311 - jitter, not a secret
-                has_other = self._fleet.has_other(errand.endpoint)
                 asked_s = None if has_other and self._fleet.pauses_alone(error) else error.retry_after_s
                 pause = pause_s(self._backoff, attempts, time.monotonic() - began_at, asked_s, luck)
                 if pause is None:

@@ -185,6 +185,29 @@ async def test_a_pause_of_the_account_holds_for_all() -> None:
         assert started[1].asked == []
 
 
+@pytest.mark.parametrize("status", [401, 403, 301, 307])
+async def test_one_that_lets_nobody_in_holds_up_no_other(status: int) -> None:
+    for at_the_start, which in ((True, 0), (False, 0), (False, 1)):
+        async with servers(2) as started, fleet_of(started, attempts=2) as provider:
+            if not at_the_start:
+                await asyncio.gather(*(provider.embed([f"text {n}"], "document") for n in range(4)))
+
+            async def shut(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+                return web.Response(status=status, headers={"Location": "/login"})
+
+            started[which].respond = started[which].respond_probe = shut
+            for n in range(6):
+                await provider.embed([f"other {n}"], "document")
+            await asyncio.gather(*(provider.embed([f"more {n}"], "document") for n in range(6)))
+            assert str(status) in provider.status()["servers"][which]["refusal"]
+            started[1 - which].respond = shut
+            with pytest.raises(ProviderUnavailableError, match=f"answered {status}"):
+                await provider.embed(["nobody"], "document")
+            with pytest.raises(ProviderUnavailableError, match=f"answered {status}") as caught:
+                await provider.embed(["nobody"], "document")
+            assert 0.0 < (caught.value.retry_after_s or 0.0) <= 60.0
+
+
 Change = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 REFUSING: dict[str, Change | None] = {
     "400": None,
