@@ -31,7 +31,7 @@ def number(kind: type, what: str, low: int, high: float) -> Callable[[str], Any]
             raise ValueError
         return value
 
-    parse_number.__name__ = f"number of {what} ({low} to {high:g})"
+    parse_number.__name__ = f"number of {what} ({low} to {high:.0f})"
     return parse_number
 
 

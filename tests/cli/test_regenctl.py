@@ -265,6 +265,7 @@ def test_no_daemon_is_3_and_says_how_to_start_one(capsys: pytest.CaptureFixture[
         (["search"], "QUERY"),
         (["search", "x", "-k", "0"], "invalid number of results (1 to 1000)"),
         (["search", "x", "-k", "1001"], "invalid number of results (1 to 1000)"),
+        (["logs", "-n", "-1"], "invalid number of lines (0 to 1000000)"),
         (["search", "x", "--context", "-1"], "--context"),
         (["flush", "--timeout", "never"], "number of seconds"),
         (["list", "--state", "odd"], "invalid choice"),
