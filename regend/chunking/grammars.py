@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tree_sitter import Language as Grammar
     from tree_sitter import Parser
 
-CHUNKER_VERSION = 11
+CHUNKER_VERSION = 12
 """Part of every blob's name: raise it when the same content would give other chunks, words of them, or symbols."""
 TEXT = "text"
 
@@ -56,6 +56,7 @@ class LanguageSpec:
             - ``@in`` stands before the name in the path (the receiver of a Go method).
             - ``@level`` marks a heading, which lasts up to the next heading of its level.
             - ``@body`` is a function without a name; what `local` names does not count in it, either.
+            - A pattern with a kind and no name hides its node from later patterns: a list, whose names count each.
             - A capture that begins with ``_`` serves predicates.
         definitions: syntax node type -> kind of symbol, for nodes whose field ``name`` is their name.
         separators: what stands between the parts of a qualified name.
