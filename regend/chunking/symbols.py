@@ -303,8 +303,8 @@ def _declared(node: Node) -> str:
         if following is None:
             break
         node = following
-    if node.type == "parenthesized_declarator" and node.named_child_count == 1:
-        node = node.named_children[0]  # As in ``int (puts)(const char *)``, which no macro replaces.
+    if node.type in ("parenthesized_declarator", "reference_declarator") and node.named_child_count == 1:
+        node = node.named_children[0]  # As in ``int (puts)(const char *)``, which no macro replaces, and ``int &name``.
     if node.type in ("identifier", "field_identifier", "type_identifier"):
         return _text(node)
     text = _text(node)
