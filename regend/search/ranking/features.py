@@ -101,6 +101,7 @@ class Candidate:
         meaning: its score of that leg, as a share of the file's best chunk's, 0..1.
         covered: the same of the share of the query's words that it has.
         symbol: how well the name of its enclosing definition fits the query, 0..1.
+        apart: how much more of the query's neighbouring words stands together in the file's best chunk, 0..1.
         rare: the share of the query's rare words that the chunk holds, 0..1, see `legs.literal`.
         repeat: how many better chunks of the same file stand before it.
         copies: other documents with the same text, for which it stands, see `ranking.copies`.
@@ -115,6 +116,7 @@ class Candidate:
     defines: float = 0.0
     covered: float = 0.0
     symbol: float = 0.0
+    apart: float = 0.0
     rare: float = 0.0
     repeat: int = 0
     copies: tuple[int, ...] = ()
@@ -321,6 +323,10 @@ FEATURES: tuple[Feature, ...] = (
     _row("chunk_meaning", "chunk", lambda chunk, _: chunk.meaning),
     _row("chunk_words", "text", lambda chunk, _: max(chunk.covered, chunk.defines)),
     _row("chunk_symbol", "text", lambda chunk, _: chunk.symbol),
+    # A message is raised where its words stand in their order.
+    _row(
+        "chunk_together", "text", lambda chunk, _: -chunk.apart, lambda context: len(context.weights.shares) > 1
+    ),
     _row("symbol_words", "read", lambda chunk, _: chunk.file.symbol),
     _row("file_name", "file", file_name),
     _row("named_path", "file", named_path, lambda context: bool(context.query.path)),

@@ -299,7 +299,7 @@ def _read(file: FileFacts, candidates: list[Candidate], context: QueryContext) -
         found = coverage_of(view.text, weights)
         held |= found.held
         candidate.covered = weights.share_of(found.held | name | weights.held(identifier_stems(view.symbol)))
-        candidate.symbol = symbol_fit(view.symbol, context)
+        candidate.symbol, candidate.apart = symbol_fit(view.symbol, context), -found.together
         file.covered = max(file.covered, candidate.covered)
         file.together = max(file.together, found.together)
         file.symbol = max(file.symbol, candidate.symbol)
@@ -309,6 +309,7 @@ def _read(file: FileFacts, candidates: list[Candidate], context: QueryContext) -
     file.present = weights.share_of(held)
     for candidate in candidates:
         candidate.covered /= file.covered or 1.0
+        candidate.apart += file.together
 
 
 def explain(candidate: Candidate, context: QueryContext, table: RankingTable = RANKING) -> tuple[FeatureShare, ...]:

@@ -1,6 +1,7 @@
 """Candidates go through two rounds in an order that depends on their content alone, and every score is explained."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -89,6 +90,18 @@ def test_words_are_looked_for_in_a_file_s_candidates_together() -> None:
     assert {r.candidate.entry.path: r.candidate.file.present for r in ranked} == {
         "src/queue.py": 1.0, "src/other.py": pytest.approx(2 / 3),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_of_a_file_the_chunk_is_shown_where_the_words_stand_together(first: int) -> None:
+    """Both chunks hold all words; the file's other facts are those of both."""
+    candidates = hydrate(listed({doc_id(2, first): 0.52, doc_id(2, 1 - first): 0.5, doc_id(4, 0): 0.1}, 5))
+    texts = {doc_id(2, first): "queue = push\n\n\n\n\n\n\njob", doc_id(2, 1 - first): "fail('push a job to the queue')"}
+    for c in candidates:
+        assert c.view is not None
+        c.view = replace(c.view, text=texts.get(c.doc, "pass"))
+    shown = rank(candidates, lambda entry: "/r", CONTEXT)
+    assert shown[0].candidate.doc == doc_id(2, 1 - first)
 
 
 def test_entries_out_of_scope_are_left_out() -> None:
