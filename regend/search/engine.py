@@ -33,11 +33,11 @@ from regend.search.legs.named import located, topic_entries, within_files
 from regend.search.legs.scope import Scope, ScopeResolver
 from regend.search.options import RelatedOptions, SearchOptions
 from regend.search.overlay import OverlaidSnapshot
-from regend.search.query.definitions import wanted_definition
+from regend.search.query.definitions import CALLED_OR_MADE, joined_names, wanted_definition
 from regend.search.query.filters import Filters, canonical_kind
 from regend.search.query.parse import Query, too_long
 from regend.search.query.spelling import Correction, correct
-from regend.search.query.words import forms
+from regend.search.query.words import forms, standing
 from regend.search.ranking.coverage import WordWeights, rarity, word_weights
 from regend.search.ranking.features import QueryContext, has_path, query_context
 from regend.search.ranking.files import select_files
@@ -269,6 +269,12 @@ class Engine:
         Args:
             definitions: of the query's names.
         """
+        joined = joined_names(query)
+        if any(scope.frequencies(joined)):
+            named = find_definitions(snapshot, scope, joined, conditions)
+            named = named.among(lambda view: view.kind in CALLED_OR_MADE and _is_source(scope, view))
+            if named.views:
+                return named
         wanted = wanted_definition(query)
         if wanted is None:
             return NO_DEFINITIONS
@@ -323,6 +329,11 @@ def _select(question: Question, options: SearchOptions, clock: StageClock) -> Re
         return page_of(lambda depth: ranked(question, depth, clock), chunk_of, options.offset, count)
     weight = FILE_WEIGHT * question.weight / (1.0 + question.weight)
     return select_files(question, options.offset, count, weight, clock)
+
+
+def _is_source(scope: Scope, view: SymbolView) -> bool:
+    entry = scope.entry(view.entry_id)
+    return entry is not None and standing(entry.path, marks=entry.marks) == 0
 
 
 def _unheld(words: tuple[str, ...], what_follows: str) -> list[str]:

@@ -45,6 +45,27 @@ def test_the_definition_comes_first_where_nothing_else_is_asked_for(uses: Corpus
             assert found(uses, text)[0][0] == path, (text, found(uses, text))
 
 
+@pytest.mark.parametrize("name", ["drain_http_queue", "drainHTTPQueue", "DrainHttpQueue", "DRAIN_HTTP_QUEUE"])
+def test_a_function_is_found_by_its_name_in_any_spelling(corpus: Corpus, name: str) -> None:
+    noise = "def step_{0}(queue):\n    queue.drain()\n    http.get(queue, drain=http)\n    return drain(http, queue)\n"
+    files = [(f"src/step_{at}.py", noise.format(at) * 2, "python") for at in range(USES)]
+    slowly = f"{name}_slowly" if "_" in name else f"{name}Slowly"
+    told = "# Drain the HTTP queue slowly: drain http queue, http queue drain.\n"
+    files += [
+        ("src/queue.py", f"{told}def {slowly}(queue):\n    {told}    drain(http(queue))\n    return http\n", "python"),
+        ("src/work.py", f"def start():\n    return 1\n\n\ndef {name}(x):\n    y = x.pop()\n    return y\n", "python"),
+        ("tests/test_work.py", f"def test_{name}():\n    assert {name}(1)\n    assert drain(http, queue)\n", "python"),
+        ("tests/drains.py", "def drain_queue(x):\n    return drain(http, queue)\n", "python"),
+    ]
+    corpus.fill(corpus.add_root("/repo"), files)
+    for text in (
+        "drain_http_queue", "drainHttpQueue", "DrainHTTPQueue", "DRAIN_HTTP_QUEUE", "drain http queue",
+        "Drain HTTP queue", "drain-http-queue",
+    ):  # fmt: skip
+        assert found(corpus, text)[0][0] == "src/work.py", (text, found(corpus, text))
+    assert found(corpus, "drain queue")[0][0] != "tests/drains.py", "a test is not what was asked for"
+
+
 def test_a_definition_of_another_kind_is_not_what_was_asked_for(uses: Corpus) -> None:
     for text in ("retry class", "the retry struct", "where is retry called"):
         assert found(uses, text)[0][0] != "src/words.py", (text, found(uses, text))

@@ -36,11 +36,15 @@ _FILLERS = _listed(
     jump like located look looks me mean means my name named need of open our out please see show source tell that the
     there this to up us want was we what where which work works would you"""
 )
+CALLED_OR_MADE = _TYPES | _FUNCTIONS
+"""Kinds of definitions that people name by their words alone; fields are often called like any phrase."""
 _IN_CODE = KINDS - _listed("block element key section window")
 _BESIDE = _KIND_WORDS | _DEFINED | _IMPLEMENTED | _FILLERS
 _MOST_WORDS = 12
 _MOST_NAMES = 2
 _PLAIN = re.compile(r"[\w\s]+[.?]?")
+_JOINABLE = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[ -][A-Za-z0-9]+){1,5}")
+"""Words that may be one name: ``http server``."""
 
 
 class Wanted(NamedTuple):
@@ -55,6 +59,14 @@ class Wanted(NamedTuple):
     names: tuple[str, ...]
     kinds: frozenset[str]
     exact: bool
+
+
+def joined_names(query: Query) -> tuple[str, ...]:
+    """Return the names, in small letters, that the words of a query are if they are one name and nothing else."""
+    if query.kind not in ("mixed", "language") or not _JOINABLE.fullmatch(query.text):
+        return ()
+    words = [word.lower() for word in re.split("[ -]", query.text)]
+    return ("".join(words), "_".join(words))
 
 
 def wanted_definition(query: Query) -> Wanted | None:

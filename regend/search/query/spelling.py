@@ -32,6 +32,7 @@ _ALPHABETS = ("абвгдежзийклмнопрстуфхцчшщъыьэюя�
 _DIGITS = "0123456789"
 _WORD = re.compile(rf'"[^"\n]*"|(?<!\w)[^\W\d][\w{MARKS}]*')
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]*|[a-z]+")
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 class Correction(NamedTuple):
@@ -62,6 +63,10 @@ def correct(
     changes: dict[str, str] = {}
     suspects = [word for word in words if unknown.intersection(terms[word])]
     for word in suspects[:MAX_CORRECTED]:
+        other = _most_frequent(other_conventions(word), frequencies) if terms[word][0] in unknown else ""
+        if other:
+            changes[word] = other
+            continue
         begun = longer(word, True) if terms[word][0] in unknown else ""
         if not begun and len(words) == 1 and terms[word][0] in unknown:
             begun = longer(word, False)
@@ -71,6 +76,18 @@ def correct(
             changes[word] = right
     changed = _WORD.sub(lambda match: changes.get(match[0], match[0]), text)
     return changed, tuple(Correction(wrong, right) for wrong, right in changes.items())
+
+
+def other_conventions(name: str) -> tuple[str, ...]:
+    """Return a name of several words as other languages spell it: with underscores, and with capitals."""
+    words = [word.lower() for word in _HUMP.sub("_", name).split("_") if word]
+    return ("_".join(words), words[0] + "".join(map(str.capitalize, words[1:]))) if len(words) > 1 else ()
+
+
+def _most_frequent(names: Sequence[str], frequencies: Frequencies) -> str:
+    """Return the name that most chunks hold as a whole; empty where none is held."""
+    counts = frequencies([name.lower() for name in names]) if names else []
+    return max(zip(counts, names, strict=True), default=(0, ""), key=lambda found: found[0])[1] if any(counts) else ""
 
 
 def _likelier(word: str, begun: str, right: str, frequencies: Frequencies) -> str:

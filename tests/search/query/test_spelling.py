@@ -39,6 +39,11 @@ def frequencies(terms: Sequence[str]) -> list[int]:
         pytest.param("read_retreis", "read_retries", id="one part of an unknown name"),
         pytest.param("usr", "usr", id="too short"),
         pytest.param("fliter", "filter", id="the more frequent one"),
+        pytest.param("query_set", "querySet", id="capitals instead of underscores"),
+        pytest.param("HTTP_SERVER", "httpServer", id="a constant's spelling"),
+        pytest.param("where is getUserName called", "where is get_user_name called", id="underscores for capitals"),
+        pytest.param("ParseHeader", "parse_header", id="underscores for a class's spelling"),
+        pytest.param("queryHeader", "queryHeader", id="no name in any spelling"),
         pytest.param("src/usr_nmae/QuerySte.py", "src/usr_name/QuerySet.py", id="within a path"),
     ],
 )
