@@ -33,7 +33,7 @@ def licensed(corpus: Corpus) -> Corpus:
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("files", [False, True])
-@pytest.mark.parametrize("k", [10, 100])
+@pytest.mark.parametrize("k", [30, 100])
 def test_pages_reach_all_of_many_equal_chunks(licensed: Corpus, engine: str, files: bool, k: int) -> None:
     def ask(offset: int) -> SearchOutcome:
         options = SearchOptions(parse_query("license"), k=k, offset=offset, files=files)
