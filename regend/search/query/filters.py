@@ -17,7 +17,7 @@ from regend.chunking.tokens import MARKS, whole_tokens, words_in
 from regend.limits import KINDS
 from regend.search.errors import FilterError
 from regend.search.query.languages import canonical_language
-from regend.search.query.pasted import has_capital_syntax, pasted_kind
+from regend.search.query.pasted import has_capital_syntax, pasted_kind, speaks_of
 from regend.search.query.patterns import TextPattern, is_case_sensitive, is_expression, literal
 from regend.search.query.spelling import edits
 
@@ -47,7 +47,7 @@ _PIECE = re.compile(
     rf"""
     (?<!\S)(?P<not>-|NOT[ ]+)?
     (?:
-      (?P<key>lang|path|kind|root|file|f|repo|r|sym|in|content|case):(?!:)(?P<value>"[^"\n]+"|{_EXPRESSION}|[^\s"]+)
+      (?P<key>lang|path|kind|root|file|f|repo|r|sym|in|content|case):(?!:|//)(?P<value>"[^"\n]+"|{_EXPRESSION}|[^\s"]+)
       | (?P<expression>{_EXPRESSION})
       | "(?P<phrase>[^"\n]{{2,}})"
       | (?P<or>OR)
@@ -189,7 +189,7 @@ class _Splitter:
         if found["or"]:
             return True
         if found["word"]:
-            return self._take_word(found[0], found["word"], negated, dashed)
+            return self._take_word(found, negated, dashed)
         if key == "case":
             if value not in ("yes", "no", "auto"):
                 return False
@@ -199,11 +199,13 @@ class _Splitter:
             return self._take_filter(found[0], _KEY_ALIASES.get(key, key), value.strip('"'), negated)
         return self._take_text(found, value if key else "", negated, dashed, joins)
 
-    def _take_word(self, piece: str, word: str, negated: bool, dashed: bool) -> bool:
+    def _take_word(self, found: re.Match[str], negated: bool, dashed: bool) -> bool:
+        word = found["word"]
         if not negated or (dashed and len(word) < 2):
             return False
-        if dashed and (self.kind or "-" in word or word[0].isdigit()):  # `-Wsign-compare` and `-1M` are rather options.
-            self._keep(piece)
+        # `-Wsign-compare`, `-1M` and what a sentence speaks of are rather options.
+        if dashed and (self.kind or "-" in word or word[0].isdigit() or speaks_of(self.text, found.span())):
+            self._keep(found[0])
             return False
         self.words.append(word)
         return True

@@ -41,6 +41,13 @@ _WORDS_WITHOUT_VOWELS = _listed(
     pb pdf pg php pkg pl png pp ps pwd px py rb rc rls rpc rs rss rx sb sdk sh shm smtp sql src ssh ssl std str
     sync syn svg svn tbl tcp tf tls tmp ts tsx ttl ttf txt vb vcs vm vpn vt wgsl ws xhr xls xml xss yml"""
 )
+_SPEAKS_OF = re.compile(
+    r"\b(?:an?|as|by|for|from|like|of|than|the|their|this|to|using|via|when|with|without)\s+\Z", re.IGNORECASE
+)
+"""Words before what a sentence speaks of: it does not exclude it."""
+_IS_OPTION = re.compile(
+    r"\s+(?:arguments?|attributes?|flags?|is|options?|parameters?|switch(?:es)?|was)\b", re.IGNORECASE
+)
 _SHELL = re.compile(r"(?<!\S)(?:\.{1,2}/?|\||\|\||&&|>>?|2>&1|<<?|\\)(?!\S)|\$\(|\$\{?[A-Z_]{2,}|(?<!\S)[A-Z_]{2,}=\S")
 _QUOTED = re.compile(r'"[^"\n]*"')
 _EXPRESSION = re.compile(r"(?<!\S)(?:-?content:/|-?/(?=[^/\n]*[\\^$*+?()\[{|])(?![*/]))(?:[^/\\\n]|\\.)+/(?!\S)")
@@ -81,6 +88,11 @@ def pasted_kind(text: str) -> str:
 def has_capital_syntax(text: str) -> bool:
     """Tell whether ``NOT`` and ``OR`` in the text are words of SQL, CMake and the like."""
     return _SQL.search(text) is not None
+
+
+def speaks_of(text: str, span: tuple[int, int]) -> bool:
+    """Tell whether the text speaks of the option that stands at `span`."""
+    return bool(_SPEAKS_OF.search(text, 0, span[0]) or _IS_OPTION.match(text, span[1]))
 
 
 def _is_command(text: str) -> bool:

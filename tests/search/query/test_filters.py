@@ -5,7 +5,7 @@ import pytest
 from regend.chunking.grammars import language_names
 from regend.limits import KINDS
 from regend.search.errors import FilterError
-from regend.search.query.filters import Filters, Inline, Split, doubts, split_filters
+from regend.search.query.filters import KEYS, Filters, Inline, Split, doubts, split_filters
 from tests.chunking.samples import kinds_of
 
 
@@ -51,6 +51,32 @@ def test_exclusions() -> None:
     for word in ("-2fa", "-foo-bar", "-Foo.bar", "-Wsign-compare", "-1M"):  # These are rather options.
         found = split_filters(f"retry {word} backoff")
         assert found.text == f"retry {word} backoff" and f"`{word}` was searched for as text" in found.notes[0], word
+
+
+@pytest.mark.parametrize(
+    "before", ["support for", "falls back to", "the meaning of", "rather than", "works with the", "USE OF"]
+)
+@pytest.mark.parametrize("after", ["", "attribute", "in every file"])
+def test_an_option_that_a_sentence_speaks_of_excludes_nothing(before: str, after: str) -> None:
+    text = f"{before} -spec {after}".strip()
+    split = split_filters(text)
+    assert (split.text, split.words) == (text, ()) and "-spec" in split.notes[0]
+    # With nothing around it that speaks of it, it is an exclusion.
+    assert split_filters(f"{before} it -spec {after}".strip()).words == (() if after == "attribute" else ("spec",))
+
+
+@pytest.mark.parametrize("after", ["option", "flags", "is called", "switch", "was removed"])
+def test_what_is_called_an_option_excludes_nothing(after: str) -> None:
+    assert split_filters(f"drop -profile {after}").words == ()
+    assert split_filters(f"drop {after} -profile").words == ("profile",)
+    assert split_filters(f"drop NOT profile {after}").words == ("profile",)
+
+
+@pytest.mark.parametrize("key", [*KEYS, "f", "r", "repo", "content", "case"])
+@pytest.mark.parametrize("address", ["{}://", "{}:///etc/hosts", "cannot open {}://host/file?x=1 twice", "-{}://a"])
+def test_an_address_is_no_filter(key: str, address: str) -> None:
+    text = address.format(key)
+    assert split_filters(text) == Split(text)
 
 
 def test_an_unknown_kind_is_named_with_those_there_are() -> None:
