@@ -28,6 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     # Each of the others needs packages that a machine for measuring speed may lack.
     from benchmarks import chunks, demo, embedding, encoding, fit, questions, retrieval, tokens
     from benchmarks.corpus import making
+    from benchmarks.corpus.manifest import UNSEEN, read_manifest
     from benchmarks.daemons import machine
     from benchmarks.misspelling import misspelt
 
@@ -74,6 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
     made.add_argument("--mirrors", type=Path, help="folder with each repository and its history, as OWNER+NAME")
     made.add_argument("--out", type=Path, default=HERE.parent / "build" / "corpus", help="(default: build/corpus)")
     made.add_argument("--select", action="store_true", help="first write the manifest again, from all mirrors")
+    made.add_argument("--unseen", action="store_true", help="the repositories for reports alone, all as one part")
     options = parser.parse_args(arguments)
     root = options.root.resolve()
     if options.name == "demo":
@@ -88,7 +90,11 @@ def main(arguments: list[str] | None = None) -> int:
             parser.error("corpus needs --mirrors DIR, a folder with the repositories of the manifest")
         if options.select:
             making.select(options.mirrors)
-        making.run(options.mirrors, options.out.resolve(), names(options.only))
+        only, out = names(options.only), options.out.resolve()
+        if options.unseen:
+            making.run(options.mirrors, out, only, read_manifest(UNSEEN), part="unseen")
+        else:
+            making.run(options.mirrors, out, only)
         return 0
     if options.name in ("retrieval", "fit", "tokens") and (options.questions is None or options.checkouts is None):
         parser.error(f"{options.name} needs --questions FILE and --checkouts DIR")

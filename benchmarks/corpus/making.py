@@ -43,14 +43,17 @@ def select(mirrors: Path) -> None:
     print(f"{len(entries)} repositories in {len(languages)} languages: {dict(languages.most_common())}")
 
 
-def run(mirrors: Path, out: Path, only: Sequence[str] = (), manifest: Sequence[Entry] | None = None) -> None:
+def run(
+    mirrors: Path, out: Path, only: Sequence[str] = (), manifest: Sequence[Entry] | None = None, part: str = ""
+) -> None:
     """Write `trees/NAME`, and `questions-PART.json` for train, choose and test, below `out`.
 
     Args:
         only: names of repositories (``OWNER+NAME``) to which the work is limited; none means all.
+        part: to which all repositories belong; empty: they are split.
     """
     entries = read_manifest() if manifest is None else list(manifest)
-    parts = parts_of(entries)
+    parts = {entry.name: part for entry in entries} if part else parts_of(entries)
     if only:
         entries = [entry for entry in entries if entry.name in only]
     fetched = {mirror.name.lower(): mirror for mirror in mirrors_in(mirrors)}
@@ -65,11 +68,11 @@ def run(mirrors: Path, out: Path, only: Sequence[str] = (), manifest: Sequence[E
             f"{number}/{len(entries)} {entry.github}: {len(queries)} questions in {time.monotonic() - began_at:.1f} s",
             flush=True,
         )
-    for part in PARTS:
-        _write(out / f"questions-{part}.json", [
+    for one in (part,) if part else PARTS:
+        _write(out / f"questions-{one}.json", [
             {"name": entry.name, "github": entry.github, "revision": entry.revision, "language": entry.language,
              "root": "", "queries": queries}
-            for entry, queries in made if queries and parts[entry.name] == part
+            for entry, queries in made if queries and parts[entry.name] == one
         ])  # fmt: skip
     for line in counts(made, parts):
         print(line)
@@ -77,11 +80,12 @@ def run(mirrors: Path, out: Path, only: Sequence[str] = (), manifest: Sequence[E
 
 def counts(made: Sequence[tuple[Entry, list[dict[str, Any]]]], parts: Mapping[str, str]) -> list[str]:
     """Format how many repositories and questions of each kind each part has."""
-    rows: dict[str, Counter[str]] = {part: Counter() for part in PARTS}
+    names = [part for part in PARTS if part in parts.values()] or sorted(set(parts.values()))
+    rows: dict[str, Counter[str]] = {part: Counter() for part in names}
     for entry, queries in made:
         rows[parts[entry.name]].update(["repositories", *(query["category"] for query in queries)])
-    lines = [f"{'':<14}" + "".join(f"{part:>9}" for part in PARTS)]
-    lines += [f"{kind:<14}" + "".join(f"{rows[part][kind]:>9}" for part in PARTS) for kind in ("repositories", *KINDS)]
+    lines = [f"{'':<14}" + "".join(f"{part:>9}" for part in names)]
+    lines += [f"{kind:<14}" + "".join(f"{rows[part][kind]:>9}" for part in names) for kind in ("repositories", *KINDS)]
     return lines
 
 

@@ -15,6 +15,8 @@ from benchmarks.corpus.mirrors import Mirror, blobs_of, contents_of, head_of
 from training.held_out import is_excluded_repository
 
 MANIFEST = Path(__file__).with_name("manifest.jsonl")
+UNSEEN = Path(__file__).with_name("unseen.jsonl")
+"""Repositories for reports alone, which came when all weights and features were chosen."""
 MAX_FILES = 6_000
 """Repositories with more files are left out: one of them would cost as much as ten others."""
 MIN_SOURCES = 5
@@ -59,9 +61,10 @@ def write_manifest(entries: Iterable[Entry], file: Path = MANIFEST) -> None:
 
 
 def chosen(mirrors: Sequence[Mirror]) -> Iterator[Entry]:
-    """Yield an entry for each repository that the corpus can use, at its newest revision."""
+    """Yield an entry for each repository that the corpus can use, at its newest revision; none of `UNSEEN`."""
+    unseen = {entry.name.lower() for entry in read_manifest(UNSEEN)}
     for mirror in mirrors:
-        if is_excluded_repository(mirror.github):
+        if is_excluded_repository(mirror.github) or mirror.name.lower() in unseen:
             continue
         revision = head_of(mirror)
         blobs = blobs_of(mirror, revision)

@@ -42,6 +42,14 @@ def test_everything_is_written_in_a_form_that_the_benchmarks_read(tmp_path: Path
     assert sorted(seen) == ["a+one", "b+two", "c+three"]
 
 
+def test_all_may_be_one_part(tmp_path: Path) -> None:
+    entries = corpus(tmp_path)
+    making.run(tmp_path / "mirrors", tmp_path / "out", manifest=entries, part="unseen")
+    found = load(tmp_path / "out" / "questions-unseen.json", tmp_path / "out" / "trees")
+    assert [repository.name for repository in found] == [entry.name for entry in entries]
+    assert not list((tmp_path / "out").glob("questions-t*"))
+
+
 def test_a_second_run_does_only_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entries = corpus(tmp_path)
     making.run(tmp_path / "mirrors", tmp_path / "out", manifest=entries)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.corpus.licence import licence_of
-from benchmarks.corpus.manifest import PARTS, Entry, chosen, parts_of, read_manifest, write_manifest
+from benchmarks.corpus.manifest import PARTS, UNSEEN, Entry, chosen, parts_of, read_manifest, write_manifest
 from benchmarks.corpus.mirrors import mirrors_in
 from tests.benchmarks.corpus.repositories import Repository
 from training import held_out
@@ -19,21 +19,27 @@ from training import held_out
 needs_list = pytest.mark.skipif(
     not (held_out.EVAL / "held-out-repositories.txt").exists(), reason="the list of held-out repositories is not here"
 )
-ENTRIES = read_manifest()
+ENTRIES, LATER = read_manifest(), read_manifest(UNSEEN)
 
 
 def test_the_manifest_is_large_and_pinned() -> None:
     assert len(ENTRIES) >= 150
     assert len({entry.language for entry in ENTRIES}) >= 20
     assert len({entry.github.lower() for entry in ENTRIES}) == len(ENTRIES)
-    for entry in ENTRIES:
+    for entry in ENTRIES + LATER:
         assert re.fullmatch(r"[\w.-]+/[\w.-]+", entry.github) and re.fullmatch(r"[0-9a-f]{40}", entry.revision), entry
         assert entry.licence and entry.language, entry
 
 
 @needs_list
 def test_the_manifest_names_nothing_held_out() -> None:
-    assert [entry.github for entry in ENTRIES if held_out.is_excluded_repository(entry.github)] == []
+    assert [entry.github for entry in ENTRIES + LATER if held_out.is_excluded_repository(entry.github)] == []
+
+
+def test_nothing_was_chosen_by_the_repositories_for_reports() -> None:
+    assert len(LATER) >= 60 and len({entry.language for entry in LATER}) >= 25
+    names = [entry.github.lower() for entry in ENTRIES + LATER]
+    assert len(set(names)) == len(names)
 
 
 @needs_list
@@ -98,6 +104,7 @@ def test_a_repository_is_chosen_by_what_it_holds(tmp_path: Path) -> None:
     revision = good.commit("first", {**code, "big_test.py": "x = 1\n" * 999, "LICENSE": "the MIT License"})
     Repository(tmp_path, "someone+small").commit("first", {"one.go": "package one\n"})
     Repository(tmp_path, held_out.excluded_repositories()[0].replace("/", "+")).commit("first", code)
+    Repository(tmp_path, LATER[0].name).commit("first", code)
     entries = list(chosen(mirrors_in(tmp_path)))
     assert entries == [Entry("someone/useful", revision, "MIT", "go")]
     file = tmp_path / "manifest.jsonl"
