@@ -35,6 +35,7 @@ from regend.search.options import RelatedOptions, SearchOptions
 from regend.search.overlay import OverlaidSnapshot
 from regend.search.query.definitions import CALLED_OR_MADE, joined_names, wanted_definition
 from regend.search.query.filters import Filters, canonical_kind
+from regend.search.query.own_name import as_this_project, names_of
 from regend.search.query.parse import Query, too_long
 from regend.search.query.spelling import Correction, correct
 from regend.search.query.words import forms, standing
@@ -137,7 +138,7 @@ class Engine:
             outcome = exact_search(snapshot, scope, options)
             clock.lap("exact")
             return replace(outcome, notes=(*notes, *outcome.notes), stage_ms=clock.wall_ms, cpu_ms=clock.cpu_ms)
-        query, places = located(scope, query)
+        query, places = _located(snapshot, scope, query)
         places, doubts = within_files(snapshot, scope, places)
         query, corrections = self._spelt(snapshot, scope, query)
         notes += doubts
@@ -195,14 +196,14 @@ class Engine:
         scope = self._resolver(snapshot).resolve(snapshot, options.filters)
         if scope.empty or options.query.is_exact:
             return ""
-        query, _ = located(scope, options.query)
+        query, _ = _located(snapshot, scope, options.query)
         query, _ = self._spelt(snapshot, scope, query)
         return query.text if vector_weight(self._model_strength, query.kind) > 0.0 else ""
 
     def candidates(self, snapshot: Snapshot, options: SearchOptions) -> tuple[QueryContext, list[Ranked]]:
         """Return all candidates of the first look at a query, in order, for those who fit the weights."""
         scope = self._resolver(snapshot).resolve(snapshot, options.filters)
-        query, places = located(scope, options.query)
+        query, places = _located(snapshot, scope, options.query)
         query, _ = self._spelt(snapshot, scope, query)
         weight = vector_weight(self._model_strength, query.kind)
         vector = self._encode_query(query.text) if self._encode_query is not None and weight > 0.0 else None
@@ -321,6 +322,17 @@ class Engine:
     def outline(self, snapshot: Snapshot, root: str, path: str) -> Outline:
         """Return a file's definitions; see `lookups.outline`."""
         return lookups.outline(snapshot, root, path)
+
+
+def _located(snapshot: Snapshot, scope: Scope, query: Query) -> tuple[Query, tuple[Place, ...]]:
+    """Find the places that the query names; where it names none, ``this project`` stands for the project's own name."""
+    query, places = located(scope, query)
+    if places or query.pasted or query.path or query.phrases:
+        return query, places
+    roots = (root for key, root in snapshot.roots.items() if scope.roots is None or key in scope.roots)
+    names = frozenset.intersection(*(names_of(root.path, root.pool_key) for root in roots))
+    text = as_this_project(query.text, names)
+    return (query if text == query.text else query.respelt(text)), places
 
 
 def _select(question: Question, options: SearchOptions, clock: StageClock) -> ResultPage:

@@ -15,6 +15,8 @@ from importlib import resources
 from regend.search.query.documents import content_of
 
 FILE = "topics.toml"
+OVERVIEW = "overview"
+"""The topic of what the project is."""
 _QUESTION = re.compile(
     r"\s*(?:what|which|where|how|who|whose|when|is|are|does|do|can|show|list|find|tell|give|describe|explain|see|any)\b"
     r"|.*\?\s*$"
@@ -68,17 +70,22 @@ class Topic:
         return re.compile(f"(?P<above>(?:[^/]+/)*?)(?:{self.files})")
 
 
+def is_question(text: str) -> bool:
+    """Return whether a text asks something: it begins with a question word or a verb such as "show", or ends so."""
+    return _QUESTION.match(text.lower()) is not None
+
+
 def topic_of(text: str) -> Topic | None:
     """Return the topic that a question is about: ``which license is this under``, ``CI configuration``."""
     content = content_of(text)
     if not content or not content <= _known():
         return None
     lowered = text.lower()
-    is_question = bool(_QUESTION.match(lowered) or (len(content) > 1 and content & _PROJECT))
+    asks = is_question(text) or bool(len(content) > 1 and content & _PROJECT)
     if content <= _BESIDE:
-        is_question = bool(_OF_THIS.search(lowered))
+        asks = bool(_OF_THIS.search(lowered))
     pieces = re.split(r"[\s-]+", lowered.strip())
-    fitting = (topic for topic in topics() if topic.fits(content, is_question))
+    fitting = (topic for topic in topics() if topic.fits(content, asks))
     # A single word may be anything, unless it is one of the files' own.
     return next((topic for topic in fitting if len(pieces) > 1 or pieces[0] in topic.words.split()), None)
 

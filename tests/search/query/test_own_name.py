@@ -1,0 +1,110 @@
+"""A question about the project may call it by its name, whatever that is, and is understood as without it."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from regend.search.query.documents import asks_for_documents
+from regend.search.query.own_name import as_this_project, names_of
+from regend.search.query.topics import topic_of
+from tests.search.conftest import Corpus
+from tests.search.query.test_topics import ASKED
+from tests.search.test_literal import found
+
+NAMES = ("celery", "clj-kondo", "data.table", "riak_core", "ReactiveObjC", "Pluto.jl", "7zip", "ölpfad")
+ABOUT = (
+    "how do I run the {} tests", "how to build {} from source", "how do I install {} locally",
+    "getting started with {}", "which license is {} under?", "Which checks does {} run in CI", "what is {}",
+    "What does {} do?", "{} changelog", "how does {} work", "tell me about {}", "what are {}'s dependencies",
+    "how do I debug {}", "{} linter configuration", "how can I contribute to {}", "{} release process",
+    "{} architecture", "who maintains {}", "explain {}",
+)  # fmt: skip
+OF_CODE = (
+    "{}", "where is {}", "{} worker", "show {} code", "class {}", "{} configuration", "how does {} retry a task",
+    "import {}", "{} error handling", "what is {}.app", "what is {}/app", "what is my{}", "what is {}_app", "why {}",
+    "how do I start the {} worker pool in a thread", "what does {}() return", "what is @{}", "{}-beat changelog",
+)  # fmt: skip
+
+
+def understood(text: str) -> tuple[bool, str]:
+    topic = topic_of(text)
+    return asks_for_documents(text), topic.name if topic else ""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_name_says_nothing(name: str) -> None:
+    names = names_of(f"/src/{name}", f"/src/{name}/.git")
+    for form, spelt in product(ABOUT, (name, name.upper(), name.replace("-", " ").replace("_", "-"))):
+        text = form.format(spelt)
+        understood_as = as_this_project(text, names)
+        assert any(understood(understood_as)), text
+        assert not any(understood(text)) or understood_as == text
+    for form in OF_CODE:
+        assert as_this_project(form.format(name), names) == form.format(name)
+
+
+@pytest.mark.parametrize("topic", ASKED)
+def test_a_question_of_each_topic_is_the_same_with_the_name(topic: str) -> None:
+    names = names_of("/src/celery", "/src/celery")
+    for text in ASKED[topic]:
+        assert as_this_project(text, names) == text
+        for named in (text.replace("this project", "celery"), text.replace("the codebase", "celery")):
+            assert understood(as_this_project(named, names))[1] == topic, named
+
+
+@pytest.mark.parametrize(
+    ("path", "pool_key", "names"),
+    [
+        ("/src/celery", "/src/celery/.git", {"celery"}),
+        ("/trees/fix-12", "/src/celery/.git", {"fix-12", "celery"}),
+        ("/trees/fix", "/src/celery.git", {"fix", "celery.git", "celery"}),
+        ("/trees/fix", "/src/celery/.bare", {"fix", "celery"}),
+        ("/src/django-5.2.19", "/src/django-5.2.19", {"django-5.2.19", "django"}),
+        ("/src/flask-main", "/src/flask-main", {"flask-main", "flask"}),
+        ("/src/Pluto.jl", "/src/Pluto.jl", {"Pluto.jl", "Pluto"}),
+        ("/", "/", set()),
+        ("/r", "/r", set()),
+    ],
+)
+def test_the_names_of_a_project(path: str, pool_key: str, names: set[str]) -> None:
+    assert names_of(path, pool_key) == names
+
+
+@pytest.mark.parametrize("name", ["___", "(+", "..", "a|b", "[x", "\\d"])
+def test_any_name_of_a_folder_will_do(name: str) -> None:
+    names = names_of(f"/src/{name}", f"/src/{name}")
+    assert as_this_project("what is there to do", names) == "what is there to do"
+
+
+def project(corpus: Corpus, path: str, pool: int = 1) -> None:
+    used = "# celery celery: what celery is, how celery tests run, which license celery has, celery changelog\n"
+    files = [
+        (f"src/use_{at}.py", f"{used}def use_{at}():\n    return celery.run(test)\n", "python") for at in range(30)
+    ]
+    files += [
+        ("README.md", "# Tasks\n\nA queue of tasks.\n", "markdown"),
+        ("CONTRIBUTING.md", "# Contributing\n\n## Running the tests\n\nRun make to run the tests.\n", "markdown"),
+        ("LICENSE", "Permission is hereby granted.\n", "text"),
+        ("CHANGELOG.md", "# 5.0\n\nFaster.\n", "markdown"),
+    ]
+    corpus.fill(corpus.add_root(path, pool), files)
+
+
+def test_such_questions_find_the_files_that_tell(corpus: Corpus) -> None:
+    project(corpus, "/src/celery")
+    for text, path in (
+        ("how do I run the celery tests", "CONTRIBUTING.md"),
+        ("what is celery", "README.md"),
+        ("which license is Celery under", "LICENSE"),
+        ("celery changelog", "CHANGELOG.md"),
+    ):
+        assert found(corpus, text)[0][0] == path, text
+    assert found(corpus, "celery")[0][0].startswith("src/")
+
+
+def test_a_name_of_one_of_several_projects_stays(corpus: Corpus) -> None:
+    project(corpus, "/src/celery")
+    corpus.fill(corpus.add_root("/src/other", pool=2), [("LICENSE", "Permission is granted.\n", "text")])
+    assert found(corpus, "which license is celery under")[0][0].startswith("src/")
