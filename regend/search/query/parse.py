@@ -23,6 +23,7 @@ from regend.chunking.tokens import (
 )
 from regend.search.errors import QueryError
 from regend.search.query.filters import Inline, Split, doubts, split_filters
+from regend.search.query.issues import told_in
 from regend.search.query.pasted import pasted_kind
 from regend.search.query.patterns import MAX_PATTERNS, TextPattern
 from regend.search.query.places import NamedPlace, places_in
@@ -139,7 +140,8 @@ def parse_query(text: str, knows_root: Callable[[str], bool] = lambda _name: Tru
         QueryError: it holds nothing that could be searched for, or an expression that cannot be used.
         FilterError: a filter in it cannot be used.
     """
-    trimmed = normalised(text.strip())
+    told = told_in(text.strip())
+    trimmed = normalised(told)
     typed = trimmed[:MAX_QUERY_CHARS]
     split = split_filters(typed, knows_root)
     for pattern in split.patterns:
