@@ -31,7 +31,8 @@ from regend.store.base import Snapshot
 HELD = frozenset(
     ("rare_word", "whole_definition", "named_path", "named_line", "exact_phrase", "pairs", "same_file_again",
      "best_of_file", "chunk_meaning", "chunk_words", "chunk_symbol", "chunk_together", "asked_data", "asked_document",
-     "asked_topic", "asked_test", "unasked_translation", "unasked_vendor", "unasked_generated", "unasked_migration",
+     "asked_topic", "asked_test", "asked_use",
+     "unasked_translation", "unasked_vendor", "unasked_generated", "unasked_migration",
      "history")
 )  # fmt: skip
 """Weights that these questions cannot settle: some are promises (a name finds its definition), some are about queries

@@ -256,9 +256,12 @@ class Engine:
                 topical = tuple(Place(entry.entry_id, 1) for entry in topic_entries(scope, context.topic))
             if not topical:
                 context = replace(context, topic=None)
+        literal = literal_of(snapshot, scope, query, conditions)
+        if context.uses and definitions.views:
+            literal = replace(literal, absent=())  # All other words only ask.
         return Question(
             snapshot, scope, query, context, conditions, query.phrases, definitions, vector, weight,
-            self._table.asked(context), literal_of(snapshot, scope, query, conditions),
+            self._table.asked(context), literal,
             topical=topical, told=told_by(self._history_of, query.terms),
         )  # fmt: skip
 

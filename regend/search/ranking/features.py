@@ -10,6 +10,7 @@ them. A feature that a query cannot ask for is not evaluated, see `Feature.asked
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -23,6 +24,7 @@ from regend.search.query.parse import Query
 from regend.search.query.tests import asks_for_tests
 from regend.search.query.topics import Topic, topic_of
 from regend.search.query.translations import Spoken, spoken
+from regend.search.query.uses import asks_for_uses
 from regend.search.query.words import ROLE_WORDS, PathWords, identifier_stems, plain
 from regend.search.ranking.coverage import NO_WEIGHTS, WordWeights
 from regend.search.ranking.pairs import TREES
@@ -145,6 +147,7 @@ class QueryContext:
     documents: bool = False
     topic: Topic | None = None
     tests: bool = False
+    uses: bool = False
 
 
 def query_context(query: Query, path_filter: str = "", weights: WordWeights = NO_WEIGHTS) -> QueryContext:
@@ -167,6 +170,7 @@ def query_context(query: Query, path_filter: str = "", weights: WordWeights = NO
         documents=documents,
         topic=topic,
         tests=tests,
+        uses=bool(query.identifiers) and asks_for_uses(query.text),
     )
 
 
@@ -233,6 +237,13 @@ def source_code(candidate: Candidate, context: QueryContext) -> float:
 def asked_test(candidate: Candidate, context: QueryContext) -> float:
     """Count tests where they are what is asked for."""
     return 1.0 if context.tests and candidate.path.role == "test" else 0.0
+
+
+def asked_use(candidate: Candidate, context: QueryContext) -> float:
+    """Count chunks that have the name and do not define it, where the question asks for what uses it."""
+    if not context.uses or candidate.defines or candidate.view is None:
+        return 0.0
+    return 1.0 if any(re.search(rf"(?<!\w){re.escape(n)}(?!\w)", candidate.view.text) for n in context.names) else 0.0
 
 
 def asked_topic(candidate: Candidate, context: QueryContext) -> float:
@@ -339,6 +350,7 @@ FEATURES: tuple[Feature, ...] = (
     _row("asked_data", "file", asked_data, _asks_for_settings),
     _row("asked_document", "file", asked_document, lambda context: context.documents),
     _row("asked_test", "file", asked_test, lambda context: context.tests),
+    _row("asked_use", "text", asked_use, lambda context: context.uses),
     _row("asked_topic", "file", asked_topic, lambda context: context.topic is not None),
     # Its weight exceeds what a translation with more examples than the original may have on top, on purpose.
     _row("unasked_translation", "file", translated),

@@ -11,14 +11,14 @@ MODEL_STRENGTH = 0.5
 """Worth of the built-in model beside BM25 on questions in words, see `fusion.vector_weight`."""
 
 WEIGHTS: Mapping[str, float] = {
-    "rare_word": 200.0,
+    "rare_word": 210.0,
     "words": 0.194,
     "meaning": 0.409,
     "all_words": 0.174,
     "file_likeness": 0.2,
     "history": 0.2,
     "neighbours": 0.0936,
-    "whole_definition": 24.0,
+    "whole_definition": 25.0,
     "best_of_file": 0.07,
     "chunk_meaning": 0.14,
     "chunk_words": 0.1,
@@ -41,6 +41,7 @@ WEIGHTS: Mapping[str, float] = {
     "asked_data": 1.2,
     "asked_document": 2.2,
     "asked_test": 0.7,
+    "asked_use": 1.0,
     "asked_topic": 3.0,
     "unasked_translation": 0.9,
     "unasked_declaration": 0.2,
