@@ -53,10 +53,19 @@ class Admission:
         self._lock = asyncio.Lock()
 
     async def recall(self) -> None:
-        """Serve the roots of the store again, also those whose file systems do not answer."""
+        """Serve the roots of the store again, also those whose file systems do not answer.
+
+        A root in whose path links have come moves to where they lead. It is removed from its old place, where it would
+        be searched but neither listed nor removed.
+        """
         records = self._indexer.reads.roots()
-        for candidate in await asyncio.gather(*map(self._recall, records)):
-            await self._admit(candidate)
+        for record, candidate in zip(records, await asyncio.gather(*map(self._recall, records)), strict=True):
+            path = candidate.identity.path
+            if str(path) != record.path:
+                log.warning("root_moved", root=record.path, to=str(path))
+                await asyncio.wrap_future(self._indexer.call(partial(Store.remove_root, root=record.root)))
+            if self._roots.at(path) is None:
+                await self._admit(candidate)
 
     async def add(self, path: Path, force: bool) -> ServedRoot:
         """Serve a directory; a root that is served already stays as it is.

@@ -117,35 +117,20 @@ class Roots:
             ConfigError: its `.regend.toml` has a key that a repository may not set.
         """
         identity = identify(path)
-        if secret_name := secret_directory(identity.path):
-            raise RootError(
-                f"{identity.path} lies in a directory for secrets ({secret_name}), which is never indexed; "
-                "add another directory."
-            )
-        if data := version_control_directory(identity.path):
-            raise RootError(
-                f"{identity.path} is or lies in {data}, which holds version control data and is never indexed; "
-                "add the worktree instead."
-            )
-        if any(identity.path.is_relative_to(own) for own in self._own_dirs):
-            raise RootError(f"{identity.path} lies in this daemon's state directory; add another directory.")
-        home = known_home()
-        if home and not force and (identity.path == home.resolve() or identity.path in home.resolve().parents):
-            raise RootError(
-                f"{identity.path} is or holds your home directory, with far more than source code in it; "
-                "add the repositories below it, or add it with --force."
-            )
+        self._check_place(identity.path, force)
         return self._candidate(identity, load_repository_config(identity.path).apply(self._config.limits))
 
     def recall(self, record: RootRecord) -> RootCandidate:
         """Check the directory of a root from the store.
 
         If the directory is gone, or replaced by an empty one, the root keeps its old marker: the watcher then reports
-        it lost, and found when it is back.
+        it lost, and found when it is back. Where links have come into its path, the candidate is where they lead.
         """
         path = Path(record.path)
         try:
             identity = identify(path)
+            if identity.path != path:
+                self._check_place(identity.path, force=False)
             if identity.marker != record.marker and not any(path.iterdir()):
                 identity = replace(identity, marker=record.marker)
             limits = load_repository_config(identity.path).apply(self._config.limits)
@@ -259,6 +244,31 @@ class Roots:
         identity = RootIdentity(Path(record.path), record.pool_key, record.marker, None)
         rules = IgnoreRules(identity.path, self._config.ignore.patterns, self._own_dirs, read=False)
         return RootCandidate(identity, rules, self._config.limits, is_seen=False)
+
+    def _check_place(self, path: Path, force: bool) -> None:
+        """Refuse a real path that holds far more than source code, or must never be indexed.
+
+        Raises:
+            RootError: it is refused.
+        """
+        if secret_name := secret_directory(path):
+            raise RootError(
+                f"{path} lies in a directory for secrets ({secret_name}), which is never indexed; "
+                "add another directory."
+            )
+        if data := version_control_directory(path):
+            raise RootError(
+                f"{path} is or lies in {data}, which holds version control data and is never indexed; "
+                "add the worktree instead."
+            )
+        if any(path.is_relative_to(own) for own in self._own_dirs):
+            raise RootError(f"{path} lies in this daemon's state directory; add another directory.")
+        home = known_home()
+        if home and not force and (path == home.resolve() or path in home.resolve().parents):
+            raise RootError(
+                f"{path} is or holds your home directory, with far more than source code in it; "
+                "add the repositories below it, or add it with --force."
+            )
 
     def _candidate(self, identity: RootIdentity, limits: LimitConfig) -> RootCandidate:
         rules = IgnoreRules(identity.path, self._config.ignore.patterns, self._own_dirs)

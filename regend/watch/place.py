@@ -139,3 +139,12 @@ def is_plausible(path: Path, marker: str, lost: str) -> bool:
             return next(entries, None) is not None
     except OSError:
         return False
+
+
+def describe_absence(path: Path) -> str:
+    """Say in a clause what is at the path of a lost root."""
+    if path.is_dir():
+        if path.is_symlink():
+            return "it is a symbolic link now, which the next start of the daemon follows"
+        return "another directory is in its place"
+    return "it is not a directory now" if os.path.lexists(path) else "it does not exist now"

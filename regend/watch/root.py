@@ -29,6 +29,7 @@ from regend.watch.place import (
     WatchPlace,
     WatchState,
     WatchSystem,
+    describe_absence,
     is_plausible,
 )
 
@@ -192,7 +193,7 @@ class WatchedRoot:
         """Serve a root again whose file system answers again."""
         self.checking = self.hung = False
         self._halt()
-        self.state, self.reason = "lost", "the root directory was away"
+        self.state = "lost"
         self._examine()
 
     def check(self, now: float) -> None:
@@ -307,9 +308,10 @@ class WatchedRoot:
         path = self.identity.path
         marker = marker_of(path)
         lost_now = self.state != "lost" and marker != self.identity.marker
+        if lost_now or self.state == "lost":
+            self.state, self.reason = "lost", describe_absence(path)
         if lost_now:
-            _log.warning("root_lost", root=str(path))
-            self.state, self.reason = "lost", "the root directory is gone, or another one is in its place"
+            _log.warning("root_lost", root=str(path), reason=self.reason)
             self.emit(RootLost(self.root))
             self._halt()
         if self.state == "lost" and marker is not None and is_plausible(path, marker, self.identity.marker):

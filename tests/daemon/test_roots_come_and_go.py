@@ -248,3 +248,48 @@ async def test_limits_that_no_event_names(tmp_path: Path, monkeypatch: pytest.Mo
 
     async with served(tmp_path, monkeypatch, WatchConfig(storm_paths=2)) as rig:
         await asyncio.to_thread(live, rig)
+
+
+@pytest.mark.parametrize("place", ["root", "parent", "another root", "secrets", "home"])
+async def test_a_root_moves_to_where_links_lead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """A start follows a link that came into a root's path, unless it leads to what may not be added."""
+    targets = {"another root": "other", "secrets": "place/.ssh", "home": "home"}
+    (tmp_path / "place").mkdir()
+    (tmp_path / "home").mkdir()
+    old, new = tmp_path / "place" / "moved", tmp_path / targets.get(place, "new")
+
+    def reason_of(rig: Rig, path: Path) -> str:
+        return next(str(root["reason"]) for root in rig.call("status")["roots"] if root["path"] == str(path))
+
+    def before(rig: Rig) -> None:
+        rig.add("other")
+        rig.make("moved").rename(old)
+        rig.call("add", path=str(old))
+        assert rig.flush()["complete"] and rig.finds("moved")
+        if place == "parent":
+            (tmp_path / "place").rename(new)
+            (tmp_path / "place").symlink_to(new)
+            return
+        if place == "root":
+            old.rename(new)
+        else:
+            old.rename(tmp_path / "away")
+            new.mkdir(exist_ok=True)
+            (new / "hidden.py").write_text("def hidden():\n    return 1\n")
+        old.symlink_to(new)
+        wait_for(lambda: "it is a symbolic link now" in reason_of(rig, old), "the root is said to be a link")
+
+    def after(rig: Rig) -> None:
+        rig.flush()
+        paths = {root["path"] for root in rig.call("list")["roots"]}
+        moved_to = {"root": new, "parent": new / "moved", "another root": new}.get(place, old)
+        assert paths == {str(tmp_path / "other"), str(moved_to)}
+        assert not rig.finds("hidden") or place == "another root"
+        assert rig.finds("moved") == (place != "another root")
+        for path in paths:
+            rig.call("remove", path=path)
+        assert not rig.call("search", query="moved", k=100)["results"], "no root is left that is not listed"
+
+    for live in (before, after):
+        async with served(tmp_path, monkeypatch) as rig:
+            await asyncio.to_thread(live, rig)

@@ -109,7 +109,8 @@ class RootStates:
         if pipeline.is_lost(root) and health.state == "hung":
             return "hung", f"The file system of {served.path} does not answer; its files stay in the index."
         if pipeline.is_lost(root):
-            return "gone", f"{served.path} does not exist now; its files stay in the index."
+            absence = health.reason.rstrip(".") if health.state == "lost" else "it was away a moment ago"
+            return "gone", f"{served.path}: {absence}; its files stay in the index."
         if pipeline.paused:
             return "paused", "Indexing is paused; continue it with `regenctl resume`."
         if not self.workers.is_available:
