@@ -17,7 +17,7 @@ def status_lines(status: dict[str, Any], style: Style, width: int = 0) -> list[s
         width: of the terminal, which the table of roots keeps to; 0 for no bound.
     """
     state = _state(status)
-    colour = {"paused": "yellow", "complete": "green", "indexing": "cyan"}[state]
+    colour = {"paused": "yellow", "complete": "green", "incomplete": "yellow", "indexing": "cyan"}[state]
     lines = [
         f"{style('regend ' + status['version'], 'bold')}  pid {status['pid']}, up {duration_text(status['uptime_s'])}, "
         f"{style(state, colour)}, generation {status['generation']}",
@@ -56,8 +56,18 @@ def status_lines(status: dict[str, Any], style: Style, width: int = 0) -> list[s
     return lines
 
 
+def is_settled(status: dict[str, Any]) -> bool:
+    """Tell whether everything is indexed, except what no waiting brings: lost roots and unreadable directories."""
+    if status["complete"]:
+        return True
+    is_idle = not any(status["queues"].values()) and not status["held_back"] and not status["hot_files"]
+    return is_idle and all(root["complete"] or root["state"] in ("gone", "degraded") for root in status["roots"])
+
+
 def _state(status: dict[str, Any]) -> str:
-    return "paused" if status["paused"] else "complete" if status["complete"] else "indexing"
+    if status["paused"] or status["complete"]:
+        return "paused" if status["paused"] else "complete"
+    return "incomplete" if is_settled(status) else "indexing"
 
 
 def _model(model: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from regend.cli.call import client
-from regend.cli.status_page import change_line, status_lines
+from regend.cli.status_page import change_line, is_settled, status_lines
 from regend.cli.terminal import Style, duration_text, print_json, wants_colour
 from regend.errors import count_text
 
@@ -46,7 +46,7 @@ def watch_status(arguments: argparse.Namespace) -> int:
 
 
 def wait_until_ready(arguments: argparse.Namespace) -> None:
-    """Wait until everything is indexed; raise an error if the daemon stops."""
+    """Wait until everything is indexed that is there; raise an error if the daemon stops."""
     with client(arguments) as daemon:
         for _ in _statuses(daemon, until_ready=True):
             pass
@@ -59,7 +59,7 @@ def _statuses(daemon: Client, until_ready: bool) -> Iterator[dict[str, Any]]:
         asked_at = monotonic()
         status = daemon.call("status")
         yield status
-        if until_ready and status["complete"]:
+        if until_ready and is_settled(status):
             return
         for _ in daemon.notifications(timeout_s=REFRESH_S):
             # Redraw once for a burst: take further notifications within the interval.

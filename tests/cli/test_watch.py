@@ -14,10 +14,11 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from regend.cli.status_page import change_line, status_lines
+from regend.cli.status_page import change_line, is_settled, status_lines
 from regend.cli.terminal import Style
 from regend.cli.watch import render
 from tests.e2e.rig import wait_for
@@ -139,6 +140,28 @@ async def test_reasons_and_pauses_are_shown(served: ServerThread) -> None:
     assert change_line(status).startswith("paused: ")
     status["roots"] = []
     assert "none; add one with `regenctl add DIR`" in "\n".join(status_lines(status, Style(False)))
+
+
+@pytest.mark.parametrize(
+    ("root", "rest", "state"),
+    [
+        ({}, {"complete": True}, "complete"),
+        ({"state": "gone"}, {}, "incomplete"),
+        ({"state": "degraded"}, {}, "incomplete"),
+        ({"state": "hung"}, {}, "indexing"),
+        ({"state": "indexing"}, {}, "indexing"),
+        ({"state": "gone"}, {"queues": {"embed_waiting": 1}}, "indexing"),
+        ({"state": "gone"}, {"held_back": ["The disk is full."]}, "indexing"),
+        ({"state": "gone"}, {"hot_files": [{"root": "/a", "path": "b", "next_look_s": 1.0}]}, "indexing"),
+    ],
+)
+async def test_what_no_waiting_brings_is_not_waited_for(root: dict[str, str], rest: dict[str, Any], state: str) -> None:
+    """A deleted worktree, or a directory that only another user may read, holds up no script."""
+    status = json.loads(json.dumps(wire(await Script(pending=1).on_status(None, None))))  # type: ignore[arg-type]
+    status = {**status, "queues": {}, **rest}
+    status["roots"][0] |= {"pending": 0, **root}
+    assert is_settled(status) == (state != "indexing")
+    assert change_line(status).startswith(f"{state}: ")
 
 
 async def test_hot_files_are_on_the_page_only_where_there_are_some() -> None:

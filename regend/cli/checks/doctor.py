@@ -240,14 +240,16 @@ def check_state(state_dir: Path) -> Iterator[Check]:
 def _catalog_check(catalog: Path, header: bytes) -> Check:
     if not header:
         return Check("catalog", "ok", f"{catalog} is empty")
-    if header[:16] != b"SQLite format 3\0" or int.from_bytes(header[68:72], "big") != APPLICATION_ID:
-        log = catalog.with_name(f"{CATALOG}-wal")
-        if log.exists() and log.stat().st_size:
-            return Check("catalog", "ok", "its write-ahead log is in use; a start checks both")
+    is_own = header[:16] == b"SQLite format 3\0" and int.from_bytes(header[68:72], "big") == APPLICATION_ID
+    found = int.from_bytes(header[60:64], "big")
+    log = catalog.with_name(f"{CATALOG}-wal")
+    if not (is_own and found >= STATE_FORMAT) and log.exists() and log.stat().st_size:
+        # All of a new catalog, and the new format of an older one, are in the log at first.
+        return Check("catalog", "ok", "its write-ahead log is in use; a start checks both")
+    if not is_own:
         detail = f"{catalog} is not a catalog of regend"
         remedy = "The next start puts a damaged catalog aside; move another program's file away, or name another place."
         return Check("catalog", "fail", detail, remedy)
-    found = int.from_bytes(header[60:64], "big")
     if found > STATE_FORMAT:
         remedy = "Use the newer regend, or name another place with REGEND_STATE_DIR."
         detail = f"{catalog} has format {found}, but this regend knows {STATE_FORMAT} at most"

@@ -55,6 +55,18 @@ def test_a_catalog_in_use_raises_no_alarm(tmp_path: Path) -> None:
         assert [line[:3] for line in results(tmp_path)] == ["ok:"]
 
 
+def test_a_catalog_that_a_daemon_has_just_changed_is_not_called_old(state_dir: Path) -> None:
+    """The new format is in the log until the daemon moves it into the main file."""
+    connection = sqlite3.connect(state_dir / "index.db", isolation_level=None)
+    connection.execute("PRAGMA journal_mode = DELETE")
+    connection.execute(f"PRAGMA user_version = {STATE_FORMAT - 1}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA user_version = {STATE_FORMAT}")
+    assert results(state_dir) == ["ok: its write-ahead log is in use; a start checks both"]
+    connection.close()
+    assert results(state_dir) == [f"ok: format {STATE_FORMAT}"]
+
+
 def test_no_catalog_yet(tmp_path: Path) -> None:
     assert results(tmp_path / "nowhere") == [f"ok: {tmp_path}/nowhere/index.db does not exist yet"]
     (tmp_path / "index.db").touch()
