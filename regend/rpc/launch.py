@@ -12,7 +12,7 @@ from collections import namedtuple
 from pathlib import Path
 from time import monotonic, sleep
 
-from regend.errors import DaemonNotRunningError, PathError, RpcError
+from regend.errors import ConnectionLostError, DaemonNotRunningError, PathError, RpcError
 from regend.paths import absolute, default_socket_path, default_state_dir, log_file, socket_places
 from regend.rpc.client import Client
 
@@ -33,7 +33,6 @@ START_LIMIT_S = 60.0
 """Maximum time until the daemon answers; an index that must be checked first takes the longest."""
 END_LIMIT_S = 60.0
 """Maximum time that a daemon that was told to stop may take to finish its commit and close the index."""
-_PROBE_LIMIT_S = 10.0
 _POLL_S = 0.02
 _MAX_QUOTED_BYTES = 4_000
 
@@ -57,23 +56,23 @@ def start_daemon(
         PathError: the state directory cannot be written.
     """
     log = log_file(environ)
-    if pid := _answering(socket, environ):
-        return Launched(pid, False, log)
     deadline = monotonic() + limit_s
+    if pid := _answering(socket, environ, deadline):
+        return Launched(pid, False, log)
     state_dir = _private_directory(default_state_dir(environ))
     lock = _lock(state_dir / "start.lock", deadline)
     try:
-        if pid := _answering(socket, environ):
+        if pid := _answering(socket, environ, deadline):
             return Launched(pid, False, log)
         where = absolute(Path(socket)) if socket is not None else default_socket_path(environ)
         size = log.stat().st_size if log.exists() else 0
         daemon = _spawn(where, state_dir, log, environ)
         while True:
-            if pid := _answering(where, environ):
+            if pid := _answering(where, environ, deadline):
                 return Launched(pid, pid == daemon.pid, log)
             if daemon.poll() is not None:
                 # A daemon that was started by hand at the same time holds the socket or the state directory.
-                if pid := _answering(socket, environ):
+                if pid := _answering(socket, environ, deadline):
                     return Launched(pid, False, log)
                 raise DaemonNotRunningError(f"The daemon ended at its start: {_last_words(log, size)}")
             if monotonic() >= deadline:
@@ -118,13 +117,16 @@ def _is_locked(path: str) -> bool:
     return False
 
 
-def _answering(socket: str | Path | None, environ: Mapping[str, str]) -> int:
-    """Return the process id of the daemon that answers, or 0."""
+def _answering(socket: str | Path | None, environ: Mapping[str, str], deadline: float) -> int:
+    """Return the process id of the daemon that answers, or 0.
+
+    A daemon listens before it reads its index, so the answer may take as long as a start.
+    """
     for place in socket_places(environ) if socket is None else [socket]:
         try:
-            with Client(place, _PROBE_LIMIT_S, name="start") as client:
+            with Client(place, max(deadline - monotonic(), _POLL_S), name="start") as client:
                 return int(client.server["pid"])
-        except DaemonNotRunningError:
+        except (DaemonNotRunningError, ConnectionLostError):  # It ends; why is in its log.
             continue
     return 0
 

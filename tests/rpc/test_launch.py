@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
-from regend.errors import DaemonNotRunningError
+from regend.errors import DaemonNotRunningError, RpcError
+from regend.paths import STATE_FORMAT
 from regend.rpc.client import Client
 from regend.rpc.launch import start_daemon
+from regend.store.lock import StateLock
+from regend.store.store import open_store
 from tests.e2e.rig import wait_for
 from tests.rpc.scripted import short_directory
+from tests.store.samples import MODEL
 
 REPOSITORY = Path(__file__).parents[2]
 STARTED = """
@@ -96,3 +103,39 @@ def test_a_daemon_that_ends_at_its_start_is_quoted(home: Path) -> None:
     config.write_text("[watch]\nquiet = 3\n")
     with pytest.raises(DaemonNotRunningError, match=r"ended at its start: .*unknown key `watch.quiet`"):
         start_daemon(environ=environ_of(home, REGEND_CONFIG=str(config)))
+
+
+@pytest.mark.parametrize("trouble", ["newer format", "held", "shared directory", "no lock"])
+def test_a_daemon_that_ends_after_it_listens_is_quoted_too(home: Path, trouble: str) -> None:
+    """Its clients wait in the backlog meanwhile, and see their connection closed."""
+    state_dir = home / ".local/state/regend"
+    state_dir.mkdir(mode=0o700, parents=True)
+    with ExitStack() as stack:
+        match trouble:
+            case "newer format":
+                with open_store(state_dir, MODEL):
+                    pass
+                with closing(sqlite3.connect(state_dir / "index.db")) as connection:
+                    connection.execute(f"PRAGMA user_version = {STATE_FORMAT + 1}")
+                (state_dir / "index.db.sums").unlink()
+                said = "use the newer regend"
+            case "held":
+                stack.callback(StateLock(state_dir).release)
+                said = f"held by process {os.getpid()}"
+            case "shared directory":
+                state_dir.chmod(0o1777)
+                said = "shared with other users"
+            case _:
+                (state_dir / "lock").mkdir()
+                said = "cannot be used"
+        with pytest.raises(DaemonNotRunningError, match=f"ended at its start: .*{said}"):
+            start_daemon(environ=environ_of(home))
+
+
+def test_a_daemon_has_the_whole_time_for_its_first_answer(home: Path) -> None:
+    """It listens before it has read its index."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(home / "s"))
+        listener.listen()
+        with pytest.raises(RpcError, match=r"did not answer `hello` within 0\.[23]"):
+            start_daemon(home / "s", environ_of(home), limit_s=0.3)
