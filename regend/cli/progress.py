@@ -1,4 +1,4 @@
-"""One line on a terminal that says how far indexing has come; nothing where standard error is no terminal."""
+"""One line on a terminal that says how far indexing has come; elsewhere, only what holds indexing back."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class Progress:
         self._roots = frozenset(roots)
         self._is_shown = sys.stderr.isatty()
         self._began: tuple[float, int] | None = None
+        self._said: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -40,7 +41,12 @@ class Progress:
         self.clear()
 
     def update(self, status: Mapping[str, Any]) -> None:
-        """Show the roots of a `status` answer."""
+        """Show the roots of a `status` answer, and say once what holds indexing back: the wait may have no end."""
+        for reason in status["held_back"]:
+            if reason not in self._said:
+                self._said.add(reason)
+                self.clear()
+                print(f"regenctl waits: {printable(reason)}", file=sys.stderr)
         if not self._is_shown:
             return
         roots = [root for root in status["roots"] if not self._roots or root["path"] in self._roots]
@@ -76,8 +82,8 @@ def is_busy(root: Mapping[str, Any]) -> bool:
 
 
 def remaining(status: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for each root with work to do."""
-    return [
+    """Return a sentence for each cause that holds indexing back, and for each root with work to do."""
+    return [printable(reason) for reason in status["held_back"]] + [
         f"{printable(root['path'])}: {root['reason'] or root['state']}"
         for root in status["roots"]
         if root["pending"] or not root["complete"]

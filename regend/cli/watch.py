@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from regend.cli.call import client
+from regend.cli.progress import Progress
 from regend.cli.status_page import change_line, is_settled, status_lines
 from regend.cli.terminal import Style, duration_text, print_json, wants_colour
 from regend.errors import count_text
@@ -47,9 +48,9 @@ def watch_status(arguments: argparse.Namespace) -> int:
 
 def wait_until_ready(arguments: argparse.Namespace) -> None:
     """Wait until everything is indexed that is there; raise an error if the daemon stops."""
-    with client(arguments) as daemon:
-        for _ in _statuses(daemon, until_ready=True):
-            pass
+    with client(arguments) as daemon, Progress() as progress:
+        for status in _statuses(daemon, until_ready=True):
+            progress.update(status)
 
 
 def _statuses(daemon: Client, until_ready: bool) -> Iterator[dict[str, Any]]:

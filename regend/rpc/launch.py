@@ -185,4 +185,6 @@ def _last_words(log: Path, start: int) -> str:
     except OSError:
         lines = []
     said = next((line.removeprefix("regend: ") for line in reversed(lines) if line.startswith("regend: ")), "")
+    if not said and not os.statvfs(log.parent).f_bavail:
+        return f"the disk of {log.parent} is full; free some space on it."
     return said or f"see its log {log}."

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -293,3 +294,20 @@ async def test_a_root_moves_to_where_links_lead(tmp_path: Path, monkeypatch: pyt
     for live in (before, after):
         async with served(tmp_path, monkeypatch) as rig:
             await asyncio.to_thread(live, rig)
+
+
+async def test_a_root_says_that_the_index_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    def live(rig: Rig) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "apply", refuse)
+            rig.call("add", path=str(rig.make("new")))
+            said = "pending. The index cannot be written: database or disk is full"
+            wait_for(lambda: said in rig.call("status")["roots"][0]["reason"], "the root says so")
+        assert rig.flush()["complete"] and rig.finds("new")
+        assert rig.roots() == {"new": "ready"}
+
+    async with served(tmp_path, monkeypatch) as rig:
+        await asyncio.to_thread(live, rig)

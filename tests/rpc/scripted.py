@@ -37,6 +37,7 @@ class Script:
     paused: bool = False
     roots: list[str] = field(default_factory=lambda: [ROOT])
     pending: int = 0
+    held_back: tuple[str, ...] = ()
     differing: int = 0
     damage: str = ""
     seen: list[Any] = field(default_factory=list)
@@ -117,6 +118,7 @@ class Script:
             workers=(ops.WorkerStatus(4243, "busy", 52_428_800, 120),), memory={"rss_bytes": 104_857_600},
             counters={"embedded_chunks": 900}, shared={}, generation=self.generation, complete=not self.pending,
             paused=self.paused, mode="pipeline", socket="/run/regend.sock", state_dir="/state/regend",
+            held_back=self.held_back,
         )  # fmt: skip
 
     async def on_files(self, _: Connection, request: ops.FilesRequest) -> ops.FilesResponse:

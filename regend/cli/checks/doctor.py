@@ -225,7 +225,7 @@ def check_state(state_dir: Path) -> Iterator[Check]:
     try:
         with catalog.open("rb") as file:
             header = file.read(100)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         yield Check("catalog", "ok", f"{catalog} does not exist yet")
     except OSError as error:
         yield Check("catalog", "fail", f"{catalog} cannot be read: {error.strerror}", f"chmod 600 {catalog}")

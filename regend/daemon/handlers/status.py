@@ -117,7 +117,9 @@ class RootStates:
             return "degraded", f"No worker process can be started, so changed files wait: {self.workers.trouble}"
         if pending > sum(hot_root == root for hot_root, _ in pipeline.hot_files()):
             scanning = pipeline.queues()["scans"] and not self.reads.root_stats(root).files_indexed
-            return ("scanning" if scanning else "indexing"), f"{count_text(pending, 'path is', 'paths are')} pending."
+            why = f" The index cannot be written: {pipeline.commit_error}" if pipeline.commit_error else ""
+            waiting = f"{count_text(pending, 'path is', 'paths are')} pending.{why}"
+            return ("scanning" if scanning else "indexing"), waiting
         problem = served.problem or served.rules.problem
         if problem:
             return "degraded", problem
