@@ -11,7 +11,7 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -56,7 +56,8 @@ from regend.disk.calls import RootCalls
 from regend.disk.remotes import origins_of
 from regend.embedding.base import EmbeddingProvider
 from regend.embedding.registry import known_words, open_provider, query_encoder, word_importance
-from regend.errors import count_text
+from regend.errors import RegendError, StoreError, count_text
+from regend.paths import CATALOG
 from regend.rpc.listen import Listener, open_listener
 from regend.rpc.server import RpcServer
 from regend.search.engine import Engine
@@ -233,7 +234,8 @@ class App:
         tasks.create_task(asyncio.to_thread(language_names))
         notifier.ready(f"serving {count_text(len(roots.all()), 'root')}")
         log.info("serving", version=__version__, socket=str(listener.path), pid=os.getpid())
-        await self._look_after(watcher, Purger(roots, indexer, pipeline, calls), notifier)
+        places = partial(_check_places, listener, server, state_dir / CATALOG)
+        await self._look_after(watcher, Purger(roots, indexer, pipeline, calls), notifier, places)
 
     def _models(self, reads: Reads, closing: AsyncExitStack) -> list[ServedModel]:
         """Return the models by track."""
@@ -277,17 +279,48 @@ class App:
         self._http_address = lambda: gateway.address
         return [gateway.run()]
 
-    async def _look_after(self, watcher: Watcher, purger: Purger, notifier: Notifier) -> None:
-        """Check the watchers and feed the service manager's watchdog until `stop`."""
+    async def _look_after(
+        self, watcher: Watcher, purger: Purger, notifier: Notifier, check_places: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Check the watchers and the socket, and feed the service manager's watchdog until `stop`."""
         longest_s = (notifier.watchdog_interval_s or 60.0) / 2
         paused_s = 0.0
         while not self._stop.is_set():
             watcher.check(time.monotonic(), paused_s)
             purger.check(time.monotonic())
             notifier.watchdog()
+            await check_places()
             if purger.waits:
                 self._pace.stir()
             paused_s = await self._pace.pause(min(CHECK_INTERVAL_S, longest_s), longest_s)
+
+
+async def _check_places(listener: Listener, server: RpcServer, catalog: Path) -> None:
+    """Listen again where the socket's file is gone: a logout removes the runtime directory, and the daemon goes on.
+
+    Raises:
+        StoreError: the catalog is gone, so that queries would fail and commits be lost with it.
+    """
+    if await asyncio.to_thread(_is_gone, catalog):
+        raise StoreError(f"{catalog} was removed while the daemon used it; start the daemon again.")
+    if not await asyncio.to_thread(listener.is_reachable):
+        try:
+            await asyncio.to_thread(listener.renew)
+        except RegendError as error:  # Such as no runtime directory before the next login.
+            log.debug("socket_lost", reason=str(error))
+        else:
+            await server.start(listener.sock)
+            log.warning("socket_renewed", socket=str(listener.path))
+
+
+def _is_gone(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass  # Nothing is known.
+    return False
 
 
 async def _real_paths(roots: Roots, values: Sequence[str], key: str) -> list[str]:

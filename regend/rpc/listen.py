@@ -2,8 +2,7 @@
 
 `asyncio` and `uvloop` unlink any socket at the path, even a live one, and open theirs to every user. So this module
 makes the socket and passes it to them. It needs a directory of mode 0700 that belongs to the user and is no symlink,
-holds a lock file beside the socket for life, probes an existing socket by connecting to it, and binds under umask 177,
-which gives mode 0600.
+holds a lock file beside the socket for life, probes an existing socket by connecting to it, and gives it mode 0600.
 """
 
 from __future__ import annotations
@@ -44,6 +43,35 @@ class Listener:
     path: Path
     lock_fd: int
     inode: tuple[int, int] | None
+
+    def is_reachable(self) -> bool:
+        """Tell whether the socket's file is still in its place; systemd looks after its own."""
+        if self.inode is None:
+            return True
+        try:
+            found = self.path.lstat()
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self.inode
+
+    def renew(self) -> None:
+        """Listen again at the same path; the earlier socket is left to the server that accepts clients on it.
+
+        Raises:
+            RegendError: see `open_listener`; the listener stays as it is.
+        """
+        _make_private_directory(self.path.parent)
+        lock_fd = self.lock_fd if _is_lock_of(self.path, self.lock_fd) else _lock(self.path)
+        try:
+            _remove_stale(self.path)
+            self.sock, self.inode = _bind(self.path)
+        except BaseException:
+            if lock_fd != self.lock_fd:
+                os.close(lock_fd)
+            raise
+        if lock_fd != self.lock_fd:
+            os.close(self.lock_fd)
+            self.lock_fd = lock_fd
 
     def close(self) -> None:
         """Close the socket, unlink its file if it is the same, and release the lock; a second call does nothing."""
@@ -188,6 +216,13 @@ def _lock(path: Path) -> int:
     return fd
 
 
+def _is_lock_of(path: Path, lock_fd: int) -> bool:
+    try:
+        return os.path.samestat(path.with_name(path.name + ".lock").lstat(), os.fstat(lock_fd))
+    except OSError:
+        return False
+
+
 def _held(path: Path, holder: str) -> StoreLockedError:
     return StoreLockedError(
         f"Another regend (pid {holder}) holds the socket {path}; stop it with `regenctl stop` or pick another --socket."
@@ -226,11 +261,8 @@ def _bind(path: Path) -> tuple[socket.socket, tuple[int, int]]:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
-        before = os.umask(0o177)
-        try:
-            sock.bind(str(path))
-        finally:
-            os.umask(before)
+        sock.bind(str(path))
+        path.chmod(0o600)  # No umask, which would hold for all threads; until now, the directory keeps others out.
         made = path.lstat()
         sock.listen(BACKLOG)
     except OSError as error:

@@ -95,8 +95,10 @@ class RpcServer:
         self._dropped_before = 0
 
     async def start(self, sock: socket.socket) -> None:
-        """Accept clients on a listening socket, such as that of `listen.open_listener`."""
+        """Accept clients on a listening socket, such as that of `listen.open_listener`, and on no earlier one."""
         loop = asyncio.get_running_loop()
+        if self._server is not None:
+            self._server.close()
         self._server = await loop.create_unix_server(
             lambda: Connection(self, self._credentials), sock=sock, backlog=BACKLOG
         )

@@ -6,6 +6,7 @@ A real daemon runs in this process; what is rare is made to happen at the moment
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 import sqlite3
 import threading
@@ -26,6 +27,7 @@ from regend.daemon.app import App, Places
 from regend.daemon.driver import Driver
 from regend.daemon.indexer import Indexer
 from regend.disk.repository import RootIdentity
+from regend.errors import StoreError
 from regend.rpc.client import Client
 from regend.rpc.codec import encode_request
 from regend.store.store import Store
@@ -311,3 +313,28 @@ async def test_a_root_says_that_the_index_cannot_be_written(tmp_path: Path, monk
 
     async with served(tmp_path, monkeypatch) as rig:
         await asyncio.to_thread(live, rig)
+
+
+async def test_a_daemon_outlives_the_directory_of_its_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that is connected stays so, and others find the daemon again."""
+
+    def live(rig: Rig) -> None:
+        rig.add("kept")
+        with Client(rig.socket, timeout_s=DEADLINE_S) as earlier:
+            shutil.rmtree(rig.socket.parent)
+            wait_for(rig.socket.exists, "the daemon listens again")
+            assert rig.finds("kept")
+            assert earlier.call("list")["roots"]
+
+    async with served(tmp_path, monkeypatch) as rig:
+        await asyncio.to_thread(live, rig)
+    assert not rig.socket.exists()
+
+
+async def test_a_daemon_ends_when_its_state_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could answer nothing any more, and would keep a new daemon from its place."""
+    with pytest.raises(StoreError, match="was removed while the daemon used it"):
+        async with served(tmp_path, monkeypatch) as rig:
+            await asyncio.to_thread(rig.add, "kept")
+            shutil.rmtree(tmp_path / "state")
+            await asyncio.to_thread(wait_for, lambda: not rig.socket.exists(), "the daemon ends")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -85,6 +86,35 @@ def test_close_removes_the_socket_and_frees_the_path(directory: Path) -> None:
     listener.close()
     assert not (directory / "s").exists()
     open_listener(directory / "s", {}).close()
+
+
+@pytest.mark.parametrize("gone", ["socket", "both", "directory", "nothing"])
+def test_a_listener_is_renewed_where_its_file_is_gone(directory: Path, gone: str) -> None:
+    """A logout removes the runtime directory, a cleaner of old files the socket."""
+    listener = open_listener(directory / "run" / "s", {})
+    old = listener.sock
+    if gone == "directory":
+        shutil.rmtree(directory / "run")
+    elif gone != "nothing":
+        listener.path.unlink()
+        if gone == "both":
+            listener.path.with_name("s.lock").unlink()
+    assert listener.is_reachable() == (gone == "nothing")
+    if gone == "nothing":
+        with pytest.raises(StoreLockedError, match=f"pid {os.getpid()}"):
+            listener.renew()
+        assert listener.sock is old
+    else:
+        listener.renew()
+    assert listener.is_reachable() and mode(listener.path) == 0o600
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(listener.path))
+    with pytest.raises(StoreLockedError):
+        open_listener(listener.path, {})
+    old.close()
+    listener.close()
+    assert not listener.path.exists()
+    open_listener(directory / "run" / "s", {}).close()
 
 
 def test_close_leaves_a_socket_that_is_not_ours_any_more(directory: Path) -> None:
