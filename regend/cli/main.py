@@ -17,7 +17,7 @@ from importlib import import_module
 
 from regend.cli.arguments import parse
 from regend.cli.terminal import choose_colour, complain, print_json
-from regend.errors import DaemonNotRunningError, RegendError
+from regend.errors import DaemonNotRunningError, RegendError, RpcError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 EXIT_ERROR = 2
 EXIT_NO_DAEMON = 3
 EXIT_INTERRUPTED = 130
+_OF_ANOTHER_VERSION = frozenset(("invalid_params", "method_not_found"))
+"""Codes of errors that an upgrade may cause while the earlier daemon still runs."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -71,12 +73,39 @@ def run(arguments: argparse.Namespace) -> int:
             gc.enable()
         code: int = getattr(module, f"run_{arguments.command.name}")(arguments)
         return code
+    except KeyError as error:
+        if not (note := _version_note(arguments)):
+            raise
+        return _fail(arguments, RpcError(f"The daemon's answer has no {error}. {note}", code="protocol_error"))
     except RegendError as error:
-        if arguments.json:
-            print_json({"error": {"code": error.code, "message": str(error)}})
-        else:
-            complain(str(error))
-        return EXIT_NO_DAEMON if isinstance(error, DaemonNotRunningError) else EXIT_ERROR
+        return _fail(arguments, error)
+
+
+def _fail(arguments: argparse.Namespace, error: RegendError) -> int:
+    """Print an error, and return the exit code for it."""
+    message = str(error)
+    if error.code in _OF_ANOTHER_VERSION and (note := _version_note(arguments)):
+        message += f" {note}"
+    if arguments.json:
+        print_json({"error": {"code": error.code, "message": message}})
+    else:
+        complain(message)
+    return EXIT_NO_DAEMON if isinstance(error, DaemonNotRunningError) else EXIT_ERROR
+
+
+def _version_note(arguments: argparse.Namespace) -> str:
+    """Say that the daemon has another version than `regenctl`, as after an upgrade; empty if it has the same."""
+    from regend import __version__
+    from regend.cli.call import client
+
+    try:
+        with client(arguments) as daemon:
+            version = daemon.server["version"]
+    except (RegendError, KeyError):
+        return ""
+    if version == __version__:
+        return ""
+    return f"The daemon has version {version}, regenctl {__version__}; `regenctl restart` starts the installed one."
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ class Progress:
 
     def update(self, status: Mapping[str, Any]) -> None:
         """Show the roots of a `status` answer, and say once what holds indexing back: the wait may have no end."""
-        for reason in status["held_back"]:
+        for reason in status.get("held_back", ()):
             if reason not in self._said:
                 self._said.add(reason)
                 self.clear()
@@ -83,7 +83,7 @@ def is_busy(root: Mapping[str, Any]) -> bool:
 
 def remaining(status: Mapping[str, Any]) -> list[str]:
     """Return a sentence for each cause that holds indexing back, and for each root with work to do."""
-    return [printable(reason) for reason in status["held_back"]] + [
+    return [printable(reason) for reason in status.get("held_back", ())] + [
         f"{printable(root['path'])}: {root['reason'] or root['state']}"
         for root in status["roots"]
         if root["pending"] or not root["complete"]

@@ -60,7 +60,7 @@ def is_settled(status: dict[str, Any]) -> bool:
     """Tell whether everything is indexed, except what no waiting brings: lost roots and unreadable directories."""
     if status["complete"]:
         return True
-    is_idle = not any(status["queues"].values()) and not status["held_back"] and not status["hot_files"]
+    is_idle = not (any(status["queues"].values()) or status.get("held_back") or status.get("hot_files"))
     return is_idle and all(root["complete"] or root["state"] in ("gone", "degraded") for root in status["roots"])
 
 

@@ -56,23 +56,6 @@ def sent(served: ServerThread, kind: str) -> list[Any]:
     return [wire(request) for request in served.script.seen if type(request).__name__ == kind]
 
 
-@pytest.mark.parametrize("command", [("add", ROOT), ("status", "--until-ready"), ("flush", "--timeout", "0.2")])
-def test_what_holds_indexing_back_is_said_while_a_command_waits(served: ServerThread, command: tuple[str, ...]) -> None:
-    """A full disk may hold it back for ever, and a script has no progress bar."""
-    served.script.pending, served.script.held_back = 80, ("Only 3 MB are free.",)
-    process = spawn(*command)
-    try:
-        assert process.stderr is not None
-        lines = iter(process.stderr.readline, "")
-        assert any("Only 3 MB are free." in line for line in lines)
-        served.script.pending, served.script.held_back = 0, ()
-        _, error = process.communicate(timeout=DEADLINE_S)
-        assert "Only 3 MB" not in error
-    finally:
-        process.kill()
-        process.wait(DEADLINE_S)
-
-
 def test_search_prints_places_and_numbered_lines(served: ServerThread, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["search", "quiet", "time", "--all", "--format", "human"]) == 0
     captured = capsys.readouterr()

@@ -22,7 +22,7 @@ from regend.cli.status_page import change_line, is_settled, status_lines
 from regend.cli.terminal import Style
 from regend.cli.watch import render
 from tests.e2e.rig import wait_for
-from tests.rpc.scripted import DEADLINE_S, Script, ServerThread, short_directory, wire
+from tests.rpc.scripted import DEADLINE_S, ROOT, Script, ServerThread, short_directory, wire
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -80,6 +80,26 @@ def test_until_ready_waits_without_a_page_too(served: ServerThread, options: tup
         output, _ = process.communicate(timeout=DEADLINE_S)
         assert process.returncode == 0
         assert json.loads(output)["complete"] if options else "pending" not in output
+    finally:
+        process.kill()
+        process.wait(DEADLINE_S)
+
+
+@pytest.mark.parametrize("command", [("add", ROOT), ("status", "--until-ready"), ("flush", "--timeout", "0.2")])
+def test_what_holds_indexing_back_is_said_while_a_command_waits(served: ServerThread, command: tuple[str, ...]) -> None:
+    """A full disk may hold it back for ever, and a script has no progress bar."""
+    served.script.pending, served.script.held_back = 80, ("Only 3 MB are free.",)
+    arguments = [sys.executable, "-m", "regend.cli.main", "--socket", str(served.path), *command]
+    process = subprocess.Popen(
+        arguments, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )  # fmt: skip
+    try:
+        assert process.stderr is not None
+        lines = iter(process.stderr.readline, "")
+        assert any("Only 3 MB are free." in line for line in lines)
+        served.script.pending, served.script.held_back = 0, ()
+        _, error = process.communicate(timeout=DEADLINE_S)
+        assert "Only 3 MB" not in error
     finally:
         process.kill()
         process.wait(DEADLINE_S)
