@@ -11,7 +11,7 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -226,6 +226,7 @@ class App:
         allowed = partial(roots_at, reads, remote_paths)
         stronger = [bring_in(model, config.embedding, indexer, driver, allowed) for model in models[1:]]
         background = [governor.run(self._pace), indexer.wait(), histories.settle(), *self._gateway(), *stronger]
+        background.append(_keep_places(listener, server, state_dir / CATALOG, self._pace))
         if sharing is not None:
             background.append(sharing.run())
         for task in [tasks.create_task(work) for work in background]:
@@ -234,8 +235,7 @@ class App:
         tasks.create_task(asyncio.to_thread(language_names))
         notifier.ready(f"serving {count_text(len(roots.all()), 'root')}")
         log.info("serving", version=__version__, socket=str(listener.path), pid=os.getpid())
-        places = partial(_check_places, listener, server, state_dir / CATALOG)
-        await self._look_after(watcher, Purger(roots, indexer, pipeline, calls), notifier, places)
+        await self._look_after(watcher, Purger(roots, indexer, pipeline, calls), notifier)
 
     def _models(self, reads: Reads, closing: AsyncExitStack) -> list[ServedModel]:
         """Return the models by track."""
@@ -279,31 +279,33 @@ class App:
         self._http_address = lambda: gateway.address
         return [gateway.run()]
 
-    async def _look_after(
-        self, watcher: Watcher, purger: Purger, notifier: Notifier, check_places: Callable[[], Awaitable[None]]
-    ) -> None:
-        """Check the watchers and the socket, and feed the service manager's watchdog until `stop`."""
+    async def _look_after(self, watcher: Watcher, purger: Purger, notifier: Notifier) -> None:
+        """Check the watchers, and feed the service manager's watchdog until `stop`."""
         longest_s = (notifier.watchdog_interval_s or 60.0) / 2
         paused_s = 0.0
         while not self._stop.is_set():
             watcher.check(time.monotonic(), paused_s)
             purger.check(time.monotonic())
             notifier.watchdog()
-            await check_places()
             if purger.waits:
                 self._pace.stir()
             paused_s = await self._pace.pause(min(CHECK_INTERVAL_S, longest_s), longest_s)
 
 
-async def _check_places(listener: Listener, server: RpcServer, catalog: Path) -> None:
+async def _keep_places(listener: Listener, server: RpcServer, catalog: Path, pace: Pace) -> None:
     """Listen again where the socket's file is gone: a logout removes the runtime directory, and the daemon goes on.
+
+    The looks at the disk need a thread, which may come late, so nothing else waits for them.
 
     Raises:
         StoreError: the catalog is gone, so that queries would fail and commits be lost with it.
     """
-    if await asyncio.to_thread(_is_gone, catalog):
-        raise StoreError(f"{catalog} was removed while the daemon used it; start the daemon again.")
-    if not await asyncio.to_thread(listener.is_reachable):
+    while True:
+        await pace.pause(CHECK_INTERVAL_S)
+        if await asyncio.to_thread(_is_gone, catalog):
+            raise StoreError(f"{catalog} was removed while the daemon used it; start the daemon again.")
+        if await asyncio.to_thread(listener.is_reachable):
+            continue
         try:
             await asyncio.to_thread(listener.renew)
         except RegendError as error:  # Such as no runtime directory before the next login.
