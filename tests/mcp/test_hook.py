@@ -69,7 +69,7 @@ def test_it_says_nothing_without_an_answer(
         ("Grep", {"pattern": r"def\s+retry_(\w+)"}, "def retry_"),
         ("Bash", {"command": "grep -rn MAX_RETRIES ."}, "MAX_RETRIES"),
         ("Bash", {"command": "cd x && rg -A 3 -t py 'class Foo' src | head"}, "class Foo"),
-        ("Bash", {"command": "git grep -e one -e two"}, "one"),
+        ("Bash", {"command": "git grep -e one -e two"}, "one two"),
         ("Bash", {"command": "/usr/bin/grep --include '*.py' word"}, "word"),
         ("Bash", {"command": "cat x | grep word"}, "word"),
         ("Bash", {"command": "pip install ripgrep"}, ""),
@@ -79,7 +79,55 @@ def test_it_says_nothing_without_an_answer(
     ],
 )
 def test_the_words_of_a_grep(tool: str, given: dict[str, Any], words: str) -> None:
-    assert pattern_of({"tool_name": tool, "tool_input": given}).replace("def s retry_ w", "def retry_") == words
+    assert pattern_of({"tool_name": tool, "tool_input": given}) == words
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        # Where the grep stands.
+        "cd src; rg my_word", "cd src&&rg my_word", "cd src\nrg my_word\n", "(cd src; rg my_word)", "rg my_word|head",
+        "x=$(rg -l my_word src)", "echo `grep my_word x`", "cat a.py|grep my_word", "rg my_word &",
+        "find . -name '*.py' -exec grep -Hn my_word {} \\;", "find . -exec grep -l my_word {} +",
+        "fd -e py -x rg my_word",
+        "find . -type f -print0 | xargs -0 grep -n my_word", "git -C /x grep -n my_word -- '*.py'",
+        "git --no-pager grep my_word HEAD~1", "sudo -u me grep my_word x", "LC_ALL=C grep my_word x",
+        "env A=b rg my_word", "time rg my_word", "timeout 10 rg my_word", "if grep -q my_word x; then echo y; fi",
+        "! grep -q my_word x", "for f in *; do grep my_word $f; done", "bash -c 'cd x && rg my_word'",
+        'bash -lc "sh -c \'rg my_word\'"', "\\grep my_word x", "rg --files | rg my_word", "grep '|' x | grep my_word",
+        # Options with values, and what redirects.
+        "grep -rnA 3 my_word src", "grep -C5 my_word", "grep -5 my_word x", "grep -m1 my_word x", "rg -tpy my_word",
+        "rg -ng '*.py' my_word", "rg -g'*.py' my_word", "rg --glob='!x' my_word", "rg --color never my_word",
+        "grep --color my_word x", "rg -r other my_word", "grep -r my_word other", "ag --ignore-dir other my_word",
+        "grep -rn --include='*.py' --exclude-dir .git my_word .", "rg my_word -g '*.py' -A 3", "ack --match my_word",
+        "rg -- -my_word src", "rg -e-my_word src", "rg --regexp=my_word src", "rg src --regexp my_word",
+        "grep -nemy_word x",
+        "rg 2>/dev/null my_word", "rg my_word 2>&1 | head -5", "rg > out.txt my_word", "grep my_word<in.txt",
+        # Expressions.
+        r"rg '\bmy_word\b'", r"rg '\smy_word\w*'", "grep '[[:space:]]my_word'", "rg '(?im:my_word)'",
+        "rg '(?x)my_word'",
+    ],
+)  # fmt: skip
+def test_a_grep_is_seen_wherever_it_stands(command: str) -> None:
+    assert pattern_of({"tool_name": "Bash", "tool_input": {"command": command}}) == "my_word"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "find . -name word", "git log --grep word", "git commit -m 'grep word'", "rg --files src",
+        "grep -f words.txt src",
+        "bash script.sh grep", "echo grep word", "which grep", "man grep word", "rg", "rg -e", "rg -f", "rg 'word",
+        "git grep",
+        "find . -exec", "bash -c", "bash -c " * 5_000, "find -exec " * 20_000, "sudo " * 200_000,
+    ],
+)  # fmt: skip
+def test_other_commands_look_for_nothing(command: str) -> None:
+    assert pattern_of({"tool_name": "Bash", "tool_input": {"command": command}}) == ""
+
+
+def test_words_have_letters_of_any_alphabet() -> None:
+    assert pattern_of({"tool_name": "Grep", "tool_input": {"pattern": "функция|größe"}}) == "функция größe"
 
 
 def test_a_block_of_rules_comes_and_goes() -> None:
