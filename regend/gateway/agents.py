@@ -31,6 +31,7 @@ MAX_WAITING = 64
 """Maximum calls that wait or are answered; further ones are refused."""
 MAX_LISTENERS = 32
 _ANSWER_LIMIT_S = 60.0
+"""Longest time for an answer, the wait for a thread included."""
 _ALIVE_S = 15.0
 _STATUS_OF = {rpc.METHOD_NOT_FOUND: 404, rpc.INTERNAL_ERROR: 500}
 _LISTEN = "subscriptions/listen"
@@ -87,6 +88,9 @@ class Agents:
             answer = partial(self._answerer.answer, session, call, places, (), _report)
             async with asyncio.timeout(_ANSWER_LIMIT_S):
                 return await asyncio.get_running_loop().run_in_executor(self._threads, answer)
+        except TimeoutError as error:
+            late = f"There was no answer within {_ANSWER_LIMIT_S:g} s; try again."
+            raise FaultError(rpc.INTERNAL_ERROR, late, id=call.id) from error
         finally:
             self._waiting -= 1
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
+from regend.gateway import agents
+from regend.mcp.answering import Answerer
 from regend.mcp.tools import tools
 from tests.gateway.rig import Gateway, Reply, gateway
 from tests.mcp.rig import modern
@@ -98,6 +104,28 @@ def test_newer_clients_say_it_twice(served: Gateway) -> None:
 def test_mistakes(served: Gateway, body: object, status: int, code: int) -> None:
     reply = post(served, body)
     assert (reply.status, reply.json["error"]["code"]) == (status, code)
+
+
+def test_an_answer_that_takes_too_long_is_an_error_of_the_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr(agents, "_ANSWER_LIMIT_S", 0.05)
+    monkeypatch.setattr(Answerer, "answer", lambda *_: ended.wait(20))
+
+    async def ask() -> None:
+        served = web.Application()
+        served.add_routes([web.post("/mcp", agents.Agents(Path("/nowhere/socket")).post)])
+        called = request("tools/call", name="search_code", arguments={"query": "quiet time"})
+        async with TestClient(TestServer(served)) as client, client.post("/mcp", json=called) as reply:
+            assert reply.status == 500
+            assert await reply.json() == {
+                "jsonrpc": "2.0", "id": 1,
+                "error": {"code": -32603, "message": "There was no answer within 0.05 s; try again."},
+            }  # fmt: skip
+
+    try:
+        asyncio.run(ask())
+    finally:
+        ended.set()
 
 
 def test_unknown_versions(served: Gateway) -> None:
