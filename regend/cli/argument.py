@@ -35,10 +35,21 @@ def number(kind: type, what: str, low: int, high: float) -> Callable[[str], Any]
     return parse_number
 
 
-def place(text: str) -> str:
-    """Return the path or name of a place; an empty one, as an unset shell variable is, must not mean the default."""
-    if not text:
-        from argparse import ArgumentTypeError
+def stated(what: str) -> Callable[[str], str]:
+    """Return a parser of texts; an empty one, as an unset shell variable is, must not mean the default.
 
-        raise ArgumentTypeError("it is empty; name a file or directory, such as `.`, or leave the option out")
-    return text
+    Args:
+        what: the remedy for an empty text, such as "name a file".
+    """
+
+    def parse_text(text: str) -> str:
+        if not text:
+            from argparse import ArgumentTypeError
+
+            raise ArgumentTypeError(f"it is empty; {what}, or leave the option out")
+        return text
+
+    return parse_text
+
+
+place = stated("name a file or directory, such as `.`")

@@ -27,7 +27,7 @@ _GLOBS = (
     f"at most {limits.MAX_PLACES}"
 )
 _LINES = f"maximum lines of each snippet, without `context`; 0 for the usual {limits.SNIPPET_LINES}; not with `budget`"
-_LANG = "language name such as `python`; empty for all"
+_LANG = "language name such as `python`, or several with commas; empty for all"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from regend.cli.arguments import COMMANDS, GLOBAL, parse
 from regend.cli.asking.arguments import MODULE
-from regend.cli.asking.queries import split_place
+from regend.cli.asking.queries import _asked, split_place
 
 OPTIONS = (["-k", "3"], ["-lC", "2"], ["-vC2"], ["--lang=go"], ["-g", "*.py"], ["--all"])
 
@@ -24,7 +25,7 @@ def test_options_may_stand_anywhere(order: tuple[int, ...]) -> None:
         assert values.k == (3 if "-k" in given else None)
         assert values.context == (2 if {"-lC", "-vC2"} & set(given) else None)
         assert (values.files_with_matches, values.verbose) == ("-lC" in given, "-vC2" in given)
-        assert values.lang == ("go" if "--lang=go" in given else None)
+        assert values.lang == (["go"] if "--lang=go" in given else [])
         assert values.glob == (["*.py"] if "-g" in given else [])
         assert values.all == ("--all" in given)
 
@@ -46,12 +47,38 @@ def test_words_that_begin_with_a_dash(words: list[str], query: list[str]) -> Non
 
 def test_names_and_paths_of_symbols(capsys: pytest.CaptureFixture[str]) -> None:
     values = parse(["symbols", "-k", "2", "push", "--json", "src", "-t", "py", "tests"])
-    assert (values.name, values.paths, values.k, values.lang, values.json) == ("push", ["src", "tests"], 2, "py", True)
+    assert (values.name, values.paths, values.k, values.lang, values.json) == (
+        "push",
+        ["src", "tests"],
+        2,
+        ["py"],
+        True,
+    )
     for words in ("search x -k", "search --lang", "search x --format odd", "symbols -k 2"):
         with pytest.raises(SystemExit) as stopped:
             parse(words.split())
         assert stopped.value.code == 2
     assert "\0" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["-t py -t go", "--lang py,go", "--type=py --lang=go"])
+def test_languages_add_up(words: str) -> None:
+    assert ",".join(parse(["search", "x", *words.split()]).lang) == "py,go"
+
+
+@pytest.mark.parametrize("option", ["--lang", "--kind", "--root"])
+def test_an_empty_value_is_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["search", "x", option, ""])
+    assert "it is empty; name a" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("kinds", "query"),
+    [([], "x"), (["fn"], 'x kind:"fn"'), (["fn", "class,type"], 'x kind:"fn,class,type"'), (['a" b'], 'x kind:"a b"')],
+)
+def test_kinds_are_one_filter_of_the_query(kinds: list[str], query: str) -> None:
+    assert _asked("x", argparse.Namespace(regex=False, group=None, kind=kinds)) == query
 
 
 VALUED = [

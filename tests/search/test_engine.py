@@ -109,6 +109,8 @@ def test_filters(project: Corpus) -> None:
     assert set(paths(search(project, "job", path="*.md"))) == {"README.md"}
     assert set(paths(search(project, "job", lang="md"))) == {"README.md"}
     assert set(paths(search(project, "listen", lang="go"))) == {"server/serve.go"}
+    for lang in ("md,go", "go,md,", ",Markdown,go", "go,go,md"):
+        assert paths(search(project, "listen job", lang=lang)) == paths(search(project, f"listen job lang:{lang}"))
     assert set(paths(search(project, "job", root="/r/app", lang="python", path="tests"))) == {"tests/test_queue.py"}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from regend import limits
-from regend.cli.argument import arg, number, place
+from regend.cli.argument import arg, number, place, stated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,9 +39,15 @@ _WHERE = (
         "--glob", "-g", "--path", action="append", default=[], metavar="GLOB", complete="file",
         help="only paths that match, such as 'src/**/*.py', or with ! in front none of them; may be repeated",
     ),
-    arg("--lang", "-t", "--type", metavar="NAME", complete="languages", help="only this language, such as python"),
+    arg(
+        "--lang", "-t", "--type", action="append", default=[], type=stated("name a language, such as python"),
+        metavar="NAME", complete="languages", help="only this language, such as python; may be repeated",
+    ),
 )  # fmt: skip
-_KIND = arg("--kind", metavar="KIND", complete="kinds", help="only this kind of definition, such as function")
+_KIND = arg(
+    "--kind", action="append", default=[], type=stated("name a kind, such as function"),
+    metavar="KIND", complete="kinds", help="only this kind of definition, such as function; may be repeated",
+)  # fmt: skip
 _PATHS = arg(
     "paths", nargs="*", default=[], metavar="PATH", complete="file", help="only what lies in this file or directory"
 )  # fmt: skip

@@ -71,7 +71,7 @@ def command(query: str, arguments: argparse.Namespace) -> list[str]:
         ask += ["--socket", arguments.socket]
     if arguments.all:
         ask.append("--all")
-    for name, value in (("--root", arguments.root), ("--lang", arguments.lang), ("-k", arguments.k)):
+    for name, value in (("--root", arguments.root), ("--lang", ",".join(arguments.lang)), ("-k", arguments.k)):
         if value:
             ask += [name, str(value)]
     for glob in arguments.glob:
@@ -111,7 +111,8 @@ def _list(query: str, arguments: argparse.Namespace) -> int:
             answer = daemon.call(
                 "search", query=query, k=arguments.k or _RESULTS,
                 **given(
-                    root=where.root or None, under=where.under or None, lang=arguments.lang, globs=globs or None
+                    root=where.root or None, under=where.under or None, lang=",".join(arguments.lang) or None,
+                    globs=globs or None,
                 ),
             )  # fmt: skip
     except RegendError as error:

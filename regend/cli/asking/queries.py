@@ -44,7 +44,8 @@ def _asked(query: str, arguments: argparse.Namespace) -> str:
     if arguments.regex:
         query = "content:/" + re.sub(r"\\.|/", lambda found: "\\/" if found[0] == "/" else found[0], query) + "/"
     query += f" in:{arguments.group}" if arguments.group else ""
-    return f"{query} kind:{arguments.kind}" if arguments.kind else query
+    kinds = ",".join(arguments.kind).replace('"', "")
+    return f'{query} kind:"{kinds}"' if kinds else query
 
 
 def run_related(arguments: argparse.Namespace) -> int:
@@ -61,7 +62,8 @@ def run_related(arguments: argparse.Namespace) -> int:
 def run_symbols(arguments: argparse.Namespace) -> int:
     with connected(arguments) as daemon:
         where = asked_where(arguments, daemon, arguments.paths)
-        answer = daemon.call("symbols", name=arguments.name, **_limits(arguments, where), **given(kind=arguments.kind))
+        kind = ",".join(arguments.kind) or None
+        answer = daemon.call("symbols", name=arguments.name, **_limits(arguments, where), **given(kind=kind))
     none = f"no definition of {printable(arguments.name)} {_named(where)}"
     return _show_listed(arguments, answer, answer["symbols"], none)
 
@@ -89,8 +91,9 @@ def split_place(place: str) -> tuple[str, int]:
 def _limits(arguments: argparse.Namespace, where: Where) -> dict[str, Any]:
     globs = globs_of(arguments.glob, where.anchor)
     return given(
-        k=arguments.k, root=where.root or None, lang=arguments.lang, under=where.under or None, globs=globs or None
-    )
+        k=arguments.k, root=where.root or None, lang=",".join(arguments.lang) or None, under=where.under or None,
+        globs=globs or None,
+    )  # fmt: skip
 
 
 def _page(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class Filters:
     Attributes:
         root: absolute path of a root, or the name of its last folder where that is unambiguous.
         path: glob over relative paths, see `globs`.
-        lang: language name or a usual short form (``py``, ``c++``).
+        lang: language name or a usual short form (``py``, ``c++``), or several with commas.
         under: absolute paths of roots, directories and files; what counts lies at or below one of them.
         globs: as `path`, and several; one that begins with ``!`` excludes.
         inline: those of the query; of one key, any that is not negated and none that is.

@@ -48,13 +48,13 @@ def canonical_language(name: str) -> str:
 
 
 def languages_of(name: str) -> frozenset[str]:
-    """Return the languages whose files a person means: ``ts`` those of ``typescript`` and ``tsx``.
+    """Return the languages whose files a person means: ``ts`` those of ``typescript`` and ``tsx``; commas join several.
 
     Raises:
         FilterError: as `canonical_language`.
     """
-    found = canonical_language(name)
-    return _FAMILIES.get(found, frozenset({found}))
+    found = [canonical_language(one) for one in name.split(",") if one] or [canonical_language(name)]
+    return frozenset[str]().union(*(_FAMILIES.get(one, {one}) for one in found))
 
 
 def _meant(name: str) -> str:

@@ -112,10 +112,11 @@ def test_find_file_says_what_is_wrong(store: MemoryStore, root: str, path: str, 
         find_file(store, root, path)
 
 
-@pytest.mark.parametrize("filters", [Filters(lang="klingon"), Filters(lang="go,rust")])
-def test_unknown_languages_are_refused(store: MemoryStore, filters: Filters) -> None:
-    with pytest.raises(FilterError, match=f"No language is called '{filters.lang}'.*haskell"):
-        ScopeResolver().resolve(store, filters)
+@pytest.mark.parametrize("lang", ["klingon", "go,klingon", "klingon,", ",", " ", "go;rust"])
+def test_unknown_languages_are_refused(store: MemoryStore, lang: str) -> None:
+    named = lang.strip(",").removeprefix("go,") or lang
+    with pytest.raises(FilterError, match=f"No language is called '{named}'.*haskell"):
+        ScopeResolver().resolve(store, Filters(lang=lang))
 
 
 def test_a_folder_that_holds_a_root_is_that_root_and_the_rest_of_the_folder() -> None:
