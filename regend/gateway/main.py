@@ -23,6 +23,8 @@ from regend.gateway.upstream import Upstream
 KEEPALIVE_S = 75.0
 SHUTDOWN_S = 2.0
 """How long answers in progress have at the end."""
+MAX_URL_BYTES = 65_536
+"""Maximum size of a URL: the page's links hold the query, which may be a pasted text."""
 
 
 def main(daemon_socket: str, state_dir: str, listen: str, editor_link: str) -> int:
@@ -47,7 +49,12 @@ async def _serve(made: web.Application, listening: Listening, listener: socket.s
     silent.addHandler(logging.NullHandler())
     silent.propagate = False
     runner = web.AppRunner(
-        made, access_log=None, logger=silent, shutdown_timeout=SHUTDOWN_S, keepalive_timeout=KEEPALIVE_S
+        made,
+        access_log=None,
+        logger=silent,
+        shutdown_timeout=SHUTDOWN_S,
+        keepalive_timeout=KEEPALIVE_S,
+        max_line_size=MAX_URL_BYTES,
     )
     await runner.setup()
     assert runner.server is not None

@@ -45,6 +45,14 @@ def served(socket: Path) -> Iterator[Gateway]:
         yield made
 
 
+def test_a_url_may_hold_a_pasted_text(served: Gateway, socket: Path) -> None:
+    query = "quiet time " * 1_000
+    with Client(socket) as client:
+        wanted = client.call("search", query=query)
+    assert served.get(f"/api/search?query={quote(query)}").json == wanted
+    assert served.get(f"/?q={quote(query)}").status == 200
+
+
 @pytest.mark.parametrize("method", ASKED)
 def test_each_endpoint_answers_as_the_socket(served: Gateway, socket: Path, method: str) -> None:
     params = PARAMS[method]
