@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from time import monotonic
 
 from regend.errors import ConnectionLostError, DaemonNotRunningError, ProtocolError, RegendError, RpcError
+from regend.limits import MAX_WAIT_S
 from regend.paths import socket_places
 from regend.rpc.codec import (
     CLIENT_LIMITS,
@@ -123,9 +124,12 @@ def request_bytes(request_id: int, method: str, params: dict[str, Any]) -> bytes
 
 
 def call_limit_s(timeout_s: float, params: dict[str, Any]) -> float:
-    """Return how long a call may take: the client's limit, plus the `timeout_s` that the daemon is asked to wait."""
-    waits = params.get("timeout_s", 0.0)
-    return timeout_s + (waits if isinstance(waits, (int, float)) else 0.0)
+    """Return how long a call may take: the client's limit, plus the `timeout_s` that the daemon is asked to wait.
+
+    The daemon refuses a `timeout_s` that is out of range at once.
+    """
+    waits = params.get("timeout_s")
+    return timeout_s + (waits if isinstance(waits, (int, float)) and 0 <= waits <= MAX_WAIT_S else 0.0)
 
 
 def payload_of(message: Notification) -> dict[str, Any]:

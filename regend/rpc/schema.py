@@ -43,15 +43,16 @@ ERRORS: Mapping[str, str] = {
 """When each error code is returned. A code of `regend.errors` that is not listed may occur, too."""
 
 
+_PLACE = ("root_error", "path_error")
 _METHODS = (
     Method("hello", ops.HelloRequest, ops.HelloResponse, "Agree on the protocol; optional.", ("unsupported_protocol",)),
     Method(
         "search", asks.SearchRequest, asks.SearchResponse, "Rank chunks by words and meaning.",
-        ("query_error", "filter_error", "root_error", "not_synced"),
+        ("query_error", "filter_error", "root_error", "path_error", "not_synced"),
     ),
     Method(
         "symbols", asks.SymbolsRequest, asks.SymbolsResponse, "Find definitions by name.",
-        ("query_error", "filter_error", "root_error"),
+        ("query_error", "filter_error", "root_error", "path_error"),
     ),
     Method(
         "related", asks.RelatedRequest, asks.SearchResponse, "Rank chunks by similarity to the chunk at a line.",
@@ -62,7 +63,7 @@ _METHODS = (
         ("path_error", "root_error"),
     ),
     Method("status", ops.Empty, ops.StatusResponse, "Report what is indexed, what is not and why, and current work."),
-    Method("files", ops.FilesRequest, ops.FilesResponse, "List a root's files page by page.", ("root_error",)),
+    Method("files", ops.FilesRequest, ops.FilesResponse, "List a root's files page by page.", _PLACE),
     Method("flush", ops.FlushRequest, ops.FlushResponse, "Wait until earlier writes are searchable.", ("timeout",)),
     Method(
         "sync", ops.SyncRequest, ops.SyncResponse, "Wait until earlier writes are searchable by words.",
@@ -70,11 +71,10 @@ _METHODS = (
     ),
     Method("add", ops.AddRequest, ops.AddResponse, "Add a root and start to index it.", ("path_error", "root_error")),
     Method(
-        "remove", ops.RemoveRequest, ops.RootResponse, "Remove a root; with `forget`, delete all its data.",
-        ("root_error",),
+        "remove", ops.RemoveRequest, ops.RootResponse, "Remove a root; with `forget`, delete all its data.", _PLACE,
     ),
     Method("list", ops.Empty, ops.ListResponse, "List the roots."),
-    Method("reindex", ops.ReindexRequest, ops.RootResponse, "Read every file of a root again.", ("root_error",)),
+    Method("reindex", ops.ReindexRequest, ops.RootResponse, "Read every file of a root again.", _PLACE),
     Method(
         "verify", ops.VerifyRequest, ops.VerifyResponse,
         "Compare the index with the disk, and index again what differs.",

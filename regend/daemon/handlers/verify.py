@@ -43,7 +43,7 @@ class VerifyMethod:
         in_thread = asyncio.get_running_loop().run_in_executor
         damage = await in_thread(self.threads, self.reads.check_pages)
         # Known changes first, so that they do not count as differences.
-        await self.driver.flush(wait_vectors=False, timeout_s=request.timeout_s)
+        await self.driver.flush(wait_vectors=True, timeout_s=request.timeout_s)
         paths = {served.record.root: served.path for served in self.roots.all()}
         roots = [root for root in paths if not self.driver.pipeline.is_lost(root)]
         before = await in_thread(self.threads, self._listings, roots)
