@@ -10,9 +10,9 @@ import asyncio
 import itertools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Any, assert_never
 
 import structlog
 
@@ -166,11 +166,10 @@ class Driver:
             # An event or a command is lost, so this pipeline is wrong from now on. The store is not: end the daemon,
             # and let the next one read the disk again.
             self.close()
-            ending = _end(error)
             try:
-                self._tasks.create_task(ending)
+                self._start(_end(error))
             except RuntimeError:
-                ending.close()  # The group ends already, for the reason of another task.
+                pass  # The group ends already, for the reason of another task.
 
     def _notice(self, event: ev.Event) -> None:
         """Note what the driver itself must know of an event."""
@@ -244,9 +243,9 @@ class Driver:
             case cmd.Observe():
                 self._observe(command)
             case cmd.ChunkFile():
-                self._tasks.create_task(self._chunk(command))
+                self._start(self._chunk(command))
             case cmd.Embed():
-                self._tasks.create_task(self._embed(command))
+                self._start(self._embed(command))
             case cmd.Commit():
                 self._commits[command.commit_id] = (command, time.perf_counter())
                 outlets.indexer.submit(command)
@@ -258,6 +257,18 @@ class Driver:
                     future.set_result(command)
             case _ as unreachable:
                 assert_never(unreachable)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Start a task.
+
+        Raises:
+            RuntimeError: the group of tasks ends.
+        """
+        try:
+            self._tasks.create_task(work)
+        except RuntimeError:
+            work.close()  # Else Python warns that it was never awaited.
+            raise
 
     def _observe(self, command: cmd.Observe) -> None:
         outlets = self._outlets

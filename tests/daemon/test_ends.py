@@ -6,13 +6,17 @@ A file or a batch for which memory is short is tried again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from regend.config import Config
+from regend.core import commands as cmd
 from regend.core import events as ev
 from regend.core.pipeline import Pipeline
 from regend.daemon import driver
@@ -23,6 +27,7 @@ from regend.daemon.notify import Notifier
 from regend.errors import StoreError
 from regend.rpc.client import Client
 from regend.store.store import Store
+from regend.types import Lane, RootId
 from regend.workers.dispatcher import Dispatcher
 from tests.daemon.test_threads import Manager
 from tests.rpc.scripted import short_directory
@@ -86,6 +91,25 @@ async def test_a_lost_event_ends_the_daemon(
     with pytest.raises(MistakeError, match="the pipeline"):
         await run(App(Config(), Places(tmp_path / "state", socket), [root_with_a_file(tmp_path)]))
     assert not await asyncio.to_thread(socket.exists)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [cmd.ChunkFile(RootId(1), "a.py", 1, Lane.EDIT), cmd.Embed(1, (), 0, Lane.EDIT)],
+    ids=lambda one: type(one).__name__,
+)
+async def test_work_of_a_group_that_ends_is_dropped(command: cmd.Command) -> None:
+    with warnings.catch_warnings(record=True) as warned, pytest.raises(ExceptionGroup):
+        warnings.simplefilter("always")
+        async with asyncio.TaskGroup() as tasks:
+            subject = Driver(cast("Any", None), tasks, cast("Any", None), cast("Any", None))
+            tasks.create_task(driver._end(MistakeError()))
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(DEADLINE_S)
+            with pytest.raises(RuntimeError):
+                subject._carry_out(command)
+        gc.collect()
+    assert not warned
 
 
 async def test_an_index_thread_that_ends_ends_the_daemon(
