@@ -27,7 +27,7 @@ class Endpoint:
 
     Attributes:
         admitted: its model was seen to be the one whose vectors are stored.
-        refusal: why it is not admitted, or empty.
+        refusal: why it was excluded when it was asked last, or empty.
         stated: the limits that it stated last.
     """
 

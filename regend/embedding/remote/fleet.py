@@ -290,6 +290,8 @@ class Fleet:
 
     def _failed(self, endpoint: Endpoint, error: EmbeddingError, took_s: float) -> None:
         now = time.monotonic()
+        if self._excluded_until.get(endpoint, 0.0) <= now:
+            endpoint.refusal = ""  # The server was asked again, and what it did before is no longer the reason.
         if isinstance(error, ProviderUnavailableError):
             if error.kind == "rate_limited":
                 self._metrics.rate_limited += 1

@@ -105,6 +105,26 @@ async def test_another_model_gets_no_text() -> None:
         assert "another model" in refusals[1] and refusals[0] == refusals[2] == ""
 
 
+async def test_one_that_answers_no_longer_is_not_said_to_have_another_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regend.embedding.remote.fleet._LOOK_AGAIN_S", 0.05)
+    async with servers(2) as started, fleet_of(started) as provider:
+        await provider.prepare()
+        started[1].respond = started[1].respond_probe = other_model
+
+        async def ask_until(refused: bool) -> None:
+            async with asyncio.timeout(10.0):
+                while ("another model" in provider.status()["servers"][1]["refusal"]) != refused:
+                    await asyncio.gather(*(provider.embed([f"text {n}"], "document") for n in range(4)))
+
+        await ask_until(refused=True)
+        started[1].respond = started[1].respond_probe = down
+        await ask_until(refused=False)
+        for server in started:
+            server.respond = server.respond_probe = down
+        with pytest.raises(ProviderUnavailableError, match=r"answers \(http|answered 503"):
+            await provider.embed(["nobody"], "document")
+
+
 async def test_one_that_is_down_at_the_start() -> None:
     async with servers(2) as started, fleet_of(started) as provider:
         started[0].respond = started[0].respond_probe = down
