@@ -6,7 +6,9 @@ symbols are given only if the user asks for them.
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+import sys
+from typing import Any, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
 from lsprotocol import types as lsp
@@ -37,8 +39,39 @@ _KINDS = {
 
 def serve(socket: str | None, document_symbols: bool) -> int:
     """Serve an editor on standard input and output until it says goodbye; return the exit status."""
-    server(Link(socket, name="lsp"), document_symbols).start_io()
+    logging.getLogger("pygls.protocol.json_rpc").addFilter(_is_unexpected)
+    made = server(Link(socket, name="lsp"), document_symbols)
+    made.start_io(stdout=cast("BinaryIO", _Output(sys.stdout.buffer)))
     return 0
+
+
+def _is_unexpected(record: logging.LogRecord) -> bool:
+    """Return whether a record tells of more than an error that is the answer to a request."""
+    return not (record.exc_info and isinstance(record.exc_info[1], JsonRpcException))
+
+
+class _Output:
+    """Standard output for pygls, which closes it and then writes late answers; owns whether it still takes some."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._is_open = True
+
+    def write(self, data: bytes) -> None:
+        """Send a message while an editor reads."""
+        if self._is_open:
+            try:
+                self._stream.write(data)
+                self._stream.flush()
+            except BrokenPipeError:  # The end of standard input, which ends the server, follows.
+                self._is_open = False
+
+    def flush(self) -> None:
+        """Leave all as it is: `write` sends each message."""
+
+    def close(self) -> None:
+        """Drop what comes later; standard output stays open for the program's own end."""
+        self._is_open = False
 
 
 def server(link: Link, document_symbols: bool) -> LanguageServer:

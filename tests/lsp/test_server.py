@@ -78,6 +78,41 @@ def asked(served: tuple[Daemon, Path, Path], *options: str, **requests: tuple[st
     return answers
 
 
+def message(method: str, params: dict[str, Any] | None = None, number: int | None = None) -> bytes:
+    body = json.dumps({"jsonrpc": "2.0", "method": method, "params": params} | ({"id": number} if number else {}))
+    return f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+HELLO = message("initialize", {"processId": None, "rootUri": None, "capabilities": {}}, 1)
+BYE = message("shutdown", None, 2) + message("exit")
+
+
+@pytest.mark.parametrize(
+    ("sent", "reads"),
+    [
+        (HELLO + BYE, True),
+        (HELLO + message("regend/search", {"query": ""}, 3) + BYE, True),
+        (HELLO + b"".join(message("regend/search", {"query": "quiet time"}, n) for n in range(3, 40)) + BYE, True),
+        (HELLO + b"".join(message("regend/search", {"query": "quiet time"}, n) for n in range(3, 40)), False),
+        (b"", True),
+    ],
+    ids=["at once", "after errors", "with answers due", "reader gone", "nothing said"],
+)
+def test_it_ends_without_a_word(sent: bytes, reads: bool) -> None:
+    """An editor shows another status than 0, and keeps standard error in a log."""
+    with short_directory() as directory, ServerThread(directory / "s") as daemon:
+        command = [sys.executable, "-m", "regend.cli.main", "lsp", "--socket", str(daemon.path)]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, cwd=REPOSITORY, stdin=pipe, stdout=pipe, stderr=pipe) as running:
+            assert running.stdin and running.stdout and running.stderr
+            if not reads:
+                running.stdout.close()
+            running.stdin.write(sent)
+            running.stdin.close()
+            assert running.stderr.read() == b""
+            assert running.wait(20) == 0
+
+
 def test_neovim_finds_symbols_in_two_repositories(served: tuple[Daemon, Path, Path]) -> None:
     _, one, two = served
     answers = asked(
