@@ -134,6 +134,11 @@ EDGES: dict[str, tuple[str, ...]] = {
         "regend.fields", "regend.overrides", "regend.rpc.*", "regend.cli.*", "regend.mcp.*", "regend.lsp.*",
         "regend.gateway.token",
     ),
+    # Which servers of vectors the daemon would refuse, before it is started with them.
+    "regend.cli.settings": (
+        "regend.errors", "regend.fields", "regend.overrides", "regend.paths", "regend.config", "regend.cli.call",
+        "regend.cli.terminal", "regend.embedding.remote.presets",
+    ),
     # The one command that asks something else than the daemon.
     "regend.cli.shared": (
         "regend.errors", "regend.config", "regend.overrides", "regend.rpc.*", "regend.cli.terminal",

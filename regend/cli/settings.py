@@ -49,11 +49,30 @@ def run_config(arguments: argparse.Namespace) -> int:
         case "edit":
             return _edit(arguments)
         case "validate":
-            load_config()
             file = config_file()
+            check_config(load_config(), file)
             said = f"{file} is valid" if file.exists() else f"{file} does not exist yet"
             return say(arguments, {"file": str(file), "valid": True}, said)
     return _show(arguments)
+
+
+def check_config(config: Config, file: Path, raw: bytes | None = None) -> None:
+    """Check what a daemon refuses at its start and `load_config` takes.
+
+    Args:
+        raw: the text of the file, if it is not written yet.
+
+    Raises:
+        ConfigError: a name or an address of an embedding server cannot be used; the message names the line.
+    """
+    from regend.embedding.remote.presets import check
+
+    try:
+        check(config.embedding)
+    except ConfigError as error:
+        raw = raw if raw is not None else file.read_bytes() if file.exists() else b""
+        line = lines_of_keys(raw).get(str(error).split("`")[1])
+        raise ConfigError(f"{file}:{line}: {error}" if line else f"{file}: {error}") from error
 
 
 def _show(arguments: argparse.Namespace) -> int:
@@ -189,8 +208,12 @@ def _change(arguments: argparse.Namespace, key: str, words: list[str] | None) ->
         if table not in document:
             document[table] = tomlkit.table()
         document[table][name] = _value(key, words)
-    text = tomlkit.dumps(document).encode()
+    try:
+        text = tomlkit.dumps(document).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"`{key}` cannot be {' '.join(words or ())!r}: the file takes UTF-8 only.") from error
     config = config_from_text(text, file)
+    check_config(config, file, text)
     _write(file, text)
     value = asdict(config)[table][name]
     said = f"{key} = {toml(value)}" + ("" if words is not None else ", the default")
@@ -232,7 +255,7 @@ def _edit(arguments: argparse.Namespace) -> int:
         raise PathError(f"The editor {editor} ended with code {done.returncode}; nothing was changed.")
     text = copy.read_bytes()
     try:
-        config_from_text(text, file)
+        check_config(config_from_text(text, file), file, text)
     except ConfigError as error:
         raise ConfigError(
             f"{error} Nothing was changed; `regenctl config edit` goes on with your text, which is in {copy}."

@@ -10,7 +10,9 @@ from time import sleep
 from regend.cli.background import is_active, start, systemctl
 from regend.cli.call import call
 from regend.cli.service_files import SERVICE_UNIT
+from regend.cli.settings import check_config
 from regend.cli.terminal import print_json, printable
+from regend.config import config_file, load_config
 from regend.errors import DaemonNotRunningError, PathError, RegendError
 from regend.paths import log_file
 from regend.rpc.launch import wait_for_end
@@ -44,7 +46,11 @@ def run_restart(arguments: argparse.Namespace) -> int:
     except DaemonNotRunningError:
         return run_start(arguments)
     environ["REGEND_STATE_DIR"] = status["state_dir"]
-    if is_active(environ):
+    by_service = is_active(environ)
+    # A daemon that runs is worth more than one that does not start. A service does not see this shell's settings.
+    seen = {name: value for name, value in environ.items() if not (by_service and "__" in name)}
+    check_config(load_config(environ=seen), config_file(seen))
+    if by_service:
         systemctl("restart", SERVICE_UNIT)
     else:
         call(arguments, "stop")

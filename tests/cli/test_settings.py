@@ -127,6 +127,36 @@ def test_a_broken_file_is_named_with_its_line(
     assert sentence in run(capsys, code=2)[1]
 
 
+SERVER = "[embedding]\nprovider = 'http'\nurls = ['http://127.0.0.1:9/v1']\nmodel = 'm'\n"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("urls", "junk", "A URL in `embedding.urls` is not usable"),
+        ("urls", "http://127.0.0.1:99999", "A URL in `embedding.urls` is not usable"),
+        ("urls", "http://ada:word@127.0.0.1:1", "A URL in `embedding.urls` is not usable"),
+        ("prefixes", "odd", "`embedding.prefixes` is 'odd'"),
+        ("tier", "odd", "`embedding.tier` is 'odd'"),
+        ("model", "\udcff", "`embedding.model` cannot be"),
+    ],
+)
+def test_a_value_that_the_daemon_refuses_is_refused_before_it_starts(
+    file: Path, capsys: pytest.CaptureFixture[str], key: str, value: str, sentence: str
+) -> None:
+    file.write_text(SERVER)
+    assert sentence in run(capsys, "set", f"embedding.{key}", value, code=2)[1]
+    assert file.read_text() == SERVER
+    if value.isascii():
+        written = f"['{value}']" if key == "urls" else f"'{value}'"
+        text = "".join(line for line in SERVER.splitlines(keepends=True) if not line.startswith(key))
+        file.write_text(f"{text}{key} = {written}\n")
+        shown = run(capsys, "validate", code=2)[1]
+        line = text.count("\n") + 1
+        assert f"c.toml:{line}: {sentence}" in shown
+        assert "word" not in shown
+
+
 def test_a_variable_is_shown_as_the_origin(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from regend.cli.main import main
 from regend.errors import RootError
 from regend.rpc.client import Client
 from tests.e2e.rig import daemon, wait_for
@@ -80,3 +81,20 @@ def test_files_of_an_earlier_chunker_are_served_and_chunked_again_without_new_ve
         assert subject.export(root) == fresh
         assert subject.status()["counters"]["embedded_chunks"] == 0
         assert subject.call("search", query="apple_7 kind:window")["results"] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[watch]\nquiet = 1\n", "[embedding]\nprovider = 'tei'\nurls = ['junk']\n", "[embedding]\nprovider = 'onnx'\n"],
+)
+def test_a_restart_with_a_wrong_configuration_leaves_the_daemon_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(text)
+    monkeypatch.setenv("REGEND_CONFIG", str(file))
+    with daemon() as subject:
+        subject.start()
+        assert main(["--socket", str(subject.socket), "restart"]) == 2
+        assert "c.toml" in capsys.readouterr().err
+        assert subject.process.poll() is None and subject.answers()

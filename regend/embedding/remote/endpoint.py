@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from regend.embedding.base import Task
 from regend.embedding.pacing.breaker import Breaker
 from regend.embedding.pacing.concurrency import Concurrency
 from regend.embedding.pacing.ratelimit import Stated
+from regend.embedding.remote.address import origin_of
 from regend.embedding.remote.dialects import Answer, Dialect, Form, parse
 from regend.embedding.remote.headers import stated_limits
 from regend.embedding.remote.keys import KeySource
 from regend.embedding.remote.transport import Transport
-from regend.errors import ConfigError, ProviderUnavailableError
+from regend.errors import ProviderUnavailableError
 
 _PARSE_BESIDE_BYTES = 256_000
 """Maximum size of an answer that is decoded on the event loop: that takes less time than a thread switch."""
@@ -60,31 +59,3 @@ class Endpoint:
         self.stated = stated_limits(headers)
         given = (self._dialect, raw, headers, len(texts), self.who)
         return await asyncio.to_thread(parse, *given) if len(raw) > _PARSE_BESIDE_BYTES else parse(*given)
-
-
-def is_loopback_url(url: str) -> bool:
-    """Tell whether requests to `url` stay on this machine; no for host names other than ``localhost``."""
-    try:
-        host = urlsplit(url).hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def origin_of(url: str) -> str:
-    """Return the part of a URL that may be shown: scheme, host and port.
-
-    Raises:
-        ConfigError: it is not usable.
-    """
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and parts.hostname and not (parts.username or parts.password)
-        if usable and (parts.port is None or parts.port > 0) and not parts.query and not parts.fragment:
-            return f"{parts.scheme}://{parts.netloc}"
-    except ValueError:
-        pass  # Said below, without what may be a password in it.
-    raise ConfigError(
-        "A URL in `embedding.urls` is not usable; give an http or https URL such as http://127.0.0.1:8080/v1, without "
-        "credentials or query, and name the variable that holds the key in `embedding.api_key_env`."
-    )

@@ -14,6 +14,7 @@ from importlib import resources
 from typing import Any
 
 from regend.config import EmbeddingConfig
+from regend.embedding.remote.address import origin_of
 from regend.errors import ConfigError
 
 _STYLES = "styles"
@@ -126,6 +127,20 @@ def style_for(config: EmbeddingConfig, model: str) -> Style:
             )
         found = by_name[config.prefixes]
     return replace(found, document=config.document_prefix or found.document, query=config.query_prefix or found.query)
+
+
+def check(config: EmbeddingConfig) -> None:
+    """Check the names and addresses in a configuration as far as they can be judged without a server.
+
+    Raises:
+        ConfigError: no daemon starts with them.
+    """
+    preset = presets().get(config.provider)
+    if preset is not None:
+        preset.limits_for(config)
+        style_for(config, config.model or preset.model)
+        for url in config.urls:
+            origin_of(url)
 
 
 def _tables() -> dict[str, dict[str, Any]]:

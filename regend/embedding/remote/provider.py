@@ -24,8 +24,9 @@ from regend.config import EmbeddingConfig
 from regend.embedding.base import Matrix, ModelInfo, Task, embed_parts, unit_vectors
 from regend.embedding.pacing.backoff import BackoffConfig, pause_s
 from regend.embedding.pacing.ratelimit import MINUTE_S, RateConfig, RateLimiter, burst_s
+from regend.embedding.remote.address import is_loopback_url
 from regend.embedding.remote.dialects import DIALECTS
-from regend.embedding.remote.endpoint import Endpoint, is_loopback_url
+from regend.embedding.remote.endpoint import Endpoint
 from regend.embedding.remote.fleet import Errand, Fleet, Metrics
 from regend.embedding.remote.keys import KeySource
 from regend.embedding.remote.presets import presets, style_for
