@@ -229,7 +229,7 @@ def _formatter(kind: type[argparse.HelpFormatter]) -> Any:
     except (OSError, ValueError):
         width = 80
     asked = os.environ.get("COLUMNS", "")
-    return lambda prog: kind(prog, width=(int(asked) if asked.isdecimal() else 0) or width - 2)
+    return lambda prog: kind(prog, width=(int(asked[:6]) if asked.isdecimal() else 0) or width - 2)
 
 
 def _command_place(argv: list[str]) -> int:

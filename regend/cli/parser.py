@@ -21,6 +21,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one line and end with status 2."""
+        message = message.replace("\\x00", "").replace("\0", "")  # `asking.arguments.parse` puts it before words.
         if message.startswith(_UNKNOWN):
             word = message.removeprefix(_UNKNOWN).split()[0]
             message = f"unknown option {word}" if word.startswith("-") else f"unexpected argument {word!r}"

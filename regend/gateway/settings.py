@@ -52,7 +52,7 @@ def parse_address(listen: str, source: str = "configuration") -> Address | None:
             raise ConfigError(f"{known}, but this machine has no user of that name; write the path out.") from error
     host, colon, port = listen.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+    if not colon or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 65_535:
         raise ConfigError(
             f"{known}; it must be HOST:PORT such as `{EXAMPLE_ADDRESS}`, or the absolute path of a socket."
         )

@@ -121,3 +121,21 @@ def test_a_line_behind_a_file_is_a_line_unless_the_file_is_called_so(
     Path(f"notes{suffix}").touch()
     for folder in ("", f"{tmp_path}/", "~/"):
         assert split_place(f"{folder}notes{suffix}") == (f"{folder}notes{suffix}", 0)
+
+
+def test_words_too_many_are_named_as_they_were_written(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["outline", "a.py", "b.py"])
+    assert "unexpected argument 'b.py';" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("count", [18, 19, 5_000])
+def test_a_line_of_many_digits_is_one_that_no_file_has(count: int) -> None:
+    digits = "9" * count
+    for place in (f"a.py:{digits}", f"a.py#L{digits}", f"a.py({digits})"):
+        assert split_place(place) == ("a.py", int(digits[:30]))
+
+
+def test_a_width_of_many_digits_is_a_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "9" * 5_000)
+    assert parse(["search", "x"]).query == ["x"]

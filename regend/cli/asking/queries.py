@@ -26,6 +26,8 @@ MAX_OVERLAY_BYTES = 1_000_000
 """Maximum size of all copies together: a request is one message of at most 1 MiB."""
 _USUAL_LINES = 12
 _PLACE = re.compile(r"(.+?)(?::(\d+)(?:[-:,]\d+)*:?|#L(\d+)(?:-L?\d+)?|\((\d+)(?:[-,:] ?\d+)*\):?)", re.DOTALL)
+_MAX_DIGITS = 30
+"""Digits of a line that count: more than the socket takes, and fewer than the thousands that Python refuses to read."""
 
 
 def run_search(arguments: argparse.Namespace) -> int:
@@ -85,7 +87,7 @@ def split_place(place: str) -> tuple[str, int]:
     found = _PLACE.fullmatch(place)
     if found is None or os.path.lexists(os.path.expanduser(place)):  # noqa: PTH111 - pathlib is slower.
         return place, 0
-    return found[1], max(int(found[2] or found[3] or found[4]), 1)
+    return found[1], max(int((found[2] or found[3] or found[4])[:_MAX_DIGITS]), 1)
 
 
 def _limits(arguments: argparse.Namespace, where: Where) -> dict[str, Any]:

@@ -88,7 +88,7 @@ class _Reader:
             least = 1
             while repeat is not None:
                 self.at = repeat.end()
-                least *= int(repeat[1]) if repeat[1] else repeat[0][0] == "+"
+                least *= bool(repeat[1].strip("0")) if repeat[1] else repeat[0][0] == "+"
                 repeat = _REPEAT.match(self.text, self.at)
             groups += _demand(run + char if least else run)
             groups += inner if least else []

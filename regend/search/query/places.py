@@ -30,6 +30,7 @@ _PATH = re.compile(
     """,
     re.VERBOSE,
 )
+_MAX_DIGITS = 9
 _SPACED = re.compile(r"(?:[A-Za-z]:[\\/]|/)[^\n\"'`<>|*?:()]{1,200}?\.\w{1,12}(?=[:(#]L?\d|:line )")
 """An absolute path with spaces in it, which only a line right behind it tells."""
 _LINE = re.compile(
@@ -128,7 +129,7 @@ def possible_places(text: str) -> Iterator[NamedPlace]:
             is_likely = "/" in path or path.startswith(".")
         if path and count < _MAX_POSSIBLE and is_likely:
             count += 1
-            line = int(match["line"] or 0)
+            line = _number(match["line"] or "0")
             yield NamedPlace(path, line, line, match.start(), match.end())
 
 
@@ -151,7 +152,7 @@ def _place(text: str, start: int, end: int, quoted: str | None) -> NamedPlace | 
     before = _BEFORE.search(text[max(0, start - 24) : start])
     if before is not None:
         if before["line"] and not line:
-            line = last = int(before["line"])
+            line = last = _number(before["line"])
         if before["line"] or quoted is not None:
             start -= len(before[0])
     frame = _FRAME.search(text[max(0, start - 300) : start])
@@ -180,10 +181,15 @@ def _trimmed(raw: str, following: str) -> str:
     return raw.rstrip(".!,-") if not following.strip() or following in "\"')]}>;,:" else raw
 
 
+def _number(digits: str) -> int:
+    """Return a line's number; of one that no file has, the beginning. Python refuses to read thousands of digits."""
+    return int(digits[:_MAX_DIGITS])
+
+
 def _numbers(found: re.Match[str]) -> tuple[int, int]:
     groups = found.groupdict()
-    first = next(int(groups[key]) for key in _FIRST if groups[key])
-    last = next((int(groups[key]) for key in _LAST if groups[key]), first)
+    first = next(_number(groups[key]) for key in _FIRST if groups[key])
+    last = next((_number(groups[key]) for key in _LAST if groups[key]), first)
     return max(first, 1), max(first, last, 1)
 
 

@@ -125,3 +125,10 @@ def test_a_run_that_is_too_long_for_a_word_is_read() -> None:
     assert LONG_RUN in lexical_tokens("x" * 65).split()
     assert LONG_RUN in lexical_tokens("用户 " + "x" * 65).split()
     assert re.fullmatch(r"\w+", LONG_RUN) is None, "no query asks for it"
+
+
+@pytest.mark.parametrize("least", ["0", "00", "1", "01", "9" * 5_000])
+def test_a_part_that_may_be_missing_is_demanded_by_no_number_of_digits(least: str) -> None:
+    demanded = {piece for group in pieces_of(f"abcdef(?:ghijkl){{{least},}}") for piece in group}
+    assert any("abcdef" in piece for piece in demanded)
+    assert any("ghijkl" in piece for piece in demanded) == (least.strip("0") != "")

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from regend.chunking.grammars import languages_by
-from regend.search.query.places import MAX_PLACES, places_in
+from regend.search.query.places import MAX_PLACES, places_in, possible_places
 
 LINE_12 = (
     "{}:12", "{}:12:", "{}:12:5", "{}:12: error: bad type", "{}:12:5: warning: x", "{}:12:text", "see {}:12.",
@@ -127,3 +127,18 @@ def test_no_text_makes_it_slow(part: str) -> None:
     found = places_in((part * 2_000)[:2_000])
     assert time.perf_counter() - began < 1.0
     assert len(found) <= MAX_PLACES
+
+
+@pytest.mark.parametrize("count", [9, 10, 19, 20, 5_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "src/a.py:{}", "a.py({})", "a.py({},{})", "src/a.py#L{}-L{}", "a.py:{}-{}", "a.py:{}:1-{}:2", "a.py|{}|",
+        "a.py-{}-x", 'File "src/a.py", line {}, in f', "vim +{} src/a.py", '"src/a.py:{}"',
+        "see a.py, lines {} to {}", "[a.py]({})",
+    ],
+)  # fmt: skip
+def test_a_line_of_many_digits_is_past_the_end_of_every_file(text: str, count: int) -> None:
+    asked = text.replace("{}", "9" * count)
+    for place in (*places_in(asked), *possible_places(asked)):
+        assert place.line in (0, 999_999_999) and place.last_line in (0, 999_999_999), place
