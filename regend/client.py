@@ -21,7 +21,7 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from regend.errors import ConnectionLostError, DaemonNotRunningError, ProtocolError, RegendError
+from regend.errors import ConnectionLostError, DaemonNotRunningError, PathError, ProtocolError, RegendError
 from regend.rpc.client import DEFAULT_TIMEOUT_S
 from regend.rpc.client import Client as Connection
 from regend.rpc.operation_messages import (
@@ -225,7 +225,16 @@ class Client:
 
 
 def _absolute(place: Place) -> str:
-    return os.path.abspath(os.path.expanduser(os.fspath(place)))  # noqa: PTH100, PTH111 - links are the daemon's.
+    path = os.fspath(place)
+    if not path:  # As an unset variable is, which must not mean the working directory.
+        raise PathError("The path is empty; name a file or directory, such as `.`.")
+    try:
+        return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - links are the daemon's.
+    except OSError as error:
+        raise PathError(
+            f"{path} is a relative path, and the working directory cannot be found ({error.strerror}); give the path "
+            "from the root on."
+        ) from error
 
 
 def _places(under: Place | Iterable[Place]) -> list[str]:

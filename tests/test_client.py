@@ -168,3 +168,31 @@ def test_after_ctrl_c_the_next_question_gets_its_own_answer() -> None:
                 threading.Event().wait(5)
             assert not connection.is_open or connection.call("pause") == {"paused": True}
         client.close()
+
+
+PLACED = ("outline", "why", "related", "add", "remove")
+
+
+@pytest.mark.parametrize("method", PLACED)
+def test_an_empty_path_is_no_working_directory(
+    served: tuple[Daemon, Path], monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    subject, root = served
+    monkeypatch.chdir(root)
+    with regend.Client(subject.socket) as client:
+        for asked in (lambda: getattr(client, method)(""), lambda: client.search("job", under=["src", ""])):
+            with pytest.raises(PathError, match="The path is empty"):
+                asked()
+        assert [found.path for found in client.roots()] == [str(root)]
+
+
+def test_a_working_directory_that_was_deleted(
+    served: tuple[Daemon, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with regend.Client(served[0].socket) as client:
+        for method in PLACED:
+            with pytest.raises(PathError, match="working directory cannot be found"):
+                getattr(client, method)("src")
