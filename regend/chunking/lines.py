@@ -16,6 +16,7 @@ from regend.chunking.symbols import FUNCTIONS, MAX_SYMBOLS, TYPES, Definition, s
 from regend.chunking.tokens import normalised
 
 _COMMENT = re.compile(r"[ \t]*(?:#|//|/\*|\*|--|;|%|'|\"|(?i:rem\b|dnl\b)|::|\(\*|\{-|<!--|\.\.\s)")
+_ATTRIBUTE = re.compile(r"[ \t]*(?:@\[|@[A-Za-z][\w.]*(?:\(|\s*$)|<[A-Z]\w*(?:\([^<>]*\))?>\s*_?\s*$)")
 _QUOTED = re.compile(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|//.*")
 _MAX_ROWS = 5_000
 """Maximum rows in which the end of a definition is looked for."""
@@ -129,7 +130,8 @@ def _nested(starts: list[tuple[int, LineRule, list[str], int]], lines: list[str]
             kind = "method"
         path = ".".join((outer.path, *parts) if outer else parts)
         first = row
-        while first > 0 and first - 1 > (outer.start_row if outer else -1) and _COMMENT.match(lines[first - 1]):
+        floor = outer.start_row if outer else -1
+        while first - 1 > floor and (_COMMENT.match(lines[first - 1]) or _ATTRIBUTE.match(lines[first - 1])):
             first -= 1
         definition = Definition(normalised(parts[-1]), normalised(path), kind, first, row, end, len(stack))
         stack.append(definition)
