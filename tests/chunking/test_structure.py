@@ -45,6 +45,53 @@ def test_macros_do_not_take_names(macro: str, template: str, expected: list[str]
     assert [path for _, path, _, _ in rows(template.format(macro), "cpp")] == expected
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_no_recipe_and_no_value_of_a_makefile_hides_what_follows(seed: int) -> None:
+    picked = random.Random(seed)
+    words = [
+        "if",
+        "[",
+        "-d",
+        "x",
+        "]",
+        ";",
+        "then",
+        "'{",
+        "}'",
+        '"',
+        "$(A)",
+        "$$",
+        "(",
+        ")",
+        ">",
+        "2>&1",
+        "|",
+        "&&",
+        "\\",
+        "s/\\(.*/",
+    ]
+    expected: list[tuple[str, str]] = []
+    lines: list[str] = []
+    for number in range(6):
+        odd = " ".join(picked.choices(words, k=picked.randint(1, 9))).rstrip("\\ ") or "x"
+        match picked.randrange(4):
+            case 0:
+                sign = picked.choice(["=", " = ", " := ", "?=", " += ", "::="])
+                lines += [f"V{number}{sign}{odd}"]
+                expected.append(("variable", f"V{number}"))
+            case 1:
+                lines += [f"V{number} = a \\", f"  {odd} \\", f"\t{odd}"]
+                expected.append(("variable", f"V{number}"))
+            case 2:
+                lines += [f"r{number}: a b", f"\t@{odd} \\", f"\t  {odd}", f"\t{odd}"]
+                expected.append(("rule", f"r{number}"))
+            case _:
+                lines += ["ifdef A", f"\tV{number} ?= {odd}", "endif"]
+                expected.append(("variable", f"V{number}"))
+    found = [(kind, path.rpartition(".")[2]) for kind, path, _, _ in rows("\n".join(lines) + "\n", "make")]
+    assert found == expected, lines
+
+
 CONDITIONALS = ["#ifdef A\n{}\n#else\n{}\n#endif", "#if A\n{}\n#elif B\n{}\n#else\nz();\n#endif"]
 
 
