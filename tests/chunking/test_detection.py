@@ -39,6 +39,36 @@ def known(language: str) -> str:
         ("Makefile.py", "", "python"),
         ("Dockerfile.md", "", "markdown"),
         ("dockerfiles", "", TEXT),
+        # Names that a tool or a habit gives.
+        ("analysis.Rmd", "", "markdown"),
+        ("demo.livemd", "", "markdown"),
+        ("src/cart.app.src", "", "erlang"),
+        ("rebar.config", "", "erlang"),
+        ("A.hs-boot", "", "haskell"),
+        ("core.cljd", "", "clojure"),
+        (".Rprofile", "", "r"),
+        ("cpanfile", "", "perl"),
+        ("page.html.heex", "", "html"),
+        ("index.jsp", "", "html"),
+        ("Page.cshtml", "", "html"),
+        ("Brewfile", "", "ruby"),
+        ("fastlane/Fastfile", "", "ruby"),
+        ("stubs.rbi", "", "ruby"),
+        (".envrc", "", "bash"),
+        (".zshenv", "", "bash"),
+        ("stack.yaml.lock", "", "yaml"),
+        ("CITATION.cff", "", "yaml"),
+        ("web.config", "", "xml"),
+        ("App.vcxproj", "", "xml"),
+        ("build.mill", "", "scala"),
+        ("Snakefile", "", "python"),
+        ("sketch.ino", "", "cpp"),
+        ("cart.cppm", "", "cpp"),
+        ("main.nf", "", "groovy"),
+        ("job.nomad", "", "hcl"),
+        (".npmrc", "", "ini"),
+        (".gitmodules", "", "ini"),
+        ("theme.pcss", "", "css"),
         # Headers.
         ("a.h", "#define X\n", "c"),
         ("a.h", "class A {\n", "cpp"),
@@ -172,7 +202,7 @@ def test_every_extension_and_file_name_is_one_of_a_file() -> None:
         assert is_file_name(name), name
     for name in ("Dockerfile.dev", "notes.txt", "build.LOG", "config.h.in"):
         assert is_file_name(name), name
-    for name in ("std", "localhost", "a.b.c.klingon", "example.com", "v1.2", "txt"):
+    for name in ("std", "localhost", "a.b.c.klingon", "example.com", "v1.2", "txt", "Query.builder", "app.make"):
         assert not is_file_name(name), name
 
 
