@@ -51,6 +51,7 @@ class LanguageSpec:
             kind (``@function``, ``@class``, …) and says how it is called. ``@scope`` only contributes to paths.
 
             - ``@name`` is split where `separators` stand; ``@text`` (a string) and ``@title`` (of a section) are not.
+            - ``@words`` holds several names, with spaces between.
             - Several ``@part`` are put together. ``@declarator`` is gone down to the name.
             - The name ends before ``@until``.
             - ``@in`` stands before the name in the path (the receiver of a Go method).

@@ -7,6 +7,7 @@ here recurses, and no node is turned into text as a whole.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -20,7 +21,7 @@ MAX_SYMBOLS = 5_000
 """Per file; more means that a machine wrote it."""
 MAX_DEPTH = 64
 SCOPE = "scope"
-ROLES = frozenset({"body", "declarator", "in", "leading", "level", "name", "part", "text", "title", "until"})
+ROLES = frozenset({"body", "declarator", "in", "leading", "level", "name", "part", "text", "title", "until", "words"})
 """Captures that do not name a kind; see `LanguageSpec.query`."""
 FUNCTIONS = frozenset({"function", "method", "macro", "test", "constructor"})
 TYPES = frozenset(("class", "interface", "struct", "trait", "enum", "impl", "object", "extension", "protocol"))
@@ -39,7 +40,9 @@ _QUOTED = re.compile(r"([\"'`])[^\"'`]*\1")
 _INNER_SIGN = re.compile(r"([.:\\])")
 _QUOTES = "\"'`"
 _MAX_READ_BYTES = 4 * MAX_NAME_CHARS
+_WORD = re.compile(rb"\S+")
 _Captures = dict[str, list[Node]]
+_Match = tuple[int, int, Node, str, _Captures]
 
 
 @dataclass(slots=True)
@@ -83,7 +86,7 @@ def definitions_in(tree: Tree, language: str) -> list[Definition]:
     leading: set[int] = set()
     bodies: list[tuple[int, int]] = []
     best: dict[int, int] = {}
-    matches: dict[int, tuple[int, int, Node, str, _Captures]] = {}
+    matches: dict[int, _Match] = {}
     for index, caught in QueryCursor(query, match_limit=MATCH_LIMIT).matches(tree.root_node):
         kind = next((capture for capture in caught if capture not in ROLES and capture[0] != "_"), None)
         if kind is None:
@@ -101,7 +104,7 @@ def definitions_in(tree: Tree, language: str) -> list[Definition]:
     last_row = _last_row(tree.root_node)
     bodies.sort(reverse=True)
     within: list[int] = []
-    for start, end, node, kind, captures in sorted(matches.values(), key=lambda match: match[:2]):
+    for (start, end, node, kind, captures), word in sorted(_by_word(matches.values()), key=lambda found: found[0][:2]):
         while stack and stack[-1][0] <= start:
             stack.pop()
         while bodies and bodies[-1][0] <= start:
@@ -119,7 +122,7 @@ def definitions_in(tree: Tree, language: str) -> list[Definition]:
             end = -_OPEN
         if len(result) >= MAX_SYMBOLS or len(stack) >= (spec.max_depth or MAX_DEPTH):
             continue
-        if not (parts := _parts(node, captures, spec)):
+        if not (parts := [word] if word else _parts(node, captures, spec)):
             continue
         outer = stack[-1][1] if stack and (level or not is_open) else None  # The name of a package is whole.
         if node.type in spec.promoted:
@@ -142,6 +145,18 @@ def definitions_in(tree: Tree, language: str) -> list[Definition]:
         stack.append((-end, definition))
         result.append(definition)
     return _joined(result, spec.joined) if spec.joined else result
+
+
+def _by_word(matches: Iterable[_Match]) -> Iterator[tuple[_Match, str]]:
+    """Yield each match; one whose name is a list of words once for each word, with the word and its place."""
+    for match in matches:
+        nodes = match[4].get("words")
+        if not nodes:
+            yield match, ""
+            continue
+        for word in _WORD.finditer((nodes[0].text or b"")[:_MAX_READ_BYTES]):
+            start, end = (nodes[0].start_byte + at for at in word.span())
+            yield (start, -end, *match[2:]), word[0].decode("utf-8", "replace")
 
 
 def _in_body(within: list[int], stack: list[tuple[int, Definition]]) -> bool:
