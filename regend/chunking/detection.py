@@ -49,6 +49,9 @@ _TEMPLATE_SUFFIXES = frozenset(
 """Suffixes that stand behind the one of the language."""
 _TEMPLATES = {"erb": "erb", "j2": "jinja", "jinja": "jinja", "jinja2": "jinja"}
 """Languages of templates whose name tells no other one."""
+_IN_CAPITALS = frozenset({"buck", "build", "workspace"})
+_NO_VARIANTS = frozenset({"lock", "snapshot"})
+"""Suffixes of files that a tool writes in a format of its own: ``Gemfile.lock`` is no Ruby."""
 _PLAIN_EXTENSIONS = frozenset({"log", "text", "txt"})
 _MARKUP = frozenset({"markdown", "restructuredtext"})
 """Languages in which a mode line may be an example."""
@@ -159,7 +162,7 @@ def language_called(name: str) -> str:
 
 def is_file_name(name: str) -> bool:
     """Tell whether a name without folders looks like that of a text file, of any language."""
-    return bool(_by_name(name.lower())[0]) or (name.lower().rpartition(".")[2] in _PLAIN_EXTENSIONS and "." in name)
+    return bool(_by_name(name)[0]) or (name.lower().rpartition(".")[2] in _PLAIN_EXTENSIONS and "." in name)
 
 
 def detect_language(path: str, content: bytes = b"") -> str:
@@ -175,11 +178,11 @@ def detect_language(path: str, content: bytes = b"") -> str:
     Returns:
         A name in `language_names()`; ``text`` when nothing fits.
     """
-    found, extension = _by_name(path.rpartition("/")[2].lower())
+    found, extension = _by_name(path.rpartition("/")[2])
     declared = "" if found in _MARKUP else _mode(content)
     if declared:
         return declared
-    if (not found or extension in _SHARED) and content.startswith((b"#!", b"//usr/bin/env ")):
+    if (not (found and extension) or extension in _SHARED) and content.startswith((b"#!", b"//usr/bin/env ")):
         found = _by_first_line(content) or found
     elif extension in _CLASHES:
         found = _by_content(extension, content[:_READ_BYTES]) or found
@@ -213,26 +216,32 @@ _HELD = {
 
 
 def _by_name(name: str) -> tuple[str, str]:
-    """Return the language that a lower-case file name tells, and the extension that told it."""
-    found = languages_by("filenames").get(name)
-    if found is not None:
+    """Return the language that a file name tells, and the extension that told it; no extension for a whole name."""
+    if found := _by_whole_name(name):
         return found, ""
-    parts = name.split(".")
+    parts = name.lower().split(".")
     extensions = languages_by("extensions")
     for start in range(1, len(parts)):  # The longest extension first: `.d.ts` before `.ts`.
         extension = "." + ".".join(parts[start:])
         if extension in extensions:
             return extensions[extension], extension
     if parts[-1] in _TEMPLATE_SUFFIXES and any(parts[:-1]):
-        inner = _by_name(".".join(parts[:-1]))
+        inner = _by_name(name.rpartition(".")[0])
         return inner if inner[0] else (_TEMPLATES.get(parts[-1], ""), "." + parts[-1])
-    return _variant(name), "." + parts[-1]
+    found = "" if parts[-1] in _NO_VARIANTS else _variant(name)
+    return found, "." + parts[-1] if found else ""
+
+
+def _by_whole_name(name: str) -> str:
+    """Return the language of files of this name; a word such as ``build`` counts in capitals only."""
+    lower = name.lower()
+    return "" if name == lower and lower in _IN_CAPITALS else languages_by("filenames").get(lower, "")
 
 
 def _variant(name: str) -> str:
     """Return the language of ``Dockerfile.dev``, ``Makefile.am``, ``gemfile-old``, ``.bashrc_local``."""
     for at, char in enumerate(name):
-        if at > 0 and char in ".-_" and (found := languages_by("filenames").get(name[:at])):
+        if at > 0 and char in ".-_" and (found := _by_whole_name(name[:at])):
             return found
     return ""
 

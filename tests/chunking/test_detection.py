@@ -39,6 +39,19 @@ def known(language: str) -> str:
         ("Makefile.py", "", "python"),
         ("Dockerfile.md", "", "markdown"),
         ("dockerfiles", "", TEXT),
+        # Words that are names of files in capitals only.
+        ("src/BUILD", "", "starlark"),
+        ("BUILD.bazel", "", "starlark"),
+        ("WORKSPACE.bzlmod", "", "starlark"),
+        ("Buck", "", "starlark"),
+        ("script/build", "x\n", TEXT),
+        ("man/build_notes.Rd", "", TEXT),
+        ("build-all", "", TEXT),
+        ("workspace.xyz", "", TEXT),
+        # Tools write these beside such files.
+        ("Gemfile.lock", "", TEXT),
+        ("Podfile.lock", "", TEXT),
+        ("cpanfile.snapshot", "", TEXT),
         # Names that a tool or a habit gives.
         ("analysis.Rmd", "", "markdown"),
         ("demo.livemd", "", "markdown"),
@@ -128,6 +141,11 @@ def known(language: str) -> str:
         ("script", '#!/bin/sh\nexec "$0"\n', "bash"),
         ("script", "//usr/bin/env go run $0 $@; exit\n", "go"),
         ("script", "#!/opt/own/thing\n", TEXT),
+        ("BUILD", "#!/bin/bash\n", "bash"),
+        ("build.sh", "#!/usr/bin/env python3\n", "bash"),
+        ("Rakefile", "#!/usr/bin/env rake\n", "ruby"),
+        ("run.in", "#!/bin/sh\n", "bash"),
+        (".bashrc", "#!/bin/bash\n", "bash"),
         ("page.cgi", "#!/usr/bin/perl\n", "perl"),
         ("a.py", "#!/bin/sh\n''':'\nexec python3 \"$0\" \"$@\"\n'''\n", "python"),
         # Mode lines.
@@ -199,10 +217,10 @@ def test_every_extension_and_file_name_is_one_of_a_file() -> None:
     for extension in languages_by("extensions"):
         assert is_file_name("x" + extension), extension
     for name in languages_by("filenames"):
-        assert is_file_name(name), name
+        assert is_file_name(name) or is_file_name(name.upper()), name
     for name in ("Dockerfile.dev", "notes.txt", "build.LOG", "config.h.in"):
         assert is_file_name(name), name
-    for name in ("std", "localhost", "a.b.c.klingon", "example.com", "v1.2", "txt", "Query.builder", "app.make"):
+    for name in ("std", "localhost", "a.b.c.klingon", "example.com", "v1.2", "txt", "A.builder", "app.make", "build"):
         assert not is_file_name(name), name
 
 
