@@ -18,7 +18,7 @@ MAX_OF_A_KIND = 2_000
 """Maximum definitions of which those of a kind are taken: more than one name has in a large repository."""
 MAX_OF_A_NAME = 500
 """Minimum definitions of which the best are taken: the index orders them only by how well the name fits."""
-SIGNS = (".", "#", "$", "@", "%", "--", "::", "s:", "g:", "r#")
+SIGNS = (".", "#", "$", "@", "%", "--", "::", ":", "`", "s:", "g:", "r#")
 """Signs that begin names and need not be typed: of variables, private members, selectors, keywords, raw identifiers."""
 _SIGN_LEFT_OUT = 0.1
 """The score that a name loses where its sign was not typed: it comes between exact ones and those in another case."""
