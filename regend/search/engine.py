@@ -31,13 +31,15 @@ from regend.search.legs.literal import is_code_word, literal_of, longer_word
 from regend.search.legs.locate import Place
 from regend.search.legs.named import located, topic_entries, within_files
 from regend.search.legs.scope import Scope, ScopeResolver
+from regend.search.legs.subtypes import find_subtypes
 from regend.search.options import RelatedOptions, SearchOptions
 from regend.search.overlay import OverlaidSnapshot
-from regend.search.query.definitions import CALLED_OR_MADE, joined_names, wanted_definition
+from regend.search.query.definitions import CALLED_OR_MADE, CONCRETE, joined_names, wanted_definition
 from regend.search.query.filters import Filters, canonical_kind
 from regend.search.query.own_name import as_this_project, names_of
 from regend.search.query.parse import Query, too_long
 from regend.search.query.spelling import Correction, correct
+from regend.search.query.supertypes import asked_supertype
 from regend.search.query.words import forms, standing
 from regend.search.ranking.coverage import WordWeights, rarity, word_weights
 from regend.search.ranking.features import QueryContext, has_path, query_context
@@ -221,7 +223,11 @@ class Engine:
                 return ""
             return longer_word(snapshot, scope, word, begins=begins)
 
-        text, corrections = correct(query.text, scope.frequencies, longer)
+        wanted = wanted_definition(query)
+        names = " ".join(asked_supertype(query) or (wanted.names if wanted else ())).lower()
+        text, corrections = correct(
+            query.text, scope.frequencies, longer, lambda word: not names or word.lower() in names
+        )
         return query.respelt(text) if corrections else query, corrections
 
     def _question(
@@ -236,6 +242,7 @@ class Engine:
         """Join the query with its scope and with the definitions of its names."""
         conditions = conditions_of(query, options.filters, query.phrases)
         definitions = find_definitions(snapshot, scope, query.identifiers, conditions)
+        literal = literal_of(snapshot, scope, query, conditions)
         context = query_context(query, options.path, self._word_weights(scope, query))
         if (query.kind == "path" or query.text != query.whole) and len(query.text) <= MAX_NAME_CHARS:
             # A heading, an operator, a name with signs in it: what is exactly a symbol is one, whatever it looks like,
@@ -249,6 +256,7 @@ class Engine:
             if own.views:
                 definitions = own.joined(definitions)
                 context = replace(context, whole_name=True)
+                literal = replace(literal, absent=())  # All other words only ask.
         topical: tuple[Place, ...] = ()
         if context.topic is not None:
             # The name of a definition is that of a definition, whatever else is called so.
@@ -279,6 +287,9 @@ class Engine:
             named = named.among(lambda view: view.kind in CALLED_OR_MADE and _is_source(scope, view))
             if named.views:
                 return named
+        subtypes = find_subtypes(snapshot, scope, asked_supertype(query), conditions)
+        if subtypes.views:
+            return subtypes
         wanted = wanted_definition(query)
         if wanted is None:
             return NO_DEFINITIONS
@@ -287,10 +298,12 @@ class Engine:
             entry = scope.entry(view.entry_id)
             return view.kind in wanted.kinds and entry is not None and has_path(entry, query.path)
 
-        if not wanted.exact:
-            return definitions.among(counts)
-        found = (exact_definitions(snapshot, scope, name, conditions).among(counts) for name in wanted.names)
-        return next((own for own in found if own.views), NO_DEFINITIONS)
+        all_found = (exact_definitions(snapshot, scope, name, conditions) for name in wanted.names)
+        found = (one.among(counts) for one in (all_found if wanted.exact else (definitions,)))
+        own = next((one for one in found if one.views), NO_DEFINITIONS)
+        if own.views or wanted.kinds != CONCRETE:
+            return own
+        return find_subtypes(snapshot, scope, wanted.names, conditions)
 
     def _word_weights(self, scope: Scope, query: Query) -> WordWeights:
         """Weigh the query's words; one that no chunk holds in any form counts nothing."""

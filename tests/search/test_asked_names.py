@@ -80,3 +80,20 @@ def test_tests_come_first_where_they_are_asked_for(uses: Corpus) -> None:
     ):
         assert found(uses, text)[0][0] == "tests/test_policies.py", (text, found(uses, text))
     assert found(uses, "RetryPolicy")[0][0] == "src/policies.py"
+
+
+def test_words_that_only_ask_are_neither_corrected_nor_missed(corpus: Corpus) -> None:
+    told = "# implementation, inherit, definitions, explains, works, subclass\n"
+    files = [
+        ("src/parser.py", f"{told}class Parser:\n    def parse(self):\n        return 1\n", "python"),
+        ("src/lines.py", "class LineParser(Parser):\n    def parse(self):\n        return 1\n", "python"),
+    ]
+    corpus.fill(corpus.add_root("/repo"), files)
+    for text in ("implementations of Parser", "what inherits from Parser", "Parser subclasses", "impls of Parserr"):
+        paths, notes = found(corpus, text)
+        assert paths[0] == "src/lines.py", (text, paths)
+        assert len(notes) == ("Parserr" in text), (text, notes)
+    for text in ("definition of Parser", "explain Parser", "how does Parser work", "what does Parserr inherit from"):
+        paths, notes = found(corpus, text)
+        assert paths[0] == "src/parser.py", (text, paths)
+        assert len(notes) == ("Parserr" in text), (text, notes)

@@ -225,8 +225,7 @@ def find_definitions(
             if grade > grades.get(key, 0.0):
                 grades[key] = grade
                 views[key] = view
-    graded = _main_first(scope, [(grades[key], view) for key, view in views.items()])
-    return _definitions(graded)
+    return main_definitions(scope, [(grades[key], view) for key, view in views.items()])
 
 
 def exact_definitions(snapshot: Snapshot, scope: Scope, name: str, conditions: ChunkConditions) -> Definitions:
@@ -236,6 +235,11 @@ def exact_definitions(snapshot: Snapshot, scope: Scope, name: str, conditions: C
         for _, view in _matching(snapshot, scope, name, 1.0, conditions)
         if name in (view.name, view.path) or view.path.endswith("." + name) or view.kind == _HEADING
     ]
+    return main_definitions(scope, found)
+
+
+def main_definitions(scope: Scope, found: list[tuple[float, SymbolView]]) -> Definitions:
+    """Return definitions with their grades, the main one of each name first; see `_main_first`."""
     return _definitions(_main_first(scope, found))
 
 

@@ -28,18 +28,25 @@ _KINDS_MEANT = {
 }
 """Kinds of definitions that such words of a question may mean."""
 _DEFINED = _listed("declaration declare declared defined definition definitions")
-_IMPLEMENTED = _listed("implementation implemented")
+_IMPLEMENTED = _listed("implementation implementations implemented implements")
 _ABSTRACT = _listed("interface protocol trait")
 """Kinds whose implementation is not their definition."""
 _FILLERS = _listed(
     """a about an are body can code could describe did do does explain find for get give go goto here how i in is it its
     jump like located look looks me mean means my name named need of open our out please see show source tell that the
-    there this to up us want was we what where which work works would you"""
+    there this to up us want was we what where which who work works would you"""
 )
 CALLED_OR_MADE = _TYPES | _FUNCTIONS
 """Kinds of definitions that people name by their words alone; fields are often called like any phrase."""
 _IN_CODE = KINDS - _listed("block element key section window")
 _BESIDE = _KIND_WORDS | _DEFINED | _IMPLEMENTED | _FILLERS
+CONCRETE = _IN_CODE - _ABSTRACT
+"""Kinds of definitions that are an implementation."""
+_ABOVE = re.compile(
+    r"\b(?:(?:base|parent|super)[ -]?(?:class|interface|type)(?:es|s)?\b|(?:extend|inherit(?: from)?)\W*$)",
+    re.IGNORECASE,
+)
+"""A definition begins with what stands above it: ``superclass of RetryPolicy``, `what does RetryPolicy extend`."""
 _MOST_WORDS = 12
 _MOST_NAMES = 2
 _PLAIN = re.compile(r"[\w\s]+[.?]?")
@@ -80,13 +87,14 @@ def wanted_definition(query: Query) -> Wanted | None:
     text = query.text
     for place in sorted(query.places, key=lambda place: -place.start):
         text = text[: place.start] + text[place.end :]
-    words, names = words_in(text), query.identifiers
+    names = query.identifiers
+    words = words_in(_ABOVE.sub(" ", text) if names else text)
     lowered = [word.lower() for word in words]
     parts = {part for name in names for part in name.split(".")}
     plain = [at for at, word in enumerate(words) if word not in parts and lowered[at] not in _BESIDE]
     if len(words) > _MOST_WORDS or not 1 <= len(names) + len(plain) <= _MOST_NAMES:
         return None
-    kinds = _IN_CODE - _ABSTRACT if _IMPLEMENTED.intersection(lowered) else _IN_CODE
+    kinds = CONCRETE if _IMPLEMENTED.intersection(lowered) else _IN_CODE
     if len(names) == 1 and not plain:
         return Wanted(names, kinds, exact=False)
     if len(names) > 1:

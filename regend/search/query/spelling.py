@@ -43,12 +43,18 @@ class Correction(NamedTuple):
 
 
 def correct(
-    text: str, frequencies: Frequencies, longer: Longer = lambda _word, _begins: ""
+    text: str,
+    frequencies: Frequencies,
+    longer: Longer = lambda _word, _begins: "",
+    is_meant: Callable[[str], bool] = lambda _word: True,
 ) -> tuple[str, tuple[Correction, ...]]:
     """Return the text with its misspelt and unfinished words corrected; words within double quotes stay.
 
     A word of five letters that a longer one begins with is no typo, and neither is a lone word that one holds. A
     shorter one becomes the word that more chunks hold.
+
+    Args:
+        is_meant: tells words that are searched for from those that only ask, which stay.
 
     Returns:
         The new text, and what was changed in it; nothing where every word is known or has no known neighbour.
@@ -61,7 +67,7 @@ def correct(
     if not unknown:
         return text, ()
     changes: dict[str, str] = {}
-    suspects = [word for word in words if unknown.intersection(terms[word])]
+    suspects = [word for word in words if unknown.intersection(terms[word]) and is_meant(word)]
     for word in suspects[:MAX_CORRECTED]:
         other = _most_frequent(other_conventions(word), frequencies) if terms[word][0] in unknown else ""
         if other:
