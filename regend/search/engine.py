@@ -9,8 +9,10 @@ It owns small caches of scopes and of answers and no other state, so any number 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from regend.chunking.tokens import MAX_NAME_CHARS
 from regend.errors import EmbeddingError
@@ -58,6 +60,10 @@ from regend.store.base import ChunkConditions, Snapshot, SymbolView
 
 QueryEncoder = Callable[[str], Vector]
 
+_SAME_NAME = 0.8
+"""Grade of a definition that is called like the whole query, but for case, and not only like its last part."""
+_ENCLOSING = re.compile(r"\w[<\[]\S")
+"""A type that encloses others, such as `List<RetryPolicy>`, is not what is asked for."""
 _SHOWN_WORDS = 4
 _MIN_BEGUN = 5
 _NEAREST = "; the results are the nearest by other words and by meaning"
@@ -251,7 +257,9 @@ class Engine:
             if exact.views and not (query.kind == "path" and scope.has_file(query.path)):
                 definitions = exact.joined(definitions)
                 context = replace(context, whole_name=True)
-        if not (context.whole_name or context.documents or context.topic or context.tests):
+        is_named = context.whole_name and max(definitions.grades.values(), default=0.0) >= _SAME_NAME
+        is_named = is_named and not _ENCLOSING.search(query.text)
+        if not (is_named or context.documents or context.topic or context.tests):
             own = self._wanted(snapshot, scope, query, conditions, definitions)
             if own.views:
                 definitions = own.joined(definitions)
@@ -298,9 +306,15 @@ class Engine:
             entry = scope.entry(view.entry_id)
             return view.kind in wanted.kinds and entry is not None and has_path(entry, query.path)
 
-        all_found = (exact_definitions(snapshot, scope, name, conditions) for name in wanted.names)
-        found = (one.among(counts) for one in (all_found if wanted.exact else (definitions,)))
-        own = next((one for one in found if one.views), NO_DEFINITIONS)
+        found = chain(
+            (
+                exact_definitions(snapshot, scope, name, conditions)
+                for name in wanted.names
+                if wanted.exact or name not in query.identifiers
+            ),
+            () if wanted.exact else (definitions,),
+        )
+        own = next((own for one in found if (own := one.among(counts)).views), NO_DEFINITIONS)
         if own.views or wanted.kinds != CONCRETE:
             return own
         return find_subtypes(snapshot, scope, wanted.names, conditions)

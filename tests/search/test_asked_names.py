@@ -21,6 +21,7 @@ def uses(corpus: Corpus) -> Corpus:
     )
     files += [
         ("src/policies.py", defined, "python"),
+        ("src/lists.py", "class List:\n\n    def add(self):\n        return 1\n", "python"),
         ("src/words.py", "def retry(job):\n    job.run()\n    job.end()\n", "python"),
         ("src/other.py", "def next_delay(other):\n    pass\n    return other\n", "python"),
         ("tests/test_policies.py", "def test_policy():\n    assert RetryPolicy().next_delay() == 1\n", "python"),
@@ -97,3 +98,17 @@ def test_words_that_only_ask_are_neither_corrected_nor_missed(corpus: Corpus) ->
         paths, notes = found(corpus, text)
         assert paths[0] == "src/parser.py", (text, paths)
         assert len(notes) == ("Parserr" in text), (text, notes)
+
+
+def test_a_piece_of_code_finds_what_its_only_name_is(uses: Corpus) -> None:
+    asked = {
+        "src/policies.py": (
+            "List<RetryPolicy>", "new RetryPolicy(", "RetryPolicy::new(", "RetryPolicy.class", "Option<&RetryPolicy>",
+            "x: RetryPolicy", "catch (RetryPolicy e)", "isinstance(x, RetryPolicy)", "methods of RetryPolicy",
+            "how to use RetryPolicy", "RetryPolicy[]", "drain method of RetryPolicy",
+        ),
+        "src/words.py": ("retry(x, y)", "self.retry(", "retry/2", "&retry", "await retry()"),
+    }  # fmt: skip
+    for path, texts in asked.items():
+        for text in texts:
+            assert found(uses, text)[0][0] == path, (text, found(uses, text))

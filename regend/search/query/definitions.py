@@ -47,6 +47,23 @@ _ABOVE = re.compile(
     re.IGNORECASE,
 )
 """A definition begins with what stands above it: ``superclass of RetryPolicy``, `what does RetryPolicy extend`."""
+_ABOUT = _listed(
+    """accept accepts args argument arguments attribute attributes call construct create docstring fields have
+    instantiate members methods parameter parameters params properties return returns signature take takes use value"""
+)
+"""Words for what a definition tells: `what does next_delay return`. One alone may be a member, too."""
+_CODE_WORDS = _listed(
+    """abstract any array arraylist as async auto await bool boolean box byte callable catch char class collection
+    const def deque dict dictionary double dyn enum except export extends false final float fn for from fun func
+    function future hashmap if ilist impl implements import in instanceof int integer interface is isinstance
+    issubclass iterable iterator let list long map maybe mut mutex never new nil none null object observable
+    option optional override partial private promise protected public queue raise raises rc ref result self
+    sequence set shared_ptr sizeof slice static std str stream string struct super task this throw throws true
+    tuple type typeof undefined unique_ptr unknown using val var vec vector void"""
+)
+"""Words of code around a name that are not what is asked for: ``new RetryPolicy(``, `List<RetryPolicy>`."""
+_SIGN_OF_CODE = re.compile(r"[<>()\[\]{}&*@;=!]|::|->|\w[.:]|/\d+$")
+_BEGINS_CODE = re.compile(r"(?:const|export|import|impl|instanceof|let|new|raise|throws?|typeof|using|val|var)\s")
 _MOST_WORDS = 12
 _MOST_NAMES = 2
 _PLAIN = re.compile(r"[\w\s]+[.?]?")
@@ -82,9 +99,17 @@ def wanted_definition(query: Query) -> Wanted | None:
     A word that is not spelt like a name is one where a word beside it, or one for definitions, says so (``retry
     function``). Two names are those of a member and its owner: ``method foo of Bar``.
     """
-    if query.kind not in ("mixed", "language") or query.phrases or query.line:
+    if query.kind not in ("mixed", "language", "identifier") or query.phrases or query.line:
         return None
     text = query.text
+    if name := _only_name(query):
+        if query.identifiers == (name,):
+            return Wanted((name,), _IN_CODE, exact=False)
+        first = words_in(text)[0].lower()
+        kinds = next((_KINDS_MEANT[group] for group in (_TYPES, _FUNCTIONS) if first in group), _IN_CODE)
+        return Wanted((name,), kinds, exact=True)
+    if query.kind == "identifier":
+        return None
     for place in sorted(query.places, key=lambda place: -place.start):
         text = text[: place.start] + text[place.end :]
     names = query.identifiers
@@ -92,11 +117,11 @@ def wanted_definition(query: Query) -> Wanted | None:
     lowered = [word.lower() for word in words]
     parts = {part for name in names for part in name.split(".")}
     plain = [at for at, word in enumerate(words) if word not in parts and lowered[at] not in _BESIDE]
+    kinds = CONCRETE if _IMPLEMENTED.intersection(lowered) else _IN_CODE
+    if len(names) == 1 and len(words) <= _MOST_WORDS and all(lowered[at] in _ABOUT for at in plain):
+        return Wanted((*(f"{names[0]}.{words[at]}" for at in plain), *names), kinds, exact=False)
     if len(words) > _MOST_WORDS or not 1 <= len(names) + len(plain) <= _MOST_NAMES:
         return None
-    kinds = CONCRETE if _IMPLEMENTED.intersection(lowered) else _IN_CODE
-    if len(names) == 1 and not plain:
-        return Wanted(names, kinds, exact=False)
     if len(names) > 1:
         return Wanted((f"{names[1]}.{names[0]}", f"{names[0]}.{names[1]}"), kinds, exact=True)
     word, said = words[plain[0]], _KIND_WORDS.intersection(lowered[max(0, plain[0] - 1) : plain[0] + 2])
@@ -106,3 +131,13 @@ def wanted_definition(query: Query) -> Wanted | None:
         return Wanted((f"{names[0]}.{word}",), kinds, exact=True)
     meant = (found for group, found in _KINDS_MEANT.items() if group & said)
     return Wanted((word,), next(meant, kinds), exact=True)
+
+
+def _only_name(query: Query) -> str:
+    """Return the one name in a piece of code where there are only a language's own words and short variables beside."""
+    text = query.text
+    if not (_SIGN_OF_CODE.search(text) or (_BEGINS_CODE.match(text) and query.identifiers)):
+        return ""
+    words = dict.fromkeys(words_in(text))
+    names = [word for word in words if word.lower() not in _CODE_WORDS and len(word) > 1 and not word[0].isdigit()]
+    return names[0] if len(names) == 1 and (len(words) > 1 or query.kind != "identifier") else ""

@@ -13,13 +13,29 @@ SURE = (
     "what does {} do", "How does {} work?", "explain what {} is", "def {}(", "type {} struct", "- {}",
     "where is {} implemented", "find the declaration of {}.",
 )  # fmt: skip
+ABOUT = (
+    "arguments of {}", "what does {} return?", "signature of {}", "methods of {}", "what fields does {} have",
+    "{} parameters", "how to use {}", "instantiate {}", "what arguments does {} take", "superclass of {}",
+    "what does {} inherit from", "return value of {}",
+)  # fmt: skip
+CODE = (
+    "List<{}>", "new {}(", "x = new {}()", "{}::new(", "@{}", "{}.class", "&{}", "*{}", "{}[]", "Vec<{}>",
+    "Option<&{}>",
+    "[]{}", "&mut {}", "const {}&", "std::vector<{}>", "Map<String, {}>", "{} {}", "isinstance(x, {})", "class {} {{",
+    "class {}:", "{}.new", "{}()", "throw new {}(", "raise {}(", "x: {}", "{} x = new {}()", "dict[str, {}]", "-> {}",
+    "Promise<{}>", "catch ({} e)", "except {}:", "let x: {}", "<{} />", "{{ {} }}", "{}(x, y)", "self.{}(", "->{}(",
+    "await {}()", "{}/2", "{} = ", "#{}", "import {};", "typeof {}!", "Result<Vec<{}>, String>", "def {}(self):",
+)  # fmt: skip
 PLAIN = ("retry function", "function retry", "the retry method", "where is retry defined?", "definition of retry")
 MORE = (
     "who uses RetryPolicy", "where is next_delay called", "RetryPolicy retries twice", "fix next_delay",
     "tests for RetryPolicy", "return next_delay(attempt)", "class RetryPolicy(Base):", "subclasses of RetryPolicy",
     "how do RetryPolicy and next_delay and push_job work", "retry", "where is retry", "what does retry do",
-    "login retry function", "where is the class", "retry the function call", "class <retry>", '"next_delay" function',
-    "next_delay", "retry.py:12 class RetryPolicy",
+    "login retry function", "where is the class", "retry the function call", '"next_delay" function',
+    "next_delay", "retry.py:12 class RetryPolicy", "fix(retry): stop", "docs: retry", "(see parser)", "List<Map>",
+    "x + 1",
+    "argument parser function", "retry arguments", "foo(retry, delay)", "is retry new", "new retry", "Promise",
+
 )  # fmt: skip
 
 
@@ -52,3 +68,22 @@ def test_of_two_names_one_is_a_member_of_the_other() -> None:
 
 def test_a_query_that_says_more_wants_no_definition_alone() -> None:
     assert [text for text in MORE if wanted_definition(parse_query(text)) is not None] == []
+
+
+def test_the_only_name_in_a_piece_of_code_is_wanted() -> None:
+    for form, name in product(CODE, ("RetryPolicy", "next_delay", "retry")):
+        query = parse_query(form.format(name, name))
+        wanted = wanted_definition(query)
+        names = wanted.names if wanted is not None else query.identifiers
+        assert names == (name,) or (form, name) == ("{} {}", "retry"), (form, name, wanted)
+    for text in ("class <retry>", "struct retry {"):
+        wanted = wanted_definition(parse_query(text))
+        assert wanted is not None and "class" in wanted.kinds and "function" not in wanted.kinds, text
+
+
+def test_a_question_about_a_definition_wants_it() -> None:
+    for form, name in product(ABOUT, SPELT):
+        wanted = wanted_definition(parse_query(form.format(name)))
+        assert wanted is not None and wanted.names[-1] == name and not wanted.exact, (form, name, wanted)
+    wanted = wanted_definition(parse_query("method create of RetryPolicy"))
+    assert wanted is not None and wanted.names == ("RetryPolicy.create", "RetryPolicy"), "a member comes before"
