@@ -17,6 +17,7 @@ from regend.chunking.tokens import MARKS, whole_tokens, words_in
 from regend.limits import KINDS
 from regend.search.errors import FilterError
 from regend.search.query.languages import canonical_language
+from regend.search.query.log_lines import message_of
 from regend.search.query.pasted import has_capital_syntax, pasted_kind, speaks_of
 from regend.search.query.patterns import TextPattern, is_case_sensitive, is_expression, literal
 from regend.search.query.spelling import edits
@@ -312,8 +313,8 @@ def split_filters(text: str, knows_root: Callable[[str], bool] = lambda _name: T
         FilterError: a language or a kind is unknown, a value is empty, or there are too many filters.
     """
     if not any(sign in text for sign in ':-/"') and "NOT" not in text and "OR" not in text:
-        return Split(text)
-    return _Splitter(text, pasted_kind(text), knows_root).split()
+        return Split(message_of(text))
+    return _Splitter(message_of(text), pasted_kind(text), knows_root).split()
 
 
 def _is_usable(key: str, value: str) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from regend.search.query.log_lines import is_log
 from regend.search.query.places import places_in
 
 
@@ -76,6 +77,8 @@ _SQL = re.compile(
 def pasted_kind(text: str) -> str:
     """Return what a query is a piece of: ``command``, ``message``, ``code``, or an empty string for typed words."""
     bare = _QUOTED.sub('""', _EXPRESSION.sub("//", text))
+    if is_log(text):
+        return "message"
     if _is_command(bare):
         return "command"
     if _MESSAGE.search(bare) or (any(place.line for place in places_in(bare)) and len(text.split()) > 2):
