@@ -29,9 +29,10 @@ from regend.search.legs.legs import (
     exact_definitions,
     find_definitions,
 )
-from regend.search.legs.literal import is_code_word, literal_of, longer_word
+from regend.search.legs.literal import NO_LITERAL, is_code_word, literal_of, longer_word
 from regend.search.legs.locate import Place
 from regend.search.legs.named import located, topic_entries, within_files
+from regend.search.legs.routes import find_routes
 from regend.search.legs.scope import Scope, ScopeResolver
 from regend.search.legs.subtypes import find_subtypes
 from regend.search.options import RelatedOptions, SearchOptions
@@ -40,6 +41,7 @@ from regend.search.query.definitions import CALLED_OR_MADE, CONCRETE, joined_nam
 from regend.search.query.filters import Filters, canonical_kind
 from regend.search.query.own_name import as_this_project, names_of
 from regend.search.query.parse import Query, too_long
+from regend.search.query.routes import asked_route
 from regend.search.query.spelling import Correction, correct
 from regend.search.query.supertypes import asked_supertype
 from regend.search.query.words import forms, standing
@@ -220,7 +222,7 @@ class Engine:
 
     def _spelt(self, snapshot: Snapshot, scope: Scope, query: Query) -> tuple[Query, tuple[Correction, ...]]:
         """Return the query with its misspelt and unfinished words corrected, and the corrections."""
-        if not query.terms or query.pasted:
+        if not query.terms or query.pasted or asked_route(query) is not None:
             return query, ()
 
         def longer(word: str, begins: bool) -> str:
@@ -264,7 +266,8 @@ class Engine:
             if own.views:
                 definitions = own.joined(definitions)
                 context = replace(context, whole_name=True)
-                literal = replace(literal, absent=())  # All other words only ask.
+                # All other words only ask, and a path with a number in it is that of tests.
+                literal = NO_LITERAL if asked_route(query) else replace(literal, absent=())
         topical: tuple[Place, ...] = ()
         if context.topic is not None:
             # The name of a definition is that of a definition, whatever else is called so.
@@ -289,6 +292,9 @@ class Engine:
         Args:
             definitions: of the query's names.
         """
+        route = asked_route(query)
+        if route is not None:
+            return find_routes(snapshot, scope, route, conditions)
         joined = joined_names(query)
         if any(scope.frequencies(joined)):
             named = find_definitions(snapshot, scope, joined, conditions)

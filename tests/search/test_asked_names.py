@@ -112,3 +112,21 @@ def test_a_piece_of_code_finds_what_its_only_name_is(uses: Corpus) -> None:
     for path, texts in asked.items():
         for text in texts:
             assert found(uses, text)[0][0] == path, (text, found(uses, text))
+
+
+def test_the_handler_of_a_request_comes_first(corpus: Corpus) -> None:
+    kinds = ("items", "users", "orders", "teams", "images", "projects")
+    files = []
+    for kind in kinds:
+        told = f"# GET {kind} by id 42: /{kind}, {kind}\n"
+        handlers = f'@get("/{kind}/{{id}}")\ndef read(id):\n    return 1\n\n\n' + "x = 1\n" * 300
+        files += [
+            (f"src/api/{kind}.py", f'{handlers}\n@delete("/{kind}/{{id}}")\ndef drop(id):\n    return 2\n', "python"),
+            (f"src/models/{kind}.py", f"{told}class Model:\n    {told}    {kind} = get(42)\n" * 3, "python"),
+            (f"tests/test_{kind}.py", f'{told}def test_{kind}():\n    assert get("/{kind}/42")\n', "python"),
+        ]
+    corpus.fill(corpus.add_root("/repo"), files)
+    for kind in kinds:
+        for text in (f"GET /{kind}/42", f"/{kind}/42", f"https://x.org/api/{kind}/42?x=1", f"404 on GET /v1/{kind}/7"):
+            paths, notes = found(corpus, text)
+            assert paths[0] == f"src/api/{kind}.py" and not notes, (text, paths, notes)

@@ -7,17 +7,13 @@ shapes, so the chunks with that name that are likeliest to declare a type are re
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
-from regend.search.legs.legs import NO_DEFINITIONS, Definitions, main_definitions
+from regend.search.legs.legs import NO_DEFINITIONS, Definitions
+from regend.search.legs.reading import read_definitions
 from regend.search.legs.scope import Scope
-from regend.store.base import ChunkConditions, ChunkView, Entry, LexicalQuery, Snapshot, SymbolView
-from regend.types import DOC_ORDINAL_BITS
+from regend.store.base import ChunkConditions, Snapshot
 
-_MAX_READ = 400
-"""Chunks read, about. Those of a type that many files use are chosen by `_DECLARING`."""
 _DECLARING = (
     "class", "extends", "implements", "interface", "impl", "instance", "struct", "behaviour", "protocol", "extend",
     "deriving", "parent", "module", "type",
@@ -106,29 +102,11 @@ def find_subtypes(snapshot: Snapshot, scope: Scope, names: tuple[str, ...], cond
     """
     for name in names:
         word = name.rpartition(".")[2].lower()
-        query = LexicalQuery((word, *_DECLARING), conditions=replace(conditions, words=(*conditions.words, word)))
-        docs = [hit.doc for pool, allow in scope.pools for hit in pool.lexical(query, _MAX_READ, allow=allow)]
-        found: list[tuple[float, SymbolView]] = []
-        for view in snapshot.chunks(docs):
-            entry = scope.entry(view.doc >> DOC_ORDINAL_BITS)
-            if entry is not None:
-                found += [(1.0, own) for own in _declared(snapshot, entry, view, name)]
-        if found:
-            return main_definitions(scope, found)
+        lines_of = partial(declaring_lines, name=name)
+        found = read_definitions(snapshot, scope, (word,), _DECLARING, conditions, lines_of)
+        if found.views:
+            return found
     return NO_DEFINITIONS
-
-
-def _declared(snapshot: Snapshot, entry: Entry, view: ChunkView, name: str) -> Iterator[SymbolView]:
-    """Yield what a chunk declares as a subtype of that name."""
-    lines = declaring_lines(view.text, entry.language, name)
-    outline = snapshot.outline(entry) if lines else ()
-    for line in (view.start_line + line for line in lines):
-        around = [one for one in outline if view.start_line <= one.start_line <= line <= one.end_line]
-        if around:
-            yield max(around, key=lambda one: (one.start_line, -one.end_line))
-        else:
-            symbol = view.symbol or name
-            yield SymbolView(entry.entry_id, symbol, symbol, view.kind, line, view.end_line)
 
 
 def declaring_lines(text: str, language: str, name: str) -> list[int]:
