@@ -50,6 +50,8 @@ _LINE = re.compile(
         (?:[ ]?(?:-|–|to)[ ]?(?P<word_end>\d+))?
       | ["'`»][,:][ ]?(?P<after>\d+)
       | -(?P<dash>\d+)-
+      | (?:\n[ ]+|[ ])(?P<below>\d+):\d+[ ]{2,}(?=\w)                      # eslint, sass
+      | :[ ](?P<spaced>\d+):(?=[ ])                                         # groovy
       | \n@@[ ]-[\d,]+[ ]\+(?P<hunk>\d+)
     )(?!\w*\.\w)
     """,
@@ -61,7 +63,10 @@ _PIECE = re.compile(
 )
 _LIKE_A_FILE = re.compile(r"(?=.*[^\W\d])(?:.*/|\.\w|.*[^\s./]\.\w[\w+~-]*$)")
 """Has a folder, begins with a dot, or ends as with an extension."""
-_BEFORE = re.compile(r"(?:\+(?P<line>\d+)\s+|(?i:\b(?:file|in|at)\b)[\s:]*)$")
+_BEFORE = re.compile(
+    r"(?:(?:\+|\b[Ll]ines?\s)(?P<line>\d+)(?:\s?(?:-|–|to)\s?(?P<last>\d+))?(?:\s(?:of|in)(?:\s(?:the\s)?file)?)?\s+"
+    r"|(?i:\b(?:file|in|at)\b)[\s:]*)$"
+)
 _FRAME = re.compile(r"(?<![\w$.])((?:[a-z_]\w*[./])+)[A-Z_$][\w$]*(?:\.[\w$<>]+)*\($")
 """Packages, class and method before the file of a Java frame."""
 _SCHEME = re.compile(r"^(?:file|webpack|vscode|https?|git\+ssh|ssh)(?:-internal)?:/{1,3}")
@@ -149,10 +154,11 @@ def _place(text: str, start: int, end: int, quoted: str | None) -> NamedPlace | 
         if behind is not None:
             line, last = _numbers(behind)
             end = behind.end()
-    before = _BEFORE.search(text[max(0, start - 24) : start])
+    before = _BEFORE.search(text[max(0, start - 40) : start])
     if before is not None:
         if before["line"] and not line:
-            line = last = _number(before["line"])
+            line = _number(before["line"])
+            last = max(line, _number(before["last"] or "0"))
         if before["line"] or quoted is not None:
             start -= len(before[0])
     frame = _FRAME.search(text[max(0, start - 300) : start])
@@ -194,7 +200,8 @@ def _numbers(found: re.Match[str]) -> tuple[int, int]:
 
 
 _FIRST = (
-    "hash", "short_hash", "bracket", "square", "quickfix", "from", "first", "colon", "word", "after", "dash", "hunk",
+    "hash", "short_hash", "bracket", "square", "quickfix", "from", "first", "colon", "word", "after", "dash", "below",
+    "spaced", "hunk",
 )  # fmt: skip
 _LAST = ("hash_end", "short_end", "bracket_end", "pair_end", "to", "last", "word_end")
 

@@ -19,11 +19,14 @@ LINE_12 = (
     "{} line 12",
     " at f ({}:12:5)", "at {} line 12.", "in {} on line 12", "{}:[12,5] error", "--> {}:12:5", "{}:12:in `save'",
     "{}|12 col 5| error", "e: {}: (12, 5): x", "vim +12 {}", "{}-12-  x", '{{"file": "{}", "line": 12}}',
+    "line 12 of {}", "At line 12 of file {}", "what is in line 12 in {}", "{}: 12: x",
+    "{}\n  12:5  error  x", " {} 12:5  root",
     '{{file,"{}"}},{{line,12}}', "goroutine 1:\n\t{}:12", 'File "{}", line 12, characters 3-4:',
 )  # fmt: skip
 RANGES = (
     "{}:12-14", "{}#L12-L14", "{}#L12-14", "{}#L12C3-L14C9", "{}(12,5,14,3)", "{}:12:5-14:3",
     'File "{}", lines 12-14, x',
+    "lines 12-14 of {}", "Lines 12 to 14 in the file {}",
     "{}:(12,5)-(14,8): error", "{}:12-14  Symbol  1.000",
 )  # fmt: skip
 WRITTEN = {
