@@ -31,6 +31,9 @@ _ALPHABETS = ("абвгдежзийклмнопрстуфхцчшщъыьэюя�
 """Letters of words that have one of them."""
 _DIGITS = "0123456789"
 _WORD = re.compile(rf'"[^"\n]*"|(?<!\w)[^\W\d][\w{MARKS}]*')
+_NUMBER = re.compile(
+    r'"[^"\n]*"|(?<![\w.,:#/+-])(?:0[xX][0-9a-fA-F]{2,16}|[1-9]\d*(?:_\d+)+|[1-9]\d{2,18})(?![\w.:/-]*\w|,\d)'
+)
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]*|[a-z]+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -59,13 +62,14 @@ def correct(
     Returns:
         The new text, and what was changed in it; nothing where every word is known or has no known neighbour.
     """
+    text, numbers = _written_otherwise(text, frequencies)
     found = list(_WORD.finditer(text))
     words = [w for w in dict.fromkeys(m[0] for m in found) if not w.startswith('"') and not is_unspaced(w)]
     terms = {word: asked_tokens(word).split() for word in words}
     asked = list(dict.fromkeys(term for tokens in terms.values() for term in tokens if term not in STOP_WORDS))
     unknown = {term for term, count in zip(asked, frequencies(asked), strict=True) if not count}
     if not unknown:
-        return text, ()
+        return text, numbers
     changes: dict[str, str] = {}
     suspects = [word for word in words if unknown.intersection(terms[word]) and is_meant(word)]
     for word in suspects[:MAX_CORRECTED]:
@@ -81,6 +85,19 @@ def correct(
         if right:
             changes[word] = right
     changed = _WORD.sub(lambda match: changes.get(match[0], match[0]), text)
+    return changed, (*numbers, *(Correction(wrong, right) for wrong, right in changes.items()))
+
+
+def _written_otherwise(text: str, frequencies: Frequencies) -> tuple[str, tuple[Correction, ...]]:
+    """Return the text with the numbers that no chunk holds as code has them: ``1000000`` as `1_000_000`, or as hex."""
+    numbers = [each for each in dict.fromkeys(_NUMBER.findall(text)) if not each.startswith('"')][:MAX_CORRECTED]
+    changes: dict[str, str] = {}
+    for number, count in zip(numbers, frequencies([each.lower() for each in numbers]) if numbers else (), strict=True):
+        value = int(number.replace("_", ""), 16 if number[1:2] in ("x", "X") else 10)
+        other = "" if count else _most_frequent((str(value), f"{value:_}", hex(value)), frequencies)
+        if other:
+            changes[number] = other
+    changed = _NUMBER.sub(lambda match: changes.get(match[0], match[0]), text) if changes else text
     return changed, tuple(Correction(wrong, right) for wrong, right in changes.items())
 
 

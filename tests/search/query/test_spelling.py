@@ -102,3 +102,21 @@ def longest(word: str, begins: bool) -> str:
 )
 def test_parts_of_words(text: str, right: str) -> None:
     assert correct(text, frequencies, longest)[0] == right
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("1000000", "1_000_000"), ("limit 1000000", "limit 1_000_000"), ("65280", "0xff00"), ("4_096", "4096"),
+        ("0x1000", "4096"), ("0xFF00", "0xFF00"), ("4096", "4096"), ("1_000_000", "1_000_000"),
+        ("0xF4240", "1_000_000"),
+        ('"1000000"', '"1000000"'), ("12345", "12345"), ("a.1000000", "a.1000000"), ("v1000000", "v1000000"),
+        ("1000000.5", "1000000.5"), ("x.py:1000000", "x.py:1000000"), ("#1000000", "#1000000"),
+        ("1,000000", "1,000000"),
+    ],
+)  # fmt: skip
+def test_a_number_is_found_as_code_has_it(text: str, right: str) -> None:
+    held = Counter(lexical_tokens("limit = 1_000_000; mask = 0xFF00; page = 4096; v x py a").split())
+    changed, corrections = correct(text, lambda terms: [held[term] for term in terms])
+    assert changed == right
+    assert len(corrections) == (text != right)
