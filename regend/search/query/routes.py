@@ -17,7 +17,7 @@ _ASKING = (
 )
 _ASKED = r"(?:\s+(?i:\d+|endpoint|handlers?|is|handled|routes?|returns|implemented|defined))*"
 _ROUTE = re.compile(
-    rf"[\"'`]?(?i:{_ASKING})[\"'`]?(?:(?P<method>{_METHODS})\s+)?(?P<host>\w+://[^\s/]+)?"
+    rf"[\"'`]?(?i:{_ASKING})[\"'`]?(?:(?P<method>{_METHODS})\s+)?(?:\w+://[^\s/]+)?"
     rf"(?P<path>(?:/[^\s/?#\"'`]+)+)/?(?:[?#][^\s\"'`]*)?[\"'`]?(?:\s+HTTP/\d(?:\.\d)?[\"'`]?)?{_ASKED}\W*"
 )
 _VARIABLE = re.compile(
@@ -70,6 +70,6 @@ def asked_route(query: Query) -> Route | None:
         return None
     parts = found["path"].split("/")[1:]
     fixed = tuple("" if _VARIABLE.fullmatch(part) else part for part in parts)
-    is_request = found["method"] or found["host"] or not all(fixed)
+    is_request = found["method"] or not all(fixed)  # Other addresses are those of web pages.
     readable = len(parts) <= _MOST_SEGMENTS and all(not part or _SEGMENT.fullmatch(part) for part in fixed)
     return Route(found["method"] or "", fixed) if is_request and readable and fixed[0] else None
