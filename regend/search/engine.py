@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from itertools import chain
 
 from regend.chunking.tokens import MAX_NAME_CHARS
 from regend.errors import EmbeddingError
@@ -22,8 +21,6 @@ from regend.search.exact import exact_search
 from regend.search.legs.conditions import conditions_of
 from regend.search.legs.fusion import vector_weight
 from regend.search.legs.legs import (
-    NO_DEFINITIONS,
-    Definitions,
     Vector,
     are_named_in_code,
     exact_definitions,
@@ -32,21 +29,20 @@ from regend.search.legs.legs import (
 from regend.search.legs.literal import NO_LITERAL, is_code_word, literal_of, longer_word
 from regend.search.legs.locate import Place
 from regend.search.legs.named import located, topic_entries, within_files
-from regend.search.legs.routes import find_routes
 from regend.search.legs.scope import Scope, ScopeResolver
-from regend.search.legs.subtypes import find_subtypes
+from regend.search.legs.wanted import find_wanted
 from regend.search.options import RelatedOptions, SearchOptions
 from regend.search.overlay import OverlaidSnapshot
-from regend.search.query.definitions import CALLED_OR_MADE, CONCRETE, joined_names, wanted_definition
+from regend.search.query.asked.definitions import wanted_definition
+from regend.search.query.asked.own_name import as_this_project, names_of
+from regend.search.query.asked.routes import asked_route
+from regend.search.query.asked.supertypes import asked_supertype
 from regend.search.query.filters import Filters, canonical_kind
-from regend.search.query.own_name import as_this_project, names_of
 from regend.search.query.parse import Query, too_long
-from regend.search.query.routes import asked_route
 from regend.search.query.spelling import Correction, correct
-from regend.search.query.supertypes import asked_supertype
-from regend.search.query.words import forms, standing
+from regend.search.query.words import forms
 from regend.search.ranking.coverage import WordWeights, rarity, word_weights
-from regend.search.ranking.features import QueryContext, has_path, query_context
+from regend.search.ranking.features import QueryContext, query_context
 from regend.search.ranking.files import select_files
 from regend.search.ranking.history import HistoryOf, told_by
 from regend.search.ranking.ranking import RANKING, Ranked, RankingTable
@@ -58,7 +54,7 @@ from regend.search.results.outcome import Outline, SearchOutcome
 from regend.search.results.presentation import Show
 from regend.search.results.recent import RecentAnswers
 from regend.search.stages import StageClock
-from regend.store.base import ChunkConditions, Snapshot, SymbolView
+from regend.store.base import Snapshot
 
 QueryEncoder = Callable[[str], Vector]
 
@@ -261,8 +257,8 @@ class Engine:
                 context = replace(context, whole_name=True)
         is_named = context.whole_name and max(definitions.grades.values(), default=0.0) >= _SAME_NAME
         is_named = is_named and not _ENCLOSING.search(query.text)
-        if not (is_named or context.documents or context.topic or context.tests):
-            own = self._wanted(snapshot, scope, query, conditions, definitions)
+        if not (is_named or context.documents or context.topic or context.tests or context.uses):
+            own = find_wanted(snapshot, scope, query, conditions, definitions)
             if own.views:
                 definitions = own.joined(definitions)
                 context = replace(context, whole_name=True)
@@ -275,7 +271,6 @@ class Engine:
                 topical = tuple(Place(entry.entry_id, 1) for entry in topic_entries(scope, context.topic))
             if not topical:
                 context = replace(context, topic=None)
-        literal = literal_of(snapshot, scope, query, conditions)
         if context.uses and definitions.views:
             literal = replace(literal, absent=())  # All other words only ask.
         return Question(
@@ -283,47 +278,6 @@ class Engine:
             self._table.asked(context), literal,
             topical=topical, told=told_by(self._history_of, query.terms),
         )  # fmt: skip
-
-    def _wanted(
-        self, snapshot: Snapshot, scope: Scope, query: Query, conditions: ChunkConditions, definitions: Definitions
-    ) -> Definitions:
-        """Return the definitions that are all that the query asks for, in the file that it names, if it names one.
-
-        Args:
-            definitions: of the query's names.
-        """
-        route = asked_route(query)
-        if route is not None:
-            return find_routes(snapshot, scope, route, conditions)
-        joined = joined_names(query)
-        if any(scope.frequencies(joined)):
-            named = find_definitions(snapshot, scope, joined, conditions)
-            named = named.among(lambda view: view.kind in CALLED_OR_MADE and _is_source(scope, view))
-            if named.views:
-                return named
-        subtypes = find_subtypes(snapshot, scope, asked_supertype(query), conditions)
-        if subtypes.views:
-            return subtypes
-        wanted = wanted_definition(query)
-        if wanted is None:
-            return NO_DEFINITIONS
-
-        def counts(view: SymbolView) -> bool:
-            entry = scope.entry(view.entry_id)
-            return view.kind in wanted.kinds and entry is not None and has_path(entry, query.path)
-
-        found = chain(
-            (
-                exact_definitions(snapshot, scope, name, conditions)
-                for name in wanted.names
-                if wanted.exact or name not in query.identifiers
-            ),
-            () if wanted.exact else (definitions,),
-        )
-        own = next((own for one in found if (own := one.among(counts)).views), NO_DEFINITIONS)
-        if own.views or wanted.kinds != CONCRETE:
-            return own
-        return find_subtypes(snapshot, scope, wanted.names, conditions)
 
     def _word_weights(self, scope: Scope, query: Query) -> WordWeights:
         """Weigh the query's words; one that no chunk holds in any form counts nothing."""
@@ -377,11 +331,6 @@ def _select(question: Question, options: SearchOptions, clock: StageClock) -> Re
         return page_of(lambda depth: ranked(question, depth, clock), chunk_of, options.offset, count)
     weight = FILE_WEIGHT * question.weight / (1.0 + question.weight)
     return select_files(question, options.offset, count, weight, clock)
-
-
-def _is_source(scope: Scope, view: SymbolView) -> bool:
-    entry = scope.entry(view.entry_id)
-    return entry is not None and standing(entry.path, marks=entry.marks) == 0
 
 
 def _unheld(words: tuple[str, ...], what_follows: str) -> list[str]:

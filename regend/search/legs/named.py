@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from regend.chunking.tokens import asked_tokens, normalised
 from regend.search.legs.locate import Place, beyond_end, chunks_at
 from regend.search.legs.scope import Scope
+from regend.search.query.asked.topics import Topic
 from regend.search.query.parse import Query
 from regend.search.query.places import NamedPlace, possible_places
-from regend.search.query.topics import Topic
 from regend.search.query.words import file_role, standing
 from regend.store.base import NO_CONDITIONS, ChunkConditions, Entry, LexicalQuery, Snapshot
 from regend.types import DOC_ORDINAL_BITS

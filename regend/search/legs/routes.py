@@ -9,7 +9,7 @@ from regend.chunking.tokens import whole_tokens
 from regend.search.legs.legs import NO_DEFINITIONS, Definitions
 from regend.search.legs.reading import read_definitions
 from regend.search.legs.scope import Scope
-from regend.search.query.routes import Route
+from regend.search.query.asked.routes import Route
 from regend.store.base import ChunkConditions, Snapshot
 
 _BESIDE = ("route", "router", "path", "app", "handler", "get", "mapping", "url")

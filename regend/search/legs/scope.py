@@ -371,3 +371,8 @@ def _known(snapshot: Snapshot) -> str:
 def _listed(records: list[RootRecord]) -> str:
     paths = sorted(record.path for record in records)
     return ", ".join(paths[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
+
+
+def has_path(entry: Entry, path: str) -> bool:
+    """Return whether the end of the entry's path is `path`, which may be empty."""
+    return not path or ("/" + normalised(entry.path)).endswith("/" + path)

@@ -19,12 +19,13 @@ import numpy as np
 
 from regend.chunking.tokens import normalised
 from regend.search.legs.fusion import KIND_FACTORS
-from regend.search.query.documents import asks_for_documents
+from regend.search.legs.scope import has_path
+from regend.search.query.asked.documents import asks_for_documents
+from regend.search.query.asked.tests import asks_for_tests
+from regend.search.query.asked.topics import Topic, topic_of
+from regend.search.query.asked.uses import asks_for_uses
 from regend.search.query.parse import Query
-from regend.search.query.tests import asks_for_tests
-from regend.search.query.topics import Topic, topic_of
 from regend.search.query.translations import Spoken, spoken
-from regend.search.query.uses import asks_for_uses
 from regend.search.query.words import ROLE_WORDS, PathWords, identifier_stems, plain
 from regend.search.ranking.coverage import NO_WEIGHTS, WordWeights
 from regend.search.ranking.pairs import TREES
@@ -185,11 +186,6 @@ def file_name(candidate: Candidate, context: QueryContext) -> float:
     """Compare the file's name, which is its author's summary of it."""
     stems = candidate.path.name
     return len(stems & context.query.stems) / len(stems) if stems else 0.0
-
-
-def has_path(entry: Entry, path: str) -> bool:
-    """Return whether the end of the entry's path is `path`, which may be empty."""
-    return not path or ("/" + normalised(entry.path)).endswith("/" + path)
 
 
 def named_path(candidate: Candidate, context: QueryContext) -> float:

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from regend.search.query.documents import asks_for_documents
+from regend.search.query.asked.documents import asks_for_documents
 
 ASKED = ("how do I {}", "How to {}?", "how can we {}", "how should one {}", "steps to {}", "what command to {}")
 DONE = (

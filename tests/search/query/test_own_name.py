@@ -6,9 +6,9 @@ from itertools import product
 
 import pytest
 
-from regend.search.query.documents import asks_for_documents
-from regend.search.query.own_name import as_this_project, names_of
-from regend.search.query.topics import topic_of
+from regend.search.query.asked.documents import asks_for_documents
+from regend.search.query.asked.own_name import as_this_project, names_of
+from regend.search.query.asked.topics import topic_of
 from tests.search.conftest import Corpus
 from tests.search.query.test_topics import ASKED
 from tests.search.test_literal import found

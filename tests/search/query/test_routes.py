@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from regend.search.query.asked.routes import Route, asked_route
 from regend.search.query.parse import parse_query
-from regend.search.query.routes import Route, asked_route
 
 ASKED = {
     "GET /items/42": Route("GET", ("items", "")), "/items/42": Route("", ("items", "")),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from regend.search.query.asked.supertypes import asked_supertype
 from regend.search.query.parse import parse_query
-from regend.search.query.supertypes import asked_supertype
 
 FORMS = (
     "subclasses of {}", "Subclass of {}", "who implements {}?", "what implements {}", "implementations of {}",

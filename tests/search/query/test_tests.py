@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from regend.search.query.tests import asks_for_tests
+from regend.search.query.asked.tests import asks_for_tests
 
 MATTERS = ("RetryPolicy", "the cache", "retry.py", "connecting to a database")
 ASKED = (

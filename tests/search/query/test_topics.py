@@ -8,10 +8,10 @@ from itertools import product
 
 import pytest
 
-from regend.search.query.topics import FILE, Topic, topic_of, topics
+from regend.search.query.asked.topics import FILE, Topic, topic_of, topics
 from regend.search.query.words import file_role
 
-TABLE = tomllib.loads(resources.files("regend.search.query").joinpath(FILE).read_text("utf-8"))
+TABLE = tomllib.loads(resources.files("regend.search.query.asked").joinpath(FILE).read_text("utf-8"))
 FORMS = ("{}", "Where is the {}?", "show me the {} of this project", "what are our {}")
 ASKED = {
     "license": ("which license is this under", "Am I allowed to redistribute this?", "licence"),

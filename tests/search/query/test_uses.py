@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from regend.search.query.uses import asks_for_uses
+from regend.search.query.asked.uses import asks_for_uses
 from tests.search.conftest import Corpus
 from tests.search.test_literal import found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
-from regend.search.query.definitions import wanted_definition
+from regend.search.query.asked.definitions import wanted_definition
 from regend.search.query.parse import parse_query
 
 SPELT = ("RetryPolicy", "next_delay", "RetryPolicy.next_delay")

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from regend.search.query.documents import asks_for_documents
-from regend.search.query.topics import OVERVIEW, is_question, topic_of
+from regend.search.query.asked.documents import asks_for_documents
+from regend.search.query.asked.topics import OVERVIEW, is_question, topic_of
 
 _FOLDERS_OF_GIT = (".git", ".bare")
 _ENDING = re.compile(r"(?:\.\w{1,4}|[-_.]?v?\d+(?:\.\d+)+|[-_](?:main|master|trunk|src|develop))\Z", re.IGNORECASE)

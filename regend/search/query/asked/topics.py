@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import resources
 
-from regend.search.query.documents import content_of
+from regend.search.query.asked.documents import content_of
 
 FILE = "topics.toml"
 OVERVIEW = "overview"
