@@ -162,7 +162,8 @@ async def test_a_root_lost_and_found_at_once(tmp_path: Path, monkeypatch: pytest
         root.rename(rig.top / "away")
         other.rename(root)
         wait_for(lambda: rig.flush()["complete"] and not rig.finds("apple"), "the other directory is served")
-        assert rig.finds("pear") and rig.roots() == {"apple": "ready"} and len(held) == len(found) == 1
+        assert rig.finds("pear") and len(held) == len(found) == 1
+        wait_for(lambda: rig.roots() == {"apple": "ready"}, "it has looked at the other directory again")
 
     monkeypatch.setattr(Driver, "post", late_post)
     async with served(tmp_path, monkeypatch) as rig:
