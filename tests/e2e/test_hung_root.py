@@ -23,7 +23,7 @@ from regend.rpc.client import Client
 from tests.e2e.rig import Daemon, daemon, wait_for
 from tests.ledger import record
 
-QUICK_SITES = 2
+QUICK_SITES = 1
 FLUSH_LIMIT_S = 5.0
 STATUS_LIMIT_S = 1.0
 END_LIMIT_S = 5.0

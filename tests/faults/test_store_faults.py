@@ -20,7 +20,7 @@ import pytest
 from tests.faults.shim import KINDS, build
 from tests.ledger import record
 
-SAMPLE = 2
+SAMPLE = 1
 """Cases of each kind in `make test`."""
 SLICES = 4
 
