@@ -24,6 +24,7 @@ ABOUT = (
 OF_CODE = (
     "{}", "where is {}", "{} worker", "show {} code", "class {}", "{} configuration", "how does {} retry a task",
     "import {}", "{} error handling", "what is {}.app", "what is {}/app", "what is my{}", "what is {}_app", "why {}",
+    "how to install a package with {}", "how do I run tests using {}", "how is a project built by {}",
     "how do I start the {} worker pool in a thread", "what does {}() return", "what is @{}", "{}-beat changelog",
 )  # fmt: skip
 

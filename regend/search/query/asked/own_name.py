@@ -56,5 +56,7 @@ def _pattern(names: frozenset[str]) -> re.Pattern[str] | None:
     longest_first = "|".join(sorted(spelt, key=lambda one: (-len(one), one)))
     if not longest_first:
         return None
-    name = rf"(?<![\w./@#:-])(?:{longest_first})(?:'s)?(?![\w/:(-]|\.\w)"
+    # A question of how something is done with a tool is about the tool's code.
+    tool = r"(?<!(?<!started )with )(?<!using )(?<!via )(?<!by )"
+    name = rf"{tool}(?<![\w./@#:-])(?:{longest_first})(?:'s)?(?![\w/:(-]|\.\w)"
     return re.compile(rf"(\b(?:an?|the|its|our|this)\s+)?{name}", re.IGNORECASE)
