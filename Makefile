@@ -66,13 +66,14 @@ FILE ?=
 check: $(DEV)
 	@$(BIN)/python -m tests.check $(if $(FILE),"$(FILE)")
 
-# Two processes test side by side; four where many tests wait for a daemon. More threads of each would only wait for one
-# another. Linters and types need one core, so they run beside the first tests.
+# Two processes test side by side; four where many tests wait for a daemon, and each takes whole files, so that a file's
+# daemon starts once. More threads of each would only wait for one another. Linters and types need one core, so they run
+# beside the first tests.
 test: export OPENBLAS_NUM_THREADS ?= 1
 test: export PYTHONDONTWRITEBYTECODE :=
 test: $(DEV)
 	@$(MAKE) --no-print-directory -j2 --output-sync=target lint test-core
-	$(BIN)/pytest -n 4 --dist loadgroup --ignore tests/core --ignore tests/embedding/pacing
+	$(BIN)/pytest -n 4 --dist loadfile --ignore tests/core --ignore tests/embedding/pacing
 
 # The first run covers every branch of the core. The second one would take four times as long if it were traced.
 CORE := REGEND_SCHEDULES=300 $(BIN)/pytest -n 2 --dist worksteal tests/core tests/embedding/pacing
