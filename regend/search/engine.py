@@ -319,9 +319,9 @@ def _located(snapshot: Snapshot, scope: Scope, query: Query) -> tuple[Query, tup
     query, places = located(scope, query)
     if places or query.pasted or query.path or query.phrases:
         return query, places
-    roots = (root for key, root in snapshot.roots.items() if scope.roots is None or key in scope.roots)
-    names = frozenset.intersection(*(names_of(root.path, root.pool_key) for root in roots))
-    text = as_this_project(query.text, names)
+    roots = [root for key, root in snapshot.roots.items() if scope.roots is None or key in scope.roots]
+    names = [names_of(root.path, root.pool_key) for root in roots]
+    text = as_this_project(query.text, frozenset.intersection(*names) if names else ())
     return (query if text == query.text else query.respelt(text)), places
 
 

@@ -50,6 +50,7 @@ _ASIDE = _listed(
     searched severity smartphone submitting system systems terms validation validations version versions willing"""
 )
 """The section is about the reporter's machine, or about the form."""
+_OF_CODE = re.compile(r"\s*(?:#\s|\[)|[ \t]+\S")
 _HEADINGS = 2
 """A text with so many headings of any kind is an issue."""
 _BOX = re.compile(r"\s*(?:[-*+]\s+)?\[[ xX]?\](?=\s)")
@@ -111,8 +112,12 @@ def told_in(text: str) -> str:
 def _without_form(text: str) -> str:
     """Leave out what the form of an issue has, where a text has the marks of one."""
     lines = _COMMENT.sub("", text).split("\n")
-    marks = sum(map(bool, map(_HEADING.match, lines))) >= _HEADINGS or text.lstrip().startswith("<!--")
-    is_form = marks or any(_BOX.match(line) or _heading_of(line) for line in lines)
+    # A comment of code looks like a heading of one sign, but for the blank line, and an index like a box.
+    followed = zip(lines, [*lines[1:], "."], strict=True)
+    marked = [one for one, after in followed if not _OF_CODE.match(one) or (one.startswith("# ") and not after.strip())]
+    headings = sum(map(bool, map(_HEADING.match, marked)))
+    is_form = headings >= _HEADINGS or text.lstrip().startswith("<!--")
+    is_form = is_form or any(_BOX.match(line) or _heading_of(line) for line in marked)
     return "\n".join(_told(lines)).strip() if is_form else text
 
 

@@ -68,6 +68,19 @@ def test_text_without_a_form_stays(told: str) -> None:
     assert parse_query(listed).text == listed
 
 
+@pytest.mark.parametrize(
+    "comment", ["# Expected versions", "# Describe it", "# Environment", "## ", "#", "  # - [x] done"]
+)
+@pytest.mark.parametrize(
+    "line", ["version: 1.2", "os = 'linux'", "[x] = f(y)", "none", "python: 3.11", "[ ] = z", "build: all"]
+)
+def test_code_with_comments_stays(comment: str, line: str) -> None:
+    code = f"{comment}\n{line}\n{comment}\n{line}\n# The end\nyes"
+    assert told_in(code) == code
+    shifted = "\n".join(f"    {one}" for one in code.split("\n"))
+    assert told_in(shifted) == shifted
+
+
 def test_headings_of_the_author_stay() -> None:
     text = (
         "## Describe the bug\nIt fails.\n## Tokenizer of raw strings\nSee `lexer.py`.\n## Versions\n3.4\n## Lexer\nEnd."
