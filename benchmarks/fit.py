@@ -30,8 +30,8 @@ from regend.store.base import Snapshot
 
 HELD = frozenset(
     ("rare_word", "whole_definition", "named_path", "named_line", "exact_phrase", "pairs", "same_file_again",
-     "best_of_file", "chunk_meaning", "chunk_words", "chunk_symbol", "chunk_together", "asked_data", "asked_document",
-     "asked_topic", "asked_test", "asked_use",
+     "worse_in_file", "best_of_file", "chunk_meaning", "chunk_words", "chunk_symbol", "chunk_together", "asked_data",
+     "asked_document", "asked_topic", "asked_test", "asked_use",
      "unasked_translation", "unasked_vendor", "unasked_generated", "unasked_migration",
      "history")
 )  # fmt: skip
@@ -88,7 +88,8 @@ def indexed(file: Path, checkouts: Path, state_dir: Path, only: Sequence[str]) -
 
 def answers_of(asked: Sequence[Asked], weights: Vector) -> Answers:
     """Judge the ranking by `weights`, by repository."""
-    return by_repository(asked, judged(asked, weights, table_module.WEIGHTS["same_file_again"]))
+    charges = (table_module.WEIGHTS[name] for name in ("same_file_again", "worse_in_file"))
+    return by_repository(asked, judged(asked, weights, *charges))
 
 
 def page(parts: Mapping[str, Sequence[Asked]], weights: Vector) -> str:

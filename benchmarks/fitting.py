@@ -148,23 +148,26 @@ def fit(asked: Sequence[Asked], strength: float) -> Vector:
     return best
 
 
-def judged(asked: Sequence[Asked], weights: Vector, repeat_charge: float) -> list[Worth]:
+def judged(asked: Sequence[Asked], weights: Vector, repeat_charge: float, behind_charge: float = 0.0) -> list[Worth]:
     """Judge the ranking by `weights` for each question.
 
     Args:
         repeat_charge: weight of the feature that charges for further chunks of one file.
+        behind_charge: weight of the one that charges for how much worse they are.
     """
-    return [_judged(one, one.values @ weights + one.held, repeat_charge) for one in asked]
+    return [_judged(one, one.values @ weights + one.held, repeat_charge, behind_charge) for one in asked]
 
 
-def _judged(one: Asked, scores: Vector, repeat_charge: float) -> Worth:
+def _judged(one: Asked, scores: Vector, repeat_charge: float, behind_charge: float) -> Worth:
     order = sorted(range(len(scores)), key=lambda row: (-round(float(scores[row]), 4), one.found[row]))
     seen: dict[str, int] = {}
+    best: dict[str, float] = {}
     charged = []
     for row in order:
-        found = one.found[row]
+        found, score = one.found[row], float(scores[row])
         repeat = seen[found.path] = seen.get(found.path, -1) + 1
-        charged.append((-round(float(scores[row]) - repeat_charge * (1.0 - 0.5**repeat), 4), found))
+        behind = min(1.0, best.setdefault(found.path, score) - score)
+        charged.append((-round(score - repeat_charge * (1.0 - 0.5**repeat) - behind_charge * behind, 4), found))
     return worth([found for _, found in sorted(charged)[:TOP]], one.question.targets)
 
 

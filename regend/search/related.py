@@ -30,7 +30,7 @@ _READ_CHUNKS = 64
 """Maximum chunks of a file that are read for its words; they are spread over the file."""
 _FILE_WEIGHT = 1.0
 """The likeness of whole files counts as much as the best chunk's own blend: the question is a file, too. A guess."""
-_FEATURES = frozenset({"words", "meaning", "all_words", "best_of_file", "same_file_again"})
+_FEATURES = frozenset({"words", "meaning", "all_words", "best_of_file", "same_file_again", "worse_in_file"})
 _TABLE = RankingTable(feature for feature in RANKING.features if feature.name in _FEATURES)
 """The question is code here, so the features about a typed query do not apply."""
 

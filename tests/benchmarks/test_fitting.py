@@ -62,6 +62,8 @@ def test_further_chunks_of_a_file_are_charged() -> None:
     weight = np.array([1.0])
     assert judged([one], weight, 0.0) == [Worth(pytest.approx(0.5), pytest.approx(1 / 3), 1.0)]
     assert judged([one], weight, 2.0)[0].mrr == 0.5
+    assert judged([one], weight, 0.7, 0.0)[0].mrr == pytest.approx(1 / 3)
+    assert judged([one], weight, 0.7, 1.0)[0].mrr == 0.5
 
 
 def test_what_is_held_counts() -> None:

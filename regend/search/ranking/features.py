@@ -107,6 +107,7 @@ class Candidate:
         apart: how much more of the query's neighbouring words stands together in the file's best chunk, 0..1.
         rare: the share of the query's rare words that the chunk holds, 0..1, see `legs.literal`.
         repeat: how many better chunks of the same file stand before it.
+        behind: how much less its score is than that of the file's best chunk, 0 for that one.
         copies: other documents with the same text, for which it stands, see `ranking.copies`.
         view: the chunk itself; None until it is hydrated.
     """
@@ -122,6 +123,7 @@ class Candidate:
     apart: float = 0.0
     rare: float = 0.0
     repeat: int = 0
+    behind: float = 0.0
     copies: tuple[int, ...] = ()
     view: ChunkView | None = None
 
@@ -365,6 +367,8 @@ FEATURES: tuple[Feature, ...] = (
     _row("pairs", "read", lambda chunk, _: chunk.file.pairs),
     # One file should not fill the page: each further chunk of it adds less that is new.
     _row("same_file_again", "order", lambda chunk, _: 0.5**chunk.repeat - 1.0),
+    # Where two chunks of a file are nearly as good, either may be the right one; one that is much worse is not.
+    _row("worse_in_file", "order", lambda chunk, _: -min(1.0, chunk.behind)),
 )  # fmt: skip
 """Weights come from `weights`, which a script fits; docs/search.md says what each row is worth."""
 

@@ -11,14 +11,14 @@ MODEL_STRENGTH = 0.5
 """Worth of the built-in model beside BM25 on questions in words, see `fusion.vector_weight`."""
 
 WEIGHTS: Mapping[str, float] = {
-    "rare_word": 210.0,
+    "rare_word": 220.0,
     "words": 0.194,
     "meaning": 0.409,
     "all_words": 0.174,
     "file_likeness": 0.2,
     "history": 0.2,
     "neighbours": 0.0936,
-    "whole_definition": 25.0,
+    "whole_definition": 27.0,
     "best_of_file": 0.07,
     "chunk_meaning": 0.14,
     "chunk_words": 0.1,
@@ -52,5 +52,6 @@ WEIGHTS: Mapping[str, float] = {
     "verbatim_name": 0.0696,
     "too_short": 0.0479,
     "pairs": 1.0,
-    "same_file_again": 2.0,
+    "same_file_again": 1.2,
+    "worse_in_file": 2.0,
 }

@@ -105,6 +105,8 @@ def context(query: str, path_filter: str = "") -> QueryContext:
         ("same_file_again", "x", {"repeat": 0}, 0.0),
         ("same_file_again", "x", {"repeat": 1}, -0.5),
         ("same_file_again", "x", {"repeat": 2}, -0.75),
+        ("worse_in_file", "x", {"behind": 0.25}, -0.25),
+        ("worse_in_file", "x", {"behind": 210.0}, -1.0),
     ],
 )
 def test_value(feature: str, query: str, fields: dict[str, Any], expected: float) -> None:
@@ -159,7 +161,12 @@ def weights_at_most() -> dict[str, float]:
 def test_a_rare_word_outweighs_everything_else() -> None:
     """Even one of four such words, in the worst place that there is."""
     weights = weights_at_most()
-    penalties = {"too_short", "same_file_again", *(name for name in weights if name.startswith("unasked_"))}
+    penalties = {
+        "too_short",
+        "same_file_again",
+        "worse_in_file",
+        *(name for name in weights if name.startswith("unasked_")),
+    }
     others = sum(weight for name, weight in weights.items() if name not in penalties | {"rare_word"})
     assert weights["rare_word"] / MAX_WORDS - sum(weights[name] for name in penalties | {"pairs"}) > others
 
@@ -171,6 +178,11 @@ def test_a_definition_of_the_whole_query_outweighs_everything_else() -> None:
     never_for_a_name = {
         "rare_word", "whole_definition", "named_path", "named_line", "exact_phrase",
     }  # fmt: skip
-    penalties = {"too_short", "same_file_again", *(name for name in weights if name.startswith("unasked_"))}
+    penalties = {
+        "too_short",
+        "same_file_again",
+        "worse_in_file",
+        *(name for name in weights if name.startswith("unasked_")),
+    }
     best_use = sum(w for name, w in weights.items() if name not in never_for_a_name | penalties)
     assert 0.8 * weights["whole_definition"] - sum(weights[name] for name in penalties | {"pairs"}) > best_use
