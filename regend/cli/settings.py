@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -279,12 +280,14 @@ def _target() -> Path:
     """
     named = config_file()
     try:
-        file = named.resolve()
-        if file.is_file() or not file.exists():
-            return file
-    except (OSError, RuntimeError) as error:  # RuntimeError: links that lead in a circle.
+        mode = named.stat().st_mode
+    except FileNotFoundError:
+        mode = stat.S_IFREG
+    except OSError as error:  # Such as links that lead in a circle.
         raise PathError(f"{named} cannot be reached: {error}; set REGEND_CONFIG.") from error
-    raise PathError(f"{named} is not a regular file, so it is left alone; set REGEND_CONFIG to another one.")
+    if not stat.S_ISREG(mode):
+        raise PathError(f"{named} is not a regular file, so it is left alone; set REGEND_CONFIG to another one.")
+    return named.resolve()
 
 
 def _write(file: Path, text: bytes) -> None:

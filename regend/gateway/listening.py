@@ -35,10 +35,8 @@ class Listening:
     async def start(self, server: web.Server, listener: socket.socket) -> None:
         """Accept connections on a bound socket, and let the server answer them."""
         loop, accept = asyncio.get_running_loop(), partial(self._connection, server)
-        if listener.family == socket.AF_UNIX:
-            self._accepting = await loop.create_unix_server(accept, sock=listener, backlog=BACKLOG)
-        else:
-            self._accepting = await loop.create_server(accept, sock=listener, backlog=BACKLOG)
+        # Not `create_unix_server`: from Python 3.13 on, that one removes the file of a socket that is not its own.
+        self._accepting = await loop.create_server(accept, sock=listener, backlog=BACKLOG)
 
     def stop(self) -> None:
         """Accept no further connection."""

@@ -99,9 +99,8 @@ class RpcServer:
         loop = asyncio.get_running_loop()
         if self._server is not None:
             self._server.close()
-        self._server = await loop.create_unix_server(
-            lambda: Connection(self, self._credentials), sock=sock, backlog=BACKLOG
-        )
+        # Not `create_unix_server`: from Python 3.13 on, that one removes the socket's file, even systemd's.
+        self._server = await loop.create_server(lambda: Connection(self, self._credentials), sock=sock, backlog=BACKLOG)
 
     def publish(self, topic: str, payload: object) -> int:
         """Notify the subscribers of a topic, except those that do not read; return how many were notified."""
