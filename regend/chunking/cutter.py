@@ -82,7 +82,7 @@ class Cutter:
         self._overlap_lines = limits.overlap_lines
         self._size = limits.chunk_tokens
         self._most = limits.chunk_tokens + limits.chunk_tokens // 4
-        self._gathered = max(1, limits.chunk_tokens // 2)
+        self._gathered = max(1, limits.chunk_tokens * 2 // 3)
         self._weights = line_tokens(lines)
         self._sums = list(itertools.accumulate(self._weights, initial=0))
         self._opened: list[_Opened] = []

@@ -35,7 +35,7 @@ class Listening:
     async def start(self, server: web.Server, listener: socket.socket) -> None:
         """Accept connections on a bound socket, and let the server answer them."""
         loop, accept = asyncio.get_running_loop(), partial(self._connection, server)
-        # Not `create_unix_server`: from Python 3.13 on, that one removes the file of a socket that is not its own.
+        # Not the call for Unix sockets: from Python 3.13 on, that one removes the file of a socket that is not its own.
         self._accepting = await loop.create_server(accept, sock=listener, backlog=BACKLOG)
 
     def stop(self) -> None:

@@ -99,7 +99,7 @@ class RpcServer:
         loop = asyncio.get_running_loop()
         if self._server is not None:
             self._server.close()
-        # Not `create_unix_server`: from Python 3.13 on, that one removes the socket's file, even systemd's.
+        # Not the call for Unix sockets: from Python 3.13 on, that one removes the socket's file, even systemd's.
         self._server = await loop.create_server(lambda: Connection(self, self._credentials), sock=sock, backlog=BACKLOG)
 
     def publish(self, topic: str, payload: object) -> int:

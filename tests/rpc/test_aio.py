@@ -108,6 +108,7 @@ async def test_broken_bytes_end_the_connection(directory: Path) -> None:
         writer.write(b"\x94\x01\x01\xc0\x80")
         await reader.readuntil(b"status")
         writer.write(b"\xc1")
+        writer.close()
 
     async with await asyncio.start_unix_server(serve, str(directory / "s")):
         client = await AsyncClient.connect(directory / "s")
