@@ -29,12 +29,13 @@ from regend.search.legs.legs import (
 from regend.search.legs.literal import NO_LITERAL, is_code_word, literal_of, longer_word
 from regend.search.legs.locate import Place
 from regend.search.legs.named import located, topic_entries, within_files
+from regend.search.legs.own_names import ProjectNames
 from regend.search.legs.scope import Scope, ScopeResolver
 from regend.search.legs.wanted import find_wanted
 from regend.search.options import RelatedOptions, SearchOptions
 from regend.search.overlay import OverlaidSnapshot
 from regend.search.query.asked.definitions import wanted_definition
-from regend.search.query.asked.own_name import as_this_project, names_of
+from regend.search.query.asked.own_name import as_this_project
 from regend.search.query.asked.routes import asked_route
 from regend.search.query.asked.supertypes import asked_supertype
 from regend.search.query.filters import Filters, canonical_kind
@@ -99,6 +100,7 @@ class Engine:
         self._model_strength = model_strength
         self._table = table
         self._scopes = ScopeResolver()
+        self._names = ProjectNames()
         self._answers = RecentAnswers()
 
     @property
@@ -144,7 +146,7 @@ class Engine:
             outcome = exact_search(snapshot, scope, options)
             clock.lap("exact")
             return replace(outcome, notes=(*notes, *outcome.notes), stage_ms=clock.wall_ms, cpu_ms=clock.cpu_ms)
-        query, places = _located(snapshot, scope, query)
+        query, places = self._located(snapshot, scope, query)
         places, doubts = within_files(snapshot, scope, places)
         query, corrections = self._spelt(snapshot, scope, query)
         notes += doubts
@@ -202,19 +204,29 @@ class Engine:
         scope = self._resolver(snapshot).resolve(snapshot, options.filters)
         if scope.empty or options.query.is_exact:
             return ""
-        query, _ = _located(snapshot, scope, options.query)
+        query, _ = self._located(snapshot, scope, options.query)
         query, _ = self._spelt(snapshot, scope, query)
         return query.text if vector_weight(self._model_strength, query.kind) > 0.0 else ""
 
     def candidates(self, snapshot: Snapshot, options: SearchOptions) -> tuple[QueryContext, list[Ranked]]:
         """Return all candidates of the first look at a query, in order, for those who fit the weights."""
         scope = self._resolver(snapshot).resolve(snapshot, options.filters)
-        query, places = _located(snapshot, scope, options.query)
+        query, places = self._located(snapshot, scope, options.query)
         query, _ = self._spelt(snapshot, scope, query)
         weight = vector_weight(self._model_strength, query.kind)
         vector = self._encode_query(query.text) if self._encode_query is not None and weight > 0.0 else None
         question = replace(self._question(snapshot, scope, query, options, vector, weight), places=places)
         return question.context, ranked(question, FIRST_LOOK, StageClock())
+
+    def _located(self, snapshot: Snapshot, scope: Scope, query: Query) -> tuple[Query, tuple[Place, ...]]:
+        """Find the places that the query names; where it names none, ``this project`` stands for the project's name."""
+        query, places = located(scope, query)
+        if places or query.pasted or query.path or query.phrases:
+            return query, places
+        roots = [root for key, root in snapshot.roots.items() if scope.roots is None or key in scope.roots]
+        names = [self._names.of(snapshot, root) for root in roots]
+        text = as_this_project(query.text, frozenset.intersection(*names) if names else ())
+        return (query if text == query.text else query.respelt(text)), places
 
     def _spelt(self, snapshot: Snapshot, scope: Scope, query: Query) -> tuple[Query, tuple[Correction, ...]]:
         """Return the query with its misspelt and unfinished words corrected, and the corrections."""
@@ -312,17 +324,6 @@ class Engine:
     def outline(self, snapshot: Snapshot, root: str, path: str) -> Outline:
         """Return a file's definitions; see `lookups.outline`."""
         return lookups.outline(snapshot, root, path)
-
-
-def _located(snapshot: Snapshot, scope: Scope, query: Query) -> tuple[Query, tuple[Place, ...]]:
-    """Find the places that the query names; where it names none, ``this project`` stands for the project's own name."""
-    query, places = located(scope, query)
-    if places or query.pasted or query.path or query.phrases:
-        return query, places
-    roots = [root for key, root in snapshot.roots.items() if scope.roots is None or key in scope.roots]
-    names = [names_of(root.path, root.pool_key) for root in roots]
-    text = as_this_project(query.text, frozenset.intersection(*names) if names else ())
-    return (query if text == query.text else query.respelt(text)), places
 
 
 def _select(question: Question, options: SearchOptions, clock: StageClock) -> ResultPage:

@@ -17,21 +17,35 @@ from regend.search.query.asked.topics import OVERVIEW, is_question, topic_of
 _FOLDERS_OF_GIT = (".git", ".bare")
 _ENDING = re.compile(r"(?:\.\w{1,4}|[-_.]?v?\d+(?:\.\d+)+|[-_](?:main|master|trunk|src|develop))\Z", re.IGNORECASE)
 """Ends of folders' names that are no part of the project's: ``Pluto.jl``, ``django-5.2.19``, ``flask-main``."""
+_PARTS = """
+api app application backend build client cli code common core demo dev dist docs example examples frontend lib library
+main monorepo my-app myapp name package private project root sample server service shared site src test tests tool
+tools ui unknown utils web website workspace
+"""
+_NO_NAMES = frozenset(_PARTS.split())
+"""Names that say what a part is for, so a question with one need not be about the whole."""
+_MAJOR = re.compile(r"/v\d+\Z")
 _WORD = re.compile(r"[^\W_]+")
 _MIN_CHARS = 2
 _IS_WHAT = re.compile(r"\b(?:what|how|about|describe|explain|overview)\b", re.IGNORECASE)
 
 
 @lru_cache(maxsize=256)
-def names_of(path: str, pool_key: str) -> frozenset[str]:
+def folder_names(path: str, pool_key: str) -> frozenset[str]:
     """Return the names that a root's folder and its repository give to the project.
 
     Args:
         pool_key: of `RootRecord`; linked worktrees have the name of the repository that they belong to, too.
     """
     repository = posixpath.dirname(pool_key) if posixpath.basename(pool_key) in _FOLDERS_OF_GIT else pool_key
-    whole = {posixpath.basename(repository), posixpath.basename(path)}
-    return frozenset(name for name in whole | {_ENDING.sub("", name) for name in whole} if len(name) >= _MIN_CHARS)
+    return usual_names((repository, path))
+
+
+def usual_names(given: Iterable[str]) -> frozenset[str]:
+    """Return names as people say them, without folders, owners and versions, such as ``mux`` of ``gorilla/mux/v2``."""
+    whole = {posixpath.basename(_MAJOR.sub("", name)) for name in given}
+    names = whole | {_ENDING.sub("", name) for name in whole}
+    return frozenset(name for name in names if len(name) >= _MIN_CHARS and name.lower() not in _NO_NAMES)
 
 
 def as_this_project(text: str, names: Iterable[str]) -> str:
