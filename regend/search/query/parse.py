@@ -125,6 +125,7 @@ _NAME = rf"[^\W\d][\w{MARKS}]*"
 _QUALIFIED = re.compile(rf"{_NAME}(?:(?:::|->|[.#:/\\]){_NAME})*[!?]?")
 _SEPARATORS = re.compile(r"::|->|[.#:/\\]")
 _HUMP = re.compile(r"[a-z0-9][A-Z]|[A-Z]{2}[a-z]")
+_POSSESSIVE = re.compile(r"(?<=\w)['\u2019]s\Z")
 _ARGUMENTS = re.compile(r"(?<=\w)([(<\[])")
 _SIGILS = "@$%+-/\\.:#"
 _EDGES = "`'\"()[]{}<>,;!?*&=|^~"
@@ -278,7 +279,7 @@ def _named_identifiers(pieces: list[str], lonely: bool) -> tuple[str, ...]:
     for position, piece in enumerate(pieces):
         quoted = piece.startswith("`") and piece.rstrip(".,;:?!").endswith("`")
         bare, bracket, _ = _ARGUMENTS.sub(r" \1", piece.lstrip(_EDGES + _SIGILS)).partition(" ")
-        bare = bare.strip(_EDGES + _SIGILS)
+        bare = _POSSESSIVE.sub("", bare.strip(_EDGES + _SIGILS))
         chatter = len(pieces) > 1 and bare.lower() in QUESTION_WORDS and not (quoted or bracket)
         if chatter or not _QUALIFIED.fullmatch(bare):
             continue

@@ -28,7 +28,7 @@ _KINDS_MEANT = {
 }
 """Kinds of definitions that such words of a question may mean."""
 _DEFINED = _listed("declaration declare declared defined definition definitions")
-_IMPLEMENTED = _listed("implementation implementations implemented implements")
+_IMPLEMENTED = _listed("implement implementation implementations implemented implements")
 _ABSTRACT = _listed("interface protocol trait")
 """Kinds whose implementation is not their definition."""
 _FILLERS = _listed(
@@ -67,6 +67,7 @@ _BEGINS_CODE = re.compile(r"(?:const|export|import|impl|instanceof|let|new|raise
 _MOST_WORDS = 12
 _MOST_NAMES = 2
 _PLAIN = re.compile(r"[\w\s]+[.?]?")
+_POSSESSIVE = re.compile(r"(?<=\w)['\u2019]s\b")
 _JOINABLE = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[ -][A-Za-z0-9]+){1,5}")
 """Words that may be one name: ``http server``."""
 
@@ -112,7 +113,7 @@ def wanted_definition(query: Query) -> Wanted | None:
         return None
     for place in sorted(query.places, key=lambda place: -place.start):
         text = text[: place.start] + text[place.end :]
-    names = query.identifiers
+    names, text = query.identifiers, _POSSESSIVE.sub("", text)
     words = words_in(_ABOVE.sub(" ", text) if names else text)
     lowered = [word.lower() for word in words]
     parts = {part for name in names for part in name.split(".")}
@@ -125,12 +126,26 @@ def wanted_definition(query: Query) -> Wanted | None:
     if len(names) > 1:
         return Wanted((f"{names[1]}.{names[0]}", f"{names[0]}.{names[1]}"), kinds, exact=True)
     word, said = words[plain[0]], _KIND_WORDS.intersection(lowered[max(0, plain[0] - 1) : plain[0] + 2])
-    if len(plain) > 1 or not _PLAIN.fullmatch(text.strip()) or not (said or _DEFINED.intersection(lowered)):
+    if not _PLAIN.fullmatch(text.strip()):
         return None
     if names:
-        return Wanted((f"{names[0]}.{word}",), kinds, exact=True)
+        return Wanted((f"{names[0]}.{word}", f"{word}.{names[0]}"), kinds, exact=True)
+    if len(plain) > 1:
+        return _member(*(words[at] for at in plain)) if _is_called(words, plain) else None
+    if not (said or _DEFINED.intersection(lowered)):
+        return None
     meant = (found for group, found in _KINDS_MEANT.items() if group & said)
     return Wanted((word,), next(meant, kinds), exact=True)
+
+
+def _is_called(words: list[str], plain: list[int]) -> bool:
+    """Return whether one of the words is spelt like the name of a type, as the first of a sentence always is."""
+    return any(words[at][0].isupper() and (at > 0 or len(words) == len(plain)) for at in plain)
+
+
+def _member(first: str, second: str) -> Wanted:
+    """Return the function of one that belongs to the other, whichever that is."""
+    return Wanted((f"{first}.{second}", f"{second}.{first}"), _FUNCTIONS, exact=True)
 
 
 def _only_name(query: Query) -> str:
