@@ -125,7 +125,7 @@ _NAME = rf"[^\W\d][\w{MARKS}]*"
 _QUALIFIED = re.compile(rf"{_NAME}(?:(?:::|->|[.#:/\\]){_NAME})*[!?]?")
 _SEPARATORS = re.compile(r"::|->|[.#:/\\]")
 _HUMP = re.compile(r"[a-z0-9][A-Z]|[A-Z]{2}[a-z]")
-_POSSESSIVE = re.compile(r"(?<=\w)['\u2019]s\Z")
+_CONTRACTED = re.compile(r"\b(?:(can)|(wo)n|(\w+)n)['\u2019]t\b|(?<=[\w`])['\u2019](?:d|ll|m|re|s|ve)\b", re.IGNORECASE)
 _ARGUMENTS = re.compile(r"(?<=\w)([(<\[])")
 _SIGILS = "@$%+-/\\.:#"
 _EDGES = "`'\"()[]{}<>,;!?*&=|^~"
@@ -142,7 +142,7 @@ def parse_query(text: str, knows_root: Callable[[str], bool] = lambda _name: Tru
         FilterError: a filter in it cannot be used.
     """
     told = told_in(text.strip())
-    trimmed = normalised(told)
+    trimmed = _written_out(normalised(told))
     typed = trimmed[:MAX_QUERY_CHARS]
     split = split_filters(typed, knows_root)
     for pattern in split.patterns:
@@ -170,6 +170,16 @@ def parse_query(text: str, knows_root: Callable[[str], bool] = lambda _name: Tru
         doubts=(*split.notes, *(() if pasted else (*doubts(typed), *_beyond(split)))),
         patterns=split.patterns[:MAX_PATTERNS], pasted=pasted, phrases=() if pasted else query.phrases,
     )  # fmt: skip
+
+
+def _written_out(text: str) -> str:
+    """Return the text without the ends of its contractions: `t` in ``doesn't`` and `s` in ``it's`` are no words.
+
+    A text with quotes is left alone, because it is to be found to the letter.
+    """
+    if '"' in text or not ("'" in text or "\u2019" in text):
+        return text
+    return _CONTRACTED.sub(lambda found: found[1] or (found[2] and "will") or found[3] or "", text)
 
 
 def _beyond(split: Split) -> tuple[str, ...]:
@@ -279,7 +289,7 @@ def _named_identifiers(pieces: list[str], lonely: bool) -> tuple[str, ...]:
     for position, piece in enumerate(pieces):
         quoted = piece.startswith("`") and piece.rstrip(".,;:?!").endswith("`")
         bare, bracket, _ = _ARGUMENTS.sub(r" \1", piece.lstrip(_EDGES + _SIGILS)).partition(" ")
-        bare = _POSSESSIVE.sub("", bare.strip(_EDGES + _SIGILS))
+        bare = bare.strip(_EDGES + _SIGILS)
         chatter = len(pieces) > 1 and bare.lower() in QUESTION_WORDS and not (quoted or bracket)
         if chatter or not _QUALIFIED.fullmatch(bare):
             continue

@@ -119,3 +119,17 @@ def test_other_spelling_keeps_what_limits_the_answer() -> None:
     kept = ("inline", "without", "without_phrases", "doubts", "truncated")
     assert [getattr(right, name) for name in kept] == [getattr(query, name) for name in kept]
     assert right.inline and right.without == ("mock",) and right.without_phrases == ("sleep for",) and right.doubts
+
+
+@pytest.mark.parametrize(
+    ("typed", "terms"),
+    [
+        ("why doesn't the retry work", ("retry",)), ("why can't it connect", ("connect",)),
+        ("it won't stop", ("stop",)), ("what\u2019s new", ("new",)), ("they're slow", ("slow",)),
+        ("I'd retry", ("retry",)), ("we've lost jobs", ("lost", "jobs")),
+        ("Bob's queue", ("bob", "queue")), ("`Queue`'s push", ("queue", "push")), ("isn't", ("is",)),
+        ("foldl' s", ("foldl", "s")), ('"can\'t open"', ("t", "open")), ("print('s')", ("print", "s")),
+    ],
+)  # fmt: skip
+def test_ends_of_contractions_are_no_words(typed: str, terms: tuple[str, ...]) -> None:
+    assert parse_query(typed).terms == terms

@@ -67,7 +67,6 @@ _BEGINS_CODE = re.compile(r"(?:const|export|import|impl|instanceof|let|new|raise
 _MOST_WORDS = 12
 _MOST_NAMES = 2
 _PLAIN = re.compile(r"[\w\s]+[.?]?")
-_POSSESSIVE = re.compile(r"(?<=\w)['\u2019]s\b")
 _JOINABLE = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[ -][A-Za-z0-9]+){1,5}")
 """Words that may be one name: ``http server``."""
 
@@ -113,7 +112,7 @@ def wanted_definition(query: Query) -> Wanted | None:
         return None
     for place in sorted(query.places, key=lambda place: -place.start):
         text = text[: place.start] + text[place.end :]
-    names, text = query.identifiers, _POSSESSIVE.sub("", text)
+    names = query.identifiers
     words = words_in(_ABOVE.sub(" ", text) if names else text)
     lowered = [word.lower() for word in words]
     parts = {part for name in names for part in name.split(".")}
