@@ -8,7 +8,7 @@ from regend.search.legs.legs import NO_DEFINITIONS, Definitions, exact_definitio
 from regend.search.legs.routes import find_routes
 from regend.search.legs.scope import Scope, has_path
 from regend.search.legs.subtypes import find_subtypes
-from regend.search.query.asked.definitions import CALLED_OR_MADE, CONCRETE, joined_names, wanted_definition
+from regend.search.query.asked.definitions import CALLED_OR_MADE, CONCRETE, FUNCTIONS, joined_names, wanted_definition
 from regend.search.query.asked.routes import asked_route
 from regend.search.query.asked.supertypes import asked_supertype
 from regend.search.query.parse import Query
@@ -53,6 +53,8 @@ def find_wanted(
         () if wanted.exact else (definitions,),
     )
     own = next((own for one in found if (own := one.among(counts)).views), NO_DEFINITIONS)
+    if wanted.else_function and not own.views:
+        return definitions.among(lambda view: view.kind in FUNCTIONS and counts(view))
     if own.views or wanted.kinds != CONCRETE:
         return own
     return find_subtypes(snapshot, scope, wanted.names, conditions)

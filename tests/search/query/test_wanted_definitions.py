@@ -28,7 +28,7 @@ CODE = (
 )  # fmt: skip
 PLAIN = ("retry function", "function retry", "the retry method", "where is retry defined?", "definition of retry")
 MORE = (
-    "RetryPolicy retries twice", "return next_delay(attempt)", "class RetryPolicy(Base):",
+    "return next_delay(attempt)", "class RetryPolicy(Base):",
     "how do RetryPolicy and next_delay and push_job work", "retry", "where is retry", "what does retry do",
     "login retry function", "where is the class", "retry the function call", '"next_delay" function',
     "next_delay", "retry.py:12 class RetryPolicy", "fix(retry): stop", "docs: retry", "(see parser)", "List<Map>",
@@ -44,9 +44,34 @@ PERHAPS = (
 )  # fmt: skip
 """Questions for a member, if there is one."""
 NO_MEMBER = (
-    "who uses RetryPolicy", "where is next_delay called", "fix next_delay", "tests for RetryPolicy",
+    "who uses RetryPolicy", "tests for RetryPolicy",
     "subclasses of RetryPolicy", "Policy retries", "Run policy tests",
 )  # fmt: skip
+
+
+FRAMES = (
+    "which file contains {}", "the thing called {}", "Help me understand {}", "I'm looking for {}",
+    "I need to change the behaviour of {}. Where is it?", "We have a bug in {}, please look at its code",
+    "can you check {}?", "rename {}", "{} is broken", "there is an issue with {}", "open the file with {}",
+    "tell me everything about {}", "hi, where can I see {}", "In this project, what does {} do?",
+)  # fmt: skip
+TOPICS = ("is {} thread safe", "add logging to {}", "we should deprecate {}", "{} seems to leak memory")
+
+
+def test_frames_of_a_name_ask_for_its_definition() -> None:
+    for form, name in product(FRAMES, ("RetryPolicy", "next_delay")):
+        wanted = wanted_definition(parse_query(form.format(name)))
+        assert wanted is not None and wanted.names[-1] == name and not wanted.exact, (form, name, wanted)
+
+
+def test_a_sentence_about_a_name_finds_the_function_and_no_type() -> None:
+    """A question about a class may be about one of its members."""
+    for form, name in product(TOPICS, ("getDelay", "next_delay")):
+        wanted = wanted_definition(parse_query(form.format(name)))
+        assert wanted is not None and wanted.exact and wanted.else_function, (form, name, wanted)
+        assert all("." in one for one in wanted.names), wanted
+    for text in ("is next_delay really thread safe in loops", "next_delay(x) logging"):
+        assert wanted_definition(parse_query(text)) is None, text
 
 
 def test_a_name_among_words_that_only_ask_is_wanted() -> None:

@@ -6,6 +6,7 @@ Any code has their other words. So a question counts only if it says nothing els
 from __future__ import annotations
 
 import re
+from itertools import permutations
 from typing import NamedTuple
 
 from regend.chunking.tokens import words_in
@@ -18,12 +19,12 @@ def _listed(text: str) -> frozenset[str]:
 
 
 _TYPES = _listed("class struct interface trait protocol enum type record object union")
-_FUNCTIONS = _listed("function func fun fn def method constructor macro")
+FUNCTIONS = _listed("function func fun fn def method constructor macro")
 _VALUES = _listed("constant const variable var field property")
-_KIND_WORDS = _TYPES | _FUNCTIONS | _VALUES | _listed("module namespace")
+_KIND_WORDS = _TYPES | FUNCTIONS | _VALUES | _listed("module namespace")
 _KINDS_MEANT = {
     _TYPES: _TYPES | _listed("constructor extension impl module table"),
-    _FUNCTIONS: _FUNCTIONS,
+    FUNCTIONS: FUNCTIONS,
     _VALUES: _VALUES | _listed("enum"),
 }
 """Kinds of definitions that such words of a question may mean."""
@@ -32,11 +33,17 @@ _IMPLEMENTED = _listed("implement implementation implementations implemented imp
 _ABSTRACT = _listed("interface protocol trait")
 """Kinds whose implementation is not their definition."""
 _FILLERS = _listed(
-    """a about an are body can code could describe did do does explain find for get give go goto here how i in is it its
-    jump like located look looks me mean means my name named need of open our out please see show source tell that the
-    there this to up us want was we what where which who work works would you"""
+    """a about am an and any anyone are as asking at be been bit body but called can clarify code confused could
+    curious describe details did do does everything exactly exist exists explain explanation figure find for found
+    from get give go goto happens have having he hello here hey hi how i implementing in inside interested
+    internally is it its jump just kindly know lead learn let like lives locate located look looking looks m make
+    may me mean means might my name named need needs of on open or our out part particular please point pointing
+    purpose quick quickly re really reside resides responsible s see seems should show snippet some somebody someone
+    something somewhere source summarize summary tell thank thanks that the their them there these they thing things
+    think this those to trying under understand understanding up us want wanted wants was way we well were what
+    where which who why with wonder wondering work working works would you your"""
 )
-CALLED_OR_MADE = _TYPES | _FUNCTIONS
+CALLED_OR_MADE = _TYPES | FUNCTIONS
 """Kinds of definitions that people name by their words alone; fields are often called like any phrase."""
 _IN_CODE = KINDS - _listed("block element key section window")
 _BESIDE = _KIND_WORDS | _DEFINED | _IMPLEMENTED | _FILLERS
@@ -48,8 +55,15 @@ _ABOVE = re.compile(
 )
 """A definition begins with what stands above it: ``superclass of RetryPolicy``, `what does RetryPolicy extend`."""
 _ABOUT = _listed(
-    """accept accepts args argument arguments attribute attributes call construct create docstring fields have
-    instantiate members methods parameter parameters params properties return returns signature take takes use value"""
+    """accept accepts add adding adjust analyse analyze args argument arguments attribute attributes audit
+    behave behaves behavior behaviour break breaks broken bug bugs call cat change changed changes check codebase
+    construct contain containing contains copy crash crashes create debug declares define defines delete docstring
+    edit enhance error errors extend fail fails fields file files fix fixing grep have help hold holding holds
+    improve in inspect instantiate internals investigate issue issues learn line lines list location logic lookup
+    maintain member members methods modify move navigate open optimise optimize overview package parameter
+    parameters params path print problem problems project properties read refactor remove rename replace repo
+    repository return returns review rewrite search signature simplify slow split study take takes through trace
+    update use used value view visit walk wrong"""
 )
 """Words for what a definition tells: `what does next_delay return`. One alone may be a member, too."""
 _CODE_WORDS = _listed(
@@ -64,8 +78,12 @@ _CODE_WORDS = _listed(
 """Words of code around a name that are not what is asked for: ``new RetryPolicy(``, `List<RetryPolicy>`."""
 _SIGN_OF_CODE = re.compile(r"[<>()\[\]{}&*@;=!]|::|->|\w[.:]|/\d+$")
 _BEGINS_CODE = re.compile(r"(?:const|export|import|impl|instanceof|let|new|raise|throws?|typeof|using|val|var)\s")
-_MOST_WORDS = 12
+_FEW_WORDS = 2
+"""Words beside the name of a function that a question may be about and still find the function first."""
+_SPELT_AS_CODE = re.compile(r"[^\W_]_[^\W_]|[a-z0-9][A-Z]")
+_MOST_WORDS = 16
 _MOST_NAMES = 2
+_SENTENCE = re.compile(r"[\w\s,`.-]+[.?!]?")
 _PLAIN = re.compile(r"[\w\s]+[.?]?")
 _JOINABLE = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[ -][A-Za-z0-9]+){1,5}")
 """Words that may be one name: ``http server``."""
@@ -78,11 +96,13 @@ class Wanted(NamedTuple):
         names: dotted where qualified; the first one counts that is defined.
         kinds: that the definition may have.
         exact: only a definition of exactly this name counts, because it may be a name by chance.
+        else_function: if there is none, a function among the definitions of the query's names counts.
     """
 
     names: tuple[str, ...]
     kinds: frozenset[str]
     exact: bool
+    else_function: bool = False
 
 
 def joined_names(query: Query) -> tuple[str, ...]:
@@ -106,7 +126,7 @@ def wanted_definition(query: Query) -> Wanted | None:
         if query.identifiers == (name,):
             return Wanted((name,), _IN_CODE, exact=False)
         first = words_in(text)[0].lower()
-        kinds = next((_KINDS_MEANT[group] for group in (_TYPES, _FUNCTIONS) if first in group), _IN_CODE)
+        kinds = next((_KINDS_MEANT[group] for group in (_TYPES, FUNCTIONS) if first in group), _IN_CODE)
         return Wanted((name,), kinds, exact=True)
     if query.kind == "identifier":
         return None
@@ -120,6 +140,9 @@ def wanted_definition(query: Query) -> Wanted | None:
     kinds = CONCRETE if _IMPLEMENTED.intersection(lowered) else _IN_CODE
     if len(names) == 1 and len(words) <= _MOST_WORDS and all(lowered[at] in _ABOUT for at in plain):
         return Wanted((*(f"{names[0]}.{words[at]}" for at in plain), *names), kinds, exact=False)
+    if len(names) == 1 and len(words) <= _MOST_WORDS and len(plain) <= _FEW_WORDS and _SENTENCE.fullmatch(text.strip()):
+        members = (f"{left}.{right}" for at in plain for left, right in permutations((names[0], words[at])))
+        return Wanted(tuple(members), kinds, exact=True, else_function=_SPELT_AS_CODE.search(names[0]) is not None)
     if len(words) > _MOST_WORDS or not 1 <= len(names) + len(plain) <= _MOST_NAMES:
         return None
     if len(names) > 1:
@@ -128,9 +151,10 @@ def wanted_definition(query: Query) -> Wanted | None:
     if not _PLAIN.fullmatch(text.strip()):
         return None
     if names:
-        return Wanted((f"{names[0]}.{word}", f"{word}.{names[0]}"), kinds, exact=True)
+        return None
     if len(plain) > 1:
-        return _member(*(words[at] for at in plain)) if _is_called(words, plain) else None
+        members = (".".join(pair) for pair in permutations(words[at] for at in plain))
+        return Wanted(tuple(members), FUNCTIONS, exact=True) if _is_called(words, plain) else None
     if not (said or _DEFINED.intersection(lowered)):
         return None
     meant = (found for group, found in _KINDS_MEANT.items() if group & said)
@@ -140,11 +164,6 @@ def wanted_definition(query: Query) -> Wanted | None:
 def _is_called(words: list[str], plain: list[int]) -> bool:
     """Return whether one of the words is spelt like the name of a type, as the first of a sentence always is."""
     return any(words[at][0].isupper() and (at > 0 or len(words) == len(plain)) for at in plain)
-
-
-def _member(first: str, second: str) -> Wanted:
-    """Return the function of one that belongs to the other, whichever that is."""
-    return Wanted((f"{first}.{second}", f"{second}.{first}"), _FUNCTIONS, exact=True)
 
 
 def _only_name(query: Query) -> str:
