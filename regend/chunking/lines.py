@@ -184,6 +184,9 @@ def _by_pattern(row: int, rule: LineRule, lines: list[str]) -> int:
     closing, own = re.compile(rule.ends, re.IGNORECASE), _indent(lines[row])
     if rule.ends.startswith(".*") and closing.match(lines[row]):
         return row  # A statement in one line.
+    _, semicolon, tail = lines[row].rstrip("; \t\r").rpartition(";")
+    if semicolon and closing.fullmatch(tail):
+        return row  # Its end stands behind its beginning.
     for at in range(row + 1, min(len(lines), row + _MAX_ROWS)):
         line = lines[at]
         indent = _indent(line)
