@@ -72,7 +72,16 @@ _FRAME = re.compile(r"(?<![\w$.])((?:[a-z_]\w*[./])+)[A-Z_$][\w$]*(?:\.[\w$<>]+)
 _SCHEME = re.compile(r"^(?:file|webpack|vscode|https?|git\+ssh|ssh)(?:-internal)?:/{1,3}")
 _WEB = re.compile(r"[\"'`<]?(?:https?|ssh|git\+ssh)://")
 _LAST_CALL_FIRST = re.compile(r"most recent call last", re.IGNORECASE)
-_HOSTED = re.compile(r"^[^/]+/[^/]+/[^/]+/(?:-/)?(?:blob|blame|tree|raw|src|edit)/(?:branch/|commit/)?[^/]+/")
+_HOSTED = re.compile(
+    r"""
+    ^(?:
+      [^/]+/[^/]+/[^/]+/(?:blob|blame|tree|raw|src|edit)/(?:branch/|commit/|tag/)?
+      | [^/]+/(?:[^/]+/){2,8}?-/(?:blob|blame|tree|raw|edit)/              # GitLab, where groups have groups
+      | raw\.githubusercontent\.com/[^/]+/[^/]+/
+    )(?:refs/(?:heads|tags)/)?[^/]+/
+    """,
+    re.VERBOSE,
+)
 """Beginning of a path on a web site that shows repositories: its name, owner, repository and revision."""
 _DIFF_SIDE = re.compile(r"^[ab]/(?=.*/)")
 
