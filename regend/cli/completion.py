@@ -176,7 +176,8 @@ _FISH_APOSTROPHE = "\\'"
 
 def _zsh_action(complete: str) -> str:
     if complete in (*LIVE, SETTING):
-        return f'{{compadd -- ${{(f)"$({_live(complete, "$words[3]")})"}}}}'
+        offered = f'compadd -- ${{(f)"$({_live(complete, "$words[CURRENT-1]")})"}}'
+        return f"{{{offered}; _files -/}}" if complete == "roots" else f"{{{offered}}}"
     if complete == "commands":
         complete = " ".join(command.name for command in COMMANDS)
     return {"file": "_files", "directory": "_files -/", "": " "}.get(complete, f"({complete})")
@@ -244,22 +245,60 @@ def _fish_flag(flag: Argument) -> str:
     return f"{form} -d '{_quote(flag.options.get('help', ''), _FISH_APOSTROPHE)}'{value}"
 
 
+def _fish_case(command: str, flags: Iterable[Argument]) -> str:
+    return " ".join(f"'{command} {name}'" for flag in flags for name in flag.names)
+
+
 def fish() -> str:
     """Return a script to save as `~/.config/fish/completions/regenctl.fish`."""
-    out = ["# regenctl completion for fish.", "complete -c regenctl -f"]
+    out = [
+        "# regenctl completion for fish.",
+        # A word of a question may be the name of a command, and the value of an option is no word of its command.
+        "function __regenctl_at --description 'the command, and the least and the most words behind it'",
+        "    set -l tokens (commandline -opc)",
+        "    set -e tokens[1]",
+        "    set -l command ''",
+        "    set -l count 0",
+        "    set -l skip 0",
+        "    for token in $tokens",
+        "        if test $skip = 1",
+        "            set skip 0",
+        "            continue",
+        "        end",
+        '        switch "$command $token"',
+        f"            case {_fish_case('*', filter(_takes_value, GLOBAL))}",
+        "                set skip 1",
+        *(
+            f"            case {_fish_case(c.name, _valued(c))}\n                set skip 1"
+            for c in COMMANDS
+            if _valued(c)
+        ),
+        "            case '* -*'",
+        "            case ' *'",
+        "                set command $token",
+        "            case '*'",
+        "                set count (math $count + 1)",
+        "        end",
+        "    end",
+        '    test "$command" = "$argv[1]"; or return',
+        "    test (count $argv) = 1; or begin",
+        "        test $count -ge $argv[2] -a $count -le $argv[3]",
+        "    end",
+        "end",
+        "complete -c regenctl -f",
+    ]
     out += [f"complete -c regenctl {_fish_flag(flag)}" for flag in GLOBAL]
     for command in COMMANDS:
         doc = _quote(command.doc, _FISH_APOSTROPHE)
-        out.append(f"complete -c regenctl -n __fish_use_subcommand -a {command.name} -d '{doc}'")
-        seen = f"-n '__fish_seen_subcommand_from {command.name}'"
+        out.append(f"complete -c regenctl -n \"__regenctl_at ''\" -a {command.name} -d '{doc}'")
+        seen = f"-n '__regenctl_at {command.name}'"
         out += [
             f"complete -c regenctl {seen} {_fish_flag(flag)}" for flag in _flags(command) if flag not in GLOBAL
         ]  # fmt: skip
         places = _places(command)
-        for at, (_, complete) in enumerate(places, 1):
+        for at, (_, complete) in enumerate(places):
             if complete:
-                words = "(count (commandline -opc | string match -v -- '-*'))"
-                test = f"{words} {'-gt' if at == len(places) else '-eq'} {at if at == len(places) else at + 1}"
-                here = f'-n "__fish_seen_subcommand_from {command.name}; and test {test}"'
+                last = 999 if at == len(places) - 1 else at
+                here = f"-n '__regenctl_at {command.name} {at} {last}'"
                 out.append(f"complete -c regenctl {here} {_fish_action(complete)}")
     return "\n".join(out)

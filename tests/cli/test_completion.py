@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from regend.cli.arguments import COMMANDS
-from regend.cli.completion import bash, fish, zsh
+from regend.cli.arguments import COMMANDS, GLOBAL
+from regend.cli.completion import LIVE, _zsh_action, bash, fish, zsh
 from regend.cli.main import main
 
 
@@ -133,8 +133,8 @@ def test_each_script_is_printed_and_names_everything(shell: str, capsys: pytest.
     ("typed", "offered"),
     [
         ("regenctl lo", "logs\tshow the daemon's log"),
-        ("regenctl search --lang pyth", "python\tonly this language, such as python"),
-        ("regenctl search --lang=pyth", "--lang=python\tonly this language, such as python"),
+        ("regenctl search --lang pyth", "python\tonly this language, such as python; may be repeated"),
+        ("regenctl search --lang=pyth", "--lang=python\tonly this language, such as python; may be repeated"),
         ("regenctl help rei", "reindex"),
         ("regenctl mcp ins", "install"),
     ],
@@ -147,3 +147,59 @@ def test_fish_offers(tmp_path: Path, typed: str, offered: str) -> None:
     script = f"source {tmp_path}/regenctl.fish; complete -C '{typed}'"
     done = subprocess.run(["fish", "-c", script], env=environ, capture_output=True, text=True, timeout=60)
     assert offered in done.stdout.splitlines(), done
+
+
+def fish_offers(place: Path, lines: list[str]) -> list[set[str]]:
+    """Return the words that fish offers at the end of each line; an empty directory has no files to offer."""
+    if shutil.which("fish") is None:
+        pytest.skip("fish is not installed")
+    (place / "regenctl.fish").write_text(fish())
+    (place / "empty").mkdir()
+    environ = {"HOME": str(place), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    asked = "".join(f"echo; echo //; complete -C {shlex.quote(line)}\n" for line in lines)
+    script = f"source {place}/regenctl.fish\n{asked}"
+    done = subprocess.run(
+        ["fish", "-c", script], env=environ, cwd=place / "empty", capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stderr == ""
+    return [{line.split("\t")[0] for line in part.split("\n") if line} for part in done.stdout.split("//\n")[1:]]
+
+
+@pytest.mark.parametrize("before", ["", "--socket x --color always ", "--json --color=never "])
+def test_fish_offers_the_options_of_the_command_alone(tmp_path: Path, before: str) -> None:
+    """Words that name other commands stand behind it; options with values stand before it."""
+    others = " ".join(command.name for command in COMMANDS)
+    lines = [f"regenctl {before}{command.name} {others} --" for command in COMMANDS]
+    for command, offered in zip(COMMANDS, fish_offers(tmp_path, lines), strict=True):
+        names = {name for flag in (*command.arguments, *GLOBAL) for name in flag.names}
+        assert offered == {name for name in names if name.startswith("--")}, command.name
+
+
+def test_fish_offers_the_words_of_a_place_behind_any_options(tmp_path: Path) -> None:
+    """The values of options are no words of the command."""
+    asked: list[tuple[str, set[str]]] = [("regenctl --color always --socket x ", {c.name for c in COMMANDS})]
+    for command in COMMANDS:
+        first = next((a for a in command.arguments if not a.names[0].startswith("-")), None)
+        words = first.complete if first else ""
+        if first and words and not {words, *words.split("|")} & {*LIVE, "file", "directory", "commands"}:
+            for flag in command.arguments:
+                if flag.names[0].startswith("-"):
+                    value = "" if "action" in flag.options else " 1"
+                    line = f"regenctl --socket x {command.name} {flag.names[-1]}{value} "
+                    asked.append((line, set(words.split())))
+    assert len(asked) > 5
+    for (line, wanted), offered in zip(asked, fish_offers(tmp_path, [line for line, _ in asked]), strict=True):
+        assert offered == wanted, line
+
+
+def test_zsh_offers_roots_and_directories_where_a_root_is_wanted() -> None:
+    """The action is run as `_arguments` of zsh runs it, with the functions of zsh's completion replaced."""
+    if shutil.which("zsh") is None:
+        pytest.skip("zsh is not installed")
+    action = _zsh_action("roots")
+    script = (
+        "regenctl() { print -l '/srv/two words' '/srv/a*' }; compadd() { print -rl -- \"$@\" }; "
+        f'_files() {{ print -r files "$@" }}; {action[1:-1]}'
+    )
+    done = subprocess.run(["zsh", "-f", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["--", "/srv/two words", "/srv/a*", "files -/"]
