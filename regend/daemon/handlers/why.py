@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from regend.chunking.detection import detect_language
 from regend.core.pipeline import Pipeline
@@ -66,8 +68,8 @@ def _explain(
     served: ServedRoot, relative: str, reads: Reads, quarantined: str, refused: Sequence[Mapping[ChunkId, str]]
 ) -> WhyResponse:
     full, answer = served.identity.path / relative, partial(_answer, relative, served.path)
-    exists = full.is_symlink() or full.exists()
-    is_dir = full.is_dir() and not full.is_symlink()
+    kind = _kind(full)
+    exists, is_dir = kind != "missing", kind == "directory"
     decision = served.rules.decide(relative, is_dir)
     rule = (
         IgnoreRule(decision.source, decision.line, decision.pattern) if decision.ignored or decision.tracked else None
@@ -102,9 +104,21 @@ def _explain(
         reason = f"{row.reason}: {_REASONS.get(row.reason, 'It was not indexed.')}"
         named = detect_language(relative) if skip_reason_of(relative, marks) else ""
         return answer("skipped", reason + declared, None, row.language or named)
+    if kind == "unreadable":
+        return answer("skipped", f"unreadable: {_REASONS['unreadable']}")
     if exists and full.parent.resolve() != full.parent:  # It leads out of the root.
         return answer("skipped", f"symlink: {_REASONS['symlink']}")
     return answer("pending", unsure or "It is not read yet.") if exists else answer(*_MISSING)
+
+
+def _kind(full: Path) -> str:
+    """Return `directory`, `file` (links and all else), `missing`, or `unreadable`: a directory above hides which."""
+    try:
+        return "directory" if stat.S_ISDIR(full.lstat().st_mode) else "file"
+    except PermissionError:
+        return "unreadable"
+    except (OSError, ValueError):
+        return "missing"
 
 
 def _refused(root: RootId, relative: str, reads: Reads, refused: Sequence[Mapping[ChunkId, str]]) -> str:
