@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from regend.chunking.tokens import STOP_WORDS
+from regend.search.query.frames import without_frame
 
 MAX_ISSUE_CHARS = 20_000
 """Maximum characters of a text that are looked at."""
@@ -93,12 +94,6 @@ _HINT = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 """Beginnings of sentences by which forms ask, and of those that they are answered with."""
-_COURTESY = re.compile(
-    r"(?:(?:a|advance|afternoon|all|any|best|cheers|day|dear|evening|everybody|everyone|folks|for|good|great|greetings|"
-    r"guys|hello|help|hey|hi|in|kind|lot|many|morning|much|please|regards|so|team|thank|thanks|the|there|this|very|work|you|"
-    r"your)\b\W*)+\Z",
-    re.IGNORECASE,
-)
 _WORD = re.compile(r"[^\W_]+")
 _SENTENCE = re.compile(r"(?<=[^\d\s][.!?])\s+(?=[A-Z(\[])")
 
@@ -106,7 +101,7 @@ _SENTENCE = re.compile(r"(?<=[^\d\s][.!?])\s+(?=[A-Z(\[])")
 def told_in(text: str) -> str:
     """Return what an issue or a message tells; a text that has nothing of both, or nothing else, as it is."""
     told = _without_form(text[:MAX_ISSUE_CHARS]) if "\n" in text else text
-    return _without_courtesy(told) or text
+    return without_frame(told) or text
 
 
 def _without_form(text: str) -> str:
@@ -153,14 +148,3 @@ def _heading_of(line: str) -> frozenset[str]:
         return frozenset()
     said = frozenset(_WORD.findall((found["marked"] or found["bold"] or found["plain"]).lower())) - STOP_WORDS
     return said if 2 * len(said & (_OF_FORM | _ASIDE)) >= len(said) else frozenset()
-
-
-def _without_courtesy(text: str) -> str:
-    """Leave out the first and the last sentences where they are only polite."""
-    sentences = _SENTENCE.split(text)
-    first, last = 0, len(sentences)
-    while first < last - 1 and _COURTESY.match(sentences[first]):
-        first += 1
-    while last > first + 1 and _COURTESY.match(sentences[last - 1]):
-        last -= 1
-    return text if last - first == len(sentences) else " ".join(sentences[first:last])
