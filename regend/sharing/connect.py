@@ -70,11 +70,15 @@ class Connections:
         """
         with _translated(self._address.shown):
             async with (await self._opened()).acquire(timeout=CONNECT_TIMEOUT_S) as connection:
-                if not self._through_pooler:
-                    yield connection
-                    return
-                async with connection.transaction():
-                    yield connection
+                try:
+                    if not self._through_pooler:
+                        yield connection
+                        return
+                    async with connection.transaction():
+                        yield connection
+                except asyncpg.InternalClientError:
+                    connection.terminate()  # It stopped in the middle of an answer, and would fail the next user, too.
+                    raise
 
     async def execute_alone(self, statement: str, timeout_s: float = STATEMENT_TIMEOUT_S) -> None:
         """Execute a statement that no transaction may hold, such as `CREATE INDEX CONCURRENTLY`."""

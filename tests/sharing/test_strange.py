@@ -14,6 +14,7 @@ import pytest
 from regend.errors import SharedStoreAwayError, SharedStoreError
 from regend.sharing.address import parse_address
 from regend.sharing.base import SharedStore
+from regend.sharing.connect import Connections
 from regend.sharing.registry import open_shared
 from tests.sharing.server import Server
 from tests.sharing.test_contract import DIM, MODEL, chunk_ids, vectors, whole
@@ -101,6 +102,26 @@ async def test_connections_that_are_cut_in_the_middle(store: SharedStore, postgr
         await asyncio.to_thread(postgres.sql, f"{cut} pg_backend_pid()", database)
     await asked
     assert len((await store.fetch(POOL, MODEL, chunks))[0]) == 400
+
+
+async def test_a_connection_that_stopped_in_an_answer_is_not_lent_again(postgres: Server, database: str) -> None:
+    """Such a connection would fail whoever took it next."""
+    asyncpg = pytest.importorskip("asyncpg", reason="the package `asyncpg` is missing")
+    connections = Connections(parse_address(postgres.dsn(database)))
+    await connections.setup()
+    with pytest.raises(SharedStoreAwayError):
+        async with connections.take() as sql:
+            process = await sql.fetchval("SELECT pg_backend_pid()")
+            raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+    async with connections.take() as sql:
+        assert await sql.fetchval("SELECT pg_backend_pid()") != process
+    with pytest.raises(SharedStoreError):
+        async with connections.take() as sql:
+            process = await sql.fetchval("SELECT pg_backend_pid()")
+            await sql.execute("SELECT no_such_column")
+    async with connections.take() as sql:
+        assert await sql.fetchval("SELECT pg_backend_pid()") == process
+    await connections.close()
 
 
 @pytest.mark.parametrize("step", ["_pool", "_model", "_table", "_bits"])
