@@ -29,8 +29,9 @@ _ASKING = _listed(
     would"""
 )
 _FRAME = _POLITE | _ASKING
-_LABELS = _POLITE | {"question"}
-"""Words that count before a colon or a comma though they stand alone; others are scopes of commits: ``next: fix``."""
+_LABELS = _listed("hello hey hi ok okay please question so sorry thanks")
+"""Words that count before a colon or a comma though they stand alone; others are scopes and keys: ``kind: Service``."""
+_THANKFUL = _listed("cheers please thank thanks you")
 _BORDER = re.compile(r"(?:(?<=[^\d\s]\.)|(?<=[!?]))\s+(?=[A-Za-z`(\[])|(?<=\w):\s+|\s+[-\u2013\u2014]\s+|(?<=\w),\s+")
 _BEGINNING = re.compile(
     r"""(?:(?:please|kindly|also|now|then|so|and)\s+)*
@@ -63,7 +64,7 @@ def without_frame(text: str) -> str:
         if borders[first].strip() == "," and len(_words("".join(clauses[first + 1 :]))) < _MANY:
             break  # `Hello, world` is a text.
         first += 1
-    while last > first + 1 and _closes(clauses[last - 1]):
+    while last > first + 1 and _closes(clauses[last - 1], borders[last - 2]):
         last -= 1
     if (first, last) != (0, len(clauses)):
         text = "".join(clauses[at] + (borders[at] if at < last - 1 else "") for at in range(first, last))
@@ -85,13 +86,19 @@ def _opens(clause: str, border: str) -> bool:
     if not words or not _FRAME.issuperset(words):
         return False
     if len(words) == 1:
-        return words[0] in _LABELS and len(words[0]) > 1
+        return words[0] in _LABELS
     return border.strip() != "," or _POLITE.issuperset(words)
 
 
-def _closes(clause: str) -> bool:
-    """Return whether a clause at the end says nothing: thanks, or a question without a subject."""
+def _closes(clause: str, border: str) -> bool:
+    """Return whether a clause at the end says nothing: thanks, or a question without a subject.
+
+    Args:
+        border: between the one before and it.
+    """
     words = _words(clause)
+    if border.strip():
+        return bool(words) and _THANKFUL.issuperset(words)
     return bool(words) and (_FRAME if clause.rstrip().endswith("?") else _POLITE).issuperset(words)
 
 

@@ -37,7 +37,9 @@ def test_a_frame_is_left_out(frame: str) -> None:
     [
         "", "help", "thanks", "Hello, world", "hello", "help me", "Show me", "I have a question.",
         "Say hello. Then wave",
-        "test: retry", "next: fix the build", "user: add avatars", "query: find", "find: skip links",
+        "test: retry", "kind: Deployment", "cli: help", "retry, this", "jobs - all work",
+        "all: build test", "in: body", "work: done", "this, that", "team - backend",
+        "next: fix the build", "user: add avatars", "query: find", "find: skip links",
         "search for files", "Look up names in the table", "help text of the command", "tell clients to wait",
         "find the code", "so what",
         "to the letter", "show tooltips", "about page", "let us", "trying again", "what is this", "how does it work",
