@@ -32,7 +32,9 @@ _FRAME = _POLITE | _ASKING
 _LABELS = _listed("hello hey hi ok okay please question so sorry thanks")
 """Words that count before a colon or a comma though they stand alone; others are scopes and keys: ``kind: Service``."""
 _THANKFUL = _listed("cheers please thank thanks you")
-_BORDER = re.compile(r"(?:(?<=[^\d\s]\.)|(?<=[!?]))\s+(?=[A-Za-z`(\[])|(?<=\w):\s+|\s+[-\u2013\u2014]\s+|(?<=\w),\s+")
+_BORDER = re.compile(
+    r"(?:(?<=[^\d\s]\.)|(?<=[!?]))\s{1,4}(?=[A-Za-z`(\[])|(?<=\w):\s{1,4}|\s{1,4}[-\u2013\u2014]\s{1,4}|(?<=\w),\s{1,4}"
+)
 _BEGINNING = re.compile(
     r"""(?:(?:please|kindly|also|now|then|so|and)\s+)*
     (?:(?:can|could|would|will)\s+(?:you|(?:some|any)(?:one|body))\s+(?:please\s+|kindly\s+)?)?
@@ -48,15 +50,19 @@ _BEGINNING = re.compile(
 )
 _PERSON = re.compile(r"\b(?:i|me|us|you|(?:some|any)(?:one|body)|codebase|code|repo|repository)\b", re.IGNORECASE)
 _THANKS = re.compile(
-    r"(?<=[\w?!.,;:)'\"`])\s+(?:thanks|thank\s+you|thx|cheers)(?:\s+(?:in\s+advance|a\s+lot|so\s+much|very\s+much))?[!.]+\Z",
+    r"(?<=[\w?!.,;:)'\"`])\s{1,4}(?:thanks|thank\s{1,4}you|thx|cheers)(?:\s{1,4}(?:in\s{1,4}advance|a\s{1,4}lot|so\s{1,4}much|very\s{1,4}much))?[!.]+\Z",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[^\W_]+")
 _MANY = 2
+_MAX_CHARS = 2_000
+"""Longer texts are pasted, and have no frame."""
 
 
 def without_frame(text: str) -> str:
     """Return the text without its frame; a text that is nothing else, as it is."""
+    if len(text) > _MAX_CHARS:
+        return text
     text = _THANKS.sub("", text)
     clauses, borders = _BORDER.split(text), _BORDER.findall(text)
     first, last = 0, len(clauses)

@@ -53,3 +53,8 @@ def test_what_is_no_frame_stays(text: str) -> None:
 def test_frames_stand_in_each_other() -> None:
     for one, other in product(FRAMES[:4], FRAMES[6:9]):
         assert without_frame(other.format(one.format("where is the retry policy"))).startswith("where is the retry")
+
+
+def test_a_pasted_text_has_no_frame() -> None:
+    pasted = "Hello, " + "world of queues and jobs " * 100
+    assert without_frame(pasted) == pasted
