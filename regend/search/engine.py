@@ -34,7 +34,7 @@ from regend.search.legs.scope import Scope, ScopeResolver
 from regend.search.legs.wanted import find_wanted
 from regend.search.options import RelatedOptions, SearchOptions
 from regend.search.overlay import OverlaidSnapshot
-from regend.search.query.asked.definitions import wanted_definition
+from regend.search.query.asked.definitions import asked_besides, wanted_definition
 from regend.search.query.asked.own_name import as_this_project
 from regend.search.query.asked.routes import asked_route
 from regend.search.query.asked.supertypes import asked_supertype
@@ -274,8 +274,9 @@ class Engine:
             if own.views:
                 definitions = own.joined(definitions)
                 context = replace(context, whole_name=True)
-                # All other words only ask, and a path with a number in it is that of tests.
-                literal = NO_LITERAL if asked_route(query) else replace(literal, absent=())
+                # Nearly all other words only ask, and a path with a number in it is that of tests.
+                absent = asked_besides(query, literal.absent)
+                literal = NO_LITERAL if asked_route(query) else replace(literal, absent=absent)
         topical: tuple[Place, ...] = ()
         if context.topic is not None:
             # The name of a definition is that of a definition, whatever else is called so.

@@ -130,3 +130,14 @@ def test_the_handler_of_a_request_comes_first(corpus: Corpus) -> None:
         for text in (f"GET /{kind}/42", f"/{kind}/42", f"https://x.org/api/{kind}/42?x=1", f"404 on GET /v1/{kind}/7"):
             paths, notes = found(corpus, text)
             assert paths[0] == f"src/api/{kind}.py" and not notes, (text, paths, notes)
+
+
+@pytest.mark.parametrize(
+    "form", ["is next_delay {} safe", "next_delay {}", "{} next_delay", "please check {} in next_delay"]
+)
+def test_a_word_that_no_file_holds_is_named_beside_the_definition(uses: Corpus, form: str) -> None:
+    for word in ("qqqzzzy", "wwwvvvx"):
+        paths, notes = found(uses, form.format(word))
+        assert paths[0] in ("src/policies.py", "src/other.py"), (form, paths)
+        assert any(f"'{word}'" in note for note in notes), (form, notes)
+    assert not found(uses, "somebody wondering about next_delay")[1], "words that only ask are not named"

@@ -161,6 +161,14 @@ def wanted_definition(query: Query) -> Wanted | None:
     return Wanted((word,), next(meant, kinds), exact=True)
 
 
+def asked_besides(query: Query, words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of the query's words that it asks for besides the definition that it wants."""
+    wanted = wanted_definition(query)
+    if wanted is None or not wanted.else_function:
+        return ()
+    return tuple(word for word in words if word.lower() not in _BESIDE | _ABOUT)
+
+
 def _is_called(words: list[str], plain: list[int]) -> bool:
     """Return whether one of the words is spelt like the name of a type, as the first of a sentence always is."""
     return any(words[at][0].isupper() and (at > 0 or len(words) == len(plain)) for at in plain)
