@@ -224,8 +224,13 @@ class Engine:
         if places or query.pasted or query.path or query.phrases:
             return query, places
         roots = [root for key, root in snapshot.roots.items() if scope.roots is None or key in scope.roots]
-        names = [self._names.of(snapshot, root) for root in roots]
-        text = as_this_project(query.text, frozenset.intersection(*names) if names else ())
+        names: frozenset[str] | None = None
+        for root in roots:
+            own = self._names.of(snapshot, root)
+            names = own if names is None else names & own
+            if not names:
+                break  # Several projects rarely have a name together, and there may be hundreds of them.
+        text = as_this_project(query.text, names or ())
         return (query if text == query.text else query.respelt(text)), places
 
     def _spelt(self, snapshot: Snapshot, scope: Scope, query: Query) -> tuple[Query, tuple[Correction, ...]]:
