@@ -24,6 +24,8 @@ _RESULTS = cycle((10, 9, 8, 7, 6, 5))
 """How many results are asked for: another number each round, so that no answer is one that the daemon remembers. More
 than ten make the daemon look deeper, which is another question."""
 _SAVES = 30
+_SAVED_FILES = 10
+"""Files that are saved in turns: the daemon pauses between its looks at a file that changes without end."""
 
 
 def run(setup: Setup) -> Section:
@@ -124,11 +126,12 @@ def freshness(setup: Setup) -> Section:
 
 
 def saves(daemon: PrivateDaemon, tree: Path, number: int) -> tuple[list[float], list[float]]:
-    """Save a file many times; return the milliseconds until plain queries find each save, and until `sync` ones do."""
-    file = tree / "saved_by_the_benchmark.py"
+    """Save files many times; return the milliseconds until plain queries find each save, and until `sync` ones do."""
+    files = cycle(tree / f"saved_by_the_benchmark_{each}.py" for each in range(_SAVED_FILES))
     plain, sync = [], []
 
     def timed(name: str, found: Callable[[], bool]) -> float:
+        file = next(files)
         file.write_text(f"def {name}():\n    return 1\n")
         saved_at = time.perf_counter()
         while not found():
