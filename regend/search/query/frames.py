@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import re
 
+from regend.search.query.words import listed
 
-def _listed(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_POLITE = _listed(
+_POLITE = listed(
     """a advance afternoon again all any best cheers day dear evening everybody everyone folks for good great
     greetings guys hello help hey hi in kind lot many morning much ok okay please regards so sorry team thank thanks
     the there this very work yes you your"""
 )
-_ASKING = _listed(
+_ASKING = listed(
     """able about am another answer anybody anyone are ask asking assist at be been bother can code codebase could
     curious did do does explain find first following from get give glad go guess had has have having here how i idea
     ideas if information into is it just know let like little locate look looking m maybe me might mind moment more
@@ -29,9 +26,9 @@ _ASKING = _listed(
     would"""
 )
 _FRAME = _POLITE | _ASKING
-_LABELS = _listed("hello hey hi ok okay please question so sorry thanks")
+_LABELS = listed("hello hey hi ok okay please question so sorry thanks")
 """Words that count before a colon or a comma though they stand alone; others are scopes and keys: ``kind: Service``."""
-_THANKFUL = _listed("cheers please thank thanks you")
+_THANKFUL = listed("cheers please thank thanks you")
 _BORDER = re.compile(
     r"(?:(?<=[^\d\s]\.)|(?<=[!?]))\s{1,4}(?=[A-Za-z`(\[])|(?<=\w):\s{1,4}|\s{1,4}[-\u2013\u2014]\s{1,4}|(?<=\w),\s{1,4}"
 )

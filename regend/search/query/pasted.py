@@ -9,13 +9,9 @@ import re
 
 from regend.search.query.log_lines import is_log
 from regend.search.query.places import places_in
+from regend.search.query.words import listed
 
-
-def _listed(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_COMMANDS = _listed(
+_COMMANDS = listed(
     """7z adb ansible apk apt apt-get autoreconf aws az b2sum bash bazel brew bun bzip2 cabal cargo cat cc cd
     chgrp chmod chown clang clang++ cmake composer conda cp cpio crontab ctest curl dd deno df diff dig dnf
     docker docker-compose dotnet dpkg du dune echo elixir emacs env erl etcdctl exec export fdisk ffmpeg fish
@@ -36,7 +32,7 @@ _OPTION = re.compile(
 """An option that can be no exclusion: ``--long``, ``-x``, ``-std=c++17``, ``-Wall``, ``-j8``."""
 _BUNDLE = re.compile(r"(?<!\S)-(?P<word>[b-df-hj-np-tv-z]{2,5})(?!\S)")
 """Letters without a vowel, which are mostly several options in one: ``-xzf``."""
-_WORDS_WITHOUT_VOWELS = _listed(
+_WORDS_WITHOUT_VOWELS = listed(
     """bb bmp bst bz cc cls cmd cpp cs css csv db dbg dll dns ds fs ftp fx gcc gdb gpg grpc gtk gz hg hpp hs
     html http https ibm jpg js json jsx jvm jwt kt kv ld llm llvm lr ml mp mq ms msg mts mvc mvn nfs np npm ns
     pb pdf pg php pkg pl png pp ps pwd px py rb rc rls rpc rs rss rx sb sdk sh shm smtp sql src ssh ssl std str

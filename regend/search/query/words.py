@@ -16,11 +16,12 @@ from regend.search.query.declarations import implementations_of
 from regend.search.query.translations import Translation, translation_of
 
 
-def _listed(text: str) -> frozenset[str]:
+def listed(text: str) -> frozenset[str]:
+    """Return the words of a text."""
     return frozenset(text.split())
 
 
-QUESTION_WORDS = STOP_WORDS | _listed(
+QUESTION_WORDS = STOP_WORDS | listed(
     """class classes code defined definition definitions does file files find function functions get gets handle handled
     handles implement implementation implemented implements implementing like method methods no not one please return
     returns shall show work works 如何 怎么 怎样 什么 哪里 哪儿 どう どこ なぜ 何故 어떻 떻게 어디 무엇"""
@@ -295,7 +296,7 @@ def file_group(path: str, language: str, marks: str = "") -> str:
     return "code"
 
 
-_LESSER_FOLDERS = _listed(
+_LESSER_FOLDERS = listed(
     """archive archived attic backup backups bak compat copies copy deprecated legacy obsolete old previous stubs"""
 )
 _STANDINGS = {

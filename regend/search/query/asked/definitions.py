@@ -12,27 +12,23 @@ from typing import NamedTuple
 from regend.chunking.tokens import words_in
 from regend.limits import KINDS
 from regend.search.query.parse import Query
+from regend.search.query.words import listed
 
-
-def _listed(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_TYPES = _listed("class struct interface trait protocol enum type record object union")
-FUNCTIONS = _listed("function func fun fn def method constructor macro")
-_VALUES = _listed("constant const variable var field property")
-_KIND_WORDS = _TYPES | FUNCTIONS | _VALUES | _listed("module namespace")
+_TYPES = listed("class struct interface trait protocol enum type record object union")
+FUNCTIONS = listed("function func fun fn def method constructor macro")
+_VALUES = listed("constant const variable var field property")
+_KIND_WORDS = _TYPES | FUNCTIONS | _VALUES | listed("module namespace")
 _KINDS_MEANT = {
-    _TYPES: _TYPES | _listed("constructor extension impl module table"),
+    _TYPES: _TYPES | listed("constructor extension impl module table"),
     FUNCTIONS: FUNCTIONS,
-    _VALUES: _VALUES | _listed("enum"),
+    _VALUES: _VALUES | listed("enum"),
 }
 """Kinds of definitions that such words of a question may mean."""
-_DEFINED = _listed("declaration declare declared defined definition definitions")
-_IMPLEMENTED = _listed("implement implementation implementations implemented implements")
-_ABSTRACT = _listed("interface protocol trait")
+_DEFINED = listed("declaration declare declared defined definition definitions")
+_IMPLEMENTED = listed("implement implementation implementations implemented implements")
+_ABSTRACT = listed("interface protocol trait")
 """Kinds whose implementation is not their definition."""
-_FILLERS = _listed(
+_FILLERS = listed(
     """a about am an and any anyone are as asking at be been bit body but called can clarify code confused could
     curious describe details did do does everything exactly exist exists explain explanation figure find for found
     from get give go goto happens have having he hello here hey hi how i implementing in inside interested
@@ -45,7 +41,7 @@ _FILLERS = _listed(
 )
 CALLED_OR_MADE = _TYPES | FUNCTIONS
 """Kinds of definitions that people name by their words alone; fields are often called like any phrase."""
-_IN_CODE = KINDS - _listed("block element key section window")
+_IN_CODE = KINDS - listed("block element key section window")
 _BESIDE = _KIND_WORDS | _DEFINED | _IMPLEMENTED | _FILLERS
 CONCRETE = _IN_CODE - _ABSTRACT
 """Kinds of definitions that are an implementation."""
@@ -54,7 +50,7 @@ _ABOVE = re.compile(
     re.IGNORECASE,
 )
 """A definition begins with what stands above it: ``superclass of RetryPolicy``, `what does RetryPolicy extend`."""
-_ABOUT = _listed(
+_ABOUT = listed(
     """accept accepts add adding adjust analyse analyze args argument arguments attribute attributes audit
     behave behaves behavior behaviour break breaks broken bug bugs call cat change changed changes check codebase
     construct contain containing contains copy crash crashes create debug declares define defines delete docstring
@@ -66,7 +62,7 @@ _ABOUT = _listed(
     update use used value view visit walk wrong"""
 )
 """Words for what a definition tells: `what does next_delay return`. One alone may be a member, too."""
-_CODE_WORDS = _listed(
+_CODE_WORDS = listed(
     """abstract any array arraylist as async auto await bool boolean box byte callable catch char class collection
     const def deque dict dictionary double dyn enum except export extends false final float fn for from fun func
     function future hashmap if ilist impl implements import in instanceof int integer interface is isinstance

@@ -7,15 +7,11 @@ from __future__ import annotations
 
 import re
 
-from regend.search.query.words import stem
-
-
-def _listed(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+from regend.search.query.words import listed, stem
 
 
 def _stems(text: str) -> frozenset[str]:
-    return frozenset(map(stem, _listed(text)))
+    return frozenset(map(stem, listed(text)))
 
 
 _PEOPLE_DO = re.compile(
@@ -23,12 +19,12 @@ _PEOPLE_DO = re.compile(
     r"someone|somebody)\b)|\b(?:commands?|steps|instructions)\s+(?:to|for)\b"
 )
 """`how does the runner start` is about code."""
-_FILLERS = _listed(
+_FILLERS = listed(
     """a an and any are as at be by can command commands could do does for from get getting have here how i in
     into is it its make making may me must my need of on one our own people should show some somebody someone steps
     the there these this to under up use used users using want we what where which with would you your"""
 )
-_ASIDE = _FILLERS | _listed(
+_ASIDE = _FILLERS | listed(
     """about am but else ever i'd i'm if it's its just like look looks me most or out so than that that's they thing
     things tell them too what's when where's who whole whom whose why will"""
 )
