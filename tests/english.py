@@ -222,7 +222,7 @@ def prose_of_source(file: str, source: str) -> Iterator[Sentence]:
 
 def _splits_words(node: ast.AST) -> bool:
     """Recognise a list of words that is written as one string."""
-    return isinstance(node, ast.Call) and bool(re.search(r"split|_listed", ast.unparse(node.func)))
+    return isinstance(node, ast.Call) and bool(re.search(r"split|listed", ast.unparse(node.func)))
 
 
 def _docstrings(node: ast.AST) -> Iterator[tuple[ast.AST | None, ast.Constant]]:
