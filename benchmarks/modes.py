@@ -74,7 +74,7 @@ def run(setup: Setup) -> Section:
         "tree": setup.tree.name, "files": files, "chunks": first.chunks, "ms a request": LATENCY_S * 1e3,
         "requests at once": CONCURRENCY, "chunks a request": batch,
     }  # fmt: skip
-    return Section("modes", about, rounds.figures(), [f"Traces for Perfetto: {TRACES}."])
+    return Section("modes", about, rounds.figures(), [f"Traces for Perfetto: {TRACES.parent.name}/{TRACES.name}."])
 
 
 def _indexed(setup: Setup, tree: Path, mode: str, latency_s: float, batch: int) -> _Run:
