@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tree_sitter import Language as Grammar
     from tree_sitter import Parser
 
-CHUNKER_VERSION = 14
+CHUNKER_VERSION = 15
 """Part of every blob's name: raise it when the same content would give other chunks, words of them, or symbols."""
 TEXT = "text"
 

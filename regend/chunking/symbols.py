@@ -262,7 +262,8 @@ def _parts(node: Node, captures: _Captures, spec: LanguageSpec) -> list[str]:
     elif nodes := captures.get("text"):
         parts = [text for child in nodes if (text := _plain(_text(child)))]
     elif nodes := captures.get("part"):
-        parts = [_BETWEEN_WORDS.sub(" ", "\0".join(map(_text, nodes))).replace("\0", "")[:MAX_NAME_CHARS]]
+        joined = _BETWEEN_WORDS.sub(" ", "\0".join(map(_text, nodes))).replace("\0", "")
+        parts = [" ".join(joined.split())[:MAX_NAME_CHARS]]
     elif nodes := captures.get("until"):
         length = nodes[0].start_byte - node.start_byte
         raw = (node.text or b"")[: min(length, _MAX_READ_BYTES)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from itertools import pairwise
 
@@ -45,6 +46,8 @@ def check_well_formed(result: ChunkedFile, text: str) -> None:
     blank = {n for n, line in enumerate(lines, 1) if not line.strip()}
     if not result.skip_reason:
         assert set(range(1, len(lines) + 1)) - blank <= covered
+    names = [name for symbol in result.symbols for name in (symbol.name, symbol.path)]
+    assert [name for name in names if name.splitlines() != [name]] == [], "names are in one line"
 
 
 def test_a_large_function_is_cut_into_windows_of_bounded_size() -> None:
@@ -86,6 +89,20 @@ def test_mutilated_source_is_chunked_all_the_same(data: st.DataObject) -> None:
     result = chunk(text, language)
     check_well_formed(result, text)
     assert result == chunk(text, language)
+
+
+@pytest.mark.parametrize("language", sorted(CASES))
+def test_names_are_in_one_line_wherever_a_line_breaks(language: str) -> None:
+    source = CASES[language][0]
+    for at in [match.start() for match in re.finditer(r"(?<=\S)[ ](?=\S)|(?<=[\[({\"'`])(?=\w)", source)]:
+        text = f"{source[:at]}\n\t{source[at:]}"
+        check_well_formed(chunk(text, language), text)
+
+
+@pytest.mark.parametrize("language", ["javascript", "typescript", "tsx"])
+def test_a_computed_name_of_several_lines_is_one_line(language: str) -> None:
+    names = [symbol.name for symbol in chunk('class A {\n  [[\n\t"B",\n\t"C",\n  ]]() {}\n}\n', language).symbols]
+    assert names == ["A", '[[ "B", "C", ]]']
 
 
 @settings(max_examples=150, deadline=None)

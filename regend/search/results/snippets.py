@@ -226,7 +226,7 @@ def members(symbols: Iterable[SymbolView], view: ChunkView, terms: tuple[str, ..
     for line in signatures:
         for word in _WORD.findall(line):
             head_of.setdefault(word, line)
-    heads = [(s.start_line, head_of.get(s.name) or _head(s.name, signatures)) for s in beyond]
+    heads = [(s.start_line, head_of.get(s.name) or _head(" ".join(s.name.split()), signatures)) for s in beyond]
     best = _best_lines(_counts("\n".join(text for _, text in heads), terms), 0, -1)
     return tuple(MatchedLine(line, _cut(text)) for line, text in (heads[at] for at in best))
 

@@ -150,8 +150,10 @@ def test_a_member_is_shown_by_the_first_signature_with_its_whole_name(name: str)
 
 def test_a_member_without_a_signature_is_shown_by_its_name() -> None:
     head = replace(view("class Large:", symbol="Large"), outline="def push(self):")
-    for name in ("pop", "pop?"):
-        assert members([SymbolView(1, name, f"Large.{name}", "method", 120, 129)], head, ("pop",)) == ((120, name),)
+    for name in ("pop", "pop?", "[[\n\t'pop',\n]]"):
+        last = SymbolView(1, "pop_all", "Large.pop_all", "method", 140, 149)
+        found = members([SymbolView(1, name, f"Large.{name}", "method", 120, 129), last], head, ("pop",))
+        assert found == ((120, " ".join(name.split())), (140, "pop_all"))
 
 
 @pytest.mark.parametrize("max_lines", [1, 3, SNIPPET_LINES, 60])
