@@ -150,7 +150,7 @@ class Engine:
         places, doubts = within_files(snapshot, scope, places)
         query, corrections = self._spelt(snapshot, scope, query)
         notes += doubts
-        notes += [f"No file holds {wrong!r}; searched for {right!r}." for wrong, right in corrections]
+        notes += [f"No indexed file holds {wrong!r}; searched for {right!r}." for wrong, right in corrections]
         clock.lap("spelling")
         weight = vector_weight(self._model_strength, query.kind)
         if query_vector is None and self._encode_query is not None and weight > 0.0:
@@ -347,7 +347,7 @@ def _unheld(words: tuple[str, ...], what_follows: str) -> list[str]:
     holds = "is called or holds" if "/" in words[0] else "holds"
     named = ", ".join(map(repr, words[:_SHOWN_WORDS]))
     more = f" and {len(words) - _SHOWN_WORDS} more" if len(words) > _SHOWN_WORDS else ""
-    return [f"No file in scope {holds} {named}{more}{what_follows}."]
+    return [f"No indexed file in scope {holds} {named}{more}{what_follows}."]
 
 
 def _quoted(phrases: tuple[str, ...]) -> str:

@@ -145,7 +145,7 @@ def test_an_absent_word_is_named(corpus: Corpus, text: str) -> None:
     filled(corpus, 1)
     paths, notes = found(corpus, text)
     absent = next(word for word in text.split() if "such" in word.lower())
-    assert any(repr(absent) in note and "No file in scope holds" in note for note in notes), notes
+    assert any(repr(absent) in note and "No indexed file in scope holds" in note for note in notes), notes
     assert paths or text == absent, "what follows is the nearest"
 
 
@@ -219,7 +219,7 @@ def test_a_word_that_no_file_holds_any_longer_is_named(corpus: Corpus) -> None:
         for text in (word, f"load {word}", word[:-2] + word[-1] + word[-2]):
             typed = text.removeprefix("load ")
             _, notes = found(corpus, text)
-            assert [note for note in notes if repr(typed) in note and "No file in scope holds" in note], (text, notes)
+            assert [note for note in notes if repr(typed) in note and "No indexed file in scope holds" in note], (text, notes)
             assert not any("searched for" in note for note in notes), (text, notes)
         assert not found(corpus, f"load_{number} return queue")[1]
 

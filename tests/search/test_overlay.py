@@ -107,7 +107,7 @@ def test_both_worktrees_may_be_edited(corpus: Corpus) -> None:
 def test_a_word_that_the_buffer_removes_is_held_nowhere(project: Corpus) -> None:
     files = [overlay(only_root(project), "src/jobs/queue.py", "def added_word():\n    return popleft\n")]
     laid = overlaid(project.snapshot, files)
-    for word, note in (("woken", "No file in scope holds 'woken'"), ("added_word", ""), ("RetryPolicy", "")):
+    for word, note in (("woken", "No indexed file in scope holds 'woken'"), ("added_word", ""), ("RetryPolicy", "")):
         notes = Engine(hashed_vector).search(laid, SearchOptions(parse_query(word))).notes
         assert [one for one in notes if "holds" in one] == [one for one in notes if note and note in one], notes
         assert bool(note) == bool(notes), (word, notes)
