@@ -184,15 +184,16 @@ class InotifyRoot:
         self._rules.invalidate(path)
         if event.is_moved_from or event.is_delete:
             self._forget_unwatched(path)
-        if event.is_moved_from:
-            self._unwatch_below(path, keep=set())
-        elif event.is_delete:
+        is_ignored = self._rules.decide(path, True).ignored
+        if event.is_delete:
             # The entries below it were deleted before it, and reported.
             self._unwatch(path)
-        elif self._rules.decide(path, True).ignored:
-            return
-        elif is_utf8(path) and self._watch(path):
-            self._walk(path)
+        else:
+            if event.is_moved_from or (event.is_moved_to and path in self._wd_of):
+                self._unwatch_below(path, keep=set())
+            # Also where a directory went away: two that change places leave another one there.
+            if not is_ignored and is_utf8(path) and self._watch(path):
+                self._walk(path)
         if not self._rules.decide(path, True).ignored:
             self._hint(parent, path)
 

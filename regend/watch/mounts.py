@@ -73,12 +73,10 @@ class Mounts:
         top = _written(path)
         mount = self._over(top)
         if mount is not None and mount.kind not in _REPORTED:
-            return {"": _reason(mount)}
-        return {
-            _read_as(mount.place.removeprefix(top)): _reason(mount)
-            for mount in self._current()
-            if mount.place.startswith(top) and mount.kind not in _REPORTED
-        }
+            return {"": _reason(mount, path)}
+        below = [mount for mount in self._current() if mount.place.startswith(top)]
+        places = {_read_as(mount.place.removeprefix(top)): mount for mount in below}
+        return {at: reason for at, mount in places.items() if (reason := _reason(mount, path / at))}
 
     def _over(self, top: str) -> Mount | None:
         over = [mount for mount in self._current() if top.startswith(mount.place.rstrip("/") + "/")]
@@ -123,5 +121,9 @@ def _read_as(place: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), place)
 
 
-def _reason(mount: Mount) -> str:
-    return f"not all changes on a {mount.kind} file system are reported here"
+def _reason(mount: Mount, at: Path) -> str:
+    """Return why not all changes at the mount point are reported; empty if they are."""
+    if mount.kind not in _REPORTED:
+        return f"not all changes on a {mount.kind} file system are reported here"
+    # inotify(7): a directory's watch reports a file by the directory that holds its name, and here that is another one.
+    return "a single file is mounted there, whose changes are reported elsewhere" if at.is_file() else ""

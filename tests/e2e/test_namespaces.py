@@ -190,6 +190,26 @@ def test_a_directory_that_is_mounted_twice(tmp_path: Path) -> None:
     record("watcher: mounts that went and came back", 1)
 
 
+@inside("-U", "-r", "-m", check="touch a b && mount --bind a b && umount b && rm a b")
+@pytest.mark.slow
+def test_a_single_file_that_is_mounted(tmp_path: Path) -> None:
+    """The kernel reports its changes in the directory that it comes from, whichever name they are made under."""
+    root, outside = tmp_path / "repo", tmp_path / "outside.py"
+    root.mkdir()
+    (root / "a.py").touch()
+    outside.write_text(module(1))
+    shell("mount", "--bind", outside, root / "a.py")
+    with daemon() as subject:
+        subject.start(root).flush()
+        for n, name in enumerate((root / "a.py", outside, root / "a.py"), 1):
+            name.write_text(module(n))
+            subject.flush()
+            assert subject.paths(f"Thing{n}") == ["a.py"], name
+        shell("umount", root / "a.py")
+        assert_as_fresh(subject, root, queries=5)
+    record("watcher: mounts that went and came back", 1)
+
+
 @inside("-U", "-r", check=f"echo {WATCHES} > {MAX_WATCHES}")
 def test_the_kernel_has_no_watches_left(tmp_path: Path) -> None:
     """The limit is that of a user namespace, so the daemon meets it as a user does."""

@@ -69,6 +69,24 @@ def test_remote_file_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     mounts_now.close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="poll(2) refuses ordinary files elsewhere")
+def test_single_files_that_are_mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """inotify names them in the directory that they come from, so they are looked at in turns."""
+    for place in ("root/a b", "root/of", "rooted"):
+        (tmp_path / place).mkdir(parents=True)
+    for name in ("root/a b/x.py", "root/of/twice.py", "rooted/y.py"):
+        (tmp_path / name).touch()
+    mounted = ("root/a b/x.py", "root/of/twice.py", "root/of/twice.py", "root/of", "root/gone", "rooted/y.py")
+    rows = [f"{mount}".replace(" ", "\\040") for mount in mounted]
+    table = tmp_path / "mountinfo"
+    table.write_text("".join(f"3{n} 22 0:31 /f {tmp_path}/{row} rw - ext4 /dev/vda rw\n" for n, row in enumerate(rows)))
+    monkeypatch.setattr(mounts, "_MOUNTS", str(table))
+    mounts_now = Mounts()
+    assert set(mounts_now.unreported(tmp_path / "root")) == {"a b/x.py", "of/twice.py"}
+    assert mounts_now.unreported(tmp_path / "root/of/twice.py") == {}
+    mounts_now.close()
+
+
 def test_without_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mounts, "_MOUNTS", str(tmp_path / "none"))
     mounts_now = Mounts()

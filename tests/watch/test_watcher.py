@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import random
 import shutil
@@ -29,6 +30,13 @@ def seen(tmp_path: Path, top: Path):
     with rig(tmp_path / "cookies") as made:
         made.watch(top)
         yield made
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Let two names change places in one step, as renameat2(2) does."""
+    at_fdcwd, swap = -100, 2
+    if ctypes.CDLL(None, use_errno=True).renameat2(at_fdcwd, os.fsencode(one), at_fdcwd, os.fsencode(other), swap):
+        raise OSError(ctypes.get_errno(), "renameat2 failed")
 
 
 def test_start_posts_a_rescan_once_watched(tmp_path: Path, top: Path) -> None:
@@ -114,6 +122,23 @@ def test_renamed_directory_reports_its_new_path(seen: Rig, top: Path) -> None:
     seen.barrier()
     assert seen.paths() == {"lib/deep/b.py"}
     assert watched_directories(seen) == {"", "lib", "lib/deep"}
+
+
+def test_directories_that_change_places_are_watched_where_they_are(seen: Rig, top: Path) -> None:
+    for place in ("one/below", "other/below/deeper"):
+        (top / place).mkdir(parents=True)
+    seen.barrier()
+    seen.events.clear()
+    exchange(top / "one", top / "other")
+    seen.barrier()
+    assert seen.covered("one") and seen.covered("other")
+    directories = {"one", "one/below", "one/below/deeper", "other", "other/below"}
+    assert watched_directories(seen) == {"", "src", "src/deep", *directories}
+    for place in directories:
+        seen.events.clear()
+        (top / place / "new.py").touch()
+        seen.barrier()
+        assert seen.paths() == {f"{place}/new.py"}
 
 
 def test_links_are_not_followed(seen: Rig, top: Path, tmp_path: Path) -> None:
@@ -279,6 +304,8 @@ def test_random_edits_are_all_covered(seen: Rig, top: Path) -> None:
                 shutil.rmtree(victim) if victim.is_dir() else victim.unlink(missing_ok=True)
             elif not at.exists() and not at.is_relative_to(victim):
                 victim.rename(at)
+            elif at.exists() and not (at.is_relative_to(victim) or victim.is_relative_to(at)):
+                exchange(at, victim)
         seen.barrier()
         after = listing()
         different = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
