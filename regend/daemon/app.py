@@ -298,12 +298,16 @@ async def _keep_places(listener: Listener, server: RpcServer, catalog: Path, pac
     The looks at the disk need a thread, which may come late, so nothing else waits for them.
 
     Raises:
-        StoreError: the catalog is gone, so that queries would fail and commits be lost with it.
+        StoreError: the catalog is gone or another, so that queries would fail or commits be lost.
     """
+    opened = await asyncio.to_thread(_identity, catalog)
     while True:
         await pace.pause(CHECK_INTERVAL_S)
-        if await asyncio.to_thread(_is_gone, catalog):
-            raise StoreError(f"{catalog} was removed while the daemon used it; start the daemon again.")
+        found = await asyncio.to_thread(_identity, catalog)
+        opened = opened or found
+        if found == () or (found and found != opened):
+            done = "replaced" if found else "removed"
+            raise StoreError(f"{catalog} was {done} while the daemon used it; start the daemon again.")
         if await asyncio.to_thread(listener.is_reachable):
             continue
         try:
@@ -315,14 +319,15 @@ async def _keep_places(listener: Listener, server: RpcServer, catalog: Path, pac
             log.warning("socket_renewed", socket=str(listener.path))
 
 
-def _is_gone(path: Path) -> bool:
+def _identity(path: Path) -> tuple[int, ...] | None:
+    """Return what tells a file from another at its path: empty if there is none, None if nothing is known."""
     try:
-        path.stat()
+        found = path.stat()
     except FileNotFoundError:
-        return True
+        return ()
     except OSError:
-        pass  # Nothing is known.
-    return False
+        return None
+    return found.st_dev, found.st_ino
 
 
 async def _real_paths(roots: Roots, values: Sequence[str], key: str) -> list[str]:

@@ -46,7 +46,10 @@ def sweep(state_dir: Path) -> None:
 
 
 class StateLock:
-    """An flock on `<state_dir>/lock`, held until `release` or the end of the process."""
+    """An flock on `<state_dir>/lock`, held until `release` or the end of the process.
+
+    The directory itself is locked, too: users remove a lock file that they take for stale, and the directory stays.
+    """
 
     def __init__(self, state_dir: Path) -> None:
         """Take the lock.
@@ -60,13 +63,16 @@ class StateLock:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise _refusal(state_dir, error) from error
+        self._directory = -1
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._directory = _locked(state_dir)
         except BlockingIOError:
-            holder = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            number = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip()
+            holder = f"process {number}" if number else "another process"
             os.close(self._fd)
             raise StoreLockedError(
-                f"State directory {state_dir} is held by process {holder}; stop that daemon or name another "
+                f"State directory {state_dir} is held by {holder}; stop that daemon or name another "
                 "directory with --state-dir."
             ) from None
         except OSError as error:  # Such as ENOLCK, of a file system without locks.
@@ -85,5 +91,27 @@ class StateLock:
                 os.ftruncate(self._fd, 0)
             except OSError:
                 pass  # A stale number in an unlocked file does no harm.
+            if self._directory >= 0:
+                os.close(self._directory)
             os.close(self._fd)
             self._fd = -1
+
+
+def _locked(directory: Path) -> int:
+    """Return the descriptor of the locked directory; -1 where the file system locks no directories, as NFS.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if isinstance(error, BlockingIOError):
+            raise
+        return -1
+    return descriptor

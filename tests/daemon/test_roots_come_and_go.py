@@ -332,10 +332,19 @@ async def test_a_daemon_outlives_the_directory_of_its_socket(tmp_path: Path, mon
     assert not rig.socket.exists()
 
 
-async def test_a_daemon_ends_when_its_state_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It could answer nothing any more, and would keep a new daemon from its place."""
-    with pytest.raises(StoreError, match="was removed while the daemon used it"):
+def copied(state: Path) -> None:
+    """Put another directory there, as a backup that was restored."""
+    moved = state.rename(state.with_name("moved"))
+    shutil.copytree(moved, state)
+
+
+@pytest.mark.parametrize(("change", "said"), [(shutil.rmtree, "removed"), (copied, "replaced")])
+async def test_a_daemon_ends_when_its_state_is_removed_or_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None], said: str
+) -> None:
+    """It could answer nothing any more, or from files out of sight, and would keep a new daemon away."""
+    with pytest.raises(StoreError, match=f"was {said} while the daemon used it"):
         async with served(tmp_path, monkeypatch) as rig:
             await asyncio.to_thread(rig.add, "kept")
-            shutil.rmtree(tmp_path / "state")
+            await asyncio.to_thread(change, tmp_path / "state")
             await asyncio.to_thread(wait_for, lambda: not rig.socket.exists(), "the daemon ends")

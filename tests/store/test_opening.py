@@ -32,6 +32,19 @@ def filled(state_dir: Path) -> Store:
     return store
 
 
+@pytest.mark.parametrize("is_there", [True, False], ids=["lock file", "no lock file"])
+def test_a_second_store_is_refused(tmp_path: Path, is_there: bool) -> None:
+    """Users remove a lock file that they take for stale."""
+    first = filled(tmp_path)
+    for _ in range(2):
+        if not is_there:
+            (tmp_path / "lock").unlink()
+        with pytest.raises(StoreLockedError, match=r"is held by (process|another)"):
+            open_store(tmp_path, MODEL)
+    first.close()
+    open_store(tmp_path, MODEL).close()
+
+
 def answers(store: Store) -> object:
     (pool,) = store.reads.snapshot.pools.values()
     words = pool.lexical(LexicalQuery(("beta", "py")), 10)
