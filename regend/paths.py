@@ -117,7 +117,10 @@ def _state_dir(environ: Mapping[str, str]) -> str:
 
 
 def default_socket_path(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return `$REGEND_SOCKET`, else `$XDG_RUNTIME_DIR/regend/regend.sock`, else `run/regend.sock` of the state."""
+    """Return `$REGEND_SOCKET`, else `$XDG_RUNTIME_DIR/regend/regend.sock`, else `run/regend.sock` of the state.
+
+    A runtime directory of another user counts as none: `su` and `sudo -E` leave it in the environment.
+    """
     from pathlib import Path
 
     return Path(_socket(environ))
@@ -126,10 +129,26 @@ def default_socket_path(environ: Mapping[str, str] = os.environ) -> Path:
 def _socket(environ: Mapping[str, str]) -> str:
     if environ.get("REGEND_SOCKET"):
         return from_root(environ["REGEND_SOCKET"])
-    runtime = environ.get("XDG_RUNTIME_DIR", "")
-    if runtime.startswith("/"):
-        return f"{runtime.rstrip('/')}/regend/regend.sock"
-    return f"{_state_dir(environ)}/run/regend.sock"
+    runtime = _runtime_dir(environ)
+    return f"{runtime}/regend/regend.sock" if runtime else f"{_state_dir(environ)}/run/regend.sock"
+
+
+def _runtime_dir(environ: Mapping[str, str]) -> str:
+    """Return `$XDG_RUNTIME_DIR` if it is the user's own, or is still to be made; else an empty string.
+
+    Root may ask the daemon of another user, but must not leave its own there.
+    """
+    runtime = environ.get("XDG_RUNTIME_DIR", "").rstrip("/")
+    if not runtime.startswith("/"):
+        return ""
+    own = os.geteuid()
+    try:
+        is_own = os.stat(runtime).st_uid == own  # noqa: PTH116 - pathlib is slower to import.
+        return runtime if is_own or (own == 0 and os.path.lexists(f"{runtime}/regend/regend.sock")) else ""
+    except FileNotFoundError:
+        return runtime
+    except OSError:
+        return ""
 
 
 def socket_places(environ: Mapping[str, str] = os.environ) -> list[str]:
@@ -142,7 +161,7 @@ def socket_places(environ: Mapping[str, str] = os.environ) -> list[str]:
     if environ.get("REGEND_SOCKET"):
         return places
     # With another home or state directory the caller means another daemon.
-    if not (environ.get("XDG_RUNTIME_DIR") or environ.get("REGEND_STATE_DIR")) and _has_own_home(environ):
+    if not (_runtime_dir(environ) or environ.get("REGEND_STATE_DIR")) and _has_own_home(environ):
         places.append(f"/run/user/{os.geteuid()}/regend/regend.sock")  # Where systemd has it.
     try:
         places.append(f"{_state_dir(environ)}/run/regend.sock")

@@ -61,6 +61,29 @@ def test_socket(environ: dict[str, str], expected: str) -> None:
     assert default_socket_path(environ) == Path(expected)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a directory away")
+def test_the_runtime_directory_of_another_user_counts_as_none(tmp_path: Path) -> None:
+    own, others = tmp_path / "own", tmp_path / "others"
+    for directory in (own, others):
+        directory.mkdir()
+    os.chown(others, 65_534, 65_534)
+    environ = {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)}
+    of_state = tmp_path / "regend/run/regend.sock"
+    for runtime, expected in (
+        (own, own / "regend/regend.sock"),
+        (own / "to/be/made", own / "to/be/made/regend/regend.sock"),
+        (others, of_state),
+        ("/", of_state),
+    ):
+        assert default_socket_path({**environ, "XDG_RUNTIME_DIR": str(runtime)}) == expected, runtime
+    assert str(others) not in str(socket_places({**environ, "XDG_RUNTIME_DIR": str(others)}))
+    (others / "regend").mkdir()
+    (others / "regend/regend.sock").touch()
+    assert default_socket_path({**environ, "XDG_RUNTIME_DIR": str(others)}) == others / "regend/regend.sock", (
+        "root asks"
+    )
+
+
 def test_a_client_looks_where_a_daemon_of_another_environment_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     of_user, of_state = f"/run/user/{os.geteuid()}/regend/regend.sock", "{}/.local/state/regend/run/regend.sock"
     own = pwd.getpwuid(os.geteuid()).pw_dir

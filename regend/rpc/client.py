@@ -74,7 +74,8 @@ def _refused_error(path: str) -> RpcError:
             found = None
         break
     own = os.geteuid()
-    if found is not None and found.st_uid not in ((own,) if place == path else (own, 0)):
+    is_closed = found is not None and place != path and found.st_uid != own and not found.st_mode & 0o011
+    if found is not None and (is_closed or found.st_uid not in ((own,) if place == path else (own, 0))):
         return RpcError(
             f"The socket {path} belongs to user {found.st_uid}, not to you ({own}); start your own daemon with "
             "`regenctl start`, or name its socket with --socket.",

@@ -122,6 +122,25 @@ def test_a_sandbox_is_named_and_another_user_only_where_the_socket_is_his(
         assert said.code == "foreign_socket" and f"belongs to user {owner}" in str(said)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+@pytest.mark.parametrize(("mode", "code"), [(0o700, "foreign_socket"), (0o755, "sandboxed")])
+def test_a_closed_directory_of_root_is_no_sandbox(mode: int, code: str, directory: Path) -> None:
+    place = directory / "d"
+    place.mkdir()
+    (place / "s").touch()
+    directory.chmod(0o755)
+    place.chmod(mode)
+    error = OSError(errno.EACCES, os.strerror(errno.EACCES))
+    (place / "s").chmod(0o600)
+    os.chown(place / "s", 65_534, 65_534)
+    os.seteuid(65_534)
+    try:
+        said = connect_error(error, str(place / "s"), 1.0)
+    finally:
+        os.seteuid(0)
+    assert said.code == code, said
+
+
 def test_a_process_that_may_not_make_sockets_gets_the_same_sentence(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

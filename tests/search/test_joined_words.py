@@ -33,7 +33,10 @@ def test_what_signs_join_is_one_word(corpus: Corpus) -> None:
         if any(map(str.isdigit, text)):
             absent = next(text.replace(digit, "7", 1) for digit in reversed(text) if digit.isdigit() and digit != "7")
             paths, notes = found(corpus, absent)
-            assert paths and notes and absent.strip("$") in notes[0] and "No indexed file in scope" in notes[0], (absent, notes)
+            assert paths and notes and absent.strip("$") in notes[0] and "No indexed file in scope" in notes[0], (
+                absent,
+                notes,
+            )
     for number, text in enumerate(REFERENCES):
         for asked in ("queue {}", "see {}, worker", "how does the worker handle {}?"):
             assert found(corpus, asked.format(text))[0][0] == f"tests/{number}.py", (asked, text)

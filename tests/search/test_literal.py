@@ -219,7 +219,10 @@ def test_a_word_that_no_file_holds_any_longer_is_named(corpus: Corpus) -> None:
         for text in (word, f"load {word}", word[:-2] + word[-1] + word[-2]):
             typed = text.removeprefix("load ")
             _, notes = found(corpus, text)
-            assert [note for note in notes if repr(typed) in note and "No indexed file in scope holds" in note], (text, notes)
+            assert [note for note in notes if repr(typed) in note and "No indexed file in scope holds" in note], (
+                text,
+                notes,
+            )
             assert not any("searched for" in note for note in notes), (text, notes)
         assert not found(corpus, f"load_{number} return queue")[1]
 
