@@ -74,11 +74,16 @@ def _refused_error(path: str) -> RpcError:
             found = None
         break
     own = os.geteuid()
-    is_closed = found is not None and place != path and found.st_uid != own and not found.st_mode & 0o011
-    if found is not None and (is_closed or found.st_uid not in ((own,) if place == path else (own, 0))):
+    if found is not None and place == path and found.st_uid != own:
         return RpcError(
             f"The socket {path} belongs to user {found.st_uid}, not to you ({own}); start your own daemon with "
             "`regenctl start`, or name its socket with --socket.",
+            code="foreign_socket",
+        )
+    if found is not None and place != path and found.st_uid != own and (found.st_uid or not found.st_mode & 0o011):
+        return RpcError(
+            f"The socket {path} cannot be reached: {place} belongs to user {found.st_uid}, not to you ({own}); name "
+            "a place of your own with REGEND_STATE_DIR or --socket, or take that one back where `sudo` made it.",
             code="foreign_socket",
         )
     return RpcError(

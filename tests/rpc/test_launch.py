@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from regend.errors import DaemonNotRunningError, RpcError
+from regend.errors import DaemonNotRunningError, PathError, RpcError
 from regend.paths import STATE_FORMAT
 from regend.rpc.client import Client
 from regend.rpc.launch import start_daemon
@@ -96,6 +96,20 @@ def test_a_client_finds_the_daemon_that_was_started_without_its_environment(
         assert start_daemon() == launched._replace(started=False)
     finally:
         end(launched.pid)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+@pytest.mark.parametrize("mode", [0o755, 0o750])
+def test_a_state_directory_that_sudo_made_is_named_with_its_owner(home: Path, mode: int) -> None:
+    state = home / "state"
+    state.mkdir(mode=mode)
+    home.chmod(0o755)
+    os.setresuid(65_534, 65_534, 0)
+    try:
+        with pytest.raises(PathError, match=rf"{state} belongs to user 0, not to you \(65534\); take it back"):
+            start_daemon(environ=environ_of(home, REGEND_STATE_DIR=str(state), REGEND_SOCKET=str(home / "s")))
+    finally:
+        os.setresuid(0, 0, 0)
 
 
 def test_a_daemon_that_ends_at_its_start_is_quoted(home: Path) -> None:
