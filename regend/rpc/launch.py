@@ -140,9 +140,11 @@ def _private_directory(state_dir: Path) -> Path:
         ) from error
     owner, own = state_dir.stat().st_uid, os.geteuid()
     if owner != own and not os.access(state_dir, os.W_OK | os.X_OK):
+        from shlex import quote
+
         raise PathError(
             f"State directory {state_dir} belongs to user {owner}, not to you ({own}); take it back with "
-            f"`sudo chown -R {own} {state_dir}`, or name another one with REGEND_STATE_DIR."
+            f"`sudo chown -R {own} {quote(str(state_dir))}`, or name another one with REGEND_STATE_DIR."
         )
     return state_dir
 
